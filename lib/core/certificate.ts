@@ -1,0 +1,56 @@
+/** Reads certificates and decides which of them may be put into a server block. */
+import { createPrivateKey, X509Certificate } from 'node:crypto'
+import type { CertificateSummary } from './route-file.ts'
+
+/** A certificate that was checked for a domain, with the PEM texts that NGINX will read. */
+export interface CheckedCertificate {
+  readonly summary: CertificateSummary
+  readonly fullchain: string
+  readonly privkey: string
+}
+
+const PEM_CERTIFICATE = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g
+
+/**
+ * Checks a lineage's two files for a domain at a time (milliseconds since the epoch): the leaf covers the name, is valid now, belongs to the
+ * key, and each certificate of the chain is signed by the next. Returns the reason in words instead, as `{ fault }`.
+ */
+export function checkCertificate(
+  fullchain: string,
+  privkey: string,
+  domain: string,
+  nowMs: number,
+): CheckedCertificate | { readonly fault: string } {
+  try {
+    const chain = (fullchain.match(PEM_CERTIFICATE) ?? []).map((pem) => new X509Certificate(pem))
+    const [leaf] = chain
+    if (leaf === undefined) return { fault: 'the certificate file holds no certificate' }
+    if (leaf.checkHost(domain, { subject: 'never' }) === undefined)
+      return { fault: 'the certificate is for another name' }
+    if (leaf.validFromDate.getTime() > nowMs) return { fault: 'the certificate is not valid yet' }
+    if (leaf.validToDate.getTime() <= nowMs) return { fault: 'the certificate has expired' }
+    if (!leaf.checkPrivateKey(createPrivateKey(privkey)))
+      return { fault: 'the private key belongs to another certificate' }
+    const isChained = chain.every((certificate, i) => {
+      const issuer = chain[i + 1]
+      return issuer === undefined || (certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey))
+    })
+    if (!isChained) return { fault: 'the certificates of the chain do not sign one another' }
+    return { summary: summarize(leaf), fullchain, privkey }
+  } catch {
+    return { fault: 'the certificate or its key cannot be read' }
+  }
+}
+
+function summarize(leaf: X509Certificate): CertificateSummary {
+  return {
+    issuer: leaf.issuer.split('\n').join(', '),
+    not_before: leaf.validFromDate.toISOString(),
+    expiry: leaf.validToDate.toISOString(),
+    domains: (leaf.subjectAltName ?? '')
+      .split(', ')
+      .flatMap((name) => (name.startsWith('DNS:') ? [name.slice(4)] : [])),
+    serial: leaf.serialNumber.toLowerCase(),
+    fingerprint_sha256: leaf.fingerprint256.replaceAll(':', '').toLowerCase(),
+  }
+}

@@ -1,0 +1,97 @@
+/** The candidate: the host's configuration as it would be after a change, without touching any live file. */
+import { absolutePath, baseName, bringsIn, byBytes, type ConfigurationTree, expandInclude } from './nginx-host.ts'
+import type { ReadDirective } from './nginx-read.ts'
+
+/** What `nginx -t -c` is pointed at: the text of the main copy, and copies of included files that had to be rewritten. */
+export interface Candidate {
+  readonly main: string
+  /** Name within the staging folder -> text. */
+  readonly nested: ReadonlyMap<string, string>
+}
+
+export interface CandidateOptions {
+  readonly mainPath: string
+  readonly sitesEnabled: string
+  /** The folder in which nested copies will stand. */
+  readonly stagingFolder: string
+  /** A pid file of the candidate's own: `nginx -t` creates an empty one where there is none, after which `-s reload` fails. */
+  readonly pidPath: string
+  /** Names in sites-enabled -> the staged text's path, or null where the change removes the name. */
+  readonly changed: ReadonlyMap<string, string | null>
+}
+
+const MAX_DEPTH = 20
+
+/**
+ * Rewrites the main file and those included files that lead to sites-enabled: the include of sites-enabled becomes one `include` per enabled
+ * file, in the glob's order, changed ones pointing at the staged text; `pid` names another file. Everything else stays to the byte, and every
+ * line keeps its number, so that NGINX's words about a line are true of the real file.
+ */
+export function renderCandidate(options: CandidateOptions, tree: ConfigurationTree): Candidate {
+  const nested = new Map<string, string>()
+  let hasPid = false
+
+  const rewrite = (path: string, depth: number): string | undefined => {
+    const file = tree.read(path)
+    if (file === undefined || depth > MAX_DEPTH) return undefined
+    const edits: { readonly start: number; readonly end: number; readonly text: string }[] = []
+    const visit = (directives: readonly ReadDirective[], isTop: boolean): void => {
+      for (const directive of directives) {
+        if (directive.name === 'http') visit(directive.block ?? [], false)
+        if (isTop && directive.name === 'pid') {
+          hasPid = true
+          edits.push({ start: directive.start, end: directive.end, text: `pid ${quote(options.pidPath)};` })
+        }
+        if (directive.name === 'include') {
+          const lines = rewriteInclude(directive, depth)
+          if (lines !== undefined) edits.push({ start: directive.start, end: directive.end, text: lines.join(' ') })
+        }
+      }
+    }
+    visit(file.directives, true)
+    if (edits.length === 0) return undefined
+    let text = ''
+    let copied = 0
+    for (const edit of edits) {
+      text += file.text.slice(copied, edit.start) + edit.text
+      copied = edit.end
+    }
+    return text + file.text.slice(copied)
+  }
+
+  const rewriteInclude = (include: ReadDirective, depth: number): string[] | undefined => {
+    if (bringsIn(include, options.mainPath, options.sitesEnabled)) return includeEnabled(include)
+    const files = expandInclude(include, options.mainPath, tree)
+    const rewritten = files.map((file) => rewrite(file, depth + 1))
+    if (rewritten.every((text) => text === undefined)) return undefined
+    return files.map((file, i) => {
+      const text = rewritten[i]
+      if (text === undefined) return `include ${quote(file)};`
+      const name = `${nested.size}-${baseName(file)}`
+      nested.set(name, text)
+      return `include ${quote(`${options.stagingFolder}/${name}`)};`
+    })
+  }
+
+  const includeEnabled = (include: ReadDirective): string[] => {
+    const created = [...options.changed].flatMap(([name, path]) => (path === null ? [] : [name]))
+    const names = new Set([...tree.list(options.sitesEnabled), ...created])
+    const listed = { list: (folder: string) => (folder === options.sitesEnabled ? [...names] : tree.list(folder)) }
+    return expandInclude(include, options.mainPath, listed)
+      .map(baseName)
+      .sort(byBytes)
+      .flatMap((name) => {
+        const staged = options.changed.get(name)
+        return staged === null
+          ? []
+          : [`include ${quote(staged ?? absolutePath(`${options.sitesEnabled}/${name}`, '/'))};`]
+      })
+  }
+
+  const main = rewrite(options.mainPath, 0) ?? tree.read(options.mainPath)?.text ?? ''
+  return { main: hasPid ? main : `pid ${quote(options.pidPath)}; ${main}`, nested }
+}
+
+function quote(path: string): string {
+  return `"${path.replace(/[\\"]/g, '\\$&')}"`
+}

@@ -1,0 +1,57 @@
+/** What NGINX says of a configuration, as data. */
+
+/** One line of NGINX's error output; `file` without folders, both null where the line names no place. */
+export interface Diagnostic {
+  readonly level: string
+  readonly file: string | null
+  readonly line: number | null
+  readonly message: string
+}
+
+/** Parses the output of `nginx -t`, or lines of an error log. Lines of another form are left out. */
+export function parseDiagnostics(output: string): Diagnostic[] {
+  return output.split('\n').flatMap((text) => {
+    const match =
+      /^nginx: \[(\w+)\] (.*)$/.exec(text) ?? /^\d{4}\/\d\d\/\d\d [\d:]+ \[(\w+)\] \d+#\d+: (?:\*\d+ )?(.*)$/.exec(text)
+    if (match === null) return []
+    const [, level = '', said = ''] = match
+    const place = /^(.*) in (\S+):(\d+)$/.exec(said)
+    const message = withoutFolders(place?.[1] ?? said)
+    return [
+      {
+        level,
+        file: place?.[2] === undefined ? null : lastSegment(place[2]),
+        line: place ? Number(place[3]) : null,
+        message,
+      },
+    ]
+  })
+}
+
+/** NGINX's words for an answer: every path is cut to its last segment, so that no folder of the host is told. */
+export function publicOutput(output: string): string {
+  return output.split('\n').map(withoutFolders).join('\n').trim()
+}
+
+/**
+ * Warnings that NGINX accepts and we do not: two blocks with one name (the first file takes all traffic), and hashes that do not fit.
+ * Only those about names of ours count, so that a host's old warnings do not stop a change.
+ */
+export function findUnacceptable(
+  diagnostics: readonly Diagnostic[],
+  isOurs: (domain: string) => boolean,
+): Diagnostic | undefined {
+  return diagnostics.find((diagnostic) => {
+    const conflicting = /conflicting server name "([^"]+)"/.exec(diagnostic.message)
+    if (conflicting?.[1] !== undefined) return isOurs(conflicting[1])
+    return diagnostic.level !== 'emerg' && /could not build (the )?server_names_hash/.test(diagnostic.message)
+  })
+}
+
+function withoutFolders(text: string): string {
+  return text.replace(/(?<![\w:/])\/(?:[^\s":;()]+\/)+([^\s":;()]*)/g, '$1')
+}
+
+function lastSegment(path: string): string {
+  return path.slice(path.lastIndexOf('/') + 1)
+}

@@ -1,0 +1,224 @@
+/** The host's own configuration, as far as a change has to know it: read from the main file through all its includes. */
+import type { ReadDirective } from './nginx-read.ts'
+
+/** The host's files at one moment: texts and folder listings, without any other side effect. */
+export interface ConfigurationTree {
+  /** The directives of a file; `undefined` where it cannot be read. */
+  read(path: string): ConfigurationFile | undefined
+  /** The names in a folder, in no particular order; none where it cannot be read. */
+  list(folder: string): readonly string[]
+}
+
+export interface ConfigurationFile {
+  readonly text: string
+  readonly directives: readonly ReadDirective[]
+}
+
+/** One `listen` of a server block: `*` and `[::]` are the wildcards. */
+export interface Listen {
+  readonly address: string
+  readonly port: number
+  readonly options: readonly string[]
+}
+
+/** A server block that Proxy Manager did not write. */
+export interface ForeignServer {
+  readonly names: readonly string[]
+  readonly listens: readonly Listen[]
+  /** The file's name without folders, for messages. */
+  readonly file: string
+  readonly line: number
+}
+
+export interface HostConfiguration {
+  readonly mainPath: string
+  /** Whether sites-enabled is included inside `http`, with a pattern that our file names match. */
+  readonly includesSitesEnabled: boolean
+  readonly servers: readonly ForeignServer[]
+  /** Names of directives directly inside the `http` block (in any file). */
+  readonly httpDirectives: ReadonlySet<string>
+  /** Names of directives at the top level, such as `worker_shutdown_timeout`. */
+  readonly mainDirectives: ReadonlySet<string>
+  /** Where the master writes its errors: the last `error_log` at the top level; `undefined` for the built-in default. */
+  readonly errorLog: string | undefined
+  readonly pid: string | undefined
+}
+
+/** Deeper nesting is a loop of includes; NGINX itself stops there for want of file descriptors. */
+const MAX_DEPTH = 20
+
+/**
+ * Reads the host's configuration from its main file. `isOwn` names the files that Proxy Manager wrote: they are not looked into.
+ * Returns `undefined` where the main file cannot be read.
+ */
+export function readHostConfiguration(
+  mainPath: string,
+  sitesEnabled: string,
+  tree: ConfigurationTree,
+  isOwn: (path: string) => boolean,
+): HostConfiguration | undefined {
+  if (tree.read(mainPath) === undefined) return undefined
+  const servers: ForeignServer[] = []
+  const httpDirectives = new Set<string>()
+  const mainDirectives = new Set<string>()
+  let includesSitesEnabled = false
+  let errorLog: string | undefined
+  let pid: string | undefined
+
+  const walk = (path: string, context: string, depth: number): void => {
+    if (depth > MAX_DEPTH || isOwn(path)) return
+    visit(tree.read(path)?.directives ?? [], path, context, depth)
+  }
+  const visit = (directives: readonly ReadDirective[], path: string, context: string, depth: number): void => {
+    for (const directive of directives) {
+      if (directive.name === 'include') {
+        if (context === 'http' && bringsIn(directive, mainPath, sitesEnabled)) includesSitesEnabled = true
+        for (const included of expandInclude(directive, mainPath, tree)) walk(included, context, depth + 1)
+        continue
+      }
+      if (context === 'main') mainDirectives.add(directive.name)
+      if (context === 'http') httpDirectives.add(directive.name)
+      if (context === 'main' && directive.name === 'error_log') errorLog = directive.args[0]
+      if (context === 'main' && directive.name === 'pid') pid = directive.args[0]
+      if (context === 'main' && directive.name === 'http') visit(directive.block ?? [], path, 'http', depth)
+      if (context === 'http' && directive.name === 'server') servers.push(readServer(directive, path, mainPath, tree))
+    }
+  }
+  walk(mainPath, 'main', 0)
+  return { mainPath, includesSitesEnabled, servers, httpDirectives, mainDirectives, errorLog, pid }
+}
+
+/** Whether an include brings our files in: its folder is sites-enabled and its pattern matches their names. */
+export function bringsIn(include: ReadDirective, mainPath: string, sitesEnabled: string): boolean {
+  const pattern = absolutePath(include.args[0] ?? '', mainPath)
+  const name = baseName(pattern)
+  const folder = pattern.slice(0, -name.length - 1)
+  return trimSlash(folder) === trimSlash(sitesEnabled) && globToRegExp(name).test('fpai-a.conf') && isGlob(name)
+}
+
+/**
+ * The files that an include stands for, in NGINX's order: glob(3) sorts by bytes and skips dot-files unless the pattern starts with a dot;
+ * relative paths start at the main file's folder (ngx_conf_include).
+ */
+export function expandInclude(
+  include: ReadDirective,
+  mainPath: string,
+  tree: Pick<ConfigurationTree, 'list'>,
+): string[] {
+  const path = absolutePath(include.args[0] ?? '', mainPath)
+  if (!isGlob(path)) return [path]
+  let folders = ['']
+  for (const segment of path.split('/').slice(1)) {
+    folders = folders.flatMap((folder) => {
+      if (!isGlob(segment)) return [`${folder}/${segment}`]
+      const matches = globToRegExp(segment)
+      const names = tree.list(folder === '' ? '/' : folder).filter((name) => matches.test(name))
+      return names.sort(byBytes).map((name) => `${folder}/${name}`)
+    })
+  }
+  return folders
+}
+
+/** A path of the configuration as NGINX resolves it: relative ones start at the main file's folder. */
+export function absolutePath(path: string, mainPath: string): string {
+  return path.startsWith('/') ? path : `${mainPath.slice(0, mainPath.lastIndexOf('/'))}/${path}`
+}
+
+export function baseName(path: string): string {
+  return path.slice(path.lastIndexOf('/') + 1)
+}
+
+/** The order of glob(3) in the C locale (by code unit, which is by byte for every name below U+D800). */
+export function byBytes(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0
+}
+
+/** Reads the arguments of one `listen`; `undefined` for unix sockets. */
+export function readListen(args: readonly string[]): Listen | undefined {
+  const [endpoint = '', ...options] = args
+  if (endpoint.startsWith('unix:')) return undefined
+  const match = /^(?:(\[[^\]]*\]|[^:]*):)?(\d+)$/.exec(endpoint)
+  if (match !== null) return { address: wildcard(match[1] ?? '*'), port: Number(match[2]), options }
+  return { address: wildcard(endpoint), port: 80, options }
+}
+
+function wildcard(address: string): string {
+  return address === '0.0.0.0' || address === '' ? '*' : address.toLowerCase()
+}
+
+function readServer(server: ReadDirective, path: string, mainPath: string, tree: ConfigurationTree): ForeignServer {
+  const names: string[] = []
+  const listens: Listen[] = []
+  const visit = (directives: readonly ReadDirective[], depth: number): void => {
+    for (const directive of directives) {
+      if (directive.name === 'server_name') names.push(...directive.args.map((name) => name.toLowerCase()))
+      if (directive.name === 'listen')
+        listens.push(...[readListen(directive.args)].filter((listen) => listen !== undefined))
+      if (directive.name === 'include' && depth < MAX_DEPTH) {
+        for (const included of expandInclude(directive, mainPath, tree))
+          visit(tree.read(included)?.directives ?? [], depth + 1)
+      }
+    }
+  }
+  visit(server.block ?? [], 0)
+  const hasListen = (server.block ?? []).some((directive) => directive.name === 'listen') || listens.length > 0
+  return {
+    names,
+    listens: hasListen ? listens : [{ address: '*', port: 80, options: [] }],
+    file: baseName(path),
+    line: server.line,
+  }
+}
+
+/** The hand-written server block that already serves a domain on one of these ports, if any. Wildcards and patterns lose to an exact name. */
+export function ownerOf(
+  domain: string,
+  servers: readonly ForeignServer[],
+  ports: readonly number[],
+): ForeignServer | undefined {
+  return servers.find(
+    (server) =>
+      server.listens.some((listen) => ports.includes(listen.port)) &&
+      server.names.some((name) => name === domain || name === `.${domain}` || name === `${domain}.`),
+  )
+}
+
+/**
+ * The addresses on which our server blocks must listen to be reached on a port: the wildcards, and every address that the host's own blocks
+ * bind by itself, since NGINX looks for names only among the blocks of the most specific address (ngx_http_core: "How nginx processes a request").
+ */
+export function listenAddresses(servers: readonly ForeignServer[], port: number, hasIpv6: boolean): string[] {
+  const listens = servers.flatMap((server) => server.listens).filter((listen) => listen.port === port)
+  const isDualStack = listens.some((listen) => listen.address === '[::]' && listen.options.includes('ipv6only=off'))
+  const wildcards = isDualStack ? [`[::]:${port}`] : hasIpv6 ? [`${port}`, `[::]:${port}`] : [`${port}`]
+  const specific = listens.filter((listen) => listen.address !== '*' && listen.address !== '[::]')
+  return [...wildcards, ...new Set(specific.map((listen) => `${listen.address}:${port}`))]
+}
+
+/** Those of {@link listenAddresses} for which the host has no default server of its own: a second one is an error. */
+export function withoutDefaultServer(addresses: readonly string[], servers: readonly ForeignServer[]): string[] {
+  const isDefault = (listen: Listen) => listen.options.includes('default_server') || listen.options.includes('default')
+  const taken = servers.flatMap((server) => server.listens.filter(isDefault))
+  return addresses.filter((address) => {
+    const own = readListen([address])
+    return !taken.some((listen) => listen.address === own?.address && listen.port === own.port)
+  })
+}
+
+function isGlob(path: string): boolean {
+  return /[*?[]/.test(path)
+}
+
+function globToRegExp(glob: string): RegExp {
+  const source = glob.replace(/\[!?[^\]]*\]|[*?]|[.+^${}()|\\]/g, (part) => {
+    if (part === '*') return '[^/]*'
+    if (part === '?') return '[^/]'
+    if (part.startsWith('[!')) return `[^${part.slice(2)}`
+    return part.startsWith('[') ? part : `\\${part}`
+  })
+  return new RegExp(glob.startsWith('.') ? `^${source}$` : `^(?!\\.)${source}$`)
+}
+
+function trimSlash(path: string): string {
+  return path.replace(/\/+$/, '')
+}

@@ -1,0 +1,260 @@
+/** A route as NGINX directives, and the one shared file beside all routes. Valid from NGINX 1.18 to today's mainline. */
+import type { Argument, Directive } from './nginx-print.ts'
+import type { RouteRecord } from './route-file.ts'
+
+/** What rendering has to know of the host. */
+export interface RenderContext {
+  /** `[major, minor, patch]`; `http2` and `ssl_reject_handshake` depend on it. */
+  readonly nginxVersion: Version
+  /** The OpenSSL that NGINX runs with, `[major, minor]`; groups that it does not know fail the test. */
+  readonly opensslVersion: readonly [number, number]
+  readonly httpPort: number
+  readonly httpsPort: number
+  /** `listen` addresses of the HTTP and HTTPS ports, without options, such as `80` and `[::]:80`. */
+  readonly httpListens: readonly string[]
+  readonly httpsListens: readonly string[]
+  /** The folder under which the CA's challenges are served. */
+  readonly webroot: string
+  /** The folder of the checked certificate copies. */
+  readonly certificates: string
+}
+
+export type Version = readonly [number, number, number]
+
+/** What the shared file has to know beyond {@link RenderContext}. */
+export interface SharedContext {
+  readonly generation: number
+  /** Listen addresses that have no default server of the host's own: the catch-all takes these. */
+  readonly catchAllHttp: readonly string[]
+  readonly catchAllHttps: readonly string[]
+  /** Names of directives that the host's `http` block sets already: NGINX refuses a second setting. */
+  readonly setByHost: ReadonlySet<string>
+}
+
+/** The name under which the generation is asked for: `.invalid` is reserved (RFC 6761), so no site can have it. */
+export const GENERATION_NAME = 'generation.proxy-manager.invalid'
+
+export const SHARED_FILE = '000-proxy-manager.conf'
+
+/** Whether `version` is at least the wanted one. */
+export function isAtLeast(version: readonly number[], wanted: readonly number[]): boolean {
+  for (const [i, part] of wanted.entries()) {
+    const own = version[i] ?? 0
+    if (own !== part) return own > part
+  }
+  return true
+}
+
+/** The server blocks (and the upstream) of one route. */
+export function routeDirectives(record: RouteRecord, context: RenderContext): Directive[] {
+  const { certificate } = record
+  const http = server(
+    context.httpListens.map((address): Directive => ['listen', [address]]),
+    record.domain,
+    [
+      challengeLocation(context),
+      certificate === null ? proxyLocation(record, context.httpPort, 80) : redirectLocation(record, context),
+    ],
+  )
+  const upstream: Directive[] =
+    record.upstream_addresses === null ? [] : [upstreamBlock(record, record.upstream_addresses)]
+  if (certificate === null) return [...upstream, http]
+  const folder = `${context.certificates}/${record.domain}/${certificate.fingerprint_sha256}`
+  const https = server(httpsListens(context, []), record.domain, [
+    ...(isAtLeast(context.nginxVersion, [1, 25, 1]) ? [['http2', ['on']] satisfies Directive] : []),
+    ['ssl_certificate', [`${folder}/fullchain.pem`]],
+    ['ssl_certificate_key', [`${folder}/privkey.pem`]],
+    ...tlsProfile(context),
+    challengeLocation(context),
+    proxyLocation(record, context.httpsPort, 443),
+  ])
+  return [...upstream, http, https]
+}
+
+/** The shared file: what routes have in common, the generation's server block, and the catch-all for names that nobody serves. */
+export function sharedDirectives(shared: SharedContext, context: RenderContext): Directive[] {
+  const settings: Directive[] = [
+    // A name of 47 characters does not fit the default of 64, and fails the test for every site on the host.
+    ['server_names_hash_bucket_size', ['512']],
+    ['server_names_hash_max_size', ['8192']],
+  ]
+  return [
+    ...settings.filter(([name]) => !shared.setByHost.has(name)),
+    [
+      'map',
+      [{ variable: 'http_upgrade' }, { variable: 'proxy_manager_connection' }],
+      [
+        ['default', ['upgrade']],
+        ['', ['']],
+      ],
+    ],
+    [
+      'geo',
+      [{ variable: 'proxy_manager_is_loopback' }],
+      [
+        ['default', ['0']],
+        ['127.0.0.0/8', ['1']],
+        ['::1', ['1']],
+      ],
+    ],
+    server(
+      context.httpListens.map((address): Directive => ['listen', [address]]),
+      GENERATION_NAME,
+      [
+        ['access_log', ['off']],
+        ['default_type', ['text/plain']],
+        // `return` runs before `allow` and `deny` are looked at, so the address is asked here.
+        ['if', ['(', { variable: 'proxy_manager_is_loopback' }, '=', '0', ')'], [['return', ['444']]]],
+        ['return', ['200', String(shared.generation)]],
+      ],
+    ),
+    ...(shared.catchAllHttp.length === 0 ? [] : [catchAllHttp(shared.catchAllHttp)]),
+    ...(shared.catchAllHttps.length === 0 || !isAtLeast(context.nginxVersion, [1, 19, 4])
+      ? []
+      : [catchAllHttps(shared.catchAllHttps, context)]),
+  ]
+}
+
+/** The name of a route's upstream block. Underscores keep it out of the names that another site's `proxy_pass` may mean. */
+export function upstreamName(dropletName: string): string {
+  return `fpai_${dropletName}`
+}
+
+function server(listens: readonly Directive[], name: string, directives: readonly Directive[]): Directive {
+  return ['server', [], [...listens, ['server_name', [name]], ...directives]]
+}
+
+function catchAllHttp(addresses: readonly string[]): Directive {
+  const listens = addresses.map((address): Directive => ['listen', [address, 'default_server']])
+  return server(listens, '_', [
+    ['access_log', ['off']],
+    ['return', ['444']],
+  ])
+}
+
+/** Refuses the handshake for unknown names, so that no stranger is shown another site's certificate (NGINX 1.19.4). */
+function catchAllHttps(addresses: readonly string[], context: RenderContext): Directive {
+  const listens = addresses.map((address): Directive => ['listen', [address, 'ssl', 'default_server']])
+  // The protocols of a listening socket are its default server's: they must be the profile's here too.
+  return server(listens, '_', [['access_log', ['off']], ['ssl_reject_handshake', ['on']], ...tlsProfile(context)])
+}
+
+function httpsListens(context: RenderContext, options: readonly string[]): Directive[] {
+  const flags = isAtLeast(context.nginxVersion, [1, 25, 1]) ? ['ssl'] : ['ssl', 'http2']
+  return context.httpsListens.map((address): Directive => ['listen', [address, ...flags, ...options]])
+}
+
+/**
+ * Mozilla's intermediate profile (Server Side TLS guidelines 6.0, 2026): TLS 1.2 and 1.3, ECDHE with AEAD ciphers alone, the client's choice
+ * of cipher, no session tickets (NGINX never rotates their key). The hybrid post-quantum group needs OpenSSL 3.5.
+ */
+function tlsProfile(context: RenderContext): Directive[] {
+  const groups = ['X25519', 'prime256v1', 'secp384r1']
+  if (isAtLeast(context.opensslVersion, [3, 5])) groups.unshift('X25519MLKEM768')
+  return [
+    ['ssl_protocols', ['TLSv1.2', 'TLSv1.3']],
+    ['ssl_ciphers', [TLS12_CIPHERS.join(':')]],
+    ['ssl_ecdh_curve', [groups.join(':')]],
+    ['ssl_prefer_server_ciphers', ['off']],
+    ['ssl_session_timeout', ['1d']],
+    ['ssl_session_cache', ['shared:proxy_manager:10m']],
+    ['ssl_session_tickets', ['off']],
+  ]
+}
+
+const TLS12_CIPHERS = [
+  'ECDHE-ECDSA-AES128-GCM-SHA256',
+  'ECDHE-RSA-AES128-GCM-SHA256',
+  'ECDHE-ECDSA-AES256-GCM-SHA384',
+  'ECDHE-RSA-AES256-GCM-SHA384',
+  'ECDHE-ECDSA-CHACHA20-POLY1305',
+  'ECDHE-RSA-CHACHA20-POLY1305',
+]
+
+/** HTTP-01 (RFC 8555, 8.3) is asked for over plain HTTP: never redirected, never proxied, open to everyone. */
+function challengeLocation(context: RenderContext): Directive {
+  return [
+    'location',
+    ['^~', '/.well-known/acme-challenge/'],
+    [
+      ['root', [context.webroot]],
+      ['default_type', ['text/plain']],
+      ['auth_basic', ['off']],
+      ['allow', ['all']],
+      ['try_files', [{ variable: 'uri' }, '=404']],
+    ],
+  ]
+}
+
+/** 308 keeps the method and the body (RFC 9110, 15.4.9). The route's own domain stands in it, never what the client calls it. */
+function redirectLocation(record: RouteRecord, context: RenderContext): Directive {
+  const port = context.httpsPort === 443 ? '' : `:${context.httpsPort}`
+  return ['location', ['/'], [['return', ['308', [`https://${record.domain}${port}`, { variable: 'request_uri' }]]]]]
+}
+
+function proxyLocation(record: RouteRecord, port: number, standardPort: number): Directive {
+  const host: Argument = port === standardPort ? { variable: 'host' } : [{ variable: 'host' }, `:${port}`]
+  return [
+    'location',
+    ['/'],
+    [
+      ...proxyPass(record),
+      ['proxy_http_version', ['1.1']],
+      ['proxy_set_header', ['Host', host]],
+      ['proxy_set_header', ['X-Real-IP', { variable: 'remote_addr' }]],
+      // What the client claims is dropped: behind another proxy, NGINX's realip module makes $remote_addr the client's own address.
+      ['proxy_set_header', ['X-Forwarded-For', { variable: 'remote_addr' }]],
+      ['proxy_set_header', ['X-Forwarded-Proto', { variable: 'scheme' }]],
+      ['proxy_set_header', ['X-Forwarded-Host', host]],
+      ['proxy_set_header', ['X-Forwarded-Port', String(port)]],
+      ['proxy_set_header', ['Forwarded', '']],
+      // A CGI-like upstream would read it as HTTP_PROXY (CVE-2016-5385).
+      ['proxy_set_header', ['Proxy', '']],
+      ['proxy_set_header', ['Upgrade', { variable: 'http_upgrade' }]],
+      // "upgrade" for a WebSocket, nothing for the rest: an empty value keeps the upstream connection alive.
+      ['proxy_set_header', ['Connection', { variable: 'proxy_manager_connection' }]],
+      ['proxy_redirect', ['off']],
+      // Server-sent events and streamed answers pass as they come; nothing is spooled to disk.
+      ['proxy_buffering', ['off']],
+      // Room for the headers of an answer; NGINX wants the other buffers to match even where they are not used.
+      ['proxy_buffer_size', ['16k']],
+      ['proxy_buffers', ['8', '16k']],
+      ['proxy_connect_timeout', ['5s']],
+      ['proxy_send_timeout', ['60s']],
+      // The longest silence of an upstream, a WebSocket's or an event stream's too.
+      ['proxy_read_timeout', ['300s']],
+      // Another address of the upstream is tried when one cannot be reached, never because it is slow.
+      ['proxy_next_upstream', ['error']],
+      ['client_max_body_size', ['64m']],
+    ],
+  ]
+}
+
+/**
+ * Addresses go through an upstream block, with keep-alive. A name goes through a variable, so that NGINX asks the resolver while it runs:
+ * a name that stops resolving then fails on its own route alone, where a name in `server` would keep NGINX from starting.
+ */
+function proxyPass(record: RouteRecord): Directive[] {
+  if (record.upstream_addresses !== null) return [['proxy_pass', [`http://${upstreamName(record.droplet_name)}`]]]
+  return [
+    ['resolver', [...record.resolvers, 'valid=30s']],
+    ['resolver_timeout', ['5s']],
+    ['set', [{ variable: 'proxy_manager_upstream' }, `${record.upstream_host}:${record.upstream_port}`]],
+    ['proxy_pass', [['http://', { variable: 'proxy_manager_upstream' }]]],
+  ]
+}
+
+function upstreamBlock(record: RouteRecord, addresses: readonly string[]): Directive {
+  // With several addresses, one that refuses is passed over for each request anew: a droplet that restarts is back at once.
+  const servers = addresses.map((address, i): Directive => {
+    const literal = address.includes(':') ? `[${address}]` : address
+    const options = addresses.length === 1 ? [] : i === 0 ? ['max_fails=0'] : ['max_fails=0', 'backup']
+    return ['server', [`${literal}:${record.upstream_port}`, ...options]]
+  })
+  // Less than the 5 s after which Node and uvicorn close an idle connection, so that NGINX never sends into a closing one.
+  return [
+    'upstream',
+    [upstreamName(record.droplet_name)],
+    [...servers, ['keepalive', ['16']], ['keepalive_timeout', ['4s']]],
+  ]
+}

@@ -1,0 +1,58 @@
+/** A route as the API shows it. */
+import * as v from 'valibot'
+import type { SnapshotRoute, UpstreamHealth } from './plan.ts'
+import { upstreamUrl } from './proxy.ts'
+import { CertificateSummary, HealthStatus } from './route-file.ts'
+
+/**
+ * `active`: served as asked · `pending_ssl`: served over HTTP, HTTPS wanted, no certificate yet · `drifted`: the file on disk is not what was
+ * written · `disabled`: no symlink in sites-enabled.
+ */
+export const ProxyStatus = v.picklist(['active', 'pending_ssl', 'drifted', 'disabled'])
+export type ProxyStatus = v.InferOutput<typeof ProxyStatus>
+
+export const ProxyState = v.object({
+  droplet_name: v.string(),
+  domain: v.string(),
+  upstream: v.string(),
+  upstream_host: v.string(),
+  upstream_port: v.number(),
+  enable_ssl: v.boolean(),
+  ssl_enabled: v.boolean(),
+  status: ProxyStatus,
+  last_health_status: HealthStatus,
+  last_health_checked_at: v.nullable(v.string()),
+  certificate: v.nullable(CertificateSummary),
+  created_at: v.string(),
+  updated_at: v.string(),
+  revision: v.string(),
+})
+export type ProxyState = v.InferOutput<typeof ProxyState>
+
+/** The route of a snapshot as an answer; `health` is a later check than the one in its file, if there was one. */
+export function proxyState(route: SnapshotRoute, health?: UpstreamHealth): ProxyState {
+  const { record } = route
+  return {
+    droplet_name: record.droplet_name,
+    domain: record.domain,
+    upstream: upstreamUrl(record),
+    upstream_host: record.upstream_host,
+    upstream_port: record.upstream_port,
+    enable_ssl: record.enable_ssl,
+    ssl_enabled: record.certificate !== null,
+    status: statusOf(route),
+    last_health_status: health?.status ?? record.last_health_status,
+    last_health_checked_at: health?.checkedAt ?? record.last_health_checked_at,
+    certificate: record.certificate,
+    created_at: record.created_at,
+    updated_at: record.updated_at,
+    revision: route.revision,
+  }
+}
+
+/** The most urgent of the states that a route can be in. */
+export function statusOf({ record, enabled, drifted }: SnapshotRoute): ProxyStatus {
+  if (!enabled) return 'disabled'
+  if (drifted) return 'drifted'
+  return record.enable_ssl && record.certificate === null ? 'pending_ssl' : 'active'
+}

@@ -1,0 +1,166 @@
+/** The environment as a schema: every variable with its rule, its default and the words that `--help` and the README use. */
+import { isIPv6 } from 'node:net'
+import * as v from 'valibot'
+
+interface Variable<T> {
+  readonly help: string
+  /** What stands there when the variable is not set, in words. */
+  readonly fallback: string
+  readonly takes: string
+  readonly parse: (value: string) => T | undefined
+  readonly unset: T
+}
+
+// Absolute and without characters that NGINX's configuration has no way to quote.
+const PATH = /^\/[^\x00-\x1f\x7f$]*$/
+
+const VARIABLES = {
+  PROXY_MANAGER_PORT: integer('Port of the API', 1, 65535, 8100),
+  PROXY_MANAGER_HOST: text(
+    'Address of the API; beyond loopback only with a token, or with PROXY_MANAGER_INSECURE',
+    '127.0.0.1',
+    'an IP address or host name',
+    /^[A-Za-z0-9.:-]+$/,
+  ),
+  PROXY_MANAGER_INSECURE: boolean('Listen beyond loopback without a token (behind a VPN)'),
+  PROXY_MANAGER_ALLOWED_HOSTS: list(
+    'Names that may stand in Host when no token is set; loopback names and addresses always may',
+    /^[A-Za-z0-9.-]+$/,
+    'host names, comma-separated',
+  ),
+  PROXY_MANAGER_API_TOKEN: optionalText(
+    'When set, every call but the health checks needs "Authorization: Bearer ..." or X-API-Token',
+    'a token of 16 to 512 printable characters without spaces',
+    /^[\x21-\x7e]{16,512}$/,
+  ),
+  PROXY_MANAGER_STATE_DIR: path(
+    'Journal, staging, last reload, backups, certificates, ACME webroot',
+    '/var/lib/proxy-manager',
+  ),
+  NGINX_SITES_AVAILABLE: path('One file per route, and the shared file', '/etc/nginx/sites-available'),
+  NGINX_SITES_ENABLED: path('Symlinks to them', '/etc/nginx/sites-enabled'),
+  NGINX_BIN: path('The NGINX binary', '/usr/sbin/nginx'),
+  NGINX_CONF: optionalPath(
+    "NGINX's main configuration; given to every NGINX call as -c when set",
+    'found with nginx -V',
+  ),
+  NGINX_HTTP_PORT: integer('Port that HTTP server blocks listen on', 1, 65535, 80),
+  NGINX_HTTPS_PORT: integer('Port that HTTPS server blocks listen on', 1, 65535, 443),
+  CERTBOT_BIN: path('The certbot binary', '/usr/bin/certbot'),
+  CERTBOT_CONFIG_DIR: path("certbot's configuration folder, with its lineages", '/etc/letsencrypt'),
+  ACME_WEBROOT: optionalPath("Folder under which the CA's challenges are served", 'acme in the state folder'),
+  DNS_SERVERS: list(
+    "Resolvers for upstream names that are not in the host's own files, host:port",
+    /^(\d+\.\d+\.\d+\.\d+|\[[0-9a-fA-F:]+\]|[0-9a-fA-F:]+)(:\d{1,5})?$/,
+    'addresses, comma-separated, each with a port or without',
+  ),
+  HEALTH_CHECK_TIMEOUT_MS: integer(
+    'How long an upstream may take to answer its health check, in milliseconds',
+    1,
+    60000,
+    1000,
+  ),
+  HEALTH_CHECK_PATH: text('Path of the health check', '/health', 'a path that begins with "/"', /^\/[\x21-\x7e]*$/),
+  LOG_LEVEL: choice('Least severe lines that are logged', ['debug', 'info', 'warn', 'error'], 'info'),
+} as const satisfies Record<string, Variable<unknown>>
+
+type Name = keyof typeof VARIABLES
+
+/** The settings, typed, under the names of their variables. */
+export type Settings = { readonly [K in Name]: (typeof VARIABLES)[K]['unset'] }
+
+/** One line per variable: its name, its default, what it is. */
+export function describeSettings(): readonly {
+  readonly name: string
+  readonly fallback: string
+  readonly help: string
+}[] {
+  return Object.entries(VARIABLES).map(([name, { fallback, help }]) => ({ name, fallback, help }))
+}
+
+/**
+ * Parses an environment. Faults are sentences that name the variable, what it got and what it takes; a token's value is never repeated.
+ * An empty variable counts as not set.
+ */
+export function parseSettings(
+  environment: Readonly<Record<string, string | undefined>>,
+): Settings | { readonly faults: readonly string[] } {
+  const faults: string[] = []
+  const entries = Object.entries(VARIABLES).map(([name, variable]: [string, Variable<unknown>]) => {
+    const value = environment[name]
+    if (value === undefined || value === '') return [name, variable.unset]
+    const parsed = variable.parse(value)
+    if (parsed === undefined) {
+      const got = name.endsWith('_TOKEN') ? 'a value that does not fit' : JSON.stringify(value)
+      faults.push(`${name}: got ${got}, takes ${variable.takes}`)
+    }
+    return [name, parsed]
+  })
+  if (faults.length > 0) return { faults }
+  const settings = v.parse(
+    v.custom<Settings>(() => true),
+    Object.fromEntries(entries),
+  )
+  const exposed = exposure(settings)
+  return exposed === undefined ? settings : { faults: [exposed] }
+}
+
+/** Whether an address or name of the API's listener is this host alone. */
+export function isLoopbackHost(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host)
+}
+
+function exposure(settings: Settings): string | undefined {
+  const isOpen = settings.PROXY_MANAGER_API_TOKEN === undefined && !settings.PROXY_MANAGER_INSECURE
+  if (isLoopbackHost(settings.PROXY_MANAGER_HOST) || !isOpen) return undefined
+  return `PROXY_MANAGER_HOST: got ${JSON.stringify(settings.PROXY_MANAGER_HOST)}, takes a loopback address unless PROXY_MANAGER_API_TOKEN is set (or PROXY_MANAGER_INSECURE=true, behind a VPN)`
+}
+
+/** `address:port` of a resolver, as NGINX and the DNS client take it: IPv6 in brackets, port 53 where none is given. */
+export function resolverAddress(server: string): string {
+  if (isIPv6(server)) return `[${server}]:53`
+  return /(\]|\d):\d+$/.test(server) ? server : `${server}:53`
+}
+
+function integer(help: string, min: number, max: number, unset: number): Variable<number> {
+  const parse = (value: string) => {
+    const number = /^\d{1,9}$/.test(value) ? Number(value) : Number.NaN
+    return number >= min && number <= max ? number : undefined
+  }
+  return { help, fallback: String(unset), takes: `an integer from ${min} to ${max}`, parse, unset }
+}
+
+function text(help: string, unset: string, takes: string, pattern: RegExp): Variable<string> {
+  return { help, fallback: unset, takes, parse: (value) => (pattern.test(value) ? value : undefined), unset }
+}
+
+function optionalText(help: string, takes: string, pattern: RegExp, fallback = ''): Variable<string | undefined> {
+  return { help, fallback, takes, parse: (value) => (pattern.test(value) ? value : undefined), unset: undefined }
+}
+
+function path(help: string, unset: string): Variable<string> {
+  const variable = text(help, unset, 'an absolute path', PATH)
+  return { ...variable, parse: (value) => variable.parse(value)?.replace(/(?<=.)\/+$/, '') }
+}
+
+function optionalPath(help: string, fallback: string): Variable<string | undefined> {
+  return optionalText(help, 'an absolute path', PATH, fallback)
+}
+
+function boolean(help: string): Variable<boolean> {
+  const parse = (value: string) => (value === 'true' ? true : value === 'false' ? false : undefined)
+  return { help, fallback: 'false', takes: 'true or false', parse, unset: false }
+}
+
+function list(help: string, pattern: RegExp, takes: string): Variable<readonly string[]> {
+  const parse = (value: string) => {
+    const items = value.split(',').map((item) => item.trim())
+    return items.every((item) => pattern.test(item)) ? items : undefined
+  }
+  return { help, fallback: '', takes, parse, unset: [] }
+}
+
+function choice<const T extends string>(help: string, options: readonly T[], unset: NoInfer<T>): Variable<T> {
+  const parse = (value: string) => options.find((option) => option === value)
+  return { help, fallback: unset, takes: options.join(', '), parse, unset }
+}
