@@ -1,0 +1,186 @@
+/** The file system: reads that notice changes cheaply, and the few effects of which durable changes are made. */
+import {
+  accessSync,
+  closeSync,
+  constants,
+  lstatSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  readSync,
+  realpathSync,
+  statSync,
+} from 'node:fs'
+import { chmod, link, mkdir, open, rename, rm, symlink } from 'node:fs/promises'
+
+/** A file's text. The same object as long as the file has not changed, so that what was parsed from it can be kept. */
+export interface FileText {
+  readonly text: string
+}
+
+export type Look =
+  | { readonly kind: 'file'; readonly file: FileText }
+  | { readonly kind: 'link'; readonly target: string }
+  | { readonly kind: 'other' }
+
+/**
+ * Reads answer `undefined` (or nothing) where there is nothing to read. Effects reject with Node's error, whose `code` is the errno's name.
+ * `write`, `append` and `syncFolder` return once the data is on the medium.
+ */
+export interface Files {
+  /** Names in a folder. */
+  list(folder: string): readonly string[]
+  /** What stands at a path, without following a symlink. */
+  look(path: string): Look | undefined
+  /** The text at a path, following symlinks. */
+  read(path: string): FileText | undefined
+  /** The path without symlinks; `undefined` where it does not exist. */
+  realPath(path: string): string | undefined
+  /** Changes whenever the file at a path does; `undefined` where there is none. */
+  stamp(path: string): string | undefined
+  /** Whether this process may create files in a folder. */
+  isWritable(folder: string): boolean
+  /** Size of a file in bytes, and its text from `offset` (at most 64 KiB). */
+  tail(path: string, offset: number): { readonly size: number; readonly text: string }
+
+  /** Creates a file that must not exist yet, never through a symlink, with exactly this mode, and syncs it. */
+  write(path: string, text: string, mode: number): Promise<void>
+  /** Appends to a file that exists, and syncs it. */
+  append(path: string, text: string): Promise<void>
+  /** Writes a file that nothing depends on after a power cut: replaced, not synced. */
+  writeScratch(path: string, text: string, mode: number): Promise<void>
+  rename(from: string, to: string): Promise<void>
+  symlink(target: string, path: string): Promise<void>
+  /** Gives a file a second name, which needs no space; the second name must not exist yet. */
+  link(path: string, second: string): Promise<void>
+  /** Removes a file, a symlink (not what it leads to) or a folder with all it holds; nothing happens where there is none. */
+  remove(path: string): Promise<void>
+  /** Creates a folder and its parents where they are missing, and gives it this mode. */
+  makeFolder(path: string, mode: number): Promise<void>
+  syncFolder(path: string): Promise<void>
+}
+
+interface Cached<T> {
+  readonly stamp: string
+  readonly value: T
+}
+
+/** File times have the kernel's tick (up to 10 ms): a file changed this recently may change again under the same stamp. */
+const RACY_MS = 50
+const TAIL_BYTES = 65536
+
+/** The host's file system. */
+export function hostFiles(): Files {
+  const texts = new Map<string, Cached<FileText>>()
+  const targets = new Map<string, Cached<string>>()
+
+  const readText = (path: string, stamp: string, mtimeMs: number): FileText | undefined => {
+    const cached = texts.get(path)
+    if (cached?.stamp === stamp) return cached.value
+    const file = { text: readFileSync(path, 'utf8') }
+    if (Date.now() - mtimeMs > RACY_MS) texts.set(path, { stamp, value: file })
+    else texts.delete(path)
+    return file
+  }
+
+  return {
+    list: (folder) => orUndefined(() => readdirSync(folder)) ?? [],
+    look: (path) =>
+      orUndefined(() => {
+        const stat = lstatSync(path)
+        const stamp = stampOf(stat)
+        if (stat.isFile()) {
+          const file = readText(path, stamp, stat.mtimeMs)
+          return file && { kind: 'file', file }
+        }
+        if (!stat.isSymbolicLink()) return { kind: 'other' }
+        const cached = targets.get(path)
+        if (cached?.stamp === stamp) return { kind: 'link', target: cached.value }
+        const target = readlinkSync(path)
+        targets.set(path, { stamp, value: target })
+        return { kind: 'link', target }
+      }),
+    read: (path) =>
+      orUndefined(() => {
+        const stat = statSync(path)
+        return stat.isFile() ? readText(path, stampOf(stat), stat.mtimeMs) : undefined
+      }),
+    realPath: (path) => orUndefined(() => realpathSync(path)),
+    stamp: (path) => orUndefined(() => stampOf(statSync(path))),
+    isWritable: (folder) =>
+      orUndefined(() => accessSync(folder, constants.W_OK | constants.X_OK) === undefined) ?? false,
+    tail: (path, offset) => {
+      const content = orUndefined(() => {
+        const size = statSync(path).size
+        if (size <= offset) return { size, text: '' }
+        const file = openSync(path, 'r')
+        try {
+          const buffer = Buffer.alloc(Math.min(size - offset, TAIL_BYTES))
+          return { size, text: buffer.toString('utf8', 0, readSync(file, buffer, 0, buffer.length, offset)) }
+        } finally {
+          closeSync(file)
+        }
+      })
+      return content ?? { size: 0, text: '' }
+    },
+
+    write: async (path, text, mode) => {
+      const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants
+      const handle = await open(path, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY, mode)
+      try {
+        await handle.chmod(mode)
+        await handle.writeFile(text)
+        await handle.sync()
+      } finally {
+        await handle.close()
+      }
+    },
+    append: async (path, text) => {
+      const handle = await open(path, constants.O_WRONLY | constants.O_APPEND | constants.O_NOFOLLOW)
+      try {
+        await handle.writeFile(text)
+        await handle.sync()
+      } finally {
+        await handle.close()
+      }
+    },
+    writeScratch: async (path, text, mode) => {
+      const { O_CREAT, O_NOFOLLOW, O_TRUNC, O_WRONLY } = constants
+      const handle = await open(path, O_CREAT | O_TRUNC | O_NOFOLLOW | O_WRONLY, mode)
+      try {
+        await handle.writeFile(text)
+      } finally {
+        await handle.close()
+      }
+    },
+    rename,
+    symlink: (target, path) => symlink(target, path),
+    link,
+    remove: (path) => rm(path, { force: true, recursive: true }),
+    makeFolder: async (path, mode) => {
+      await mkdir(path, { recursive: true, mode })
+      await chmod(path, mode)
+    },
+    syncFolder: async (path) => {
+      const handle = await open(path, constants.O_RDONLY | constants.O_DIRECTORY)
+      try {
+        await handle.sync()
+      } finally {
+        await handle.close()
+      }
+    },
+  }
+}
+
+function stampOf(stat: { ino: number; size: number; mtimeMs: number; ctimeMs: number; dev: number }): string {
+  return `${stat.dev}:${stat.ino}:${stat.size}:${stat.mtimeMs}:${stat.ctimeMs}`
+}
+
+function orUndefined<T>(read: () => T): T | undefined {
+  try {
+    return read()
+  } catch {
+    return undefined
+  }
+}

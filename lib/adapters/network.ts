@@ -1,0 +1,65 @@
+/** Names and addresses as this host sees them. */
+import { lookup, Resolver } from 'node:dns/promises'
+import { readFileSync } from 'node:fs'
+import { networkInterfaces } from 'node:os'
+
+export interface Network {
+  /** Every address of a name the way programs on this host find it: hosts file, then DNS. Empty where it does not resolve in time. */
+  lookup(name: string, timeoutMs: number): Promise<readonly string[]>
+  /** Every address that these DNS servers (`address:port`) give a name, the hosts file left out. Empty where there is none in time. */
+  query(name: string, servers: readonly string[], timeoutMs: number): Promise<readonly string[]>
+  /** The nameservers of resolv.conf. */
+  systemResolvers(): readonly string[]
+  /** The addresses of this host's interfaces. */
+  localAddresses(): readonly string[]
+  /** Whether IPv6 sockets can be opened at all. */
+  hasIpv6(): boolean
+}
+
+export function hostNetwork(): Network {
+  return {
+    lookup: async (name, timeoutMs) => {
+      const found = await withinTime(lookup(name, { all: true }), timeoutMs)
+      return found?.map((entry) => entry.address) ?? []
+    },
+    query: async (name, servers, timeoutMs) => {
+      const resolver = new Resolver({ timeout: timeoutMs, tries: 1 })
+      resolver.setServers([...servers])
+      const [v4, v6] = await Promise.all([
+        withinTime(resolver.resolve4(name), timeoutMs),
+        withinTime(resolver.resolve6(name), timeoutMs),
+      ])
+      return [...(v4 ?? []), ...(v6 ?? [])]
+    },
+    systemResolvers: () => {
+      const lines = readOrEmpty('/etc/resolv.conf').split('\n')
+      return lines.flatMap((line) => /^\s*nameserver\s+([0-9a-fA-F.:]+)\s*$/.exec(line)?.[1] ?? [])
+    },
+    localAddresses: () =>
+      Object.values(networkInterfaces()).flatMap((entries) => (entries ?? []).map((entry) => entry.address)),
+    hasIpv6: () => readOrEmpty('/proc/net/if_inet6') !== '',
+  }
+}
+
+/** The value, or `undefined` after a failure or the time limit. getaddrinfo cannot be called off: its late answer is dropped. */
+async function withinTime<T>(promise: Promise<T>, timeoutMs: number): Promise<T | undefined> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), timeoutMs)
+  })
+  try {
+    return await Promise.race([promise, late])
+  } catch {
+    return undefined
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+function readOrEmpty(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return ''
+  }
+}

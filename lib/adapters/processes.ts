@@ -1,0 +1,72 @@
+/** NGINX's processes, as Linux shows them. */
+import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+
+/** What a worker is doing: taking new connections, or only finishing old ones, or gone. */
+export type WorkerState = 'accepting' | 'shutting_down' | 'gone'
+
+export interface Processes {
+  /** Whether this process is an NGINX master, by its title or binary. */
+  isNginxMaster(pid: number): boolean
+  /** The workers of a master, the cache processes left out. */
+  workersOf(master: number): readonly number[]
+  workerState(pid: number): WorkerState
+  /** Sends SIGHUP; false where there is no such process or it may not be signalled. */
+  hangUp(pid: number): boolean
+}
+
+export function hostProcesses(): Processes {
+  return {
+    isNginxMaster: (pid) => {
+      const title = titleOf(pid)
+      // Without a title (a zombie, or titles switched off) the binary decides.
+      return (
+        title.startsWith('nginx: master process') || (!title.startsWith('nginx: ') && binaryOf(pid).startsWith('nginx'))
+      )
+    },
+    workersOf: (master) =>
+      readdirSync('/proc')
+        .filter((name) => /^\d+$/.test(name) && parentOf(name) === master)
+        .map(Number)
+        .filter((pid) => titleOf(pid).startsWith('nginx: worker process')),
+    workerState: (pid) => {
+      const title = titleOf(pid)
+      if (!title.startsWith('nginx: worker process')) return 'gone'
+      // ngx_worker_process_cycle sets this title right before it closes its listening sockets.
+      return title.includes('shutting down') ? 'shutting_down' : 'accepting'
+    },
+    hangUp: (pid) => {
+      try {
+        return process.kill(pid, 'SIGHUP')
+      } catch {
+        return false
+      }
+    },
+  }
+}
+
+function titleOf(pid: number): string {
+  return readProc(`/proc/${pid}/cmdline`).replaceAll('\0', ' ')
+}
+
+function binaryOf(pid: number): string {
+  try {
+    const path = readlinkSync(`/proc/${pid}/exe`)
+    return path.slice(path.lastIndexOf('/') + 1)
+  } catch {
+    return ''
+  }
+}
+
+/** The fourth field of stat(5), counted behind the command's name, which may hold anything. */
+function parentOf(pid: string): number {
+  const stat = readProc(`/proc/${pid}/stat`)
+  return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1])
+}
+
+function readProc(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return ''
+  }
+}

@@ -1,0 +1,86 @@
+/** Where a route may lead, and whether anybody answers there: asked before a change is queued. */
+import { embeddedIpv4, ipFamily, isForbiddenAddress, isLoopback, isMetadataName } from '../core/address.ts'
+import { ProxyManagerError } from '../core/errors.ts'
+import type { ResolvedUpstream, UpstreamHealth } from '../core/plan.ts'
+import { type ProxySpec, upstreamUrl } from '../core/proxy.ts'
+import { resolverAddress } from '../core/settings.ts'
+import type { Host } from './host.ts'
+
+const LOOKUP_TIMEOUT_MS = 5000
+
+/**
+ * Resolves an upstream and refuses addresses that no route may lead to.
+ * @throws {ProxyManagerError} UPSTREAM_FORBIDDEN, UPSTREAM_UNRESOLVABLE
+ */
+export async function resolveUpstream(
+  host: Host,
+  spec: ProxySpec,
+): Promise<ResolvedUpstream & { readonly probed: readonly string[] }> {
+  const { upstream_host: name } = spec
+  if (isMetadataName(name)) throw forbidden(spec, "a cloud's metadata service")
+  if (ipFamily(name) !== undefined) return checkAddresses(host, spec, { addresses: [name], resolvers: [] }, [name])
+  if (name === 'localhost') {
+    const addresses = host.network.hasIpv6() ? ['127.0.0.1', '::1'] : ['127.0.0.1']
+    return checkAddresses(host, spec, { addresses, resolvers: [] }, addresses)
+  }
+  const configured = host.settings.DNS_SERVERS.length > 0 ? host.settings.DNS_SERVERS : host.network.systemResolvers()
+  const resolvers = configured.map(resolverAddress)
+  const [asHost, asNginx] = await Promise.all([
+    host.network.lookup(name, LOOKUP_TIMEOUT_MS),
+    resolvers.length === 0 ? [] : host.network.query(name, resolvers, LOOKUP_TIMEOUT_MS),
+  ])
+  if (asNginx.length > 0)
+    return checkAddresses(host, spec, { addresses: null, resolvers }, [...new Set([...asNginx, ...asHost])])
+  if (asHost.length === 0) {
+    throw new ProxyManagerError('UPSTREAM_UNRESOLVABLE', {
+      details: { upstream: upstreamUrl(spec), remedy: 'Correct the name, or pass the address as upstream_host' },
+    })
+  }
+  // Known to the host's own files alone, where NGINX's resolver never looks: the addresses are written out.
+  return checkAddresses(host, spec, { addresses: asHost, resolvers: [] }, asHost)
+}
+
+/** Probes the first address that answers; the health is that of the best answer. */
+export async function probeUpstream(
+  host: Host,
+  spec: ProxySpec,
+  addresses: readonly string[],
+): Promise<UpstreamHealth & { readonly probe: unknown }> {
+  const { HEALTH_CHECK_PATH: path, HEALTH_CHECK_TIMEOUT_MS: timeoutMs } = host.settings
+  const checkedAt = new Date(host.clock.nowMs()).toISOString()
+  const attempts: unknown[] = []
+  for (const address of addresses) {
+    const hostHeader = upstreamUrl(spec).slice('http://'.length)
+    const answer = await host.probe.get({ address, port: spec.upstream_port, host: hostHeader, path, timeoutMs })
+    if ('status' in answer && answer.status >= 200 && answer.status < 300)
+      return { status: 'healthy', checkedAt, probe: null }
+    attempts.push({ address, path, ...('status' in answer ? { status: answer.status } : { failure: answer.failure }) })
+    // Only an address that nobody listens on is passed over: another answer, or none in time, is the upstream's own.
+    if (!('failure' in answer) || answer.failure === 'TIMEOUT') break
+  }
+  return { status: 'unhealthy', checkedAt, probe: attempts }
+}
+
+function checkAddresses(host: Host, spec: ProxySpec, resolved: ResolvedUpstream, addresses: readonly string[]) {
+  const { PROXY_MANAGER_PORT, NGINX_HTTP_PORT, NGINX_HTTPS_PORT } = host.settings
+  const own = new Set(host.network.localAddresses())
+  for (const address of addresses) {
+    if (isForbiddenAddress(address)) throw forbidden(spec, 'an address at which no droplet lives')
+    const isHere = isLoopback(address) || own.has(address) || own.has(embeddedIpv4IfAny(address))
+    if (isHere && spec.upstream_port === PROXY_MANAGER_PORT) throw forbidden(spec, 'this API itself')
+    if (isHere && [NGINX_HTTP_PORT, NGINX_HTTPS_PORT].includes(spec.upstream_port))
+      throw forbidden(spec, 'NGINX itself')
+  }
+  return { ...resolved, probed: addresses }
+}
+
+function embeddedIpv4IfAny(address: string): string {
+  return (ipFamily(address) === 6 ? embeddedIpv4(address) : undefined) ?? address
+}
+
+function forbidden(spec: ProxySpec, what: string): ProxyManagerError {
+  return new ProxyManagerError('UPSTREAM_FORBIDDEN', {
+    message: `The upstream leads to ${what}`,
+    details: { upstream: upstreamUrl(spec) },
+  })
+}

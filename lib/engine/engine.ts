@@ -1,0 +1,169 @@
+/** What handlers call: one verb for each thing the API does. */
+import { ProxyManagerError } from '../core/errors.ts'
+import type { Change, Precondition, PutChange, SnapshotRoute, UpstreamHealth } from '../core/plan.ts'
+import { type ProxySpec, upstreamUrl } from '../core/proxy.ts'
+import { type ProxyState, proxyState } from '../core/proxy-state.ts'
+import {
+  type Applied,
+  applyBatch,
+  type Receipt,
+  type Rehearsal,
+  rehearse,
+  type StepTimes,
+  type Walk,
+  type WalkState,
+} from './apply.ts'
+import { probeUpstream, resolveUpstream } from './check-upstream.ts'
+import { healthReader, type ManagerHealth } from './health.ts'
+import type { Host } from './host.ts'
+import { nginxFactsReader } from './nginx-facts.ts'
+import { observer } from './observe.ts'
+import { changeQueue } from './queue.ts'
+import { recover, recoverJournal } from './recover.ts'
+import { commandReloader, signalReloader } from './reload.ts'
+
+export interface PutRequest {
+  readonly dropletName: string
+  readonly spec: ProxySpec
+  /** `create` refuses to replace another configuration. */
+  readonly mode: 'create' | 'replace'
+  readonly precondition: Precondition
+}
+
+export interface DeleteRequest {
+  readonly dropletName: string
+  readonly precondition: Precondition
+}
+
+/** A change that is served, or was so already. */
+export interface Changed {
+  readonly outcome: Applied['outcome']
+  readonly proxy: ProxyState
+  readonly receipt: Receipt
+  /** Milliseconds of each step, as in `Server-Timing`. */
+  readonly times: StepTimes & { readonly queue: number; readonly probe: number }
+}
+
+/** What a change would do. */
+export interface Rehearsed extends Omit<Rehearsal, 'route'> {
+  readonly proxy: ProxyState
+}
+
+/** Every verb throws {@link ProxyManagerError} alone. */
+export interface Engine {
+  putProxy(request: PutRequest): Promise<Changed>
+  deleteProxy(request: DeleteRequest): Promise<Changed>
+  rehearsePut(request: PutRequest): Promise<Rehearsed>
+  rehearseDelete(request: DeleteRequest): Promise<Rehearsed>
+  /** Every route, sorted by droplet name. */
+  listProxies(): Promise<readonly ProxyState[]>
+  getProxy(dropletName: string): Promise<ProxyState>
+  readHealth(): Promise<ManagerHealth>
+  /** What has to be done before the API opens. */
+  recover(): Promise<void>
+  /** Resolves once no change runs or waits. */
+  idle(): Promise<void>
+}
+
+/** Builds the engine on a host; it holds the queue and the few things that live as long as the process. */
+export function createEngine(host: Host): Engine {
+  const state: WalkState = { generation: 0, unconfirmed: undefined, degraded: undefined, lastTest: undefined }
+  const byCommand = commandReloader(host)
+  const bySignal = signalReloader(host)
+  const walk: Walk = {
+    host,
+    state,
+    observe: observer(host, nginxFactsReader(host)),
+    reloaderFor: (observation) => (observation.isBare ? byCommand : bySignal),
+  }
+  const healthChecks = new Map<string, UpstreamHealth>()
+  const readHealth = healthReader(walk)
+
+  const queue = changeQueue(async (changes) => {
+    if (state.degraded !== undefined) {
+      // A former change is still half undone: nothing is built on that.
+      await recoverJournal(walk).catch((error: Error) =>
+        host.log.write('error', { action: 'recover_journal', result: 'failed', error: error.message }),
+      )
+    }
+    if (state.degraded === undefined) return await applyBatch(walk, changes)
+    const details = {
+      stage: 'restore',
+      state: 'degraded',
+      remedy: 'See GET /proxy-manager/health and the log, and mend the cause',
+    }
+    return changes.map(() => new ProxyManagerError('NGINX_RELOAD_FAILED', { message: state.degraded ?? '', details }))
+  })
+
+  /** Resolves and probes: before the queue, so that a slow upstream keeps no other change waiting. */
+  const toChange = async ({ dropletName, spec, mode, precondition }: PutRequest): Promise<PutChange> => {
+    const { probed, ...upstream } = await resolveUpstream(host, spec)
+    if (!spec.require_healthy) {
+      return {
+        kind: 'put',
+        dropletName,
+        spec,
+        upstream,
+        mode,
+        precondition,
+        health: { status: 'unknown', checkedAt: null },
+      }
+    }
+    const { probe, ...health } = await probeUpstream(host, spec, probed)
+    if (health.status === 'healthy') return { kind: 'put', dropletName, spec, upstream, mode, precondition, health }
+    throw new ProxyManagerError('UPSTREAM_UNHEALTHY', {
+      details: {
+        upstream: upstreamUrl(spec),
+        health_status: health.status,
+        attempts: probe,
+        remedy: 'Start the droplet, see that its health check answers 2xx, or pass "require_healthy": false',
+      },
+    })
+  }
+
+  const submit = async (change: Change, probeMs: number): Promise<Changed> => {
+    const started = host.clock.monotonicMs()
+    const result = await queue.submit(change)
+    if (result instanceof ProxyManagerError) throw result
+    const { outcome, route, receipt, steps } = result
+    if (outcome === 'deleted') healthChecks.delete(change.dropletName)
+    else if (change.kind === 'put' && change.health.checkedAt !== null)
+      healthChecks.set(change.dropletName, change.health)
+    const walked = steps.test + steps.swap + steps.reload + steps.confirm
+    const times = { queue: Math.max(0, host.clock.monotonicMs() - started - walked), probe: probeMs, ...steps }
+    return { outcome, proxy: show(route), receipt, times }
+  }
+
+  const show = (route: SnapshotRoute): ProxyState => proxyState(route, healthChecks.get(route.record.droplet_name))
+
+  const rehearsed = async (change: Change): Promise<Rehearsed> => {
+    const { route, ...rehearsal } = await queue.exclusively(() => rehearse(walk, change))
+    return { ...rehearsal, proxy: show(route) }
+  }
+
+  /** What is served now: while a change is not confirmed, the state of before it. */
+  const settled = async () => (state.unconfirmed ?? (await walk.observe([]))).snapshot
+
+  return {
+    putProxy: async (request) => {
+      const started = host.clock.monotonicMs()
+      const change = await toChange(request)
+      return await submit(change, host.clock.monotonicMs() - started)
+    },
+    deleteProxy: (request) => submit({ kind: 'delete', ...request }, 0),
+    rehearsePut: async (request) => rehearsed(await toChange(request)),
+    rehearseDelete: (request) => rehearsed({ kind: 'delete', ...request }),
+    listProxies: async () => {
+      const { routes } = await settled()
+      return [...routes.values()].map(show).sort((a, b) => (a.droplet_name < b.droplet_name ? -1 : 1))
+    },
+    getProxy: async (dropletName) => {
+      const route = (await settled()).routes.get(dropletName)
+      if (route === undefined) throw new ProxyManagerError('PROXY_NOT_FOUND')
+      return show(route)
+    },
+    readHealth,
+    recover: () => recover(walk),
+    idle: () => queue.idle(),
+  }
+}

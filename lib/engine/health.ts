@@ -1,0 +1,174 @@
+/** Whether Proxy Manager can do its work on this host, in words that an operator can act on. */
+import * as v from 'valibot'
+import { statusOf } from '../core/proxy-state.ts'
+import type { Walk } from './apply.ts'
+import { missingInclude } from './failures.ts'
+import { type Host, statePaths } from './host.ts'
+import { testCandidate, testLive } from './stage.ts'
+
+export const ManagerHealth = v.object({
+  status: v.picklist(['healthy', 'degraded', 'unhealthy']),
+  reasons: v.array(v.string()),
+  advice: v.array(v.string()),
+  nginx: v.object({
+    present: v.boolean(),
+    version: v.nullable(v.string()),
+    running: v.boolean(),
+    includes_sites_enabled: v.boolean(),
+    config_test_ok: v.nullable(v.boolean()),
+    config_test_timestamp: v.nullable(v.string()),
+    last_reload_timestamp: v.nullable(v.string()),
+    last_reload_result: v.nullable(v.string()),
+    generation: v.nullable(v.number()),
+  }),
+  ssl: v.object({ certbot_present: v.boolean(), last_operation: v.nullable(v.string()) }),
+  folders: v.object({
+    sites_available_writable: v.boolean(),
+    sites_enabled_writable: v.boolean(),
+    state_writable: v.boolean(),
+  }),
+  routes: v.object({
+    total: v.number(),
+    active: v.number(),
+    pending_ssl: v.number(),
+    drifted: v.array(v.string()),
+    disabled: v.array(v.string()),
+  }),
+})
+export type ManagerHealth = v.InferOutput<typeof ManagerHealth>
+
+const LastReload = v.object({ timestamp: v.string(), result: v.string() })
+
+/** A test is repeated this long after the last one, while callers get the last one's result. */
+const TEST_EVERY_MS = 60_000
+
+/** Reads health. The first call waits for one test of the configuration; none after it does. */
+export function healthReader(walk: Walk): () => Promise<ManagerHealth> {
+  const { host, state } = walk
+  let testing: Promise<void> | undefined
+
+  const test = async (): Promise<void> => {
+    const observation = await walk.observe([])
+    const result = observation.isBare
+      ? await testLive(host, new Set())
+      : await testCandidate(host, observation, [], new Set())
+    state.lastTest = { ok: result.ok, output: result.output, atMs: host.clock.nowMs() }
+  }
+  const refreshTest = (): Promise<void> => {
+    testing ??= test()
+      .catch((error: Error) => {
+        state.lastTest = { ok: false, output: error.message, atMs: host.clock.nowMs() }
+      })
+      .finally(() => {
+        testing = undefined
+      })
+    return testing
+  }
+
+  return async () => {
+    const observation = await walk.observe([])
+    const { snapshot, facts, isBare } = observation
+    if (facts.present && state.lastTest === undefined) await refreshTest()
+    else if (facts.present && host.clock.nowMs() - (state.lastTest?.atMs ?? 0) > TEST_EVERY_MS) void refreshTest()
+
+    const { NGINX_SITES_AVAILABLE, NGINX_SITES_ENABLED, NGINX_BIN, CERTBOT_BIN } = host.settings
+    const routes = [...snapshot.routes.values()]
+    const named = (status: string) =>
+      routes.filter((route) => statusOf(route) === status).map((route) => route.record.droplet_name)
+    const [drifted, disabled] = [named('drifted'), named('disabled')]
+    const folders = {
+      sites_available_writable: host.files.isWritable(NGINX_SITES_AVAILABLE),
+      sites_enabled_writable: host.files.isWritable(NGINX_SITES_ENABLED),
+      state_writable: host.files.isWritable(statePaths(host.settings).root),
+    }
+    const running = walk.reloaderFor(observation).findMaster(observation) !== undefined
+    const lastReload = readLastReload(host)
+    const certbotPresent = host.files.stamp(CERTBOT_BIN) !== undefined
+    const isIncluded = isBare || snapshot.host.includesSitesEnabled
+
+    const unhealthy = [
+      ...(facts.present
+        ? []
+        : [`NGINX cannot be run at NGINX_BIN (${baseName(NGINX_BIN)}): install it, or correct NGINX_BIN`]),
+      ...(folders.sites_available_writable
+        ? []
+        : ['sites-available cannot be written: create the folder, or give this user the right']),
+      ...(folders.sites_enabled_writable
+        ? []
+        : ['sites-enabled cannot be written: create the folder, or give this user the right']),
+      ...(folders.state_writable
+        ? []
+        : ['the state folder cannot be written: give this user the right, or correct PROXY_MANAGER_STATE_DIR']),
+      ...(facts.present && !running ? ['NGINX is not running: start it (systemctl start nginx)'] : []),
+      ...(state.lastTest?.ok === false
+        ? [`the configuration fails nginx -t: ${firstLine(state.lastTest.output)}`]
+        : []),
+      ...(state.degraded === undefined ? [] : [state.degraded]),
+    ]
+    const degraded = [
+      ...(isIncluded ? [] : [missingInclude(NGINX_SITES_ENABLED)]),
+      ...(lastReload === undefined || lastReload.result === 'success'
+        ? []
+        : [`the last reload failed (${lastReload.result}) and was undone: see the log, then repeat the change`]),
+      ...drifted.map(
+        (name) => `route ${name} was edited by hand: repeat its PUT to replace the edit (it is kept in the backups)`,
+      ),
+      ...[...snapshot.foreignFiles.keys()].map(
+        (name) => `fpai-${name}.conf was not written by Proxy Manager: move it away to manage ${name}`,
+      ),
+      ...[...snapshot.availableImages.keys()].map((name) => `${name} is damaged: repeat the PUT of its route`),
+      ...(certbotPresent || !routes.some((route) => route.record.enable_ssl)
+        ? []
+        : ['certbot is missing (CERTBOT_BIN): install it to get certificates']),
+    ]
+    const lacksShutdownTimeout = !isBare && !snapshot.host.mainDirectives.has('worker_shutdown_timeout')
+    return {
+      status: unhealthy.length > 0 ? 'unhealthy' : degraded.length > 0 ? 'degraded' : 'healthy',
+      reasons: [...unhealthy, ...degraded],
+      advice: lacksShutdownTimeout
+        ? [
+            'set worker_shutdown_timeout in nginx.conf (such as 1h): without it an open WebSocket keeps an old worker alive for ever',
+          ]
+        : [],
+      nginx: {
+        present: facts.present,
+        version: facts.versionText,
+        running,
+        includes_sites_enabled: isIncluded,
+        config_test_ok: state.lastTest?.ok ?? null,
+        config_test_timestamp: state.lastTest === undefined ? null : new Date(state.lastTest.atMs).toISOString(),
+        last_reload_timestamp: lastReload?.timestamp ?? null,
+        last_reload_result: lastReload?.result ?? null,
+        generation: snapshot.shared?.generation ?? null,
+      },
+      ssl: { certbot_present: certbotPresent, last_operation: null },
+      folders,
+      routes: {
+        total: routes.length,
+        active: named('active').length,
+        pending_ssl: named('pending_ssl').length,
+        drifted,
+        disabled,
+      },
+    }
+  }
+}
+
+function readLastReload(host: Host): v.InferOutput<typeof LastReload> | undefined {
+  const text = host.files.read(statePaths(host.settings).lastReload)?.text
+  try {
+    return text === undefined ? undefined : v.parse(LastReload, JSON.parse(text))
+  } catch {
+    return undefined
+  }
+}
+
+function firstLine(text: string): string {
+  return (
+    text.split('\n').find((line) => line.includes('[emerg]') || line.includes('[warn]')) ?? text.split('\n')[0] ?? ''
+  )
+}
+
+function baseName(path: string): string {
+  return path.slice(path.lastIndexOf('/') + 1)
+}

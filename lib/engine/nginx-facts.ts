@@ -1,0 +1,49 @@
+/** What the NGINX binary says of itself: `nginx -V`, asked once for each binary that stands at the path. */
+import type { Version } from '../core/nginx-server-block.ts'
+import type { Host } from './host.ts'
+
+export interface NginxFacts {
+  readonly present: boolean
+  /** As printed, such as `1.22.1`; null where it could not be read. */
+  readonly versionText: string | null
+  readonly version: Version
+  readonly openssl: readonly [number, number]
+  /** Compiled-in places. */
+  readonly confPath: string | undefined
+  readonly pidPath: string | undefined
+  readonly errorLogPath: string | undefined
+  readonly prefix: string
+}
+
+/** The oldest NGINX that is supported: what an unknown one is taken for, since its configuration is read by every later one. */
+const OLDEST: Version = [1, 18, 0]
+
+/** Reads the facts, again only when the binary has changed. */
+export function nginxFactsReader(host: Host): () => Promise<NginxFacts> {
+  let known: { readonly stamp: string; readonly facts: Promise<NginxFacts> } | undefined
+  return async () => {
+    const stamp = host.files.stamp(host.settings.NGINX_BIN) ?? ''
+    if (known?.stamp !== stamp) known = { stamp, facts: readFacts(host) }
+    return await known.facts
+  }
+}
+
+async function readFacts({ runner, settings }: Host): Promise<NginxFacts> {
+  const { exitCode, output } = await runner.run(settings.NGINX_BIN, ['-V'], { timeoutMs: 15_000 })
+  const version = /nginx version: \S*?\/(\d+)\.(\d+)\.(\d+)/.exec(output)
+  const openssl = /running with OpenSSL (\d+)\.(\d+)/.exec(output) ?? /built with OpenSSL (\d+)\.(\d+)/.exec(output)
+  const argument = (name: string) => new RegExp(`--${name}=(\\S+)`).exec(output)?.[1]
+  const prefix = argument('prefix') ?? '/usr/local/nginx'
+  const inPrefix = (path: string | undefined) =>
+    path === undefined || path.startsWith('/') ? path : `${prefix}/${path}`
+  return {
+    present: exitCode === 0,
+    versionText: version === null ? null : version.slice(1).join('.'),
+    version: version === null ? OLDEST : [Number(version[1]), Number(version[2]), Number(version[3])],
+    openssl: openssl === null ? [1, 1] : [Number(openssl[1]), Number(openssl[2])],
+    confPath: settings.NGINX_CONF ?? inPrefix(argument('conf-path')),
+    pidPath: inPrefix(argument('pid-path')),
+    errorLogPath: argument('error-log-path'),
+    prefix,
+  }
+}

@@ -1,0 +1,172 @@
+/** Start-up: finish or undo what a former process left, mend what a crash tore, and see to it that NGINX serves what is on disk. */
+import { SHARED_FILE } from '../core/nginx-server-block.ts'
+import { dropletOfFileName, isOwnFileName, readRouteFile, readSharedFile, routeFileName } from '../core/route-file.ts'
+import type { Walk } from './apply.ts'
+import { type Host, statePaths } from './host.ts'
+import type { Observation } from './observe.ts'
+import { restoreFiles } from './restore.ts'
+import { CANDIDATE_PREFIX, testCandidate, testLive } from './stage.ts'
+import {
+  dropJournal,
+  forgetUndo,
+  type Journal,
+  readJournal,
+  replaceText,
+  TEMPORARY_SUFFIX,
+  UNDO_SUFFIX,
+} from './swap.ts'
+
+/**
+ * Everything that has to be done before the API opens. May be run any number of times, and be stopped at any instant.
+ * What cannot be done is logged and shown by health; it never keeps the API from starting.
+ */
+export async function recover(walk: Walk): Promise<void> {
+  const steps: readonly (readonly [action: string, step: () => Promise<void>])[] = [
+    ['recover_journal', () => recoverJournal(walk)],
+    ['sweep_temporaries', () => sweepTemporaries(walk)],
+    ['mend_files', () => mendFiles(walk)],
+    ['confirm_served', () => confirmServed(walk)],
+  ]
+  for (const [action, step] of steps) {
+    try {
+      await step()
+    } catch (error) {
+      walk.host.log.write('error', {
+        action,
+        result: 'failed',
+        error: error instanceof Error ? error.message : String(error),
+      })
+    }
+  }
+}
+
+/**
+ * Finishes a change that had reached its reload, where NGINX accepts it; undoes every other one.
+ * @throws when neither is possible now: the journal stays
+ */
+export async function recoverJournal(walk: Walk): Promise<void> {
+  const { host, state } = walk
+  const journal = readJournal(host)
+  if (journal === undefined) {
+    state.degraded = undefined
+    return
+  }
+  if (journal === 'torn') {
+    const { journal: path, backups } = statePaths(host.settings)
+    await host.files.rename(path, `${backups}/journal.${host.clock.nowMs()}`)
+    host.log.write('warn', { action: 'recover_journal', result: 'quarantined' })
+    state.degraded = undefined
+    return
+  }
+  state.degraded = 'a change was interrupted and is not undone yet'
+  const observation = await walk.observe([])
+  state.generation = Math.max(state.generation, journal.generation, observation.snapshot.shared?.generation ?? 0)
+  const isFinished = journal.phase === 'reloading' && (await rollForward(walk, observation, journal))
+  if (!isFinished) {
+    state.generation += 1
+    const restore = { files: journal.files, generation: state.generation, wasSignalled: true }
+    await restoreFiles(host, observation, walk.reloaderFor(observation), restore)
+  }
+  state.degraded = undefined
+  host.log.write('warn', {
+    action: 'recover_journal',
+    result: isFinished ? 'finished' : 'undone',
+    generation: journal.generation,
+  })
+}
+
+async function rollForward(walk: Walk, observation: Observation, journal: Journal): Promise<boolean> {
+  const { host } = walk
+  const reloader = walk.reloaderFor(observation)
+  const test = observation.isBare
+    ? await testLive(host, new Set())
+    : await testCandidate(host, observation, [], new Set())
+  if (!test.ok) return false
+  const isServed =
+    reloader.findMaster(observation) === undefined || (await reloader.servedGeneration()) === journal.generation
+  if (!isServed) {
+    const reload = await reloader.reload(observation, journal.generation, test.durationMs)
+    if (!reload.ok && reload.reason !== 'not_running') return false
+  }
+  await forgetUndo(host, journal.files)
+  await dropJournal(host)
+  return true
+}
+
+async function sweepTemporaries({ host, observe }: Walk): Promise<void> {
+  const { NGINX_SITES_AVAILABLE, NGINX_SITES_ENABLED } = host.settings
+  const { staging } = statePaths(host.settings)
+  const { snapshot, isBare } = await observe([])
+  const isTemporary = (name: string) =>
+    name.startsWith('.') && (name.endsWith(TEMPORARY_SUFFIX) || name.endsWith(UNDO_SUFFIX))
+  const sweep = async (folder: string, isLeftover: (name: string) => boolean) => {
+    for (const name of host.files.list(folder).filter(isLeftover)) await host.files.remove(`${folder}/${name}`)
+  }
+  await sweep(NGINX_SITES_AVAILABLE, isTemporary)
+  await sweep(NGINX_SITES_ENABLED, isTemporary)
+  await sweep(staging, () => true)
+  if (isBare) return
+  const { mainPath } = snapshot.host
+  await sweep(
+    mainPath.slice(0, mainPath.lastIndexOf('/')),
+    (name) => name.startsWith(CANDIDATE_PREFIX) && name.endsWith('.conf'),
+  )
+}
+
+/**
+ * A file that is empty or cut short passes `nginx -t` and silently drops its site; a dangling symlink keeps NGINX from starting.
+ * The first are restored from the copies that are kept of every proved file, the second removed. Edits by hand are left alone.
+ */
+async function mendFiles({ host, observe }: Walk): Promise<void> {
+  const { snapshot } = await observe([])
+  const names = new Set([...snapshot.availableImages.keys(), ...[...snapshot.routes.keys()].map(routeFileName)])
+  if (snapshot.shared === undefined && snapshot.routes.size > 0) names.add(SHARED_FILE)
+  for (const name of names) {
+    const path = `${snapshot.sitesAvailable}/${name}`
+    const text = host.files.read(path)?.text ?? ''
+    const good = lastGood(host, name)
+    if (good === undefined || good === text || !good.startsWith(text)) continue
+    await replaceText(host, path, good)
+    host.log.write('warn', { action: 'mend_file', result: 'restored', file: name })
+  }
+  for (const name of host.files.list(snapshot.sitesEnabled).filter(isOwnFileName)) {
+    const link = `${snapshot.sitesEnabled}/${name}`
+    if (host.files.look(link)?.kind !== 'link' || host.files.realPath(link) !== undefined) continue
+    await host.files.remove(link)
+    await host.files.syncFolder(snapshot.sitesEnabled)
+    host.log.write('warn', { action: 'mend_link', result: 'removed', file: name })
+  }
+}
+
+/** The kept copy of a file, where it is whole. */
+function lastGood(host: Host, name: string): string | undefined {
+  const text = host.files.read(`${statePaths(host.settings).lastGood}/${name}`)?.text
+  if (text === undefined) return undefined
+  const dropletName = dropletOfFileName(name)
+  const isWhole =
+    dropletName === undefined
+      ? readSharedFile(text)?.intact === true
+      : readRouteFile(dropletName, text)?.drifted === false
+  return isWhole ? text : undefined
+}
+
+/** NGINX may have been left with an older configuration than the one on disk. */
+async function confirmServed(walk: Walk): Promise<void> {
+  const { host, state } = walk
+  const observation = await walk.observe([])
+  const { shared, host: configuration } = observation.snapshot
+  if (shared === undefined) return
+  state.generation = Math.max(state.generation, shared.generation)
+  const reloader = walk.reloaderFor(observation)
+  const isComparable =
+    !observation.isBare && configuration.includesSitesEnabled && shared.enabled && state.degraded === undefined
+  if (!isComparable || reloader.findMaster(observation) === undefined) return
+  if ((await reloader.servedGeneration()) === shared.generation) return
+  const test = await testCandidate(host, observation, [], new Set())
+  const reload = test.ok ? await reloader.reload(observation, shared.generation, test.durationMs) : undefined
+  host.log.write('warn', {
+    action: 'confirm_served',
+    result: reload?.ok === true ? 'reloaded' : 'failed',
+    generation: shared.generation,
+  })
+}

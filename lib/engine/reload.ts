@@ -1,0 +1,175 @@
+/**
+ * Reload and confirm. Exit statuses prove nothing here: with a port taken by someone else, `nginx -t` passes, `nginx -s reload` exits 0, and the
+ * master throws the new configuration away after five tries, 500 ms apart (ngx_open_listening_sockets).
+ * NGINX's coming Control API answers a reload with its result; it would be a second implementation of {@link Reloader}.
+ */
+import { type Diagnostic, parseDiagnostics, publicOutput } from '../core/nginx-diagnostic.ts'
+import { GENERATION_NAME } from '../core/nginx-server-block.ts'
+import { configurationArguments, type Host } from './host.ts'
+import type { Observation } from './observe.ts'
+
+export type ProvedBy = 'generation_probe' | 'exit_status'
+
+export type ReloadResult =
+  | { readonly ok: true; readonly provedBy: ProvedBy; readonly reloadMs: number; readonly confirmMs: number }
+  | {
+      readonly ok: false
+      readonly reason: ReloadFailure
+      readonly output: string
+      readonly diagnostics: readonly Diagnostic[]
+    }
+
+export type ReloadFailure = 'not_running' | 'refused' | 'not_confirmed'
+
+export interface Reloader {
+  /** The master that a reload would go to; `undefined` where NGINX does not run. Always 0 where there is no way to tell. */
+  findMaster(observation: Observation): number | undefined
+  /**
+   * Makes NGINX read its files again and waits until every connection opened from then on is handled by `generation` (null: by a configuration
+   * without one), at most 10 s longer than a test of it took. Resolves for every outcome.
+   */
+  reload(observation: Observation, generation: number | null, testMs: number): Promise<ReloadResult>
+  /** The generation that NGINX serves; `undefined` where nothing of ours answers. */
+  servedGeneration(): Promise<number | undefined>
+}
+
+const CONFIRM_TIMEOUT_MS = 10_000
+const COMMAND_TIMEOUT_MS = 15_000
+const PROBE_TIMEOUT_MS = 1000
+const POLL_MS = 2
+/** The log is read less often than the workers are looked at. */
+const POLLS_PER_LOG_READ = 10
+/** How long after the first new answer old workers may go on accepting where they cannot be watched: the master waits 100 ms, doubled here. */
+const UNWATCHED_MS = 200
+
+/** Signals the master and watches its workers. */
+export function signalReloader(host: Host): Reloader {
+  const { clock, files, probe, processes, settings } = host
+
+  const askGeneration = async (): Promise<string | undefined> => {
+    const request = {
+      address: '127.0.0.1',
+      port: settings.NGINX_HTTP_PORT,
+      host: GENERATION_NAME,
+      path: '/',
+      timeoutMs: PROBE_TIMEOUT_MS,
+    }
+    const answer = await probe.get(request)
+    return 'status' in answer && answer.status === 200 ? answer.body.trim() : undefined
+  }
+
+  const findMaster = ({ snapshot, facts }: Observation): number | undefined => {
+    const pidPath = snapshot.host.pid ?? facts.pidPath
+    if (pidPath === undefined) return undefined
+    const text = files.read(pidPath.startsWith('/') ? pidPath : `${facts.prefix}/${pidPath}`)?.text ?? ''
+    const pid = /^\d+\s*$/.test(text) ? Number(text) : 0
+    return pid > 1 && processes.isNginxMaster(pid) ? pid : undefined
+  }
+
+  /** What the master has logged since `offset` that means it gave the new configuration up. */
+  const refusalSince = (
+    path: string | undefined,
+    offset: number,
+    master: number,
+  ): Omit<ReloadResult & { ok: false }, 'ok' | 'reason'> | undefined => {
+    if (path === undefined) return undefined
+    const lines = files
+      .tail(path, offset)
+      .text.split('\n')
+      .filter((line) => line.includes(`[emerg] ${master}#`))
+    // Binding is tried five times: only the last word counts.
+    const isFinal = lines.some((line) => !line.includes(' bind() to ') || line.includes('still could not bind()'))
+    if (!isFinal) return undefined
+    const output = lines.join('\n')
+    return { output: publicOutput(output), diagnostics: parseDiagnostics(output) }
+  }
+
+  return {
+    findMaster,
+    servedGeneration: async () => {
+      const answer = await askGeneration()
+      return answer !== undefined && /^\d+$/.test(answer) ? Number(answer) : undefined
+    },
+    reload: async (observation, generation, testMs) => {
+      const started = clock.monotonicMs()
+      const master = findMaster(observation)
+      if (master === undefined) return notRunning()
+      const errorLog = logPath(observation)
+      const offset = errorLog === undefined ? 0 : files.tail(errorLog, Number.POSITIVE_INFINITY).size
+      const old = processes.workersOf(master)
+      if (!processes.hangUp(master)) {
+        // Not ours to signal: a wrapper at NGINX_BIN may have the right.
+        const sent = await host.runner.run(settings.NGINX_BIN, ['-s', 'reload', ...configurationArguments(settings)], {
+          timeoutMs: COMMAND_TIMEOUT_MS,
+        })
+        if (sent.exitCode !== 0)
+          return {
+            ok: false,
+            reason: 'refused',
+            output: publicOutput(sent.output),
+            diagnostics: parseDiagnostics(sent.output),
+          }
+      }
+      const deadline = started + CONFIRM_TIMEOUT_MS + 2 * testMs
+      const isWatched = old.length > 0
+      let retiredAt: number | undefined
+      let firstAnswerAt: number | undefined
+      for (let polls = 1; clock.monotonicMs() < deadline; polls++) {
+        if (isWatched)
+          retiredAt ??= old.every((pid) => processes.workerState(pid) !== 'accepting') ? clock.monotonicMs() : undefined
+        if (!isWatched || retiredAt !== undefined) {
+          const answer = await askGeneration()
+          const isNew = generation === null ? answer === undefined : answer === String(generation)
+          const now = clock.monotonicMs()
+          firstAnswerAt = isNew ? (firstAnswerAt ?? now) : undefined
+          if (firstAnswerAt !== undefined && (isWatched || now - firstAnswerAt >= UNWATCHED_MS)) {
+            const reloadedAt = retiredAt ?? firstAnswerAt
+            return {
+              ok: true,
+              provedBy: 'generation_probe',
+              reloadMs: reloadedAt - started,
+              confirmMs: now - reloadedAt,
+            }
+          }
+        }
+        if (polls % POLLS_PER_LOG_READ === 0) {
+          const refusal = refusalSince(errorLog, offset, master)
+          if (refusal !== undefined) return { ok: false, reason: 'refused', ...refusal }
+          if (!processes.isNginxMaster(master)) return notRunning()
+        }
+        await clock.sleep(POLL_MS)
+      }
+      return { ok: false, reason: 'not_confirmed', output: '', diagnostics: [] }
+    },
+  }
+}
+
+/** Where nothing can be watched (a harness with bare folders): `-s reload`, and its exit status. */
+export function commandReloader(host: Host): Reloader {
+  return {
+    findMaster: () => 0,
+    servedGeneration: async () => undefined,
+    reload: async () => {
+      const started = host.clock.monotonicMs()
+      const command = ['-s', 'reload', ...configurationArguments(host.settings)]
+      const { exitCode, output } = await host.runner.run(host.settings.NGINX_BIN, command, {
+        timeoutMs: COMMAND_TIMEOUT_MS,
+      })
+      if (exitCode !== 0)
+        return { ok: false, reason: 'refused', output: publicOutput(output), diagnostics: parseDiagnostics(output) }
+      return { ok: true, provedBy: 'exit_status', reloadMs: host.clock.monotonicMs() - started, confirmMs: 0 }
+    },
+  }
+}
+
+function notRunning(): ReloadResult {
+  return { ok: false, reason: 'not_running', output: '', diagnostics: [] }
+}
+
+/** The file that the master logs to; `undefined` where it goes to standard error or syslog. */
+function logPath({ snapshot, facts }: Observation): string | undefined {
+  const path = snapshot.host.errorLog ?? facts.errorLogPath
+  if (path === undefined || path === 'stderr' || path.startsWith('syslog:') || path.startsWith('memory:'))
+    return undefined
+  return path.startsWith('/') ? path : `${facts.prefix}/${path}`
+}

@@ -1,0 +1,55 @@
+/** The way back: the files of before, and the proof that NGINX serves them again. */
+
+import { SHARED_FILE } from '../core/nginx-server-block.ts'
+import type { FileChange } from '../core/plan.ts'
+import { readSharedFile, renumberSharedFile } from '../core/route-file.ts'
+import { reloadFailed } from './failures.ts'
+import type { Host } from './host.ts'
+import type { Observation } from './observe.ts'
+import type { Reloader } from './reload.ts'
+import { dropJournal, forgetUndo, replaceText, undoSwap } from './swap.ts'
+
+export interface Restore {
+  readonly files: readonly FileChange[]
+  /** The number under which the restored configuration is told apart from the one of before, once NGINX was signalled. */
+  readonly generation: number
+  /** NGINX may have read the new files: it has to read the old ones again. */
+  readonly wasSignalled: boolean
+}
+
+/**
+ * Restores what a change has put in place, and drops the journal. Returns whether anything had to be put back.
+ * @throws when even this fails: the journal then stays, for the next try
+ */
+export async function restoreFiles(
+  host: Host,
+  observation: Observation,
+  reloader: Reloader,
+  restore: Restore,
+): Promise<boolean> {
+  const undone = await undoSwap(host, restore.files)
+  if (restore.wasSignalled && reloader.findMaster(observation) !== undefined) {
+    const generation = await renumberShared(host, undone, restore.generation)
+    const reload = await reloader.reload(observation, generation, 0)
+    // A stopped NGINX serves nothing; it will start with the restored files.
+    if (!reload.ok && reload.reason !== 'not_running')
+      throw reloadFailed(reload.reason, { stage: 'restore', state: 'degraded' }, reload)
+  }
+  await forgetUndo(host, restore.files)
+  await dropJournal(host)
+  return undone.length > 0
+}
+
+/** Gives the restored shared file a generation of its own; where there is no space for it, the former one has to do. */
+async function renumberShared(host: Host, undone: readonly FileChange[], generation: number): Promise<number | null> {
+  const shared = undone.find(
+    ({ path, before }) => path.endsWith(`/${SHARED_FILE}`) && (before === null || 'text' in before),
+  )
+  if (shared?.before == null || !('text' in shared.before)) return null
+  try {
+    await replaceText(host, shared.path, renumberSharedFile(shared.before.text, generation))
+    return generation
+  } catch {
+    return readSharedFile(shared.before.text)?.generation ?? null
+  }
+}
