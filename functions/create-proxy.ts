@@ -1,0 +1,40 @@
+import { CreateProxyBody } from '../lib/core/proxy.ts'
+import { ChangedProxy, PendingProxy, putAnswer, rehearsedPutAnswer } from '../lib/http/change-answer.ts'
+import { DryRun, endpoint, NoParams } from '../lib/http/endpoint.ts'
+
+/** Creates a route, and refuses to replace one that has another configuration. */
+export default endpoint(
+  {
+    operationId: 'createProxy',
+    summary: 'Create a route; the name is made from the domain where it is left out',
+    method: 'POST',
+    path: '/proxies',
+    params: NoParams,
+    query: DryRun,
+    body: CreateProxyBody,
+    responses: { 200: ChangedProxy, 201: ChangedProxy, 202: PendingProxy },
+    errors: [
+      'INVALID_REQUEST',
+      'DROPLET_EXISTS',
+      'DOMAIN_CONFLICT',
+      'PRECONDITION_FAILED',
+      'PAYLOAD_TOO_LARGE',
+      'UNSUPPORTED_MEDIA_TYPE',
+      'UPSTREAM_UNHEALTHY',
+      'UPSTREAM_UNRESOLVABLE',
+      'UPSTREAM_FORBIDDEN',
+      'PROXY_CONFIG_FAILED',
+      'NGINX_RELOAD_FAILED',
+      'NGINX_ALREADY_BROKEN',
+      'CONFIG_WRITE_FAILED',
+      'BUSY',
+    ],
+  },
+  async ({ query, body, precondition }, { engine }) => {
+    const { droplet_name: dropletName, ...spec } = body
+    const request = { dropletName, spec, mode: 'create' as const, precondition }
+    return query.dry_run
+      ? rehearsedPutAnswer(await engine.rehearsePut(request))
+      : putAnswer(await engine.putProxy(request))
+  },
+)

@@ -1,0 +1,35 @@
+import * as v from 'valibot'
+import { DropletName } from '../lib/core/proxy.ts'
+import { DeletedProxy, deleteAnswer, rehearsedDeleteAnswer } from '../lib/http/change-answer.ts'
+import { DryRun, endpoint } from '../lib/http/endpoint.ts'
+
+/** Removes a route: symlink first, then file, then NGINX reads again. Its certificate stays. */
+export default endpoint(
+  {
+    operationId: 'deleteProxy',
+    summary: 'Remove the route of a droplet',
+    method: 'DELETE',
+    path: '/proxies/:droplet_name',
+    params: v.strictObject({ droplet_name: DropletName }),
+    query: DryRun,
+    body: undefined,
+    responses: { 200: DeletedProxy },
+    errors: [
+      'INVALID_REQUEST',
+      'PROXY_NOT_FOUND',
+      'DROPLET_EXISTS',
+      'PRECONDITION_FAILED',
+      'PROXY_CONFIG_FAILED',
+      'NGINX_RELOAD_FAILED',
+      'NGINX_ALREADY_BROKEN',
+      'CONFIG_WRITE_FAILED',
+      'BUSY',
+    ],
+  },
+  async ({ params, query, precondition }, { engine }) => {
+    const request = { dropletName: params.droplet_name, precondition }
+    return query.dry_run
+      ? rehearsedDeleteAnswer(await engine.rehearseDelete(request))
+      : deleteAnswer(await engine.deleteProxy(request))
+  },
+)

@@ -1,0 +1,21 @@
+import { ManagerHealth } from '../lib/engine/health.ts'
+import { endpoint, NoParams, NoQuery } from '../lib/http/endpoint.ts'
+
+/** Whether this host's NGINX, folders and routes are as they should be, and what to do where they are not. */
+export default endpoint(
+  {
+    operationId: 'getManagerHealth',
+    summary: 'Tell whether Proxy Manager can do its work',
+    method: 'GET',
+    path: '/proxy-manager/health',
+    params: NoParams,
+    query: NoQuery,
+    body: undefined,
+    responses: { 200: ManagerHealth, 503: ManagerHealth },
+    errors: ['INVALID_REQUEST'],
+  },
+  async (_call, { engine }) => {
+    const health = await engine.readHealth()
+    return { status: health.status === 'unhealthy' ? 503 : 200, body: health }
+  },
+)

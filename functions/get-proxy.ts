@@ -1,0 +1,24 @@
+import * as v from 'valibot'
+import { DropletName } from '../lib/core/proxy.ts'
+import { ProxyState } from '../lib/core/proxy-state.ts'
+import { etagOf } from '../lib/http/change-answer.ts'
+import { endpoint, NoQuery } from '../lib/http/endpoint.ts'
+
+/** One route, its last health check, its certificate. */
+export default endpoint(
+  {
+    operationId: 'getProxy',
+    summary: 'Show the route of a droplet',
+    method: 'GET',
+    path: '/proxies/:droplet_name',
+    params: v.strictObject({ droplet_name: DropletName }),
+    query: NoQuery,
+    body: undefined,
+    responses: { 200: ProxyState },
+    errors: ['INVALID_REQUEST', 'PROXY_NOT_FOUND'],
+  },
+  async ({ params }, { engine }) => {
+    const proxy = await engine.getProxy(params.droplet_name)
+    return { status: 200, body: proxy, headers: { etag: etagOf(proxy) } }
+  },
+)

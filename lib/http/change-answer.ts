@@ -1,0 +1,105 @@
+/** What the answers to changes have in common: receipt, ETag, Server-Timing, the next step, and the plan of a dry run. */
+import * as v from 'valibot'
+import { describeChange } from '../core/diff.ts'
+import { ProxyState } from '../core/proxy-state.ts'
+import type { Changed, Rehearsed } from '../engine/engine.ts'
+import type { Answer } from './endpoint.ts'
+
+export const Receipt = v.object({
+  generation: v.number(),
+  reloaded: v.boolean(),
+  proved_by: v.picklist(['generation_probe', 'exit_status', 'files_unchanged']),
+  proved_ms: v.number(),
+  batch: v.number(),
+})
+
+const Plan = v.object({
+  changes: v.array(
+    v.object({ path: v.string(), action: v.picklist(['create', 'replace', 'delete']), diff: v.string() }),
+  ),
+  nginx_test: v.object({ ok: v.boolean(), output: v.string() }),
+})
+
+/** A dry run answers the route as it would be, and the plan; a real change the route and its receipt. */
+export const ChangedProxy = v.object({ ...ProxyState.entries, receipt: v.optional(Receipt), plan: v.optional(Plan) })
+export const PendingProxy = v.object({
+  ...ChangedProxy.entries,
+  next: v.object({ method: v.literal('POST'), path: v.string(), reason: v.string() }),
+})
+export const DeletedProxy = v.object({
+  status: v.picklist(['deleted', 'would_delete']),
+  droplet_name: v.string(),
+  receipt: v.optional(Receipt),
+  plan: v.optional(Plan),
+})
+
+/** 201 created, 200 replaced or unchanged, 202 where HTTPS is wanted and has no certificate yet. */
+export function putAnswer(changed: Changed): Answer {
+  const { proxy, receipt, outcome } = changed
+  const isPending = proxy.status === 'pending_ssl'
+  return {
+    status: isPending ? 202 : outcome === 'created' ? 201 : 200,
+    body: { ...proxy, receipt, ...(isPending ? { next: nextStep(proxy) } : {}) },
+    headers: {
+      etag: etagOf(proxy),
+      ...(outcome === 'created' ? { location: `/proxies/${proxy.droplet_name}` } : {}),
+      ...serverTiming(changed),
+    },
+    logged: loggedOf(changed),
+  }
+}
+
+export function deleteAnswer(changed: Changed): Answer {
+  const { proxy, receipt } = changed
+  return {
+    status: 200,
+    body: { status: 'deleted', droplet_name: proxy.droplet_name, receipt },
+    headers: serverTiming(changed),
+    logged: loggedOf(changed),
+  }
+}
+
+export function rehearsedPutAnswer(rehearsed: Rehearsed): Answer {
+  return { status: 200, body: { ...rehearsed.proxy, plan: planOf(rehearsed) }, logged: { dry_run: true } }
+}
+
+export function rehearsedDeleteAnswer(rehearsed: Rehearsed): Answer {
+  const { droplet_name } = rehearsed.proxy
+  return {
+    status: 200,
+    body: { status: 'would_delete', droplet_name, plan: planOf(rehearsed) },
+    logged: { dry_run: true },
+  }
+}
+
+/** A strong entity tag (RFC 9110, 8.8.3). */
+export function etagOf(proxy: ProxyState): string {
+  return `"${proxy.revision}"`
+}
+
+function planOf({ files, test }: Rehearsed): v.InferOutput<typeof Plan> {
+  return { changes: files.map(describeChange), nginx_test: { ok: test.ok, output: test.output } }
+}
+
+function nextStep(proxy: ProxyState) {
+  return {
+    method: 'POST',
+    path: `/proxies/${proxy.droplet_name}/ssl`,
+    reason: `${proxy.domain} is served over HTTP; HTTPS is wanted and there is no certificate yet`,
+  }
+}
+
+function serverTiming({ times }: Changed): Readonly<Record<string, string>> {
+  const metrics = Object.entries(times).map(([name, ms]) => `${name};dur=${ms.toFixed(1)}`)
+  return { 'server-timing': metrics.join(', ') }
+}
+
+function loggedOf({ outcome, proxy, receipt }: Changed): Readonly<Record<string, unknown>> {
+  return {
+    outcome,
+    domain: proxy.domain,
+    droplet_name: proxy.droplet_name,
+    generation: receipt.generation,
+    batch: receipt.batch,
+  }
+}

@@ -1,0 +1,191 @@
+/** An endpoint: parse what comes in, call, answer, and catch everything. */
+import * as v from 'valibot'
+import type { Clock } from '../adapters/clock.ts'
+import type { Log } from '../adapters/log.ts'
+import { type ErrorCode, ProxyManagerError } from '../core/errors.ts'
+import type { Precondition } from '../core/plan.ts'
+import type { Settings } from '../core/settings.ts'
+import type { Engine } from '../engine/engine.ts'
+import { correlationIdOf } from './correlation.ts'
+import { errorResponse, jsonResponse, toResponse } from './error-response.ts'
+import { readJsonBody } from './read-body.ts'
+
+/** What a handler is given with each request. */
+export interface Deps {
+  readonly settings: Settings
+  readonly engine: Engine
+  readonly log: Log
+  readonly clock: Clock
+  /** The id of this request; read from its `X-Correlation-ID`, or made, where it is left out. */
+  readonly correlationId?: string
+}
+
+export type Method = 'GET' | 'PUT' | 'POST' | 'DELETE'
+
+/** What an endpoint takes and gives, as schemas; the source of the router's table and of the API's description. */
+export interface Route<P = unknown, Q = unknown, B = unknown> {
+  readonly operationId: string
+  readonly summary: string
+  readonly method: Method
+  /** With `:name` for each parameter. */
+  readonly path: string
+  readonly params: v.GenericSchema<unknown, P>
+  readonly query: v.GenericSchema<unknown, Q>
+  /** `undefined` where a body is neither read nor looked at. */
+  readonly body: v.GenericSchema<unknown, B> | undefined
+  readonly responses: Readonly<Record<number, v.GenericSchema>>
+  readonly errors: readonly ErrorCode[]
+}
+
+export interface Call<P, Q, B> {
+  readonly params: P
+  readonly query: Q
+  readonly body: B
+  readonly precondition: Precondition
+}
+
+export interface Answer {
+  readonly status: number
+  readonly body: unknown
+  readonly headers?: Readonly<Record<string, string>>
+  /** What the log line of this request says beside the usual. */
+  readonly logged?: Readonly<Record<string, unknown>>
+}
+
+/** A handler: takes the request and its dependencies, never throws, and carries its own route. */
+export interface Endpoint {
+  (request: Request, deps: Deps): Promise<Response>
+  readonly route: Route
+}
+
+/** Makes a handler of a route and the one engine call that it is for. */
+export function endpoint<P, Q, B>(
+  route: Route<P, Q, B>,
+  handle: (call: Call<P, Q, B>, deps: Deps) => Promise<Answer>,
+): Endpoint {
+  const pattern = pathPattern(route.path)
+  const handler = async (request: Request, deps: Deps): Promise<Response> => {
+    const started = deps.clock.monotonicMs()
+    const correlationId =
+      deps.correlationId ?? correlationIdOf(request.headers.get('x-correlation-id'), deps.clock.randomId)
+    const logLine = (
+      level: 'info' | 'warn' | 'error',
+      fields: Readonly<Record<string, unknown>> & { readonly result: string },
+    ) => {
+      const duration_ms = Math.round(deps.clock.monotonicMs() - started)
+      deps.log.write(level, { action: route.operationId, correlation_id: correlationId, duration_ms, ...fields })
+    }
+    try {
+      const call = await parseCall(route, pattern, request)
+      const { status, body, headers, logged } = await handle(call, deps)
+      logLine('info', { result: 'success', status, ...subjectOf(call), ...logged })
+      return toResponse(jsonResponse(status, correlationId, body, headers))
+    } catch (thrown) {
+      const answer = errorResponse(thrown, correlationId)
+      const error = thrown instanceof ProxyManagerError ? thrown : undefined
+      logLine(answer.status >= 500 ? 'error' : 'warn', {
+        result: 'failure',
+        status: answer.status,
+        error_code: error?.code ?? 'INTERNAL',
+        ...subjectOf({ params: pathParams(pattern, request) }),
+        ...(error?.cause === undefined && error !== undefined ? {} : { cause: causeText(error?.cause ?? thrown) }),
+        ...(error?.details.nginx_output === undefined ? {} : { nginx_output: error.details.nginx_output }),
+      })
+      return toResponse(answer)
+    }
+  }
+  return Object.assign(handler, { route })
+}
+
+/** `?dry_run=true`: say what would change, and change nothing. */
+export const DryRun = v.strictObject(
+  {
+    dry_run: v.optional(
+      v.pipe(
+        v.picklist(['true', 'false'], 'must be true or false'),
+        v.transform((value) => value === 'true'),
+      ),
+      'false',
+    ),
+  },
+  unknownKey,
+)
+export const NoQuery = v.strictObject({}, unknownKey)
+export const NoParams = v.strictObject({})
+
+function unknownKey(): string {
+  return 'is not a known parameter'
+}
+
+async function parseCall<P, Q, B>(route: Route<P, Q, B>, pattern: RegExp, request: Request): Promise<Call<P, Q, B>> {
+  const issues: { path: string; message: string }[] = []
+  const params = check(route.params, pathParams(pattern, request), issues)
+  const query = check(route.query, readQuery(request, issues), issues)
+  const precondition = readPrecondition(request)
+  const body = route.body === undefined ? undefined : check(route.body, (await readJsonBody(request)) ?? {}, issues)
+  if (issues.length > 0) throw new ProxyManagerError('INVALID_REQUEST', { details: { issues } })
+  return { params, query, body, precondition } as Call<P, Q, B>
+}
+
+/** Collects every fault of one part; the value only counts where there was none. */
+function check<T>(
+  schema: v.GenericSchema<unknown, T>,
+  value: unknown,
+  issues: { path: string; message: string }[],
+): T | undefined {
+  const result = v.safeParse(schema, value)
+  if (result.success) return result.output
+  for (const issue of result.issues) issues.push({ path: v.getDotPath(issue) ?? '', message: issue.message })
+  return undefined
+}
+
+/** `/proxies/:droplet_name` as a pattern for the end of a path, so that a base in front does not matter. */
+function pathPattern(path: string): RegExp {
+  const source = path.replace(/[.]/g, '\\.').replace(/:(\w+)/g, '(?<$1>[^/]*)')
+  return new RegExp(`${source}$`)
+}
+
+/** Parameters stay percent-encoded: no droplet name needs it, so nothing encoded is one. */
+function pathParams(pattern: RegExp, request: Request): Record<string, string> {
+  return { ...pattern.exec(new URL(request.url).pathname)?.groups }
+}
+
+function readQuery(request: Request, issues: { path: string; message: string }[]): Record<string, string> {
+  const query: Record<string, string> = {}
+  for (const [name, value] of new URL(request.url).searchParams) {
+    if (Object.hasOwn(query, name)) issues.push({ path: name, message: 'is given twice' })
+    query[name] = value
+  }
+  return query
+}
+
+/** RFC 9110, 13.1: weak tags never match strongly, so they are left out and match nothing. */
+function readPrecondition(request: Request): Precondition {
+  const ifMatch = request.headers.get('if-match')
+  const ifNoneMatch = request.headers.get('if-none-match')
+  const tags = (header: string) =>
+    [...header.matchAll(/(W\/)?"([^"]*)"/g)].flatMap(([, weak, tag]) => (weak === undefined ? [tag ?? ''] : []))
+  return {
+    ...(ifMatch === null ? {} : { ifMatch: ifMatch.trim() === '*' ? ('*' as const) : tags(ifMatch) }),
+    ...(ifNoneMatch?.trim() === '*' ? { ifNoneMatchAny: true } : {}),
+  }
+}
+
+/** What the request was about, for the log; only names that fit their grammar get there whole. */
+function subjectOf({ params, body }: { readonly params: unknown; readonly body?: unknown }): Record<string, string> {
+  const fields = { ...(isRecord(params) ? params : {}), ...(isRecord(body) ? body : {}) }
+  const subject: Record<string, string> = {}
+  for (const name of ['droplet_name', 'domain']) {
+    const value = fields[name]
+    if (typeof value === 'string') subject[name] = value.slice(0, 253)
+  }
+  return subject
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null
+}
+
+function causeText(cause: unknown): string {
+  return cause instanceof Error ? (cause.stack ?? cause.message) : String(cause)
+}

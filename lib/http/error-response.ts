@@ -1,0 +1,51 @@
+/** The only place that knows the UDC error body. */
+import { ProxyManagerError } from '../core/errors.ts'
+
+/** A response before it is one: what a Response and a raw socket can both be made of. */
+export interface PlainResponse {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: string
+}
+
+/** Any thrown value as the UDC error of this request; what is not in the catalogue becomes INTERNAL, without a word of its own. */
+export function errorResponse(thrown: unknown, correlationId: string): PlainResponse {
+  const error = thrown instanceof ProxyManagerError ? thrown : new ProxyManagerError('INTERNAL', { cause: thrown })
+  const { code, message, details, status, headers, retryAfterS } = error
+  return jsonResponse(
+    status,
+    correlationId,
+    { error: { code, message, details: { ...details, correlation_id: correlationId } } },
+    {
+      ...headers,
+      ...(retryAfterS === undefined ? {} : { 'retry-after': String(retryAfterS) }),
+    },
+  )
+}
+
+/** A JSON answer with the headers that every answer has. */
+export function jsonResponse(
+  status: number,
+  correlationId: string,
+  body: unknown,
+  headers: Readonly<Record<string, string>> = {},
+): PlainResponse {
+  const text = JSON.stringify(body)
+  return {
+    status,
+    body: text,
+    headers: {
+      'content-type': 'application/json; charset=utf-8',
+      'content-length': String(Buffer.byteLength(text)),
+      'cache-control': 'no-store',
+      'x-content-type-options': 'nosniff',
+      'x-correlation-id': correlationId,
+      ...headers,
+    },
+  }
+}
+
+/** The Fetch API's Response of it. */
+export function toResponse({ status, headers, body }: PlainResponse): Response {
+  return new Response(body, { status, headers: { ...headers } })
+}

@@ -1,0 +1,112 @@
+/** The edge towards the network: what must be settled before a request is one, and answers to those that never become one. */
+import {
+  createServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerResponse,
+  STATUS_CODES,
+} from 'node:http'
+import type { Duplex } from 'node:stream'
+import { ProxyManagerError } from '../core/errors.ts'
+import { correlationIdOf } from './correlation.ts'
+import { errorResponse, type PlainResponse } from './error-response.ts'
+
+export interface ListenerOptions {
+  readonly randomId: () => string
+  /** A failure that no handler could answer. */
+  readonly onFailure: (error: unknown, correlationId: string) => void
+}
+
+/** Slow senders are cut off: 5 s for the headers, 10 s for the whole request, 5 s of silence between two. */
+const TIMEOUTS = {
+  headersTimeout: 5_000,
+  requestTimeout: 10_000,
+  keepAliveTimeout: 5_000,
+  connectionsCheckingInterval: 1_000,
+}
+const MAX_HEADER_BYTES = 16 * 1024
+const MAX_CONNECTIONS = 4096
+
+const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'PUT', 'POST', 'DELETE', 'OPTIONS', 'PATCH'])
+/** A host name, an IPv4 or a bracketed IPv6 address, with or without a port (RFC 9110, 7.2). */
+const HOST = /^([a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(:\d{1,5})?$/i
+
+/** A node:http server around a listener that turns requests into Fetch ones. Every answer is a UDC one, whatever breaks. */
+export function createHttpServer(listener: RequestListener, { randomId, onFailure }: ListenerOptions): Server {
+  const options = { ...TIMEOUTS, maxHeaderSize: MAX_HEADER_BYTES, requireHostHeader: false }
+  const server = createServer(options, async (request, response) => {
+    const correlationId = correlationIdOf(request.headers['x-correlation-id']?.toString(), randomId)
+    try {
+      refuseMalformed(request)
+      await listener(request, response)
+      if (!response.headersSent && !response.writableEnded && !response.destroyed) throw new Error('no answer was sent')
+    } catch (error) {
+      if (!(error instanceof ProxyManagerError)) onFailure(error, correlationId)
+      if (!response.headersSent && !response.destroyed) send(response, errorResponse(error, correlationId))
+    }
+  })
+  server.maxConnections = MAX_CONNECTIONS
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    sendRaw(socket, errorResponse(clientFault(error), randomId()))
+  })
+  server.on('connect', (_request, socket) => {
+    sendRaw(socket, errorResponse(notAllowed(), randomId()))
+  })
+  return server
+}
+
+/** Closes a server: calls in flight end, idle connections go at once, what is left at the deadline is cut off. */
+export async function closeHttpServer(server: Server, deadlineMs: number): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+  // Node no longer enforces its own limits once a server is closing, and a connection turns idle whenever its call ends.
+  const sweep = setInterval(() => server.closeIdleConnections(), 20)
+  const deadline = setTimeout(() => server.closeAllConnections(), deadlineMs)
+  await closed
+  clearInterval(sweep)
+  clearTimeout(deadline)
+}
+
+/** The adapter behind this builds a URL from Host and target, and fails in its own ways on those that make none. */
+function refuseMalformed(request: IncomingMessage): void {
+  if (!METHODS.has(request.method ?? '')) throw notAllowed()
+  const hosts = request.rawHeaders.filter((name, i) => i % 2 === 0 && name.toLowerCase() === 'host').length
+  const host = request.headers.host ?? ''
+  if (hosts !== 1 || !HOST.test(host) || !URL.canParse(`http://${host}/`))
+    throw invalid('Host', 'must stand once, as a name or address with a port or without')
+  const target = request.url ?? ''
+  if (!target.startsWith('/') || !URL.canParse(`http://${host}${target}`)) throw invalid('path', 'must begin with "/"')
+}
+
+function clientFault(error: NodeJS.ErrnoException): ProxyManagerError {
+  if (error.code === 'HPE_HEADER_OVERFLOW') return new ProxyManagerError('HEADERS_TOO_LARGE')
+  if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') return new ProxyManagerError('REQUEST_TIMEOUT')
+  return invalid('', 'is not an HTTP request')
+}
+
+function invalid(path: string, message: string): ProxyManagerError {
+  return new ProxyManagerError('INVALID_REQUEST', {
+    details: { issues: [{ path, message }] },
+    headers: { connection: 'close' },
+  })
+}
+
+function notAllowed(): ProxyManagerError {
+  return new ProxyManagerError('METHOD_NOT_ALLOWED', {
+    headers: { allow: 'GET, HEAD, PUT, POST, DELETE, OPTIONS', connection: 'close' },
+  })
+}
+
+function send(response: ServerResponse, { status, headers, body }: PlainResponse): void {
+  response.writeHead(status, { ...headers, connection: 'close' })
+  response.end(body)
+}
+
+function sendRaw(socket: Duplex, { status, headers, body }: PlainResponse): void {
+  if (!socket.writable) {
+    socket.destroy()
+    return
+  }
+  const lines = Object.entries({ ...headers, connection: 'close' }).map(([name, value]) => `${name}: ${value}\r\n`)
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${lines.join('')}\r\n${body}`)
+}

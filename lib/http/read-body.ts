@@ -1,0 +1,83 @@
+/** Request bodies: JSON, at most 64 KiB, and nothing in it that two readers could understand differently. */
+import { ProxyManagerError } from '../core/errors.ts'
+
+export const BODY_LIMIT_BYTES = 64 * 1024
+
+/**
+ * The parsed JSON body; `undefined` where there is none.
+ * @throws {ProxyManagerError} PAYLOAD_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, INVALID_REQUEST
+ */
+export async function readJsonBody(request: Request): Promise<unknown> {
+  const declared = request.headers.get('content-length')
+  if (declared !== null && Number(declared) > BODY_LIMIT_BYTES) throw tooLarge()
+  const bytes = await readBytes(request)
+  if (bytes.length === 0) return undefined
+  const type = request.headers.get('content-type') ?? ''
+  const encoding = request.headers.get('content-encoding') ?? 'identity'
+  if (!/^application\/json\s*(;|$)/i.test(type) || encoding !== 'identity')
+    throw new ProxyManagerError('UNSUPPORTED_MEDIA_TYPE')
+  return parseJson(decode(bytes))
+}
+
+/** Cancelling the stream, or leaving a `for await` over it, would close the socket and lose the answer: the loop just stops reading. */
+async function readBytes(request: Request): Promise<Uint8Array> {
+  const reader = request.body?.getReader()
+  const chunks: Uint8Array[] = []
+  let size = 0
+  for (;;) {
+    const next = await reader?.read()
+    if (next === undefined || next.done) return Buffer.concat(chunks)
+    size += next.value.byteLength
+    if (size > BODY_LIMIT_BYTES) throw tooLarge()
+    chunks.push(next.value)
+  }
+}
+
+function decode(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch {
+    throw invalid('the body is not UTF-8')
+  }
+}
+
+function parseJson(text: string): unknown {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    throw invalid('the body is not JSON')
+  }
+  const repeated = findRepeatedKey(text)
+  if (repeated !== undefined) throw invalid('the body has the same key twice', repeated)
+  return value
+}
+
+/**
+ * JSON.parse keeps the last of two equal keys and other readers the first (RFC 8259, 4), so such a body means two things.
+ * Walks text that JSON.parse has accepted: a string before a colon is a key of the object that is open there.
+ */
+function findRepeatedKey(text: string): string | undefined {
+  const open: Set<string>[] = []
+  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"\s*:?|[{}[\]]/g)) {
+    if (token === '{' || token === '[') open.push(new Set())
+    else if (token === '}' || token === ']') open.pop()
+    else if (token.endsWith(':')) {
+      const key: unknown = JSON.parse(token.slice(0, -1))
+      const keys = open.at(-1)
+      if (typeof key !== 'string' || keys === undefined) continue
+      if (keys.has(key)) return key
+      keys.add(key)
+    }
+  }
+  return undefined
+}
+
+function tooLarge(): ProxyManagerError {
+  // What is left of the body is never read: the connection ends with the answer.
+  return new ProxyManagerError('PAYLOAD_TOO_LARGE', { headers: { connection: 'close' } })
+}
+
+function invalid(message: string, path = ''): ProxyManagerError {
+  return new ProxyManagerError('INVALID_REQUEST', { details: { issues: [{ path, message }] } })
+}
