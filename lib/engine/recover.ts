@@ -64,7 +64,7 @@ export async function recoverJournal(walk: Walk): Promise<void> {
   const isFinished = journal.phase === 'reloading' && (await rollForward(walk, observation, journal))
   if (!isFinished) {
     state.generation += 1
-    const restore = { files: journal.files, generation: state.generation, wasSignalled: true }
+    const restore = { files: journal.files, generation: state.generation, wasSignalled: journal.phase === 'reloading' }
     await restoreFiles(host, observation, walk.reloaderFor(observation), restore)
   }
   state.degraded = undefined
@@ -95,7 +95,7 @@ async function rollForward(walk: Walk, observation: Observation, journal: Journa
 
 async function sweepTemporaries({ host, observe }: Walk): Promise<void> {
   const { NGINX_SITES_AVAILABLE, NGINX_SITES_ENABLED } = host.settings
-  const { staging } = statePaths(host.settings)
+  const { staging, root } = statePaths(host.settings)
   const { snapshot, isBare } = await observe([])
   const isTemporary = (name: string) =>
     name.startsWith('.') && (name.endsWith(TEMPORARY_SUFFIX) || name.endsWith(UNDO_SUFFIX))
@@ -104,6 +104,7 @@ async function sweepTemporaries({ host, observe }: Walk): Promise<void> {
   }
   await sweep(NGINX_SITES_AVAILABLE, isTemporary)
   await sweep(NGINX_SITES_ENABLED, isTemporary)
+  await sweep(root, isTemporary)
   await sweep(staging, () => true)
   if (isBare) return
   const { mainPath } = snapshot.host

@@ -29,7 +29,7 @@ export async function restoreFiles(
 ): Promise<boolean> {
   const undone = await undoSwap(host, restore.files)
   if (restore.wasSignalled && reloader.findMaster(observation) !== undefined) {
-    const generation = await renumberShared(host, undone, restore.generation)
+    const generation = await renumberShared(host, restore.generation)
     const reload = await reloader.reload(observation, generation, 0)
     // A stopped NGINX serves nothing; it will start with the restored files.
     if (!reload.ok && reload.reason !== 'not_running')
@@ -40,16 +40,18 @@ export async function restoreFiles(
   return undone.length > 0
 }
 
-/** Gives the restored shared file a generation of its own; where there is no space for it, the former one has to do. */
-async function renumberShared(host: Host, undone: readonly FileChange[], generation: number): Promise<number | null> {
-  const shared = undone.find(
-    ({ path, before }) => path.endsWith(`/${SHARED_FILE}`) && (before === null || 'text' in before),
-  )
-  if (shared?.before == null || !('text' in shared.before)) return null
+/**
+ * Gives the restored shared file a generation of its own; where there is no space for it, the former one has to do.
+ * Null where there is no shared file again.
+ */
+async function renumberShared(host: Host, generation: number): Promise<number | null> {
+  const path = `${host.settings.NGINX_SITES_AVAILABLE}/${SHARED_FILE}`
+  const text = host.files.read(path)?.text
+  if (text === undefined) return null
   try {
-    await replaceText(host, shared.path, renumberSharedFile(shared.before.text, generation))
+    await replaceText(host, path, renumberSharedFile(text, generation))
     return generation
   } catch {
-    return readSharedFile(shared.before.text)?.generation ?? null
+    return readSharedFile(text)?.generation ?? null
   }
 }

@@ -1,0 +1,72 @@
+/** What must hold on a fake host after anything at all, and the few calls that these tests make. */
+import * as assert from 'uvu/assert'
+import { type FakeDeps, type FakeOptions, fakeDeps } from '../../fixtures/deps.ts'
+import { enabledTexts } from '../../fixtures/fake-nginx.ts'
+import { readRouteFile, readSharedFile } from '../../lib/core/route-file.ts'
+import type { Changed } from '../../lib/engine/engine.ts'
+
+const AVAILABLE = '/etc/nginx/sites-available/'
+const ENABLED = '/etc/nginx/sites-enabled/'
+
+/** A host with one route, `old`, that must go on being served whatever happens to others. */
+export async function worldWithRoute(options: FakeOptions = {}): Promise<FakeDeps> {
+  const deps = await fakeDeps(options)
+  await put(deps, 'old', 'old.example.com', 8001)
+  return deps
+}
+
+/** The same host with a new process: what a restart after a hard stop finds. */
+export async function restarted({ disk, nginx }: FakeDeps): Promise<FakeDeps> {
+  const deps = await fakeDeps({ disk, nginx })
+  await deps.engine.recover()
+  return deps
+}
+
+export async function put(deps: FakeDeps, dropletName: string, domain: string, port: number): Promise<Changed> {
+  const spec = { domain, upstream_host: 'localhost', upstream_port: port, require_healthy: true, enable_ssl: false }
+  return await deps.engine.putProxy({ dropletName, spec, mode: 'replace', precondition: {} })
+}
+
+export async function remove(deps: FakeDeps, dropletName: string): Promise<Changed> {
+  return await deps.engine.deleteProxy({ dropletName, precondition: {} })
+}
+
+/** The port to which NGINX proxies a domain now; `undefined` where it serves no such name. */
+export function servedPort({ nginx }: FakeDeps, domain: string): number | undefined {
+  const text = [...nginx.loaded.values()].find((loaded) => loaded.includes(`server_name ${domain};`))
+  const port = /server 127\.0\.0\.1:(\d+)/.exec(text ?? '')?.[1]
+  return port === undefined ? undefined : Number(port)
+}
+
+/** Texts of the two folders by path, symlinks as their targets. */
+export function filesOf({ disk }: FakeDeps): Map<string, string> {
+  const files = new Map<string, string>()
+  for (const [path, entry] of disk) {
+    if (!path.startsWith(AVAILABLE) && !path.startsWith(ENABLED)) continue
+    if (entry.kind === 'file') files.set(path, entry.file.text)
+    if (entry.kind === 'link') files.set(path, `-> ${entry.target}`)
+  }
+  return files
+}
+
+/**
+ * No temporary, no journal, no dangling link; every file matches its checksum; what NGINX serves is what is on disk, generation included.
+ */
+export function assertInvariant(deps: FakeDeps, what = ''): void {
+  const onDisk = enabledTexts(deps.disk)
+  for (const [name, text] of onDisk) {
+    const isIntact = name.startsWith('fpai-')
+      ? readRouteFile(name.slice(5, -5), text)?.drifted === false
+      : readSharedFile(text)?.intact === true
+    assert.ok(isIntact, `${what}: ${name} does not match its checksum`)
+  }
+  assert.equal([...deps.nginx.loaded], [...onDisk], `${what}: NGINX serves something else than what is on disk`)
+  const leftovers = [...deps.disk.keys()].filter(
+    (path) =>
+      /\.pm-(tmp|undo)$/.test(path) ||
+      path.includes('/.proxy-manager-') ||
+      path.startsWith('/var/lib/proxy-manager/staging/'),
+  )
+  assert.equal(leftovers, [], `${what}: left behind`)
+  assert.not.ok(deps.disk.has('/var/lib/proxy-manager/journal'), `${what}: the journal is left`)
+}
