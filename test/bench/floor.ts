@@ -1,0 +1,26 @@
+/** The floor: what a change costs at the least, since NGINX itself takes that long for one test and one proven reload. */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { setTimeout } from 'node:timers/promises'
+import { NGINX_BIN, type NginxInstance } from '../../fixtures/nginx-instance.ts'
+import { hostProcesses } from '../../lib/adapters/processes.ts'
+
+const POLL_MS = 2
+const LIMIT_MS = 30_000
+const processes = hostProcesses()
+
+/** Takes a bare `nginx -t`, then SIGHUP, then the wait until no old worker accepts connections any more; in milliseconds. */
+export async function measureFloor(nginx: NginxInstance): Promise<number> {
+  const started = performance.now()
+  const [exitCode] = await once(spawn(NGINX_BIN, ['-t', '-c', nginx.conf], { stdio: 'ignore' }), 'exit')
+  if (exitCode !== 0) throw new Error(`nginx -t ended with ${exitCode}`)
+  const master = nginx.masterPid
+  if (master === undefined) throw new Error('NGINX does not run')
+  const old = processes.workersOf(master)
+  processes.hangUp(master)
+  while (old.some((pid) => processes.workerState(pid) === 'accepting')) {
+    if (performance.now() - started > LIMIT_MS) throw new Error('the old workers go on accepting')
+    await setTimeout(POLL_MS)
+  }
+  return performance.now() - started
+}
