@@ -1,9 +1,9 @@
 import * as v from 'valibot'
 import { DropletName } from '../lib/core/proxy.ts'
 import { DeletedProxy, deleteAnswer, rehearsedDeleteAnswer } from '../lib/http/change-answer.ts'
-import { DryRun, endpoint } from '../lib/http/endpoint.ts'
+import { dryRunEntries, endpoint, flag, unknownKey } from '../lib/http/endpoint.ts'
 
-/** Removes a route: symlink first, then file, then NGINX reads again. Its certificate stays. */
+/** Removes a route: symlink first, then file, then NGINX reads again. Its certificate stays, unless told otherwise. */
 export default endpoint(
   {
     operationId: 'deleteProxy',
@@ -11,7 +11,7 @@ export default endpoint(
     method: 'DELETE',
     path: '/proxies/:droplet_name',
     params: v.strictObject({ droplet_name: DropletName }),
-    query: DryRun,
+    query: v.strictObject({ ...dryRunEntries, delete_certificate: flag() }, unknownKey),
     body: undefined,
     responses: { 200: DeletedProxy },
     errors: [
@@ -30,6 +30,6 @@ export default endpoint(
     const request = { dropletName: params.droplet_name, precondition }
     return query.dry_run
       ? rehearsedDeleteAnswer(await engine.rehearseDelete(request))
-      : deleteAnswer(await engine.deleteProxy(request))
+      : deleteAnswer(await engine.deleteProxy({ ...request, deleteCertificate: query.delete_certificate }))
   },
 )

@@ -9,6 +9,7 @@ import createProxy from './create-proxy.ts'
 import deleteProxy from './delete-proxy.ts'
 import getManagerHealth from './get-manager-health.ts'
 import getProxy from './get-proxy.ts'
+import issueCertificate from './issue-certificate.ts'
 import listProxies from './list-proxies.ts'
 import putProxy from './put-proxy.ts'
 
@@ -18,6 +19,7 @@ export const endpoints: readonly Endpoint[] = [
   listProxies,
   getProxy,
   deleteProxy,
+  issueCertificate,
   getManagerHealth,
 ]
 

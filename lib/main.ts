@@ -10,12 +10,14 @@ import { hostProbe } from './adapters/probe.ts'
 import { hostProcesses } from './adapters/processes.ts'
 import { hostRunner } from './adapters/runner.ts'
 import { describeSettings, parseSettings, type Settings } from './core/settings.ts'
-import { createEngine } from './engine/engine.ts'
+import { createEngine, type Engine } from './engine/engine.ts'
 import { type Host, makeStateFolders, statePaths } from './engine/host.ts'
 import { closeHttpServer, createHttpServer } from './http/listener.ts'
 
 /** How long calls in flight may take after SIGTERM; a change has ended or been undone by then. */
 const DRAIN_MS = 20_000
+const NOTICE_EVERY_MS = 1000
+const ORDER_EVERY_MS = 30_000
 
 async function main(): Promise<void> {
   if (process.argv.includes('--help')) {
@@ -75,8 +77,10 @@ async function main(): Promise<void> {
     }),
   )
 
+  const timers = startTimers(host, engine)
   const stop = async (): Promise<void> => {
     log.write('info', { action: 'stop', result: 'started' })
+    for (const timer of timers) clearInterval(timer)
     await closeHttpServer(server, DRAIN_MS)
     await engine.idle()
     await lock.release()
@@ -84,6 +88,23 @@ async function main(): Promise<void> {
     await log.flush()
   }
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => void stop())
+}
+
+/** What happens without a call: renewals are noticed, and certificates ordered where the operator wants it. */
+function startTimers(
+  { settings, log }: Pick<Host, 'settings' | 'log'>,
+  { certificates }: Engine,
+): readonly NodeJS.Timeout[] {
+  const every = (ms: number, action: string, job: () => Promise<void>) =>
+    setInterval(() => {
+      job().catch((error: Error) => log.write('error', { action, result: 'failure', cause: error.message }))
+    }, ms)
+  const renewEveryMs = settings.SSL_RENEW_INTERVAL_HOURS * 3_600_000
+  return [
+    every(NOTICE_EVERY_MS, 'notice_renewals', certificates.notice),
+    ...(settings.SSL_AUTO_ISSUE ? [every(ORDER_EVERY_MS, 'issue_pending', certificates.issuePending)] : []),
+    ...(renewEveryMs > 0 ? [every(renewEveryMs, 'renew_due', certificates.renewDue)] : []),
+  ]
 }
 
 /** The configured state folder; the user's own where that is the default and cannot be written. */

@@ -1,9 +1,11 @@
 /**
- * Runs every test file, the fast ones first, those on a real NGINX after. uvu alone would exit 0 when a hook throws, when a file forgets
- * `.run()`, and would hang on an open handle: so what passed is counted against what was planned.
+ * Runs every test file: the fast ones first, in this process; those on a real NGINX after, each in a process of its own, several at a time.
+ * uvu alone would exit 0 when a hook throws, when a file forgets `.run()`, and would hang on an open handle: so what passed is counted
+ * against what was planned.
  *
  *     node test/run.ts [--fast] [part of a file name ...]
  */
+import { spawn } from 'node:child_process'
 import { globSync } from 'node:fs'
 import { relative } from 'node:path'
 
@@ -15,15 +17,18 @@ const uvu = globalThis as typeof globalThis & {
   UVU_QUEUE?: [string | null, ...Run[]][]
 }
 const SUITE_TIMEOUT_MS = 150_000
+/** They mostly wait, for NGINX and for the CA. */
+const HOST_FILES_AT_ONCE = 3
 
 const root = new URL('..', import.meta.url).pathname
 const wanted = process.argv.slice(2).filter((argument) => !argument.startsWith('--'))
-const isFast = process.argv.includes('--fast')
 const isHost = (file: string) => file.includes('/host/')
 const files = globSync('test/**/*.test.ts', { cwd: root })
   .map((file) => `${root}${file}`)
-  .filter((file) => !(isFast && isHost(file)) && (wanted.length === 0 || wanted.some((part) => file.includes(part))))
-  .sort((a, b) => Number(isHost(a)) - Number(isHost(b)) || (a < b ? -1 : 1))
+  .filter((file) => wanted.length === 0 || wanted.some((part) => file.includes(part)))
+  .sort()
+const fast = files.filter((file) => !isHost(file))
+const host = process.argv.includes('--fast') ? [] : files.filter(isHost)
 
 let passed = 0
 let failed = 0
@@ -36,16 +41,28 @@ process.on('unhandledRejection', (reason) =>
 )
 process.on('uncaughtException', (error) => fail(`stray exception: ${error.stack}`))
 
+if (files.length === 0) fail('no test file matches')
 uvu.UVU_DEFER = 1
 uvu.UVU_QUEUE = []
-for (const file of files) {
+for (const file of host.length === 1 ? files : fast) await runHere(file)
+if (host.length > 1) {
+  const waiting = [...host]
+  const lanes = Array.from({ length: HOST_FILES_AT_ONCE }, async () => {
+    for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) await runApart(file)
+  })
+  await Promise.all(lanes)
+}
+finish()
+
+async function runHere(file: string): Promise<void> {
   const name = relative(root, file)
   const started = performance.now()
-  uvu.UVU_INDEX = uvu.UVU_QUEUE.push([name]) - 1
+  const queue = uvu.UVU_QUEUE ?? []
+  uvu.UVU_INDEX = queue.push([name]) - 1
   await import(file)
-  const [, ...runs] = uvu.UVU_QUEUE[uvu.UVU_INDEX] ?? [null]
-  if (runs.length === 0) fail(`${name} never calls .run()`)
+  const [, ...runs] = queue[uvu.UVU_INDEX] ?? [null]
   process.stdout.write(`${name}\n`)
+  if (runs.length === 0) fail(`${name} never calls .run()`)
   for (const run of runs) {
     const late = setTimeout(() => {
       fail(`${name} did not end within ${SUITE_TIMEOUT_MS / 1000} s`)
@@ -61,8 +78,20 @@ for (const file of files) {
   }
   process.stdout.write(`  ${((performance.now() - started) / 1000).toFixed(1)} s\n`)
 }
-if (files.length === 0) fail('no test file matches')
-finish()
+
+async function runApart(file: string): Promise<void> {
+  const child = spawn(process.execPath, [import.meta.filename, file], { stdio: ['ignore', 'pipe', 'inherit'] })
+  let output = ''
+  child.stdout.on('data', (chunk: Buffer) => {
+    output += chunk.toString()
+  })
+  await new Promise((resolve) => child.once('close', resolve))
+  const closing = /^(\d+) passed, (\d+) failed\n$/m.exec(output)
+  process.stdout.write(closing === null ? output : output.slice(0, closing.index))
+  passed += Number(closing?.[1] ?? 0)
+  failed += Number(closing?.[2] ?? 0)
+  if (closing === null) fail(`${relative(root, file)} ended without a count`)
+}
 
 function finish(): never {
   process.stdout.write(`${passed} passed, ${failed} failed\n`)

@@ -26,10 +26,10 @@ export type Look =
 
 /**
  * Reads answer `undefined` (or nothing) where there is nothing to read. Effects reject with Node's error, whose `code` is the errno's name.
- * `write`, `append` and `syncFolder` return once the data is on the medium.
+ * `syncFile`, `append` and `syncFolder` return once the data is on the medium.
  */
 export interface Files {
-  /** Names in a folder. */
+  /** Names in a folder; the same array as long as none has come, gone or been replaced. */
   list(folder: string): readonly string[]
   /** What stands at a path, without following a symlink. */
   look(path: string): Look | undefined
@@ -44,8 +44,10 @@ export interface Files {
   /** Size of a file in bytes, and its text from `offset` (at most 64 KiB). */
   tail(path: string, offset: number): { readonly size: number; readonly text: string }
 
-  /** Creates a file that must not exist yet, never through a symlink, with exactly this mode, and syncs it. */
+  /** Creates a file that must not exist yet, never through a symlink, with exactly this mode. {@link syncFile} makes it durable. */
   write(path: string, text: string, mode: number): Promise<void>
+  /** Returns once what a file holds is on the medium. */
+  syncFile(path: string): Promise<void>
   /** Appends to a file that exists, and syncs it. */
   append(path: string, text: string): Promise<void>
   /** Writes a file that nothing depends on after a power cut: replaced, not synced. */
@@ -74,6 +76,7 @@ const TAIL_BYTES = 65536
 export function hostFiles(): Files {
   const texts = new Map<string, Cached<FileText>>()
   const targets = new Map<string, Cached<string>>()
+  const folders = new Map<string, Cached<readonly string[]>>()
 
   const readText = (path: string, stamp: string, mtimeMs: number): FileText | undefined => {
     const cached = texts.get(path)
@@ -85,7 +88,18 @@ export function hostFiles(): Files {
   }
 
   return {
-    list: (folder) => orUndefined(() => readdirSync(folder)) ?? [],
+    list: (folder) => {
+      const names = orUndefined(() => {
+        const stat = statSync(folder)
+        const stamp = stampOf(stat)
+        const cached = folders.get(folder)
+        if (cached?.stamp === stamp) return cached.value
+        const value = readdirSync(folder)
+        if (Date.now() - stat.mtimeMs > RACY_MS) folders.set(folder, { stamp, value })
+        return value
+      })
+      return names ?? []
+    },
     look: (path) =>
       orUndefined(() => {
         const stat = lstatSync(path)
@@ -131,11 +145,11 @@ export function hostFiles(): Files {
       try {
         await handle.chmod(mode)
         await handle.writeFile(text)
-        await handle.sync()
       } finally {
         await handle.close()
       }
     },
+    syncFile: (path) => sync(path, constants.O_RDONLY | constants.O_NOFOLLOW),
     append: async (path, text) => {
       const handle = await open(path, constants.O_WRONLY | constants.O_APPEND | constants.O_NOFOLLOW)
       try {
@@ -162,14 +176,16 @@ export function hostFiles(): Files {
       await mkdir(path, { recursive: true, mode })
       await chmod(path, mode)
     },
-    syncFolder: async (path) => {
-      const handle = await open(path, constants.O_RDONLY | constants.O_DIRECTORY)
-      try {
-        await handle.sync()
-      } finally {
-        await handle.close()
-      }
-    },
+    syncFolder: (path) => sync(path, constants.O_RDONLY | constants.O_DIRECTORY),
+  }
+}
+
+async function sync(path: string, flags: number): Promise<void> {
+  const handle = await open(path, flags)
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
   }
 }
 

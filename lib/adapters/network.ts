@@ -8,6 +8,8 @@ export interface Network {
   lookup(name: string, timeoutMs: number): Promise<readonly string[]>
   /** Every address that these DNS servers (`address:port`) give a name, the hosts file left out. Empty where there is none in time. */
   query(name: string, servers: readonly string[], timeoutMs: number): Promise<readonly string[]>
+  /** The values of the `issue` properties of a name's own CAA records (RFC 8659); `undefined` where the servers fail to answer. */
+  caaIssuers(name: string, servers: readonly string[], timeoutMs: number): Promise<readonly string[] | undefined>
   /** The nameservers of resolv.conf. */
   systemResolvers(): readonly string[]
   /** The addresses of this host's interfaces. */
@@ -30,6 +32,17 @@ export function hostNetwork(): Network {
         withinTime(resolver.resolve6(name), timeoutMs),
       ])
       return [...(v4 ?? []), ...(v6 ?? [])]
+    },
+    caaIssuers: async (name, servers, timeoutMs) => {
+      const resolver = new Resolver({ timeout: timeoutMs, tries: 1 })
+      if (servers.length > 0) resolver.setServers([...servers])
+      try {
+        return (await resolver.resolveCaa(name)).flatMap((record) => (record.issue === undefined ? [] : [record.issue]))
+      } catch (error) {
+        // "There is no such record" is an answer.
+        const code = error instanceof Error && 'code' in error ? error.code : undefined
+        return code === 'ENODATA' || code === 'ENOTFOUND' ? [] : undefined
+      }
     },
     systemResolvers: () => {
       const lines = readOrEmpty('/etc/resolv.conf').split('\n')

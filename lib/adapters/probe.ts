@@ -1,6 +1,7 @@
-/** HTTP probes over fresh connections to an address that was checked before: health checks and the generation. */
+/** Probes over fresh connections to an address that was checked before: health checks, the generation, the served certificate. */
 import { Agent } from 'node:http'
 import type { LookupFunction } from 'node:net'
+import { connect } from 'node:tls'
 import fetch from 'node-fetch'
 
 export interface ProbeRequest {
@@ -16,7 +17,20 @@ export interface ProbeRequest {
 /** What came back; `failure` is the errno's name, `TIMEOUT` or `BROKEN`, where nothing did. */
 export type ProbeAnswer = { readonly status: number; readonly body: string } | { readonly failure: string }
 
+export interface HandshakeRequest {
+  readonly address: string
+  readonly port: number
+  /** The name in SNI. */
+  readonly serverName: string
+  readonly timeoutMs: number
+}
+
+/** SHA-256 of the leaf certificate that was shown, 64 lower-case hexadecimal digits. */
+export type Handshake = { readonly fingerprint: string } | { readonly failure: string }
+
 export interface Probe {
+  /** Shakes hands over a new TLS connection; the certificate is looked at, not trusted. Resolves for every outcome. */
+  handshake(request: HandshakeRequest): Promise<Handshake>
   /** Sends one GET over a new connection. Redirects are not followed; the body is cut after 4 KiB. Resolves for every outcome. */
   get(request: ProbeRequest): Promise<ProbeAnswer>
 }
@@ -26,6 +40,25 @@ const BODY_BYTES = 4096
 /** Probes with node-fetch, which honours a Host header and an agent, both of which the global fetch does not. */
 export function hostProbe(): Probe {
   return {
+    handshake: ({ address, port, serverName, timeoutMs }) =>
+      new Promise((resolve) => {
+        const socket = connect({
+          host: address,
+          port,
+          servername: serverName,
+          rejectUnauthorized: false,
+          timeout: timeoutMs,
+        })
+        const settle = (result: Handshake) => {
+          socket.destroy()
+          resolve(result)
+        }
+        socket.once('secureConnect', () =>
+          settle({ fingerprint: socket.getPeerCertificate().fingerprint256.replaceAll(':', '').toLowerCase() }),
+        )
+        socket.once('timeout', () => settle({ failure: 'TIMEOUT' }))
+        socket.once('error', (error: NodeJS.ErrnoException) => settle({ failure: error.code ?? 'BROKEN' }))
+      }),
     get: async ({ address, port, host, path, timeoutMs }) => {
       const family = address.includes(':') ? 6 : 4
       const lookup: LookupFunction = (_name, options, callback) => {

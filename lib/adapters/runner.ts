@@ -1,4 +1,5 @@
 /** Commands: argv, an absolute path, a time limit, a limit on output. Never a shell. */
+import { constants } from 'node:os'
 import { x } from 'tinyexec'
 
 export interface RunResult {
@@ -8,16 +9,24 @@ export interface RunResult {
   readonly output: string
 }
 
+export interface RunOptions {
+  readonly timeoutMs: number
+  readonly graceMs?: number
+}
+
 export interface Runner {
-  /** Resolves for every outcome. After `timeoutMs` the process and all that it started get TERM, and KILL two seconds later. */
-  run(file: string, args: readonly string[], options: { readonly timeoutMs: number }): Promise<RunResult>
+  /** Resolves for every outcome. After `timeoutMs` the process and all that it started get TERM, and KILL `graceMs` (2 s) later. */
+  run(file: string, args: readonly string[], options: RunOptions): Promise<RunResult>
 }
 
 const OUTPUT_BYTES = 65536
-const KILL_AFTER_MS = 2000
+const GRACE_MS = 2000
 /** What a child needs of our environment; tokens and the like stay here. */
-const INHERITED = ['PATH', 'HOME', 'LANG', 'LC_ALL', 'TZ', 'REQUESTS_CA_BUNDLE']
-const SIGNALS: Readonly<Record<string, number>> = { SIGHUP: 1, SIGINT: 2, SIGKILL: 9, SIGSEGV: 11, SIGTERM: 15 }
+const INHERITED = [
+  ...['PATH', 'HOME', 'LANG', 'LC_ALL', 'TZ'],
+  // How certbot reaches the CA, and whom it trusts.
+  ...['REQUESTS_CA_BUNDLE', 'SSL_CERT_FILE', 'HTTPS_PROXY', 'https_proxy', 'NO_PROXY', 'no_proxy'],
+]
 
 /** Runs commands on this host, with those variables of `environment` that a child needs. */
 export function hostRunner(environment: Readonly<Record<string, string | undefined>>): Runner {
@@ -25,7 +34,7 @@ export function hostRunner(environment: Readonly<Record<string, string | undefin
     Object.keys(environment).map((name) => [name, INHERITED.includes(name) ? environment[name] : undefined]),
   )
   return {
-    run: async (file, args, { timeoutMs }) => {
+    run: async (file, args, { timeoutMs, graceMs = GRACE_MS }) => {
       const command = x(file, [...args], {
         nodePath: false,
         throwOnError: false,
@@ -35,11 +44,11 @@ export function hostRunner(environment: Readonly<Record<string, string | undefin
       const child = command.process
       if (child === undefined) return { exitCode: 127, output: '' }
       let output = ''
-      const collect = (chunk: Buffer) => {
-        if (output.length < OUTPUT_BYTES) output = (output + chunk.toString('utf8')).slice(0, OUTPUT_BYTES)
+      const collect = (chunk: string) => {
+        if (output.length < OUTPUT_BYTES) output = (output + chunk).slice(0, OUTPUT_BYTES)
       }
-      child.stdout?.on('data', collect)
-      child.stderr?.on('data', collect)
+      child.stdout?.setEncoding('utf8').on('data', collect)
+      child.stderr?.setEncoding('utf8').on('data', collect)
       return await new Promise<RunResult>((resolve) => {
         let timedOut = false
         const signalGroup = (signal: 'SIGTERM' | 'SIGKILL') => {
@@ -53,7 +62,7 @@ export function hostRunner(environment: Readonly<Record<string, string | undefin
           signalGroup('SIGKILL')
           child.stdout?.destroy()
           child.stderr?.destroy()
-        }, timeoutMs + KILL_AFTER_MS)
+        }, timeoutMs + graceMs)
         const terminate = setTimeout(() => {
           timedOut = true
           signalGroup('SIGTERM')
@@ -64,7 +73,7 @@ export function hostRunner(environment: Readonly<Record<string, string | undefin
           resolve({ exitCode: timedOut ? 124 : exitCode, output })
         }
         child.once('error', (error: NodeJS.ErrnoException) => settle(error.code === 'ENOENT' ? 127 : 126))
-        child.once('close', (code, signal) => settle(code ?? 128 + (SIGNALS[signal ?? ''] ?? 0)))
+        child.once('close', (code, signal) => settle(code ?? 128 + (signal === null ? 0 : constants.signals[signal])))
         // The promise is tinyexec's own account of the same events; without a listener its rejection would be a stray one.
         command.then(undefined, () => undefined)
       })

@@ -42,6 +42,15 @@ export function checkCertificate(
   }
 }
 
+/** Whether less than a third of a certificate's life is left, which suits 6 days as well as 90. */
+export function isDueForRenewal(
+  certificate: Pick<CertificateSummary, 'not_before' | 'expiry'>,
+  nowMs: number,
+): boolean {
+  const [from, to] = [Date.parse(certificate.not_before), Date.parse(certificate.expiry)]
+  return to - nowMs < (to - from) / 3
+}
+
 function summarize(leaf: X509Certificate): CertificateSummary {
   return {
     issuer: leaf.issuer.split('\n').join(', '),

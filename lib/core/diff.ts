@@ -1,6 +1,6 @@
 /** Changes of files as a person reads them. */
 import { createTwoFilesPatch } from 'diff'
-import type { FileChange, FileImage } from './plan.ts'
+import type { FileChange, FileImage } from './snapshot.ts'
 
 export interface DescribedChange {
   readonly path: string

@@ -46,6 +46,7 @@ export const ERRORS = {
   UPSTREAM_UNHEALTHY: entry(422, 'upstream', true, 'upstream', 'The upstream did not answer its health check'),
   UPSTREAM_UNRESOLVABLE: entry(422, 'upstream', true, 'upstream', 'The upstream host name does not resolve'),
   UPSTREAM_FORBIDDEN: entry(422, 'caller', false, 'upstream', 'The upstream address may not be proxied to'),
+  SSL_RATE_LIMITED: entry(429, 'ca', true, 'issue', 'No certificate may be ordered for this name yet'),
   HEADERS_TOO_LARGE: entry(431, 'caller', false, 'request', 'The request headers are larger than 16 KiB'),
   PROXY_CONFIG_FAILED: entry(500, 'caller', false, 'test', 'NGINX config test failed'),
   NGINX_RELOAD_FAILED: entry(500, 'host', true, 'reload', 'NGINX did not take over the new configuration'),
@@ -57,6 +58,8 @@ export const ERRORS = {
     'request',
     'Something unforeseen went wrong; the log has it under this correlation id',
   ),
+  SSL_ISSUANCE_FAILED: entry(502, 'ca', true, 'issue', 'The certificate was not issued'),
+  SSL_UNAVAILABLE: entry(503, 'host', true, 'issue', 'certbot cannot be run on this host'),
   NGINX_ALREADY_BROKEN: entry(
     503,
     'host',

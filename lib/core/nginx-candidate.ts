@@ -20,8 +20,6 @@ export interface CandidateOptions {
   readonly changed: ReadonlyMap<string, string | null>
 }
 
-const MAX_DEPTH = 20
-
 /**
  * Rewrites the main file and those included files that lead to sites-enabled: the include of sites-enabled becomes one `include` per enabled
  * file, in the glob's order, changed ones pointing at the staged text; `pid` names another file. Everything else stays to the byte, and every
@@ -31,20 +29,21 @@ export function renderCandidate(options: CandidateOptions, tree: ConfigurationTr
   const nested = new Map<string, string>()
   let hasPid = false
 
-  const rewrite = (path: string, depth: number): string | undefined => {
+  /** `open` are the files that lead here: one that includes itself stays as it is, for NGINX to refuse. */
+  const rewrite = (path: string, open: readonly string[]): string | undefined => {
     const file = tree.read(path)
-    if (file === undefined || depth > MAX_DEPTH) return undefined
-    const edits: { readonly start: number; readonly end: number; readonly text: string }[] = []
+    if (file === undefined || open.includes(path)) return undefined
+    const edits: Edit[] = []
     const visit = (directives: readonly ReadDirective[], isTop: boolean): void => {
       for (const directive of directives) {
         if (directive.name === 'http') visit(directive.block ?? [], false)
         if (isTop && directive.name === 'pid') {
           hasPid = true
-          edits.push({ start: directive.start, end: directive.end, text: `pid ${quote(options.pidPath)};` })
+          edits.push(editOf(file.text, directive, `pid ${quote(options.pidPath)};`))
         }
         if (directive.name === 'include') {
-          const lines = rewriteInclude(directive, depth)
-          if (lines !== undefined) edits.push({ start: directive.start, end: directive.end, text: lines.join(' ') })
+          const lines = rewriteInclude(directive, [...open, path])
+          if (lines !== undefined) edits.push(editOf(file.text, directive, lines.join(' ')))
         }
       }
     }
@@ -59,10 +58,10 @@ export function renderCandidate(options: CandidateOptions, tree: ConfigurationTr
     return text + file.text.slice(copied)
   }
 
-  const rewriteInclude = (include: ReadDirective, depth: number): string[] | undefined => {
+  const rewriteInclude = (include: ReadDirective, open: readonly string[]): string[] | undefined => {
     if (bringsIn(include, options.mainPath, options.sitesEnabled)) return includeEnabled(include)
     const files = expandInclude(include, options.mainPath, tree)
-    const rewritten = files.map((file) => rewrite(file, depth + 1))
+    const rewritten = files.map((file) => rewrite(file, open))
     if (rewritten.every((text) => text === undefined)) return undefined
     return files.map((file, i) => {
       const text = rewritten[i]
@@ -88,8 +87,20 @@ export function renderCandidate(options: CandidateOptions, tree: ConfigurationTr
       })
   }
 
-  const main = rewrite(options.mainPath, 0) ?? tree.read(options.mainPath)?.text ?? ''
+  const main = rewrite(options.mainPath, []) ?? tree.read(options.mainPath)?.text ?? ''
   return { main: hasPid ? main : `pid ${quote(options.pidPath)}; ${main}`, nested }
+}
+
+interface Edit {
+  readonly start: number
+  readonly end: number
+  readonly text: string
+}
+
+/** Puts other text in a directive's place, with as many line ends as the directive had. */
+function editOf(text: string, { start, end }: ReadDirective, replacement: string): Edit {
+  const lineEnds = text.slice(start, end).replace(/[^\n]/g, '')
+  return { start, end, text: replacement + lineEnds }
 }
 
 function quote(path: string): string {

@@ -49,7 +49,7 @@ export function findUnacceptable(
 }
 
 function withoutFolders(text: string): string {
-  return text.replace(/(?<![\w:/])\/(?:[^\s":;()]+\/)+([^\s":;()]*)/g, '$1')
+  return text.replace(/(?<![\w/])\/(?!\/)(?:[^\s":;()]+\/)+([^\s":;()]*)/g, '$1')
 }
 
 function lastSegment(path: string): string {

@@ -44,9 +44,6 @@ export interface HostConfiguration {
   readonly pid: string | undefined
 }
 
-/** Deeper nesting is a loop of includes; NGINX itself stops there for want of file descriptors. */
-const MAX_DEPTH = 20
-
 /**
  * Reads the host's configuration from its main file. `isOwn` names the files that Proxy Manager wrote: they are not looked into.
  * Returns `undefined` where the main file cannot be read.
@@ -65,26 +62,32 @@ export function readHostConfiguration(
   let errorLog: string | undefined
   let pid: string | undefined
 
-  const walk = (path: string, context: string, depth: number): void => {
-    if (depth > MAX_DEPTH || isOwn(path)) return
-    visit(tree.read(path)?.directives ?? [], path, context, depth)
+  /** `open` are the files that lead here: one that includes itself is a loop, in which NGINX runs out of file descriptors. */
+  const walk = (path: string, context: string, open: readonly string[]): void => {
+    if (open.includes(path) || isOwn(path)) return
+    visit(tree.read(path)?.directives ?? [], path, context, [...open, path])
   }
-  const visit = (directives: readonly ReadDirective[], path: string, context: string, depth: number): void => {
+  const visit = (
+    directives: readonly ReadDirective[],
+    path: string,
+    context: string,
+    open: readonly string[],
+  ): void => {
     for (const directive of directives) {
       if (directive.name === 'include') {
         if (context === 'http' && bringsIn(directive, mainPath, sitesEnabled)) includesSitesEnabled = true
-        for (const included of expandInclude(directive, mainPath, tree)) walk(included, context, depth + 1)
+        for (const included of expandInclude(directive, mainPath, tree)) walk(included, context, open)
         continue
       }
       if (context === 'main') mainDirectives.add(directive.name)
       if (context === 'http') httpDirectives.add(directive.name)
       if (context === 'main' && directive.name === 'error_log') errorLog = directive.args[0]
       if (context === 'main' && directive.name === 'pid') pid = directive.args[0]
-      if (context === 'main' && directive.name === 'http') visit(directive.block ?? [], path, 'http', depth)
+      if (context === 'main' && directive.name === 'http') visit(directive.block ?? [], path, 'http', open)
       if (context === 'http' && directive.name === 'server') servers.push(readServer(directive, path, mainPath, tree))
     }
   }
-  walk(mainPath, 'main', 0)
+  walk(mainPath, 'main', [])
   return { mainPath, includesSitesEnabled, servers, httpDirectives, mainDirectives, errorLog, pid }
 }
 
@@ -108,7 +111,7 @@ export function expandInclude(
   const path = absolutePath(include.args[0] ?? '', mainPath)
   if (!isGlob(path)) return [path]
   let folders = ['']
-  for (const segment of path.split('/').slice(1)) {
+  for (const segment of path.split('/').filter((name) => name !== '')) {
     folders = folders.flatMap((folder) => {
       if (!isGlob(segment)) return [`${folder}/${segment}`]
       const matches = globToRegExp(segment)
@@ -133,13 +136,14 @@ export function byBytes(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0
 }
 
-/** Reads the arguments of one `listen`; `undefined` for unix sockets. */
-export function readListen(args: readonly string[]): Listen | undefined {
+/** Reads the arguments of one `listen`: one for each port of a range (NGINX 1.15.10), none for a unix socket. */
+export function readListen(args: readonly string[]): Listen[] {
   const [endpoint = '', ...options] = args
-  if (endpoint.startsWith('unix:')) return undefined
-  const match = /^(?:(\[[^\]]*\]|[^:]*):)?(\d+)$/.exec(endpoint)
-  if (match !== null) return { address: wildcard(match[1] ?? '*'), port: Number(match[2]), options }
-  return { address: wildcard(endpoint), port: 80, options }
+  if (endpoint.startsWith('unix:')) return []
+  const match = /^(?:(\[[^\]]*\]|[^:]*):)?(\d{1,5})(?:-(\d{1,5}))?$/.exec(endpoint)
+  if (match === null) return [{ address: wildcard(endpoint), port: 80, options }]
+  const [address, first, last] = [wildcard(match[1] ?? '*'), Number(match[2]), Number(match[3] ?? match[2])]
+  return Array.from({ length: Math.max(0, last - first + 1) }, (_, i) => ({ address, port: first + i, options }))
 }
 
 function wildcard(address: string): string {
@@ -149,18 +153,17 @@ function wildcard(address: string): string {
 function readServer(server: ReadDirective, path: string, mainPath: string, tree: ConfigurationTree): ForeignServer {
   const names: string[] = []
   const listens: Listen[] = []
-  const visit = (directives: readonly ReadDirective[], depth: number): void => {
+  const visit = (directives: readonly ReadDirective[], open: readonly string[]): void => {
     for (const directive of directives) {
       if (directive.name === 'server_name') names.push(...directive.args.map((name) => name.toLowerCase()))
-      if (directive.name === 'listen')
-        listens.push(...[readListen(directive.args)].filter((listen) => listen !== undefined))
-      if (directive.name === 'include' && depth < MAX_DEPTH) {
+      if (directive.name === 'listen') listens.push(...readListen(directive.args))
+      if (directive.name === 'include') {
         for (const included of expandInclude(directive, mainPath, tree))
-          visit(tree.read(included)?.directives ?? [], depth + 1)
+          if (!open.includes(included)) visit(tree.read(included)?.directives ?? [], [...open, included])
       }
     }
   }
-  visit(server.block ?? [], 0)
+  visit(server.block ?? [], [path])
   const hasListen = (server.block ?? []).some((directive) => directive.name === 'listen') || listens.length > 0
   return {
     names,
@@ -200,7 +203,7 @@ export function withoutDefaultServer(addresses: readonly string[], servers: read
   const isDefault = (listen: Listen) => listen.options.includes('default_server') || listen.options.includes('default')
   const taken = servers.flatMap((server) => server.listens.filter(isDefault))
   return addresses.filter((address) => {
-    const own = readListen([address])
+    const [own] = readListen([address])
     return !taken.some((listen) => listen.address === own?.address && listen.port === own.port)
   })
 }
@@ -210,13 +213,21 @@ function isGlob(path: string): boolean {
 }
 
 function globToRegExp(glob: string): RegExp {
-  const source = glob.replace(/\[!?[^\]]*\]|[*?]|[.+^${}()|\\]/g, (part) => {
-    if (part === '*') return '[^/]*'
-    if (part === '?') return '[^/]'
-    if (part.startsWith('[!')) return `[^${part.slice(2)}`
-    return part.startsWith('[') ? part : `\\${part}`
-  })
-  return new RegExp(glob.startsWith('.') ? `^${source}$` : `^(?!\\.)${source}$`)
+  const source = glob.replace(
+    /\[([!^]?)(\]?[^\]]*)\]|[*?]|[.+^${}()|[\]\\]/g,
+    (part, negated?: string, set?: string) => {
+      if (part === '*') return '[^/]*'
+      if (part === '?') return '[^/]'
+      if (set === undefined) return `\\${part}`
+      return `[${negated === '' ? '' : '^'}${set.replace(/[[\]\\^]/g, '\\$&')}]`
+    },
+  )
+  try {
+    return new RegExp(glob.startsWith('.') ? `^${source}$` : `^(?!\\.)${source}$`)
+  } catch {
+    // A range that runs backwards: nothing is in it.
+    return /(?!)/
+  }
 }
 
 function trimSlash(path: string): string {

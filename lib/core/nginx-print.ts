@@ -36,6 +36,8 @@ function printDirective([name, args, block]: Directive, indent: string): string 
 
 function printArgument(argument: Argument): string {
   const parts = partsOf(argument)
+  if (parts.some((part, i) => typeof part !== 'string' && /^\w/.test(plainText(parts.slice(i + 1)))))
+    throw unprintable('the text behind a variable would be read as part of its name')
   const isBare = parts.length > 0 && parts.every((part) => typeof part !== 'string' || BARE.test(part))
   const text = parts.map(printPart).join('')
   return isBare ? text : `"${text}"`

@@ -45,7 +45,9 @@ export function readNginx(text: string): ReadResult {
       const name = head[0]
       if (name === undefined) return { directives: root, complete: false }
       if (name.text.endsWith('_by_lua_block')) {
-        position = skipLua(text, position)
+        const luaEnd = skipLua(text, position)
+        if (luaEnd === undefined) return { directives: root, complete: false }
+        position = luaEnd
         level.block.push(directive(head, position, lines))
       } else {
         open.push({ head, block: [] })
@@ -112,12 +114,19 @@ function bareWord(text: string, start: number): Token {
   while (end < text.length) {
     const character = text.charAt(end)
     if (character === '\\') end += 2
-    else if (character === '$' && text.charAt(end + 1) === '{') end += 2
+    else if (character === '$') end = afterBraces(text, end + 1)
     else if (ENDS_WORD.test(character)) break
     else end++
   }
   const stop = Math.min(end, text.length)
   return { kind: 'word', text: unescaped(text.slice(start, stop)), start, end: stop }
+}
+
+/** Braces right behind a `$` belong to the word, however many there are. */
+function afterBraces(text: string, from: number): number {
+  let end = from
+  while (text.charAt(end) === '{') end++
+  return end
 }
 
 const ESCAPED: Readonly<Record<string, string>> = { t: '\t', r: '\r', n: '\n', '"': '"', "'": "'", '\\': '\\' }
@@ -130,8 +139,8 @@ function unescaped(raw: string): string {
 }
 
 /** Lua between braces is not NGINX syntax (ngx_lua's own lexer reads it): skip to the brace that closes it, minding strings and comments. */
-function skipLua(text: string, from: number): number {
-  const lexeme = /--[^\n]*|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|\[\[[\s\S]*?\]\]|[{}]/g
+function skipLua(text: string, from: number): number | undefined {
+  const lexeme = /(?:--)?\[(=*)\[[\s\S]*?\]\1\]|--[^\n]*|"(?:\\[\s\S]|[^"\\])*"|'(?:\\[\s\S]|[^'\\])*'|[{}]/g
   lexeme.lastIndex = from
   let depth = 1
   for (let match = lexeme.exec(text); match !== null; match = lexeme.exec(text)) {
@@ -139,7 +148,7 @@ function skipLua(text: string, from: number): number {
     if (match[0] === '}') depth--
     if (depth === 0) return lexeme.lastIndex
   }
-  return text.length
+  return undefined
 }
 
 function lineCounter(text: string): (at: number) => number {

@@ -1,6 +1,8 @@
 /** A route as NGINX directives, and the one shared file beside all routes. Valid from NGINX 1.18 to today's mainline. */
 import type { Argument, Directive } from './nginx-print.ts'
 import type { RouteRecord } from './route-file.ts'
+import { tlsProfile } from './tls-profile.ts'
+import { isAtLeast, type Version } from './version.ts'
 
 /** What rendering has to know of the host. */
 export interface RenderContext {
@@ -19,8 +21,6 @@ export interface RenderContext {
   readonly certificates: string
 }
 
-export type Version = readonly [number, number, number]
-
 /** What the shared file has to know beyond {@link RenderContext}. */
 export interface SharedContext {
   readonly generation: number
@@ -35,15 +35,6 @@ export interface SharedContext {
 export const GENERATION_NAME = 'generation.proxy-manager.invalid'
 
 export const SHARED_FILE = '000-proxy-manager.conf'
-
-/** Whether `version` is at least the wanted one. */
-export function isAtLeast(version: readonly number[], wanted: readonly number[]): boolean {
-  for (const [i, part] of wanted.entries()) {
-    const own = version[i] ?? 0
-    if (own !== part) return own > part
-  }
-  return true
-}
 
 /** The server blocks (and the upstream) of one route. */
 export function routeDirectives(record: RouteRecord, context: RenderContext): Directive[] {
@@ -64,7 +55,7 @@ export function routeDirectives(record: RouteRecord, context: RenderContext): Di
     ...(isAtLeast(context.nginxVersion, [1, 25, 1]) ? [['http2', ['on']] satisfies Directive] : []),
     ['ssl_certificate', [`${folder}/fullchain.pem`]],
     ['ssl_certificate_key', [`${folder}/privkey.pem`]],
-    ...tlsProfile(context),
+    ...tlsProfile(context.opensslVersion),
     challengeLocation(context),
     proxyLocation(record, context.httpsPort, 443),
   ])
@@ -136,40 +127,17 @@ function catchAllHttp(addresses: readonly string[]): Directive {
 function catchAllHttps(addresses: readonly string[], context: RenderContext): Directive {
   const listens = addresses.map((address): Directive => ['listen', [address, 'ssl', 'default_server']])
   // The protocols of a listening socket are its default server's: they must be the profile's here too.
-  return server(listens, '_', [['access_log', ['off']], ['ssl_reject_handshake', ['on']], ...tlsProfile(context)])
+  return server(listens, '_', [
+    ['access_log', ['off']],
+    ['ssl_reject_handshake', ['on']],
+    ...tlsProfile(context.opensslVersion),
+  ])
 }
 
 function httpsListens(context: RenderContext, options: readonly string[]): Directive[] {
   const flags = isAtLeast(context.nginxVersion, [1, 25, 1]) ? ['ssl'] : ['ssl', 'http2']
   return context.httpsListens.map((address): Directive => ['listen', [address, ...flags, ...options]])
 }
-
-/**
- * Mozilla's intermediate profile (Server Side TLS guidelines 6.0, 2026): TLS 1.2 and 1.3, ECDHE with AEAD ciphers alone, the client's choice
- * of cipher, no session tickets (NGINX never rotates their key). The hybrid post-quantum group needs OpenSSL 3.5.
- */
-function tlsProfile(context: RenderContext): Directive[] {
-  const groups = ['X25519', 'prime256v1', 'secp384r1']
-  if (isAtLeast(context.opensslVersion, [3, 5])) groups.unshift('X25519MLKEM768')
-  return [
-    ['ssl_protocols', ['TLSv1.2', 'TLSv1.3']],
-    ['ssl_ciphers', [TLS12_CIPHERS.join(':')]],
-    ['ssl_ecdh_curve', [groups.join(':')]],
-    ['ssl_prefer_server_ciphers', ['off']],
-    ['ssl_session_timeout', ['1d']],
-    ['ssl_session_cache', ['shared:proxy_manager:10m']],
-    ['ssl_session_tickets', ['off']],
-  ]
-}
-
-const TLS12_CIPHERS = [
-  'ECDHE-ECDSA-AES128-GCM-SHA256',
-  'ECDHE-RSA-AES128-GCM-SHA256',
-  'ECDHE-ECDSA-AES256-GCM-SHA384',
-  'ECDHE-RSA-AES256-GCM-SHA384',
-  'ECDHE-ECDSA-CHACHA20-POLY1305',
-  'ECDHE-RSA-CHACHA20-POLY1305',
-]
 
 /** HTTP-01 (RFC 8555, 8.3) is asked for over plain HTTP: never redirected, never proxied, open to everyone. */
 function challengeLocation(context: RenderContext): Directive {

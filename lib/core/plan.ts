@@ -10,92 +10,18 @@
  * | a file of that name written by hand      | DROPLET_EXISTS     | DROPLET_EXISTS   | DROPLET_EXISTS     |
  * | another owner of the domain              | DOMAIN_CONFLICT    | DOMAIN_CONFLICT  | (does not matter)  |
  * | not what If-Match or If-None-Match say   | PRECONDITION_FAILED on every one                           |
+ *
+ * A fourth change, `certify`, gives a route the certificate that is there for its domain: unchanged where it serves that one already,
+ * PROXY_NOT_FOUND where the route is gone, PRECONDITION_FAILED where it has moved to another domain meanwhile.
  */
 import type { CheckedCertificate } from './certificate.ts'
+import type { CertifyChange, Change, Precondition, PutChange } from './change.ts'
 import { ProxyManagerError } from './errors.ts'
-import { type HostConfiguration, ownerOf, withoutDefaultServer } from './nginx-host.ts'
-import { type RenderContext, SHARED_FILE, type SharedContext } from './nginx-server-block.ts'
-import type { ProxySpec } from './proxy.ts'
-import {
-  type FoundRoute,
-  type HealthStatus,
-  type RouteRecord,
-  readRouteFile,
-  renderRouteFile,
-  renderSharedFile,
-  routeFileName,
-} from './route-file.ts'
-
-/** A route on disk. */
-export interface SnapshotRoute extends FoundRoute {
-  /** A symlink in sites-enabled leads to it. */
-  readonly enabled: boolean
-}
-
-/** Everything a plan depends on, read in one sweep. */
-export interface Snapshot {
-  readonly sitesAvailable: string
-  readonly sitesEnabled: string
-  readonly routes: ReadonlyMap<string, SnapshotRoute>
-  /** Files that bear the name of a droplet's route and that Proxy Manager did not write (empty ones apart): droplet name -> text. */
-  readonly foreignFiles: ReadonlyMap<string, string>
-  readonly shared: { readonly text: string; readonly generation: number; readonly enabled: boolean } | undefined
-  /** What stands in sites-enabled under one of our names: file name -> image. */
-  readonly enabledImages: ReadonlyMap<string, FileImage>
-  /** What stands in sites-available under one of our names and is no readable route, such as an empty file. */
-  readonly availableImages: ReadonlyMap<string, FileImage>
-  readonly host: HostConfiguration
-  readonly context: RenderContext
-  /** Certificates that were found and checked, by domain. */
-  readonly certificates: ReadonlyMap<string, CheckedCertificate>
-}
-
-/** What stands at a path: a regular file with this text, or a symlink. Absence is null. */
-export type FileImage = { readonly text: string } | { readonly linkTo: string }
-
-/** One path before and after a change. */
-export interface FileChange {
-  readonly path: string
-  readonly before: FileImage | null
-  readonly after: FileImage | null
-}
-
-export interface Precondition {
-  /** Revisions of `If-Match`, or `*`. */
-  readonly ifMatch?: readonly string[] | '*'
-  /** `If-None-Match: *`: only where there is no route yet. */
-  readonly ifNoneMatchAny?: boolean
-}
-
-/** Where NGINX is to find the upstream: literal addresses, or a name for these resolvers. */
-export interface ResolvedUpstream {
-  readonly addresses: readonly string[] | null
-  readonly resolvers: readonly string[]
-}
-
-export interface UpstreamHealth {
-  readonly status: HealthStatus
-  readonly checkedAt: string | null
-}
-
-export interface PutChange {
-  readonly kind: 'put'
-  readonly dropletName: string
-  readonly spec: ProxySpec
-  readonly upstream: ResolvedUpstream
-  readonly health: UpstreamHealth
-  /** `create` refuses to replace another configuration. */
-  readonly mode: 'create' | 'replace'
-  readonly precondition: Precondition
-}
-
-export interface DeleteChange {
-  readonly kind: 'delete'
-  readonly dropletName: string
-  readonly precondition: Precondition
-}
-
-export type Change = PutChange | DeleteChange
+import { ownerOf } from './nginx-host.ts'
+import type { RenderContext } from './nginx-server-block.ts'
+import { planShared, routeFileChanges } from './plan-files.ts'
+import { type RouteRecord, readRouteFile, renderRouteFile, routeFileName } from './route-file.ts'
+import type { FileChange, Snapshot, SnapshotRoute } from './snapshot.ts'
 
 export type Outcome = 'created' | 'replaced' | 'unchanged' | 'deleted'
 
@@ -107,13 +33,13 @@ export type Verdict =
 export interface BatchPlan {
   /** One for each change, in their order. */
   readonly verdicts: readonly Verdict[]
-  /** Nothing where every change is refused or already so. The shared file comes first. */
+  /** The shared file first. None where every change is refused; where all is so already, at most the shared file, to mend it. */
   readonly files: readonly FileChange[]
   /** Certificates that the planned routes read, by domain, to be copied before the test. */
   readonly certificates: ReadonlyMap<string, CheckedCertificate>
   /** The generation that the plan makes NGINX serve; the present one where nothing changes. */
   readonly generation: number
-  /** Domains that our routes serve after the plan. */
+  /** Domains of the routes that the plan writes: names that nobody else may have. */
   readonly domains: ReadonlySet<string>
 }
 
@@ -140,7 +66,10 @@ export function planBatch(
   })
   const touched = new Set(changes.map((change) => change.dropletName))
   const routeFiles = [...touched].flatMap((name) => routeFileChanges(snapshot, routes, name))
-  const shared = planShared(snapshot, routes, routeFiles.length > 0, nextGeneration)
+  const isRefused = verdicts.every(({ outcome }) => outcome === 'refused')
+  const shared = isRefused
+    ? { files: [], generation: snapshot.shared?.generation ?? 0 }
+    : planShared(snapshot, routes, routeFiles.length > 0, nextGeneration)
   const certificates = [...touched].flatMap((name): [string, CheckedCertificate][] => {
     const record = routes.get(name)?.record
     const certificate = record?.certificate === null ? undefined : snapshot.certificates.get(record?.domain ?? '')
@@ -151,7 +80,7 @@ export function planBatch(
     files: [...shared.files, ...routeFiles],
     certificates: new Map(certificates),
     generation: shared.generation,
-    domains: new Set(droplets.keys()),
+    domains: new Set(verdicts.flatMap(writtenDomain)),
   }
 }
 
@@ -164,6 +93,7 @@ function planChange(
 ): Verdict {
   const found = routes.get(change.dropletName)
   if (snapshot.foreignFiles.has(change.dropletName)) return refuse(handWritten(change.dropletName))
+  if (change.kind === 'certify') return planCertify(snapshot, found, change, now)
   const failed = failedPrecondition(change.precondition, found)
   if (failed !== undefined) return refuse(failed)
   if (change.kind === 'delete') {
@@ -186,6 +116,37 @@ function planChange(
     )
   }
   return { outcome: 'replaced', route: routeOf(wanted, snapshot.context) }
+}
+
+function planCertify(
+  snapshot: Snapshot,
+  found: SnapshotRoute | undefined,
+  change: CertifyChange,
+  now: string,
+): Verdict {
+  if (found === undefined) {
+    return refuse(
+      new ProxyManagerError('PROXY_NOT_FOUND', { message: 'The route was deleted; its certificate stays where it is' }),
+    )
+  }
+  if (found.record.domain !== change.domain) {
+    const details = {
+      domain: found.record.domain,
+      certificate_for: change.domain,
+      remedy: 'Ask for the certificate of the new domain',
+    }
+    return refuse(
+      new ProxyManagerError('PRECONDITION_FAILED', { message: 'The route has moved to another domain', details }),
+    )
+  }
+  const certificate = snapshot.certificates.get(change.domain)?.summary ?? null
+  const isServed =
+    found.record.certificate?.fingerprint_sha256 === certificate?.fingerprint_sha256 && found.record.enable_ssl
+  if (isServed && found.enabled && !found.drifted) return { outcome: 'unchanged', route: found }
+  return {
+    outcome: 'replaced',
+    route: routeOf({ ...found.record, enable_ssl: true, certificate, updated_at: now }, snapshot.context),
+  }
 }
 
 function findConflict(
@@ -275,67 +236,8 @@ function routeOf(record: RouteRecord, context: RenderContext): SnapshotRoute {
   return { ...found, enabled: true }
 }
 
-function routeFileChanges(
-  snapshot: Snapshot,
-  after: ReadonlyMap<string, SnapshotRoute>,
-  dropletName: string,
-): FileChange[] {
-  const name = routeFileName(dropletName)
-  const found = snapshot.routes.get(dropletName)
-  const wanted = after.get(dropletName)
-  if (found === wanted) return []
-  const before = found === undefined ? (snapshot.availableImages.get(name) ?? null) : { text: found.text }
-  return fileAndLink(snapshot, name, before, wanted === undefined ? null : { text: wanted.text })
-}
-
-/** A file in sites-available and its symlink in sites-enabled, as far as they change. */
-function fileAndLink(
-  snapshot: Snapshot,
-  name: string,
-  before: FileImage | null,
-  after: FileImage | null,
-): FileChange[] {
-  const path = `${snapshot.sitesAvailable}/${name}`
-  const link = after === null ? null : { linkTo: path }
-  const file: FileChange = { path, before, after }
-  const enabled: FileChange = {
-    path: `${snapshot.sitesEnabled}/${name}`,
-    before: snapshot.enabledImages.get(name) ?? null,
-    after: link,
-  }
-  return [file, enabled].filter((change) => !sameImage(change.before, change.after))
-}
-
-function planShared(
-  snapshot: Snapshot,
-  routes: ReadonlyMap<string, SnapshotRoute>,
-  isNeeded: boolean,
-  nextGeneration: number,
-): { readonly files: readonly FileChange[]; readonly generation: number } {
-  const { context, host, shared } = snapshot
-  const hasHttps = [...routes.values()].some((route) => route.record.certificate !== null)
-  const render = (generation: number) => {
-    const sharedContext: SharedContext = {
-      generation,
-      catchAllHttp: withoutDefaultServer(context.httpListens, host.servers),
-      catchAllHttps: hasHttps ? withoutDefaultServer(context.httpsListens, host.servers) : [],
-      setByHost: host.httpDirectives,
-    }
-    return renderSharedFile(sharedContext, context)
-  }
-  const isCurrent = shared?.enabled === true && shared.text === render(shared.generation)
-  if (isCurrent && !isNeeded) return { files: [], generation: shared.generation }
-  const before = shared === undefined ? (snapshot.availableImages.get(SHARED_FILE) ?? null) : { text: shared.text }
-  return {
-    files: fileAndLink(snapshot, SHARED_FILE, before, { text: render(nextGeneration) }),
-    generation: nextGeneration,
-  }
-}
-
-/** Whether two images are the same to the byte. */
-export function sameImage(a: FileImage | null, b: FileImage | null): boolean {
-  if (a === null || b === null) return a === b
-  return 'text' in a ? 'text' in b && a.text === b.text : 'linkTo' in b && a.linkTo === b.linkTo
+function writtenDomain(verdict: Verdict): string[] {
+  return verdict.outcome === 'created' || verdict.outcome === 'replaced' ? [verdict.route.record.domain] : []
 }
 
 function refuse(error: ProxyManagerError): Verdict {

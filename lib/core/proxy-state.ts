@@ -1,8 +1,9 @@
 /** A route as the API shows it. */
 import * as v from 'valibot'
-import type { SnapshotRoute, UpstreamHealth } from './plan.ts'
+import type { UpstreamHealth } from './change.ts'
 import { upstreamUrl } from './proxy.ts'
 import { CertificateSummary, HealthStatus } from './route-file.ts'
+import type { SnapshotRoute } from './snapshot.ts'
 
 /**
  * `active`: served as asked · `pending_ssl`: served over HTTP, HTTPS wanted, no certificate yet · `drifted`: the file on disk is not what was
@@ -10,6 +11,15 @@ import { CertificateSummary, HealthStatus } from './route-file.ts'
  */
 export const ProxyStatus = v.picklist(['active', 'pending_ssl', 'drifted', 'disabled'])
 export type ProxyStatus = v.InferOutput<typeof ProxyStatus>
+
+/** Why the last order for a route failed, and when the next one may be made; times are ISO 8601. */
+export const SslError = v.object({
+  reason: v.string(),
+  message: v.string(),
+  at: v.string(),
+  next_attempt_at: v.string(),
+})
+export type SslError = v.InferOutput<typeof SslError>
 
 export const ProxyState = v.object({
   droplet_name: v.string(),
@@ -23,6 +33,7 @@ export const ProxyState = v.object({
   last_health_status: HealthStatus,
   last_health_checked_at: v.nullable(v.string()),
   certificate: v.nullable(CertificateSummary),
+  ssl_error: v.optional(SslError),
   created_at: v.string(),
   updated_at: v.string(),
   revision: v.string(),
@@ -30,7 +41,7 @@ export const ProxyState = v.object({
 export type ProxyState = v.InferOutput<typeof ProxyState>
 
 /** The route of a snapshot as an answer; `health` is a later check than the one in its file, if there was one. */
-export function proxyState(route: SnapshotRoute, health?: UpstreamHealth): ProxyState {
+export function proxyState(route: SnapshotRoute, health?: UpstreamHealth, sslError?: SslError): ProxyState {
   const { record } = route
   return {
     droplet_name: record.droplet_name,
@@ -44,6 +55,7 @@ export function proxyState(route: SnapshotRoute, health?: UpstreamHealth): Proxy
     last_health_status: health?.status ?? record.last_health_status,
     last_health_checked_at: health?.checkedAt ?? record.last_health_checked_at,
     certificate: record.certificate,
+    ...(sslError === undefined ? {} : { ssl_error: sslError }),
     created_at: record.created_at,
     updated_at: record.updated_at,
     revision: route.revision,

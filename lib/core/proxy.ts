@@ -1,4 +1,5 @@
 /** The words of the API: droplet name, domain, upstream, and the route that a caller wants. Their grammars refuse everything else. */
+import { domainToUnicode } from 'node:url'
 import * as v from 'valibot'
 import { canonicalIpv6, ipFamily } from './address.ts'
 
@@ -50,8 +51,7 @@ export function normalizeDomain(input: string): string | { readonly fault: strin
   if (!/^([a-z]+|xn--[a-z0-9-]+)$/.test(last))
     return { fault: 'must end in a top-level domain of letters; IP addresses are refused' }
   if (RESERVED_ENDINGS.includes(last)) return { fault: `must not end in .${last}` }
-  if (labels.some((label) => label.startsWith('xn--')) && toAscii(name) !== name)
-    return { fault: 'holds an invalid xn-- label' }
+  if (!hasValidALabels(name)) return { fault: 'holds an invalid xn-- label' }
   return name
 }
 
@@ -80,8 +80,12 @@ export function normalizeUpstreamHost(input: string): string | { readonly fault:
   const name = input.toLowerCase().replace(/\.$/, '')
   const labels = name.split('.')
   const last = labels.at(-1) ?? ''
+  // Some letters outside ASCII have a lower case inside it: the name is held against its grammar as it was given.
   const isName =
-    name.length <= 253 && labels.every((label) => UPSTREAM_LABEL.test(label)) && !/^(\d+|0x[0-9a-f]*)$/.test(last)
+    /^[\x00-\x7f]*$/.test(input) &&
+    name.length <= 253 &&
+    labels.every((label) => UPSTREAM_LABEL.test(label)) &&
+    !/^(\d+|0x[0-9a-f]*)$/.test(last)
   return isName
     ? name
     : { fault: 'must be a host name, an IPv4 address of four decimal octets, or an IPv6 address without a zone' }
@@ -201,6 +205,14 @@ function objectMessage(issue: v.StrictObjectIssue): string {
   if (issue.expected === 'never') return 'is not a known field'
   if (issue.received === 'undefined') return 'is required'
   return 'must be a JSON object'
+}
+
+/** Node's parser passes an ASCII name on as it is, so each `xn--` label is decoded, and must come back the same (RFC 5891, 5.4). */
+function hasValidALabels(name: string): boolean {
+  if (!name.includes('xn--')) return true
+  const unicode = domainToUnicode(name)
+  const isDecoded = unicode.split('.').every((label) => !label.startsWith('xn--'))
+  return isDecoded && toAscii(unicode) === name
 }
 
 function toAscii(name: string): string | undefined {

@@ -1,6 +1,6 @@
 /** The environment as a schema: every variable with its rule, its default and the words that `--help` and the README use. */
-import { isIPv6 } from 'node:net'
 import * as v from 'valibot'
+import { ipFamily } from './address.ts'
 
 interface Variable<T> {
   readonly help: string
@@ -14,6 +14,10 @@ interface Variable<T> {
 // Absolute and without characters that NGINX's configuration has no way to quote.
 const PATH = /^\/[^\x00-\x1f\x7f$]*$/
 
+/** Handed to certbot as an argument: it starts with a letter or digit, so it never reads as an option. At most 254 characters (RFC 5321). */
+export const EMAIL =
+  /^(?=.{3,254}$)(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._%+-]*@[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)+$/
+
 const VARIABLES = {
   PROXY_MANAGER_PORT: integer('Port of the API', 1, 65535, 8100),
   PROXY_MANAGER_HOST: text(
@@ -25,7 +29,7 @@ const VARIABLES = {
   PROXY_MANAGER_INSECURE: boolean('Listen beyond loopback without a token (behind a VPN)'),
   PROXY_MANAGER_ALLOWED_HOSTS: list(
     'Names that may stand in Host when no token is set; loopback names and addresses always may',
-    /^[A-Za-z0-9.-]+$/,
+    (name) => /^[A-Za-z0-9.-]+$/.test(name),
     'host names, comma-separated',
   ),
   PROXY_MANAGER_API_TOKEN: optionalText(
@@ -48,10 +52,36 @@ const VARIABLES = {
   NGINX_HTTPS_PORT: integer('Port that HTTPS server blocks listen on', 1, 65535, 443),
   CERTBOT_BIN: path('The certbot binary', '/usr/bin/certbot'),
   CERTBOT_CONFIG_DIR: path("certbot's configuration folder, with its lineages", '/etc/letsencrypt'),
+  CERTBOT_WORK_DIR: optionalPath("certbot's working folder; passed on when set", "certbot's own"),
+  CERTBOT_LOGS_DIR: optionalPath("certbot's log folder; passed on when set", "certbot's own"),
+  ACME_DIRECTORY_URL: optionalText(
+    'Directory of another ACME CA: staging, an in-house one, a test one',
+    'an https URL',
+    /^https:\/\/[\x21-\x7e]+$/,
+    "certbot's own: Let's Encrypt",
+  ),
   ACME_WEBROOT: optionalPath("Folder under which the CA's challenges are served", 'acme in the state folder'),
+  DEFAULT_SSL_EMAIL: text(
+    'Contact that the CA is given where a call names none',
+    'admin@fullpotential.ai',
+    'an e-mail address',
+    EMAIL,
+  ),
+  SSL_AUTO_ISSUE: boolean('Get certificates in the background for routes that want HTTPS and have none'),
+  SSL_PREFLIGHT: choice(
+    'Before the CA is asked, is the challenge path reachable under the domain: refuse, report, or do not look',
+    ['strict', 'warn', 'off'],
+    'warn',
+  ),
+  SSL_RENEW_INTERVAL_HOURS: integer(
+    'Look this often for certificates to renew; 0 leaves it to the timer of certbot',
+    0,
+    720,
+    0,
+  ),
   DNS_SERVERS: list(
-    "Resolvers for upstream names that are not in the host's own files, host:port",
-    /^(\d+\.\d+\.\d+\.\d+|\[[0-9a-fA-F:]+\]|[0-9a-fA-F:]+)(:\d{1,5})?$/,
+    'Resolvers for upstream names and for the preflight; those of the system where not set',
+    isResolver,
     'addresses, comma-separated, each with a port or without',
   ),
   HEALTH_CHECK_TIMEOUT_MS: integer(
@@ -118,7 +148,7 @@ function exposure(settings: Settings): string | undefined {
 
 /** `address:port` of a resolver, as NGINX and the DNS client take it: IPv6 in brackets, port 53 where none is given. */
 export function resolverAddress(server: string): string {
-  if (isIPv6(server)) return `[${server}]:53`
+  if (ipFamily(server) === 6) return `[${server}]:53`
   return /(\]|\d):\d+$/.test(server) ? server : `${server}:53`
 }
 
@@ -152,10 +182,17 @@ function boolean(help: string): Variable<boolean> {
   return { help, fallback: 'false', takes: 'true or false', parse, unset: false }
 }
 
-function list(help: string, pattern: RegExp, takes: string): Variable<readonly string[]> {
+function isResolver(server: string): boolean {
+  if (ipFamily(server) === 6) return true
+  const match = /^(?:\[([^\]]+)\]|([^:]+))(?::(\d{1,5}))?$/.exec(server)
+  const port = Number(match?.[3] ?? 53)
+  return (ipFamily(match?.[1] ?? '') === 6 || ipFamily(match?.[2] ?? '') === 4) && port >= 1 && port <= 65535
+}
+
+function list(help: string, fits: (item: string) => boolean, takes: string): Variable<readonly string[]> {
   const parse = (value: string) => {
     const items = value.split(',').map((item) => item.trim())
-    return items.every((item) => pattern.test(item)) ? items : undefined
+    return items.every(fits) ? items : undefined
   }
   return { help, fallback: '', takes, parse, unset: [] }
 }

@@ -1,27 +1,109 @@
-/** NGINX never reads certbot's own files, which change one after another and can be torn: it reads copies that were checked. */
-import type { BatchPlan } from '../core/plan.ts'
+/**
+ * Certificates on disk. NGINX never reads certbot's own files, which change one after another and can be torn: it reads copies that were
+ * checked, in `<state>/certificates/<domain>/<fingerprint>/`, complete, root's alone, and never changed again.
+ */
+import type { FileText } from '../adapters/files.ts'
+import { type CheckedCertificate, checkCertificate } from '../core/certificate.ts'
+import type { RouteRecord } from '../core/route-file.ts'
+import type { Snapshot } from '../core/snapshot.ts'
 import { type Host, statePaths, writeFailure } from './host.ts'
 
-/**
- * Copies the certificates of a plan to `<state>/certificates/<domain>/<fingerprint>/`: complete, root's alone, never changed again.
- * @throws {ProxyManagerError} CONFIG_WRITE_FAILED
- */
-export async function copyCertificates(host: Host, plan: BatchPlan): Promise<void> {
-  for (const [domain, { summary, fullchain, privkey }] of plan.certificates) {
-    const parent = `${statePaths(host.settings).certificates}/${domain}`
-    const folder = `${parent}/${summary.fingerprint_sha256}`
-    const isCopied = (name: string, text: string) => host.files.read(`${folder}/${name}`)?.text === text
-    if (isCopied('fullchain.pem', fullchain) && isCopied('privkey.pem', privkey)) continue
-    try {
-      await host.files.remove(folder)
-      await host.files.makeFolder(parent, 0o700)
-      await host.files.makeFolder(folder, 0o700)
-      await host.files.write(`${folder}/fullchain.pem`, fullchain, 0o600)
-      await host.files.write(`${folder}/privkey.pem`, privkey, 0o600)
-      await host.files.syncFolder(folder)
-      await host.files.syncFolder(parent)
-    } catch (error) {
-      throw writeFailure(error)
-    }
+export interface CertificateStore {
+  /** The newest certificate that may be served for a domain: that of certbot's lineage of this name, or a copy of a former one. */
+  newest(domain: string): CheckedCertificate | undefined
+  /** What is wrong with certbot's lineage of a domain; `undefined` where nothing is, or where there is none. */
+  lineageFault(domain: string): string | undefined
+  /** Whether the copy that a route's server block names is there, whole. */
+  isCopied(record: RouteRecord): boolean
+  /**
+   * Copies certificates, by domain, to where NGINX will read them. Returns the folders that were made for it.
+   * @throws {ProxyManagerError} CONFIG_WRITE_FAILED
+   */
+  copy(certificates: ReadonlyMap<string, CheckedCertificate>): Promise<readonly string[]>
+  /** Removes the copies of these domains that no route names any more. */
+  removeUnused(snapshot: Pick<Snapshot, 'routes'>, domains: readonly string[]): Promise<void>
+}
+
+type Checked = CheckedCertificate | { readonly fault: string }
+
+export function certificateStore(host: Host): CertificateStore {
+  const copies = statePaths(host.settings).certificates
+  const known = new WeakMap<
+    FileText,
+    { readonly key: FileText; readonly domain: string; readonly checked: CheckedCertificate }
+  >()
+
+  /** Signatures are checked once for each pair of files; whether it has expired, every time. */
+  const readPair = (folder: string, domain: string): Checked | undefined => {
+    const fullchain = host.files.read(`${folder}/fullchain.pem`)
+    const key = host.files.read(`${folder}/privkey.pem`)
+    if (fullchain === undefined && key === undefined) return undefined
+    if (fullchain === undefined || key === undefined) return { fault: 'one of its files is missing' }
+    const nowMs = host.clock.nowMs()
+    const before = known.get(fullchain)
+    if (before?.key === key && before.domain === domain && Date.parse(before.checked.summary.expiry) > nowMs)
+      return before.checked
+    const chain = host.files.read(`${folder}/chain.pem`)?.text.trim() ?? ''
+    if (!fullchain.text.includes(chain)) return { fault: 'its chain is not complete' }
+    const checked = checkCertificate(fullchain.text, key.text, domain, nowMs)
+    if (!('fault' in checked)) known.set(fullchain, { key, domain, checked })
+    return checked
+  }
+  const readLineage = (domain: string) => readPair(`${host.settings.CERTBOT_CONFIG_DIR}/live/${domain}`, domain)
+  const isWhole = (folder: string, { fullchain, privkey }: CheckedCertificate) =>
+    host.files.read(`${folder}/fullchain.pem`)?.text === fullchain &&
+    host.files.read(`${folder}/privkey.pem`)?.text === privkey
+
+  return {
+    newest: (domain) => {
+      const folders = host.files.list(`${copies}/${domain}`).map((fingerprint) => `${copies}/${domain}/${fingerprint}`)
+      const [newest] = [readLineage(domain), ...folders.map((folder) => readPair(folder, domain))]
+        .flatMap((checked) => (checked === undefined || 'fault' in checked ? [] : [checked]))
+        .sort((a, b) => b.summary.not_before.localeCompare(a.summary.not_before))
+      return newest
+    },
+    lineageFault: (domain) => {
+      const lineage = readLineage(domain)
+      return lineage !== undefined && 'fault' in lineage ? lineage.fault : undefined
+    },
+    isCopied: ({ certificate, domain }) => {
+      if (certificate === null) return true
+      const folder = `${copies}/${domain}/${certificate.fingerprint_sha256}`
+      // An expired one still lets NGINX start: only what cannot be read keeps it from that.
+      const copy = readPair(folder, domain)
+      return copy !== undefined && (!('fault' in copy) || copy.fault === 'the certificate has expired')
+    },
+    copy: async (certificates) => {
+      const made: string[] = []
+      for (const [domain, certificate] of certificates) {
+        const parent = `${copies}/${domain}`
+        const folder = `${parent}/${certificate.summary.fingerprint_sha256}`
+        if (isWhole(folder, certificate)) continue
+        made.push(host.files.look(parent) === undefined ? parent : folder)
+        try {
+          await host.files.remove(folder)
+          await host.files.makeFolder(parent, 0o700)
+          await host.files.makeFolder(folder, 0o700)
+          await host.files.write(`${folder}/fullchain.pem`, certificate.fullchain, 0o600)
+          await host.files.write(`${folder}/privkey.pem`, certificate.privkey, 0o600)
+          await Promise.all(['fullchain.pem', 'privkey.pem'].map((name) => host.files.syncFile(`${folder}/${name}`)))
+          await host.files.syncFolder(folder)
+          await host.files.syncFolder(parent)
+        } catch (error) {
+          throw writeFailure(error)
+        }
+      }
+      return made
+    },
+    removeUnused: async ({ routes }, domains) => {
+      const used = new Set(
+        [...routes.values()].map(({ record }) => `${record.domain}/${record.certificate?.fingerprint_sha256}`),
+      )
+      for (const domain of new Set(domains)) {
+        for (const fingerprint of host.files.list(`${copies}/${domain}`)) {
+          if (!used.has(`${domain}/${fingerprint}`)) await host.files.remove(`${copies}/${domain}/${fingerprint}`)
+        }
+      }
+    },
   }
 }

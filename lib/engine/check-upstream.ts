@@ -1,7 +1,7 @@
 /** Where a route may lead, and whether anybody answers there: asked before a change is queued. */
 import { embeddedIpv4, ipFamily, isForbiddenAddress, isLoopback, isMetadataName } from '../core/address.ts'
+import type { ResolvedUpstream, UpstreamHealth } from '../core/change.ts'
 import { ProxyManagerError } from '../core/errors.ts'
-import type { ResolvedUpstream, UpstreamHealth } from '../core/plan.ts'
 import { type ProxySpec, upstreamUrl } from '../core/proxy.ts'
 import { resolverAddress } from '../core/settings.ts'
 import type { Host } from './host.ts'

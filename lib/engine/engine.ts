@@ -1,26 +1,26 @@
 /** What handlers call: one verb for each thing the API does. */
+
+import type { Change, Precondition, PutChange, UpstreamHealth } from '../core/change.ts'
 import { ProxyManagerError } from '../core/errors.ts'
-import type { Change, Precondition, PutChange, SnapshotRoute, UpstreamHealth } from '../core/plan.ts'
 import { type ProxySpec, upstreamUrl } from '../core/proxy.ts'
 import { type ProxyState, proxyState } from '../core/proxy-state.ts'
-import {
-  type Applied,
-  applyBatch,
-  type Receipt,
-  type Rehearsal,
-  rehearse,
-  type StepTimes,
-  type Walk,
-  type WalkState,
-} from './apply.ts'
+import type { SnapshotRoute } from '../core/snapshot.ts'
+import { type AppliedBatch, applyBatch, rehearse } from './apply.ts'
+import { certificateStore } from './certificate-store.ts'
 import { probeUpstream, resolveUpstream } from './check-upstream.ts'
 import { healthReader, type ManagerHealth } from './health.ts'
 import type { Host } from './host.ts'
+import { type CertificateKeeper, certificateKeeper } from './keep-certificates.ts'
+import { deleteLineage } from './lineage.ts'
 import { nginxFactsReader } from './nginx-facts.ts'
 import { observer } from './observe.ts'
+import { createIssuer, type IssueRequest } from './obtain.ts'
+import { sslErrorOf } from './orders.ts'
+import type { PreflightCheck } from './preflight.ts'
 import { changeQueue } from './queue.ts'
 import { recover, recoverJournal } from './recover.ts'
 import { commandReloader, signalReloader } from './reload.ts'
+import type { Applied, Receipt, Rehearsal, StepTimes, Walk, WalkState } from './walk.ts'
 
 export interface PutRequest {
   readonly dropletName: string
@@ -33,6 +33,15 @@ export interface PutRequest {
 export interface DeleteRequest {
   readonly dropletName: string
   readonly precondition: Precondition
+  /** Delete certbot's lineage of the domain and the copies of it as well. */
+  readonly deleteCertificate: boolean
+}
+
+/** A certificate that is served. */
+export interface IssuedProxy extends Changed {
+  /** Whether the CA was asked; false where a certificate was there that is not due for renewal. */
+  readonly ordered: boolean
+  readonly preflight: readonly PreflightCheck[]
 }
 
 /** A change that is served, or was so already. */
@@ -52,13 +61,17 @@ export interface Rehearsed extends Omit<Rehearsal, 'route'> {
 /** Every verb throws {@link ProxyManagerError} alone. */
 export interface Engine {
   putProxy(request: PutRequest): Promise<Changed>
-  deleteProxy(request: DeleteRequest): Promise<Changed>
+  /** `certificateDeleted` is left out where nobody asked for it. */
+  deleteProxy(request: DeleteRequest): Promise<Changed & { readonly certificateDeleted?: boolean }>
   rehearsePut(request: PutRequest): Promise<Rehearsed>
-  rehearseDelete(request: DeleteRequest): Promise<Rehearsed>
+  rehearseDelete(request: Omit<DeleteRequest, 'deleteCertificate'>): Promise<Rehearsed>
+  issueCertificate(request: IssueRequest): Promise<IssuedProxy>
   /** Every route, sorted by droplet name. */
   listProxies(): Promise<readonly ProxyState[]>
   getProxy(dropletName: string): Promise<ProxyState>
   readHealth(): Promise<ManagerHealth>
+  /** What happens to certificates without a call; to be run from time to time. */
+  readonly certificates: CertificateKeeper
   /** What has to be done before the API opens. */
   recover(): Promise<void>
   /** Resolves once no change runs or waits. */
@@ -70,16 +83,19 @@ export function createEngine(host: Host): Engine {
   const state: WalkState = { generation: 0, unconfirmed: undefined, degraded: undefined, lastTest: undefined }
   const byCommand = commandReloader(host)
   const bySignal = signalReloader(host)
+  const certificates = certificateStore(host)
   const walk: Walk = {
     host,
     state,
-    observe: observer(host, nginxFactsReader(host)),
+    certificates,
+    observe: observer(host, nginxFactsReader(host), certificates),
     reloaderFor: (observation) => (observation.isBare ? byCommand : bySignal),
   }
   const healthChecks = new Map<string, UpstreamHealth>()
   const readHealth = healthReader(walk)
 
-  const queue = changeQueue(async (changes) => {
+  let arriving = 0
+  const applyOrRecover = async (changes: readonly Change[]): Promise<AppliedBatch> => {
     if (state.degraded !== undefined) {
       // A former change is still half undone: nothing is built on that.
       await recoverJournal(walk).catch((error: Error) =>
@@ -92,8 +108,10 @@ export function createEngine(host: Host): Engine {
       state: 'degraded',
       remedy: 'See GET /proxy-manager/health and the log, and mend the cause',
     }
-    return changes.map(() => new ProxyManagerError('NGINX_RELOAD_FAILED', { message: state.degraded ?? '', details }))
-  })
+    const failure = new ProxyManagerError('NGINX_RELOAD_FAILED', { message: state.degraded ?? '', details })
+    return { results: changes.map(() => failure), tidy: async () => undefined }
+  }
+  const queue = changeQueue({ apply: applyOrRecover, arriving: () => arriving, clock: host.clock })
 
   /** Resolves and probes: before the queue, so that a slow upstream keeps no other change waiting. */
   const toChange = async ({ dropletName, spec, mode, precondition }: PutRequest): Promise<PutChange> => {
@@ -134,7 +152,17 @@ export function createEngine(host: Host): Engine {
     return { outcome, proxy: show(route), receipt, times }
   }
 
-  const show = (route: SnapshotRoute): ProxyState => proxyState(route, healthChecks.get(route.record.droplet_name))
+  const show = (route: SnapshotRoute): ProxyState =>
+    proxyState(route, healthChecks.get(route.record.droplet_name), sslErrorOf(host, route))
+
+  /** Switches a route to the certificate that is there for its domain. */
+  const certify = async (dropletName: string, domain: string): Promise<Applied> => {
+    const result = await queue.submit({ kind: 'certify', dropletName, domain })
+    if (result instanceof ProxyManagerError) throw result
+    return result
+  }
+  const issuer = createIssuer(walk, certify)
+  const keeper = certificateKeeper(walk, issuer, certify)
 
   const rehearsed = async (change: Change): Promise<Rehearsed> => {
     const { route, ...rehearsal } = await queue.exclusively(() => rehearse(walk, change))
@@ -147,10 +175,24 @@ export function createEngine(host: Host): Engine {
   return {
     putProxy: async (request) => {
       const started = host.clock.monotonicMs()
-      const change = await toChange(request)
-      return await submit(change, host.clock.monotonicMs() - started)
+      arriving++
+      const change = await toChange(request).finally(() => {
+        arriving--
+      })
+      const changed = await submit(change, host.clock.monotonicMs() - started)
+      if (host.settings.SSL_AUTO_ISSUE && changed.proxy.status === 'pending_ssl') void keeper.issuePending()
+      return changed
     },
-    deleteProxy: (request) => submit({ kind: 'delete', ...request }, 0),
+    deleteProxy: async ({ deleteCertificate, ...request }) => {
+      const changed = await submit({ kind: 'delete', ...request }, 0)
+      if (!deleteCertificate) return changed
+      return { ...changed, certificateDeleted: await issuer.alone(() => deleteLineage(host, changed.proxy.domain)) }
+    },
+    issueCertificate: async (request) => {
+      const { applied, ordered, preflight } = await issuer.issue(request)
+      const { outcome, route, receipt, steps } = applied
+      return { outcome, proxy: show(route), receipt, ordered, preflight, times: { queue: 0, probe: 0, ...steps } }
+    },
     rehearsePut: async (request) => rehearsed(await toChange(request)),
     rehearseDelete: (request) => rehearsed({ kind: 'delete', ...request }),
     listProxies: async () => {
@@ -163,6 +205,7 @@ export function createEngine(host: Host): Engine {
       return show(route)
     },
     readHealth,
+    certificates: keeper,
     recover: () => recover(walk),
     idle: () => queue.idle(),
   }

@@ -41,6 +41,10 @@ const RELOAD_FAILURES: Readonly<Record<ReloadFailure, { readonly message: string
     message: 'NGINX refused the new configuration after its test had passed',
     remedy: 'See nginx_output: often a port that another process holds',
   },
+  wrong_certificate: {
+    message: 'NGINX did not show the certificate that the route is to have',
+    remedy: 'See nginx_output; look whether another server block has the domain on the HTTPS port',
+  },
   not_confirmed: {
     message: 'NGINX did not serve the new configuration in time',
     remedy: "See NGINX's error log; a listener with proxy_protocol on the HTTP port cannot be probed",

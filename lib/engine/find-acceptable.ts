@@ -1,11 +1,12 @@
 /** The test of a batch: when NGINX refuses it, the guilty changes are found and the others go on. */
+
+import type { Change } from '../core/change.ts'
 import type { ProxyManagerError } from '../core/errors.ts'
-import type { BatchPlan, Change } from '../core/plan.ts'
-import { copyCertificates } from './copy-certificates.ts'
+import type { BatchPlan } from '../core/plan.ts'
 import { alreadyBroken, configFailed } from './failures.ts'
-import type { Host } from './host.ts'
 import type { Observation } from './observe.ts'
 import { type TestResult, testCandidate } from './stage.ts'
+import type { Walk } from './walk.ts'
 
 export interface Acceptable {
   readonly changes: readonly Change[]
@@ -20,14 +21,14 @@ export interface Acceptable {
  * @throws {ProxyManagerError} NGINX_ALREADY_BROKEN where it refuses the host without any change; CONFIG_WRITE_FAILED
  */
 export async function findAcceptable(
-  host: Host,
+  { host, certificates }: Walk,
   observation: Observation,
   changes: readonly Change[],
   plan: (changes: readonly Change[]) => BatchPlan,
 ): Promise<Acceptable> {
   const tried = async (some: readonly Change[]): Promise<TestResult> => {
     const planned = plan(some)
-    await copyCertificates(host, planned)
+    await certificates.copy(planned.certificates)
     return await testCandidate(host, observation, planned.files, planned.domains)
   }
   const whole = await tried(changes)

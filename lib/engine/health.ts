@@ -1,10 +1,13 @@
 /** Whether Proxy Manager can do its work on this host, in words that an operator can act on. */
 import * as v from 'valibot'
+import { isDueForRenewal } from '../core/certificate.ts'
 import { statusOf } from '../core/proxy-state.ts'
-import type { Walk } from './apply.ts'
+import type { SnapshotRoute } from '../core/snapshot.ts'
 import { missingInclude } from './failures.ts'
 import { type Host, statePaths } from './host.ts'
+import { readLastCertificate } from './orders.ts'
 import { testCandidate, testLive } from './stage.ts'
+import type { Walk } from './walk.ts'
 
 export const ManagerHealth = v.object({
   status: v.picklist(['healthy', 'degraded', 'unhealthy']),
@@ -21,7 +24,13 @@ export const ManagerHealth = v.object({
     last_reload_result: v.nullable(v.string()),
     generation: v.nullable(v.number()),
   }),
-  ssl: v.object({ certbot_present: v.boolean(), last_operation: v.nullable(v.string()) }),
+  ssl: v.object({
+    certbot_present: v.boolean(),
+    last_operation: v.nullable(v.picklist(['success', 'failure'])),
+    last_operation_timestamp: v.nullable(v.string()),
+    last_operation_domain: v.nullable(v.string()),
+    last_operation_reason: v.nullable(v.string()),
+  }),
   folders: v.object({
     sites_available_writable: v.boolean(),
     sites_enabled_writable: v.boolean(),
@@ -83,6 +92,7 @@ export function healthReader(walk: Walk): () => Promise<ManagerHealth> {
     }
     const running = walk.reloaderFor(observation).findMaster(observation) !== undefined
     const lastReload = readLastReload(host)
+    const lastCertificate = readLastCertificate(host)
     const certbotPresent = host.files.stamp(CERTBOT_BIN) !== undefined
     const isIncluded = isBare || snapshot.host.includesSitesEnabled
 
@@ -106,6 +116,7 @@ export function healthReader(walk: Walk): () => Promise<ManagerHealth> {
       ...(state.degraded === undefined ? [] : [state.degraded]),
     ]
     const degraded = [
+      ...routes.flatMap((route) => certificateFault(route, host.clock.nowMs())),
       ...(isIncluded ? [] : [missingInclude(NGINX_SITES_ENABLED)]),
       ...(lastReload === undefined || lastReload.result === 'success'
         ? []
@@ -141,7 +152,13 @@ export function healthReader(walk: Walk): () => Promise<ManagerHealth> {
         last_reload_result: lastReload?.result ?? null,
         generation: snapshot.shared?.generation ?? null,
       },
-      ssl: { certbot_present: certbotPresent, last_operation: null },
+      ssl: {
+        certbot_present: certbotPresent,
+        last_operation: lastCertificate?.result ?? null,
+        last_operation_timestamp: lastCertificate?.timestamp ?? null,
+        last_operation_domain: lastCertificate?.domain ?? null,
+        last_operation_reason: lastCertificate?.reason ?? null,
+      },
       folders,
       routes: {
         total: routes.length,
@@ -152,6 +169,17 @@ export function healthReader(walk: Walk): () => Promise<ManagerHealth> {
       },
     }
   }
+}
+
+/** What is wrong with the certificate that a route serves. */
+function certificateFault({ record }: SnapshotRoute, nowMs: number): string[] {
+  const { certificate, droplet_name: name } = record
+  if (certificate === null) return []
+  const call = `POST /proxies/${name}/ssl, or look why certbot's timer does not renew it`
+  if (Date.parse(certificate.expiry) <= nowMs) return [`the certificate of ${name} has expired: ${call}`]
+  return isDueForRenewal(certificate, nowMs)
+    ? [`the certificate of ${name} runs out on ${certificate.expiry} and was not renewed: ${call}`]
+    : []
 }
 
 function readLastReload(host: Host): v.InferOutput<typeof LastReload> | undefined {

@@ -32,6 +32,9 @@ export function statePaths(settings: Settings) {
     backups: `${root}/backups`,
     lastReload: `${root}/last-reload.json`,
     certificates: `${root}/certificates`,
+    orders: `${root}/orders`,
+    lastCertificate: `${root}/last-certificate.json`,
+    renewedMark: `${root}/renewed`,
     webroot: settings.ACME_WEBROOT ?? `${root}/acme`,
   } as const
 }
@@ -43,7 +46,7 @@ export function statePaths(settings: Settings) {
 export async function makeStateFolders({ files, settings }: Pick<Host, 'files' | 'settings'>): Promise<void> {
   const paths = statePaths(settings)
   await files.makeFolder(paths.root, 0o711)
-  for (const folder of [paths.staging, paths.lastGood, paths.backups, paths.certificates])
+  for (const folder of [paths.staging, paths.lastGood, paths.backups, paths.certificates, paths.orders])
     await files.makeFolder(folder, 0o700)
   await files.makeFolder(paths.webroot, 0o755)
 }

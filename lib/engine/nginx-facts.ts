@@ -1,5 +1,5 @@
 /** What the NGINX binary says of itself: `nginx -V`, asked once for each binary that stands at the path. */
-import type { Version } from '../core/nginx-server-block.ts'
+import type { Version } from '../core/version.ts'
 import type { Host } from './host.ts'
 
 export interface NginxFacts {

@@ -1,6 +1,5 @@
 /** One sweep of reads: the routes on disk, the host's own configuration, the certificates that are there. */
 import type { FileText } from '../adapters/files.ts'
-import { type CheckedCertificate, checkCertificate } from '../core/certificate.ts'
 import {
   type ConfigurationFile,
   type ConfigurationTree,
@@ -9,7 +8,6 @@ import {
 } from '../core/nginx-host.ts'
 import { readNginx } from '../core/nginx-read.ts'
 import type { RenderContext } from '../core/nginx-server-block.ts'
-import type { FileImage, Snapshot, SnapshotRoute } from '../core/plan.ts'
 import {
   dropletOfFileName,
   type FoundRoute,
@@ -18,6 +16,8 @@ import {
   readRouteFile,
   readSharedFile,
 } from '../core/route-file.ts'
+import type { FileImage, Snapshot, SnapshotRoute } from '../core/snapshot.ts'
+import type { CertificateStore } from './certificate-store.ts'
 import { type Host, statePaths } from './host.ts'
 import type { NginxFacts } from './nginx-facts.ts'
 
@@ -34,8 +34,11 @@ export interface Observation {
 export function observer(
   host: Host,
   readFacts: () => Promise<NginxFacts>,
+  certificates: CertificateStore,
 ): (domains: readonly string[]) => Promise<Observation> {
   const parsed = new WeakMap<FileText, ConfigurationFile>()
+  const ownNamesOf = new WeakMap<readonly string[], readonly string[]>()
+  const linksIn = new WeakMap<readonly string[], ReadonlyMap<string, FileImage>>()
   const routesRead = new WeakMap<FileText, FoundRoute | { readonly unreadable: true }>()
 
   const tree: ConfigurationTree = {
@@ -50,18 +53,37 @@ export function observer(
     return 'unreadable' in found ? undefined : found
   }
 
+  const ownNames = (folder: string): readonly string[] => {
+    const names = host.files.list(folder)
+    return remember(ownNamesOf, names, () => names.filter(isOwnFileName).sort())
+  }
+  /** A symlink cannot change without its folder: only other files have to be looked at each time. */
+  const readImages = (folder: string): Map<string, FileImage> => {
+    const names = ownNames(folder)
+    const links = remember(linksIn, names, () => {
+      const found = names.map((name) => [name, host.files.look(`${folder}/${name}`)] as const)
+      return new Map(found.flatMap(([name, look]) => (look?.kind === 'link' ? [[name, { linkTo: look.target }]] : [])))
+    })
+    const images = new Map<string, FileImage>(links)
+    for (const name of links.size === names.length ? [] : names.filter((own) => !links.has(own))) {
+      const look = host.files.look(`${folder}/${name}`)
+      if (look?.kind === 'file') images.set(name, { text: look.file.text })
+    }
+    return images
+  }
+
   return async (domains) => {
     const facts = await readFacts()
     const { settings } = host
     const [available, enabled] = [settings.NGINX_SITES_AVAILABLE, settings.NGINX_SITES_ENABLED]
-    const enabledImages = readImages(host, enabled)
+    const enabledImages = readImages(enabled)
     const isEnabled = (name: string) => leadsTo(enabledImages.get(name), enabled, `${available}/${name}`)
 
     const routes = new Map<string, SnapshotRoute>()
     const foreignFiles = new Map<string, string>()
     const availableImages = new Map<string, FileImage>()
     let shared: Snapshot['shared']
-    for (const name of host.files.list(available).filter(isOwnFileName).sort()) {
+    for (const name of ownNames(available)) {
       const look = host.files.look(`${available}/${name}`)
       const dropletName = dropletOfFileName(name)
       const text = look?.kind === 'file' ? look.file.text : undefined
@@ -75,7 +97,7 @@ export function observer(
       }
       const route = look?.kind === 'file' ? readRoute(dropletName, look.file) : undefined
       if (route !== undefined) routes.set(dropletName, { ...route, enabled: isEnabled(name) })
-      else if (text !== undefined && (text.trim() === '' || text.startsWith(NOTICE)))
+      else if (text !== undefined && (text.startsWith(NOTICE) || NOTICE.startsWith(text.trim())))
         availableImages.set(name, { text })
       else foreignFiles.set(dropletName, text ?? '')
     }
@@ -107,7 +129,7 @@ export function observer(
       availableImages,
       host: configuration,
       context,
-      certificates: findCertificates(host, domains),
+      certificates: new Map(domains.flatMap((domain) => pair(domain, certificates.newest(domain)))),
     }
     return { snapshot, tree, facts, isBare: found === undefined }
   }
@@ -124,48 +146,20 @@ function readBareFolders(sitesEnabled: string, tree: ConfigurationTree, isOwn: (
   return configuration
 }
 
-function readImages({ files }: Host, folder: string): Map<string, FileImage> {
-  const images = new Map<string, FileImage>()
-  for (const name of files.list(folder).filter(isOwnFileName)) {
-    const look = files.look(`${folder}/${name}`)
-    if (look?.kind === 'link') images.set(name, { linkTo: look.target })
-    if (look?.kind === 'file') images.set(name, { text: look.file.text })
-  }
-  return images
-}
-
 function leadsTo(image: FileImage | undefined, folder: string, path: string): boolean {
   if (image === undefined || !('linkTo' in image)) return false
   if (image.linkTo === path) return true
   return new URL(image.linkTo, `file://${folder}/`).pathname === new URL(path, 'file:///').pathname
 }
 
-/** For each domain, the newest certificate that may be served: certbot's lineage of that name, or a copy that was taken of it before. */
-function findCertificates(host: Host, domains: readonly string[]): Map<string, CheckedCertificate> {
-  const found = new Map<string, CheckedCertificate>()
-  const copies = statePaths(host.settings).certificates
-  for (const domain of domains) {
-    const folders = [
-      `${host.settings.CERTBOT_CONFIG_DIR}/live/${domain}`,
-      ...host.files.list(`${copies}/${domain}`).map((fingerprint) => `${copies}/${domain}/${fingerprint}`),
-    ]
-    const checked = folders.flatMap((folder) => {
-      const fullchain = host.files.read(`${folder}/fullchain.pem`)
-      const privkey = host.files.read(`${folder}/privkey.pem`)
-      if (fullchain === undefined || privkey === undefined) return []
-      const certificate = checkCertificate(fullchain.text, privkey.text, domain, host.clock.nowMs())
-      return 'fault' in certificate ? [] : [certificate]
-    })
-    const [newest] = checked.sort((a, b) => b.summary.not_before.localeCompare(a.summary.not_before))
-    if (newest !== undefined) found.set(domain, newest)
-  }
-  return found
+function pair<T>(name: string, value: T | undefined): [string, T][] {
+  return value === undefined ? [] : [[name, value]]
 }
 
-function remember<T>(known: WeakMap<FileText, T>, file: FileText, make: () => T): T {
-  const found = known.get(file)
+function remember<K extends object, T>(known: WeakMap<K, T>, key: K, make: () => T): T {
+  const found = known.get(key)
   if (found !== undefined) return found
   const made = make()
-  known.set(file, made)
+  known.set(key, made)
   return made
 }

@@ -1,7 +1,9 @@
 /** Group commit: one batch at a time, and what arrives meanwhile becomes the next. k concurrent changes cost one test and one reload, not k. */
+import type { Clock } from '../adapters/clock.ts'
+import type { Change } from '../core/change.ts'
 import { ProxyManagerError } from '../core/errors.ts'
-import type { Change } from '../core/plan.ts'
-import type { ChangeResult } from './apply.ts'
+import type { AppliedBatch } from './apply.ts'
+import type { ChangeResult } from './walk.ts'
 
 export interface ChangeQueue {
   /**
@@ -25,8 +27,18 @@ interface Waiting {
 /** More waiting changes than this are refused: at a reload a batch, they would wait for longer than their callers do. */
 export const QUEUE_LIMIT = 2000
 const RETRY_AFTER_S = 2
+/** Less than a reload takes. A health check that hangs holds the others up for no longer than this. */
+const GATHER_MS = 100
 
-export function changeQueue(apply: (changes: readonly Change[]) => Promise<ChangeResult[]>): ChangeQueue {
+export interface QueueOptions {
+  readonly apply: (changes: readonly Change[]) => Promise<AppliedBatch>
+  /** How many calls will submit a change in a moment. */
+  readonly arriving: () => number
+  readonly clock: Pick<Clock, 'monotonicMs' | 'sleep'>
+}
+
+export function changeQueue(options: QueueOptions): ChangeQueue {
+  const { apply, arriving, clock } = options
   const waiting: Waiting[] = []
   const jobs: (() => Promise<void>)[] = []
   let running: Promise<void> | undefined
@@ -47,6 +59,12 @@ export function changeQueue(apply: (changes: readonly Change[]) => Promise<Chang
     return batch
   }
 
+  /** Calls whose upstream is being looked at right now will want a reload, too: a moment's wait for them saves one. */
+  const gather = async (): Promise<void> => {
+    const deadline = clock.monotonicMs() + GATHER_MS
+    while (arriving() > 0 && clock.monotonicMs() < deadline) await clock.sleep(1)
+  }
+
   const run = async (): Promise<void> => {
     while (waiting.length > 0 || jobs.length > 0) {
       const job = jobs.shift()
@@ -54,9 +72,11 @@ export function changeQueue(apply: (changes: readonly Change[]) => Promise<Chang
         await job()
         continue
       }
+      await gather()
       const batch = takeBatch()
-      const results = await apply(batch.map(({ change }) => change))
+      const { results, tidy } = await apply(batch.map(({ change }) => change))
       for (const [i, { settle }] of batch.entries()) settle(results[i] ?? new ProxyManagerError('INTERNAL'))
+      await tidy()
     }
     running = undefined
   }

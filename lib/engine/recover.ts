@@ -1,20 +1,23 @@
 /** Start-up: finish or undo what a former process left, mend what a crash tore, and see to it that NGINX serves what is on disk. */
+
+import type { CertifyChange } from '../core/change.ts'
 import { SHARED_FILE } from '../core/nginx-server-block.ts'
 import { dropletOfFileName, isOwnFileName, readRouteFile, readSharedFile, routeFileName } from '../core/route-file.ts'
-import type { Walk } from './apply.ts'
+import { applyBatch } from './apply.ts'
 import { type Host, statePaths } from './host.ts'
 import type { Observation } from './observe.ts'
 import { restoreFiles } from './restore.ts'
 import { CANDIDATE_PREFIX, testCandidate, testLive } from './stage.ts'
 import {
   dropJournal,
-  forgetUndo,
   type Journal,
   readJournal,
+  removeTemporaries,
   replaceText,
   TEMPORARY_SUFFIX,
   UNDO_SUFFIX,
 } from './swap.ts'
+import type { Walk } from './walk.ts'
 
 /**
  * Everything that has to be done before the API opens. May be run any number of times, and be stopped at any instant.
@@ -25,6 +28,7 @@ export async function recover(walk: Walk): Promise<void> {
     ['recover_journal', () => recoverJournal(walk)],
     ['sweep_temporaries', () => sweepTemporaries(walk)],
     ['mend_files', () => mendFiles(walk)],
+    ['mend_certificates', () => mendCertificates(walk)],
     ['confirm_served', () => confirmServed(walk)],
   ]
   for (const [action, step] of steps) {
@@ -61,7 +65,9 @@ export async function recoverJournal(walk: Walk): Promise<void> {
   state.degraded = 'a change was interrupted and is not undone yet'
   const observation = await walk.observe([])
   state.generation = Math.max(state.generation, journal.generation, observation.snapshot.shared?.generation ?? 0)
-  const isFinished = journal.phase === 'reloading' && (await rollForward(walk, observation, journal))
+  // A failed restore has put the former files back already: then only its reload is missing.
+  const isInPlace = observation.snapshot.shared?.generation === journal.generation
+  const isFinished = journal.phase === 'reloading' && isInPlace && (await rollForward(walk, observation, journal))
   if (!isFinished) {
     state.generation += 1
     const restore = { files: journal.files, generation: state.generation, wasSignalled: journal.phase === 'reloading' }
@@ -88,7 +94,7 @@ async function rollForward(walk: Walk, observation: Observation, journal: Journa
     const reload = await reloader.reload(observation, journal.generation, test.durationMs)
     if (!reload.ok && reload.reason !== 'not_running') return false
   }
-  await forgetUndo(host, journal.files)
+  await removeTemporaries(host, journal.files)
   await dropJournal(host)
   return true
 }
@@ -137,6 +143,32 @@ async function mendFiles({ host, observe }: Walk): Promise<void> {
     await host.files.syncFolder(snapshot.sitesEnabled)
     host.log.write('warn', { action: 'mend_link', result: 'removed', file: name })
   }
+}
+
+/**
+ * A certificate that cannot be read keeps all of NGINX from starting: its route gets the one that is there, or goes on over HTTP.
+ * Runs before NGINX's own start as well, so it does not need NGINX to be there.
+ */
+async function mendCertificates(walk: Walk): Promise<void> {
+  const { snapshot } = await walk.observe([])
+  const broken = [...snapshot.routes.values()].filter(
+    ({ record, drifted }) => !drifted && !walk.certificates.isCopied(record),
+  )
+  const changes: CertifyChange[] = []
+  for (const { record } of broken) {
+    const { domain, droplet_name: dropletName } = record
+    const newest = walk.certificates.newest(domain)
+    if (newest?.summary.fingerprint_sha256 === record.certificate?.fingerprint_sha256 && newest !== undefined) {
+      await walk.certificates.copy(new Map([[domain, newest]]))
+    } else {
+      changes.push({ kind: 'certify', dropletName, domain })
+    }
+    walk.host.log.write('warn', { action: 'mend_certificate', result: 'started', droplet_name: dropletName, domain })
+  }
+  if (changes.length === 0) return
+  const { results, tidy } = await applyBatch(walk, changes, 'write')
+  await tidy()
+  for (const result of results) if (result instanceof Error) throw result
 }
 
 /** The kept copy of a file, where it is whole. */

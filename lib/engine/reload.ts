@@ -8,7 +8,7 @@ import { GENERATION_NAME } from '../core/nginx-server-block.ts'
 import { configurationArguments, type Host } from './host.ts'
 import type { Observation } from './observe.ts'
 
-export type ProvedBy = 'generation_probe' | 'exit_status'
+export type ProvedBy = 'generation_probe' | 'tls_handshake' | 'exit_status'
 
 export type ReloadResult =
   | { readonly ok: true; readonly provedBy: ProvedBy; readonly reloadMs: number; readonly confirmMs: number }
@@ -19,7 +19,7 @@ export type ReloadResult =
       readonly diagnostics: readonly Diagnostic[]
     }
 
-export type ReloadFailure = 'not_running' | 'refused' | 'not_confirmed'
+export type ReloadFailure = 'not_running' | 'refused' | 'not_confirmed' | 'wrong_certificate'
 
 export interface Reloader {
   /** The master that a reload would go to; `undefined` where NGINX does not run. Always 0 where there is no way to tell. */

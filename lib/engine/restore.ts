@@ -1,13 +1,13 @@
 /** The way back: the files of before, and the proof that NGINX serves them again. */
 
 import { SHARED_FILE } from '../core/nginx-server-block.ts'
-import type { FileChange } from '../core/plan.ts'
 import { readSharedFile, renumberSharedFile } from '../core/route-file.ts'
+import type { FileChange } from '../core/snapshot.ts'
 import { reloadFailed } from './failures.ts'
 import type { Host } from './host.ts'
 import type { Observation } from './observe.ts'
 import type { Reloader } from './reload.ts'
-import { dropJournal, forgetUndo, replaceText, undoSwap } from './swap.ts'
+import { dropJournal, removeTemporaries, replaceText, undoSwap } from './swap.ts'
 
 export interface Restore {
   readonly files: readonly FileChange[]
@@ -35,7 +35,7 @@ export async function restoreFiles(
     if (!reload.ok && reload.reason !== 'not_running')
       throw reloadFailed(reload.reason, { stage: 'restore', state: 'degraded' }, reload)
   }
-  await forgetUndo(host, restore.files)
+  await removeTemporaries(host, restore.files)
   await dropJournal(host)
   return undone.length > 0
 }

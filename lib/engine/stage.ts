@@ -1,9 +1,10 @@
 /** Stage and test: NGINX reads the whole configuration as it would be, before anything live is touched. */
 import { renderCandidate } from '../core/nginx-candidate.ts'
 import { type Diagnostic, findUnacceptable, parseDiagnostics, publicOutput } from '../core/nginx-diagnostic.ts'
-import type { FileChange } from '../core/plan.ts'
+import type { FileChange } from '../core/snapshot.ts'
 import { configurationArguments, type Host, statePaths, writeFailure } from './host.ts'
 import type { Observation } from './observe.ts'
+import { stagedPath, stageTexts, syncStaged } from './swap.ts'
 
 export interface TestResult {
   readonly ok: boolean
@@ -19,8 +20,9 @@ const TEST_TIMEOUT_MS = 15_000
 export const CANDIDATE_PREFIX = '.proxy-manager-'
 
 /**
- * Tests the host's configuration with these files changed. Nothing that NGINX serves is touched, and nothing is left behind.
- * @throws {ProxyManagerError} CONFIG_WRITE_FAILED when the candidate cannot be written
+ * Stages the texts of these files, and tests the host's configuration with them while they reach the medium. Nothing that NGINX serves is
+ * touched; the staged texts stay, for the swap or for {@link removeTemporaries}.
+ * @throws {ProxyManagerError} CONFIG_WRITE_FAILED when they, or the candidate, cannot be written
  */
 export async function testCandidate(
   host: Host,
@@ -30,37 +32,51 @@ export async function testCandidate(
 ): Promise<TestResult> {
   const { snapshot, tree } = observation
   const { mainPath } = snapshot.host
+  const { staging } = statePaths(host.settings)
   const id = host.clock.randomId()
-  const stagingFolder = `${statePaths(host.settings).staging}/${id}`
+  const nestedFolder = `${staging}/${id}`
   const candidatePath = `${mainPath.slice(0, mainPath.lastIndexOf('/'))}/${CANDIDATE_PREFIX}${id}.conf`
+  const candidate = renderCandidate(
+    {
+      mainPath,
+      sitesEnabled: snapshot.sitesEnabled,
+      stagingFolder: nestedFolder,
+      pidPath: `${staging}/candidate.pid`,
+      changed: changedIncludes(files),
+    },
+    tree,
+  )
+  const inRealNames = (said: string) =>
+    files.reduce((text, { path }) => text.replaceAll(stagedPath(path), path), said.replaceAll(candidatePath, mainPath))
   try {
-    await host.files.makeFolder(stagingFolder, 0o700)
-    const texts = new Map(
-      files.flatMap(({ path, after }) => (after !== null && 'text' in after ? [[fileName(path), after.text]] : [])),
-    )
-    const changed = new Map<string, string | null>()
-    for (const { path, after } of files) {
-      const name = fileName(path)
-      if (after === null) changed.set(name, null)
-      else if (texts.has(name)) changed.set(name, `${stagingFolder}/${name}`)
-    }
-    const candidate = renderCandidate(
-      { mainPath, sitesEnabled: snapshot.sitesEnabled, stagingFolder, pidPath: `${stagingFolder}/nginx.pid`, changed },
-      tree,
-    )
+    if (candidate.nested.size > 0) await host.files.makeFolder(nestedFolder, 0o700)
     await Promise.all([
-      ...[...texts, ...candidate.nested].map(([name, text]) =>
-        host.files.writeScratch(`${stagingFolder}/${name}`, text, 0o600),
-      ),
+      stageTexts(host, files),
       host.files.writeScratch(candidatePath, candidate.main, 0o600),
+      ...[...candidate.nested].map(([name, text]) => host.files.writeScratch(`${nestedFolder}/${name}`, text, 0o600)),
     ])
-    return await runTest(host, ['-c', candidatePath], domains, (said) => said.replaceAll(candidatePath, mainPath))
+    const [test] = await Promise.all([
+      runTest(host, ['-c', candidatePath], domains, inRealNames),
+      syncStaged(host, files),
+    ])
+    return test
   } catch (error) {
     throw writeFailure(error)
   } finally {
     // A leftover is swept at the next start; it must not hide what the test said.
-    await Promise.allSettled([host.files.remove(candidatePath), host.files.remove(stagingFolder)])
+    const nested = candidate.nested.size > 0 ? [host.files.remove(nestedFolder)] : []
+    await Promise.allSettled([host.files.remove(candidatePath), ...nested])
   }
+}
+
+/** What the candidate includes in place of the enabled files that change. */
+function changedIncludes(files: readonly FileChange[]): Map<string, string | null> {
+  const changed = new Map<string, string | null>()
+  for (const { path, after } of files) {
+    if (after === null) changed.set(fileName(path), null)
+    else if ('text' in after) changed.set(fileName(path), stagedPath(path))
+  }
+  return changed
 }
 
 /** Tests the live files as they stand: only where there is no main configuration to make a candidate of. */
@@ -81,10 +97,15 @@ async function runTest(
   const output = inRealNames(said)
   const diagnostics = parseDiagnostics(output)
   const isAccepted = exitCode === 0 && findUnacceptable(diagnostics, (domain) => domains.has(domain)) === undefined
-  const late = exitCode === 124 ? `\nnginx -t did not end within ${TEST_TIMEOUT_MS / 1000} s` : ''
+  const note =
+    exitCode === 124
+      ? `\nnginx -t did not end within ${TEST_TIMEOUT_MS / 1000} s`
+      : exitCode === 127 || exitCode === 126
+        ? '\nNGINX cannot be run: install it, or correct NGINX_BIN'
+        : ''
   return {
     ok: isAccepted,
-    output: publicOutput(output + late),
+    output: publicOutput(output + note),
     diagnostics,
     durationMs: host.clock.monotonicMs() - started,
   }

@@ -1,6 +1,6 @@
 /** Journal and swap: from the files of before to those of after, so that a stop at any instant leaves either, or the way back. */
 import * as v from 'valibot'
-import { type FileChange, type FileImage, sameImage } from '../core/plan.ts'
+import { type FileChange, type FileImage, sameImage } from '../core/snapshot.ts'
 import { type Host, statePaths } from './host.ts'
 
 const Image = v.nullable(v.union([v.strictObject({ text: v.string() }), v.strictObject({ linkTo: v.string() })]))
@@ -28,6 +28,7 @@ export async function beginJournal(host: Host, generation: number, files: readon
   const temporary = `${root}/.journal${TEMPORARY_SUFFIX}`
   await host.files.remove(temporary)
   await host.files.write(temporary, `${JSON.stringify({ generation, files })}\n`, 0o600)
+  await host.files.syncFile(temporary)
   await host.files.rename(temporary, journal)
   await host.files.syncFolder(root)
 }
@@ -57,16 +58,30 @@ export function readJournal(host: Host): Journal | 'torn' | undefined {
   }
 }
 
+/** Where a text stands before it is put in place: what NGINX tests is the very file that is renamed later. */
+export function stagedPath(path: string): string {
+  return temporaryOf(path)
+}
+
+/** Writes every new text beside its place, where NGINX's glob does not see it. Not durable yet: {@link syncStaged}. */
+export async function stageTexts(host: Host, files: readonly FileChange[]): Promise<void> {
+  await settleAll(inOrder(files).placed.map((file) => writeTemporary(host, file)))
+}
+
+/** Returns once every staged text is on the medium. */
+export async function syncStaged(host: Host, files: readonly FileChange[]): Promise<void> {
+  await settleAll(inOrder(files).placed.map(({ path }) => host.files.syncFile(temporaryOf(path))))
+}
+
 /**
- * Puts every `after` image in place. The order keeps each moment a configuration that NGINX accepts, on disk as well as in memory: symlinks
+ * Puts every `after` image in place; texts are staged and synced. The order keeps each moment a configuration that NGINX accepts, on disk as well as in memory: symlinks
  * go before their files, files come before their symlinks, and a folder is synced before the next step relies on it. Each single
- * replacement is a rename. What stood there before keeps a second name until {@link forgetUndo}, so that undoing needs no space on the disk.
+ * replacement is a rename. What stood there before keeps a second name until {@link removeTemporaries}, so that undoing needs no space on the disk.
  * @throws Node's error of the first effect that fails; what was done until then stays
  */
 export async function swapFiles(host: Host, files: readonly FileChange[]): Promise<void> {
   const { gone, placed, linked, removed } = inOrder(files)
-  // The texts reach the medium side by side: they are the slow part of a large batch.
-  await settleAll([...placed.map((file) => writeTemporary(host, file)), ...files.map((file) => keepUndo(host, file))])
+  await settleAll(files.map((file) => keepUndo(host, file)))
   await removeAll(host, gone)
   await renameAll(host, placed)
   await settleAll(linked.map((file) => writeTemporary(host, file)))
@@ -89,6 +104,7 @@ export async function undoSwap(host: Host, files: readonly FileChange[]): Promis
       await host.files.rename(undoNameOf(file.path), file.path)
     } else {
       await writeTemporary(host, file)
+      await host.files.syncFile(temporaryOf(file.path))
       await host.files.rename(temporaryOf(file.path), file.path)
     }
   }
@@ -100,7 +116,7 @@ export async function undoSwap(host: Host, files: readonly FileChange[]): Promis
 }
 
 /** Removes every temporary that a swap or its undoing may have left. */
-export async function forgetUndo(host: Host, files: readonly FileChange[]): Promise<void> {
+export async function removeTemporaries(host: Host, files: readonly FileChange[]): Promise<void> {
   await Promise.allSettled(
     files.flatMap(({ path }) => [host.files.remove(undoNameOf(path)), host.files.remove(temporaryOf(path))]),
   )
@@ -109,7 +125,8 @@ export async function forgetUndo(host: Host, files: readonly FileChange[]): Prom
 /** Replaces one text durably, by itself. */
 export async function replaceText(host: Host, path: string, text: string): Promise<void> {
   const file = { path, before: null, after: { text } }
-  await writeTemporary(host, file)
+  await stageTexts(host, [file])
+  await syncStaged(host, [file])
   await renameAll(host, [file])
 }
 
@@ -134,6 +151,7 @@ function inOrder(files: readonly FileChange[]) {
 
 async function writeTemporary(host: Host, { path, after }: FileChange): Promise<void> {
   const temporary = temporaryOf(path)
+  if (sameImage(imageAt(host, temporary), after)) return
   await host.files.remove(temporary)
   if (after !== null && 'text' in after) await host.files.write(temporary, after.text, 0o644)
   if (after !== null && 'linkTo' in after) await host.files.symlink(after.linkTo, temporary)

@@ -1,14 +1,15 @@
 /** What the answers to changes have in common: receipt, ETag, Server-Timing, the next step, and the plan of a dry run. */
 import * as v from 'valibot'
 import { describeChange } from '../core/diff.ts'
-import { ProxyState } from '../core/proxy-state.ts'
-import type { Changed, Rehearsed } from '../engine/engine.ts'
+import { ProxyState, ProxyStatus } from '../core/proxy-state.ts'
+import { CertificateSummary } from '../core/route-file.ts'
+import type { Changed, IssuedProxy, Rehearsed } from '../engine/engine.ts'
 import type { Answer } from './endpoint.ts'
 
 export const Receipt = v.object({
   generation: v.number(),
   reloaded: v.boolean(),
-  proved_by: v.picklist(['generation_probe', 'exit_status', 'files_unchanged']),
+  proved_by: v.picklist(['generation_probe', 'tls_handshake', 'exit_status', 'files_unchanged']),
   proved_ms: v.number(),
   batch: v.number(),
 })
@@ -29,8 +30,21 @@ export const PendingProxy = v.object({
 export const DeletedProxy = v.object({
   status: v.picklist(['deleted', 'would_delete']),
   droplet_name: v.string(),
+  certificate_deleted: v.optional(v.boolean()),
   receipt: v.optional(Receipt),
   plan: v.optional(Plan),
+})
+/** The certificate that is served, and whether the CA had to be asked for it. */
+export const CertifiedProxy = v.object({
+  droplet_name: v.string(),
+  domain: v.string(),
+  status: ProxyStatus,
+  expiry: v.string(),
+  issuer: v.string(),
+  certificate: CertificateSummary,
+  ordered: v.boolean(),
+  preflight: v.array(v.object({ check: v.picklist(['dns', 'challenge', 'caa']), ok: v.boolean(), detail: v.string() })),
+  receipt: Receipt,
 })
 
 /** 201 created, 200 replaced or unchanged, 202 where HTTPS is wanted and has no certificate yet. */
@@ -49,11 +63,37 @@ export function putAnswer(changed: Changed): Answer {
   }
 }
 
-export function deleteAnswer(changed: Changed): Answer {
+export function certifiedAnswer(issued: IssuedProxy): Answer {
+  const { proxy, receipt, ordered, preflight } = issued
+  const { droplet_name, domain, status, certificate } = proxy
+  return {
+    status: 200,
+    body: {
+      droplet_name,
+      domain,
+      status,
+      expiry: certificate?.expiry,
+      issuer: certificate?.issuer,
+      certificate,
+      ordered,
+      preflight,
+      receipt,
+    },
+    headers: { etag: etagOf(proxy), ...serverTiming(issued) },
+    logged: { ...loggedOf(issued), ordered },
+  }
+}
+
+export function deleteAnswer(changed: Changed & { readonly certificateDeleted?: boolean }): Answer {
   const { proxy, receipt } = changed
   return {
     status: 200,
-    body: { status: 'deleted', droplet_name: proxy.droplet_name, receipt },
+    body: {
+      status: 'deleted',
+      droplet_name: proxy.droplet_name,
+      ...(changed.certificateDeleted === undefined ? {} : { certificate_deleted: changed.certificateDeleted }),
+      receipt,
+    },
     headers: serverTiming(changed),
     logged: loggedOf(changed),
   }

@@ -2,8 +2,8 @@
 import * as v from 'valibot'
 import type { Clock } from '../adapters/clock.ts'
 import type { Log } from '../adapters/log.ts'
+import type { Precondition } from '../core/change.ts'
 import { type ErrorCode, ProxyManagerError } from '../core/errors.ts'
-import type { Precondition } from '../core/plan.ts'
 import type { Settings } from '../core/settings.ts'
 import type { Engine } from '../engine/engine.ts'
 import { correlationIdOf } from './correlation.ts'
@@ -97,23 +97,26 @@ export function endpoint<P, Q, B>(
   return Object.assign(handler, { route })
 }
 
-/** `?dry_run=true`: say what would change, and change nothing. */
-export const DryRun = v.strictObject(
-  {
-    dry_run: v.optional(
-      v.pipe(
-        v.picklist(['true', 'false'], 'must be true or false'),
-        v.transform((value) => value === 'true'),
-      ),
-      'false',
+/** A parameter that is `true` or `false`, and false where it is left out. */
+export function flag() {
+  const word = v.picklist(['true', 'false'], 'must be true or false')
+  return v.optional(
+    v.pipe(
+      word,
+      v.transform((value) => value === 'true'),
     ),
-  },
-  unknownKey,
-)
+    'false',
+  )
+}
+
+/** `?dry_run=true`: say what would change, and change nothing. */
+export const dryRunEntries = { dry_run: flag() }
+export const DryRun = v.strictObject(dryRunEntries, unknownKey)
 export const NoQuery = v.strictObject({}, unknownKey)
 export const NoParams = v.strictObject({})
 
-function unknownKey(): string {
+/** What is said of a query parameter that nobody knows. */
+export function unknownKey(): string {
   return 'is not a known parameter'
 }
 
@@ -151,12 +154,12 @@ function pathParams(pattern: RegExp, request: Request): Record<string, string> {
 }
 
 function readQuery(request: Request, issues: { path: string; message: string }[]): Record<string, string> {
-  const query: Record<string, string> = {}
+  const query = new Map<string, string>()
   for (const [name, value] of new URL(request.url).searchParams) {
-    if (Object.hasOwn(query, name)) issues.push({ path: name, message: 'is given twice' })
-    query[name] = value
+    if (query.has(name)) issues.push({ path: name, message: 'is given twice' })
+    query.set(name, value)
   }
-  return query
+  return Object.fromEntries(query)
 }
 
 /** RFC 9110, 13.1: weak tags never match strongly, so they are left out and match nothing. */

@@ -30,7 +30,8 @@ export function guardRequest(request: Request, settings: Settings, base: string)
 function refuseForeignHost(hostname: string, settings: Settings): void {
   const name = hostname.replace(/^\[|\]$/g, '')
   const isOwn =
-    isLoopbackHost(name) || name === settings.PROXY_MANAGER_HOST || settings.PROXY_MANAGER_ALLOWED_HOSTS.includes(name)
+    isLoopbackHost(name) ||
+    [settings.PROXY_MANAGER_HOST, ...settings.PROXY_MANAGER_ALLOWED_HOSTS].some((own) => own.toLowerCase() === name)
   if (isOwn || settings.PROXY_MANAGER_INSECURE) return
   throw new ProxyManagerError('FORBIDDEN', {
     message: 'This Host may not call this API',

@@ -55,6 +55,7 @@ function ports(deps: FakeDeps): string {
 async function prepared(sweep: Sweep): Promise<FakeDeps> {
   const deps = await worldWithRoute()
   await sweep.prepare(deps)
+  await deps.engine.idle()
   return deps
 }
 
@@ -63,6 +64,7 @@ async function countEffects(sweep: Sweep): Promise<number> {
   const deps = await prepared(sweep)
   const before = deps.effects.journal.length
   await sweep.change(deps)
+  await deps.engine.idle()
   assert.ok(sweep.isAfter(deps))
   return deps.effects.journal.length - before
 }
@@ -100,6 +102,7 @@ for (const [name, sweep] of Object.entries(SWEEPS)) {
         if (!succeeded) assertSameRoutes(filesOf(deps), filesBefore, what)
         await put(deps, 'next', 'next.example.com', 8009)
         assert.is(servedPort(deps, 'next.example.com'), 8009, what)
+        await deps.engine.idle()
         await assertCleanAfterRestart(deps, what)
       }
     })
@@ -116,6 +119,7 @@ for (const [name, sweep] of Object.entries(SWEEPS)) {
         assert.ok(sweep.isBefore(deps) || sweep.isAfter(deps), `${kind} ${at}: something between`)
         assert.is(servedPort(deps, 'old.example.com'), 8001, `${kind} ${at}`)
         await put(deps, 'next', 'next.example.com', 8009)
+        await deps.engine.idle()
         assertInvariant(deps, `${kind} ${at}, next`)
       }
     })
@@ -162,7 +166,7 @@ async function stoppedAt(sweep: Sweep, fault: Fault): Promise<FakeDeps> {
   const deps = await prepared(sweep)
   deps.effects.arrange(fault)
   // The stopped process never answers.
-  await Promise.race([sweep.change(deps), deps.effects.stopped])
+  await Promise.race([sweep.change(deps).then(() => deps.engine.idle()), deps.effects.stopped])
   return deps
 }
 

@@ -28,7 +28,7 @@ export async function put(deps: FakeDeps, dropletName: string, domain: string, p
 }
 
 export async function remove(deps: FakeDeps, dropletName: string): Promise<Changed> {
-  return await deps.engine.deleteProxy({ dropletName, precondition: {} })
+  return await deps.engine.deleteProxy({ dropletName, precondition: {}, deleteCertificate: false })
 }
 
 /** The port to which NGINX proxies a domain now; `undefined` where it serves no such name. */

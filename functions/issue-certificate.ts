@@ -1,0 +1,48 @@
+import * as v from 'valibot'
+import { DropletName } from '../lib/core/proxy.ts'
+import { EMAIL } from '../lib/core/settings.ts'
+import { CertifiedProxy, certifiedAnswer } from '../lib/http/change-answer.ts'
+import { endpoint, NoQuery } from '../lib/http/endpoint.ts'
+
+/** Obtains or renews the certificate of a route's domain, and switches the route to HTTPS. The body may be left out. */
+export default endpoint(
+  {
+    operationId: 'issueCertificate',
+    summary: 'Obtain or renew the certificate of a route, and serve it over HTTPS',
+    method: 'POST',
+    path: '/proxies/:droplet_name/ssl',
+    params: v.strictObject({ droplet_name: DropletName }),
+    query: NoQuery,
+    body: v.strictObject(
+      {
+        email: v.optional(v.pipe(v.string('must be a string'), v.regex(EMAIL, 'must be an e-mail address'))),
+        force_renew: v.optional(v.boolean('must be true or false'), false),
+      },
+      (issue) => (issue.expected === 'never' ? 'is not a known field' : 'must be a JSON object'),
+    ),
+    responses: { 200: CertifiedProxy },
+    errors: [
+      'INVALID_REQUEST',
+      'PROXY_NOT_FOUND',
+      'PRECONDITION_FAILED',
+      'PAYLOAD_TOO_LARGE',
+      'UNSUPPORTED_MEDIA_TYPE',
+      'SSL_RATE_LIMITED',
+      'SSL_ISSUANCE_FAILED',
+      'SSL_UNAVAILABLE',
+      'PROXY_CONFIG_FAILED',
+      'NGINX_RELOAD_FAILED',
+      'NGINX_ALREADY_BROKEN',
+      'CONFIG_WRITE_FAILED',
+      'BUSY',
+    ],
+  },
+  async ({ params, body }, { engine }) =>
+    certifiedAnswer(
+      await engine.issueCertificate({
+        dropletName: params.droplet_name,
+        email: body.email,
+        forceRenew: body.force_renew,
+      }),
+    ),
+)

@@ -1,0 +1,60 @@
+/** certbot's arguments: values only as `--option=value`, so that none can become an option of its own. */
+
+export interface CertbotOptions {
+  readonly domain: string
+  readonly email: string
+  readonly webroot: string
+  /** What certbot runs after each renewal of this lineage, by whomever it was started. */
+  readonly deployHook: string
+  readonly server: string | undefined
+  readonly configDir: string
+  readonly workDir: string | undefined
+  readonly logsDir: string | undefined
+}
+
+/**
+ * Arguments that order a certificate for one domain under a lineage of that name, by HTTP-01 (RFC 8555, 8.3). Whether it is time for one is
+ * decided before, so certbot is never left to find it "not yet due".
+ */
+export function orderArguments(options: CertbotOptions): string[] {
+  return [
+    'certonly',
+    '--non-interactive',
+    '--agree-tos',
+    '--no-eff-email',
+    '--force-renewal',
+    '--webroot',
+    `--webroot-path=${options.webroot}`,
+    '--preferred-challenges=http-01',
+    `--cert-name=${options.domain}`,
+    `--domain=${options.domain}`,
+    `--email=${options.email}`,
+    `--deploy-hook=${options.deployHook}`,
+    ...(options.server === undefined ? [] : [`--server=${options.server}`]),
+    ...folderArguments(options),
+  ]
+}
+
+/** Arguments that delete a lineage. */
+export function deleteArguments(
+  options: Pick<CertbotOptions, 'domain' | 'configDir' | 'workDir' | 'logsDir'>,
+): string[] {
+  return ['delete', '--non-interactive', `--cert-name=${options.domain}`, ...folderArguments(options)]
+}
+
+/** The hook only leaves a mark that the running API looks for; certbot runs it through a shell. */
+export function deployHook(markPath: string): string {
+  return `touch '${markPath.replaceAll("'", `'\\''`)}'`
+}
+
+function folderArguments({
+  configDir,
+  workDir,
+  logsDir,
+}: Pick<CertbotOptions, 'configDir' | 'workDir' | 'logsDir'>): string[] {
+  return [
+    `--config-dir=${configDir}`,
+    ...(workDir === undefined ? [] : [`--work-dir=${workDir}`]),
+    ...(logsDir === undefined ? [] : [`--logs-dir=${logsDir}`]),
+  ]
+}

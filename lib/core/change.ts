@@ -1,0 +1,48 @@
+/** What callers, certbot and the host itself want changed. */
+import type { ProxySpec } from './proxy.ts'
+import type { HealthStatus } from './route-file.ts'
+
+/** What a caller expects of a route before it is changed (RFC 9110, 13.1). */
+export interface Precondition {
+  /** Revisions of `If-Match`, or `*`. */
+  readonly ifMatch?: readonly string[] | '*'
+  /** `If-None-Match: *`: only where there is no route yet. */
+  readonly ifNoneMatchAny?: boolean
+}
+
+/** Where NGINX is to find the upstream: literal addresses, or a name for these resolvers. */
+export interface ResolvedUpstream {
+  readonly addresses: readonly string[] | null
+  readonly resolvers: readonly string[]
+}
+
+export interface UpstreamHealth {
+  readonly status: HealthStatus
+  readonly checkedAt: string | null
+}
+
+export interface PutChange {
+  readonly kind: 'put'
+  readonly dropletName: string
+  readonly spec: ProxySpec
+  readonly upstream: ResolvedUpstream
+  readonly health: UpstreamHealth
+  /** `create` refuses to replace another configuration. */
+  readonly mode: 'create' | 'replace'
+  readonly precondition: Precondition
+}
+
+export interface DeleteChange {
+  readonly kind: 'delete'
+  readonly dropletName: string
+  readonly precondition: Precondition
+}
+
+/** The route serves its domain with the certificate that the snapshot holds for it; over HTTP alone where it holds none. */
+export interface CertifyChange {
+  readonly kind: 'certify'
+  readonly dropletName: string
+  readonly domain: string
+}
+
+export type Change = PutChange | DeleteChange | CertifyChange

@@ -1,0 +1,53 @@
+/** Why there is no certificate, in the catalogue's words. */
+import { type CertbotDiagnostic, remedyOf } from '../core/certbot-diagnostic.ts'
+import { ProxyManagerError } from '../core/errors.ts'
+import type { PreflightCheck } from './preflight.ts'
+
+/** After a refusal for its limits without a time in it. */
+export const UNTOLD_LIMIT_MS = 3_600_000
+
+/** What certbot's failure means, and what it printed. */
+export type IssueDiagnostic = CertbotDiagnostic & { readonly output: string }
+
+/** Strict preflight: what has failed here would fail at the CA. */
+export function preflightFailed(domain: string, preflight: readonly PreflightCheck[]): ProxyManagerError | undefined {
+  const failed = preflight.find(({ ok }) => !ok)
+  if (failed === undefined) return undefined
+  const reason = failed.check === 'challenge' ? 'unreachable' : failed.check
+  return new ProxyManagerError('SSL_ISSUANCE_FAILED', {
+    message: `The CA was not asked: ${failed.detail}`,
+    details: { domain, reason, remedy: remedyOf(reason), preflight, culprit: 'caller' },
+  })
+}
+
+/** certbot has failed, for this reason. */
+export function issuanceFailed(
+  domain: string,
+  failure: IssueDiagnostic,
+  preflight: readonly PreflightCheck[],
+  nowMs: number,
+): ProxyManagerError {
+  const { reason, said, remedy, retryAt, output } = failure
+  if (reason === 'rate_limited') {
+    return rateLimited(domain, retryAt ?? nowMs + UNTOLD_LIMIT_MS, nowMs, said)
+  }
+  const details = { domain, reason, said, remedy, certbot_output: output, preflight }
+  if (reason === 'certbot_missing') return new ProxyManagerError('SSL_UNAVAILABLE', { details })
+  const isHost = ['disk', 'busy', 'timed_out'].includes(reason)
+  return new ProxyManagerError('SSL_ISSUANCE_FAILED', {
+    message: `The certificate was not issued: ${said}`,
+    details: { ...details, ...(isHost ? { culprit: 'host' } : {}) },
+  })
+}
+
+/** No order before that time, by the CA's word or by the budget kept here. */
+export function rateLimited(domain: string, at: number, nowMs: number, said: string): ProxyManagerError {
+  const details = {
+    domain,
+    reason: 'rate_limited',
+    said,
+    remedy: remedyOf('rate_limited'),
+    retry_at: new Date(at).toISOString(),
+  }
+  return new ProxyManagerError('SSL_RATE_LIMITED', { details, retryAfterS: Math.ceil((at - nowMs) / 1000) })
+}

@@ -1,0 +1,70 @@
+/** certbot's own folders for one lineage, and what a crash or a careless hand leaves in them. */
+import { deleteArguments } from '../core/certbot-command.ts'
+import { type Host, statePaths } from './host.ts'
+
+const FILES = ['cert.pem', 'chain.pem', 'fullchain.pem', 'privkey.pem']
+
+/**
+ * Moves a lineage that certbot could not renew out of its way, into `broken-lineages/` beside it. With an empty `renewal/X.conf` certbot puts
+ * the new certificate into `X-0001`, where nobody reads it; with a leftover `live/X` it lets the CA issue and fails afterwards.
+ * Returns whether there was one.
+ */
+export async function setAsideBrokenLineage({ files, settings, clock }: Host, domain: string): Promise<boolean> {
+  const root = settings.CERTBOT_CONFIG_DIR
+  const places = [`live/${domain}`, `archive/${domain}`, `renewal/${domain}.conf`]
+  const present = places.filter((place) => files.look(`${root}/${place}`) !== undefined)
+  if (present.length === 0) return false
+  const renewal = files.read(`${root}/renewal/${domain}.conf`)?.text ?? ''
+  const isComplete = FILES.every((name) => files.read(`${root}/live/${domain}/${name}`) !== undefined)
+  if (isComplete && renewal.includes('[renewalparams]') && present.length === places.length) return false
+  await setAsideLineage({ files, settings, clock }, domain)
+  return true
+}
+
+/** Moves all there is of a lineage aside; it can be looked at, or moved back, by hand. */
+export async function setAsideLineage(
+  { files, settings, clock }: Pick<Host, 'files' | 'settings' | 'clock'>,
+  domain: string,
+): Promise<void> {
+  const root = settings.CERTBOT_CONFIG_DIR
+  const aside = `${root}/broken-lineages/${domain}.${clock.nowMs()}`
+  await files.makeFolder(aside, 0o700)
+  for (const [from, to] of [
+    [`live/${domain}`, 'live'],
+    [`archive/${domain}`, 'archive'],
+    [`renewal/${domain}.conf`, 'renewal.conf'],
+  ]) {
+    if (files.look(`${root}/${from}`) !== undefined) await files.rename(`${root}/${from}`, `${aside}/${to}`)
+  }
+}
+
+const DELETE_TIMEOUT_MS = 60_000
+
+/**
+ * Deletes the lineage of a domain and every copy of it. certbot does it where it can; what it cannot read is moved aside.
+ * Returns whether nothing of it is left in place.
+ */
+export async function deleteLineage(host: Host, domain: string): Promise<boolean> {
+  const { files, settings, runner, log } = host
+  const { CERTBOT_BIN, CERTBOT_CONFIG_DIR: configDir, CERTBOT_WORK_DIR: workDir, CERTBOT_LOGS_DIR: logsDir } = settings
+  const isLeft = () =>
+    files.look(`${configDir}/renewal/${domain}.conf`) !== undefined ||
+    files.look(`${configDir}/live/${domain}`) !== undefined
+  try {
+    if (isLeft())
+      await runner.run(CERTBOT_BIN, deleteArguments({ domain, configDir, workDir, logsDir }), {
+        timeoutMs: DELETE_TIMEOUT_MS,
+      })
+    if (isLeft()) await setAsideLineage(host, domain)
+    await files.remove(`${statePaths(settings).certificates}/${domain}`)
+    return true
+  } catch (error) {
+    log.write('error', {
+      action: 'delete_certificate',
+      result: 'failed',
+      domain,
+      error: error instanceof Error ? error.message : String(error),
+    })
+    return false
+  }
+}

@@ -1,0 +1,227 @@
+/** The part of the walk that touches what is live: journal, swap, reload, confirm, settle; or the way back. */
+import type { ProxyManagerError } from '../core/errors.ts'
+import type { BatchPlan } from '../core/plan.ts'
+import { dropletOfFileName, readRouteFile, readSharedFile } from '../core/route-file.ts'
+import { configFailed, reloadFailed, withDetails } from './failures.ts'
+import { type Host, statePaths, writeFailure } from './host.ts'
+import type { Observation } from './observe.ts'
+import type { ReloadResult } from './reload.ts'
+import { restoreFiles } from './restore.ts'
+import { type TestResult, testLive } from './stage.ts'
+import {
+  beginJournal,
+  dropJournal,
+  markReloading,
+  removeTemporaries,
+  stageTexts,
+  swapFiles,
+  syncStaged,
+} from './swap.ts'
+import type { Receipt, StepTimes, Walk } from './walk.ts'
+
+/** A stopped NGINX is no place to prove a change; only at the start, before NGINX's own, are files mended without it. */
+export type WhenStopped = 'refuse' | 'write'
+
+/** `tidy` is what may happen after the callers have their answers, before the next batch. */
+export interface MadeLive {
+  readonly receipt: Receipt
+  readonly steps: StepTimes
+  readonly tidy: () => Promise<void>
+}
+
+const NOT_RELOADED: ReloadResult = { ok: true, provedBy: 'exit_status', reloadMs: 0, confirmMs: 0 }
+const HANDSHAKE_TIMEOUT_MS = 5000
+
+/**
+ * Makes a tested plan live, and proves it.
+ * @throws {ProxyManagerError} CONFIG_WRITE_FAILED, NGINX_RELOAD_FAILED, with what became of the host in `state`
+ */
+export async function makeLive(
+  walk: Walk,
+  observation: Observation,
+  plan: BatchPlan,
+  test: TestResult,
+  whenStopped: WhenStopped,
+): Promise<MadeLive> {
+  const { host, state } = walk
+  const reloader = walk.reloaderFor(observation)
+  const isRunning = reloader.findMaster(observation) !== undefined
+  if (!isRunning && whenStopped === 'refuse') throw reloadFailed('not_running', { stage: 'reload', state: 'unchanged' })
+  state.generation = plan.generation
+  state.unconfirmed = observation
+  const started = host.clock.monotonicMs()
+  let wasSignalled = false
+  try {
+    await keepDrifted(host, plan)
+    await beginJournal(host, plan.generation, plan.files)
+    if (observation.isBare) await stageUntested(host, plan)
+    await swapFiles(host, plan.files)
+    const tested = observation.isBare ? await testLive(host, plan.domains) : test
+    if (!tested.ok) throw configFailed(tested)
+    await markReloading(host)
+    const swapMs = host.clock.monotonicMs() - started
+    wasSignalled = isRunning
+    const reload = isRunning ? await reloadAndConfirm(walk, observation, plan, test) : NOT_RELOADED
+    if (!reload.ok) {
+      await recordReload(host, plan.generation, reload)
+      throw reloadFailed(reload.reason, { stage: 'confirm', state: 'rolled_back' }, reload)
+    }
+    await dropJournal(host)
+    state.lastTest = { ok: true, output: tested.output, atMs: host.clock.nowMs() }
+    const { reloadMs, confirmMs, provedBy } = reload
+    const batch = plan.verdicts.filter(({ outcome }) => outcome !== 'refused' && outcome !== 'unchanged').length
+    return {
+      receipt: {
+        generation: plan.generation,
+        reloaded: isRunning,
+        proved_by: provedBy,
+        proved_ms: Math.round(reloadMs + confirmMs),
+        batch,
+      },
+      steps: { test: tested.durationMs, swap: swapMs, reload: reloadMs, confirm: confirmMs },
+      tidy: async () => {
+        if (isRunning) await recordReload(host, plan.generation, reload)
+        await Promise.all([removeTemporaries(host, plan.files), keepLastGood(host, plan)])
+        await removeUnusedCertificates(walk, plan)
+      },
+    }
+  } catch (error) {
+    throw await undoChange(walk, observation, plan, wasSignalled, writeFailure(error))
+  }
+}
+
+/** Without a candidate nothing has been staged yet. */
+async function stageUntested(host: Host, plan: BatchPlan): Promise<void> {
+  await stageTexts(host, plan.files)
+  await syncStaged(host, plan.files)
+}
+
+/** The new generation must answer, and for every domain of the plan that has a certificate, exactly that one must be shown. */
+async function reloadAndConfirm(
+  walk: Walk,
+  observation: Observation,
+  plan: BatchPlan,
+  test: TestResult,
+): Promise<ReloadResult> {
+  const { host } = walk
+  const reload = await walk.reloaderFor(observation).reload(observation, plan.generation, test.durationMs)
+  const started = host.clock.monotonicMs()
+  const isProvable = reload.ok && reload.provedBy === 'generation_probe' && plan.certificates.size > 0
+  const wrong = isProvable ? await findWrongCertificate(host, plan) : undefined
+  const result: ReloadResult =
+    wrong === undefined ? reload : { ok: false, reason: 'wrong_certificate', output: wrong, diagnostics: [] }
+  if (!result.ok || !isProvable) return result
+  return { ...result, provedBy: 'tls_handshake', confirmMs: result.confirmMs + host.clock.monotonicMs() - started }
+}
+
+async function findWrongCertificate(host: Host, plan: BatchPlan): Promise<string | undefined> {
+  const shown = await Promise.all(
+    [...plan.certificates].map(async ([domain, { summary }]) => {
+      const request = {
+        address: '127.0.0.1',
+        port: host.settings.NGINX_HTTPS_PORT,
+        serverName: domain,
+        timeoutMs: HANDSHAKE_TIMEOUT_MS,
+      }
+      const handshake = await host.probe.handshake(request)
+      if ('failure' in handshake) return `${domain}: no handshake (${handshake.failure})`
+      return handshake.fingerprint === summary.fingerprint_sha256
+        ? undefined
+        : `${domain}: another certificate is shown`
+    }),
+  )
+  return shown.find((fault) => fault !== undefined)
+}
+
+/** Copies that no generation uses any more; workers that still end their connections have read theirs. */
+async function removeUnusedCertificates({ certificates, observe, host }: Walk, plan: BatchPlan): Promise<void> {
+  const domains = plan.verdicts.flatMap((verdict) =>
+    verdict.outcome === 'refused' ? [] : [verdict.route.record.domain],
+  )
+  try {
+    await certificates.removeUnused((await observe([])).snapshot, domains)
+  } catch (error) {
+    host.log.write('warn', {
+      action: 'remove_certificate',
+      result: 'failed',
+      error: error instanceof Error ? error.message : String(error),
+    })
+  }
+}
+
+/** Restores, and returns the error for the callers: `unchanged`, `rolled_back`, or `degraded` where even the restore failed. */
+async function undoChange(
+  walk: Walk,
+  observation: Observation,
+  plan: BatchPlan,
+  wasSignalled: boolean,
+  failure: ProxyManagerError,
+): Promise<ProxyManagerError> {
+  const { host, state } = walk
+  try {
+    state.generation += 1
+    const restore = { files: plan.files, generation: state.generation, wasSignalled }
+    const wasTouched = await restoreFiles(host, observation, walk.reloaderFor(observation), restore)
+    return withDetails(failure, { state: wasTouched ? 'rolled_back' : 'unchanged' })
+  } catch (error) {
+    state.degraded = 'a change failed and could not be undone; the next call or a restart tries again'
+    host.log.write('error', {
+      action: 'restore',
+      result: 'failed',
+      error: error instanceof Error ? error.message : String(error),
+    })
+    return withDetails(failure, {
+      state: 'degraded',
+      remedy: 'Mend the cause; the next call, or a restart, finishes the restore',
+    })
+  }
+}
+
+/** A file that was edited by hand, in either folder, is replaced by what was asked for; its text stays in the backups. */
+async function keepDrifted(host: Host, plan: BatchPlan): Promise<void> {
+  for (const { path, before } of plan.files) {
+    const name = fileName(path)
+    if (before === null || !('text' in before) || before.text === '' || isAsWritten(name, before.text)) continue
+    await host.files.writeScratch(
+      `${statePaths(host.settings).backups}/${name}.${host.clock.nowMs()}`,
+      before.text,
+      0o600,
+    )
+    host.log.write('warn', {
+      action: 'replace_drifted',
+      result: 'kept',
+      file: name,
+    })
+  }
+}
+
+function isAsWritten(name: string, text: string): boolean {
+  const dropletName = dropletOfFileName(name)
+  return dropletName === undefined
+    ? readSharedFile(text)?.intact === true
+    : readRouteFile(dropletName, text)?.drifted === false
+}
+
+/** Copies of what was proved, from which a file that is lost or torn later is restored. They are a convenience: failing to keep one is no failure. */
+async function keepLastGood(host: Host, plan: BatchPlan): Promise<void> {
+  const folder = statePaths(host.settings).lastGood
+  const kept = plan.files.map(async ({ path, before, after }) => {
+    const copy = `${folder}/${fileName(path)}`
+    if (after !== null && 'text' in after) await host.files.writeScratch(copy, after.text, 0o600)
+    else if (after === null && before !== null && 'text' in before) await host.files.remove(copy)
+  })
+  await Promise.allSettled(kept)
+}
+
+/** For health, across restarts. A full disk must not turn a change that is served into a failure. */
+async function recordReload(host: Host, generation: number, reload: ReloadResult): Promise<void> {
+  const timestamp = new Date(host.clock.nowMs()).toISOString()
+  const record = JSON.stringify({ timestamp, result: reload.ok ? 'success' : reload.reason, generation })
+  await host.files.writeScratch(statePaths(host.settings).lastReload, record, 0o600).catch((error: Error) => {
+    host.log.write('warn', { action: 'record_reload', result: 'failed', error: error.message })
+  })
+}
+
+function fileName(path: string): string {
+  return path.slice(path.lastIndexOf('/') + 1)
+}

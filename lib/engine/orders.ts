@@ -1,0 +1,95 @@
+/** The ledgers of orders on disk, one file for each domain, and the last operation of all. */
+import * as v from 'valibot'
+import {
+  lastFailure,
+  nextTryAt,
+  type OrderEntry,
+  type OrderLedger,
+  readLedger,
+  withOrder,
+} from '../core/order-ledger.ts'
+import type { SslError } from '../core/proxy-state.ts'
+import type { SnapshotRoute } from '../core/snapshot.ts'
+import { type Host, statePaths } from './host.ts'
+import { replaceText } from './swap.ts'
+
+const LastCertificate = v.object({
+  timestamp: v.string(),
+  domain: v.string(),
+  result: v.picklist(['success', 'failure']),
+  reason: v.nullable(v.string()),
+})
+export type LastCertificate = v.InferOutput<typeof LastCertificate>
+
+export function ledgerOf(host: Host, domain: string): OrderLedger {
+  return readLedger(host.files.read(pathOf(host, domain))?.text)
+}
+
+/** What a route without a certificate tells of its last order; `undefined` where none has failed. */
+export function sslErrorOf(host: Host, { record }: SnapshotRoute): SslError | undefined {
+  if (!record.enable_ssl || record.certificate !== null) return undefined
+  const ledger = ledgerOf(host, record.domain)
+  const failure = lastFailure(ledger)
+  if (failure === undefined) return undefined
+  return {
+    reason: failure.reason ?? 'unknown',
+    message: failure.said ?? '',
+    at: new Date(failure.at).toISOString(),
+    next_attempt_at: new Date(nextTryAt(ledger, host.clock.nowMs())).toISOString(),
+  }
+}
+
+/** Replaces the ledger of a domain, durably: a crash must not forget what the CA remembers. */
+export async function writeLedger(host: Host, domain: string, ledger: OrderLedger): Promise<void> {
+  await replaceText(host, pathOf(host, domain), JSON.stringify(ledger))
+}
+
+/** Notes an order before it is made, as a failure: that is what it stays if the process ends meanwhile. */
+export async function beginOrder(host: Host, domain: string): Promise<OrderLedger> {
+  const before = ledgerOf(host, domain)
+  await writeLedger(
+    host,
+    domain,
+    withOrder(before, { at: host.clock.nowMs(), result: 'failed', reason: 'interrupted' }),
+  )
+  return before
+}
+
+/** Notes how an order ended; null where it never reached the CA's books. */
+export async function endOrder(
+  host: Host,
+  domain: string,
+  before: OrderLedger,
+  entry: OrderEntry | null,
+  blockedUntil?: number,
+): Promise<void> {
+  const blocked = blockedUntil === undefined ? before : { ...before, blocked_until: blockedUntil }
+  await writeLedger(host, domain, entry === null ? blocked : withOrder(blocked, entry, blockedUntil))
+}
+
+export async function recordLastCertificate(host: Host, domain: string, reason: string | null): Promise<void> {
+  const record: LastCertificate = {
+    timestamp: new Date(host.clock.nowMs()).toISOString(),
+    domain,
+    result: reason === null ? 'success' : 'failure',
+    reason,
+  }
+  await host.files
+    .writeScratch(statePaths(host.settings).lastCertificate, JSON.stringify(record), 0o600)
+    .catch((error: Error) => {
+      host.log.write('warn', { action: 'record_certificate', result: 'failed', error: error.message })
+    })
+}
+
+export function readLastCertificate(host: Host): LastCertificate | undefined {
+  const text = host.files.read(statePaths(host.settings).lastCertificate)?.text
+  try {
+    return text === undefined ? undefined : v.parse(LastCertificate, JSON.parse(text))
+  } catch {
+    return undefined
+  }
+}
+
+function pathOf(host: Host, domain: string): string {
+  return `${statePaths(host.settings).orders}/${domain}.json`
+}

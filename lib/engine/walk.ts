@@ -1,0 +1,67 @@
+/** What the steps of the walk share, and what comes out of it. */
+import type { ProxyManagerError } from '../core/errors.ts'
+import type { Outcome } from '../core/plan.ts'
+import type { FileChange, SnapshotRoute } from '../core/snapshot.ts'
+import type { CertificateStore } from './certificate-store.ts'
+import type { Host } from './host.ts'
+import type { Observation } from './observe.ts'
+import type { ProvedBy, Reloader } from './reload.ts'
+import type { TestResult } from './stage.ts'
+
+/** The proof of a change, in short. */
+export interface Receipt {
+  /** The generation of the configuration that NGINX serves with the change in it. */
+  readonly generation: number
+  /** False where everything was so already, and NGINX was not asked. */
+  readonly reloaded: boolean
+  readonly proved_by: ProvedBy | 'files_unchanged'
+  /** From the signal until the proof, in milliseconds. */
+  readonly proved_ms: number
+  /** How many changes shared the test and the reload. */
+  readonly batch: number
+}
+
+/** Milliseconds that each step of the walk took. */
+export interface StepTimes {
+  readonly test: number
+  readonly swap: number
+  readonly reload: number
+  readonly confirm: number
+}
+
+export interface Applied {
+  readonly outcome: Outcome
+  /** The route as it is served; as it was, where it was deleted. */
+  readonly route: SnapshotRoute
+  readonly receipt: Receipt
+  readonly steps: StepTimes
+}
+
+export type ChangeResult = Applied | ProxyManagerError
+
+export interface Rehearsal {
+  readonly outcome: Outcome
+  readonly route: SnapshotRoute
+  readonly files: readonly FileChange[]
+  readonly test: Pick<TestResult, 'ok' | 'output'>
+}
+
+/** What the walk shares with health and with the reads: kept by the engine. */
+export interface WalkState {
+  /** The highest generation that was ever planned. */
+  generation: number
+  /** The observation of before a change that is not confirmed yet: what reads answer from meanwhile. */
+  unconfirmed: Observation | undefined
+  /** Set while a restore has failed and the journal waits for `recover`. */
+  degraded: string | undefined
+  /** The last test of the whole configuration as it is live. */
+  lastTest: { readonly ok: boolean; readonly output: string; readonly atMs: number } | undefined
+}
+
+export interface Walk {
+  readonly host: Host
+  readonly state: WalkState
+  readonly certificates: CertificateStore
+  readonly observe: (domains: readonly string[]) => Promise<Observation>
+  readonly reloaderFor: (observation: Observation) => Reloader
+}
