@@ -1,0 +1,34 @@
+import type { RenderContext } from '../../lib/core/nginx-server-block.ts'
+import type { RouteRecord } from '../../lib/core/route-file.ts'
+
+/** A host with nothing unusual about it. */
+export const context: RenderContext = {
+  nginxVersion: [1, 22, 1],
+  opensslVersion: [3, 0],
+  httpPort: 80,
+  httpsPort: 443,
+  httpListens: ['80', '[::]:80'],
+  httpsListens: ['443', '[::]:443'],
+  webroot: '/state/acme',
+  certificates: '/state/certificates',
+}
+
+/** A route that is served over HTTP. */
+export function routeRecord(own: Partial<RouteRecord> = {}): RouteRecord {
+  return {
+    version: 1,
+    droplet_name: 'app',
+    domain: 'app.example.com',
+    upstream_host: 'localhost',
+    upstream_port: 8001,
+    upstream_addresses: ['127.0.0.1', '::1'],
+    resolvers: [],
+    enable_ssl: true,
+    certificate: null,
+    last_health_status: 'healthy',
+    last_health_checked_at: '2026-01-01T00:00:00.000Z',
+    created_at: '2026-01-01T00:00:00.000Z',
+    updated_at: '2026-01-01T00:00:00.000Z',
+    ...own,
+  }
+}

@@ -1,0 +1,265 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import {
+  describeSettings,
+  isLoopbackHost,
+  parseSettings,
+  resolverAddress,
+  type Settings,
+} from '../../lib/core/settings.ts'
+
+const test = suite('settings')
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+function parsed(environment: Environment): Settings {
+  const settings = parseSettings(environment)
+  if ('faults' in settings) throw new Error(settings.faults.join('; '))
+  return settings
+}
+
+function faults(environment: Environment): readonly string[] {
+  const settings = parseSettings(environment)
+  return 'faults' in settings ? settings.faults : []
+}
+
+interface Row {
+  readonly name: keyof Settings
+  readonly unset: unknown
+  /** What is written, and what it is taken for. */
+  readonly good: readonly (readonly [string, unknown])[]
+  readonly bad: readonly string[]
+  readonly takes: string
+}
+
+const port = {
+  bad: ['0', '65536', '-1', '80.5', '1e3', '0x50', ' 80', 'http', '00000000080'],
+  takes: 'an integer from 1 to 65535',
+}
+const flag = { unset: false, bad: ['yes', '1', 'TRUE', 'on', ' true'], takes: 'true or false' }
+const flagGood = [['true', true] as const, ['false', false] as const]
+const folder = {
+  bad: ['relative', './a', '~/a', '/a\nb', '/a\0', '/a\t', '/$HOME', 'C:\\a'],
+  takes: 'an absolute path',
+}
+const folderGood = [['/a/b c', '/a/b c'] as const, ['/a/', '/a'] as const, ['/', '/'] as const]
+const optionalGood = [['/a/b c', '/a/b c'] as const]
+
+const rows: readonly Row[] = [
+  {
+    name: 'PROXY_MANAGER_PORT',
+    unset: 8100,
+    good: [
+      ['1', 1],
+      ['65535', 65535],
+    ],
+    ...port,
+  },
+  {
+    name: 'PROXY_MANAGER_HOST',
+    unset: '127.0.0.1',
+    good: [
+      ['localhost', 'localhost'],
+      ['::1', '::1'],
+      ['127.0.0.2', '127.0.0.2'],
+    ],
+    bad: ['a b', '[::1]', 'http://a', 'a/b', 'a_b'],
+    takes: 'an IP address or host name',
+  },
+  { name: 'PROXY_MANAGER_INSECURE', good: flagGood, ...flag },
+  {
+    name: 'PROXY_MANAGER_ALLOWED_HOSTS',
+    unset: [],
+    good: [
+      ['a', ['a']],
+      ['a.example, B', ['a.example', 'B']],
+    ],
+    bad: ['a,,b', ',', 'a b', '*', 'a:80', 'http://a'],
+    takes: 'host names, comma-separated',
+  },
+  {
+    name: 'PROXY_MANAGER_API_TOKEN',
+    unset: undefined,
+    good: [
+      ['0123456789abcdef', '0123456789abcdef'],
+      ['!'.repeat(512), '!'.repeat(512)],
+    ],
+    bad: ['short', 'x'.repeat(513), '0123456789 abcdef', '0123456789abcdef\n', 'ä'.repeat(16)],
+    takes: 'a token of 16 to 512 printable characters without spaces',
+  },
+  { name: 'PROXY_MANAGER_STATE_DIR', unset: '/var/lib/proxy-manager', good: folderGood, ...folder },
+  { name: 'NGINX_SITES_AVAILABLE', unset: '/etc/nginx/sites-available', good: folderGood, ...folder },
+  { name: 'NGINX_SITES_ENABLED', unset: '/etc/nginx/sites-enabled', good: folderGood, ...folder },
+  { name: 'NGINX_BIN', unset: '/usr/sbin/nginx', good: folderGood, ...folder },
+  { name: 'NGINX_CONF', unset: undefined, good: optionalGood, ...folder },
+  { name: 'NGINX_HTTP_PORT', unset: 80, good: [['8080', 8080]], ...port },
+  { name: 'NGINX_HTTPS_PORT', unset: 443, good: [['8443', 8443]], ...port },
+  { name: 'CERTBOT_BIN', unset: '/usr/bin/certbot', good: folderGood, ...folder },
+  { name: 'CERTBOT_CONFIG_DIR', unset: '/etc/letsencrypt', good: folderGood, ...folder },
+  { name: 'CERTBOT_WORK_DIR', unset: undefined, good: optionalGood, ...folder },
+  { name: 'CERTBOT_LOGS_DIR', unset: undefined, good: optionalGood, ...folder },
+  {
+    name: 'ACME_DIRECTORY_URL',
+    unset: undefined,
+    good: [['https://localhost:14000/dir', 'https://localhost:14000/dir']],
+    bad: ['http://a', 'a', 'https://', 'https://a b', '--server'],
+    takes: 'an https URL',
+  },
+  { name: 'ACME_WEBROOT', unset: undefined, good: optionalGood, ...folder },
+  {
+    name: 'DEFAULT_SSL_EMAIL',
+    unset: 'admin@fullpotential.ai',
+    good: [
+      ['a.b+c@d.example', 'a.b+c@d.example'],
+      ['0@a-b.cd', '0@a-b.cd'],
+    ],
+    bad: [
+      '-h',
+      '--version',
+      'a@b',
+      'a@b.c\n',
+      "x'y@b.c",
+      'a..b@c.de',
+      'a@c..de',
+      '@b.c',
+      'a b@c.de',
+      `${'a'.repeat(250)}@b.cd`,
+    ],
+    takes: 'an e-mail address',
+  },
+  { name: 'SSL_AUTO_ISSUE', good: flagGood, ...flag },
+  {
+    name: 'SSL_PREFLIGHT',
+    unset: 'warn',
+    good: [
+      ['strict', 'strict'],
+      ['warn', 'warn'],
+      ['off', 'off'],
+    ],
+    bad: ['on', 'Strict', 'true'],
+    takes: 'strict, warn, off',
+  },
+  {
+    name: 'SSL_RENEW_INTERVAL_HOURS',
+    unset: 0,
+    good: [
+      ['0', 0],
+      ['720', 720],
+    ],
+    bad: ['-1', '721', '1.5', 'daily'],
+    takes: 'an integer from 0 to 720',
+  },
+  {
+    name: 'DNS_SERVERS',
+    unset: [],
+    good: [
+      ['10.0.0.2', ['10.0.0.2']],
+      ['10.0.0.2:5353, ::1,[::1],[2001:db8::1]:53', ['10.0.0.2:5353', '::1', '[::1]', '[2001:db8::1]:53']],
+    ],
+    bad: [
+      ...['resolver.example', 'dead', 'a:b', '999.1.1.1', '1.2.3', '10.0.0.2:0', '10.0.0.2:65536', '10.0.0.2:'],
+      ...['[10.0.0.2]:53', '[::1', 'fe80::1%lo', ':::', '::1,', '10.0.0.2;53'],
+    ],
+    takes: 'addresses, comma-separated, each with a port or without',
+  },
+  {
+    name: 'HEALTH_CHECK_TIMEOUT_MS',
+    unset: 1000,
+    good: [
+      ['1', 1],
+      ['60000', 60000],
+    ],
+    bad: ['0', '60001', '1s', '-5'],
+    takes: 'an integer from 1 to 60000',
+  },
+  {
+    name: 'HEALTH_CHECK_PATH',
+    unset: '/health',
+    good: [
+      ['/', '/'],
+      ['/a?b=c', '/a?b=c'],
+    ],
+    bad: ['health', 'http://a/', '/a b', '/a\r\nHost: x', '/ä'],
+    takes: 'a path that begins with "/"',
+  },
+  {
+    name: 'LOG_LEVEL',
+    unset: 'info',
+    good: [
+      ['debug', 'debug'],
+      ['error', 'error'],
+    ],
+    bad: ['INFO', 'trace', 'warning'],
+    takes: 'debug, info, warn, error',
+  },
+]
+
+test('every variable is in this table, once', () => {
+  const described = describeSettings().map(({ name }) => name)
+  assert.equal(rows.map(({ name }) => name).sort(), described.sort())
+})
+
+for (const { name, unset, good, bad, takes } of rows) {
+  test(`${name}: its default, what it takes, and what it refuses`, () => {
+    assert.equal(parsed({})[name], unset)
+    assert.equal(parsed({ [name]: undefined })[name], unset)
+    assert.equal(parsed({ [name]: '' })[name], unset)
+    for (const [written, taken] of good) assert.equal(parsed({ [name]: written })[name], taken, written)
+    for (const written of bad) {
+      const got = name === 'PROXY_MANAGER_API_TOKEN' ? 'a value that does not fit' : JSON.stringify(written)
+      assert.equal(faults({ [name]: written }), [`${name}: got ${got}, takes ${takes}`])
+    }
+  })
+}
+
+test('every fault is named at once, each in one line', () => {
+  const found = faults({ PROXY_MANAGER_PORT: 'x\ny', LOG_LEVEL: 'loud', NGINX_BIN: 'nginx', HOME: 'anything' })
+  assert.equal(
+    found.map((fault) => fault.split(':')[0]),
+    ['PROXY_MANAGER_PORT', 'NGINX_BIN', 'LOG_LEVEL'],
+  )
+  assert.not.match(found.join(';'), '\n')
+})
+
+test("a token's value is in no message", () => {
+  const token = 'secret token'
+  assert.not.match(faults({ PROXY_MANAGER_API_TOKEN: token, LOG_LEVEL: 'x' }).join(), 'secret')
+  const exposed = faults({ PROXY_MANAGER_API_TOKEN: token, PROXY_MANAGER_HOST: '0.0.0.0' })
+  assert.is(exposed.length, 1)
+  assert.not.match(exposed.join(), 'secret')
+})
+
+test('beyond loopback the API wants a token, or to be told that it is safe without', () => {
+  for (const host of ['0.0.0.0', '::', '10.0.0.1', 'proxy.internal', '128.0.0.1', 'localhost.example']) {
+    assert.equal(faults({ PROXY_MANAGER_HOST: host }), [
+      `PROXY_MANAGER_HOST: got "${host}", takes a loopback address unless PROXY_MANAGER_API_TOKEN is set (or PROXY_MANAGER_INSECURE=true, behind a VPN)`,
+    ])
+    assert.equal(faults({ PROXY_MANAGER_HOST: host, PROXY_MANAGER_INSECURE: 'false' }).length, 1)
+    assert.is(parsed({ PROXY_MANAGER_HOST: host, PROXY_MANAGER_INSECURE: 'true' }).PROXY_MANAGER_HOST, host)
+    assert.is(parsed({ PROXY_MANAGER_HOST: host, PROXY_MANAGER_API_TOKEN: 'x'.repeat(16) }).PROXY_MANAGER_HOST, host)
+  }
+})
+
+test('loopback is localhost, ::1 and 127.0.0.0/8, and no name that only looks like them', () => {
+  for (const host of ['localhost', '::1', '127.0.0.1', '127.1.2.3']) assert.ok(isLoopbackHost(host), host)
+  for (const host of ['127.0.0.1.nip.io', 'localhost.evil.com', '127.evil.com', '127.0.0', '::', ''])
+    assert.not.ok(isLoopbackHost(host), host)
+})
+
+test('a resolver is written as NGINX takes it: with its port, IPv6 in brackets', () => {
+  assert.is(resolverAddress('10.0.0.2'), '10.0.0.2:53')
+  assert.is(resolverAddress('10.0.0.2:5353'), '10.0.0.2:5353')
+  assert.is(resolverAddress('::1'), '[::1]:53')
+  assert.is(resolverAddress('2001:db8::53'), '[2001:db8::53]:53')
+  assert.is(resolverAddress('[::1]'), '[::1]:53')
+  assert.is(resolverAddress('[::1]:5353'), '[::1]:5353')
+})
+
+test('every variable is described in words', () => {
+  for (const { name, help } of describeSettings()) {
+    assert.match(name, /^[A-Z]+(_[A-Z]+)+$/)
+    assert.match(help, /^\S.{5,}[^.]$/, name)
+  }
+})
+
+test.run()
