@@ -83,6 +83,8 @@ async function main(): Promise<void> {
     for (const timer of timers) clearInterval(timer)
     await closeHttpServer(server, DRAIN_MS)
     await engine.idle()
+    // A certbot that is still at it ends by itself; the next start brings in what it got.
+    host.runner.abandon()
     await lock.release()
     log.write('info', { action: 'stop', result: 'success' })
     await log.flush()

@@ -1,4 +1,7 @@
 /** Commands: argv, an absolute path, a time limit, a limit on output. Never a shell. */
+
+import type { ChildProcess } from 'node:child_process'
+import { Socket } from 'node:net'
 import { constants } from 'node:os'
 import { x } from 'tinyexec'
 
@@ -17,6 +20,8 @@ export interface RunOptions {
 export interface Runner {
   /** Resolves for every outcome. After `timeoutMs` the process and all that it started get TERM, and KILL `graceMs` (2 s) later. */
   run(file: string, args: readonly string[], options: RunOptions): Promise<RunResult>
+  /** Lets this process end although commands still run; they end by themselves. */
+  abandon(): void
 }
 
 const OUTPUT_BYTES = 65536
@@ -33,7 +38,14 @@ export function hostRunner(environment: Readonly<Record<string, string | undefin
   const env = Object.fromEntries(
     Object.keys(environment).map((name) => [name, INHERITED.includes(name) ? environment[name] : undefined]),
   )
+  const running = new Set<ChildProcess>()
   return {
+    abandon: () => {
+      for (const child of running) {
+        child.unref()
+        for (const pipe of [child.stdout, child.stderr]) if (pipe instanceof Socket) pipe.unref()
+      }
+    },
     run: async (file, args, { timeoutMs, graceMs = GRACE_MS }) => {
       const command = x(file, [...args], {
         nodePath: false,
@@ -43,6 +55,7 @@ export function hostRunner(environment: Readonly<Record<string, string | undefin
       })
       const child = command.process
       if (child === undefined) return { exitCode: 127, output: '' }
+      running.add(child)
       let output = ''
       const collect = (chunk: string) => {
         if (output.length < OUTPUT_BYTES) output = (output + chunk).slice(0, OUTPUT_BYTES)
@@ -68,6 +81,7 @@ export function hostRunner(environment: Readonly<Record<string, string | undefin
           signalGroup('SIGTERM')
         }, timeoutMs)
         const settle = (exitCode: number) => {
+          running.delete(child)
           clearTimeout(terminate)
           clearTimeout(kill)
           resolve({ exitCode: timedOut ? 124 : exitCode, output })

@@ -136,6 +136,12 @@ async function mendFiles({ host, observe }: Walk): Promise<void> {
     await replaceText(host, path, good)
     host.log.write('warn', { action: 'mend_file', result: 'restored', file: name })
   }
+  if (snapshot.shared?.enabled === false && snapshot.routes.size > 0 && !snapshot.enabledImages.has(SHARED_FILE)) {
+    // Every route uses what it defines: without it NGINX would not start.
+    await host.files.symlink(`${snapshot.sitesAvailable}/${SHARED_FILE}`, `${snapshot.sitesEnabled}/${SHARED_FILE}`)
+    await host.files.syncFolder(snapshot.sitesEnabled)
+    host.log.write('warn', { action: 'mend_link', result: 'restored', file: SHARED_FILE })
+  }
   for (const name of host.files.list(snapshot.sitesEnabled).filter(isOwnFileName)) {
     const link = `${snapshot.sitesEnabled}/${name}`
     if (host.files.look(link)?.kind !== 'link' || host.files.realPath(link) !== undefined) continue
