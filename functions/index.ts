@@ -2,16 +2,24 @@
 import { Router } from 'itty-router'
 import { ProxyManagerError } from '../lib/core/errors.ts'
 import { correlationIdOf } from '../lib/http/correlation.ts'
-import type { Deps, Endpoint } from '../lib/http/endpoint.ts'
+import type { Deps, Endpoint, InnerCall } from '../lib/http/endpoint.ts'
 import { errorResponse, toResponse } from '../lib/http/error-response.ts'
 import { guardRequest } from '../lib/http/guard.ts'
 import createProxy from './create-proxy.ts'
 import deleteProxy from './delete-proxy.ts'
 import getManagerHealth from './get-manager-health.ts'
+import getMetrics from './get-metrics.ts'
+import getOpenapi from './get-openapi.ts'
 import getProxy from './get-proxy.ts'
 import issueCertificate from './issue-certificate.ts'
 import listProxies from './list-proxies.ts'
 import putProxy from './put-proxy.ts'
+import syncFromRegistry from './sync-from-registry.ts'
+import udcCapabilities from './udc-capabilities.ts'
+import udcDependencies from './udc-dependencies.ts'
+import udcHealth from './udc-health.ts'
+import udcMessage from './udc-message.ts'
+import udcState from './udc-state.ts'
 
 export const endpoints: readonly Endpoint[] = [
   putProxy,
@@ -21,6 +29,14 @@ export const endpoints: readonly Endpoint[] = [
   deleteProxy,
   issueCertificate,
   getManagerHealth,
+  syncFromRegistry,
+  getMetrics,
+  getOpenapi,
+  udcHealth,
+  udcCapabilities,
+  udcState,
+  udcDependencies,
+  udcMessage,
 ]
 
 export interface AppOptions {
@@ -39,46 +55,71 @@ export function createApp(
   const router = Router({ base })
   for (const endpoint of mount) {
     // The router only finds the endpoint: calling it is ours, so that nothing of the router's own gets into an answer.
-    router[lowerCase(endpoint.route.method)](endpoint.route.path, () => endpoint)
+    for (const { method, path } of [endpoint.route, ...(endpoint.route.also ?? [])])
+      router[lowerCase(method)](path, () => endpoint)
   }
   const find = async (method: string, url: string): Promise<Endpoint | undefined> => await router.fetch({ method, url })
 
-  return async (request) => {
+  const routes = mount.map(({ route }) => route)
+
+  const answer = async (request: Request, deps: Deps, correlationId: string): Promise<Response> => {
+    guardRequest(request, deps.settings, base)
+    // The router takes trailing slashes along; here a resource has one address.
+    if (!/^(\/[^/]+)+$/.test(new URL(request.url).pathname)) throw new ProxyManagerError('NOT_FOUND')
+    const isHead = request.method === 'HEAD'
+    const endpoint = await find(isHead ? 'GET' : request.method, request.url)
+    if (endpoint === undefined) return await answerUnrouted(request, correlationId)
+    const callApi = (call: InnerCall) => callInside(request, call, base, correlationId, handle)
+    const response = await endpoint(request, { ...deps, correlationId, routes, callApi })
+    return isHead ? new Response(null, response) : response
+  }
+
+  /** What there is no endpoint for: a method that the path does not take, or no such path. */
+  const answerUnrouted = async ({ method, url }: Request, correlationId: string): Promise<Response> => {
+    const allowed: string[] = []
+    for (const other of ['GET', 'PUT', 'POST', 'DELETE']) {
+      if ((await find(other, url)) !== undefined) allowed.push(...(other === 'GET' ? ['GET', 'HEAD'] : [other]))
+    }
+    if (allowed.length === 0) throw new ProxyManagerError('NOT_FOUND')
+    const allow = [...allowed, 'OPTIONS'].join(', ')
+    if (method === 'OPTIONS')
+      return new Response(null, { status: 204, headers: { allow, 'x-correlation-id': correlationId } })
+    throw new ProxyManagerError('METHOD_NOT_ALLOWED', { headers: { allow } })
+  }
+
+  const handle = async (request: Request): Promise<Response> => {
     const deps = depsFor(request)
     const correlationId = correlationIdOf(request.headers.get('x-correlation-id'), deps.clock.randomId)
-    try {
-      guardRequest(request, deps.settings, base)
-      // The router takes trailing slashes along; here a resource has one address.
-      if (!/^(\/[^/]+)+$/.test(new URL(request.url).pathname)) throw new ProxyManagerError('NOT_FOUND')
-      const isHead = request.method === 'HEAD'
-      const endpoint = await find(isHead ? 'GET' : request.method, request.url)
-      if (endpoint !== undefined) {
-        const response = await endpoint(request, { ...deps, correlationId })
-        return isHead ? new Response(null, response) : response
-      }
-      const allowed: string[] = []
-      for (const method of ['GET', 'PUT', 'POST', 'DELETE']) {
-        if ((await find(method, request.url)) !== undefined)
-          allowed.push(...(method === 'GET' ? ['GET', 'HEAD'] : [method]))
-      }
-      if (allowed.length === 0) throw new ProxyManagerError('NOT_FOUND')
-      const allow = [...allowed, 'OPTIONS'].join(', ')
-      if (request.method === 'OPTIONS')
-        return new Response(null, { status: 204, headers: { allow, 'x-correlation-id': correlationId } })
-      throw new ProxyManagerError('METHOD_NOT_ALLOWED', { headers: { allow } })
-    } catch (error) {
-      const answer = errorResponse(error, correlationId)
-      const code = error instanceof ProxyManagerError ? error.code : 'INTERNAL'
-      deps.log.write('warn', {
-        action: 'route',
-        result: 'failure',
-        correlation_id: correlationId,
-        status: answer.status,
-        error_code: code,
-      })
-      return toResponse(answer)
-    }
+    const response = await answer(request, deps, correlationId).catch((error: unknown) => {
+      const plain = errorResponse(error, correlationId)
+      const error_code = error instanceof ProxyManagerError ? error.code : 'INTERNAL'
+      const { status } = plain
+      deps.log.write('warn', { action: 'route', result: 'failure', correlation_id: correlationId, status, error_code })
+      return toResponse(plain)
+    })
+    deps.usage.record(response.status)
+    return response
   }
+  return handle
+}
+
+/** Another call of the same caller: what it may not do by itself, it may not do through a message either. */
+async function callInside(
+  outer: Request,
+  { method, path, body }: InnerCall,
+  base: string,
+  correlationId: string,
+  handle: (request: Request) => Promise<Response>,
+): Promise<{ readonly status: number; readonly body: unknown }> {
+  const headers = new Headers({ 'x-correlation-id': correlationId })
+  for (const name of ['authorization', 'x-api-token']) {
+    const value = outer.headers.get(name)
+    if (value !== null) headers.set(name, value)
+  }
+  if (body !== undefined) headers.set('content-type', 'application/json')
+  const init = { method, headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }) }
+  const response = await handle(new Request(new URL(base + path, outer.url), init))
+  return { status: response.status, body: await response.json() }
 }
 
 function lowerCase(method: Endpoint['route']['method']): 'get' | 'put' | 'post' | 'delete' {

@@ -1,18 +1,22 @@
 /** The composition root: environment -> settings -> adapters -> engine -> API; ends when it is told to, after the calls in flight. */
 import { createServerAdapter } from '@whatwg-node/server'
 import { createApp } from '../functions/index.ts'
+import packageJson from '../package.json' with { type: 'json' }
 import { hostClock } from './adapters/clock.ts'
 import { hostFiles } from './adapters/files.ts'
 import { hostLock } from './adapters/lock.ts'
 import { hostLog } from './adapters/log.ts'
+import { promMetrics } from './adapters/metrics.ts'
 import { hostNetwork } from './adapters/network.ts'
 import { hostProbe } from './adapters/probe.ts'
 import { hostProcesses } from './adapters/processes.ts'
+import { hostResources } from './adapters/resources.ts'
 import { hostRunner } from './adapters/runner.ts'
 import { describeSettings, parseSettings, type Settings } from './core/settings.ts'
 import { createEngine, type Engine } from './engine/engine.ts'
 import { type Host, makeStateFolders, statePaths } from './engine/host.ts'
 import { closeHttpServer, createHttpServer } from './http/listener.ts'
+import { usageCounter } from './http/usage.ts'
 
 /** How long calls in flight may take after SIGTERM; a change has ended or been undone by then. */
 const DRAIN_MS = 20_000
@@ -42,6 +46,7 @@ async function main(): Promise<void> {
     probe: hostProbe(),
     processes: hostProcesses(),
     network: hostNetwork(),
+    metrics: promMetrics(),
   }
   const lock = await hostLock().take(await lockName(host))
   if ('heldBy' in lock)
@@ -51,7 +56,8 @@ async function main(): Promise<void> {
 
   const engine = createEngine(host)
   await engine.recover()
-  const app = createApp(() => ({ settings, engine, log, clock }))
+  const service = { version: packageJson.version, usage: usageCounter(clock), resources: hostResources() }
+  const app = createApp(() => ({ ...service, settings, engine, log, clock }))
   const server = createHttpServer(createServerAdapter(app), {
     randomId: clock.randomId,
     onFailure: (error, correlationId) =>
@@ -93,20 +99,32 @@ async function main(): Promise<void> {
 }
 
 /** What happens without a call: renewals are noticed, and certificates ordered where the operator wants it. */
-function startTimers(
-  { settings, log }: Pick<Host, 'settings' | 'log'>,
-  { certificates }: Engine,
-): readonly NodeJS.Timeout[] {
+function startTimers({ settings, log }: Pick<Host, 'settings' | 'log'>, engine: Engine): readonly NodeJS.Timeout[] {
   const every = (ms: number, action: string, job: () => Promise<void>) =>
     setInterval(() => {
       job().catch((error: Error) => log.write('error', { action, result: 'failure', cause: error.message }))
     }, ms)
+  const { certificates } = engine
   const renewEveryMs = settings.SSL_RENEW_INTERVAL_HOURS * 3_600_000
   return [
     every(NOTICE_EVERY_MS, 'notice_renewals', certificates.notice),
     ...(settings.SSL_AUTO_ISSUE ? [every(ORDER_EVERY_MS, 'issue_pending', certificates.issuePending)] : []),
+    ...(settings.REGISTRY_SYNC_INTERVAL_S > 0
+      ? [every(settings.REGISTRY_SYNC_INTERVAL_S * 1000, 'sync_from_registry', () => syncQuietly(engine))]
+      : []),
     ...(renewEveryMs > 0 ? [every(renewEveryMs, 'renew_due', certificates.renewDue)] : []),
   ]
+}
+
+/** A sync that nobody asked for deletes nothing. */
+async function syncQuietly(engine: Engine): Promise<void> {
+  await engine.syncFromRegistry({
+    dryRun: false,
+    prune: false,
+    confirm: undefined,
+    requireHealthy: false,
+    enableSsl: undefined,
+  })
 }
 
 /** The configured state folder; the user's own where that is the default and cannot be written. */

@@ -28,7 +28,16 @@ export interface HandshakeRequest {
 /** SHA-256 of the leaf certificate that was shown, 64 lower-case hexadecimal digits. */
 export type Handshake = { readonly fingerprint: string } | { readonly failure: string }
 
+export interface Download {
+  readonly url: string
+  readonly timeoutMs: number
+  /** A longer body is a failure. */
+  readonly limitBytes: number
+}
+
 export interface Probe {
+  /** Gets a whole text from a service that the operator has named. Redirects are not followed. Resolves for every outcome. */
+  download(request: Download): Promise<ProbeAnswer>
   /** Shakes hands over a new TLS connection; the certificate is looked at, not trusted. Resolves for every outcome. */
   handshake(request: HandshakeRequest): Promise<Handshake>
   /** Sends one GET over a new connection. Redirects are not followed; the body is cut after 4 KiB. Resolves for every outcome. */
@@ -40,6 +49,17 @@ const BODY_BYTES = 4096
 /** Probes with node-fetch, which honours a Host header and an agent, both of which the global fetch does not. */
 export function hostProbe(): Probe {
   return {
+    download: async ({ url, timeoutMs, limitBytes }) => {
+      const signal = AbortSignal.timeout(timeoutMs)
+      try {
+        // `size` makes a longer body fail while it is being read.
+        const headers = { accept: 'application/json', 'user-agent': 'proxy-manager' }
+        const response = await fetch(url, { signal, redirect: 'manual', size: limitBytes, headers })
+        return { status: response.status, body: await response.text() }
+      } catch (error) {
+        return { failure: failureOf(error, signal) }
+      }
+    },
     handshake: ({ address, port, serverName, timeoutMs }) =>
       new Promise((resolve) => {
         const socket = connect({

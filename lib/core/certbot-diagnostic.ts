@@ -10,7 +10,9 @@ export type IssueFailure =
   | 'ca_down'
   | 'certbot_missing'
   | 'busy'
+  | 'bad_nonce'
   | 'timed_out'
+  | 'interrupted'
   | 'disk'
   | 'unknown'
 
@@ -35,6 +37,8 @@ const REMEDIES: Readonly<Record<IssueFailure, string>> = {
     'Look whether this host reaches the CA (ACME_DIRECTORY_URL) and trusts its certificate, then call again later',
   certbot_missing: 'Install certbot, or correct CERTBOT_BIN',
   busy: 'Another certbot is running on this host: call again when it has ended',
+  bad_nonce: 'The CA refused the anti-replay nonces that it had given out itself, again and again: call again later',
+  interrupted: 'Look who ended certbot (an operator, a shutdown, the OOM killer), then call again',
   timed_out: 'certbot did not end in time: look whether this host reaches the CA, then call again',
   disk: 'certbot could not write its files: free some space or give it the right, then call again',
   unknown: "Look into certbot's output and into its log",
@@ -46,6 +50,7 @@ const SIGNS: readonly (readonly [sign: RegExp, reason: IssueFailure])[] = [
   [/No space left on device|Read-only file system|Permission denied|Disk quota exceeded/, 'disk'],
   [/acme:error:rateLimited/, 'rate_limited'],
   [/acme:error:caa\b|CAA record/, 'caa'],
+  [/acme:error:badNonce/, 'bad_nonce'],
   [
     /acme:error:(invalidContact|unsupportedContact|externalAccountRequired|userActionRequired)|invalid email address|Unable to register an account/,
     'account',
@@ -56,13 +61,22 @@ const SIGNS: readonly (readonly [sign: RegExp, reason: IssueFailure])[] = [
   [/Type:\s+(connection|unauthorized)|Some challenges have failed/, 'unreachable'],
 ]
 
-/** Reads certbot's output together with the lines of its log ({@link logEvidence}); 124 and 127 are the runner's own exit codes. */
+/** What is said where certbot had no words left, or none of its own. */
+const UNSAID: Partial<Readonly<Record<IssueFailure, string>>> = {
+  timed_out: 'certbot did not end in time',
+  interrupted: 'certbot was ended from outside',
+}
+/** What certbot prints on its way, whatever becomes of it. */
+const BY_THE_WAY =
+  /^(Saving debug log to |Account registered\.|Requesting a certificate for |Renewing an existing certificate |An unexpected error occurred:|Ask for help or search )/
+
+/** Reads certbot's output together with the lines of its log ({@link logEvidence}); 124, 127 and 128+n are the runner's own exit codes. */
 export function diagnoseCertbot(exitCode: number, text: string): CertbotDiagnostic {
   const found = exitCode === 127 || exitCode === 126 ? 'certbot_missing' : SIGNS.find(([sign]) => sign.test(text))?.[1]
-  const reason = found ?? (exitCode === 124 ? 'timed_out' : 'unknown')
+  const reason = found ?? (exitCode === 124 ? 'timed_out' : exitCode > 128 ? 'interrupted' : 'unknown')
   return {
     reason,
-    said: wordsOf(text),
+    said: UNSAID[reason] ?? publicCertbotOutput(wordsOf(text)),
     remedy: REMEDIES[reason],
     retryAt: reason === 'rate_limited' ? retryTime(text) : undefined,
   }
@@ -72,14 +86,19 @@ export function remedyOf(reason: IssueFailure): string {
   return REMEDIES[reason]
 }
 
+const RUN_BEGINS = /:DEBUG:certbot\S*:certbot version: /
+
 /**
- * The lines of certbot's log that say what went wrong. With Python 3.11, certbot 2.1 prints `AttributeError: can't set attribute` in place of
- * the CA's words, which stand in the log alone. Nothing else of the log is taken: it holds whole requests.
+ * The lines of certbot's log that say what went wrong in its last run: Debian's certbot appends to the log of the runs before. Of the CA's
+ * words, certbot 2.1 with Python 3.11 prints `AttributeError: can't set attribute` alone: they stand in the log. Nothing else of it is taken:
+ * it holds whole requests.
  */
 export function logEvidence(log: string): string {
   const isEvidence =
     /^(acme\.messages\.Error|certbot\.errors\.|requests\.exceptions\.|OSError|PermissionError|ValueError)/
-  return [...new Set(log.split('\n').filter((line) => isEvidence.test(line)))].join('\n')
+  const lines = log.split('\n')
+  const lastRun = lines.slice(lines.findLastIndex((line) => RUN_BEGINS.test(line)) + 1)
+  return [...new Set(lastRun.filter((line) => isEvidence.test(line)))].join('\n')
 }
 
 /** certbot's output for an answer: without folders. */
@@ -89,9 +108,16 @@ export function publicCertbotOutput(output: string): string {
 
 function wordsOf(text: string): string {
   const detail = /^\s*Detail:\s*(.+)$/m.exec(text)?.[1]
-  const problem = /^acme\.messages\.Error: urn:\S+ :: (?:.*? :: )?(.+)$/m.exec(text)?.[1]
+  // The last one: after a refused nonce certbot has tried a second time, and both are in the log.
+  const problem = [...text.matchAll(/^acme\.messages\.Error: urn:\S+ :: (?:.*? :: )?(.+)$/gm)].at(-1)?.[1]
   const error = /^(?:certbot\.errors\.\w+|requests\.exceptions\.\w+|OSError): (.+)$/m.exec(text)?.[1]
-  return (detail ?? problem ?? error ?? text.split('\n').find((line) => line.trim() !== '') ?? '').trim()
+  return (
+    detail ??
+    problem ??
+    error ??
+    text.split('\n').find((line) => line.trim() !== '' && !BY_THE_WAY.test(line)) ??
+    ''
+  ).trim()
 }
 
 /** `retry after 2026-12-01 10:20:30 UTC`, as Let's Encrypt writes it. */

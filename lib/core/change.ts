@@ -1,6 +1,6 @@
 /** What callers, certbot and the host itself want changed. */
 import type { ProxySpec } from './proxy.ts'
-import type { HealthStatus } from './route-file.ts'
+import type { HealthStatus, RouteSource } from './route-file.ts'
 
 /** What a caller expects of a route before it is changed (RFC 9110, 13.1). */
 export interface Precondition {
@@ -29,6 +29,7 @@ export interface PutChange {
   readonly health: UpstreamHealth
   /** `create` refuses to replace another configuration. */
   readonly mode: 'create' | 'replace'
+  readonly source: RouteSource
   readonly precondition: Precondition
 }
 

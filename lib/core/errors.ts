@@ -40,6 +40,13 @@ export const ERRORS = {
   REQUEST_TIMEOUT: entry(408, 'caller', true, 'request', 'The request did not arrive in time'),
   DOMAIN_CONFLICT: entry(409, 'other_route', false, 'plan', 'Another route already serves this domain'),
   DROPLET_EXISTS: entry(409, 'caller', false, 'plan', 'The droplet has a route with another configuration'),
+  BLAST_RADIUS: entry(
+    409,
+    'caller',
+    false,
+    'plan',
+    'More routes would be deleted than one sync may delete unconfirmed',
+  ),
   PRECONDITION_FAILED: entry(412, 'caller', false, 'plan', 'The route is not at the revision that the call expects'),
   PAYLOAD_TOO_LARGE: entry(413, 'caller', false, 'request', 'The body is larger than 64 KiB'),
   UNSUPPORTED_MEDIA_TYPE: entry(415, 'caller', false, 'request', 'The body must be application/json, not compressed'),
@@ -59,6 +66,8 @@ export const ERRORS = {
     'Something unforeseen went wrong; the log has it under this correlation id',
   ),
   SSL_ISSUANCE_FAILED: entry(502, 'ca', true, 'issue', 'The certificate was not issued'),
+  REGISTRY_NOT_CONFIGURED: entry(503, 'host', false, 'request', 'No Registry is configured: set REGISTRY_URL'),
+  REGISTRY_UNAVAILABLE: entry(503, 'host', true, 'request', 'The Registry did not answer with a list of droplets'),
   SSL_UNAVAILABLE: entry(503, 'host', true, 'issue', 'certbot cannot be run on this host'),
   NGINX_ALREADY_BROKEN: entry(
     503,

@@ -1,5 +1,5 @@
 /** The candidate: the host's configuration as it would be after a change, without touching any live file. */
-import { absolutePath, baseName, bringsIn, byBytes, type ConfigurationTree, expandInclude } from './nginx-host.ts'
+import { absolutePath, baseName, bringsIn, byBytes, type ConfigurationTree, expandInclude } from './nginx-include.ts'
 import type { ReadDirective } from './nginx-read.ts'
 
 /** What `nginx -t -c` is pointed at: the text of the main copy, and copies of included files that had to be rewritten. */

@@ -34,17 +34,16 @@ export function publicOutput(output: string): string {
 }
 
 /**
- * Warnings that NGINX accepts and we do not: two blocks with one name (the first file takes all traffic), and hashes that do not fit.
- * Only those about names of ours count, so that a host's old warnings do not stop a change.
+ * A warning that NGINX accepts and we do not: two blocks with one name, of which the first takes all traffic. Only those about names of ours
+ * count, so that a host's old warnings do not stop a change.
  */
 export function findUnacceptable(
   diagnostics: readonly Diagnostic[],
   isOurs: (domain: string) => boolean,
 ): Diagnostic | undefined {
-  return diagnostics.find((diagnostic) => {
-    const conflicting = /conflicting server name "([^"]+)"/.exec(diagnostic.message)
-    if (conflicting?.[1] !== undefined) return isOurs(conflicting[1])
-    return diagnostic.level !== 'emerg' && /could not build (the )?server_names_hash/.test(diagnostic.message)
+  return diagnostics.find(({ message }) => {
+    const name = /conflicting server name "([^"]+)"/.exec(message)?.[1]
+    return name !== undefined && isOurs(name)
   })
 }
 

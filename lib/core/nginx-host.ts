@@ -1,18 +1,6 @@
 /** The host's own configuration, as far as a change has to know it: read from the main file through all its includes. */
+import { baseName, bringsIn, type ConfigurationTree, expandInclude } from './nginx-include.ts'
 import type { ReadDirective } from './nginx-read.ts'
-
-/** The host's files at one moment: texts and folder listings, without any other side effect. */
-export interface ConfigurationTree {
-  /** The directives of a file; `undefined` where it cannot be read. */
-  read(path: string): ConfigurationFile | undefined
-  /** The names in a folder, in no particular order; none where it cannot be read. */
-  list(folder: string): readonly string[]
-}
-
-export interface ConfigurationFile {
-  readonly text: string
-  readonly directives: readonly ReadDirective[]
-}
 
 /** One `listen` of a server block: `*` and `[::]` are the wildcards. */
 export interface Listen {
@@ -91,51 +79,6 @@ export function readHostConfiguration(
   return { mainPath, includesSitesEnabled, servers, httpDirectives, mainDirectives, errorLog, pid }
 }
 
-/** Whether an include brings our files in: its folder is sites-enabled and its pattern matches their names. */
-export function bringsIn(include: ReadDirective, mainPath: string, sitesEnabled: string): boolean {
-  const pattern = absolutePath(include.args[0] ?? '', mainPath)
-  const name = baseName(pattern)
-  const folder = pattern.slice(0, -name.length - 1)
-  return trimSlash(folder) === trimSlash(sitesEnabled) && globToRegExp(name).test('fpai-a.conf') && isGlob(name)
-}
-
-/**
- * The files that an include stands for, in NGINX's order: glob(3) sorts by bytes and skips dot-files unless the pattern starts with a dot;
- * relative paths start at the main file's folder (ngx_conf_include).
- */
-export function expandInclude(
-  include: ReadDirective,
-  mainPath: string,
-  tree: Pick<ConfigurationTree, 'list'>,
-): string[] {
-  const path = absolutePath(include.args[0] ?? '', mainPath)
-  if (!isGlob(path)) return [path]
-  let folders = ['']
-  for (const segment of path.split('/').filter((name) => name !== '')) {
-    folders = folders.flatMap((folder) => {
-      if (!isGlob(segment)) return [`${folder}/${segment}`]
-      const matches = globToRegExp(segment)
-      const names = tree.list(folder === '' ? '/' : folder).filter((name) => matches.test(name))
-      return names.sort(byBytes).map((name) => `${folder}/${name}`)
-    })
-  }
-  return folders
-}
-
-/** A path of the configuration as NGINX resolves it: relative ones start at the main file's folder. */
-export function absolutePath(path: string, mainPath: string): string {
-  return path.startsWith('/') ? path : `${mainPath.slice(0, mainPath.lastIndexOf('/'))}/${path}`
-}
-
-export function baseName(path: string): string {
-  return path.slice(path.lastIndexOf('/') + 1)
-}
-
-/** The order of glob(3) in the C locale (by code unit, which is by byte for every name below U+D800). */
-export function byBytes(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0
-}
-
 /** Reads the arguments of one `listen`: one for each port of a range (NGINX 1.15.10), none for a unix socket. */
 export function readListen(args: readonly string[]): Listen[] {
   const [endpoint = '', ...options] = args
@@ -208,28 +151,13 @@ export function withoutDefaultServer(addresses: readonly string[], servers: read
   })
 }
 
-function isGlob(path: string): boolean {
-  return /[*?[]/.test(path)
-}
-
-function globToRegExp(glob: string): RegExp {
-  const source = glob.replace(
-    /\[([!^]?)(\]?[^\]]*)\]|[*?]|[.+^${}()|[\]\\]/g,
-    (part, negated?: string, set?: string) => {
-      if (part === '*') return '[^/]*'
-      if (part === '?') return '[^/]'
-      if (set === undefined) return `\\${part}`
-      return `[${negated === '' ? '' : '^'}${set.replace(/[[\]\\^]/g, '\\$&')}]`
-    },
+/** Hand-written blocks that look like a default server and do not say so: behind our catch-all they get no more unknown names. */
+export function unmarkedDefaults(servers: readonly ForeignServer[], port: number): readonly ForeignServer[] {
+  return servers.filter(
+    ({ names, listens }) =>
+      (names.length === 0 || names.includes('_') || names.includes('')) &&
+      listens.some(
+        (listen) => listen.port === port && !listen.options.some((option) => /^default(_server)?$/.test(option)),
+      ),
   )
-  try {
-    return new RegExp(glob.startsWith('.') ? `^${source}$` : `^(?!\\.)${source}$`)
-  } catch {
-    // A range that runs backwards: nothing is in it.
-    return /(?!)/
-  }
-}
-
-function trimSlash(path: string): string {
-  return path.replace(/\/+$/, '')
 }

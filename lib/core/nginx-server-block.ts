@@ -1,4 +1,4 @@
-/** A route as NGINX directives, and the one shared file beside all routes. Valid from NGINX 1.18 to today's mainline. */
+/** A route as NGINX directives, valid from NGINX 1.18 to today's mainline. */
 import type { Argument, Directive } from './nginx-print.ts'
 import type { RouteRecord } from './route-file.ts'
 import { tlsProfile } from './tls-profile.ts'
@@ -15,26 +15,13 @@ export interface RenderContext {
   /** `listen` addresses of the HTTP and HTTPS ports, without options, such as `80` and `[::]:80`. */
   readonly httpListens: readonly string[]
   readonly httpsListens: readonly string[]
+  /** NGINX was built with ngx_http_stub_status_module. */
+  readonly hasStubStatus?: boolean
   /** The folder under which the CA's challenges are served. */
   readonly webroot: string
   /** The folder of the checked certificate copies. */
   readonly certificates: string
 }
-
-/** What the shared file has to know beyond {@link RenderContext}. */
-export interface SharedContext {
-  readonly generation: number
-  /** Listen addresses that have no default server of the host's own: the catch-all takes these. */
-  readonly catchAllHttp: readonly string[]
-  readonly catchAllHttps: readonly string[]
-  /** Names of directives that the host's `http` block sets already: NGINX refuses a second setting. */
-  readonly setByHost: ReadonlySet<string>
-}
-
-/** The name under which the generation is asked for: `.invalid` is reserved (RFC 6761), so no site can have it. */
-export const GENERATION_NAME = 'generation.proxy-manager.invalid'
-
-export const SHARED_FILE = '000-proxy-manager.conf'
 
 /** The server blocks (and the upstream) of one route. */
 export function routeDirectives(record: RouteRecord, context: RenderContext): Directive[] {
@@ -51,8 +38,8 @@ export function routeDirectives(record: RouteRecord, context: RenderContext): Di
     record.upstream_addresses === null ? [] : [upstreamBlock(record, record.upstream_addresses)]
   if (certificate === null) return [...upstream, http]
   const folder = `${context.certificates}/${record.domain}/${certificate.fingerprint_sha256}`
-  const https = server(httpsListens(context, []), record.domain, [
-    ...(isAtLeast(context.nginxVersion, [1, 25, 1]) ? [['http2', ['on']] satisfies Directive] : []),
+  const https = server(httpsListens(context, context.httpsListens), record.domain, [
+    ...http2(context),
     ['ssl_certificate', [`${folder}/fullchain.pem`]],
     ['ssl_certificate_key', [`${folder}/privkey.pem`]],
     ...tlsProfile(context.opensslVersion),
@@ -62,81 +49,29 @@ export function routeDirectives(record: RouteRecord, context: RenderContext): Di
   return [...upstream, http, https]
 }
 
-/** The shared file: what routes have in common, the generation's server block, and the catch-all for names that nobody serves. */
-export function sharedDirectives(shared: SharedContext, context: RenderContext): Directive[] {
-  const settings: Directive[] = [
-    // A name of 47 characters does not fit the default of 64, and fails the test for every site on the host.
-    ['server_names_hash_bucket_size', ['512']],
-    ['server_names_hash_max_size', ['8192']],
-  ]
-  return [
-    ...settings.filter(([name]) => !shared.setByHost.has(name)),
-    [
-      'map',
-      [{ variable: 'http_upgrade' }, { variable: 'proxy_manager_connection' }],
-      [
-        ['default', ['upgrade']],
-        ['', ['']],
-      ],
-    ],
-    [
-      'geo',
-      [{ variable: 'proxy_manager_is_loopback' }],
-      [
-        ['default', ['0']],
-        ['127.0.0.0/8', ['1']],
-        ['::1', ['1']],
-      ],
-    ],
-    server(
-      context.httpListens.map((address): Directive => ['listen', [address]]),
-      GENERATION_NAME,
-      [
-        ['access_log', ['off']],
-        ['default_type', ['text/plain']],
-        // `return` runs before `allow` and `deny` are looked at, so the address is asked here.
-        ['if', ['(', { variable: 'proxy_manager_is_loopback' }, '=', '0', ')'], [['return', ['444']]]],
-        ['return', ['200', String(shared.generation)]],
-      ],
-    ),
-    ...(shared.catchAllHttp.length === 0 ? [] : [catchAllHttp(shared.catchAllHttp)]),
-    ...(shared.catchAllHttps.length === 0 || !isAtLeast(context.nginxVersion, [1, 19, 4])
-      ? []
-      : [catchAllHttps(shared.catchAllHttps, context)]),
-  ]
-}
-
 /** The name of a route's upstream block. Underscores keep it out of the names that another site's `proxy_pass` may mean. */
 export function upstreamName(dropletName: string): string {
   return `fpai_${dropletName}`
 }
 
-function server(listens: readonly Directive[], name: string, directives: readonly Directive[]): Directive {
+/** A server block: its listens and name first. */
+export function server(listens: readonly Directive[], name: string, directives: readonly Directive[]): Directive {
   return ['server', [], [...listens, ['server_name', [name]], ...directives]]
 }
 
-function catchAllHttp(addresses: readonly string[]): Directive {
-  const listens = addresses.map((address): Directive => ['listen', [address, 'default_server']])
-  return server(listens, '_', [
-    ['access_log', ['off']],
-    ['return', ['444']],
-  ])
-}
-
-/** Refuses the handshake for unknown names, so that no stranger is shown another site's certificate (NGINX 1.19.4). */
-function catchAllHttps(addresses: readonly string[], context: RenderContext): Directive {
-  const listens = addresses.map((address): Directive => ['listen', [address, 'ssl', 'default_server']])
-  // The protocols of a listening socket are its default server's: they must be the profile's here too.
-  return server(listens, '_', [
-    ['access_log', ['off']],
-    ['ssl_reject_handshake', ['on']],
-    ...tlsProfile(context.opensslVersion),
-  ])
-}
-
-function httpsListens(context: RenderContext, options: readonly string[]): Directive[] {
+/** HTTP/2 is a parameter of `listen` before NGINX 1.25.1, and a directive from there on. */
+export function httpsListens(
+  context: RenderContext,
+  addresses: readonly string[],
+  options: readonly string[] = [],
+): Directive[] {
   const flags = isAtLeast(context.nginxVersion, [1, 25, 1]) ? ['ssl'] : ['ssl', 'http2']
-  return context.httpsListens.map((address): Directive => ['listen', [address, ...flags, ...options]])
+  return addresses.map((address): Directive => ['listen', [address, ...flags, ...options]])
+}
+
+/** The directive, where it is one. */
+export function http2(context: RenderContext): Directive[] {
+  return isAtLeast(context.nginxVersion, [1, 25, 1]) ? [['http2', ['on']]] : []
 }
 
 /** HTTP-01 (RFC 8555, 8.3) is asked for over plain HTTP: never redirected, never proxied, open to everyone. */
@@ -178,11 +113,11 @@ function proxyLocation(record: RouteRecord, port: number, standardPort: number):
       ['proxy_set_header', ['Forwarded', '']],
       // A CGI-like upstream would read it as HTTP_PROXY (CVE-2016-5385).
       ['proxy_set_header', ['Proxy', '']],
-      ['proxy_set_header', ['Upgrade', { variable: 'http_upgrade' }]],
+      ['proxy_set_header', ['Upgrade', { variable: 'proxy_manager_upgrade' }]],
       // "upgrade" for a WebSocket, nothing for the rest: an empty value keeps the upstream connection alive.
       ['proxy_set_header', ['Connection', { variable: 'proxy_manager_connection' }]],
       ['proxy_redirect', ['off']],
-      // Server-sent events and streamed answers pass as they come; nothing is spooled to disk.
+      // Server-sent events and streamed answers pass as they come; no answer is spooled to disk.
       ['proxy_buffering', ['off']],
       // Room for the headers of an answer; NGINX wants the other buffers to match even where they are not used.
       ['proxy_buffer_size', ['16k']],

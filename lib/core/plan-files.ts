@@ -1,6 +1,6 @@
 /** The files of a plan: one and its symlink for each route that changes, and the shared file with the generation. */
 import { withoutDefaultServer } from './nginx-host.ts'
-import { SHARED_FILE, type SharedContext } from './nginx-server-block.ts'
+import { SHARED_FILE, type SharedContext } from './nginx-shared.ts'
 import { renderSharedFile, routeFileName } from './route-file.ts'
 import { type FileChange, type FileImage, type Snapshot, type SnapshotRoute, sameImage } from './snapshot.ts'
 

@@ -211,6 +211,7 @@ function recordOf(
     upstream_addresses: change.upstream.addresses === null ? null : [...change.upstream.addresses],
     resolvers: [...change.upstream.resolvers],
     enable_ssl: spec.enable_ssl,
+    source: change.source,
     certificate: spec.enable_ssl && certificate !== undefined ? certificate.summary : null,
     last_health_status: change.health.status,
     last_health_checked_at: change.health.checkedAt,

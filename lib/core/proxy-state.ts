@@ -2,7 +2,7 @@
 import * as v from 'valibot'
 import type { UpstreamHealth } from './change.ts'
 import { upstreamUrl } from './proxy.ts'
-import { CertificateSummary, HealthStatus } from './route-file.ts'
+import { CertificateSummary, HealthStatus, RouteSource } from './route-file.ts'
 import type { SnapshotRoute } from './snapshot.ts'
 
 /**
@@ -30,6 +30,7 @@ export const ProxyState = v.object({
   enable_ssl: v.boolean(),
   ssl_enabled: v.boolean(),
   status: ProxyStatus,
+  source: RouteSource,
   last_health_status: HealthStatus,
   last_health_checked_at: v.nullable(v.string()),
   certificate: v.nullable(CertificateSummary),
@@ -52,6 +53,7 @@ export function proxyState(route: SnapshotRoute, health?: UpstreamHealth, sslErr
     enable_ssl: record.enable_ssl,
     ssl_enabled: record.certificate !== null,
     status: statusOf(route),
+    source: record.source,
     last_health_status: health?.status ?? record.last_health_status,
     last_health_checked_at: health?.checkedAt ?? record.last_health_checked_at,
     certificate: record.certificate,

@@ -176,11 +176,13 @@ export function upstreamUrl(spec: { readonly upstream_host: string; readonly ups
 }
 
 /** Runs beside the checks of the single fields, so that a caller learns of every fault at once: `body` may be half parsed. */
-function checkUpstream(body: unknown, addIssue: (issue: { message: string }) => void): void {
+function checkUpstream(body: unknown, addIssue: (issue: { message: string; path?: [v.ObjectPathItem] }) => void): void {
   if (!isPartialBody(body)) return
   if (body.upstream === undefined) {
-    if (body.upstream_port === undefined)
-      addIssue({ message: 'upstream_port is required (or upstream as http://host:port)' })
+    if (body.upstream_port === undefined) {
+      const path = [{ type: 'object', origin: 'key', input: body, key: 'upstream_port', value: undefined }] as const
+      addIssue({ message: 'is required (or upstream as http://host:port)', path: [...path] })
+    }
   } else if (body.upstream_host !== undefined || body.upstream_port !== undefined) {
     addIssue({ message: 'upstream stands instead of upstream_host and upstream_port: pass one form' })
   }

@@ -2,13 +2,8 @@
 import { createHash } from 'node:crypto'
 import * as v from 'valibot'
 import { printNginx } from './nginx-print.ts'
-import {
-  type RenderContext,
-  routeDirectives,
-  SHARED_FILE,
-  type SharedContext,
-  sharedDirectives,
-} from './nginx-server-block.ts'
+import { type RenderContext, routeDirectives } from './nginx-server-block.ts'
+import { SHARED_FILE, type SharedContext, sharedDirectives } from './nginx-shared.ts'
 import { Domain, DropletName } from './proxy.ts'
 
 export const CertificateSummary = v.object({
@@ -24,6 +19,9 @@ export type CertificateSummary = v.InferOutput<typeof CertificateSummary>
 export const HealthStatus = v.picklist(['healthy', 'unhealthy', 'unknown'])
 export type HealthStatus = v.InferOutput<typeof HealthStatus>
 
+export const RouteSource = v.picklist(['api', 'registry'])
+export type RouteSource = v.InferOutput<typeof RouteSource>
+
 const RouteRecord = v.object({
   version: v.literal(1),
   droplet_name: DropletName,
@@ -34,6 +32,8 @@ const RouteRecord = v.object({
   upstream_addresses: v.nullable(v.array(v.string())),
   resolvers: v.array(v.string()),
   enable_ssl: v.boolean(),
+  /** Who made the route: a call, or a sync with the Registry, which leaves routes of calls alone. */
+  source: v.optional(RouteSource, 'api'),
   certificate: v.nullable(CertificateSummary),
   last_health_status: HealthStatus,
   last_health_checked_at: v.nullable(v.string()),

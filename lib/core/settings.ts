@@ -18,6 +18,8 @@ const PATH = /^\/[^\x00-\x1f\x7f$]*$/
 export const EMAIL =
   /^(?=.{3,254}$)(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._%+-]*@[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)+$/
 
+const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/
+
 const VARIABLES = {
   PROXY_MANAGER_PORT: integer('Port of the API', 1, 65535, 8100),
   PROXY_MANAGER_HOST: text(
@@ -84,6 +86,18 @@ const VARIABLES = {
     isResolver,
     'addresses, comma-separated, each with a port or without',
   ),
+  REGISTRY_URL: optionalText(
+    'Where the Registry is; its droplets are at /droplets below it',
+    'an http or https URL',
+    /^https?:\/\/[\x21-\x7e]+$/,
+    'none',
+  ),
+  REGISTRY_SYNC_INTERVAL_S: integer(
+    'Bring routes in line with the Registry this often, in seconds; 0 leaves it to callers',
+    0,
+    86400,
+    0,
+  ),
   HEALTH_CHECK_TIMEOUT_MS: integer(
     'How long an upstream may take to answer its health check, in milliseconds',
     1,
@@ -91,6 +105,24 @@ const VARIABLES = {
     1000,
   ),
   HEALTH_CHECK_PATH: text('Path of the health check', '/health', 'a path that begins with "/"', /^\/[\x21-\x7e]*$/),
+  SERVICE_NAME: text(
+    'Name of this service in the mesh',
+    'proxy-manager',
+    'a name of letters, digits, ".", "_" and "-"',
+    NAME,
+  ),
+  DROPLET_ID: text(
+    'Identity of this droplet in the mesh',
+    'proxy-manager',
+    'a name of letters, digits, ".", "_" and "-"',
+    NAME,
+  ),
+  ENVIRONMENT: text(
+    'Where this droplet runs, as the mesh calls it',
+    'production',
+    'a name of letters, digits, ".", "_" and "-"',
+    NAME,
+  ),
   LOG_LEVEL: choice('Least severe lines that are logged', ['debug', 'info', 'warn', 'error'], 'info'),
 } as const satisfies Record<string, Variable<unknown>>
 

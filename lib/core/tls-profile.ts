@@ -4,7 +4,7 @@ import { isAtLeast } from './version.ts'
 
 /**
  * Mozilla's intermediate profile (Server Side TLS guidelines 6.0, 2026): TLS 1.2 and 1.3, ECDHE with AEAD ciphers alone, the client's choice
- * of cipher, no session tickets (NGINX never rotates their key). The hybrid post-quantum group needs OpenSSL 3.5.
+ * of cipher, no session tickets. The hybrid post-quantum group needs OpenSSL 3.5.
  */
 export function tlsProfile(opensslVersion: readonly [number, number]): Directive[] {
   const groups = ['X25519', 'prime256v1', 'secp384r1']

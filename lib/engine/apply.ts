@@ -5,7 +5,7 @@
 
 import type { Change } from '../core/change.ts'
 import { ProxyManagerError } from '../core/errors.ts'
-import { SHARED_FILE } from '../core/nginx-server-block.ts'
+import { SHARED_FILE } from '../core/nginx-shared.ts'
 import { type BatchPlan, planBatch } from '../core/plan.ts'
 import { readSharedFile } from '../core/route-file.ts'
 import { notIncluded } from './failures.ts'
@@ -43,24 +43,20 @@ export async function applyBatch(
 }
 
 /**
- * What one change would do, with NGINX's verdict, and nothing changed.
- * @throws {ProxyManagerError} whatever the plan refuses
+ * What changes would do together, with NGINX's verdict, and nothing changed. One verdict for each, in their order.
  */
-export async function rehearse(walk: Walk, change: Change): Promise<Rehearsal> {
-  const { observation, plan } = await prepare(walk, [change])
-  const planned = plan([change])
-  const [verdict] = planned.verdicts
-  if (verdict === undefined || verdict.outcome === 'refused') throw verdict?.error ?? new ProxyManagerError('INTERNAL')
-  if (planned.files.length === 0) return { ...verdict, files: [], test: UNTESTED }
+export async function rehearse(walk: Walk, changes: readonly Change[]): Promise<Rehearsal> {
+  const { observation, plan } = await prepare(walk, changes)
+  const { verdicts, files, certificates, domains } = plan(changes)
+  if (files.length === 0 || verdicts.every(({ outcome }) => outcome === 'refused'))
+    return { verdicts, files: [], test: UNTESTED }
   refuseWithoutInclude(observation)
-  const copied = await walk.certificates.copy(planned.certificates)
+  const copied = await walk.certificates.copy(certificates)
   try {
-    const test = observation.isBare
-      ? UNTESTED
-      : await testCandidate(walk.host, observation, planned.files, planned.domains)
-    return { ...verdict, files: planned.files, test }
+    const test = observation.isBare ? UNTESTED : await testCandidate(walk.host, observation, files, domains)
+    return { verdicts, files, test }
   } finally {
-    await removeTemporaries(walk.host, planned.files)
+    await removeTemporaries(walk.host, files)
     await Promise.allSettled(copied.map((folder) => walk.host.files.remove(folder)))
   }
 }

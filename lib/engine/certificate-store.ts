@@ -34,12 +34,11 @@ export function certificateStore(host: Host): CertificateStore {
   >()
 
   /** Signatures are checked once for each pair of files; whether it has expired, every time. */
-  const readPair = (folder: string, domain: string): Checked | undefined => {
+  const readPair = (folder: string, domain: string, nowMs = host.clock.nowMs()): Checked | undefined => {
     const fullchain = host.files.read(`${folder}/fullchain.pem`)
     const key = host.files.read(`${folder}/privkey.pem`)
     if (fullchain === undefined && key === undefined) return undefined
     if (fullchain === undefined || key === undefined) return { fault: 'one of its files is missing' }
-    const nowMs = host.clock.nowMs()
     const before = known.get(fullchain)
     if (before?.key === key && before.domain === domain && Date.parse(before.checked.summary.expiry) > nowMs)
       return before.checked
@@ -69,9 +68,9 @@ export function certificateStore(host: Host): CertificateStore {
     isCopied: ({ certificate, domain }) => {
       if (certificate === null) return true
       const folder = `${copies}/${domain}/${certificate.fingerprint_sha256}`
-      // An expired one still lets NGINX start: only what cannot be read keeps it from that.
-      const copy = readPair(folder, domain)
-      return copy !== undefined && (!('fault' in copy) || copy.fault === 'the certificate has expired')
+      // An expired one still lets NGINX start, so it is judged as of its first day: only what cannot be read keeps NGINX from starting.
+      const copy = readPair(folder, domain, Date.parse(certificate.not_before))
+      return copy !== undefined && !('fault' in copy)
     },
     copy: async (certificates) => {
       const made: string[] = []

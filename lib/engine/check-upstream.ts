@@ -1,6 +1,6 @@
 /** Where a route may lead, and whether anybody answers there: asked before a change is queued. */
 import { embeddedIpv4, ipFamily, isForbiddenAddress, isLoopback, isMetadataName } from '../core/address.ts'
-import type { ResolvedUpstream, UpstreamHealth } from '../core/change.ts'
+import type { PutChange, ResolvedUpstream, UpstreamHealth } from '../core/change.ts'
 import { ProxyManagerError } from '../core/errors.ts'
 import { type ProxySpec, upstreamUrl } from '../core/proxy.ts'
 import { resolverAddress } from '../core/settings.ts'
@@ -82,5 +82,31 @@ function forbidden(spec: ProxySpec, what: string): ProxyManagerError {
   return new ProxyManagerError('UPSTREAM_FORBIDDEN', {
     message: `The upstream leads to ${what}`,
     details: { upstream: upstreamUrl(spec) },
+  })
+}
+
+/**
+ * A wanted route as a change: its upstream resolved and, where that is asked for, probed. Done before the queue, so that a slow upstream keeps
+ * no other change waiting.
+ * @throws {ProxyManagerError} UPSTREAM_FORBIDDEN, UPSTREAM_UNRESOLVABLE, UPSTREAM_UNHEALTHY
+ */
+export async function toPutChange(
+  host: Host,
+  request: Omit<PutChange, 'kind' | 'upstream' | 'health'>,
+): Promise<PutChange> {
+  const { dropletName, spec, mode, source, precondition } = request
+  const { probed, ...upstream } = await resolveUpstream(host, spec)
+  const change = { kind: 'put', dropletName, spec, upstream, mode, source, precondition } as const
+  if (!spec.require_healthy) return { ...change, health: { status: 'unknown', checkedAt: null } }
+  const { probe, ...health } = await probeUpstream(host, spec, probed)
+  host.metrics.upstreamProbe(health.status)
+  if (health.status === 'healthy') return { ...change, health }
+  throw new ProxyManagerError('UPSTREAM_UNHEALTHY', {
+    details: {
+      upstream: upstreamUrl(spec),
+      health_status: health.status,
+      attempts: probe,
+      remedy: 'Start the droplet, see that its health check answers 2xx, or pass "require_healthy": false',
+    },
   })
 }

@@ -1,25 +1,29 @@
 /** What handlers call: one verb for each thing the API does. */
 
-import type { Change, Precondition, PutChange, UpstreamHealth } from '../core/change.ts'
+import type { Metrics } from '../adapters/metrics.ts'
+import type { Change, Precondition, UpstreamHealth } from '../core/change.ts'
 import { ProxyManagerError } from '../core/errors.ts'
-import { type ProxySpec, upstreamUrl } from '../core/proxy.ts'
+import type { ProxySpec } from '../core/proxy.ts'
 import { type ProxyState, proxyState } from '../core/proxy-state.ts'
 import type { SnapshotRoute } from '../core/snapshot.ts'
 import { type AppliedBatch, applyBatch, rehearse } from './apply.ts'
 import { certificateStore } from './certificate-store.ts'
-import { probeUpstream, resolveUpstream } from './check-upstream.ts'
+import { toPutChange } from './check-upstream.ts'
+import { type Dependency, dependencyReader } from './dependencies.ts'
 import { healthReader, type ManagerHealth } from './health.ts'
 import type { Host } from './host.ts'
 import { type CertificateKeeper, certificateKeeper } from './keep-certificates.ts'
-import { deleteLineage } from './lineage.ts'
+import { deleteCertificateOf } from './lineage.ts'
 import { nginxFactsReader } from './nginx-facts.ts'
 import { observer } from './observe.ts'
 import { createIssuer, type IssueRequest } from './obtain.ts'
 import { sslErrorOf } from './orders.ts'
 import type { PreflightCheck } from './preflight.ts'
 import { changeQueue } from './queue.ts'
+import { readMetrics } from './read-metrics.ts'
 import { recover, recoverJournal } from './recover.ts'
 import { commandReloader, signalReloader } from './reload.ts'
+import { type SyncRequest, type SyncSummary, syncFromRegistry } from './sync.ts'
 import type { Applied, Receipt, Rehearsal, StepTimes, Walk, WalkState } from './walk.ts'
 
 export interface PutRequest {
@@ -54,7 +58,8 @@ export interface Changed {
 }
 
 /** What a change would do. */
-export interface Rehearsed extends Omit<Rehearsal, 'route'> {
+export interface Rehearsed extends Omit<Rehearsal, 'verdicts'> {
+  readonly outcome: Applied['outcome']
   readonly proxy: ProxyState
 }
 
@@ -70,8 +75,16 @@ export interface Engine {
   listProxies(): Promise<readonly ProxyState[]>
   getProxy(dropletName: string): Promise<ProxyState>
   readHealth(): Promise<ManagerHealth>
+  /** What is needed of others, from the last look; never waits. */
+  readDependencies(): readonly Dependency[]
   /** What happens to certificates without a call; to be run from time to time. */
   readonly certificates: CertificateKeeper
+  /** For those who count beside the engine. */
+  readonly metrics: Metrics
+  /** Prometheus' text format. */
+  readMetrics(): Promise<string>
+  /** Brings routes in line with the Registry. */
+  syncFromRegistry(request: SyncRequest): Promise<SyncSummary>
   /** What has to be done before the API opens. */
   recover(): Promise<void>
   /** Resolves once no change runs or waits. */
@@ -102,7 +115,12 @@ export function createEngine(host: Host): Engine {
         host.log.write('error', { action: 'recover_journal', result: 'failed', error: error.message }),
       )
     }
-    if (state.degraded === undefined) return await applyBatch(walk, changes)
+    if (state.degraded === undefined) {
+      const batch = await applyBatch(walk, changes)
+      for (const result of batch.results)
+        host.metrics.change(result instanceof ProxyManagerError ? result.code : result.outcome)
+      return batch
+    }
     const details = {
       stage: 'restore',
       state: 'degraded',
@@ -112,32 +130,6 @@ export function createEngine(host: Host): Engine {
     return { results: changes.map(() => failure), tidy: async () => undefined }
   }
   const queue = changeQueue({ apply: applyOrRecover, arriving: () => arriving, clock: host.clock })
-
-  /** Resolves and probes: before the queue, so that a slow upstream keeps no other change waiting. */
-  const toChange = async ({ dropletName, spec, mode, precondition }: PutRequest): Promise<PutChange> => {
-    const { probed, ...upstream } = await resolveUpstream(host, spec)
-    if (!spec.require_healthy) {
-      return {
-        kind: 'put',
-        dropletName,
-        spec,
-        upstream,
-        mode,
-        precondition,
-        health: { status: 'unknown', checkedAt: null },
-      }
-    }
-    const { probe, ...health } = await probeUpstream(host, spec, probed)
-    if (health.status === 'healthy') return { kind: 'put', dropletName, spec, upstream, mode, precondition, health }
-    throw new ProxyManagerError('UPSTREAM_UNHEALTHY', {
-      details: {
-        upstream: upstreamUrl(spec),
-        health_status: health.status,
-        attempts: probe,
-        remedy: 'Start the droplet, see that its health check answers 2xx, or pass "require_healthy": false',
-      },
-    })
-  }
 
   const submit = async (change: Change, probeMs: number): Promise<Changed> => {
     const started = host.clock.monotonicMs()
@@ -165,8 +157,11 @@ export function createEngine(host: Host): Engine {
   const keeper = certificateKeeper(walk, issuer, certify)
 
   const rehearsed = async (change: Change): Promise<Rehearsed> => {
-    const { route, ...rehearsal } = await queue.exclusively(() => rehearse(walk, change))
-    return { ...rehearsal, proxy: show(route) }
+    const { verdicts, ...rehearsal } = await queue.exclusively(() => rehearse(walk, [change]))
+    const [verdict] = verdicts
+    if (verdict === undefined || verdict.outcome === 'refused')
+      throw verdict?.error ?? new ProxyManagerError('INTERNAL')
+    return { ...rehearsal, outcome: verdict.outcome, proxy: show(verdict.route) }
   }
 
   /** What is served now: while a change is not confirmed, the state of before it. */
@@ -176,7 +171,7 @@ export function createEngine(host: Host): Engine {
     putProxy: async (request) => {
       const started = host.clock.monotonicMs()
       arriving++
-      const change = await toChange(request).finally(() => {
+      const change = await toPutChange(host, { source: 'api', ...request }).finally(() => {
         arriving--
       })
       const changed = await submit(change, host.clock.monotonicMs() - started)
@@ -186,14 +181,16 @@ export function createEngine(host: Host): Engine {
     deleteProxy: async ({ deleteCertificate, ...request }) => {
       const changed = await submit({ kind: 'delete', ...request }, 0)
       if (!deleteCertificate) return changed
-      return { ...changed, certificateDeleted: await issuer.alone(() => deleteLineage(host, changed.proxy.domain)) }
+      // While no change is applied: a new route of this domain would be given what is about to go.
+      const job = () => queue.exclusively(() => deleteCertificateOf(walk, changed.proxy.domain))
+      return { ...changed, certificateDeleted: await issuer.alone(job) }
     },
     issueCertificate: async (request) => {
       const { applied, ordered, preflight } = await issuer.issue(request)
       const { outcome, route, receipt, steps } = applied
       return { outcome, proxy: show(route), receipt, ordered, preflight, times: { queue: 0, probe: 0, ...steps } }
     },
-    rehearsePut: async (request) => rehearsed(await toChange(request)),
+    rehearsePut: async (request) => rehearsed(await toPutChange(host, { source: 'api', ...request })),
     rehearseDelete: (request) => rehearsed({ kind: 'delete', ...request }),
     listProxies: async () => {
       const { routes } = await settled()
@@ -204,7 +201,11 @@ export function createEngine(host: Host): Engine {
       if (route === undefined) throw new ProxyManagerError('PROXY_NOT_FOUND')
       return show(route)
     },
+    syncFromRegistry: (request) => syncFromRegistry(walk, queue, request),
+    metrics: host.metrics,
+    readMetrics: () => readMetrics(walk, queue),
     readHealth,
+    readDependencies: dependencyReader(host),
     certificates: keeper,
     recover: () => recover(walk),
     idle: () => queue.idle(),

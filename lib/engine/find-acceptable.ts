@@ -39,6 +39,7 @@ export async function findAcceptable(
   const good: Change[] = []
   const guilty = new Map<Change, ProxyManagerError>()
   let test = baseline
+  let isStaged = false
   const divide = async (some: readonly Change[], refused: TestResult): Promise<void> => {
     const [only] = some
     if (only !== undefined && some.length === 1) {
@@ -48,6 +49,7 @@ export async function findAcceptable(
     const middle = Math.ceil(some.length / 2)
     for (const half of [some.slice(0, middle), some.slice(middle)]) {
       const result = await tried([...good, ...half])
+      isStaged = result.ok
       if (result.ok) {
         good.push(...half)
         test = result
@@ -57,5 +59,8 @@ export async function findAcceptable(
     }
   }
   await divide(changes, whole)
+  // What is staged now is what the last try was about; the swap takes what it finds.
+  if (good.length > 0 && !isStaged) test = await tried(good)
+  if (!test.ok) throw configFailed(test)
   return { changes: good, guilty, test }
 }

@@ -1,6 +1,7 @@
 /** Whether Proxy Manager can do its work on this host, in words that an operator can act on. */
 import * as v from 'valibot'
 import { isDueForRenewal } from '../core/certificate.ts'
+import { unmarkedDefaults } from '../core/nginx-host.ts'
 import { statusOf } from '../core/proxy-state.ts'
 import type { SnapshotRoute } from '../core/snapshot.ts'
 import { missingInclude } from './failures.ts'
@@ -47,6 +48,9 @@ export const ManagerHealth = v.object({
 export type ManagerHealth = v.InferOutput<typeof ManagerHealth>
 
 const LastReload = v.object({ timestamp: v.string(), result: v.string() })
+
+const SHUTDOWN_TIMEOUT_ADVICE =
+  'set worker_shutdown_timeout in nginx.conf (such as 1h): without it an open WebSocket keeps an old worker alive for ever'
 
 /** A test is repeated this long after the last one, while callers get the last one's result. */
 const TEST_EVERY_MS = 60_000
@@ -136,11 +140,13 @@ export function healthReader(walk: Walk): () => Promise<ManagerHealth> {
     return {
       status: unhealthy.length > 0 ? 'unhealthy' : degraded.length > 0 ? 'degraded' : 'healthy',
       reasons: [...unhealthy, ...degraded],
-      advice: lacksShutdownTimeout
-        ? [
-            'set worker_shutdown_timeout in nginx.conf (such as 1h): without it an open WebSocket keeps an old worker alive for ever',
-          ]
-        : [],
+      advice: [
+        ...(lacksShutdownTimeout ? [SHUTDOWN_TIMEOUT_ADVICE] : []),
+        ...unmarkedDefaults(snapshot.host.servers, host.settings.NGINX_HTTP_PORT).map(
+          ({ file, line }) =>
+            `the server block in ${file}, line ${line}, takes unknown names only if its listen says default_server: the catch-all refuses them now`,
+        ),
+      ],
       nginx: {
         present: facts.present,
         version: facts.versionText,

@@ -2,6 +2,7 @@
 import type { Clock } from '../adapters/clock.ts'
 import type { Files } from '../adapters/files.ts'
 import type { Log } from '../adapters/log.ts'
+import type { Metrics } from '../adapters/metrics.ts'
 import type { Network } from '../adapters/network.ts'
 import type { Probe } from '../adapters/probe.ts'
 import type { Processes } from '../adapters/processes.ts'
@@ -18,6 +19,7 @@ export interface Host {
   readonly network: Network
   readonly clock: Clock
   readonly log: Log
+  readonly metrics: Metrics
 }
 
 /** What stands where in the state folder. */

@@ -33,7 +33,7 @@ export function issuanceFailed(
   }
   const details = { domain, reason, said, remedy, certbot_output: output, preflight }
   if (reason === 'certbot_missing') return new ProxyManagerError('SSL_UNAVAILABLE', { details })
-  const isHost = ['disk', 'busy', 'timed_out'].includes(reason)
+  const isHost = ['disk', 'busy', 'timed_out', 'interrupted'].includes(reason)
   return new ProxyManagerError('SSL_ISSUANCE_FAILED', {
     message: `The certificate was not issued: ${said}`,
     details: { ...details, ...(isHost ? { culprit: 'host' } : {}) },

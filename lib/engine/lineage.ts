@@ -1,6 +1,7 @@
 /** certbot's own folders for one lineage, and what a crash or a careless hand leaves in them. */
 import { deleteArguments } from '../core/certbot-command.ts'
 import { type Host, statePaths } from './host.ts'
+import type { Walk } from './walk.ts'
 
 const FILES = ['cert.pem', 'chain.pem', 'fullchain.pem', 'privkey.pem']
 
@@ -38,19 +39,22 @@ export async function setAsideLineage(
   }
 }
 
-const DELETE_TIMEOUT_MS = 60_000
+const DELETE_TIMEOUT_MS = 20_000
 
 /**
- * Deletes the lineage of a domain and every copy of it. certbot does it where it can; what it cannot read is moved aside.
+ * Deletes the lineage of a domain and every copy of it, unless a route has (or has got again) that domain: NGINX would not start without what
+ * it reads. To be called while no change is applied. certbot does it where it can; what it cannot read is moved aside.
  * Returns whether nothing of it is left in place.
  */
-export async function deleteLineage(host: Host, domain: string): Promise<boolean> {
+export async function deleteCertificateOf({ host, observe }: Walk, domain: string): Promise<boolean> {
   const { files, settings, runner, log } = host
   const { CERTBOT_BIN, CERTBOT_CONFIG_DIR: configDir, CERTBOT_WORK_DIR: workDir, CERTBOT_LOGS_DIR: logsDir } = settings
   const isLeft = () =>
     files.look(`${configDir}/renewal/${domain}.conf`) !== undefined ||
     files.look(`${configDir}/live/${domain}`) !== undefined
   try {
+    const { routes } = (await observe([])).snapshot
+    if ([...routes.values()].some(({ record }) => record.domain === domain)) return false
     if (isLeft())
       await runner.run(CERTBOT_BIN, deleteArguments({ domain, configDir, workDir, logsDir }), {
         timeoutMs: DELETE_TIMEOUT_MS,

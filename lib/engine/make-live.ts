@@ -46,7 +46,10 @@ export async function makeLive(
   const { host, state } = walk
   const reloader = walk.reloaderFor(observation)
   const isRunning = reloader.findMaster(observation) !== undefined
-  if (!isRunning && whenStopped === 'refuse') throw reloadFailed('not_running', { stage: 'reload', state: 'unchanged' })
+  if (!isRunning && whenStopped === 'refuse') {
+    await removeTemporaries(host, plan.files)
+    throw reloadFailed('not_running', { stage: 'reload', state: 'unchanged' })
+  }
   state.generation = plan.generation
   state.unconfirmed = observation
   const started = host.clock.monotonicMs()
@@ -70,6 +73,7 @@ export async function makeLive(
     state.lastTest = { ok: true, output: tested.output, atMs: host.clock.nowMs() }
     const { reloadMs, confirmMs, provedBy } = reload
     const batch = plan.verdicts.filter(({ outcome }) => outcome !== 'refused' && outcome !== 'unchanged').length
+    host.metrics.batch(batch)
     return {
       receipt: {
         generation: plan.generation,
@@ -105,6 +109,7 @@ async function reloadAndConfirm(
 ): Promise<ReloadResult> {
   const { host } = walk
   const reload = await walk.reloaderFor(observation).reload(observation, plan.generation, test.durationMs)
+  host.metrics.nginxReload(reload.ok ? 'success' : reload.reason, reload.ok ? reload.reloadMs + reload.confirmMs : 0)
   const started = host.clock.monotonicMs()
   const isProvable = reload.ok && reload.provedBy === 'generation_probe' && plan.certificates.size > 0
   const wrong = isProvable ? await findWrongCertificate(host, plan) : undefined

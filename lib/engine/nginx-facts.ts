@@ -8,6 +8,8 @@ export interface NginxFacts {
   readonly versionText: string | null
   readonly version: Version
   readonly openssl: readonly [number, number]
+  /** Whether NGINX can tell its connection counts. */
+  readonly hasStubStatus: boolean
   /** Compiled-in places. */
   readonly confPath: string | undefined
   readonly pidPath: string | undefined
@@ -41,6 +43,7 @@ async function readFacts({ runner, settings }: Host): Promise<NginxFacts> {
     versionText: version === null ? null : version.slice(1).join('.'),
     version: version === null ? OLDEST : [Number(version[1]), Number(version[2]), Number(version[3])],
     openssl: openssl === null ? [1, 1] : [Number(openssl[1]), Number(openssl[2])],
+    hasStubStatus: output.includes('http_stub_status_module'),
     confPath: settings.NGINX_CONF ?? inPrefix(argument('conf-path')),
     pidPath: inPrefix(argument('pid-path')),
     errorLogPath: argument('error-log-path'),

@@ -1,11 +1,7 @@
 /** One sweep of reads: the routes on disk, the host's own configuration, the certificates that are there. */
 import type { FileText } from '../adapters/files.ts'
-import {
-  type ConfigurationFile,
-  type ConfigurationTree,
-  listenAddresses,
-  readHostConfiguration,
-} from '../core/nginx-host.ts'
+import { listenAddresses, readHostConfiguration } from '../core/nginx-host.ts'
+import type { ConfigurationFile, ConfigurationTree } from '../core/nginx-include.ts'
 import { readNginx } from '../core/nginx-read.ts'
 import type { RenderContext } from '../core/nginx-server-block.ts'
 import {
@@ -112,6 +108,7 @@ export function observer(
     const context: RenderContext = {
       nginxVersion: facts.version,
       opensslVersion: facts.openssl,
+      hasStubStatus: facts.hasStubStatus,
       httpPort: settings.NGINX_HTTP_PORT,
       httpsPort: settings.NGINX_HTTPS_PORT,
       httpListens: listenAddresses(configuration.servers, settings.NGINX_HTTP_PORT, hasIpv6),

@@ -3,7 +3,7 @@ import { deployHook, orderArguments } from '../core/certbot-command.ts'
 import { diagnoseCertbot, logEvidence, publicCertbotOutput, remedyOf } from '../core/certbot-diagnostic.ts'
 import { isDueForRenewal } from '../core/certificate.ts'
 import { ProxyManagerError } from '../core/errors.ts'
-import { nextOrderAt, type OrderEntry } from '../core/order-ledger.ts'
+import { nextOrderAt, type OrderEntry, type OrderLedger } from '../core/order-ledger.ts'
 import type { SnapshotRoute } from '../core/snapshot.ts'
 import { type Host, statePaths, writeFailure } from './host.ts'
 import {
@@ -47,10 +47,10 @@ export interface Issuer {
 const CERTBOT_TIMEOUT_MS = 180_000
 const CERTBOT_GRACE_MS = 10_000
 /** Another certbot, the timer's, holds the lock for seconds; these tries take half a minute. */
-const BUSY_TRIES = 8
+const TRIES = 8
 const BUSY_PAUSE_MS = 4_000
 /** Reasons that say nothing about the name: the CA has not counted them. */
-const UNCOUNTED = new Set(['busy', 'disk', 'certbot_missing', 'ca_down', 'account', 'rate_limited'])
+const UNCOUNTED = new Set(['busy', 'bad_nonce', 'disk', 'certbot_missing', 'ca_down', 'account', 'rate_limited'])
 
 export function createIssuer(walk: Walk, certify: (dropletName: string, domain: string) => Promise<Applied>): Issuer {
   const { host } = walk
@@ -139,7 +139,7 @@ async function order(host: Host, walk: Walk, domain: string, email: string): Pro
   const issued = walk.certificates.newest(domain)
   const isNew = issued !== undefined && issued.summary.fingerprint_sha256 !== previous?.summary.fingerprint_sha256
   if (failure === undefined && isNew) {
-    await endOrder(host, domain, before, { at: clock.nowMs(), result: 'issued' })
+    await closeOrder(host, domain, before, { at: clock.nowMs(), result: 'issued' })
     await recordLastCertificate(host, domain, null)
     return preflight
   }
@@ -153,7 +153,10 @@ async function order(host: Host, walk: Walk, domain: string, email: string): Pro
   throw issuanceFailed(domain, diagnostic, preflight, clock.nowMs())
 }
 
-/** Runs certbot until it has the lock; `undefined` when it ended well. */
+/**
+ * Runs certbot until it has the lock and the CA has taken its nonces; `undefined` when it ended well. A refused nonce is to be tried again
+ * (RFC 8555, 6.5), which certbot does once for each request.
+ */
 async function runCertbot(host: Host, domain: string, email: string): Promise<IssueDiagnostic | undefined> {
   const { settings, clock } = host
   const { webroot, renewedMark } = statePaths(settings)
@@ -177,15 +180,17 @@ async function runCertbot(host: Host, domain: string, email: string): Promise<Is
       timeoutMs: CERTBOT_TIMEOUT_MS,
       graceMs: CERTBOT_GRACE_MS,
     })
+    host.metrics.certbotRun(exitCode === 0 ? 'success' : 'failure')
     if (exitCode === 0) return undefined
     const diagnostic = diagnoseCertbot(exitCode, `${output}\n${readLogEvidence(host, output)}`)
-    if (diagnostic.reason === 'busy' && tries < BUSY_TRIES) {
+    if (diagnostic.reason === 'busy' && tries < TRIES) {
       await clock.sleep(BUSY_PAUSE_MS)
       continue
     }
+    if (diagnostic.reason === 'bad_nonce' && tries < TRIES) continue
     // Killed while the CA was looking, certbot leaves its challenge behind.
     for (const name of host.files.list(challenges))
-      if (!before.has(name)) await host.files.remove(`${challenges}/${name}`)
+      if (!before.has(name)) await host.files.remove(`${challenges}/${name}`).catch(() => undefined)
     return { ...diagnostic, output: publicCertbotOutput(output) }
   }
 }
@@ -197,26 +202,24 @@ function readLogEvidence({ files }: Host, output: string): string {
   return logEvidence(files.tail(path, Math.max(0, size - 65_536)).text)
 }
 
-async function noteFailure(
-  host: Host,
-  domain: string,
-  before: Parameters<typeof endOrder>[2],
-  failure: IssueDiagnostic,
-): Promise<void> {
+async function noteFailure(host: Host, domain: string, before: OrderLedger, failure: IssueDiagnostic): Promise<void> {
   const { reason, said, retryAt } = failure
   const at = host.clock.nowMs()
   const entry: OrderEntry = { at, result: 'failed', reason, said: said.slice(0, 500) }
   const blockedUntil = reason === 'rate_limited' ? (retryAt ?? at + UNTOLD_LIMIT_MS) : undefined
-  try {
-    await endOrder(host, domain, before, UNCOUNTED.has(reason) ? null : entry, blockedUntil)
-  } catch (error) {
-    // The entry of before stays: the order counts as a failure.
-    host.log.write('warn', {
-      action: 'end_order',
-      result: 'failed',
-      domain,
-      error: error instanceof Error ? error.message : String(error),
-    })
-  }
+  await closeOrder(host, domain, before, UNCOUNTED.has(reason) ? null : entry, blockedUntil)
   await recordLastCertificate(host, domain, `${reason}: ${said}`)
+}
+
+/** Where the ledger cannot be written, the entry of before stays, and the order counts as a failure: what came of it is not lost by that. */
+async function closeOrder(
+  host: Host,
+  domain: string,
+  before: OrderLedger,
+  entry: OrderEntry | null,
+  blockedUntil?: number,
+): Promise<void> {
+  await endOrder(host, domain, before, entry, blockedUntil).catch((error: Error) =>
+    host.log.write('warn', { action: 'end_order', result: 'failed', domain, error: error.message }),
+  )
 }

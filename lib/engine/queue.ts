@@ -74,9 +74,13 @@ export function changeQueue(options: QueueOptions): ChangeQueue {
       }
       await gather()
       const batch = takeBatch()
-      const { results, tidy } = await apply(batch.map(({ change }) => change))
+      // Whatever breaks, every caller gets an answer and the next batch its turn.
+      const { results, tidy } = await apply(batch.map(({ change }) => change)).catch((cause: unknown) => ({
+        results: batch.map(() => new ProxyManagerError('INTERNAL', { cause })),
+        tidy: async () => undefined,
+      }))
       for (const [i, { settle }] of batch.entries()) settle(results[i] ?? new ProxyManagerError('INTERNAL'))
-      await tidy()
+      await tidy().catch(() => undefined)
     }
     running = undefined
   }

@@ -1,7 +1,7 @@
 /** Start-up: finish or undo what a former process left, mend what a crash tore, and see to it that NGINX serves what is on disk. */
 
 import type { CertifyChange } from '../core/change.ts'
-import { SHARED_FILE } from '../core/nginx-server-block.ts'
+import { SHARED_FILE } from '../core/nginx-shared.ts'
 import { dropletOfFileName, isOwnFileName, readRouteFile, readSharedFile, routeFileName } from '../core/route-file.ts'
 import { applyBatch } from './apply.ts'
 import { type Host, statePaths } from './host.ts'

@@ -4,7 +4,7 @@
  * NGINX's coming Control API answers a reload with its result; it would be a second implementation of {@link Reloader}.
  */
 import { type Diagnostic, parseDiagnostics, publicOutput } from '../core/nginx-diagnostic.ts'
-import { GENERATION_NAME } from '../core/nginx-server-block.ts'
+import { GENERATION_NAME } from '../core/nginx-shared.ts'
 import { configurationArguments, type Host } from './host.ts'
 import type { Observation } from './observe.ts'
 

@@ -1,6 +1,6 @@
 /** The way back: the files of before, and the proof that NGINX serves them again. */
 
-import { SHARED_FILE } from '../core/nginx-server-block.ts'
+import { SHARED_FILE } from '../core/nginx-shared.ts'
 import { readSharedFile, renumberSharedFile } from '../core/route-file.ts'
 import type { FileChange } from '../core/snapshot.ts'
 import { reloadFailed } from './failures.ts'

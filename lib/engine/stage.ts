@@ -103,12 +103,9 @@ async function runTest(
       : exitCode === 127 || exitCode === 126
         ? '\nNGINX cannot be run: install it, or correct NGINX_BIN'
         : ''
-  return {
-    ok: isAccepted,
-    output: publicOutput(output + note),
-    diagnostics,
-    durationMs: host.clock.monotonicMs() - started,
-  }
+  const durationMs = host.clock.monotonicMs() - started
+  host.metrics.nginxTest(isAccepted, durationMs)
+  return { ok: isAccepted, output: publicOutput(output + note), diagnostics, durationMs }
 }
 
 function fileName(path: string): string {

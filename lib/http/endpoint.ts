@@ -2,13 +2,15 @@
 import * as v from 'valibot'
 import type { Clock } from '../adapters/clock.ts'
 import type { Log } from '../adapters/log.ts'
+import type { Resources } from '../adapters/resources.ts'
 import type { Precondition } from '../core/change.ts'
 import { type ErrorCode, ProxyManagerError } from '../core/errors.ts'
 import type { Settings } from '../core/settings.ts'
 import type { Engine } from '../engine/engine.ts'
 import { correlationIdOf } from './correlation.ts'
-import { errorResponse, jsonResponse, toResponse } from './error-response.ts'
+import { errorResponse, jsonResponse, textResponse, toResponse } from './error-response.ts'
 import { readJsonBody } from './read-body.ts'
+import type { Usage } from './usage.ts'
 
 /** What a handler is given with each request. */
 export interface Deps {
@@ -18,6 +20,20 @@ export interface Deps {
   readonly clock: Clock
   /** The id of this request; read from its `X-Correlation-ID`, or made, where it is left out. */
   readonly correlationId?: string
+  /** Of this software. */
+  readonly version: string
+  readonly usage: Usage
+  readonly resources: Resources
+  /** The endpoints that are mounted, where it is an app that calls. */
+  readonly routes?: readonly Route[]
+  /** Calls another endpoint of the same app, as the same caller, where it is an app that calls. */
+  readonly callApi?: (call: InnerCall) => Promise<{ readonly status: number; readonly body: unknown }>
+}
+
+export interface InnerCall {
+  readonly method: Method
+  readonly path: string
+  readonly body?: unknown
 }
 
 export type Method = 'GET' | 'PUT' | 'POST' | 'DELETE'
@@ -29,10 +45,14 @@ export interface Route<P = unknown, Q = unknown, B = unknown> {
   readonly method: Method
   /** With `:name` for each parameter. */
   readonly path: string
+  /** Other ways to the same endpoint, for callers that know it by them; with the same parameters. */
+  readonly also?: readonly { readonly method: Method; readonly path: string }[]
   readonly params: v.GenericSchema<unknown, P>
   readonly query: v.GenericSchema<unknown, Q>
   /** `undefined` where a body is neither read nor looked at. */
   readonly body: v.GenericSchema<unknown, B> | undefined
+  /** JSON where it is left out; a text of this type otherwise. */
+  readonly contentType?: string
   readonly responses: Readonly<Record<number, v.GenericSchema>>
   readonly errors: readonly ErrorCode[]
 }
@@ -63,7 +83,7 @@ export function endpoint<P, Q, B>(
   route: Route<P, Q, B>,
   handle: (call: Call<P, Q, B>, deps: Deps) => Promise<Answer>,
 ): Endpoint {
-  const pattern = pathPattern(route.path)
+  const patterns = [route, ...(route.also ?? [])].map(({ path }) => pathPattern(path))
   const handler = async (request: Request, deps: Deps): Promise<Response> => {
     const started = deps.clock.monotonicMs()
     const correlationId =
@@ -76,10 +96,16 @@ export function endpoint<P, Q, B>(
       deps.log.write(level, { action: route.operationId, correlation_id: correlationId, duration_ms, ...fields })
     }
     try {
-      const call = await parseCall(route, pattern, request)
+      const call = await parseCall(route, patterns, request)
       const { status, body, headers, logged } = await handle(call, deps)
       logLine('info', { result: 'success', status, ...subjectOf(call), ...logged })
-      return toResponse(jsonResponse(status, correlationId, body, headers))
+      const plain = typeof body === 'string' && route.contentType !== undefined
+      deps.engine.metrics.request(route.operationId, status, deps.clock.monotonicMs() - started)
+      return toResponse(
+        plain
+          ? textResponse(status, correlationId, body, route.contentType ?? '')
+          : jsonResponse(status, correlationId, body, headers),
+      )
     } catch (thrown) {
       const answer = errorResponse(thrown, correlationId)
       const error = thrown instanceof ProxyManagerError ? thrown : undefined
@@ -87,10 +113,11 @@ export function endpoint<P, Q, B>(
         result: 'failure',
         status: answer.status,
         error_code: error?.code ?? 'INTERNAL',
-        ...subjectOf({ params: pathParams(pattern, request) }),
+        ...subjectOf({ params: pathParams(patterns, request) }),
         ...(error?.cause === undefined && error !== undefined ? {} : { cause: causeText(error?.cause ?? thrown) }),
         ...(error?.details.nginx_output === undefined ? {} : { nginx_output: error.details.nginx_output }),
       })
+      deps.engine.metrics.request(route.operationId, answer.status, deps.clock.monotonicMs() - started)
       return toResponse(answer)
     }
   }
@@ -120,9 +147,13 @@ export function unknownKey(): string {
   return 'is not a known parameter'
 }
 
-async function parseCall<P, Q, B>(route: Route<P, Q, B>, pattern: RegExp, request: Request): Promise<Call<P, Q, B>> {
+async function parseCall<P, Q, B>(
+  route: Route<P, Q, B>,
+  patterns: readonly RegExp[],
+  request: Request,
+): Promise<Call<P, Q, B>> {
   const issues: { path: string; message: string }[] = []
-  const params = check(route.params, pathParams(pattern, request), issues)
+  const params = check(route.params, pathParams(patterns, request), issues)
   const query = check(route.query, readQuery(request, issues), issues)
   const precondition = readPrecondition(request)
   const body = route.body === undefined ? undefined : check(route.body, (await readJsonBody(request)) ?? {}, issues)
@@ -130,16 +161,32 @@ async function parseCall<P, Q, B>(route: Route<P, Q, B>, pattern: RegExp, reques
   return { params, query, body, precondition } as Call<P, Q, B>
 }
 
-/** Collects every fault of one part; the value only counts where there was none. */
+/**
+ * Collects every fault of one part; the value only counts where there was none. valibot stops at the first unknown key, so each one that is
+ * found is taken out and the rest is looked at again.
+ */
 function check<T>(
   schema: v.GenericSchema<unknown, T>,
   value: unknown,
   issues: { path: string; message: string }[],
 ): T | undefined {
-  const result = v.safeParse(schema, value)
-  if (result.success) return result.output
-  for (const issue of result.issues) issues.push({ path: v.getDotPath(issue) ?? '', message: issue.message })
-  return undefined
+  if (Array.isArray(value)) {
+    issues.push({ path: '', message: 'must be a JSON object' })
+    return undefined
+  }
+  let rest = value
+  for (;;) {
+    const result = v.safeParse(schema, rest)
+    if (result.success) return result.output
+    const unknown = result.issues.find((issue) => issue.expected === 'never')
+    const key = unknown === undefined ? undefined : v.getDotPath(unknown)
+    if (unknown === undefined || key == null || !isRecord(rest) || !Object.hasOwn(rest, key)) {
+      for (const issue of result.issues) issues.push({ path: v.getDotPath(issue) ?? '', message: issue.message })
+      return undefined
+    }
+    issues.push({ path: key, message: unknown.message })
+    rest = Object.fromEntries(Object.entries(rest).filter(([name]) => name !== key))
+  }
 }
 
 /** `/proxies/:droplet_name` as a pattern for the end of a path, so that a base in front does not matter. */
@@ -149,8 +196,9 @@ function pathPattern(path: string): RegExp {
 }
 
 /** Parameters stay percent-encoded: no droplet name needs it, so nothing encoded is one. */
-function pathParams(pattern: RegExp, request: Request): Record<string, string> {
-  return { ...pattern.exec(new URL(request.url).pathname)?.groups }
+function pathParams(patterns: readonly RegExp[], request: Request): Record<string, string> {
+  const { pathname } = new URL(request.url)
+  return { ...patterns.map((pattern) => pattern.exec(pathname)).find((match) => match !== null)?.groups }
 }
 
 function readQuery(request: Request, issues: { path: string; message: string }[]): Record<string, string> {

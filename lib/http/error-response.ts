@@ -30,12 +30,22 @@ export function jsonResponse(
   body: unknown,
   headers: Readonly<Record<string, string>> = {},
 ): PlainResponse {
-  const text = JSON.stringify(body)
+  return textResponse(status, correlationId, JSON.stringify(body), 'application/json; charset=utf-8', headers)
+}
+
+/** A text of any type with the headers that every answer has. */
+export function textResponse(
+  status: number,
+  correlationId: string,
+  text: string,
+  contentType: string,
+  headers: Readonly<Record<string, string>> = {},
+): PlainResponse {
   return {
     status,
     body: text,
     headers: {
-      'content-type': 'application/json; charset=utf-8',
+      'content-type': contentType,
       'content-length': String(Buffer.byteLength(text)),
       'cache-control': 'no-store',
       'x-content-type-options': 'nosniff',

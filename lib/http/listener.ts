@@ -30,7 +30,7 @@ const MAX_CONNECTIONS = 4096
 
 const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'PUT', 'POST', 'DELETE', 'OPTIONS', 'PATCH'])
 /** A host name, an IPv4 or a bracketed IPv6 address, with or without a port (RFC 9110, 7.2). */
-const HOST = /^([a-z0-9]([a-z0-9.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(:\d{1,5})?$/i
+const HOST = /^([a-z0-9_]([a-z0-9._-]*[a-z0-9_])?|\[[0-9a-f:.]+\])(:\d{1,5})?$/i
 
 /** A node:http server around a listener that turns requests into Fetch ones. Every answer is a UDC one, whatever breaks. */
 export function createHttpServer(listener: RequestListener, { randomId, onFailure }: ListenerOptions): Server {
@@ -50,6 +50,8 @@ export function createHttpServer(listener: RequestListener, { randomId, onFailur
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     sendRaw(socket, errorResponse(clientFault(error), randomId()))
   })
+  // Without this Node answers an unknown Expect by itself, with an empty 417.
+  server.on('checkExpectation', (request, response) => server.emit('request', request, response))
   server.on('connect', (_request, socket) => {
     sendRaw(socket, errorResponse(notAllowed(), randomId()))
   })

@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import type { ConfigurationTree } from '../../lib/core/nginx-host.ts'
+import type { ConfigurationTree } from '../../lib/core/nginx-include.ts'
 import { readNginx } from '../../lib/core/nginx-read.ts'
 
 /** A host's files as path -> text; a folder lists what lies in it. */

@@ -1,11 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import {
-  absolutePath,
-  baseName,
-  bringsIn,
-  byBytes,
-  expandInclude,
   type ForeignServer,
   type HostConfiguration,
   listenAddresses,
@@ -14,6 +9,7 @@ import {
   readListen,
   withoutDefaultServer,
 } from '../../lib/core/nginx-host.ts'
+import { absolutePath, baseName, bringsIn, byBytes, expandInclude } from '../../lib/core/nginx-include.ts'
 import { type ReadDirective, readNginx } from '../../lib/core/nginx-read.ts'
 import { debianFiles, memoryTree } from './memory-tree.ts'
 
@@ -168,6 +164,7 @@ test('sites-enabled is included only inside http, and by a pattern that our name
     '/etc/nginx/conf.d/*',
     `${ENABLED}/*.site`,
     `${ENABLED}/default`,
+    `${ENABLED}/fpai-a.conf`,
     `${ENABLED}/*/x`,
     `${ENABLED}`,
   ])

@@ -4,7 +4,8 @@ import * as assert from 'uvu/assert'
 import * as v from 'valibot'
 import { type Directive, printNginx } from '../../lib/core/nginx-print.ts'
 import { readNginx } from '../../lib/core/nginx-read.ts'
-import { routeDirectives, SHARED_FILE, sharedDirectives, upstreamName } from '../../lib/core/nginx-server-block.ts'
+import { routeDirectives, upstreamName } from '../../lib/core/nginx-server-block.ts'
+import { SHARED_FILE, sharedDirectives } from '../../lib/core/nginx-shared.ts'
 import { dropletOfFileName, type RouteRecord } from '../../lib/core/route-file.ts'
 import { isAtLeast } from '../../lib/core/version.ts'
 import { fixture } from './memory-tree.ts'
@@ -45,6 +46,7 @@ function recordOf({ fingerprint_sha256, ...route }: v.InferOutput<typeof Route>)
     version: 1,
     ...route,
     enable_ssl: true,
+    source: 'api',
     certificate:
       fingerprint_sha256 === null
         ? null

@@ -69,6 +69,7 @@ function put(dropletName: string, own: Partial<ProxySpec> = {}, change: Partial<
     upstream: { addresses: ['127.0.0.1', '::1'], resolvers: [] },
     health: { status: 'healthy', checkedAt: NOW },
     mode: 'replace',
+    source: 'api',
     precondition: {},
     ...change,
   }
@@ -375,6 +376,15 @@ test('several changes share one plan and one generation; a refused one leaves th
   assert.equal([...planned.domains].sort(), ['a.example.com', 'c.example.com'])
 })
 
+test('who made a route is part of it: the same configuration from elsewhere is another route', () => {
+  const synced = put('app', {}, { source: 'registry' })
+  assert.is(recordOf(plan(empty, synced)).source, 'registry')
+  assert.equal(verdicts(plan(after([synced]), synced)), ['unchanged'])
+  const taken = plan(after([synced]), put('app'))
+  assert.equal(verdicts(taken), ['replaced'])
+  assert.is(recordOf(taken).source, 'api')
+})
+
 test('a route that is created and deleted in one batch leaves no file', () => {
   const planned = plan(one, put('b'), remove('b'))
   assert.equal(verdicts(planned), ['created', 'deleted'])
@@ -461,8 +471,8 @@ test('the host keeps its own default servers', () => {
   const shared = applied(issued, planned).shared?.text ?? ''
   assert.not.match(shared, 'listen 80 default_server;')
   assert.match(shared, 'listen [::]:80 default_server;')
-  assert.match(shared, 'listen 443 ssl default_server;')
-  assert.not.match(shared, 'listen [::]:443 ssl default_server;')
+  assert.match(shared, 'listen 443 ssl http2 default_server;')
+  assert.not.match(shared, 'listen [::]:443 ssl http2 default_server;')
 })
 
 test('what the http block of the host sets already is not set again', () => {

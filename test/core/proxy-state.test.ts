@@ -39,6 +39,7 @@ test('a route is shown with its upstream as a URL and everything that its file s
     enable_ssl: true,
     ssl_enabled: true,
     status: 'active',
+    source: 'api',
     last_health_status: 'healthy',
     last_health_checked_at: '2026-01-01T00:00:00.000Z',
     certificate,

@@ -401,7 +401,7 @@ test('no message of any grammar repeats the input', () => {
 })
 
 test('a body without domain and port names both', () => {
-  const both = [': upstream_port is required (or upstream as http://host:port)', 'domain: is required']
+  const both = ['domain: is required', 'upstream_port: is required (or upstream as http://host:port)']
   assert.equal(faults(PutProxyBody, {}), both)
   assert.equal(faults(CreateProxyBody, {}), both)
 })

@@ -4,7 +4,8 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { printNginx } from '../../lib/core/nginx-print.ts'
 import { readNginx } from '../../lib/core/nginx-read.ts'
-import { routeDirectives, type SharedContext } from '../../lib/core/nginx-server-block.ts'
+import { routeDirectives } from '../../lib/core/nginx-server-block.ts'
+import type { SharedContext } from '../../lib/core/nginx-shared.ts'
 import {
   dropletOfFileName,
   isOwnFileName,
@@ -101,6 +102,14 @@ test('a notice in other words, as an older release wrote it, is still a route', 
   assert.is(readRouteFile('app', text)?.drifted, false)
 })
 
+test('a route says who made it; a file from before that was made by a call', () => {
+  const synced = routeRecord({ source: 'registry' })
+  assert.equal(readRouteFile('app', renderRouteFile(synced, context))?.record, synced)
+  const older = renderRouteFile(routeRecord(), context).replace('"source":"api",', '')
+  assert.equal(readRouteFile('app', older)?.record, routeRecord())
+  assert.is(readRouteFile('app', older.replace('"certificate"', '"source":"x","certificate"')), undefined)
+})
+
 test('the revision changes with every byte, and is 16 hexadecimal digits', () => {
   const text = renderRouteFile(routeRecord(), context)
   assert.match(revisionOf(text), /^[0-9a-f]{16}$/)
@@ -144,10 +153,10 @@ test('a renumbered shared file differs in its generation alone, and is intact', 
   assert.is(renumberSharedFile(text, 57), renderSharedFile({ ...shared, generation: 57 }, context))
   assert.is(renumberSharedFile(renumberSharedFile(text, 57), 41), text)
   assert.is(renumberSharedFile('no shared file', 57), 'no shared file')
-  const edited = text.replace('default upgrade', 'default close')
+  const edited = text.replace('websocket upgrade', 'websocket close')
   const renumbered = renumberSharedFile(edited, 57)
   assert.equal(readSharedFile(renumbered), { generation: 57, intact: true })
-  assert.match(renumbered, 'default close')
+  assert.match(renumbered, 'websocket close')
   assert.match(renumbered, 'return 200 57;')
 })
 

@@ -24,6 +24,7 @@ export function routeRecord(own: Partial<RouteRecord> = {}): RouteRecord {
     upstream_addresses: ['127.0.0.1', '::1'],
     resolvers: [],
     enable_ssl: true,
+    source: 'api',
     certificate: null,
     last_health_status: 'healthy',
     last_health_checked_at: '2026-01-01T00:00:00.000Z',

@@ -163,6 +163,26 @@ const rows: readonly Row[] = [
     takes: 'addresses, comma-separated, each with a port or without',
   },
   {
+    name: 'REGISTRY_URL',
+    unset: undefined,
+    good: [
+      ['http://registry.internal:8000/api', 'http://registry.internal:8000/api'],
+      ['https://a', 'https://a'],
+    ],
+    bad: ['a', 'ftp://a', 'http://', 'http://a b', 'file:///etc/passwd', 'javascript:http://a'],
+    takes: 'an http or https URL',
+  },
+  {
+    name: 'REGISTRY_SYNC_INTERVAL_S',
+    unset: 0,
+    good: [
+      ['0', 0],
+      ['86400', 86_400],
+    ],
+    bad: ['-1', '86401', '1.5', '1m'],
+    takes: 'an integer from 0 to 86400',
+  },
+  {
     name: 'HEALTH_CHECK_TIMEOUT_MS',
     unset: 1000,
     good: [
@@ -257,7 +277,7 @@ test('a resolver is written as NGINX takes it: with its port, IPv6 in brackets',
 
 test('every variable is described in words', () => {
   for (const { name, help } of describeSettings()) {
-    assert.match(name, /^[A-Z]+(_[A-Z]+)+$/)
+    assert.match(name, /^[A-Z]+(_[A-Z]+)*$/)
     assert.match(help, /^\S.{5,}[^.]$/, name)
   }
 })

@@ -12,6 +12,7 @@ const ENABLED = '/etc/nginx/sites-enabled/'
 export async function worldWithRoute(options: FakeOptions = {}): Promise<FakeDeps> {
   const deps = await fakeDeps(options)
   await put(deps, 'old', 'old.example.com', 8001)
+  await deps.engine.idle()
   return deps
 }
 

@@ -1,0 +1,20 @@
+import * as v from 'valibot'
+import { endpoint, NoParams, NoQuery } from '../lib/http/endpoint.ts'
+
+/** What Prometheus collects. */
+export default endpoint(
+  {
+    operationId: 'getMetrics',
+    summary: 'Figures in the text format of Prometheus',
+    method: 'GET',
+    path: '/proxy-manager/metrics',
+    also: [{ method: 'GET', path: '/metrics' }],
+    params: NoParams,
+    query: NoQuery,
+    body: undefined,
+    contentType: 'text/plain; version=0.0.4; charset=utf-8',
+    responses: { 200: v.string() },
+    errors: ['INVALID_REQUEST'],
+  },
+  async (_call, { engine }) => ({ status: 200, body: await engine.readMetrics() }),
+)

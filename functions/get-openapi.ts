@@ -1,0 +1,19 @@
+import * as v from 'valibot'
+import { endpoint, NoParams, NoQuery } from '../lib/http/endpoint.ts'
+import { describeApi } from '../lib/http/openapi.ts'
+
+/** The API as OpenAPI 3.1: what is mounted, as it is validated. */
+export default endpoint(
+  {
+    operationId: 'getOpenapi',
+    summary: 'Describe this API in OpenAPI 3.1',
+    method: 'GET',
+    path: '/openapi.json',
+    params: NoParams,
+    query: NoQuery,
+    body: undefined,
+    responses: { 200: v.looseObject({ openapi: v.literal('3.1.0'), paths: v.record(v.string(), v.unknown()) }) },
+    errors: ['INVALID_REQUEST'],
+  },
+  async (_call, { routes = [], version }) => ({ status: 200, body: describeApi(routes, version) }),
+)

@@ -1,0 +1,58 @@
+import * as v from 'valibot'
+import { endpoint, NoParams, NoQuery } from '../lib/http/endpoint.ts'
+
+const FEATURES = [
+  'reverse_proxy',
+  'tls_certificates',
+  'dry_run',
+  'group_commit',
+  'proved_reload',
+  'rollback',
+  'registry_sync',
+]
+
+/** What this droplet can do, and by which calls. */
+export default endpoint(
+  {
+    operationId: 'udcCapabilities',
+    summary: 'Capabilities, as every droplet of the mesh tells them',
+    method: 'GET',
+    path: '/capabilities',
+    also: [{ method: 'GET', path: '/proxy-manager/capabilities' }],
+    params: NoParams,
+    query: NoQuery,
+    body: undefined,
+    responses: {
+      200: v.object({
+        service_name: v.string(),
+        droplet_id: v.string(),
+        version: v.string(),
+        udc_version: v.literal('1.0'),
+        features: v.array(v.string()),
+        capabilities: v.array(v.string()),
+        dependencies: v.array(v.string()),
+        supported_operations: v.array(v.string()),
+        integration_endpoints: v.record(v.string(), v.string()),
+        metadata: v.object({ environment: v.string(), single_host: v.boolean() }),
+      }),
+    },
+    errors: ['INVALID_REQUEST'],
+  },
+  async (_call, { engine, settings, version, routes = [] }) => ({
+    status: 200,
+    body: {
+      service_name: settings.SERVICE_NAME,
+      droplet_id: settings.DROPLET_ID,
+      version,
+      udc_version: '1.0',
+      features: FEATURES,
+      capabilities: FEATURES,
+      dependencies: engine.readDependencies().map(({ name }) => name),
+      supported_operations: routes.map(({ operationId }) => operationId),
+      integration_endpoints: Object.fromEntries(
+        routes.map(({ operationId, method, path }) => [operationId, `${method} ${path}`]),
+      ),
+      metadata: { environment: settings.ENVIRONMENT, single_host: true },
+    },
+  }),
+)

@@ -1,0 +1,54 @@
+import * as v from 'valibot'
+import { endpoint, NoParams, NoQuery } from '../lib/http/endpoint.ts'
+
+const Service = v.object({
+  name: v.string(),
+  status: v.picklist(['available', 'unavailable', 'not_configured', 'unknown']),
+  checked_at: v.nullable(v.string()),
+})
+
+/** What this droplet needs, and whether it has it: from the last look, at most a minute old. */
+export default endpoint(
+  {
+    operationId: 'udcDependencies',
+    summary: 'Dependencies, as every droplet of the mesh tells them',
+    method: 'GET',
+    path: '/dependencies',
+    also: [{ method: 'GET', path: '/proxy-manager/dependencies' }],
+    params: NoParams,
+    query: NoQuery,
+    body: undefined,
+    responses: {
+      200: v.object({
+        required: v.array(v.string()),
+        optional: v.array(v.string()),
+        missing: v.array(v.string()),
+        required_services: v.array(Service),
+        optional_services: v.array(Service),
+        external_apis: v.array(Service),
+      }),
+    },
+    errors: ['INVALID_REQUEST'],
+  },
+  async (_call, { engine }) => {
+    const all = engine.readDependencies()
+    const services = all.map(({ name, required, status, checked_at }) => ({
+      required,
+      service: { name, status, checked_at },
+    }))
+    const where = (isWanted: (entry: (typeof services)[number]) => boolean) =>
+      services.filter(isWanted).map(({ service }) => service)
+    const isExternal = (name: string) => name === 'acme_ca'
+    return {
+      status: 200,
+      body: {
+        required: all.filter(({ required }) => required).map(({ name }) => name),
+        optional: all.filter(({ required }) => !required).map(({ name }) => name),
+        missing: all.filter(({ status }) => status === 'unavailable').map(({ name }) => name),
+        required_services: where(({ required }) => required),
+        optional_services: where(({ required, service }) => !required && !isExternal(service.name)),
+        external_apis: where(({ service }) => isExternal(service.name)),
+      },
+    }
+  },
+)

@@ -1,0 +1,37 @@
+import * as v from 'valibot'
+import { endpoint, NoParams, NoQuery } from '../lib/http/endpoint.ts'
+
+/** The Universal Droplet Contract's health: 200 as long as the process answers; `status` says how the host is. */
+export default endpoint(
+  {
+    operationId: 'udcHealth',
+    summary: 'Health, as every droplet of the mesh tells it',
+    method: 'GET',
+    path: '/health',
+    params: NoParams,
+    query: NoQuery,
+    body: undefined,
+    responses: {
+      200: v.object({
+        status: v.picklist(['healthy', 'degraded', 'unhealthy']),
+        service: v.string(),
+        version: v.string(),
+        timestamp: v.string(),
+        uptime_seconds: v.number(),
+      }),
+    },
+    errors: ['INVALID_REQUEST'],
+  },
+  async (_call, { engine, settings, version, usage, clock }) => {
+    const { status } = await engine.readHealth()
+    const timestamp = new Date(clock.nowMs()).toISOString()
+    const body = {
+      status,
+      service: settings.SERVICE_NAME,
+      version,
+      timestamp,
+      uptime_seconds: usage.read().uptimeSeconds,
+    }
+    return { status: 200, body }
+  },
+)

@@ -1,0 +1,57 @@
+import * as v from 'valibot'
+import { endpoint, NoParams, NoQuery } from '../lib/http/endpoint.ts'
+
+/** How this droplet does right now. */
+export default endpoint(
+  {
+    operationId: 'udcState',
+    summary: 'State, as every droplet of the mesh tells it',
+    method: 'GET',
+    path: '/state',
+    also: [{ method: 'GET', path: '/proxy-manager/state' }],
+    params: NoParams,
+    query: NoQuery,
+    body: undefined,
+    responses: {
+      200: v.object({
+        status: v.picklist(['healthy', 'degraded', 'unhealthy']),
+        mode: v.string(),
+        uptime_seconds: v.number(),
+        requests_total: v.number(),
+        requests_per_minute: v.number(),
+        errors_last_hour: v.number(),
+        memory_mb: v.number(),
+        cpu_percent: v.number(),
+        last_restart: v.string(),
+        registered_routes: v.number(),
+        metrics: v.object({
+          generation: v.nullable(v.number()),
+          active: v.number(),
+          pending_ssl: v.number(),
+          drifted: v.number(),
+        }),
+      }),
+    },
+    errors: ['INVALID_REQUEST'],
+  },
+  async (_call, { engine, settings, usage, resources }) => {
+    const [health, figures] = [await engine.readHealth(), usage.read()]
+    const { total, active, pending_ssl, drifted } = health.routes
+    return {
+      status: 200,
+      body: {
+        status: health.status,
+        mode: settings.ENVIRONMENT,
+        uptime_seconds: figures.uptimeSeconds,
+        requests_total: figures.requestsTotal,
+        requests_per_minute: figures.requestsPerMinute,
+        errors_last_hour: figures.errorsLastHour,
+        memory_mb: resources.memoryMb(),
+        cpu_percent: resources.cpuPercent(),
+        last_restart: new Date(figures.startedAtMs).toISOString(),
+        registered_routes: total,
+        metrics: { generation: health.nginx.generation, active, pending_ssl, drifted: drifted.length },
+      },
+    }
+  },
+)

@@ -1,0 +1,56 @@
+/** The figures that are looked up when somebody asks for them; the others were counted as they happened. */
+
+import { GENERATION_NAME, STATUS_PATH } from '../core/nginx-shared.ts'
+import { statusOf } from '../core/proxy-state.ts'
+import type { Host } from './host.ts'
+import type { ChangeQueue } from './queue.ts'
+import type { Walk } from './walk.ts'
+
+const STATUS_TIMEOUT_MS = 500
+
+/** Everything in Prometheus' text format. */
+export async function readMetrics({ host, observe, state }: Walk, queue: ChangeQueue): Promise<string> {
+  const { snapshot } = state.unconfirmed ?? (await observe([]))
+  const byStatus = new Map<string, number>([
+    ['active', 0],
+    ['pending_ssl', 0],
+    ['drifted', 0],
+    ['disabled', 0],
+  ])
+  const expiries = new Map<string, number>()
+  for (const route of snapshot.routes.values()) {
+    const status = statusOf(route)
+    byStatus.set(status, (byStatus.get(status) ?? 0) + 1)
+    if (route.record.certificate !== null)
+      expiries.set(route.record.domain, Date.parse(route.record.certificate.expiry) / 1000)
+  }
+  const generation = snapshot.shared?.generation ?? 0
+  host.metrics.routes({
+    generation,
+    byStatus,
+    expiries,
+    queueDepth: queue.depth,
+    connections: await readConnections(host),
+  })
+  return await host.metrics.text()
+}
+
+/** ngx_http_stub_status_module's page: "Active connections: 3", then "Reading: 0 Writing: 1 Waiting: 2". */
+async function readConnections({ probe, settings }: Host): Promise<Map<string, number>> {
+  const request = {
+    address: '127.0.0.1',
+    port: settings.NGINX_HTTP_PORT,
+    host: GENERATION_NAME,
+    path: STATUS_PATH,
+    timeoutMs: STATUS_TIMEOUT_MS,
+  }
+  const answer = await probe.get(request)
+  const text = 'body' in answer && answer.status === 200 ? answer.body : ''
+  const figures = [...text.matchAll(/(Active connections|Reading|Writing|Waiting): (\d+)/g)]
+  return new Map(
+    figures.map(([, name = '', count]) => [
+      name === 'Active connections' ? 'active' : name.toLowerCase(),
+      Number(count),
+    ]),
+  )
+}

@@ -1,0 +1,176 @@
+/** Brings routes in line with the Registry: as one batch, and never at the expense of a route that a call has made. */
+import type { Change, PutChange } from '../core/change.ts'
+import { ProxyManagerError } from '../core/errors.ts'
+import type { Verdict } from '../core/plan.ts'
+import { type RegistryRoute, readRegistry, type Skipped } from '../core/registry.ts'
+import type { SnapshotRoute } from '../core/snapshot.ts'
+import { rehearse } from './apply.ts'
+import { toPutChange } from './check-upstream.ts'
+import type { Host } from './host.ts'
+import type { ChangeQueue } from './queue.ts'
+import type { ChangeResult, Walk } from './walk.ts'
+
+export interface SyncRequest {
+  readonly dryRun: boolean
+  /** Delete routes that a former sync made and the Registry has no more. */
+  readonly prune: boolean
+  /** How many deletions the caller expects, where they are more than go unconfirmed. */
+  readonly confirm: number | undefined
+  readonly requireHealthy: boolean
+  /** What the routes are to have; undefined keeps what each one has, and is HTTP for new ones. */
+  readonly enableSsl: boolean | undefined
+}
+
+/** Droplet names, sorted; `skipped` has the name that the Registry uses where no route could be made of it. */
+export interface SyncSummary {
+  readonly synced: readonly string[]
+  readonly synced_count: number
+  readonly created: readonly string[]
+  readonly updated: readonly string[]
+  readonly unchanged: readonly string[]
+  readonly deleted: readonly string[]
+  readonly skipped: readonly Skipped[]
+  readonly skipped_count: number
+  readonly orphaned: readonly string[]
+}
+
+const TIMEOUT_MS = 5000
+const LIMIT_BYTES = 4 * 1024 * 1024
+/** Deletions that need no confirmation: these few, or this share of the routes that syncs have made. */
+const UNCONFIRMED = 2
+const UNCONFIRMED_SHARE = 0.2
+
+/**
+ * Fetches the droplets and changes what differs.
+ * @throws {ProxyManagerError} REGISTRY_NOT_CONFIGURED, REGISTRY_UNAVAILABLE, BLAST_RADIUS
+ */
+export async function syncFromRegistry(walk: Walk, queue: ChangeQueue, request: SyncRequest): Promise<SyncSummary> {
+  const answer = await fetchDroplets(walk.host)
+  const { snapshot } = await walk.observe([])
+  const wanted = answer.routes.filter((route) => isOurs(snapshot.routes.get(route.dropletName)))
+  const taken = answer.routes.filter((route) => !wanted.includes(route))
+  const skipped: Skipped[] = [
+    ...answer.skipped,
+    ...taken.map(({ dropletName }) => ({
+      name: dropletName,
+      reason: 'its route was made by a call to this API, which owns it',
+    })),
+  ]
+
+  // One whose record is broken is not gone: pruning leaves its route.
+  const names = new Set([...answer.routes.map((route) => route.dropletName), ...answer.unclear])
+  const ours = [...snapshot.routes.values()].filter((route) => route.record.source === 'registry')
+  const orphaned = ours.map((route) => route.record.droplet_name).filter((name) => !names.has(name))
+  // A Registry that has lost its droplets must not take the routes along.
+  const isPruning = request.prune && answer.routes.length > 0
+  if (isPruning && !request.dryRun) refuseBlast(orphaned, ours.length, request.confirm)
+
+  const puts = await Promise.all(
+    wanted.map((route) => toChange(walk.host, route, snapshot.routes.get(route.dropletName), request)),
+  )
+  const changes: Change[] = []
+  for (const [i, put] of puts.entries()) {
+    if (put instanceof ProxyManagerError) skipped.push({ name: wanted[i]?.dropletName ?? '', reason: put.message })
+    else changes.push(put)
+  }
+  if (isPruning)
+    changes.push(...orphaned.map((dropletName) => ({ kind: 'delete' as const, dropletName, precondition: {} })))
+
+  const results = request.dryRun
+    ? (await queue.exclusively(() => rehearse(walk, changes))).verdicts
+    : // Submitted in one go, they become one batch: one test, one reload.
+      await Promise.all(changes.map((change) => queue.submit(change)))
+  return summarize(changes, results, skipped, orphaned)
+}
+
+async function fetchDroplets(host: Host) {
+  const base = host.settings.REGISTRY_URL
+  if (base === undefined) throw new ProxyManagerError('REGISTRY_NOT_CONFIGURED')
+  const url = `${base.replace(/\/+$/, '')}/droplets`
+  const answer = await host.probe.download({ url, timeoutMs: TIMEOUT_MS, limitBytes: LIMIT_BYTES })
+  const remedy = 'Look whether REGISTRY_URL is right and the Registry runs; all routes stand as they were'
+  if ('failure' in answer)
+    throw new ProxyManagerError('REGISTRY_UNAVAILABLE', { details: { failure: answer.failure, remedy } })
+  const droplets = answer.status === 200 ? readRegistry(parseJson(answer.body)) : undefined
+  if (droplets === undefined)
+    throw new ProxyManagerError('REGISTRY_UNAVAILABLE', { details: { registry_status: answer.status, remedy } })
+  return droplets
+}
+
+function isOurs(route: SnapshotRoute | undefined): boolean {
+  return route === undefined || route.record.source === 'registry'
+}
+
+function refuseBlast(orphaned: readonly string[], ours: number, confirm: number | undefined): void {
+  const most = Math.max(UNCONFIRMED, Math.floor(ours * UNCONFIRMED_SHARE))
+  if (orphaned.length <= most || confirm === orphaned.length) return
+  throw new ProxyManagerError('BLAST_RADIUS', {
+    details: {
+      orphaned,
+      count: orphaned.length,
+      unconfirmed: most,
+      remedy: `Look at the list; to delete them all, add confirm=${orphaned.length}`,
+    },
+  })
+}
+
+async function toChange(
+  host: Host,
+  route: RegistryRoute,
+  found: SnapshotRoute | undefined,
+  request: SyncRequest,
+): Promise<PutChange | ProxyManagerError> {
+  const { dropletName, ...place } = route
+  const enable_ssl = request.enableSsl ?? found?.record.enable_ssl ?? false
+  const spec = { ...place, require_healthy: request.requireHealthy, enable_ssl }
+  try {
+    return await toPutChange(host, { dropletName, spec, mode: 'replace', source: 'registry', precondition: {} })
+  } catch (error) {
+    return error instanceof ProxyManagerError ? error : new ProxyManagerError('INTERNAL', { cause: error })
+  }
+}
+
+function summarize(
+  changes: readonly Change[],
+  results: readonly (ChangeResult | Verdict)[],
+  skipped: Skipped[],
+  orphaned: readonly string[],
+): SyncSummary {
+  const byOutcome = {
+    created: [] as string[],
+    replaced: [] as string[],
+    unchanged: [] as string[],
+    deleted: [] as string[],
+  }
+  for (const [i, { dropletName }] of changes.entries()) {
+    const result = results[i]
+    const error =
+      result instanceof ProxyManagerError ? result : result?.outcome === 'refused' ? result.error : undefined
+    if (error !== undefined) skipped.push({ name: dropletName, reason: `${error.code}: ${error.message}` })
+    else if (result !== undefined && !(result instanceof ProxyManagerError) && result.outcome !== 'refused')
+      byOutcome[result.outcome].push(dropletName)
+  }
+  const { created, replaced, unchanged, deleted } = byOutcome
+  for (const names of [created, replaced, unchanged, deleted]) names.sort()
+  const synced = [...created, ...replaced, ...unchanged].sort()
+  return {
+    synced,
+    synced_count: synced.length,
+    created,
+    updated: replaced,
+    unchanged,
+    deleted,
+    skipped,
+    skipped_count: skipped.length,
+    orphaned: orphaned.filter((name) => !deleted.includes(name)).sort(),
+  }
+}
+
+/** `undefined` is no list of droplets, and neither is what no JSON parser takes. */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}

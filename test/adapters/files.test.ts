@@ -1,0 +1,306 @@
+import { chmodSync, mkdtempSync, realpathSync, rmSync, statSync, utimesSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type Callback, suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { effectJournal } from '../../fixtures/effects.ts'
+import { type Disk, memoryFiles } from '../../fixtures/memory-files.ts'
+import { type Files, hostFiles } from '../../lib/adapters/files.ts'
+
+/** An empty folder, and what the contract cannot ask the adapter itself. */
+interface World {
+  readonly files: Files
+  readonly root: string
+  modeOf(path: string): number
+  /** Makes a file look as if it had not been written just now. */
+  age(path: string): void
+  end(): void
+}
+
+function memoryWorld(): World {
+  const disk: Disk = new Map([['/world', { kind: 'folder' }]])
+  return {
+    files: memoryFiles(disk, effectJournal()),
+    root: '/world',
+    modeOf: (path) => {
+      const entry = disk.get(path)
+      return entry?.kind === 'file' ? entry.mode : 0
+    },
+    age: () => undefined,
+    end: () => undefined,
+  }
+}
+
+function hostWorld(): World {
+  const root = realpathSync(mkdtempSync(join(tmpdir(), 'files-')))
+  return {
+    files: hostFiles(),
+    root,
+    modeOf: (path) => statSync(path).mode & 0o7777,
+    age: (path) => utimesSync(path, 1_700_000_000, 1_700_000_000),
+    end: () => rmSync(root, { recursive: true }),
+  }
+}
+
+for (const [name, makeWorld] of Object.entries({ memory: memoryWorld, host: hostWorld })) {
+  const test = suite<World>(`files: ${name}`)
+  const guarantee = (title: string, prove: (world: World) => Promise<unknown>) => {
+    const run: Callback<World> = async () => {
+      const world = makeWorld()
+      try {
+        await prove(world)
+      } finally {
+        world.end()
+      }
+    }
+    test(title, run)
+  }
+
+  guarantee('what was written is what is read, by every way of reading', async ({ files, root }) => {
+    await files.write(`${root}/a`, 'grüße\n', 0o644)
+    assert.is(files.read(`${root}/a`)?.text, 'grüße\n')
+    const look = files.look(`${root}/a`)
+    assert.is(look?.kind === 'file' && look.file.text, 'grüße\n')
+    assert.equal(files.list(root), ['a'])
+    assert.is(files.realPath(`${root}/a`), `${root}/a`)
+    assert.type(files.stamp(`${root}/a`), 'string')
+  })
+
+  guarantee('where there is nothing, reads answer nothing and do not fail', async ({ files, root }) => {
+    const path = `${root}/none`
+    const answers = [files.read(path), files.look(path), files.realPath(path), files.stamp(path)]
+    assert.equal(answers, [undefined, undefined, undefined, undefined])
+    assert.equal(files.list(path), [])
+    assert.equal(files.tail(path, 0), { size: 0, text: '' })
+    assert.is(files.isWritable(path), false)
+  })
+
+  guarantee('a file is created exclusively: what stands there stays', async ({ files, root }) => {
+    await files.write(`${root}/a`, 'first', 0o644)
+    await fails(files.write(`${root}/a`, 'second', 0o644), 'EEXIST')
+    assert.is(files.read(`${root}/a`)?.text, 'first')
+  })
+
+  guarantee('nothing is written in a folder that is not there', async ({ files, root }) => {
+    await fails(files.write(`${root}/none/a`, 'x', 0o644), 'ENOENT')
+    await fails(files.writeScratch(`${root}/none/a`, 'x', 0o644), 'ENOENT')
+    await fails(files.symlink(`${root}/a`, `${root}/none/a`), 'ENOENT')
+    await fails(files.syncFolder(`${root}/none`), 'ENOENT')
+  })
+
+  guarantee('no symlink is followed by a write: its target stays as it was', async ({ files, root }) => {
+    await files.write(`${root}/victim`, 'secret', 0o600)
+    for (const target of [`${root}/victim`, `${root}/none`]) {
+      await files.symlink(target, `${root}/link`)
+      await fails(files.write(`${root}/link`, 'x', 0o644), 'EEXIST')
+      await fails(files.writeScratch(`${root}/link`, 'x', 0o644), 'ELOOP')
+      await fails(files.append(`${root}/link`, 'x'), 'ELOOP')
+      assert.equal(files.look(`${root}/link`), { kind: 'link', target })
+      await files.remove(`${root}/link`)
+    }
+    assert.is(files.read(`${root}/victim`)?.text, 'secret')
+    assert.is(files.read(`${root}/none`), undefined)
+  })
+
+  for (const umask of [0o077, 0o000]) {
+    guarantee(`files have the mode that was asked for under umask ${umask.toString(8)}`, async (world) => {
+      const { files, root, modeOf } = world
+      const former = process.umask(umask)
+      try {
+        for (const mode of [0o644, 0o600]) {
+          await files.write(`${root}/w${mode}`, 'x', mode)
+          assert.is(modeOf(`${root}/w${mode}`), mode)
+        }
+        await files.writeScratch(`${root}/scratch`, 'x', 0o600)
+        assert.is(modeOf(`${root}/scratch`), 0o600)
+      } finally {
+        process.umask(former)
+      }
+    })
+  }
+
+  guarantee('a scratch file is replaced as often as wanted', async ({ files, root }) => {
+    await files.writeScratch(`${root}/a`, 'a long first text', 0o600)
+    await files.writeScratch(`${root}/a`, 'short', 0o600)
+    assert.is(files.read(`${root}/a`)?.text, 'short')
+  })
+
+  guarantee('appending adds to a file that exists, and makes none', async ({ files, root }) => {
+    await files.write(`${root}/a`, 'one\n', 0o600)
+    await files.append(`${root}/a`, 'two\n')
+    assert.is(files.read(`${root}/a`)?.text, 'one\ntwo\n')
+    await fails(files.append(`${root}/none`, 'x'), 'ENOENT')
+    assert.is(files.read(`${root}/none`), undefined)
+  })
+
+  guarantee('a rename replaces what stood there, a symlink itself and not its target', async ({ files, root }) => {
+    await files.write(`${root}/new`, 'new', 0o644)
+    await files.write(`${root}/old`, 'old', 0o644)
+    await files.rename(`${root}/new`, `${root}/old`)
+    assert.equal(files.list(root), ['old'])
+    assert.is(files.read(`${root}/old`)?.text, 'new')
+    await files.write(`${root}/target`, 'target', 0o644)
+    await files.symlink(`${root}/target`, `${root}/link`)
+    await files.rename(`${root}/old`, `${root}/link`)
+    assert.is(files.look(`${root}/link`)?.kind, 'file')
+    assert.is(files.read(`${root}/target`)?.text, 'target')
+    await fails(files.rename(`${root}/none`, `${root}/x`), 'ENOENT')
+  })
+
+  guarantee('a symlink may lead nowhere; it does not replace what stands there', async ({ files, root }) => {
+    await files.symlink(`${root}/none`, `${root}/link`)
+    assert.equal(files.look(`${root}/link`), { kind: 'link', target: `${root}/none` })
+    assert.is(files.read(`${root}/link`), undefined)
+    assert.is(files.realPath(`${root}/link`), undefined)
+    assert.is(files.stamp(`${root}/link`), undefined)
+    await fails(files.symlink(`${root}/other`, `${root}/link`), 'EEXIST')
+  })
+
+  guarantee('reads follow symlinks, looks do not', async ({ files, root }) => {
+    await files.write(`${root}/a`, 'text', 0o644)
+    await files.symlink(`${root}/a`, `${root}/b`)
+    await files.symlink(`${root}/b`, `${root}/c`)
+    assert.is(files.read(`${root}/c`)?.text, 'text')
+    assert.is(files.realPath(`${root}/c`), `${root}/a`)
+    assert.is(files.stamp(`${root}/c`), files.stamp(`${root}/a`))
+    assert.equal(files.look(`${root}/c`), { kind: 'link', target: `${root}/b` })
+  })
+
+  guarantee('symlinks in a circle lead nowhere', async ({ files, root }) => {
+    await files.symlink(`${root}/b`, `${root}/a`)
+    await files.symlink(`${root}/a`, `${root}/b`)
+    assert.equal([files.read(`${root}/a`), files.realPath(`${root}/a`)], [undefined, undefined])
+  })
+
+  guarantee('a second name keeps the text when the first one is replaced', async ({ files, root }) => {
+    await files.write(`${root}/a`, 'before', 0o644)
+    await files.link(`${root}/a`, `${root}/.a.undo`)
+    await files.write(`${root}/.a.tmp`, 'after', 0o644)
+    await files.rename(`${root}/.a.tmp`, `${root}/a`)
+    assert.equal([files.read(`${root}/a`)?.text, files.read(`${root}/.a.undo`)?.text], ['after', 'before'])
+    await fails(files.link(`${root}/a`, `${root}/.a.undo`), 'EEXIST')
+    await fails(files.link(`${root}/none`, `${root}/x`), 'ENOENT')
+  })
+
+  guarantee('removing takes files, symlinks without their targets, and folders with all they hold', async (world) => {
+    const { files, root } = world
+    await files.write(`${root}/a`, 'x', 0o644)
+    await files.symlink(`${root}/a`, `${root}/link`)
+    await files.makeFolder(`${root}/deep/deeper`, 0o700)
+    await files.write(`${root}/deep/deeper/b`, 'x', 0o600)
+    await files.remove(`${root}/link`)
+    assert.is(files.read(`${root}/a`)?.text, 'x')
+    await files.remove(`${root}/deep`)
+    await files.remove(`${root}/a`)
+    await files.remove(`${root}/a`)
+    await files.remove(`${root}/none/at/all`)
+    assert.equal(files.list(root), [])
+  })
+
+  guarantee('a folder is made with its parents, once or again', async ({ files, root }) => {
+    await files.makeFolder(`${root}/one/two`, 0o711)
+    await files.makeFolder(`${root}/one/two`, 0o711)
+    assert.equal(files.list(root), ['one'])
+    assert.equal(files.look(`${root}/one/two`), { kind: 'other' })
+    assert.is(files.read(`${root}/one/two`), undefined)
+    assert.ok(files.isWritable(`${root}/one/two`))
+    await files.syncFolder(`${root}/one/two`)
+  })
+
+  guarantee('a file is no folder', async ({ files, root }) => {
+    await files.write(`${root}/a`, 'x', 0o644)
+    assert.equal(files.list(`${root}/a`), [])
+    assert.is(files.isWritable(`${root}/a`), false)
+  })
+
+  guarantee('a tail is what was added since, at most 64 KiB of it', async ({ files, root }) => {
+    await files.write(`${root}/log`, 'old line\n', 0o644)
+    const { size } = files.tail(`${root}/log`, Number.POSITIVE_INFINITY)
+    assert.is(size, 9)
+    assert.equal(files.tail(`${root}/log`, size), { size: 9, text: '' })
+    await files.append(`${root}/log`, 'new line\n')
+    assert.equal(files.tail(`${root}/log`, size), { size: 18, text: 'new line\n' })
+    assert.equal(files.tail(`${root}/log`, 100), { size: 18, text: '' })
+    await files.append(`${root}/log`, 'x'.repeat(100_000))
+    assert.equal(files.tail(`${root}/log`, 18), { size: 100_018, text: 'x'.repeat(65_536) })
+  })
+
+  guarantee('a text is the same object while its file has not changed', async ({ files, root, age }) => {
+    await files.write(`${root}/a`, 'text', 0o644)
+    await files.symlink(`${root}/a`, `${root}/link`)
+    age(`${root}/a`)
+    const first = files.read(`${root}/a`)
+    assert.is(files.read(`${root}/a`), first)
+    const look = files.look(`${root}/a`)
+    assert.is(look?.kind === 'file' && look.file, first)
+  })
+
+  guarantee('a change is seen at once, also one of the same size', async ({ files, root, age }) => {
+    await files.write(`${root}/a`, 'text 0', 0o644)
+    age(`${root}/a`)
+    for (let i = 1; i < 10; i++) {
+      const [before, stamp] = [files.read(`${root}/a`), files.stamp(`${root}/a`)]
+      await files.writeScratch(`${root}/a`, `text ${i}`, 0o644)
+      const after = files.read(`${root}/a`)
+      assert.is(after?.text, `text ${i}`)
+      assert.is.not(after, before)
+      if (i === 1) assert.is.not(files.stamp(`${root}/a`), stamp)
+    }
+    await files.write(`${root}/b`, 'text b', 0o644)
+    age(`${root}/b`)
+    await files.rename(`${root}/b`, `${root}/a`)
+    assert.is(files.read(`${root}/a`)?.text, 'text b')
+  })
+
+  guarantee('a symlink that leads elsewhere now is seen at once', async ({ files, root }) => {
+    await files.symlink(`${root}/a`, `${root}/link`)
+    assert.equal(files.look(`${root}/link`), { kind: 'link', target: `${root}/a` })
+    await files.symlink(`${root}/b`, `${root}/.link.tmp`)
+    await files.rename(`${root}/.link.tmp`, `${root}/link`)
+    assert.equal(files.look(`${root}/link`), { kind: 'link', target: `${root}/b` })
+    await files.remove(`${root}/link`)
+    assert.is(files.look(`${root}/link`), undefined)
+  })
+
+  test.run()
+}
+
+const test = suite('files: on the host alone')
+
+for (const umask of [0o077, 0o000]) {
+  test(`folders have the mode that was asked for under umask ${umask.toString(8)}`, async () => {
+    const { files, root, modeOf, end } = hostWorld()
+    const former = process.umask(umask)
+    try {
+      for (const mode of [0o700, 0o711, 0o755]) {
+        await files.makeFolder(`${root}/f${mode}`, mode)
+        assert.is(modeOf(`${root}/f${mode}`), mode)
+      }
+    } finally {
+      process.umask(former)
+      end()
+    }
+  })
+}
+
+test('a folder that is there already gets the mode as well', async () => {
+  const { files, root, modeOf, end } = hostWorld()
+  try {
+    await files.makeFolder(`${root}/a`, 0o755)
+    chmodSync(`${root}/a`, 0o777)
+    await files.makeFolder(`${root}/a`, 0o700)
+    assert.is(modeOf(`${root}/a`), 0o700)
+  } finally {
+    end()
+  }
+})
+
+test.run()
+
+async function fails(effect: Promise<unknown>, code: string): Promise<void> {
+  const error = await effect.then(
+    () => undefined,
+    (thrown: NodeJS.ErrnoException) => thrown,
+  )
+  assert.is(error?.code, code)
+}

@@ -1,0 +1,89 @@
+import { createSocket, type Socket } from 'node:dgram'
+import { once } from 'node:events'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { hostNetwork } from '../../lib/adapters/network.ts'
+
+const test = suite('network')
+const network = hostNetwork()
+
+/** A resolver on loopback that answers with `answer`, or never. */
+async function resolver(answer?: (question: Buffer) => Buffer): Promise<{ socket: Socket; server: string }> {
+  const socket = createSocket('udp4')
+  socket.on('message', (question, from) => {
+    const reply = answer?.(question)
+    if (reply !== undefined) socket.send(reply, from.port, from.address)
+  })
+  socket.bind(0, '127.0.0.1')
+  await once(socket, 'listening')
+  return { socket, server: `127.0.0.1:${socket.address().port}` }
+}
+
+/** Answers every question with this response code and no record. */
+const nothing = (code: number) => (question: Buffer) => {
+  const reply = Buffer.from(question.subarray(0, question.indexOf(0, 12) + 5))
+  reply.writeUInt16BE(0x8180 + code, 2)
+  reply.fill(0, 6, 12)
+  return reply
+}
+
+/** Answers questions for an A record with 192.0.2.7, all others with nothing (RFC 1035, 4.1). */
+function addressRecord(question: Buffer): Buffer {
+  const end = question.indexOf(0, 12) + 5
+  const isA = question.readUInt16BE(end - 4) === 1
+  const header = Buffer.from(question.subarray(0, 12))
+  header.writeUInt16BE(0x8180, 2)
+  header.writeUInt16BE(isA ? 1 : 0, 6)
+  header.writeUInt16BE(0, 8)
+  header.writeUInt16BE(0, 10)
+  const record = Buffer.from([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 192, 0, 2, 7])
+  return Buffer.concat([header, question.subarray(12, end), ...(isA ? [record] : [])])
+}
+
+test('localhost is found without asking anybody', async () => {
+  const addresses = await network.lookup('localhost', 2000)
+  assert.ok(addresses.includes('127.0.0.1') || addresses.includes('::1'), addresses.join())
+})
+
+test('a name under a reserved top-level domain resolves to nothing, and nothing is thrown', async () => {
+  assert.equal(await network.lookup('no-such-name.invalid', 2000), [])
+})
+
+test('the given server is the one that is asked', async () => {
+  const { socket, server } = await resolver(addressRecord)
+  assert.equal(await network.query('app.example', [server], 2000), ['192.0.2.7'])
+  socket.close()
+})
+
+test('a server that never answers costs no more than the time limit', async () => {
+  const { socket, server } = await resolver()
+  const started = performance.now()
+  assert.equal(await network.query('app.example', [server], 200), [])
+  assert.ok(performance.now() - started < 1500)
+  socket.close()
+})
+
+test('no CAA record is an answer; servers that fail, or stay silent, give none', async () => {
+  const [noError, serverFailure, nameError] = [0, 2, 3]
+  for (const [answer, issuers] of [
+    [nothing(noError), []],
+    [nothing(nameError), []],
+    [nothing(serverFailure), undefined],
+    [undefined, undefined],
+  ] as const) {
+    const { socket, server } = await resolver(answer)
+    assert.equal(await network.caaIssuers('app.example', [server], 200), issuers)
+    socket.close()
+  }
+})
+
+test('the interfaces have loopback among them', () => {
+  assert.ok(network.localAddresses().includes('127.0.0.1'))
+  assert.type(network.hasIpv6(), 'boolean')
+})
+
+test('the resolvers of the system are addresses', () => {
+  for (const server of network.systemResolvers()) assert.match(server, /^[0-9a-fA-F.:]+$/)
+})
+
+test.run()

@@ -1,0 +1,246 @@
+import { X509Certificate } from 'node:crypto'
+import { once } from 'node:events'
+import { createServer as createHttpServer, type RequestListener } from 'node:http'
+import { createServer, type Server, type Socket } from 'node:net'
+import { createSecureContext, createServer as createTlsServer } from 'node:tls'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { hostProbe, type ProbeAnswer } from '../../lib/adapters/probe.ts'
+import { makeLineage } from '../engine/arrange.ts'
+
+const test = suite('probe')
+
+async function portOf(server: Server): Promise<number> {
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('no port')
+  return address.port
+}
+
+async function closed(server: Server, sockets: ReadonlySet<Socket>): Promise<void> {
+  for (const socket of sockets) socket.destroy()
+  server.close()
+  await once(server, 'close')
+}
+
+/** Probes a server once and closes it. */
+async function probe(server: Server, timeoutMs = 2000): Promise<ProbeAnswer> {
+  const sockets = new Set<Socket>()
+  server.on('connection', (socket) => {
+    sockets.add(socket)
+    socket.on('error', () => socket.destroy())
+  })
+  const port = await portOf(server)
+  try {
+    return await hostProbe().get({ address: '127.0.0.1', port, host: 'app.example:81', path: '/health?x=1', timeoutMs })
+  } finally {
+    await closed(server, sockets)
+  }
+}
+
+const http = (listener: RequestListener) => createHttpServer(listener)
+/** A server that says these bytes to whoever connects and asks. */
+const raw = (answer: (socket: Socket) => void) =>
+  createServer((socket) => {
+    socket.once('data', () => answer(socket))
+  })
+
+test('status and body come back; Host, path and a connection of its own are what the server sees', async () => {
+  const seen: unknown[] = []
+  const answer = await probe(
+    http((request, response) => {
+      const { host, connection, 'accept-encoding': encoding } = request.headers
+      seen.push([request.method, request.url, host, connection, encoding])
+      response.writeHead(503).end('not yet')
+    }),
+  )
+  assert.equal(answer, { status: 503, body: 'not yet' })
+  assert.equal(seen, [['GET', '/health?x=1', 'app.example:81', 'close', undefined]])
+})
+
+test('the connection goes to the given address; the name is never looked up', async () => {
+  const server = http((_request, response) => response.end('here'))
+  const port = await portOf(server)
+  const request = { address: '127.0.0.1', port, host: 'no-such-name.invalid', path: '/', timeoutMs: 2000 }
+  assert.equal(await hostProbe().get(request), { status: 200, body: 'here' })
+  await closed(server, new Set())
+})
+
+test('an IPv6 address is reached as well', async () => {
+  const server = http((_request, response) => response.end('six'))
+  server.listen(0, '::1')
+  await once(server, 'listening')
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('no port')
+  const request = { address: '::1', port: address.port, host: '[::1]', path: '/', timeoutMs: 2000 }
+  assert.equal(await hostProbe().get(request), { status: 200, body: 'six' })
+  await closed(server, new Set())
+})
+
+for (const location of ['http://169.254.169.254/latest', '/elsewhere', 'http://[', '']) {
+  test(`a redirect to "${location}" is an answer, not a way`, async () => {
+    let requests = 0
+    const answer = await probe(
+      http((_request, response) => {
+        requests++
+        response.writeHead(302, { location }).end()
+      }),
+    )
+    assert.equal(answer, { status: 302, body: '' })
+    assert.is(requests, 1)
+  })
+}
+
+test('the body is cut after 4 KiB, however long it is', async () => {
+  const answer = await probe(http((_request, response) => response.end('x'.repeat(1_000_000))))
+  assert.equal(answer, { status: 200, body: 'x'.repeat(4096) })
+})
+
+test('a body that never ends is cut as well', async () => {
+  const answer = await probe(
+    http((_request, response) => {
+      const pour = () => {
+        while (!response.destroyed && response.write('x'.repeat(1000)));
+      }
+      response.on('drain', pour)
+      pour()
+    }),
+  )
+  assert.equal(answer, { status: 200, body: 'x'.repeat(4096) })
+})
+
+test('a body that trickles is ended by the time limit', async () => {
+  const started = performance.now()
+  const answer = await probe(
+    http((_request, response) => {
+      response.write('x')
+    }),
+    200,
+  )
+  assert.equal(answer, { failure: 'TIMEOUT' })
+  assert.ok(performance.now() - started < 1500)
+})
+
+test('no answer within the time is TIMEOUT', async () => {
+  const started = performance.now()
+  assert.equal(await probe(createServer(), 200), { failure: 'TIMEOUT' })
+  assert.ok(performance.now() - started < 1500)
+})
+
+test('nobody listening is ECONNREFUSED', async () => {
+  const server = createServer()
+  const port = await portOf(server)
+  await closed(server, new Set())
+  const answer = await hostProbe().get({ address: '127.0.0.1', port, host: 'a', path: '/', timeoutMs: 2000 })
+  assert.equal(answer, { failure: 'ECONNREFUSED' })
+})
+
+test('a connection that is reset is a failure, before an answer and in the middle of one', async () => {
+  assert.equal(await probe(raw((socket) => socket.resetAndDestroy())), { failure: 'ECONNRESET' })
+  const cut = await probe(
+    raw((socket) => {
+      socket.write('HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf', () => socket.resetAndDestroy())
+    }),
+  )
+  assert.ok('failure' in cut, JSON.stringify(cut))
+})
+
+test('a connection that is closed without an answer, or with what is no HTTP, is a failure', async () => {
+  for (const words of ['', '\u0000\u0001\u0002', 'SSH-2.0-OpenSSH_9.2\r\n', 'HTTP/1.1 abc\r\n\r\n']) {
+    const answer = await probe(raw((socket) => socket.end(words)))
+    assert.ok('failure' in answer, JSON.stringify([words, answer]))
+  }
+})
+
+test('a body shorter than announced is a failure', async () => {
+  const answer = await probe(raw((socket) => socket.end('HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf')))
+  assert.ok('failure' in answer, JSON.stringify(answer))
+})
+
+test('a compressed body is not unpacked', async () => {
+  const answer = await probe(
+    http((_request, response) => {
+      response.writeHead(200, { 'content-encoding': 'gzip' }).end('no gzip at all')
+    }),
+  )
+  assert.equal(answer, { status: 200, body: 'no gzip at all' })
+})
+
+test('a handshake tells the fingerprint of the certificate for that name, trusted or not', async () => {
+  const [app, other] = [makeLineage('app.example.com'), makeLineage('other.example.com')]
+  const names: string[] = []
+  const server = createTlsServer({
+    SNICallback: (name, done) => {
+      names.push(name)
+      const { fullchain: cert, privkey: key } = name === 'app.example.com' ? app : other
+      done(null, createSecureContext({ cert, key }))
+    },
+  })
+  server.on('tlsClientError', () => undefined)
+  const port = await portOf(server)
+  const shake = (serverName: string) =>
+    hostProbe().handshake({ address: '127.0.0.1', port, serverName, timeoutMs: 2000 })
+  for (const [name, { fullchain }] of [
+    ['app.example.com', app],
+    ['other.example.com', other],
+  ] as const) {
+    const fingerprint = new X509Certificate(fullchain).fingerprint256.replaceAll(':', '').toLowerCase()
+    assert.equal(await shake(name), { fingerprint })
+  }
+  assert.equal(names, ['app.example.com', 'other.example.com'])
+  await closed(server, new Set())
+})
+
+test('a handshake that gets no answer, a refusal or no TLS is a failure, in time', async () => {
+  const handshake = async (server: Server, timeoutMs: number) => {
+    const sockets = new Set<Socket>()
+    server.on('connection', (socket) => {
+      sockets.add(socket)
+      socket.on('error', () => socket.destroy())
+    })
+    const port = await portOf(server)
+    const request = { address: '127.0.0.1', port, serverName: 'app.example.com', timeoutMs }
+    const shown = await hostProbe().handshake(request)
+    await closed(server, sockets)
+    return shown
+  }
+  const started = performance.now()
+  assert.equal(await handshake(createServer(), 200), { failure: 'TIMEOUT' })
+  assert.ok(performance.now() - started < 1500)
+  for (const server of [
+    createServer((socket) => socket.destroy()),
+    createServer((socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n')),
+  ])
+    assert.ok('failure' in (await handshake(server, 2000)))
+  const gone = createServer()
+  const port = await portOf(gone)
+  await closed(gone, new Set())
+  assert.equal(
+    await hostProbe().handshake({ address: '127.0.0.1', port, serverName: 'app.example.com', timeoutMs: 2000 }),
+    { failure: 'ECONNREFUSED' },
+  )
+})
+
+test('a handshake that trickles is ended by the time limit', async () => {
+  const server = createServer((socket) => {
+    // The header of a record that never ends, byte by byte.
+    const bytes = setInterval(() => socket.write('\u0016'), 50)
+    socket.on('close', () => clearInterval(bytes))
+    socket.on('error', () => socket.destroy())
+    socket.write(Buffer.from([0x16, 3, 3, 0x40, 0]))
+  })
+  const port = await portOf(server)
+  const started = performance.now()
+  const shown = await hostProbe().handshake({
+    address: '127.0.0.1',
+    port,
+    serverName: 'app.example.com',
+    timeoutMs: 300,
+  })
+  assert.equal(shown, { failure: 'TIMEOUT' })
+  assert.ok(performance.now() - started < 1500)
+  await closed(server, new Set())
+})
+
+test.run()

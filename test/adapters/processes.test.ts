@@ -1,0 +1,106 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { hostProcesses } from '../../lib/adapters/processes.ts'
+
+const test = suite('processes')
+const processes = hostProcesses()
+
+/** A process with this title, and a child of it with another; resolves once both have them. */
+async function family(
+  title: string,
+  childTitle: string,
+): Promise<{ process: ChildProcess; pid: number; child: number }> {
+  const script = `(exec -a "$2" sleep 30) & echo $!; exec -a "$1" sleep 30`
+  const process = spawn('/bin/bash', ['-c', script, 'family', title, childTitle], {
+    stdio: ['ignore', 'pipe', 'ignore'],
+  })
+  const [line] = await once(process.stdout, 'data')
+  const [pid, child] = [process.pid ?? 0, Number(String(line))]
+  const titleOf = (id: number) => readFileSync(`/proc/${id}/cmdline`, 'utf8')
+  while (!titleOf(pid).startsWith(title) || !titleOf(child).startsWith(childTitle))
+    await new Promise((resolve) => setImmediate(resolve))
+  return { process, pid, child }
+}
+
+async function end({ process: parent, child }: { process: ChildProcess; child: number }): Promise<void> {
+  const exited = parent.exitCode === null && parent.signalCode === null ? once(parent, 'exit') : undefined
+  try {
+    process.kill(child, 'SIGKILL')
+  } catch {
+    // It has ended already.
+  }
+  parent.kill('SIGKILL')
+  await exited
+}
+
+test('this process is no master, and neither is init', () => {
+  assert.not.ok(processes.isNginxMaster(process.pid))
+  assert.not.ok(processes.isNginxMaster(1))
+})
+
+test('a process that is gone is no master, has no workers, and cannot be signalled', async () => {
+  const child = spawn('/bin/true')
+  await once(child, 'exit')
+  const pid = child.pid ?? 0
+  assert.not.ok(processes.isNginxMaster(pid))
+  assert.equal(processes.workersOf(pid), [])
+  assert.is(processes.workerState(pid), 'gone')
+  assert.not.ok(processes.hangUp(pid))
+})
+
+test('a master and its workers are known by their titles', async () => {
+  const found = await family('nginx: master process /usr/sbin/nginx', 'nginx: worker process')
+  try {
+    assert.ok(processes.isNginxMaster(found.pid))
+    assert.not.ok(processes.isNginxMaster(found.child))
+    assert.equal(processes.workersOf(found.pid), [found.child])
+    assert.is(processes.workerState(found.child), 'accepting')
+    assert.is(processes.workerState(found.pid), 'gone')
+  } finally {
+    await end(found)
+  }
+})
+
+test('a worker that shuts down takes no new connections', async () => {
+  const found = await family('nginx: master process /usr/sbin/nginx', 'nginx: worker process is shutting down')
+  try {
+    assert.is(processes.workerState(found.child), 'shutting_down')
+  } finally {
+    await end(found)
+  }
+})
+
+test('a cache process is no worker', async () => {
+  const found = await family('nginx: master process /usr/sbin/nginx', 'nginx: cache manager process')
+  try {
+    assert.equal(processes.workersOf(found.pid), [])
+    assert.is(processes.workerState(found.child), 'gone')
+  } finally {
+    await end(found)
+  }
+})
+
+test('a title that only begins like a master is none: an editor of nginx.conf', async () => {
+  const found = await family('vim nginx: master process', 'less nginx.conf')
+  try {
+    assert.not.ok(processes.isNginxMaster(found.pid))
+  } finally {
+    await end(found)
+  }
+})
+
+test('hanging up sends exactly SIGHUP', async () => {
+  const found = await family('nginx: master process /usr/sbin/nginx', 'nginx: worker process')
+  try {
+    const exited = once(found.process, 'exit')
+    assert.ok(processes.hangUp(found.pid))
+    assert.equal(await exited, [null, 'SIGHUP'])
+  } finally {
+    await end(found)
+  }
+})
+
+test.run()

@@ -1,0 +1,107 @@
+import { execFileSync } from 'node:child_process'
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { type CertbotOptions, deleteArguments, deployHook, orderArguments } from '../../lib/core/certbot-command.ts'
+
+const test = suite('certbot-command')
+
+const OPTIONS: CertbotOptions = {
+  domain: 'app.example.com',
+  email: 'ops@example.com',
+  webroot: '/var/lib/proxy-manager/acme',
+  deployHook: "touch '/var/lib/proxy-manager/renewed'",
+  server: undefined,
+  configDir: '/etc/letsencrypt',
+  workDir: undefined,
+  logsDir: undefined,
+}
+const FOLDERS = { workDir: '/srv/work', logsDir: '/srv/log' }
+
+test('an order has exactly these arguments', () => {
+  assert.equal(orderArguments(OPTIONS), [
+    'certonly',
+    '--non-interactive',
+    '--agree-tos',
+    '--no-eff-email',
+    '--force-renewal',
+    '--webroot',
+    '--webroot-path=/var/lib/proxy-manager/acme',
+    '--preferred-challenges=http-01',
+    '--cert-name=app.example.com',
+    '--domain=app.example.com',
+    '--email=ops@example.com',
+    "--deploy-hook=touch '/var/lib/proxy-manager/renewed'",
+    '--config-dir=/etc/letsencrypt',
+  ])
+})
+
+test('another CA and other folders are passed on behind them, and only where they are set', () => {
+  const further = orderArguments({ ...OPTIONS, ...FOLDERS, server: 'https://127.0.0.1:14000/dir' }).slice(12)
+  assert.equal(further, [
+    '--server=https://127.0.0.1:14000/dir',
+    '--config-dir=/etc/letsencrypt',
+    '--work-dir=/srv/work',
+    '--logs-dir=/srv/log',
+  ])
+})
+
+test('a lineage is deleted by its name, in the same folders', () => {
+  assert.equal(deleteArguments(OPTIONS), [
+    'delete',
+    '--non-interactive',
+    '--cert-name=app.example.com',
+    '--config-dir=/etc/letsencrypt',
+  ])
+  assert.equal(deleteArguments({ ...OPTIONS, ...FOLDERS }).slice(3), [
+    '--config-dir=/etc/letsencrypt',
+    '--work-dir=/srv/work',
+    '--logs-dir=/srv/log',
+  ])
+})
+
+test('no value can become an option: each stands behind the "=" of its own, whatever it is', () => {
+  const hostile: CertbotOptions = {
+    domain: '--staging',
+    email: '-h',
+    webroot: '--version',
+    deployHook: '--dry-run',
+    server: '-q',
+    configDir: '-v',
+    workDir: '--help',
+    logsDir: '--no-verify-ssl',
+  }
+  const plain = orderArguments({ ...OPTIONS, ...FOLDERS, server: 'https://ca.example' })
+  const namesOf = (args: readonly string[]) => args.map((argument) => argument.split('=')[0])
+  assert.equal(namesOf(orderArguments(hostile)), namesOf(plain))
+  assert.equal(namesOf(deleteArguments(hostile)), namesOf(deleteArguments({ ...OPTIONS, ...FOLDERS })))
+})
+
+test("the deploy hook, run by a shell as certbot does, touches that one file, whatever is in the folder's name", () => {
+  const root = mkdtempSync(join(tmpdir(), 'hook-'))
+  try {
+    for (const name of [
+      'renewed',
+      "it's",
+      'a b',
+      '; touch other',
+      '"',
+      '`touch other`',
+      '*',
+      '-r',
+      "'; touch other; '",
+    ]) {
+      execFileSync('/bin/sh', ['-c', deployHook(join(root, name))], { cwd: root })
+      assert.ok(existsSync(join(root, name)), name)
+      assert.equal(readdirSync(root), [name])
+      rmSync(join(root, name))
+    }
+  } finally {
+    rmSync(root, { recursive: true })
+  }
+  assert.is(deployHook("/srv/it's/renewed"), "touch '/srv/it'\\''s/renewed'")
+})
+
+test.run()

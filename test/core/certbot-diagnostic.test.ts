@@ -1,0 +1,171 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import {
+  diagnoseCertbot,
+  type IssueFailure,
+  logEvidence,
+  publicCertbotOutput,
+  remedyOf,
+} from '../../lib/core/certbot-diagnostic.ts'
+
+const test = suite('certbot-diagnostic')
+
+const folder = new URL('../../fixtures/certbot-output/', import.meta.url)
+const everyName = readdirSync(folder).map((file) => file.replace(/\.txt$/, ''))
+
+/** What certbot printed, and behind it the lines of its log, as the engine hands them over. */
+function captured(name: string): string {
+  return readFileSync(new URL(`${name}.txt`, folder), 'utf8').replace('--- letsencrypt.log\n', '')
+}
+
+interface Row {
+  readonly reason: IssueFailure
+  readonly said: RegExp | string
+  readonly exitCode?: number
+  readonly retryAt?: string
+}
+
+const CAPTURED: Readonly<Record<string, Row>> = {
+  'bad-email': { reason: 'account', said: 'contact email "x" is invalid' },
+  busy: { reason: 'busy', said: 'Another instance of Certbot is already running.' },
+  'ca-down': { reason: 'ca_down', said: /Connection refused/ },
+  'ca-overloaded': { reason: 'ca_down', said: 'Service busy; retry later.' },
+  'ca-untrusted': { reason: 'ca_down', said: /certificate verify failed: self-signed certificate/ },
+  caa: { reason: 'caa', said: 'CAA record for c.example.com prevents issuance' },
+  'challenge-not-found': {
+    reason: 'unreachable',
+    said: 'Non-200 status code from HTTP: http://b.example.com:33765/.well-known/acme-challenge/eivr-fkQaKgq53a6XpCyddYaQAg8ROHYsosWpuNNYlM returned 404',
+  },
+  'connection-refused': { reason: 'unreachable', said: /dial tcp 127\.0\.0\.77:33765: connect: connection refused$/ },
+  'contact-refused': {
+    reason: 'account',
+    said: 'Unable to validate JWS :: contact email has forbidden domain "example.com"',
+  },
+  'disk-full': { reason: 'disk', said: '[Errno 28] No space left on device' },
+  'dns-no-address': { reason: 'dns', said: /could not resolve URL "http:\/\/nxdomain\.example\.com:/ },
+  'dns-servfail': { reason: 'dns', said: /could not resolve URL "http:\/\/servfail\.example\.com:/ },
+  issued: { reason: 'unknown', said: 'Successfully received certificate.', exitCode: 0 },
+  killed: { reason: 'interrupted', said: 'certbot was ended from outside', exitCode: 137 },
+  'not-yet-due': { reason: 'unknown', said: 'Certificate not yet due for renewal', exitCode: 0 },
+  'rate-limited-certificates': {
+    reason: 'rate_limited',
+    said: /^too many certificates \(5\) already issued for this exact set of identifiers in the last 168h0m0s/,
+    retryAt: '2026-12-01T10:20:30.000Z',
+  },
+  'rate-limited-failures': {
+    reason: 'rate_limited',
+    said: /^too many failed authorizations \(5\) for "c\.example\.com" in the last 1h0m0s/,
+    retryAt: '2026-12-01T10:20:30.000Z',
+  },
+  'refused-nonce': { reason: 'bad_nonce', said: 'JWS has an invalid anti-replay nonce: JdG5gcr-z0kYTR3EPfm7Zw' },
+  'refused-nonce-account': { reason: 'bad_nonce', said: /^JWS has an invalid anti-replay nonce: [\w-]{22}$/ },
+  'rejected-identifier': { reason: 'rejected', said: /^Cannot issue for "c\.example\.com": The ACME server refuses/ },
+}
+
+test('every captured end of certbot has its row here', () => {
+  assert.equal(Object.keys(CAPTURED).sort(), everyName.sort())
+})
+
+for (const [name, { reason, said, exitCode = 1, retryAt }] of Object.entries(CAPTURED)) {
+  test(`${name}: ${reason}, in the words of whoever knows best, with what to do`, () => {
+    const diagnostic = diagnoseCertbot(exitCode, captured(name))
+    assert.is(diagnostic.reason, reason)
+    if (typeof said === 'string') assert.is(diagnostic.said, said)
+    else assert.match(diagnostic.said, said)
+    assert.is(diagnostic.retryAt, retryAt === undefined ? undefined : Date.parse(retryAt))
+    assert.is(diagnostic.remedy, remedyOf(reason))
+    assert.not.match(diagnostic.said, /\n|\/srv\//)
+  })
+}
+
+test('each reason has a remedy of its own', () => {
+  const reasons = [
+    ...new Set(Object.values(CAPTURED).map(({ reason }) => reason)),
+    'certbot_missing',
+    'timed_out',
+  ] as const
+  const remedies = reasons.map(remedyOf)
+  assert.is(new Set(remedies).size, reasons.length)
+  for (const remedy of remedies) assert.ok(remedy.length > 30, remedy)
+})
+
+test("the runner's own exit codes count where certbot has said nothing", () => {
+  assert.is(diagnoseCertbot(127, '').reason, 'certbot_missing')
+  assert.is(diagnoseCertbot(126, captured('caa')).reason, 'certbot_missing')
+  assert.equal(pick(diagnoseCertbot(124, captured('killed'))), ['timed_out', 'certbot did not end in time'])
+  assert.is(diagnoseCertbot(124, captured('ca-down')).reason, 'ca_down')
+  assert.equal(pick(diagnoseCertbot(143, '')), ['interrupted', 'certbot was ended from outside'])
+  assert.equal(pick(diagnoseCertbot(1, '')), ['unknown', ''])
+})
+
+test('what certbot prints on its way is not what went wrong', () => {
+  const text =
+    'Saving debug log to /srv/log/letsencrypt.log\nRequesting a certificate for a.example.com\nSomething new happened\n'
+  assert.equal(pick(diagnoseCertbot(1, text)), ['unknown', 'Something new happened'])
+})
+
+test('a folder in the words of an error stays out of what is said', () => {
+  const denied = "OSError: [Errno 13] Permission denied: '/etc/letsencrypt/accounts/private_key.json'"
+  assert.equal(pick(diagnoseCertbot(1, denied)), ['disk', "[Errno 13] Permission denied: 'private_key.json'"])
+})
+
+test("the CA's time to retry is read as UTC; without one, or with one that is none, there is no time", () => {
+  const limited = (words: string) =>
+    diagnoseCertbot(1, `acme.messages.Error: urn:ietf:params:acme:error:rateLimited :: ${words}`)
+  assert.is(limited('retry after 2026-02-03T04:05:06Z').retryAt, Date.UTC(2026, 1, 3, 4, 5, 6))
+  assert.is(limited('Retry after 2026-02-03 04:05:06 UTC: see').retryAt, Date.UTC(2026, 1, 3, 4, 5, 6))
+  for (const words of ['too many', 'retry after tomorrow', 'retry after 2026-99-99 10:20:30 UTC'])
+    assert.equal([limited(words).reason, limited(words).retryAt], ['rate_limited', undefined], words)
+})
+
+const LOG = `2026-11-23 10:32:41,638:DEBUG:certbot._internal.main:certbot version: 2.1.0
+2026-11-23 10:32:41,638:DEBUG:certbot._internal.main:Arguments: ['--email=ops@example.com']
+2026-11-23 10:32:42,000:DEBUG:acme.client:JWS payload:
+b'{"contact": ["mailto:ops@example.com"]}'
+{"protected": "eyJhbGciOiAiUlMyNTYi", "signature": "c2VjcmV0"}
+Traceback (most recent call last):
+  File "/usr/lib/python3/dist-packages/acme/client.py", line 1165, in _check_response
+    raise messages.Error.from_json(jobj)
+acme.messages.Error: urn:ietf:params:acme:error:caa :: CAA records forbid :: CAA record for a.example.com prevents issuance
+2026-11-23 10:32:42,100:ERROR:certbot._internal.log:An unexpected error occurred:
+acme.messages.Error: urn:ietf:params:acme:error:caa :: CAA records forbid :: CAA record for a.example.com prevents issuance
+`
+
+test('of the log only the lines of errors are taken, each one once', () => {
+  assert.is(
+    logEvidence(LOG),
+    'acme.messages.Error: urn:ietf:params:acme:error:caa :: CAA records forbid :: CAA record for a.example.com prevents issuance',
+  )
+  assert.is(logEvidence(''), '')
+})
+
+test('of a log that holds former runs, as on Debian, the last one counts: an old limit does not explain a new failure', () => {
+  const former = `2026-11-22 10:00:00,000:DEBUG:certbot._internal.main:certbot version: 2.1.0
+acme.messages.Error: urn:ietf:params:acme:error:rateLimited :: too many :: retry after 2099-01-01 00:00:00 UTC
+`
+  assert.is(diagnoseCertbot(1, logEvidence(former + LOG)).reason, 'caa')
+  const quiet = '2026-11-23 11:00:00,000:DEBUG:certbot._internal.main:certbot version: 2.1.0\n'
+  assert.is(logEvidence(former + LOG + quiet), '')
+})
+
+test('a log of which only the end was read, without the beginning of the run, is taken as it is', () => {
+  const [, ...rest] = LOG.split('\n')
+  assert.is(diagnoseCertbot(1, logEvidence(rest.join('\n'))).reason, 'caa')
+})
+
+test('what a caller is shown of the output holds file names and addresses, but no folder', () => {
+  for (const name of everyName) assert.not.match(publicCertbotOutput(captured(name)), /\/srv\b/, name)
+  const output =
+    'Saved at /etc/letsencrypt/live/a.example.com/fullchain.pem, "/var/log/x.log"; see https://letsencrypt.org/docs/a/b and http://a.example.com:80/.well-known/acme-challenge/x\n'
+  assert.is(
+    publicCertbotOutput(output),
+    'Saved at fullchain.pem, "x.log"; see https://letsencrypt.org/docs/a/b and http://a.example.com:80/.well-known/acme-challenge/x',
+  )
+})
+
+test.run()
+
+function pick({ reason, said }: ReturnType<typeof diagnoseCertbot>): [string, string] {
+  return [reason, said]
+}

@@ -1,0 +1,138 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import {
+  EMPTY_LEDGER,
+  lastFailure,
+  nextOrderAt,
+  nextTryAt,
+  type OrderLedger,
+  readLedger,
+  withOrder,
+} from '../../lib/core/order-ledger.ts'
+
+const test = suite('order-ledger')
+
+const MINUTE = 60_000
+const HOUR = 60 * MINUTE
+const DAY = 24 * HOUR
+const NOW = Date.parse('2026-01-01T00:00:00.000Z')
+
+/** A ledger from results and how long ago they were, the oldest first. */
+function ledger(...entries: readonly (readonly ['issued' | 'failed', number])[]): OrderLedger {
+  return { entries: entries.map(([result, agoMs]) => ({ at: NOW - agoMs, result })) }
+}
+
+test('without a past, an order may be made at once', () => {
+  assert.is(nextOrderAt(EMPTY_LEDGER, NOW), undefined)
+  assert.is(nextTryAt(EMPTY_LEDGER, NOW), NOW)
+  assert.is(lastFailure(EMPTY_LEDGER), undefined)
+})
+
+test('three failures within an hour are the budget: the next order may be made when the first of them is an hour old', () => {
+  const two = ledger(['failed', 50 * MINUTE], ['failed', 10 * MINUTE])
+  assert.is(nextOrderAt(two, NOW), undefined)
+  const three = ledger(['failed', 50 * MINUTE], ['failed', 10 * MINUTE], ['failed', 1])
+  assert.is(nextOrderAt(three, NOW), NOW + 10 * MINUTE)
+  assert.is(nextOrderAt(three, NOW + 10 * MINUTE - 1), NOW + 10 * MINUTE)
+  assert.is(nextOrderAt(three, NOW + 10 * MINUTE), undefined)
+})
+
+test('the window slides: of many failures the third from the end decides', () => {
+  const many = ledger(
+    ['failed', 59 * MINUTE],
+    ['failed', 40 * MINUTE],
+    ['failed', 30 * MINUTE],
+    ['failed', 20 * MINUTE],
+  )
+  assert.is(nextOrderAt(many, NOW), NOW + 20 * MINUTE)
+})
+
+test('three certificates within a week are the budget, and failures do not count towards it', () => {
+  const three = ledger(['issued', 6 * DAY], ['issued', 3 * DAY], ['failed', 2 * DAY], ['issued', DAY])
+  assert.is(nextOrderAt(three, NOW), NOW + DAY)
+  assert.is(nextOrderAt(three, NOW + DAY), undefined)
+  assert.is(nextOrderAt(ledger(['issued', 3 * DAY], ['issued', 1], ['failed', 1], ['failed', 1]), NOW), undefined)
+})
+
+test('where both budgets are used up, the later time counts', () => {
+  const both = ledger(
+    ['issued', 6 * DAY],
+    ['issued', 5 * DAY],
+    ['issued', 4 * DAY],
+    ['failed', 3],
+    ['failed', 2],
+    ['failed', 1],
+  )
+  assert.is(nextOrderAt(both, NOW), NOW + DAY)
+})
+
+test('the time that the CA gave is kept to, whatever the budgets say', () => {
+  assert.is(nextOrderAt({ entries: [], blocked_until: NOW + 1 }, NOW), NOW + 1)
+  assert.is(nextOrderAt({ entries: [], blocked_until: NOW }, NOW), undefined)
+  const later = { ...ledger(['failed', 3], ['failed', 2], ['failed', 1]), blocked_until: NOW + 5 * HOUR }
+  assert.is(nextOrderAt(later, NOW), NOW + 5 * HOUR)
+})
+
+test('the pauses in the background grow: a minute, ten, a hundred, a day, and a day again', () => {
+  const pauses = [MINUTE, 10 * MINUTE, 100 * MINUTE, DAY, DAY]
+  for (const [i, pause] of pauses.entries()) {
+    // A day apart, so that no budget has a say.
+    const failures = Array.from({ length: i + 1 }, (_, n) => ['failed', (i - n) * DAY] as const)
+    assert.is(nextTryAt(ledger(...failures), NOW), NOW + pause, `${i + 1} failures`)
+  }
+})
+
+test('a pause that is over means now', () => {
+  assert.is(nextTryAt(ledger(['failed', MINUTE]), NOW), NOW)
+  assert.is(nextTryAt(ledger(['failed', DAY]), NOW), NOW)
+})
+
+test('a success ends the row of failures', () => {
+  const mended = ledger(['failed', 3 * HOUR], ['failed', 2 * HOUR], ['issued', HOUR])
+  assert.is(nextTryAt(mended, NOW), NOW)
+  assert.is(lastFailure(mended), undefined)
+  const again = ledger(['failed', 3 * HOUR], ['issued', HOUR], ['failed', 10])
+  assert.is(nextTryAt(again, NOW), NOW - 10 + MINUTE)
+  assert.equal(lastFailure(again), { at: NOW - 10, result: 'failed' })
+})
+
+test('a try in the background is never earlier than an order may be', () => {
+  const spent = ledger(
+    ['failed', 20 * MINUTE],
+    ['issued', 15 * MINUTE],
+    ['failed', 10 * MINUTE],
+    ['failed', 5 * MINUTE],
+  )
+  assert.is(nextTryAt(spent, NOW), NOW + 40 * MINUTE)
+  assert.is(nextTryAt({ entries: [], blocked_until: NOW + DAY }, NOW), NOW + DAY)
+})
+
+test('an entry is added at the end, and what no budget asks for any more is dropped', () => {
+  const before = ledger(['issued', 7 * DAY], ['failed', 7 * DAY - 1], ['failed', HOUR])
+  const entry = { at: NOW, result: 'failed', reason: 'dns', said: 'no address' } as const
+  assert.equal(withOrder(before, entry), { entries: [...before.entries.slice(1), entry] })
+})
+
+test("the CA's time outlives entries until it has passed; a new one takes its place", () => {
+  const blocked: OrderLedger = { entries: [], blocked_until: NOW + HOUR }
+  const at = (ms: number) => ({ at: ms, result: 'issued' }) as const
+  assert.is(withOrder(blocked, at(NOW)).blocked_until, NOW + HOUR)
+  assert.equal(withOrder(blocked, at(NOW + HOUR)), { entries: [at(NOW + HOUR)] })
+  assert.is(withOrder(blocked, at(NOW), NOW + DAY).blocked_until, NOW + DAY)
+})
+
+test('a ledger is read back as it was written', () => {
+  const kept: OrderLedger = {
+    entries: [{ at: NOW, result: 'failed', reason: 'dns', said: 'no "address"' }],
+    blocked_until: NOW + HOUR,
+  }
+  assert.equal(readLedger(JSON.stringify(kept)), kept)
+})
+
+test('a ledger that cannot be read counts as empty', () => {
+  const texts = [undefined, '', '{', 'null', '[]', '{"entries":1}', '{"entries":[{"at":"x","result":"failed"}]}']
+  for (const text of [...texts, '{"entries":[{"at":1,"result":"lost"}]}', '{"entries":[],"blocked_until":"soon"}'])
+    assert.equal(readLedger(text), EMPTY_LEDGER, text)
+})
+
+test.run()

@@ -1,0 +1,275 @@
+/** Certificates for the time at which the fakes' clock stands, and a certbot that puts them where the real one does. */
+import { execFileSync } from 'node:child_process'
+import { X509Certificate } from 'node:crypto'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
+import type { Disk } from '../../fixtures/memory-files.ts'
+import type { RunOptions, RunResult } from '../../lib/adapters/runner.ts'
+import type { Changed, IssuedProxy } from '../../lib/engine/engine.ts'
+import { writeAt } from './arrange.ts'
+
+export const START_MS = Date.parse('2026-01-01T00:00:00.000Z')
+export const HOUR_MS = 3_600_000
+export const DAY_MS = 24 * HOUR_MS
+export const CONFIG = '/etc/letsencrypt'
+export const STATE = '/var/lib/proxy-manager'
+export const CHALLENGES = `${STATE}/acme/.well-known/acme-challenge`
+
+export interface Certificate {
+  readonly cert: string
+  readonly chain: string
+  readonly fullchain: string
+  readonly privkey: string
+  readonly fingerprint: string
+}
+
+export interface Validity {
+  readonly fromMs?: number
+  readonly days?: number
+  /** Tells certificates with the same name and validity apart. */
+  readonly number?: number
+}
+
+const CA_CONFIGURATION = `[ca]
+default_ca = test
+[test]
+database = index.txt
+serial = serial
+new_certs_dir = .
+default_md = sha256
+policy = policy
+unique_subject = no
+[policy]
+commonName = supplied
+`
+const KEY = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes']
+
+const authority = makeAuthority()
+const issued = new Map<string, Certificate>()
+
+/** A certificate of a small CA, by default from an hour before the clock's start, for 90 days; the same one for the same arguments. */
+export function certificateFor(
+  domain: string,
+  { fromMs = START_MS - HOUR_MS, days = 90, number = 1 }: Validity = {},
+): Certificate {
+  const key = `${domain} ${fromMs} ${days} ${number}`
+  const certificate = issued.get(key) ?? authority.issue(domain, fromMs, fromMs + days * DAY_MS)
+  issued.set(key, certificate)
+  return certificate
+}
+
+function makeAuthority() {
+  const inFolder = <T>(files: Readonly<Record<string, string>>, job: (folder: string) => T): T => {
+    const folder = mkdtempSync(join(tmpdir(), 'authority-'))
+    try {
+      for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text)
+      return job(folder)
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
+  }
+  const openssl = (folder: string, ...args: string[]) => execFileSync('openssl', args, { cwd: folder, stdio: 'pipe' })
+  const own = inFolder({}, (folder) => {
+    openssl(
+      folder,
+      'req',
+      '-x509',
+      ...KEY,
+      '-subj',
+      '/CN=Test CA',
+      '-days',
+      '30',
+      '-keyout',
+      'ca.key',
+      '-out',
+      'ca.pem',
+    )
+    return {
+      'ca.key': readFileSync(join(folder, 'ca.key'), 'utf8'),
+      'ca.pem': readFileSync(join(folder, 'ca.pem'), 'utf8'),
+    }
+  })
+  const issue = (domain: string, fromMs: number, toMs: number): Certificate => {
+    const extensions = `subjectAltName=DNS:${domain}\n`
+    const files = { ...own, 'ca.conf': CA_CONFIGURATION, 'index.txt': '', extensions }
+    return inFolder(files, (folder) => {
+      openssl(folder, 'req', '-new', ...KEY, '-subj', '/CN=leaf', '-keyout', 'privkey.pem', '-out', 'request.pem')
+      const dates = ['-startdate', opensslTime(fromMs), '-enddate', opensslTime(toMs)]
+      const signing = [
+        '-config',
+        'ca.conf',
+        '-cert',
+        'ca.pem',
+        '-keyfile',
+        'ca.key',
+        '-extfile',
+        'extensions',
+        '-rand_serial',
+      ]
+      openssl(folder, 'ca', '-batch', '-notext', ...signing, ...dates, '-in', 'request.pem', '-out', 'cert.pem')
+      const [cert, privkey] = ['cert.pem', 'privkey.pem'].map((name) => readFileSync(join(folder, name), 'utf8'))
+      if (cert === undefined || privkey === undefined) throw new Error('openssl made no certificate')
+      const fingerprint = new X509Certificate(cert).fingerprint256.replaceAll(':', '').toLowerCase()
+      return { cert, chain: own['ca.pem'], fullchain: cert + own['ca.pem'], privkey, fingerprint }
+    })
+  }
+  return { issue }
+}
+
+/** `YYYYMMDDHHMMSSZ`. */
+function opensslTime(ms: number): string {
+  return `${new Date(ms).toISOString().slice(0, 19).replace(/[-T:]/g, '')}Z`
+}
+
+/** Puts a lineage on a disk as certbot does: files in `archive`, symlinks to them in `live`, and its own notes in `renewal`. */
+export function putLineage(disk: Disk, domain: string, certificate: Certificate, version = 1): void {
+  for (const folder of ['', '/live', '/archive', '/renewal', `/live/${domain}`, `/archive/${domain}`])
+    disk.set(CONFIG + folder, { kind: 'folder' })
+  for (const name of ['cert', 'chain', 'fullchain', 'privkey'] as const) {
+    const target = `${CONFIG}/archive/${domain}/${name}${version}.pem`
+    writeAt(disk, target, certificate[name], name === 'privkey' ? 0o600 : 0o644)
+    disk.set(`${CONFIG}/live/${domain}/${name}.pem`, { kind: 'link', target })
+  }
+  writeAt(disk, `${CONFIG}/renewal/${domain}.conf`, `version = 2.1.0\n[renewalparams]\naccount = 0\n`)
+}
+
+/** A certbot that gets these certificates one after another, the last one for ever; returns the arguments of its calls. */
+export function certbotThatIssues(
+  { disk, nginx }: FakeDeps,
+  ...certificates: readonly Certificate[]
+): readonly (readonly string[])[] {
+  const calls: (readonly string[])[] = []
+  nginx.certbot = (args) => {
+    calls.push(args)
+    const certificate = certificates[Math.min(calls.length, certificates.length) - 1]
+    if (certificate === undefined) throw new Error('no certificate was arranged')
+    putLineage(disk, lineageOf(args), certificate, calls.length)
+    return { exitCode: 0, output: captured('issued').output }
+  }
+  return calls
+}
+
+/** A certbot that ends in these ways one after another, the last one for ever; returns the arguments of its calls. */
+export function certbotThat(
+  { nginx }: FakeDeps,
+  ...steps: readonly ((args: readonly string[]) => RunResult)[]
+): readonly (readonly string[])[] {
+  const calls: (readonly string[])[] = []
+  nginx.certbot = (args) => {
+    calls.push(args)
+    const step = steps[Math.min(calls.length, steps.length) - 1]
+    if (step === undefined) throw new Error('nothing was arranged')
+    return step(args)
+  }
+  return calls
+}
+
+/** One way to end: with a captured failure, its evidence in certbot's log. */
+export function failing({ disk }: Pick<FakeDeps, 'disk'>, name: string, exitCode = 1): () => RunResult {
+  const { output, evidence } = captured(name)
+  return () => {
+    writeAt(
+      disk,
+      '/srv/log/letsencrypt.log',
+      `2026-01-01 00:00:00,000:DEBUG:certbot._internal.main:certbot version: 2.1.0\n${evidence}`,
+    )
+    return { exitCode, output }
+  }
+}
+
+/** Another way: with a certificate, for whatever name it may be. */
+export function issuing(
+  { disk }: Pick<FakeDeps, 'disk'>,
+  certificate: Certificate,
+): (args: readonly string[]) => RunResult {
+  return (args) => {
+    putLineage(disk, lineageOf(args), certificate)
+    return { exitCode: 0, output: captured('issued').output }
+  }
+}
+
+/** What a real certbot has printed, and the lines of its log that say what went wrong. */
+export function captured(name: string): { readonly output: string; readonly evidence: string } {
+  const text = readFileSync(new URL(`../../fixtures/certbot-output/${name}.txt`, import.meta.url), 'utf8')
+  const [output = '', evidence = ''] = text.split('--- letsencrypt.log\n')
+  return { output, evidence }
+}
+
+export interface HeldCertbot {
+  /** The time limits of each call. */
+  readonly limits: readonly RunOptions[]
+  /** How many have run at the same time at most. */
+  readonly most: number
+  /** Resolves once certbot runs. */
+  readonly started: Promise<void>
+  /** Lets it, and all that come after it, go on. */
+  release(): void
+}
+
+/** Keeps certbot from ending until it is released. */
+export function holdCertbot({ host }: FakeDeps): HeldCertbot {
+  const limits: RunOptions[] = []
+  const [start, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  let running = 0
+  let most = 0
+  const run = host.runner.run
+  host.runner.run = async (file, args, options) => {
+    if (!file.endsWith('/certbot')) return await run(file, args, options)
+    limits.push(options)
+    most = Math.max(most, ++running)
+    start.resolve()
+    await gate.promise
+    const result = await run(file, args, options)
+    running--
+    return result
+  }
+  return {
+    limits,
+    get most() {
+      return most
+    },
+    started: start.promise,
+    release: () => gate.resolve(),
+  }
+}
+
+/** A route that wants HTTPS; the upstream's health is not asked for. */
+export async function putSecure(deps: FakeDeps, dropletName: string, domain: string): Promise<Changed> {
+  const spec = { domain, upstream_host: 'localhost', upstream_port: 8001, require_healthy: false, enable_ssl: true }
+  return await deps.engine.putProxy({ dropletName, spec, mode: 'replace', precondition: {} })
+}
+
+export async function issue(deps: FakeDeps, dropletName: string, forceRenew = false): Promise<IssuedProxy> {
+  return await deps.engine.issueCertificate({ dropletName, forceRenew })
+}
+
+/** The same host with a new process, at the same time. */
+export async function restartedNow(deps: FakeDeps, settings: Readonly<Record<string, string>> = {}): Promise<FakeDeps> {
+  const next = await fakeDeps({ disk: deps.disk, nginx: deps.nginx, settings })
+  await next.clock.sleep(deps.clock.nowMs() - next.clock.nowMs())
+  await next.engine.recover()
+  return next
+}
+
+/** The fingerprint of the certificate that NGINX serves for a domain; `undefined` where it serves none. */
+export function servedFingerprint({ nginx }: FakeDeps, domain: string): string | undefined {
+  const path = new RegExp(`ssl_certificate ${STATE}/certificates/${domain}/([0-9a-f]{64})/fullchain\\.pem;`)
+  return [...nginx.loaded.values()].flatMap((text) => path.exec(text)?.[1] ?? [])[0]
+}
+
+/** The copies that are kept of a domain's certificates. */
+export function copiesOf({ host }: FakeDeps, domain: string): readonly string[] {
+  return host.files.list(`${STATE}/certificates/${domain}`)
+}
+
+/** The entries of a domain's ledger on disk. */
+export function ledgerText({ disk }: FakeDeps, domain: string): unknown {
+  const entry = disk.get(`${STATE}/orders/${domain}.json`)
+  return entry?.kind === 'file' ? JSON.parse(entry.file.text) : undefined
+}
+
+function lineageOf(args: readonly string[]): string {
+  return args.find((argument) => argument.startsWith('--cert-name='))?.slice('--cert-name='.length) ?? ''
+}

@@ -1,0 +1,94 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
+import deleteProxy from '../../functions/delete-proxy.ts'
+import getProxy from '../../functions/get-proxy.ts'
+import putProxy from '../../functions/put-proxy.ts'
+import { contentsOf, PORT_TAKEN, refuseNextReload } from '../engine/arrange.ts'
+import { filesOf } from '../engine/world.ts'
+import { APP, assertError, assertIssues, type CallOptions, call, NO_TIMES, revisionAt } from './wire.ts'
+
+const test = suite('DELETE /proxies/:droplet_name')
+
+async function depsWithApp(): Promise<FakeDeps> {
+  const deps = await fakeDeps()
+  await call(putProxy, deps, '/proxies/app', { method: 'PUT', body: APP })
+  return deps
+}
+
+const remove = (deps: FakeDeps, path = '/proxies/app', options: CallOptions = {}) =>
+  call(deleteProxy, deps, path, { method: 'DELETE', ...options })
+
+test('DELETE /proxies/:droplet_name answers 200, takes file and symlink away, and proves it', async () => {
+  const deps = await depsWithApp()
+  const answer = await remove(deps)
+  assert.is(answer.status, 200)
+  assert.equal(answer.body, {
+    status: 'deleted',
+    droplet_name: 'app',
+    receipt: { generation: 2, reloaded: true, proved_by: 'generation_probe', proved_ms: 0, batch: 1 },
+  })
+  assert.is(answer.headers.get('server-timing'), NO_TIMES)
+  assert.equal(
+    [...filesOf(deps).keys()].filter((path) => path.includes('fpai-')),
+    [],
+  )
+  assertError(await call(getProxy, deps, '/proxies/app'), 'PROXY_NOT_FOUND')
+})
+
+test('DELETE of what is gone answers 404', async () => {
+  const deps = await depsWithApp()
+  await remove(deps)
+  assertError(await remove(deps), 'PROXY_NOT_FOUND')
+})
+
+test('DELETE of what is no name answers 400 and removes nothing', async () => {
+  const deps = await depsWithApp()
+  const before = contentsOf(deps.disk)
+  for (const name of ['%2e%2e%2fnginx.conf', '000-proxy-manager', 'APP', 'app%00'])
+    assertError(await remove(deps, `/proxies/${name}`), 'INVALID_REQUEST')
+  assert.equal(contentsOf(deps.disk), before)
+})
+
+test('DELETE with If-Match of another revision answers 412 and removes nothing', async () => {
+  const deps = await depsWithApp()
+  const before = contentsOf(deps.disk)
+  const stale = await remove(deps, '/proxies/app', { headers: { 'if-match': '"0000000000000000"' } })
+  assert.is(assertError(stale, 'PRECONDITION_FAILED').revision, revisionAt(deps, 'app'))
+  assert.equal(contentsOf(deps.disk), before)
+  const etag = `"${revisionAt(deps, 'app')}"`
+  assert.is((await remove(deps, '/proxies/app', { headers: { 'if-match': etag } })).status, 200)
+})
+
+test('DELETE with dry_run says what would go, and nothing goes', async () => {
+  const deps = await depsWithApp()
+  const before = contentsOf(deps.disk)
+  const { status, body } = await remove(deps, '/proxies/app?dry_run=true')
+  assert.is(status, 200)
+  assert.equal([body.status, body.droplet_name, body.receipt], ['would_delete', 'app', undefined])
+  assert.equal(
+    body.plan.changes.map(({ path, action }: { path: string; action: string }) => [path, action]),
+    [
+      ['/etc/nginx/sites-available/000-proxy-manager.conf', 'replace'],
+      ['/etc/nginx/sites-available/fpai-app.conf', 'delete'],
+      ['/etc/nginx/sites-enabled/fpai-app.conf', 'delete'],
+    ],
+  )
+  assert.match(body.plan.changes[1].diff, '+++ /dev/null')
+  assert.equal(contentsOf(deps.disk), before)
+  assert.is(deps.nginx.reloads, 1)
+})
+
+test('DELETE that NGINX does not take over answers 500 and leaves the route', async () => {
+  const deps = await depsWithApp()
+  refuseNextReload(deps, PORT_TAKEN)
+  assert.is(assertError(await remove(deps), 'NGINX_RELOAD_FAILED').state, 'rolled_back')
+  assert.is((await call(getProxy, deps, '/proxies/app')).status, 200)
+})
+
+test('DELETE with an unknown parameter answers 400', async () => {
+  const deps = await depsWithApp()
+  assertIssues(await remove(deps, '/proxies/app?force=true'), [['force', 'is not a known parameter']])
+})
+
+test.run()

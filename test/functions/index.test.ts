@@ -1,0 +1,290 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
+import getProxy from '../../functions/get-proxy.ts'
+import { createApp, endpoints } from '../../functions/index.ts'
+import putProxy from '../../functions/put-proxy.ts'
+import { contentsOf } from '../engine/arrange.ts'
+import { type Answer, APP, answerOf, assertError, type CallOptions, requestTo } from './wire.ts'
+
+const test = suite('the app')
+
+type App = ReturnType<typeof createApp>
+
+async function appOn(settings: Readonly<Record<string, string>> = {}): Promise<{ app: App; deps: FakeDeps }> {
+  const deps = await fakeDeps({ settings })
+  return { app: createApp(() => deps), deps }
+}
+
+async function call(app: App, path: string, options: CallOptions = {}): Promise<Answer> {
+  return await answerOf(await app(requestTo(path, options)))
+}
+
+const METHODS = ['GET', 'HEAD', 'PUT', 'POST', 'DELETE', 'PATCH', 'OPTIONS'] as const
+/** Every way to every endpoint of the table, with a name in place of each parameter. */
+const ROUTES = endpoints.flatMap(({ route }) =>
+  [route, ...(route.also ?? [])].map(({ method, path }) => ({
+    method,
+    path: path.replace(/:\w+/g, 'app'),
+    operationId: route.operationId,
+  })),
+)
+const PATHS = [...new Set(ROUTES.map(({ path }) => path))]
+
+test('every endpoint of the table is reached under its method and path', async () => {
+  const { app, deps } = await appOn()
+  await call(app, '/proxies/app', { method: 'PUT', body: APP })
+  for (const { method, path, operationId } of ROUTES) {
+    const from = deps.lines.length
+    await call(app, path, { method, ...(method === 'PUT' || method === 'POST' ? { body: {} } : {}) })
+    assert.ok(
+      deps.lines.slice(from).some(({ action }) => action === operationId),
+      `${method} ${path}`,
+    )
+  }
+})
+
+test('a route lives from PUT to DELETE through the app', async () => {
+  const { app } = await appOn()
+  assert.is((await call(app, '/proxies/app', { method: 'PUT', body: APP })).status, 201)
+  assert.is((await call(app, '/proxies')).body.length, 1)
+  assert.is((await call(app, '/proxies/app')).body.domain, 'app.example.com')
+  assert.is((await call(app, '/proxies/app', { method: 'DELETE' })).status, 200)
+  assertError(await call(app, '/proxies/app'), 'PROXY_NOT_FOUND')
+})
+
+test('an unknown path answers 404 for every method', async () => {
+  const { app } = await appOn()
+  for (const path of ['/', '/proxy', '/proxies/app/none', '/proxy-manager', '/favicon.ico', '/.env', '/__proto__'])
+    for (const method of METHODS) {
+      const answer = await call(app, path, { method })
+      if (method === 'HEAD') assert.is(answer.status, 404)
+      else assertError(answer, 'NOT_FOUND')
+    }
+})
+
+test('a method that an endpoint does not take answers 405 with Allow', async () => {
+  const { app } = await appOn()
+  for (const path of PATHS) {
+    const taken = ROUTES.filter((route) => route.path === path).map(({ method }): string => method)
+    const wanted = ['GET', 'PUT', 'POST', 'DELETE'].flatMap((method) =>
+      taken.includes(method) ? (method === 'GET' ? ['GET', 'HEAD'] : [method]) : [],
+    )
+    const allow = [...wanted, 'OPTIONS'].join(', ')
+    for (const method of METHODS.filter((name) => name !== 'OPTIONS' && !wanted.includes(name))) {
+      const answer = await call(app, path, { method })
+      assert.is(answer.status, 405, `${method} ${path}`)
+      assert.is(answer.headers.get('allow'), allow)
+      if (method !== 'HEAD') assertError(answer, 'METHOD_NOT_ALLOWED')
+    }
+    const options = await call(app, path, { method: 'OPTIONS' })
+    assert.equal([options.status, options.headers.get('allow'), options.text], [204, allow, ''])
+    assert.is(options.headers.get('access-control-allow-origin'), null)
+  }
+})
+
+test('HEAD answers the status and headers of GET, without a body', async () => {
+  const { app } = await appOn()
+  await call(app, '/proxies/app', { method: 'PUT', body: APP })
+  for (const path of ['/proxies', '/proxies/app', '/proxies/none', '/proxy-manager/health']) {
+    const get = await call(app, path)
+    const head = await app(requestTo(path, { method: 'HEAD' }))
+    assert.equal([head.status, await head.text()], [get.status, ''])
+    assert.is(head.headers.get('etag'), get.headers.get('etag'))
+    assert.is(head.headers.get('content-length'), get.headers.get('content-length'))
+  }
+})
+
+test('a method in a header is not a method', async () => {
+  const { app, deps } = await appOn()
+  await call(app, '/proxies/app', { method: 'PUT', body: APP })
+  await deps.engine.idle()
+  const before = contentsOf(deps.disk)
+  await call(app, '/proxies/app', { headers: { 'x-http-method-override': 'DELETE' } })
+  assert.equal(contentsOf(deps.disk), before)
+})
+
+test('a resource has one address: slashes too many and other cases answer 404', async () => {
+  const { app } = await appOn()
+  await call(app, '/proxies/app', { method: 'PUT', body: APP })
+  for (const path of ['/proxies/', '/proxies/app/', '//proxies/app', '/proxies//app', '/PROXIES/app', '/Proxies'])
+    for (const method of ['GET', 'DELETE']) assertError(await call(app, path, { method }), 'NOT_FOUND')
+})
+
+test('an encoded name is no name: 400, never another path', async () => {
+  const { app, deps } = await appOn()
+  const before = contentsOf(deps.disk)
+  for (const name of [
+    '%2e%2e%2fnginx.conf',
+    '..%252F',
+    '%00',
+    '%c0%af',
+    'a%2f',
+    'a%5c..',
+    '%61',
+    ';x=1',
+    'a%0d%0aX: y',
+  ])
+    for (const method of ['GET', 'PUT', 'DELETE'] as const) {
+      const body = method === 'PUT' ? { body: APP } : {}
+      assertError(await call(app, `/proxies/${name}`, { method, ...body }), 'INVALID_REQUEST')
+    }
+  assert.equal(contentsOf(deps.disk), before)
+})
+
+test('line breaks and escapes in a path never get into the log as they are', async () => {
+  const { app, deps } = await appOn()
+  await call(app, '/proxies/a%0a%1b%5b31m')
+  for (const line of deps.lines) assert.not.match(JSON.stringify(line), /\\n|\\u001b/)
+})
+
+test('under a base every route stands behind it, and nothing stands without it', async () => {
+  const deps = await fakeDeps()
+  const app = createApp(() => deps, { base: '/pm' })
+  assert.is((await call(app, '/pm/proxies/app', { method: 'PUT', body: APP })).status, 201)
+  assert.is((await call(app, '/pm/proxies/app')).body.droplet_name, 'app')
+  assert.is((await call(app, '/pm/proxy-manager/health')).status, 200)
+  for (const path of ['/proxies', '/proxies/app', '/pm', '/pm/', '/pmproxies', '/pm/pm/proxies', '/x/pm/proxies'])
+    assertError(await call(app, path), 'NOT_FOUND')
+})
+
+test('some endpoints can be mounted alone', async () => {
+  const deps = await fakeDeps()
+  const app = createApp(() => deps, { mount: [getProxy, putProxy] })
+  assert.is((await call(app, '/proxies/app', { method: 'PUT', body: APP })).status, 201)
+  assert.is((await call(app, '/proxies/app')).status, 200)
+  assertError(await call(app, '/proxies'), 'NOT_FOUND')
+  const answer = await call(app, '/proxies/app', { method: 'DELETE' })
+  assertError(answer, 'METHOD_NOT_ALLOWED')
+  assert.is(answer.headers.get('allow'), 'GET, HEAD, PUT, OPTIONS')
+})
+
+test.run()
+
+const guard = suite('the app: who may call')
+const TOKEN = 'a-token-of-many-characters'
+
+const NO_TOKENS: readonly Readonly<Record<string, string>>[] = [
+  {},
+  { authorization: `Bearer ${TOKEN.slice(0, -1)}` },
+  { authorization: `Bearer ${TOKEN}x` },
+  { authorization: `Bearer ${TOKEN.toUpperCase()}` },
+  { authorization: `Basic ${TOKEN}` },
+  { authorization: TOKEN },
+  { authorization: `Bearer ${TOKEN} x` },
+  { 'x-api-token': 'wrong' },
+  { authorization: `Bearer ${TOKEN}`, 'x-api-token': 'wrong' },
+  { authorization: 'Bearer wrong', 'x-api-token': TOKEN },
+]
+
+guard('without the right token every route, unknown path and method answers 401, and nothing is done', async () => {
+  const { app, deps } = await appOn({ PROXY_MANAGER_API_TOKEN: TOKEN })
+  const before = contentsOf(deps.disk)
+  for (const path of [...PATHS, '/', '/none', '/proxies/%2e%2e', '/proxies/', '/health'])
+    for (const method of METHODS) {
+      const isOpen = ['/health', '/proxy-manager/health'].includes(path) && ['GET', 'HEAD'].includes(method)
+      if (isOpen) continue
+      for (const headers of NO_TOKENS) {
+        const answer = await call(app, path, { method, headers })
+        assert.is(answer.status, 401, `${method} ${path} ${JSON.stringify(headers)}`)
+        assert.is(answer.headers.get('www-authenticate'), 'Bearer realm="proxy-manager"')
+        assertError(answer, 'UNAUTHORIZED')
+      }
+    }
+  assert.equal(contentsOf(deps.disk), before)
+})
+
+guard('the right token is taken in either header, from anywhere', async () => {
+  const { app } = await appOn({ PROXY_MANAGER_API_TOKEN: TOKEN })
+  for (const headers of [
+    { authorization: `Bearer ${TOKEN}` },
+    { authorization: `bearer ${TOKEN}` },
+    { 'x-api-token': TOKEN },
+    { authorization: `Bearer ${TOKEN}`, 'x-api-token': TOKEN },
+  ]) {
+    assert.is((await call(app, '/proxies', { headers })).status, 200)
+    const elsewhere = new Request('http://manager.example.com/proxies', { headers })
+    assert.is((await app(elsewhere)).status, 200)
+  }
+})
+
+guard('health is open for those who probe, reading alone', async () => {
+  const { app } = await appOn({ PROXY_MANAGER_API_TOKEN: TOKEN })
+  assert.is((await call(app, '/proxy-manager/health')).status, 200)
+  assert.is((await app(requestTo('/proxy-manager/health', { method: 'HEAD' }))).status, 200)
+  assertError(await call(app, '/proxy-manager/health', { method: 'POST' }), 'UNAUTHORIZED')
+  assertError(await call(app, '/proxy-manager/health/', {}), 'UNAUTHORIZED')
+  assertError(await call(app, '/x/proxy-manager/health', {}), 'UNAUTHORIZED')
+})
+
+guard('health is open behind a base as well, and only there', async () => {
+  const deps = await fakeDeps({ settings: { PROXY_MANAGER_API_TOKEN: TOKEN } })
+  const app = createApp(() => deps, { base: '/pm' })
+  assert.is((await call(app, '/pm/proxy-manager/health')).status, 200)
+  assertError(await call(app, '/proxy-manager/health'), 'UNAUTHORIZED')
+  assertError(await call(app, '/xx/proxy-manager/health'), 'UNAUTHORIZED')
+})
+
+guard('the token stands in no answer and on no line of the log', async () => {
+  const { app, deps } = await appOn({ PROXY_MANAGER_API_TOKEN: TOKEN })
+  const headers = { authorization: `Bearer ${TOKEN}` }
+  const texts = [
+    await call(app, '/proxies/app', { method: 'PUT', body: APP, headers }),
+    await call(app, '/proxies/app', { method: 'PUT', body: {}, headers }),
+    await call(app, '/none', { headers }),
+    await call(app, '/proxy-manager/health', { headers }),
+  ].map(({ text, headers: sent }) => text + JSON.stringify([...sent]))
+  assert.not.match(texts.join(''), TOKEN)
+  assert.not.match(JSON.stringify(deps.lines), TOKEN)
+})
+
+guard('without a token a foreign Host answers 403, on every path', async () => {
+  const { app } = await appOn()
+  for (const host of ['evil.com', 'localhost.evil.com', '127.0.0.1.nip.io', '10.0.0.1', 'manager.example.com'])
+    for (const path of ['/proxies', '/none', '/proxy-manager/health']) {
+      const answer = await answerOf(await app(new Request(`http://${host}:8100${path}`)))
+      assertError(answer, 'FORBIDDEN')
+    }
+  for (const host of ['localhost', '127.0.0.1', '[::1]', '127.1.2.3'])
+    assert.is((await app(new Request(`http://${host}:8100/proxies`))).status, 200)
+})
+
+guard('names that are allowed may stand in Host', async () => {
+  const { app } = await appOn({ PROXY_MANAGER_ALLOWED_HOSTS: 'Manager.internal,other.internal' })
+  for (const host of ['manager.internal', 'OTHER.internal'])
+    assert.is((await app(new Request(`http://${host}:8100/proxies`))).status, 200)
+  assert.is((await app(new Request('http://x.manager.internal:8100/proxies'))).status, 403)
+})
+
+guard('a web page answers 403, with a token as without, and is told nothing by CORS', async () => {
+  for (const settings of [{}, { PROXY_MANAGER_API_TOKEN: TOKEN }]) {
+    const { app, deps } = await appOn(settings)
+    const before = contentsOf(deps.disk)
+    for (const foreign of [
+      { origin: 'http://evil.com' },
+      { origin: 'null' },
+      { origin: 'http://127.0.0.1:9999' },
+      { 'sec-fetch-site': 'cross-site' },
+      { 'sec-fetch-site': 'same-site' },
+    ]) {
+      const headers = { ...foreign, authorization: `Bearer ${TOKEN}` }
+      const answer = await call(app, '/proxies/app', { method: 'PUT', body: APP, headers })
+      assertError(answer, 'FORBIDDEN')
+      const preflight = await call(app, '/proxies/app', { method: 'OPTIONS', headers })
+      assert.is(preflight.status, 403)
+      for (const name of answer.headers.keys()) assert.not.match(name, /^access-control/)
+    }
+    assert.equal(contentsOf(deps.disk), before)
+  }
+})
+
+guard('what breaks before a handler is reached answers a complete error, and is logged', async () => {
+  const { app, deps } = await appOn()
+  const answer = await call(app, '/none', { headers: { 'x-correlation-id': 'c-1' } })
+  assert.is(assertError(answer, 'NOT_FOUND').correlation_id, 'c-1')
+  assert.equal(deps.lines, [
+    { level: 'warn', action: 'route', result: 'failure', correlation_id: 'c-1', status: 404, error_code: 'NOT_FOUND' },
+  ])
+})
+
+guard.run()

@@ -1,0 +1,380 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { fakeDeps } from '../../fixtures/deps.ts'
+import putProxy from '../../functions/put-proxy.ts'
+import { contentsOf, installLineage, makeLineage, PORT_TAKEN, refused, refuseNextReload } from '../engine/arrange.ts'
+import {
+  APP,
+  appProxy,
+  assertError,
+  assertIssues,
+  type CallOptions,
+  call,
+  NO_TIMES,
+  ORIGIN,
+  revisionAt,
+} from './wire.ts'
+
+const test = suite('PUT /proxies/:droplet_name')
+
+const put = (deps: Awaited<ReturnType<typeof fakeDeps>>, body: unknown = APP, options: CallOptions = {}, query = '') =>
+  call(putProxy, deps, `/proxies/app${query}`, { method: 'PUT', body, ...options })
+
+test('PUT /proxies/:droplet_name answers 201, the route, its receipt, ETag, Location and Server-Timing', async () => {
+  const deps = await fakeDeps()
+  const answer = await put(deps)
+  assert.is(answer.status, 201)
+  const receipt = { generation: 1, reloaded: true, proved_by: 'generation_probe', proved_ms: 0, batch: 1 }
+  assert.equal(answer.body, { ...appProxy(deps), receipt })
+  assert.is(answer.headers.get('etag'), `"${revisionAt(deps, 'app')}"`)
+  assert.is(answer.headers.get('location'), '/proxies/app')
+  assert.is(answer.headers.get('server-timing'), NO_TIMES)
+})
+
+test('PUT again answers 200 and says that nothing was reloaded', async () => {
+  const deps = await fakeDeps()
+  const first = await put(deps)
+  const answer = await put(deps)
+  assert.is(answer.status, 200)
+  assert.equal(answer.body, {
+    ...appProxy(deps),
+    receipt: { generation: 1, reloaded: false, proved_by: 'files_unchanged', proved_ms: 0, batch: 1 },
+  })
+  assert.is(answer.headers.get('etag'), first.headers.get('etag'))
+  assert.is(answer.headers.get('location'), null)
+  assert.is(deps.nginx.reloads, 1)
+})
+
+test('PUT of another configuration answers 200, keeps created_at and has a new ETag', async () => {
+  const deps = await fakeDeps()
+  const first = await put(deps)
+  await deps.clock.sleep(1000)
+  const answer = await put(deps, { ...APP, upstream_port: 8003 })
+  assert.is(answer.status, 200)
+  assert.equal([answer.body.upstream_port, answer.body.upstream], [8003, 'http://localhost:8003'])
+  assert.is(answer.body.created_at, '2026-01-01T00:00:00.000Z')
+  assert.is(answer.body.updated_at, '2026-01-01T00:00:01.000Z')
+  assert.is.not(answer.headers.get('etag'), first.headers.get('etag'))
+})
+
+test('PUT with HTTPS wanted and no certificate answers 202 and the next step', async () => {
+  const deps = await fakeDeps()
+  for (const outcome of ['created', 'unchanged']) {
+    const answer = await put(deps, { domain: 'app.example.com', upstream_port: 8002 })
+    assert.is(answer.status, 202, outcome)
+    assert.equal([answer.body.status, answer.body.enable_ssl, answer.body.ssl_enabled], ['pending_ssl', true, false])
+    assert.equal(answer.body.next, {
+      method: 'POST',
+      path: '/proxies/app/ssl',
+      reason: 'app.example.com is served over HTTP; HTTPS is wanted and there is no certificate yet',
+    })
+  }
+})
+
+test('PUT with HTTPS wanted and a certificate answers 201 and shows it, never its key', async () => {
+  const deps = await fakeDeps()
+  await installLineage(deps, 'app.example.com', makeLineage('app.example.com'))
+  const answer = await put(deps, { domain: 'app.example.com', upstream_port: 8002 })
+  assert.is(answer.status, 201)
+  assert.equal([answer.body.status, answer.body.ssl_enabled], ['active', true])
+  assert.equal(answer.body.certificate.domains, ['app.example.com'])
+  assert.not.match(answer.text, 'PRIVATE KEY')
+  assert.not.match(answer.text, 'BEGIN')
+})
+
+test('every form of the upstream means the same route', async () => {
+  const deps = await fakeDeps()
+  await put(deps)
+  for (const upstream of [
+    { upstream: 'http://localhost:8002' },
+    { upstream: 'http://LOCALHOST:8002/' },
+    { upstream_host: 'localhost', upstream_port: 8002 },
+  ]) {
+    const { receipt } = (await put(deps, { domain: 'APP.example.com.', enable_ssl: false, ...upstream })).body
+    assert.is(receipt.reloaded, false, JSON.stringify(upstream))
+  }
+})
+
+test('every fault of a request is told at once, and nothing is written, tested or reloaded', async () => {
+  const deps = await fakeDeps()
+  const before = contentsOf(deps.disk)
+  const body = { domain: '*.example.com', upstream_port: 0, enable_ssl: 'yes', nginx_bin: '/bin/sh' }
+  const answer = await put(deps, body, {}, '?dry_run=maybe&force=1')
+  assertIssues(answer, [
+    ['dry_run', 'must be true or false'],
+    ['force', 'is not a known parameter'],
+    [
+      'domain',
+      'must be a DNS name: labels of 1 to 63 letters, digits and inner hyphens; no wildcard, port, scheme or path',
+    ],
+    ['upstream_port', 'must be an integer from 1 to 65535'],
+    ['enable_ssl', 'must be true or false'],
+    ['nginx_bin', 'is not a known field'],
+  ])
+  assert.equal(contentsOf(deps.disk), before)
+  assert.equal(
+    deps.effects.journal.filter(({ verb }) => verb === 'run' || verb === 'probe'),
+    [],
+  )
+})
+
+const REFUSED_FIELDS: Readonly<Record<string, readonly unknown[]>> = {
+  domain: [
+    ...['$hostname', '~^.*$', '_', '*', '*.x.com', '.x.com', '', '10.0.0.1', '[::1]', 'http://x.com', 'x.com:80'],
+    ...['a.test\nserver{}', 'a.test\r', 'a.test;#', 'a.test }', 'ⓔxample.com', 'a。b.com', 'xn--a.com', 'localhost'],
+    ...[`${'a'.repeat(64)}.com`, `${'a.'.repeat(126)}com`, 'a..b.com', '-a.com', 7, null, ['a.com']],
+  ],
+  upstream_host: [
+    ...['2130706433', '0x7f000001', '0177.0.0.1', '127.1', 'unix:/var/run/docker.sock', 'user@h', 'h:80', '$host'],
+    ...['[fe80::1%lo]', 'a b', 'a;', 'a\n', '', null, 1],
+  ],
+  upstream_port: [0, 65536, -1, 80.5, '80', true, null],
+  upstream: ['javascript:alert(1)', 'https://h:1', 'http://h', 'http://u@h:1', 'http://h:1/x', 'http://h:0', 'h:1'],
+}
+for (const [field, values] of Object.entries(REFUSED_FIELDS)) {
+  test(`PUT with a ${field} that does not fit answers 400 and touches nothing`, async () => {
+    const deps = await fakeDeps()
+    const before = contentsOf(deps.disk)
+    const base = field === 'upstream' ? { domain: APP.domain } : APP
+    for (const value of values) {
+      const answer = await put(deps, { ...base, [field]: value })
+      const { issues } = assertError(answer, 'INVALID_REQUEST')
+      assert.ok(Array.isArray(issues))
+      assert.equal(
+        issues.map(({ path }) => path),
+        [field],
+        JSON.stringify(value),
+      )
+    }
+    assert.equal(contentsOf(deps.disk), before)
+    assert.is(deps.effects.journal.filter(({ verb }) => verb === 'run').length, 0)
+  })
+}
+
+test('PUT under a name that does not fit answers 400 and touches nothing', async () => {
+  const deps = await fakeDeps()
+  const before = contentsOf(deps.disk)
+  const encoded = ['%2e%2e%2fnginx.conf', '..%252F', '%00', '%c0%af', 'a%2fb', 'a%5cb', 'a%20b', 'a%0a', '%61']
+  for (const name of [...encoded, ';x=1', '-rf', '.hidden', 'A', 'a'.repeat(64), 'default', '000-default', 'a.b']) {
+    const answer = await call(putProxy, deps, `/proxies/${name}`, { method: 'PUT', body: APP })
+    const details = assertError(answer, 'INVALID_REQUEST')
+    assert.equal(
+      (details.issues as { path: string }[]).map(({ path }) => path),
+      ['droplet_name'],
+      name,
+    )
+  }
+  assert.equal(contentsOf(deps.disk), before)
+})
+
+for (const [what, init, code] of [
+  ['text that is JSON', { 'content-type': 'text/plain' }, 'UNSUPPORTED_MEDIA_TYPE'],
+  ['a form', { 'content-type': 'application/x-www-form-urlencoded' }, 'UNSUPPORTED_MEDIA_TYPE'],
+  ['compressed JSON', { 'content-type': 'application/json', 'content-encoding': 'gzip' }, 'UNSUPPORTED_MEDIA_TYPE'],
+] as const) {
+  test(`PUT of ${what} answers 415`, async () => {
+    const deps = await fakeDeps()
+    assertError(await put(deps, APP, { headers: init }), code)
+  })
+}
+
+test('PUT of more than 64 KiB answers 413 and ends the connection', async () => {
+  const deps = await fakeDeps()
+  const answer = await put(deps, { ...APP, domain: 'x'.repeat(70_000) })
+  assertError(answer, 'PAYLOAD_TOO_LARGE')
+  assert.is(answer.headers.get('connection'), 'close')
+})
+
+for (const [what, text] of Object.entries({
+  'half of JSON': '{"domain":',
+  'a list': '[]',
+  'a number': '1',
+  'a key twice': '{"domain":"a.example.com","domain":"b.example.com","upstream_port":8002}',
+  'a key that is a prototype': '{"__proto__":{"x":1},"domain":"a.example.com","upstream_port":8002}',
+})) {
+  test(`PUT of ${what} answers 400`, async () => {
+    const deps = await fakeDeps()
+    const request = new Request(`${ORIGIN}/proxies/app`, {
+      method: 'PUT',
+      body: text,
+      headers: { 'content-type': 'application/json' },
+    })
+    const response = await putProxy(request, deps)
+    assert.is(response.status, 400)
+    assert.is((await response.json()).error.code, 'INVALID_REQUEST')
+  })
+}
+
+test('PUT without a body names what is missing', async () => {
+  const deps = await fakeDeps()
+  const answer = await call(putProxy, deps, '/proxies/app', { method: 'PUT' })
+  assertIssues(answer, [
+    ['domain', 'is required'],
+    ['upstream_port', 'is required (or upstream as http://host:port)'],
+  ])
+})
+
+test('If-Match of the revision that stands replaces it; any other one answers 412 and writes nothing', async () => {
+  const deps = await fakeDeps()
+  const { headers } = await put(deps)
+  const etag = headers.get('etag') ?? ''
+  const wanted = { ...APP, upstream_port: 8003 }
+  const before = contentsOf(deps.disk)
+  for (const tag of ['"0000000000000000"', `W/${etag}`, 'nonsense', '']) {
+    const details = assertError(await put(deps, wanted, { headers: { 'if-match': tag } }), 'PRECONDITION_FAILED')
+    assert.is(`"${details.revision}"`, etag, tag)
+  }
+  assert.equal(contentsOf(deps.disk), before)
+  const answer = await put(deps, wanted, { headers: { 'if-match': `"abc", ${etag}` } })
+  assert.is(answer.status, 200)
+  assertError(await put(deps, APP, { headers: { 'if-match': etag } }), 'PRECONDITION_FAILED')
+})
+
+test('If-Match: * wants a route that stands, If-None-Match: * one that does not', async () => {
+  const deps = await fakeDeps()
+  const missing = assertError(await put(deps, APP, { headers: { 'if-match': '*' } }), 'PRECONDITION_FAILED')
+  assert.is(missing.revision, null)
+  assert.is((await put(deps, APP, { headers: { 'if-none-match': '*' } })).status, 201)
+  assertError(await put(deps, APP, { headers: { 'if-none-match': '*' } }), 'PRECONDITION_FAILED')
+  assert.is((await put(deps, APP, { headers: { 'if-match': '*' } })).status, 200)
+})
+
+test('PUT with dry_run answers the route as it would be and the plan, and changes nothing', async () => {
+  const deps = await fakeDeps()
+  const before = contentsOf(deps.disk)
+  const answer = await put(deps, APP, {}, '?dry_run=true')
+  assert.is(answer.status, 200)
+  const { plan, ...proxy } = answer.body
+  assert.equal({ ...proxy, revision: '' }, appProxy(deps, { revision: '' }))
+  assert.equal(
+    plan.changes.map(({ path, action }: { path: string; action: string }) => [path, action]),
+    [
+      ['/etc/nginx/sites-available/000-proxy-manager.conf', 'create'],
+      ['/etc/nginx/sites-enabled/000-proxy-manager.conf', 'create'],
+      ['/etc/nginx/sites-available/fpai-app.conf', 'create'],
+      ['/etc/nginx/sites-enabled/fpai-app.conf', 'create'],
+    ],
+  )
+  assert.match(plan.changes[2].diff, '--- /dev/null')
+  assert.match(plan.changes[2].diff, '+    server_name app.example.com;')
+  assert.match(plan.changes[3].diff, '+symlink to /etc/nginx/sites-available/fpai-app.conf')
+  assert.is(plan.nginx_test.ok, true)
+  assert.equal(
+    [answer.body.receipt, answer.headers.get('etag'), answer.headers.get('location')],
+    [undefined, null, null],
+  )
+  assert.equal(contentsOf(deps.disk), before)
+  assert.is(deps.nginx.reloads, 0)
+})
+
+test('PUT with dry_run of what NGINX refuses answers 200 and its words', async () => {
+  const deps = await fakeDeps()
+  deps.nginx.judge = () => refused('fpai-app.conf', 4, 'invalid parameter "x"')
+  const answer = await put(deps, APP, {}, '?dry_run=true')
+  assert.is(answer.status, 200)
+  assert.equal(answer.body.plan.nginx_test, {
+    ok: false,
+    output:
+      '2026/01/01 00:00:00 [emerg] 4242#4242: invalid parameter "x" in fpai-app.conf:4\nnginx: configuration file nginx.conf test failed',
+  })
+})
+
+test('PUT with dry_run refuses what a PUT would refuse', async () => {
+  const deps = await fakeDeps()
+  await put(deps)
+  const other = { ...APP, upstream_port: 8003 }
+  const conflict = await call(putProxy, deps, '/proxies/b?dry_run=true', { method: 'PUT', body: other })
+  assert.equal(assertError(conflict, 'DOMAIN_CONFLICT').owner, { droplet_name: 'app' })
+  deps.nginx.upstreams.set(8003, 500)
+  assertError(await put(deps, other, {}, '?dry_run=true'), 'UPSTREAM_UNHEALTHY')
+})
+
+test('the same domain in three spellings is one domain: the second droplet gets 409 and the owner', async () => {
+  const deps = await fakeDeps()
+  const spellings = ['Ex.COM', 'ex.com.', 'ex.com']
+  const answers = []
+  for (const [i, domain] of spellings.entries())
+    answers.push(await call(putProxy, deps, `/proxies/d${i}`, { method: 'PUT', body: { ...APP, domain } }))
+  assert.equal(
+    answers.map(({ status }) => status),
+    [201, 409, 409],
+  )
+  for (const answer of answers.slice(1))
+    assert.equal(assertError(answer, 'DOMAIN_CONFLICT').owner, { droplet_name: 'd0' })
+})
+
+test('an internationalized domain is served under its A-label', async () => {
+  const deps = await fakeDeps()
+  const answer = await put(deps, { ...APP, domain: 'Bücher.example' })
+  assert.equal([answer.status, answer.body.domain], [201, 'xn--bcher-kva.example'])
+})
+
+test('an unhealthy upstream answers 422 and what was tried; with require_healthy false it is 201', async () => {
+  const deps = await fakeDeps()
+  deps.nginx.upstreams.set(8002, 'ECONNREFUSED')
+  const details = assertError(await put(deps), 'UPSTREAM_UNHEALTHY')
+  assert.equal([details.upstream, details.health_status], ['http://localhost:8002', 'unhealthy'])
+  const answer = await put(deps, { ...APP, require_healthy: false })
+  assert.equal([answer.status, answer.body.last_health_status], [201, 'unknown'])
+})
+
+test('an upstream that may not be proxied to answers 422, one that does not resolve as well', async () => {
+  const deps = await fakeDeps()
+  assertError(await put(deps, { ...APP, upstream_host: '169.254.169.254' }), 'UPSTREAM_FORBIDDEN')
+  assertError(await put(deps, { ...APP, upstream_host: '[::ffff:a9fe:a9fe]' }), 'UPSTREAM_FORBIDDEN')
+  assertError(await put(deps, { ...APP, upstream_port: 8100 }), 'UPSTREAM_FORBIDDEN')
+  assertError(await put(deps, { ...APP, upstream_host: 'no-such.example' }), 'UPSTREAM_UNRESOLVABLE')
+})
+
+test("NGINX's refusal answers 500 with its words, without folders", async () => {
+  const deps = await fakeDeps()
+  deps.nginx.judge = (texts) =>
+    texts.some((text) => text.includes('app.example.com'))
+      ? refused('fpai-app.conf', 4, 'open() "/etc/nginx/secret/x" failed')
+      : { exitCode: 0, output: '' }
+  const details = assertError(await put(deps), 'PROXY_CONFIG_FAILED')
+  assert.match(String(details.nginx_output), '[emerg] 4242#4242: open() "x" failed in fpai-app.conf:4')
+})
+
+test('a reload that NGINX gives up answers 500, rolled back', async () => {
+  const deps = await fakeDeps()
+  refuseNextReload(deps, PORT_TAKEN)
+  const details = assertError(await put(deps), 'NGINX_RELOAD_FAILED')
+  assert.equal([details.state, details.reason], ['rolled_back', 'refused'])
+})
+
+test("a caller's correlation id is on the answer, in the error and on the log line; a malformed one is replaced", async () => {
+  const deps = await fakeDeps()
+  const good = await put(deps, APP, { headers: { 'x-correlation-id': 'order-7.A_b' } })
+  assert.is(good.headers.get('x-correlation-id'), 'order-7.A_b')
+  const bad = await put(deps, {}, { headers: { 'x-correlation-id': 'order-8' } })
+  assert.is(assertError(bad, 'INVALID_REQUEST').correlation_id, 'order-8')
+  assert.equal(
+    deps.lines.map((line) => [line.level, line.action, line.result, line.correlation_id, line.status, line.error_code]),
+    [
+      ['info', 'putProxy', 'success', 'order-7.A_b', 201, undefined],
+      ['warn', 'putProxy', 'failure', 'order-8', 400, 'INVALID_REQUEST'],
+    ],
+  )
+  for (const id of ['a b', '', 'x'.repeat(129), '<script>', '../..']) {
+    const answer = await put(deps, APP, { headers: { 'x-correlation-id': id } })
+    assert.match(answer.headers.get('x-correlation-id') ?? '', /^id-\d+$/)
+  }
+})
+
+test('what was never foreseen answers 500 INTERNAL without a word of its own, and the next call works', async () => {
+  const deps = await fakeDeps()
+  const list = deps.host.files.list
+  deps.host.files.list = () => {
+    throw new Error('secret words at /etc/secret')
+  }
+  const answer = await put(deps)
+  const details = assertError(answer, 'INTERNAL')
+  assert.not.match(answer.text, 'secret')
+  const line = deps.lines.find(({ correlation_id }) => correlation_id === details.correlation_id)
+  assert.match(String(line?.cause), 'secret words')
+  deps.host.files.list = list
+  assert.is((await put(deps)).status, 201)
+})
+
+test.run()

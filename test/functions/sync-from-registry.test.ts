@@ -1,0 +1,184 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
+import putProxy from '../../functions/put-proxy.ts'
+import syncFromRegistry from '../../functions/sync-from-registry.ts'
+import { contentsOf } from '../engine/arrange.ts'
+import { servedPort } from '../engine/world.ts'
+import { APP, assertError, assertIssues, call } from './wire.ts'
+
+const test = suite('POST /proxy-manager/sync-from-registry')
+
+interface Droplet {
+  readonly name: string
+  readonly domain: unknown
+  readonly host: string
+  readonly port: unknown
+}
+
+const droplet = (name: string, port: number): Droplet => ({
+  name,
+  domain: `${name}.example.com`,
+  host: 'localhost',
+  port,
+})
+
+async function depsWith(droplets: unknown): Promise<FakeDeps> {
+  const deps = await fakeDeps({ settings: { REGISTRY_URL: 'http://registry.example:8000' } })
+  deps.nginx.registry = { status: 200, body: JSON.stringify(droplets) }
+  return deps
+}
+
+const sync = (deps: FakeDeps, query = '', method = 'POST') =>
+  call(syncFromRegistry, deps, `/proxy-manager/sync-from-registry${query}`, { method })
+
+test('POST answers 200 and what became of each droplet, with one reload for all', async () => {
+  const deps = await depsWith([droplet('b', 8002), droplet('a', 8001)])
+  const answer = await sync(deps)
+  assert.is(answer.status, 200)
+  assert.equal(answer.body, {
+    synced: ['a', 'b'],
+    synced_count: 2,
+    created: ['a', 'b'],
+    updated: [],
+    unchanged: [],
+    deleted: [],
+    skipped: [],
+    skipped_count: 0,
+    orphaned: [],
+  })
+  assert.is(deps.nginx.reloads, 1)
+  assert.is(servedPort(deps, 'a.example.com'), 8001)
+})
+
+test('the same list again changes nothing', async () => {
+  const deps = await depsWith({ droplets: [droplet('a', 8001)] })
+  await sync(deps)
+  const before = contentsOf(deps.disk)
+  for (const method of ['GET', 'POST']) {
+    const { body } = await sync(deps, '', method)
+    assert.equal([body.unchanged, body.created, body.updated], [['a'], [], []])
+  }
+  assert.equal(contentsOf(deps.disk), before)
+  assert.is(deps.nginx.reloads, 1)
+})
+
+test('a record that does not fit is skipped with its reason and stops no other', async () => {
+  const deps = await depsWith([
+    droplet('a', 8001),
+    { ...droplet('bad', 1), domain: 'x;\nserver{}' },
+    { ...droplet('worse', 1), port: '0177.1' },
+    7,
+  ])
+  const { status, body } = await sync(deps)
+  assert.equal([status, body.created, body.skipped_count], [200, ['a'], 3])
+  for (const { reason } of body.skipped) assert.type(reason, 'string')
+})
+
+test('a route that a call has made is never taken over', async () => {
+  const deps = await depsWith([droplet('app', 9999)])
+  await call(putProxy, deps, '/proxies/app', { method: 'PUT', body: APP })
+  const before = contentsOf(deps.disk)
+  const { body } = await sync(deps, '?prune=true')
+  assert.equal([body.synced, body.deleted, body.skipped.map(({ name }: { name: string }) => name)], [[], [], ['app']])
+  assert.equal(contentsOf(deps.disk), before)
+})
+
+test('a droplet that is gone is named, and deleted only where pruning was asked for', async () => {
+  const deps = await depsWith([droplet('a', 8001), droplet('b', 8002)])
+  await sync(deps)
+  deps.nginx.registry = { status: 200, body: JSON.stringify([droplet('a', 8001)]) }
+  const named = await sync(deps)
+  assert.equal([named.body.orphaned, named.body.deleted], [['b'], []])
+  assert.is(servedPort(deps, 'b.example.com'), 8002)
+  const pruned = await sync(deps, '?prune=true')
+  assert.equal(pruned.body.deleted, ['b'])
+  assert.is(servedPort(deps, 'b.example.com'), undefined)
+})
+
+test('a droplet whose record is broken is not one that is gone: pruning leaves its route', async () => {
+  const deps = await depsWith([droplet('a', 8001), droplet('b', 8002)])
+  await sync(deps)
+  for (const records of [
+    [{ ...droplet('b', 8002), domain: null }],
+    [{ ...droplet('b', 8002), status: 7 }],
+    [droplet('b', 8002), { ...droplet('b', 8003), domain: 'b2.example.com' }],
+    [droplet('b', 8002), { ...droplet('c', 8003), domain: 'b.example.com' }],
+  ]) {
+    deps.nginx.registry = { status: 200, body: JSON.stringify([droplet('a', 8001), ...records]) }
+    const { body } = await sync(deps, '?prune=true')
+    assert.equal([body.deleted, body.skipped_count], [[], records.length])
+    assert.is(servedPort(deps, 'b.example.com'), 8002)
+  }
+})
+
+test('a droplet that is no longer active is gone', async () => {
+  const deps = await depsWith([droplet('a', 8001), droplet('b', 8002)])
+  await sync(deps)
+  const stopped = { ...droplet('b', 8002), status: 'inactive' }
+  deps.nginx.registry = { status: 200, body: JSON.stringify([droplet('a', 8001), stopped]) }
+  assert.equal((await sync(deps, '?prune=true')).body.deleted, ['b'])
+})
+
+test('more deletions than go unconfirmed answer an error and delete nothing until they are confirmed', async () => {
+  const names = ['a', 'b', 'c', 'd', 'e']
+  const deps = await depsWith(names.map((name, i) => droplet(name, 8001 + i)))
+  await sync(deps)
+  deps.nginx.registry = { status: 200, body: JSON.stringify([droplet('a', 8001)]) }
+  const before = contentsOf(deps.disk)
+  for (const query of ['?prune=true', '?prune=true&confirm=3']) {
+    const details = assertError(await sync(deps, query), 'BLAST_RADIUS')
+    assert.equal([details.count, details.orphaned], [4, ['b', 'c', 'd', 'e']])
+  }
+  assert.equal(contentsOf(deps.disk), before)
+  assert.equal((await sync(deps, '?prune=true&confirm=4')).body.deleted, ['b', 'c', 'd', 'e'])
+})
+
+for (const [what, registry] of Object.entries({
+  'that cannot be reached': { failure: 'ECONNREFUSED' },
+  'that answers 500': { status: 500, body: '[]' },
+  'that answers HTML': { status: 200, body: '<html>' },
+  'that answers half of JSON': { status: 200, body: '[{"name":' },
+  'that answers another shape': { status: 200, body: '{"items":[]}' },
+})) {
+  test(`a Registry ${what} answers 503 and deletes nothing`, async () => {
+    const deps = await depsWith([droplet('a', 8001)])
+    await sync(deps)
+    const before = contentsOf(deps.disk)
+    deps.nginx.registry = registry
+    assertError(await sync(deps, '?prune=true'), 'REGISTRY_UNAVAILABLE')
+    assert.equal(contentsOf(deps.disk), before)
+  })
+}
+
+test('an empty list deletes nothing, pruning or not', async () => {
+  const deps = await depsWith([droplet('a', 8001)])
+  await sync(deps)
+  deps.nginx.registry = { status: 200, body: '[]' }
+  const { body } = await sync(deps, '?prune=true&confirm=1')
+  assert.equal([body.deleted, body.orphaned], [[], ['a']])
+  assert.is(servedPort(deps, 'a.example.com'), 8001)
+})
+
+test('a dry run says what would become of each, and changes nothing', async () => {
+  const deps = await depsWith([droplet('a', 8001)])
+  const before = contentsOf(deps.disk)
+  const { status, body } = await sync(deps, '?dry_run=true')
+  assert.equal([status, body.created], [200, ['a']])
+  assert.equal(contentsOf(deps.disk), before)
+})
+
+test('without REGISTRY_URL it answers 503', async () => {
+  const deps = await fakeDeps()
+  assertError(await sync(deps), 'REGISTRY_NOT_CONFIGURED')
+})
+
+test('parameters that do not fit answer 400', async () => {
+  const deps = await depsWith([])
+  assertIssues(await sync(deps, '?confirm=all&force=1'), [
+    ['confirm', 'must be a number of routes'],
+    ['force', 'is not a known parameter'],
+  ])
+})
+
+test.run()

@@ -1,0 +1,114 @@
+/** One call of a handler or of the app, and what every answer has in common. */
+import { createHash } from 'node:crypto'
+import * as assert from 'uvu/assert'
+import type { FakeDeps } from '../../fixtures/deps.ts'
+import { ERRORS, type ErrorCode } from '../../lib/core/errors.ts'
+import type { Deps } from '../../lib/http/endpoint.ts'
+import { textAt } from '../engine/arrange.ts'
+
+export interface CallOptions {
+  readonly method?: string
+  /** Sent as JSON. */
+  readonly body?: unknown
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+export interface Answer {
+  readonly status: number
+  readonly headers: Headers
+  readonly text: string
+  /** The parsed text: whatever a test says it is. */
+  readonly body: ReturnType<typeof JSON.parse>
+}
+
+type Handler = (request: Request, deps: Deps) => Promise<Response>
+
+export const ORIGIN = 'http://127.0.0.1:8100'
+
+export function requestTo(path: string, { method = 'GET', body, headers = {} }: CallOptions = {}): Request {
+  const content = body === undefined ? {} : { body: JSON.stringify(body) }
+  const type = body === undefined ? {} : { 'content-type': 'application/json' }
+  return new Request(`${ORIGIN}${path}`, { method, ...content, headers: { ...type, ...headers } })
+}
+
+export async function answerOf(response: Response): Promise<Answer> {
+  const text = await response.text()
+  const { status, headers } = response
+  assert.match(headers.get('x-correlation-id') ?? '', /^[A-Za-z0-9._-]{1,128}$/)
+  if (text === '') return { status, headers, text, body: undefined }
+  assert.is(headers.get('content-length'), String(Buffer.byteLength(text)))
+  assert.is(headers.get('cache-control'), 'no-store')
+  // Metrics alone are no JSON.
+  const isMetrics = headers.get('content-type') === 'text/plain; version=0.0.4; charset=utf-8'
+  if (!isMetrics) assert.is(headers.get('content-type'), 'application/json; charset=utf-8')
+  return { status, headers, text, body: isMetrics ? undefined : JSON.parse(text) }
+}
+
+/** Calls a handler alone, as a gateway that mounts it does. */
+export async function call(handler: Handler, deps: Deps, path: string, options: CallOptions = {}): Promise<Answer> {
+  const answer = await answerOf(await handler(requestTo(path, options), deps))
+  // What is tidied up comes after the answer.
+  await deps.engine.idle()
+  return answer
+}
+
+/** A UDC error of the catalogue, complete; returns its details. */
+export function assertError(answer: Answer, code: ErrorCode): Record<string, unknown> {
+  const { error } = answer.body ?? {}
+  assert.equal(Object.keys(answer.body ?? {}), ['error'], answer.text)
+  assert.equal(Object.keys(error), ['code', 'message', 'details'])
+  assert.is(error.code, code, answer.text)
+  assert.is(answer.status, ERRORS[code].status)
+  assert.type(error.message, 'string')
+  const { stage, state, culprit, retryable, correlation_id } = error.details
+  for (const word of [stage, state, culprit]) assert.type(word, 'string')
+  assert.type(retryable, 'boolean')
+  assert.is(correlation_id, answer.headers.get('x-correlation-id'))
+  assert.not.match(answer.text, /\/(etc|var|usr|tmp|work)\/|\bat .*\.ts:\d+|-----BEGIN/)
+  return error.details
+}
+
+/** The messages of INVALID_REQUEST by path. */
+export function assertIssues(answer: Answer, issues: readonly (readonly [path: string, message: string])[]): void {
+  const details = assertError(answer, 'INVALID_REQUEST')
+  const wanted = issues.map(([path, message]) => ({ path, message }))
+  assert.equal(sortedIssues(details.issues), sortedIssues(wanted))
+}
+
+/** In which order faults are told is no promise. */
+function sortedIssues(issues: unknown): string[] {
+  assert.ok(Array.isArray(issues))
+  return issues.map((issue) => JSON.stringify(issue)).sort()
+}
+
+export const APP = { domain: 'app.example.com', upstream_port: 8002, enable_ssl: false }
+
+/** The route of {@link APP} as the API shows it while the clock stands still. */
+export function appProxy(deps: FakeDeps, differing: Readonly<Record<string, unknown>> = {}): Record<string, unknown> {
+  return {
+    droplet_name: 'app',
+    domain: 'app.example.com',
+    upstream: 'http://localhost:8002',
+    upstream_host: 'localhost',
+    upstream_port: 8002,
+    enable_ssl: false,
+    ssl_enabled: false,
+    status: 'active',
+    source: 'api',
+    last_health_status: 'healthy',
+    last_health_checked_at: '2026-01-01T00:00:00.000Z',
+    certificate: null,
+    created_at: '2026-01-01T00:00:00.000Z',
+    updated_at: '2026-01-01T00:00:00.000Z',
+    revision: revisionAt(deps, 'app'),
+    ...differing,
+  }
+}
+
+/** The first 16 hexadecimal digits of the SHA-256 of a route's file. */
+export function revisionAt({ disk }: FakeDeps, dropletName: string): string {
+  const text = textAt(disk, `/etc/nginx/sites-available/fpai-${dropletName}.conf`) ?? ''
+  return createHash('sha256').update(text).digest('hex').slice(0, 16)
+}
+
+export const NO_TIMES = 'queue;dur=0.0, probe;dur=0.0, test;dur=0.0, swap;dur=0.0, reload;dur=0.0, confirm;dur=0.0'

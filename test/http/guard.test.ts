@@ -1,0 +1,165 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { ProxyManagerError } from '../../lib/core/errors.ts'
+import { parseSettings, type Settings } from '../../lib/core/settings.ts'
+import { guardRequest } from '../../lib/http/guard.ts'
+
+const test = suite('guard')
+
+const TOKEN = '0123456789abcdef'
+const METHODS = ['GET', 'HEAD', 'PUT', 'POST', 'DELETE', 'OPTIONS', 'PATCH']
+const PATHS = ['/proxies', '/proxies/a', '/health', '/proxy-manager/health', '/state', '/no/such/endpoint', '/']
+
+interface Asked {
+  readonly host?: string
+  readonly path?: string
+  readonly method?: string
+  readonly headers?: Readonly<Record<string, string>>
+  readonly base?: string
+}
+
+function settings(environment: Readonly<Record<string, string>> = {}): Settings {
+  const parsed = parseSettings(environment)
+  if ('faults' in parsed) throw new Error(parsed.faults.join())
+  return parsed
+}
+
+const open = settings()
+const locked = settings({ PROXY_MANAGER_API_TOKEN: TOKEN })
+
+/** The code of the refusal; `passed` where there is none. */
+function verdict(
+  by: Settings,
+  { host = '127.0.0.1:8100', path = '/proxies', method = 'GET', headers, base }: Asked,
+): string {
+  try {
+    guardRequest(new Request(`http://${host}${path}`, { method, headers: { ...headers } }), by, base ?? '')
+    return 'passed'
+  } catch (error) {
+    assert.instance(error, ProxyManagerError)
+    if (!(error instanceof ProxyManagerError)) throw error
+    if (error.code === 'UNAUTHORIZED')
+      assert.equal(error.headers, { 'www-authenticate': 'Bearer realm="proxy-manager"' })
+    return error.code
+  }
+}
+
+test('without a token, a loopback name or address may stand in Host, with any port', () => {
+  for (const host of [
+    'localhost',
+    'localhost:8100',
+    'LOCALHOST:1',
+    '127.0.0.1',
+    '127.0.0.9:8100',
+    '[::1]',
+    '[::1]:8100',
+  ])
+    assert.is(verdict(open, { host }), 'passed', host)
+})
+
+test('without a token, a name that only looks like loopback is foreign, on every path and method', () => {
+  const hosts = ['evil.com', 'localhost.evil.com', '127.0.0.1.nip.io', 'localhost.', 'xlocalhost', '127.0.0.1.evil.com']
+  for (const host of [...hosts, '10.0.0.1', '0.0.0.0', '[::]', '[::ffff:127.0.0.1]', '[2001:db8::1]', '128.0.0.1'])
+    for (const path of PATHS)
+      for (const method of METHODS) assert.is(verdict(open, { host, path, method }), 'FORBIDDEN', `${host} ${path}`)
+})
+
+test('names that were allowed, and the address that is listened on, may stand in Host, in any case', () => {
+  const by = settings({ PROXY_MANAGER_ALLOWED_HOSTS: 'gateway.internal, Api.Example' })
+  for (const host of ['gateway.internal', 'GATEWAY.internal:99', 'api.example', 'API.EXAMPLE', 'localhost'])
+    assert.is(verdict(by, { host }), 'passed', host)
+  for (const host of ['x.gateway.internal', 'gateway.internal.evil.com', 'evil.com'])
+    assert.is(verdict(by, { host }), 'FORBIDDEN', host)
+  const listening = { ...open, PROXY_MANAGER_HOST: '10.0.0.7' }
+  assert.is(verdict(listening, { host: '10.0.0.7:8100' }), 'passed')
+  assert.is(verdict(listening, { host: '10.0.0.8:8100' }), 'FORBIDDEN')
+})
+
+test('an API that was told to listen insecurely takes any Host, but no foreign Origin', () => {
+  const by = settings({ PROXY_MANAGER_HOST: '0.0.0.0', PROXY_MANAGER_INSECURE: 'true' })
+  assert.is(verdict(by, { host: 'anything.example' }), 'passed')
+  assert.is(verdict(by, { host: 'a.example', headers: { origin: 'http://b.example' } }), 'FORBIDDEN')
+})
+
+test('a foreign Origin is refused: another host, another port, null, none at all', () => {
+  const origins = ['http://evil', 'null', 'http://127.0.0.1:8101', 'http://127.0.0.1', 'http://localhost:8100', '', 'x']
+  for (const origin of [...origins, 'file://', 'http://127.0.0.1:8100.evil.com', 'http://127.0.0.1:8100, http://evil'])
+    for (const method of METHODS) assert.is(verdict(open, { method, headers: { origin } }), 'FORBIDDEN', origin)
+  assert.is(verdict(open, { headers: { origin: 'http://127.0.0.1:8100' } }), 'passed')
+})
+
+test('what a browser sends for another site is refused, a preflight too', () => {
+  for (const site of ['cross-site', 'same-site', 'x', ''])
+    assert.is(verdict(open, { headers: { 'sec-fetch-site': site, 'sec-fetch-mode': 'no-cors' } }), 'FORBIDDEN', site)
+  for (const site of ['same-origin', 'none'])
+    assert.is(verdict(open, { headers: { 'sec-fetch-site': site } }), 'passed')
+  const preflight = { origin: 'http://evil.com', 'access-control-request-method': 'PUT' }
+  assert.is(verdict(open, { method: 'OPTIONS', headers: preflight }), 'FORBIDDEN')
+})
+
+test('with a token, a browser on another site is refused even if it knew the token', () => {
+  const authorization = `Bearer ${TOKEN}`
+  assert.is(verdict(locked, { headers: { authorization, origin: 'http://evil.com' } }), 'FORBIDDEN')
+  assert.is(verdict(locked, { headers: { authorization, 'sec-fetch-site': 'cross-site' } }), 'FORBIDDEN')
+})
+
+test('with a token, who presents it passes from anywhere, in either header', () => {
+  for (const headers of [
+    { authorization: `Bearer ${TOKEN}` },
+    { authorization: `bearer ${TOKEN}` },
+    { 'x-api-token': TOKEN },
+    { authorization: `Bearer ${TOKEN}`, 'x-api-token': TOKEN },
+    { authorization: 'Basic eDp5', 'x-api-token': TOKEN },
+  ])
+    for (const path of PATHS)
+      for (const method of METHODS)
+        assert.is(verdict(locked, { host: 'any.example', path, method, headers }), 'passed', JSON.stringify(headers))
+})
+
+test('with a token, any other is unauthorized on every path, whether there is such an endpoint or not', () => {
+  for (const headers of [
+    {},
+    { authorization: '' },
+    { authorization: 'Bearer' },
+    { authorization: 'Bearer wrong-wrong-wrong' },
+    { authorization: `Bearer ${TOKEN.slice(0, -1)}` },
+    { authorization: `Bearer ${TOKEN}0` },
+    { authorization: `Bearer  ${TOKEN}` },
+    { authorization: `Bearer ${TOKEN.toUpperCase()}` },
+    { authorization: TOKEN },
+    { authorization: `Basic ${TOKEN}` },
+    { authorization: `Token ${TOKEN}` },
+    { authorization: `Bearer ${TOKEN}, Bearer ${TOKEN}` },
+    { 'x-api-token': `${TOKEN}, ${TOKEN}` },
+    { 'x-api-token': `Bearer ${TOKEN}` },
+    { authorization: `Bearer ${TOKEN}`, 'x-api-token': 'another' },
+    { authorization: 'Bearer another-one-here', 'x-api-token': TOKEN },
+    { cookie: `token=${TOKEN}` },
+  ])
+    for (const path of ['/proxies', '/proxies/a', '/state', '/no/such/endpoint', '/'])
+      for (const method of METHODS)
+        assert.is(verdict(locked, { path, method, headers }), 'UNAUTHORIZED', `${JSON.stringify(headers)} ${path}`)
+})
+
+test('a token in the address is none', () => {
+  assert.is(verdict(locked, { path: `/proxies?token=${TOKEN}&access_token=${TOKEN}` }), 'UNAUTHORIZED')
+})
+
+test('the health checks alone are open without the token, to be read', () => {
+  for (const path of ['/health', '/proxy-manager/health', '/health?x=1'])
+    for (const method of ['GET', 'HEAD']) assert.is(verdict(locked, { path, method }), 'passed', path)
+  for (const path of ['/health', '/proxy-manager/health'])
+    for (const method of ['PUT', 'POST', 'DELETE', 'OPTIONS'])
+      assert.is(verdict(locked, { path, method }), 'UNAUTHORIZED', path)
+  for (const path of ['/health/', '/healthx', '/x/health', '//health', '/health%2f', '/HEALTH', '/health/../proxies'])
+    assert.is(verdict(locked, { path }), 'UNAUTHORIZED', path)
+})
+
+test('under a base, the health checks are open under that base', () => {
+  assert.is(verdict(locked, { base: '/pm', path: '/pm/health' }), 'passed')
+  assert.is(verdict(locked, { base: '/pm', path: '/pm/proxies' }), 'UNAUTHORIZED')
+  assert.is(verdict(locked, { base: '/pm', path: '/health' }), 'UNAUTHORIZED')
+  assert.is(verdict(locked, { base: '/pm', path: '/xx/health' }), 'UNAUTHORIZED')
+})
+
+test.run()

@@ -1,0 +1,348 @@
+import { once } from 'node:events'
+import type { RequestListener, Server } from 'node:http'
+import { connect, type Socket } from 'node:net'
+import { createServerAdapter } from '@whatwg-node/server'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import * as v from 'valibot'
+import { ProxyManagerError } from '../../lib/core/errors.ts'
+import { closeHttpServer, createHttpServer } from '../../lib/http/listener.ts'
+
+const test = suite('listener')
+
+const UdcBody = v.strictObject({
+  error: v.strictObject({ code: v.string(), message: v.string(), details: v.record(v.string(), v.unknown()) }),
+})
+
+interface Edge {
+  readonly server: Server
+  readonly port: number
+  /** Failures that no handler could answer, with their correlation ids. */
+  readonly failures: (readonly [unknown, string])[]
+  /** What reached the listener. */
+  readonly reached: string[]
+}
+
+interface RawAnswer {
+  readonly status: number
+  readonly headers: ReadonlyMap<string, string>
+  readonly body: string
+}
+
+const answering: RequestListener = (_request, response) => {
+  response.writeHead(200, { 'content-type': 'application/json' })
+  response.end('{"ok":true}')
+}
+
+async function withEdge(listener: RequestListener, use: (edge: Edge) => Promise<void>): Promise<void> {
+  const failures: (readonly [unknown, string])[] = []
+  const reached: string[] = []
+  const server = createHttpServer(
+    (request, response) => {
+      reached.push(`${request.method} ${request.url}`)
+      return listener(request, response)
+    },
+    { randomId: () => 'made', onFailure: (error, correlationId) => failures.push([error, correlationId]) },
+  )
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('no port')
+  try {
+    await use({ server, port: address.port, failures, reached })
+  } finally {
+    await closeHttpServer(server, 0)
+  }
+}
+
+async function opened(port: number): Promise<Socket> {
+  const socket = connect(port, '127.0.0.1')
+  // A reset after the answer is no fault of the answer's.
+  socket.on('error', () => undefined)
+  await once(socket, 'connect')
+  return socket
+}
+
+/** Everything that the server sends until it closes the connection. */
+async function received(socket: Socket): Promise<string> {
+  const chunks: Buffer[] = []
+  socket.on('data', (chunk: Buffer) => chunks.push(chunk))
+  await once(socket, 'close')
+  return Buffer.concat(chunks).toString()
+}
+
+async function sendText(port: number, text: string): Promise<RawAnswer> {
+  const socket = await opened(port)
+  const answer = received(socket)
+  socket.write(text)
+  return parsed(await answer)
+}
+
+function parsed(text: string): RawAnswer {
+  const [head = '', ...body] = text.split('\r\n\r\n')
+  const [statusLine = '', ...lines] = head.split('\r\n')
+  const headers = lines.map((line): [string, string] => {
+    const [name = '', ...value] = line.split(': ')
+    return [name.toLowerCase(), value.join(': ')]
+  })
+  return {
+    status: Number(/^HTTP\/1\.1 (\d{3}) \S/.exec(statusLine)?.[1]),
+    headers: new Map(headers),
+    body: body.join('\r\n\r\n'),
+  }
+}
+
+/** The error of an answer, after everything that every answer has was looked at. */
+function udcError(answer: RawAnswer, correlationId = 'made'): { code: string; details: Record<string, unknown> } {
+  const { error } = v.parse(UdcBody, JSON.parse(answer.body))
+  assert.is(answer.headers.get('content-type'), 'application/json; charset=utf-8')
+  assert.is(answer.headers.get('content-length'), String(Buffer.byteLength(answer.body)))
+  assert.is(answer.headers.get('connection'), 'close')
+  assert.is(answer.headers.get('x-correlation-id'), correlationId)
+  assert.is(error.details.correlation_id, correlationId)
+  assert.not.match(answer.body, /\.ts|node:|stack/)
+  return error
+}
+
+const get = (target: string, ...headers: string[]) =>
+  `GET ${target} HTTP/1.1\r\n${[...headers, 'Connection: close'].map((header) => `${header}\r\n`).join('')}\r\n`
+
+test('a request that is one reaches the listener as it was sent', async () => {
+  await withEdge(answering, async ({ port, reached, failures }) => {
+    for (const host of ['localhost', `127.0.0.1:${port}`, '[::1]:80', 'A.example', 'a-b.c', '[2001:DB8::1]', 'a:65535'])
+      assert.is((await sendText(port, get('/a?b=c', `Host: ${host}`))).status, 200, host)
+    assert.equal([...new Set(reached)], ['GET /a?b=c'])
+    assert.equal(failures, [])
+  })
+})
+
+test('every method of the API and PATCH pass through; what is answered to them is the API', async () => {
+  await withEdge(answering, async ({ port, reached }) => {
+    for (const method of ['GET', 'HEAD', 'PUT', 'POST', 'DELETE', 'OPTIONS', 'PATCH']) {
+      const text = `${method} /x HTTP/1.1\r\nHost: a\r\nX-HTTP-Method-Override: DELETE\r\nConnection: close\r\n\r\n`
+      assert.is((await sendText(port, text)).status, 200, method)
+      assert.is(reached.pop(), `${method} /x`)
+    }
+  })
+})
+
+test('TRACE, CONNECT and every other method are refused with those that are taken', async () => {
+  await withEdge(answering, async ({ port, reached }) => {
+    for (const line of ['TRACE /', 'PROPFIND /', 'PURGE /', 'CONNECT a:80', 'CONNECT 127.0.0.1:22', 'MKCOL /x']) {
+      const answer = await sendText(port, `${line} HTTP/1.1\r\nHost: a\r\nCookie: secret\r\n\r\n`)
+      assert.is(answer.status, 405, line)
+      assert.is(answer.headers.get('allow'), 'GET, HEAD, PUT, POST, DELETE, OPTIONS', line)
+      assert.is(udcError(answer).code, 'METHOD_NOT_ALLOWED')
+      assert.not.match(answer.body, 'secret')
+    }
+    assert.equal(reached, [])
+  })
+})
+
+test('Host stands once, and is a name or address with a port or without', async () => {
+  await withEdge(answering, async ({ port, reached, failures }) => {
+    const hosts = ['[::1', '::1', 'x/health?', 'a b', 'a, b', 'u@a', 'a:', 'a:x', 'a:65536', 'a:123456', '[::1]x', '']
+    for (const host of [...hosts, 'a?', 'a#', 'a\\b', '-a', 'a..:80:80', '$host', '[a]', '%61', 'ä', '[::1%25lo]']) {
+      const answer = await sendText(port, get('/proxies', `Host: ${host}`))
+      assert.is(answer.status, 400, host)
+      const { code, details } = udcError(answer)
+      assert.is(code, 'INVALID_REQUEST')
+      assert.equal(details.issues, [
+        { path: 'Host', message: 'must stand once, as a name or address with a port or without' },
+      ])
+    }
+    for (const headers of [[], ['Host: a', 'Host: a'], ['Host: a', 'HOST: b'], ['X-Forwarded-Host: a']])
+      assert.is((await sendText(port, get('/proxies', ...headers))).status, 400, headers.join())
+    assert.is((await sendText(port, 'GET / HTTP/1.0\r\n\r\n')).status, 400)
+    assert.equal(reached, [])
+    assert.equal(failures, [])
+  })
+})
+
+test('a target is a path: an absolute one, an authority, or an asterisk is refused', async () => {
+  await withEdge(answering, async ({ port, reached }) => {
+    for (const target of ['http://a/proxies', 'http://evil.com/', 'https://a/', '*', 'a:80', 'proxies', '?x', '#'])
+      assert.is((await sendText(port, get(target, 'Host: a'))).status, 400, target)
+    const answer = await sendText(port, `OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n`)
+    assert.equal(udcError(answer).details.issues, [{ path: 'path', message: 'must begin with "/"' }])
+    assert.equal(reached, [])
+  })
+})
+
+test('the correlation id of a refused request is its own where it has a well-formed one', async () => {
+  await withEdge(answering, async ({ port }) => {
+    udcError(await sendText(port, get('/', 'Host: a b', 'X-Correlation-ID: abc-1')), 'abc-1')
+    udcError(await sendText(port, get('/', 'Host: a b', 'X-Correlation-ID: a b')), 'made')
+    udcError(await sendText(port, get('/', 'Host: a b', 'X-Correlation-ID: a', 'X-Correlation-ID: b')), 'made')
+  })
+})
+
+test('headers over 16 KiB are answered with 431', async () => {
+  await withEdge(answering, async ({ port, reached }) => {
+    const answer = await sendText(port, get('/', 'Host: a', `X: ${'x'.repeat(17 * 1024)}`))
+    assert.is(answer.status, 431)
+    assert.is(udcError(answer).code, 'HEADERS_TOO_LARGE')
+    assert.is((await sendText(port, get(`/${'x'.repeat(17 * 1024)}`, 'Host: a'))).status, 431)
+    assert.is((await sendText(port, get('/', 'Host: a', `X: ${'x'.repeat(15 * 1024)}`))).status, 200)
+    assert.equal(reached, ['GET /'])
+  })
+})
+
+test('what is no HTTP request is answered with 400', async () => {
+  await withEdge(answering, async ({ port, reached, failures }) => {
+    const tls = '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03'
+    const texts = ['garbage\r\n\r\n', 'GET / HTTP/9.9\r\n\r\n', 'BREW / HTTP/1.1\r\nHost: a\r\n\r\n', tls]
+    const twoLengths = 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx'
+    const twoFramings = 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\nx'
+    const brokenHeader = 'GET / HTTP/1.1\r\nHost: a\r\nX : y\r\n\r\n'
+    for (const text of [...texts, twoLengths, twoFramings, brokenHeader]) {
+      const answer = await sendText(port, text)
+      assert.is(answer.status, 400, text)
+      assert.equal(udcError(answer).details.issues, [{ path: '', message: 'is not an HTTP request' }])
+    }
+    assert.equal(reached, [])
+    assert.equal(failures, [])
+  })
+})
+
+test('a request that does not arrive in time is answered with 408', async () => {
+  await withEdge(answering, async ({ server, port }) => {
+    const accepted = once(server, 'connection')
+    const socket = await opened(port)
+    const answer = received(socket)
+    const [ours] = await accepted
+    server.emit('clientError', Object.assign(new Error('late'), { code: 'ERR_HTTP_REQUEST_TIMEOUT' }), ours)
+    const { status, ...rest } = parsed(await answer)
+    assert.is(status, 408)
+    assert.is(udcError({ status, ...rest }).code, 'REQUEST_TIMEOUT')
+  })
+})
+
+test('slow senders are cut off, and connections are counted', async () => {
+  await withEdge(answering, async ({ server }) => {
+    assert.is(server.headersTimeout, 5_000)
+    assert.is(server.requestTimeout, 10_000)
+    assert.is(server.keepAliveTimeout, 5_000)
+    assert.is(server.maxConnections, 4096)
+  })
+})
+
+test('a listener that throws, whatever it throws, is answered with INTERNAL and without a stack', async () => {
+  const childProcess = Object.assign(new Error('secret'), { status: 1 })
+  for (const thrown of [new Error('secret'), childProcess, new TypeError('secret'), null, undefined, 'secret', 0]) {
+    const listeners: RequestListener[] = [
+      () => {
+        throw thrown
+      },
+      async () => {
+        throw thrown
+      },
+    ]
+    for (const listener of listeners) {
+      await withEdge(listener, async ({ port, failures }) => {
+        const answer = await sendText(port, get('/', 'Host: a', 'X-Correlation-ID: abc'))
+        assert.is(answer.status, 500)
+        assert.is(udcError(answer, 'abc').code, 'INTERNAL')
+        assert.not.match(answer.body, 'secret')
+        assert.equal(failures, [[thrown, 'abc']])
+      })
+    }
+  }
+})
+
+test('a catalogued error that is thrown is answered as such, and is no failure', async () => {
+  const listener = () => {
+    throw new ProxyManagerError('BUSY', { retryAfterS: 2 })
+  }
+  await withEdge(listener, async ({ port, failures }) => {
+    const answer = await sendText(port, get('/', 'Host: a'))
+    assert.is(answer.status, 503)
+    assert.is(answer.headers.get('retry-after'), '2')
+    assert.is(udcError(answer).code, 'BUSY')
+    assert.equal(failures, [])
+  })
+})
+
+test('a listener that sends nothing is answered for', async () => {
+  await withEdge(
+    () => undefined,
+    async ({ port, failures }) => {
+      const answer = await sendText(port, get('/', 'Host: a'))
+      assert.is(answer.status, 500)
+      assert.is(udcError(answer).code, 'INTERNAL')
+      assert.match(String(failures[0]?.[0]), 'no answer was sent')
+    },
+  )
+})
+
+test('where the server adapter behind it answers nothing, the edge does', async () => {
+  const handlers = [
+    () => Promise.reject(null),
+    () => Promise.reject(Object.assign(new Error('secret'), { status: 1 })),
+    () => Promise.resolve(JSON.parse('"no response"')),
+  ]
+  const { error } = console
+  // The adapter says there what it could not answer.
+  console.error = () => undefined
+  try {
+    for (const handler of handlers) {
+      await withEdge(createServerAdapter(handler), async ({ port }) => {
+        const answer = await sendText(port, get('/', 'Host: a'))
+        assert.is(answer.status, 500, handler.toString())
+        assert.is(udcError(answer).code, 'INTERNAL')
+        assert.not.match(answer.body, 'secret')
+      })
+    }
+  } finally {
+    console.error = error
+  }
+})
+
+test('closing ends although a half-sent request is open', async () => {
+  await withEdge(answering, async ({ server, port }) => {
+    const accepted = once(server, 'connection')
+    const socket = await opened(port)
+    const answer = received(socket)
+    socket.write('PUT /proxies/a HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n')
+    await accepted
+    await closeHttpServer(server, 30)
+    assert.is(await answer, '')
+  })
+})
+
+test('closing lets a call in flight end, and waits for nothing else', async () => {
+  let release: () => void = () => undefined
+  let isCalled: () => void = () => undefined
+  const called = new Promise<void>((resolve) => {
+    isCalled = resolve
+  })
+  const listener: RequestListener = async (request, response) => {
+    if (request.url === '/slow') {
+      isCalled()
+      await new Promise<void>((resolve) => {
+        release = resolve
+      })
+    }
+    answering(request, response)
+  }
+  await withEdge(listener, async ({ server, port }) => {
+    const idle = await opened(port)
+    const idleAnswer = received(idle)
+    idle.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+    await once(idle, 'data')
+    const busy = await opened(port)
+    const busyAnswer = received(busy)
+    busy.write('GET /slow HTTP/1.1\r\nHost: a\r\n\r\n')
+    await called
+    const closed = closeHttpServer(server, 60_000)
+    assert.is(parsed(await idleAnswer).status, 200)
+    release()
+    assert.is(parsed(await busyAnswer).status, 200)
+    await closed
+    const late = connect(port, '127.0.0.1')
+    const [error] = await once(late, 'error')
+    assert.is(error.code, 'ECONNREFUSED')
+  })
+})
+
+test.run()

@@ -1,0 +1,184 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { ProxyManagerError } from '../../lib/core/errors.ts'
+import { BODY_LIMIT_BYTES, readJsonBody } from '../../lib/http/read-body.ts'
+
+const test = suite('read-body')
+
+const JSON_TYPE = { 'content-type': 'application/json' }
+
+function post(body: BodyInit | null, headers: Readonly<Record<string, string>> = JSON_TYPE): Request {
+  return new Request('http://localhost/proxies', { method: 'POST', body, headers: { ...headers } })
+}
+
+/** A body that arrives in pieces, without a length; `read` counts what was taken of it. */
+function streamed(pieces: Iterable<Uint8Array>): { readonly request: Request; readonly taken: () => number } {
+  const iterator = pieces[Symbol.iterator]()
+  let taken = 0
+  const body = new ReadableStream<Uint8Array>(
+    {
+      pull: (controller) => {
+        const next = iterator.next()
+        if (next.done === true) return controller.close()
+        taken += next.value.byteLength
+        controller.enqueue(next.value)
+      },
+    },
+    { highWaterMark: 0 },
+  )
+  const init = { method: 'POST', body, headers: JSON_TYPE, duplex: 'half' }
+  return { request: new Request('http://localhost/proxies', init), taken: () => taken }
+}
+
+async function refusal(request: Request): Promise<ProxyManagerError> {
+  try {
+    await readJsonBody(request)
+  } catch (error) {
+    if (error instanceof ProxyManagerError) return error
+    throw error
+  }
+  throw new Error('the body was taken')
+}
+
+async function issuesOf(body: BodyInit): Promise<unknown> {
+  const error = await refusal(post(body))
+  assert.is(error.code, 'INVALID_REQUEST')
+  return error.details.issues
+}
+
+test('a JSON body is parsed, whatever its value', async () => {
+  for (const value of [{ a: [1, { b: 'ü\u2028' }] }, [], null, 'x', 0, true])
+    assert.equal(await readJsonBody(post(JSON.stringify(value))), value)
+  assert.equal(await readJsonBody(post(' \n{ "a" : 1 }\t')), { a: 1 })
+})
+
+test('no body is none, whatever type it claims', async () => {
+  assert.is(await readJsonBody(post(null, {})), undefined)
+  assert.is(await readJsonBody(post('', { 'content-type': 'text/plain' })), undefined)
+  assert.is(await readJsonBody(new Request('http://localhost/', { method: 'DELETE' })), undefined)
+})
+
+test('a body in pieces is put together, characters that lie across them too', async () => {
+  const bytes = Buffer.from('{"a":"ü€"}')
+  const { request } = streamed([...bytes].map((byte) => Uint8Array.of(byte)))
+  assert.equal(await readJsonBody(request), { a: 'ü€' })
+})
+
+test('the limit is 64 KiB to the byte', async () => {
+  const ofSize = (size: number) => `"${'x'.repeat(size - 2)}"`
+  assert.is(BODY_LIMIT_BYTES, 65_536)
+  assert.is(String(await readJsonBody(post(ofSize(BODY_LIMIT_BYTES)))).length, BODY_LIMIT_BYTES - 2)
+  const error = await refusal(post(ofSize(BODY_LIMIT_BYTES + 1)))
+  assert.is(error.code, 'PAYLOAD_TOO_LARGE')
+  assert.equal(error.headers, { connection: 'close' })
+  const inBytes = await refusal(post(`"${'ü'.repeat(BODY_LIMIT_BYTES / 2)}"`))
+  assert.is(inBytes.code, 'PAYLOAD_TOO_LARGE')
+})
+
+test('a declared length over the limit is refused before anything is read', async () => {
+  const request = post('{}', { ...JSON_TYPE, 'content-length': String(BODY_LIMIT_BYTES + 1) })
+  assert.is((await refusal(request)).code, 'PAYLOAD_TOO_LARGE')
+  assert.is(request.bodyUsed, false)
+})
+
+test('an endless body is refused once it passes the limit, and read no further', async () => {
+  const endless = function* () {
+    for (;;) yield new Uint8Array(10_000)
+  }
+  const { request, taken } = streamed(endless())
+  assert.is((await refusal(request)).code, 'PAYLOAD_TOO_LARGE')
+  assert.is(taken(), 70_000)
+})
+
+test('only application/json is taken, in any case and with parameters', async () => {
+  for (const type of ['application/json', 'Application/JSON', 'application/json; charset=utf-8', 'application/json ;x'])
+    assert.equal(await readJsonBody(post('{}', { 'content-type': type })), {}, type)
+  const wrong = [
+    'text/plain',
+    'application/x-www-form-urlencoded',
+    'multipart/form-data',
+    'application/jsonp',
+    'text/json',
+  ]
+  for (const type of [...wrong, 'application/json-patch+json', 'x application/json', ''])
+    assert.is((await refusal(post('{}', { 'content-type': type }))).code, 'UNSUPPORTED_MEDIA_TYPE', type)
+  assert.is((await refusal(post(Buffer.from('{}'), {}))).code, 'UNSUPPORTED_MEDIA_TYPE', 'none')
+})
+
+test('a compressed body is refused, so that a small one cannot become a large one', async () => {
+  for (const encoding of ['gzip', 'br', 'deflate', 'gzip, identity'])
+    assert.is(
+      (await refusal(post('{}', { ...JSON_TYPE, 'content-encoding': encoding }))).code,
+      'UNSUPPORTED_MEDIA_TYPE',
+      encoding,
+    )
+  assert.equal(await readJsonBody(post('{}', { ...JSON_TYPE, 'content-encoding': 'identity' })), {})
+})
+
+test('what is not JSON is refused without a word of it', async () => {
+  for (const body of ['{', '{"secret":}', "{'a':1}", '{"a":1,}', 'NaN', '{}{}', '// x\n{}', '\0', 'secret'])
+    assert.equal(await issuesOf(body), [{ path: '', message: 'the body is not JSON' }], body)
+})
+
+test('what is not UTF-8 is refused', async () => {
+  const message = 'the body is not UTF-8'
+  for (const bytes of [
+    [0x22, 0xff, 0x22],
+    [0x22, 0xc0, 0xaf, 0x22],
+    [0x22, 0xed, 0xa0, 0x80, 0x22],
+    [0xff, 0xfe, 0x7b, 0],
+  ])
+    assert.equal(await issuesOf(Uint8Array.from(bytes)), [{ path: '', message }], String(bytes))
+})
+
+test('a byte order mark in front is passed over', async () => {
+  assert.equal(await readJsonBody(post('\ufeff{"a":1}')), { a: 1 })
+})
+
+test('a key that stands twice in an object is refused, however it is spelled', async () => {
+  const bodies = [
+    '{"a":1,"a":2}',
+    '{"a":1,"b":{},"a":1}',
+    '{"a":1,"\\u0061":2}',
+    '{"\\u0061":1,"a" \n:2}',
+    '{"x":[{"y":{"a":1,"a":2}}]}',
+    '{"b":{"a":1},"a":[],"a":{}}',
+    '{"b":"}","a":1,"a":2}',
+    '{"b":"\\"","a":1,"a":2}',
+    '{"b":"\\\\","a":1,"a":2}',
+  ]
+  for (const body of bodies)
+    assert.equal(await issuesOf(body), [{ path: 'a', message: 'the body has the same key twice' }], body)
+  assert.equal(await issuesOf('{"":1,"":2}'), [{ path: '', message: 'the body has the same key twice' }])
+  assert.equal(await issuesOf('{"a\\"":1,"a\\u0022":2}'), [{ path: 'a"', message: 'the body has the same key twice' }])
+})
+
+test('the same key in different objects, or the same string as a value, is none twice', async () => {
+  for (const body of [
+    '{"a":{"a":{"a":1}}}',
+    '[{"a":1},{"a":1}]',
+    '{"a":"a","b":"a"}',
+    '{"a":["a","a"],"A":1}',
+    '{"a":"\\",\\"a\\":1"}',
+    '{"x":{"a":1},"a":1}',
+  ])
+    assert.equal(await readJsonBody(post(body)), JSON.parse(body), body)
+})
+
+test('a body with __proto__ reaches the schema as a key of its own, and changes no prototype', async () => {
+  const value = await readJsonBody(post('{"__proto__":{"polluted":true}}'))
+  if (typeof value !== 'object' || value === null) throw new Error('no object')
+  assert.equal(Object.keys(value), ['__proto__'])
+  assert.is(Object.getPrototypeOf(value), Object.prototype)
+  assert.not.ok('polluted' in value)
+  assert.equal(await issuesOf('{"__proto__":1,"__proto__":2}'), [
+    { path: '__proto__', message: 'the body has the same key twice' },
+  ])
+})
+
+test('a body nested as deep as the limit allows is read', async () => {
+  const depth = BODY_LIMIT_BYTES / 2 - 8
+  assert.ok(Array.isArray(await readJsonBody(post('['.repeat(depth) + ']'.repeat(depth)))))
+})
+
+test.run()
