@@ -30,11 +30,11 @@ export default endpoint(
       'BUSY',
     ],
   },
-  async ({ query, body, precondition }, { engine }) => {
+  async ({ query, body, precondition }, { engine, base }) => {
     const { droplet_name: dropletName, ...spec } = body
     const request = { dropletName, spec, mode: 'create' as const, precondition }
     return query.dry_run
       ? rehearsedPutAnswer(await engine.rehearsePut(request))
-      : putAnswer(await engine.putProxy(request))
+      : putAnswer(await engine.putProxy(request), base)
   },
 )

@@ -70,7 +70,7 @@ export function createApp(
     const endpoint = await find(isHead ? 'GET' : request.method, request.url)
     if (endpoint === undefined) return await answerUnrouted(request, correlationId)
     const callApi = (call: InnerCall) => callInside(request, call, base, correlationId, handle)
-    const response = await endpoint(request, { ...deps, correlationId, routes, callApi })
+    const response = await endpoint(request, { ...deps, base, correlationId, routes, callApi })
     return isHead ? new Response(null, response) : response
   }
 

@@ -31,10 +31,10 @@ export default endpoint(
       'BUSY',
     ],
   },
-  async ({ params, query, body, precondition }, { engine }) => {
+  async ({ params, query, body, precondition }, { engine, base }) => {
     const request = { dropletName: params.droplet_name, spec: body, mode: 'replace' as const, precondition }
     return query.dry_run
       ? rehearsedPutAnswer(await engine.rehearsePut(request))
-      : putAnswer(await engine.putProxy(request))
+      : putAnswer(await engine.putProxy(request), base)
   },
 )

@@ -18,7 +18,7 @@ import type { ChangeResult, Receipt, Rehearsal, StepTimes, Walk, WalkState } fro
 
 const NO_STEPS: StepTimes = { test: 0, swap: 0, reload: 0, confirm: 0 }
 const NOTHING = async () => undefined
-const UNTESTED: TestResult = { ok: true, output: '', diagnostics: [], durationMs: 0 }
+const UNTESTED: TestResult = { ok: true, ended: true, output: '', diagnostics: [], durationMs: 0 }
 
 /** One result for each change, in their order; `tidy` may happen once the callers have them, before the next batch. */
 export interface AppliedBatch {

@@ -5,8 +5,9 @@ import type { TestResult } from './stage.ts'
 
 /** NGINX refuses this change. */
 export function configFailed(test: TestResult): ProxyManagerError {
+  const culprit = test.ended ? {} : { culprit: 'host' }
   return new ProxyManagerError('PROXY_CONFIG_FAILED', {
-    details: { nginx_output: test.output, diagnostics: test.diagnostics },
+    details: { nginx_output: test.output, diagnostics: test.diagnostics, ...culprit },
   })
 }
 

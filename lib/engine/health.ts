@@ -1,9 +1,9 @@
 /** Whether Proxy Manager can do its work on this host, in words that an operator can act on. */
 import * as v from 'valibot'
 import { isDueForRenewal } from '../core/certificate.ts'
-import { unmarkedDefaults } from '../core/nginx-host.ts'
+import { ownerOf, unmarkedDefaults } from '../core/nginx-host.ts'
 import { statusOf } from '../core/proxy-state.ts'
-import type { SnapshotRoute } from '../core/snapshot.ts'
+import type { Snapshot, SnapshotRoute } from '../core/snapshot.ts'
 import { missingInclude } from './failures.ts'
 import { type Host, statePaths } from './host.ts'
 import { readLastCertificate } from './orders.ts'
@@ -125,6 +125,7 @@ export function healthReader(walk: Walk): () => Promise<ManagerHealth> {
       ...(lastReload === undefined || lastReload.result === 'success'
         ? []
         : [`the last reload failed (${lastReload.result}) and was undone: see the log, then repeat the change`]),
+      ...routes.flatMap((route) => lostDomain(route, snapshot)),
       ...drifted.map(
         (name) => `route ${name} was edited by hand: repeat its PUT to replace the edit (it is kept in the backups)`,
       ),
@@ -175,6 +176,15 @@ export function healthReader(walk: Walk): () => Promise<ManagerHealth> {
       },
     }
   }
+}
+
+/** A hand-written block that has taken a route's domain since: NGINX only warns, and one of the two gets nothing. */
+function lostDomain({ record }: SnapshotRoute, { host, context }: Snapshot): string[] {
+  const owner = ownerOf(record.domain, host.servers, [context.httpPort, context.httpsPort])
+  if (owner === undefined) return []
+  return [
+    `${record.domain} of route ${record.droplet_name} also stands in ${owner.file}, line ${owner.line}: remove it from one of them`,
+  ]
 }
 
 /** What is wrong with the certificate that a route serves. */

@@ -8,6 +8,8 @@ import { stagedPath, stageTexts, syncStaged } from './swap.ts'
 
 export interface TestResult {
   readonly ok: boolean
+  /** NGINX came to a verdict: it could be run, and ended in time. */
+  readonly ended: boolean
   /** NGINX's words, without folders. */
   readonly output: string
   readonly diagnostics: readonly Diagnostic[]
@@ -105,7 +107,7 @@ async function runTest(
         : ''
   const durationMs = host.clock.monotonicMs() - started
   host.metrics.nginxTest(isAccepted, durationMs)
-  return { ok: isAccepted, output: publicOutput(output + note), diagnostics, durationMs }
+  return { ok: isAccepted, ended: note === '', output: publicOutput(output + note), diagnostics, durationMs }
 }
 
 function fileName(path: string): string {

@@ -7,7 +7,7 @@ import type { SnapshotRoute } from '../core/snapshot.ts'
 import { rehearse } from './apply.ts'
 import { toPutChange } from './check-upstream.ts'
 import type { Host } from './host.ts'
-import type { ChangeQueue } from './queue.ts'
+import { type ChangeQueue, QUEUE_LIMIT } from './queue.ts'
 import type { ChangeResult, Walk } from './walk.ts'
 
 export interface SyncRequest {
@@ -78,9 +78,18 @@ export async function syncFromRegistry(walk: Walk, queue: ChangeQueue, request: 
 
   const results = request.dryRun
     ? (await queue.exclusively(() => rehearse(walk, changes))).verdicts
-    : // Submitted in one go, they become one batch: one test, one reload.
-      await Promise.all(changes.map((change) => queue.submit(change)))
+    : await submitAll(queue, changes)
   return summarize(changes, results, skipped, orphaned)
+}
+
+/** Submitted in one go they become one batch: one test, one reload. Only a crowd that the queue would refuse is split. */
+async function submitAll(queue: ChangeQueue, changes: readonly Change[]): Promise<ChangeResult[]> {
+  const results: ChangeResult[] = []
+  for (let from = 0; from < changes.length; from += QUEUE_LIMIT / 2) {
+    const some = changes.slice(from, from + QUEUE_LIMIT / 2)
+    results.push(...(await Promise.all(some.map((change) => queue.submit(change)))))
+  }
+  return results
 }
 
 async function fetchDroplets(host: Host) {

@@ -48,15 +48,15 @@ export const CertifiedProxy = v.object({
 })
 
 /** 201 created, 200 replaced or unchanged, 202 where HTTPS is wanted and has no certificate yet. */
-export function putAnswer(changed: Changed): Answer {
+export function putAnswer(changed: Changed, base = ''): Answer {
   const { proxy, receipt, outcome } = changed
   const isPending = proxy.status === 'pending_ssl'
   return {
     status: isPending ? 202 : outcome === 'created' ? 201 : 200,
-    body: { ...proxy, receipt, ...(isPending ? { next: nextStep(proxy) } : {}) },
+    body: { ...proxy, receipt, ...(isPending ? { next: nextStep(proxy, base) } : {}) },
     headers: {
       etag: etagOf(proxy),
-      ...(outcome === 'created' ? { location: `/proxies/${proxy.droplet_name}` } : {}),
+      ...(outcome === 'created' ? { location: `${base}/proxies/${proxy.droplet_name}` } : {}),
       ...serverTiming(changed),
     },
     logged: loggedOf(changed),
@@ -121,10 +121,10 @@ function planOf({ files, test }: Rehearsed): v.InferOutput<typeof Plan> {
   return { changes: files.map(describeChange), nginx_test: { ok: test.ok, output: test.output } }
 }
 
-function nextStep(proxy: ProxyState) {
+function nextStep(proxy: ProxyState, base: string) {
   return {
     method: 'POST',
-    path: `/proxies/${proxy.droplet_name}/ssl`,
+    path: `${base}/proxies/${proxy.droplet_name}/ssl`,
     reason: `${proxy.domain} is served over HTTP; HTTPS is wanted and there is no certificate yet`,
   }
 }

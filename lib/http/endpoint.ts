@@ -24,6 +24,8 @@ export interface Deps {
   readonly version: string
   readonly usage: Usage
   readonly resources: Resources
+  /** The path in front of every route, where there is one. */
+  readonly base?: string
   /** The endpoints that are mounted, where it is an app that calls. */
   readonly routes?: readonly Route[]
   /** Calls another endpoint of the same app, as the same caller, where it is an app that calls. */

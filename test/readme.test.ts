@@ -1,0 +1,60 @@
+import { readFileSync } from 'node:fs'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { endpoints } from '../functions/index.ts'
+import { ERRORS } from '../lib/core/errors.ts'
+import { describeSettings } from '../lib/core/settings.ts'
+
+const test = suite('README')
+
+const root = new URL('..', import.meta.url)
+const readme = readFileSync(new URL('README.md', root), 'utf8')
+
+/** The cells of the table row whose first cell is this word, without backticks. */
+function row(word: string): readonly string[] {
+  const lines = readme.split('\n').filter((line) => line.startsWith(`| \`${word}\` |`))
+  assert.is(lines.length, 1, `${word} stands in ${lines.length} table rows`)
+  return (lines[0] ?? '').split('|').map((cell) => cell.trim().replaceAll('`', ''))
+}
+
+test('every setting stands in its table, with its default', () => {
+  for (const { name, fallback } of describeSettings()) assert.is(row(name)[2], fallback === '' ? '–' : fallback, name)
+})
+
+test('every error code stands in its table, with its status, when it happens and what to do', () => {
+  for (const [code, { status }] of Object.entries(ERRORS)) {
+    const [, , shown, when = '', remedy = ''] = row(code)
+    assert.is(shown, String(status), code)
+    assert.ok(when !== '' && remedy !== '', `${code} has an empty cell`)
+  }
+})
+
+test('every endpoint stands in it, under each of its methods and paths', () => {
+  for (const { route } of endpoints) {
+    const { also = [] } = route
+    for (const { method, path } of [route, ...also]) {
+      const call = `${method} ${path.replace(/:(\w+)/g, '{$1}')}`
+      assert.ok(readme.includes(`\`${call}\``), `${call} is missing`)
+    }
+  }
+})
+
+test('every npm script that it names is there', () => {
+  const { scripts } = JSON.parse(readFileSync(new URL('package.json', root), 'utf8'))
+  const named = [...readme.matchAll(/\bnpm (?:run ([\w:-]+)|(test|start)\b)/g)].map(([, run, own]) => run ?? own ?? '')
+  assert.ok(named.length > 0)
+  for (const name of named) assert.ok(Object.hasOwn(scripts, name), `there is no script ${name}`)
+})
+
+test('every link within it leads somewhere', () => {
+  const headings = [...readme.matchAll(/^#+ (.+)$/gm)].map(([, title = '']) =>
+    title
+      .toLowerCase()
+      .replace(/[^\w\s-]/g, '')
+      .replace(/\s/g, '-'),
+  )
+  for (const [, anchor = ''] of readme.matchAll(/\]\(#([^)]+)\)/g))
+    assert.ok(headings.includes(anchor), `there is no heading for #${anchor}`)
+})
+
+test.run()
