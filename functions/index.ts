@@ -4,7 +4,7 @@ import { ProxyManagerError } from '../lib/core/errors.ts'
 import { correlationIdOf } from '../lib/http/correlation.ts'
 import type { Deps, Endpoint, InnerCall } from '../lib/http/endpoint.ts'
 import { errorResponse, toResponse } from '../lib/http/error-response.ts'
-import { guardRequest } from '../lib/http/guard.ts'
+import { guardRequest, requireGrant } from '../lib/http/guard.ts'
 import createProxy from './create-proxy.ts'
 import deleteProxy from './delete-proxy.ts'
 import getManagerHealth from './get-manager-health.ts'
@@ -63,12 +63,13 @@ export function createApp(
   const routes = mount.map(({ route }) => route)
 
   const answer = async (request: Request, deps: Deps, correlationId: string): Promise<Response> => {
-    guardRequest(request, deps.settings, base)
+    const grant = guardRequest(request, deps.settings, base)
     // The router takes trailing slashes along; here a resource has one address.
     if (!/^(\/[^/]+)+$/.test(new URL(request.url).pathname)) throw new ProxyManagerError('NOT_FOUND')
     const isHead = request.method === 'HEAD'
     const endpoint = await find(isHead ? 'GET' : request.method, request.url)
     if (endpoint === undefined) return await answerUnrouted(request, correlationId)
+    requireGrant(grant, endpoint.route.method)
     const callApi = (call: InnerCall) => callInside(request, call, base, correlationId, handle)
     const response = await endpoint(request, { ...deps, base, correlationId, routes, callApi })
     return isHead ? new Response(null, response) : response

@@ -12,7 +12,7 @@ import { hostProbe } from './adapters/probe.ts'
 import { hostProcesses } from './adapters/processes.ts'
 import { hostResources } from './adapters/resources.ts'
 import { hostRunner } from './adapters/runner.ts'
-import { describeSettings, parseSettings, type Settings } from './core/settings.ts'
+import { describeSettings, parseSettings, type Settings, withTokenFiles } from './core/settings.ts'
 import { createEngine, type Engine } from './engine/engine.ts'
 import { type Host, makeStateFolders, statePaths } from './engine/host.ts'
 import { closeHttpServer, createHttpServer } from './http/listener.ts'
@@ -28,12 +28,12 @@ async function main(): Promise<void> {
     process.stdout.write(helpText())
     return
   }
-  const parsed = parseSettings(process.env)
+  const files = hostFiles()
+  const parsed = parseSettings(withTokenFiles(process.env, (path) => files.read(path)?.text))
   if ('faults' in parsed) return refuseStart(parsed.faults.join('; '))
 
   const clock = hostClock()
   const log = hostLog(parsed.LOG_LEVEL, process.stdout, clock.nowMs)
-  const files = hostFiles()
   const settings = await settleStateFolder(parsed, files)
   if (settings === undefined)
     return refuseStart(`PROXY_MANAGER_STATE_DIR: ${parsed.PROXY_MANAGER_STATE_DIR} cannot be written`)

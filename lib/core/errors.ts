@@ -53,6 +53,13 @@ export const ERRORS = {
   UPSTREAM_UNHEALTHY: entry(422, 'upstream', true, 'upstream', 'The upstream did not answer its health check'),
   UPSTREAM_UNRESOLVABLE: entry(422, 'upstream', true, 'upstream', 'The upstream host name does not resolve'),
   UPSTREAM_FORBIDDEN: entry(422, 'caller', false, 'upstream', 'The upstream address may not be proxied to'),
+  TOO_MANY_ATTEMPTS: entry(
+    429,
+    'caller',
+    true,
+    'request',
+    'Too many calls without a valid token have come from this address',
+  ),
   SSL_RATE_LIMITED: entry(429, 'ca', true, 'issue', 'No certificate may be ordered for this name yet'),
   HEADERS_TOO_LARGE: entry(431, 'caller', false, 'request', 'The request headers are larger than 16 KiB'),
   PROXY_CONFIG_FAILED: entry(500, 'caller', false, 'test', 'NGINX config test failed'),

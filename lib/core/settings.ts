@@ -1,18 +1,19 @@
 /** The environment as a schema: every variable with its rule, its default and the words that `--help` and the README use. */
 import * as v from 'valibot'
 import { ipFamily } from './address.ts'
-
-interface Variable<T> {
-  readonly help: string
-  /** What stands there when the variable is not set, in words. */
-  readonly fallback: string
-  readonly takes: string
-  readonly parse: (value: string) => T | undefined
-  readonly unset: T
-}
-
-// Absolute and without characters that NGINX's configuration has no way to quote.
-const PATH = /^\/[^\x00-\x1f\x7f$]*$/
+import {
+  boolean,
+  choice,
+  integer,
+  isResolver,
+  list,
+  optionalPath,
+  optionalText,
+  path,
+  text,
+  token,
+  type Variable,
+} from './setting-kinds.ts'
 
 /** Handed to certbot as an argument: it starts with a letter or digit, so it never reads as an option. At most 254 characters (RFC 5321). */
 export const EMAIL =
@@ -34,11 +35,10 @@ const VARIABLES = {
     (name) => /^[A-Za-z0-9.-]+$/.test(name),
     'host names, comma-separated',
   ),
-  PROXY_MANAGER_API_TOKEN: optionalText(
+  PROXY_MANAGER_API_TOKEN: token(
     'When set, every call but the health checks needs "Authorization: Bearer ..." or X-API-Token',
-    'a token of 16 to 512 printable characters without spaces',
-    /^[\x21-\x7e]{16,512}$/,
   ),
+  PROXY_MANAGER_READ_TOKEN: token('Another token, which only reads; needs PROXY_MANAGER_API_TOKEN to be set as well'),
   PROXY_MANAGER_STATE_DIR: path(
     'Journal, staging, last reload, backups, certificates, ACME webroot',
     '/var/lib/proxy-manager',
@@ -163,8 +163,8 @@ export function parseSettings(
     v.custom<Settings>(() => true),
     Object.fromEntries(entries),
   )
-  const exposed = exposure(settings)
-  return exposed === undefined ? settings : { faults: [exposed] }
+  const fault = exposure(settings) ?? loneReadToken(settings)
+  return fault === undefined ? settings : { faults: [fault] }
 }
 
 /** Whether an address or name of the API's listener is this host alone. */
@@ -178,58 +178,31 @@ function exposure(settings: Settings): string | undefined {
   return `PROXY_MANAGER_HOST: got ${JSON.stringify(settings.PROXY_MANAGER_HOST)}, takes a loopback address unless PROXY_MANAGER_API_TOKEN is set (or PROXY_MANAGER_INSECURE=true, behind a VPN)`
 }
 
+function loneReadToken(settings: Settings): string | undefined {
+  const isAlone = settings.PROXY_MANAGER_READ_TOKEN !== undefined && settings.PROXY_MANAGER_API_TOKEN === undefined
+  return isAlone
+    ? 'PROXY_MANAGER_READ_TOKEN: takes PROXY_MANAGER_API_TOKEN beside it, or nobody could change anything'
+    : undefined
+}
+
+/**
+ * An environment in which `NAME_TOKEN_FILE` has become `NAME_TOKEN`: how systemd credentials and container secrets hand a token over.
+ * `read` gives a file's text; where there is none, the path stays as a fault of the token's.
+ */
+export function withTokenFiles(
+  environment: Readonly<Record<string, string | undefined>>,
+  read: (path: string) => string | undefined,
+): Readonly<Record<string, string | undefined>> {
+  const found = Object.entries(environment).flatMap(([name, path]) =>
+    name.endsWith('_TOKEN_FILE') && path !== undefined && path !== ''
+      ? [[name.slice(0, -'_FILE'.length), read(path)?.trim() ?? ' ']]
+      : [],
+  )
+  return { ...environment, ...Object.fromEntries(found) }
+}
+
 /** `address:port` of a resolver, as NGINX and the DNS client take it: IPv6 in brackets, port 53 where none is given. */
 export function resolverAddress(server: string): string {
   if (ipFamily(server) === 6) return `[${server}]:53`
   return /(\]|\d):\d+$/.test(server) ? server : `${server}:53`
-}
-
-function integer(help: string, min: number, max: number, unset: number): Variable<number> {
-  const parse = (value: string) => {
-    const number = /^\d{1,9}$/.test(value) ? Number(value) : Number.NaN
-    return number >= min && number <= max ? number : undefined
-  }
-  return { help, fallback: String(unset), takes: `an integer from ${min} to ${max}`, parse, unset }
-}
-
-function text(help: string, unset: string, takes: string, pattern: RegExp): Variable<string> {
-  return { help, fallback: unset, takes, parse: (value) => (pattern.test(value) ? value : undefined), unset }
-}
-
-function optionalText(help: string, takes: string, pattern: RegExp, fallback = ''): Variable<string | undefined> {
-  return { help, fallback, takes, parse: (value) => (pattern.test(value) ? value : undefined), unset: undefined }
-}
-
-function path(help: string, unset: string): Variable<string> {
-  const variable = text(help, unset, 'an absolute path', PATH)
-  return { ...variable, parse: (value) => variable.parse(value)?.replace(/(?<=.)\/+$/, '') }
-}
-
-function optionalPath(help: string, fallback: string): Variable<string | undefined> {
-  return optionalText(help, 'an absolute path', PATH, fallback)
-}
-
-function boolean(help: string): Variable<boolean> {
-  const parse = (value: string) => (value === 'true' ? true : value === 'false' ? false : undefined)
-  return { help, fallback: 'false', takes: 'true or false', parse, unset: false }
-}
-
-function isResolver(server: string): boolean {
-  if (ipFamily(server) === 6) return true
-  const match = /^(?:\[([^\]]+)\]|([^:]+))(?::(\d{1,5}))?$/.exec(server)
-  const port = Number(match?.[3] ?? 53)
-  return (ipFamily(match?.[1] ?? '') === 6 || ipFamily(match?.[2] ?? '') === 4) && port >= 1 && port <= 65535
-}
-
-function list(help: string, fits: (item: string) => boolean, takes: string): Variable<readonly string[]> {
-  const parse = (value: string) => {
-    const items = value.split(',').map((item) => item.trim())
-    return items.every(fits) ? items : undefined
-  }
-  return { help, fallback: '', takes, parse, unset: [] }
-}
-
-function choice<const T extends string>(help: string, options: readonly T[], unset: NoInfer<T>): Variable<T> {
-  const parse = (value: string) => options.find((option) => option === value)
-  return { help, fallback: unset, takes: options.join(', '), parse, unset }
 }

@@ -40,8 +40,7 @@ export function certificateStore(host: Host): CertificateStore {
     if (fullchain === undefined && key === undefined) return undefined
     if (fullchain === undefined || key === undefined) return { fault: 'one of its files is missing' }
     const before = known.get(fullchain)
-    if (before?.key === key && before.domain === domain && Date.parse(before.checked.summary.expiry) > nowMs)
-      return before.checked
+    if (before?.key === key && before.domain === domain && isValidAt(before.checked, nowMs)) return before.checked
     const chain = host.files.read(`${folder}/chain.pem`)?.text.trim() ?? ''
     if (!fullchain.text.includes(chain)) return { fault: 'its chain is not complete' }
     const checked = checkCertificate(fullchain.text, key.text, domain, nowMs)
@@ -105,4 +104,8 @@ export function certificateStore(host: Host): CertificateStore {
       }
     },
   }
+}
+
+function isValidAt({ summary }: CheckedCertificate, nowMs: number): boolean {
+  return Date.parse(summary.not_before) <= nowMs && nowMs < Date.parse(summary.expiry)
 }

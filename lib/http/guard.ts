@@ -6,24 +6,36 @@ import { isLoopbackHost, type Settings } from '../core/settings.ts'
 /** Load balancers and container engines probe these without a token. */
 const OPEN_PATHS: ReadonlySet<string> = new Set(['/health', '/proxy-manager/health'])
 
+/** What a caller may do: everything, or only what changes nothing. */
+export type Grant = 'all' | 'read'
+
 /**
  * Checks token, Host and Origin, for every path alike, whether there is such an endpoint or not.
  * @throws {ProxyManagerError} UNAUTHORIZED, FORBIDDEN
  */
-export function guardRequest(request: Request, settings: Settings, base: string): void {
+export function guardRequest(request: Request, settings: Settings, base: string): Grant {
   const url = new URL(request.url)
   refuseForeignOrigin(request, url.host)
-  const token = settings.PROXY_MANAGER_API_TOKEN
+  const { PROXY_MANAGER_API_TOKEN: token, PROXY_MANAGER_READ_TOKEN: readToken } = settings
   if (token === undefined) {
     refuseForeignHost(url.hostname, settings)
-    return
+    return 'all'
   }
-  const isOpen =
-    url.pathname.startsWith(base) &&
-    OPEN_PATHS.has(url.pathname.slice(base.length)) &&
-    ['GET', 'HEAD'].includes(request.method)
-  if (isOpen || presentedTokens(request).some((presented) => isSame(presented, token))) return
+  const presented = presentedToken(request)
+  if (presented !== undefined && isSame(presented, token)) return 'all'
+  if (presented !== undefined && readToken !== undefined && isSame(presented, readToken)) return 'read'
+  const isProbe = url.pathname.startsWith(base) && OPEN_PATHS.has(url.pathname.slice(base.length))
+  if (isProbe && ['GET', 'HEAD'].includes(request.method)) return 'read'
   throw new ProxyManagerError('UNAUTHORIZED', { headers: { 'www-authenticate': 'Bearer realm="proxy-manager"' } })
+}
+
+/**
+ * Refuses what changes something to those who may only read. An endpoint's own method tells, not the one that it was called with.
+ * @throws {ProxyManagerError} FORBIDDEN
+ */
+export function requireGrant(grant: Grant, method: string): void {
+  if (grant === 'all' || method === 'GET') return
+  throw new ProxyManagerError('FORBIDDEN', { message: 'This token may only read' })
 }
 
 /** A name that an attacker's DNS points at 127.0.0.1 must not get in (DNS rebinding): only names that are known may stand in Host. */
@@ -52,12 +64,11 @@ function originHost(origin: string): string | undefined {
   return URL.canParse(origin) ? new URL(origin).host : undefined
 }
 
-/** Two different tokens in one request would mean two callers: it has none then. */
-function presentedTokens(request: Request): string[] {
+/** The token of a call. Two different ones would mean two callers: it has none then. */
+function presentedToken(request: Request): string | undefined {
   const bearer = /^Bearer ([\x21-\x7e]+)$/i.exec(request.headers.get('authorization') ?? '')?.[1]
   const plain = request.headers.get('x-api-token') ?? undefined
-  const presented = [bearer, plain].filter((token) => token !== undefined)
-  return new Set(presented).size === 1 ? presented : []
+  return bearer === undefined || plain === undefined || bearer === plain ? (bearer ?? plain) : undefined
 }
 
 /** Compares digests, so that neither content nor length shows in the time it takes. */

@@ -11,6 +11,7 @@ import type { Duplex } from 'node:stream'
 import { ProxyManagerError } from '../core/errors.ts'
 import { correlationIdOf } from './correlation.ts'
 import { errorResponse, type PlainResponse } from './error-response.ts'
+import { failedAttempts } from './failed-attempts.ts'
 
 export interface ListenerOptions {
   readonly randomId: () => string
@@ -35,11 +36,15 @@ const HOST = /^([a-z0-9_]([a-z0-9._-]*[a-z0-9_])?|\[[0-9a-f:.]+\])(:\d{1,5})?$/i
 /** A node:http server around a listener that turns requests into Fetch ones. Every answer is a UDC one, whatever breaks. */
 export function createHttpServer(listener: RequestListener, { randomId, onFailure }: ListenerOptions): Server {
   const options = { ...TIMEOUTS, maxHeaderSize: MAX_HEADER_BYTES, requireHostHeader: false }
+  const attempts = failedAttempts()
   const server = createServer(options, async (request, response) => {
     const correlationId = correlationIdOf(request.headers['x-correlation-id']?.toString(), randomId)
+    const address = request.socket.remoteAddress ?? ''
     try {
       refuseMalformed(request)
+      attempts.refuseExcess(address)
       await listener(request, response)
+      if (response.statusCode === 401) attempts.note(address)
       if (!response.headersSent && !response.writableEnded && !response.destroyed) throw new Error('no answer was sent')
     } catch (error) {
       if (!(error instanceof ProxyManagerError)) onFailure(error, correlationId)

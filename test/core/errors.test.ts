@@ -46,7 +46,7 @@ test('the statuses are those of the contract', () => {
 test('what a caller did is never retryable as it stands, and every message is one sentence', () => {
   for (const [code, { status, culprit, retryable, message }] of Object.entries(ERRORS)) {
     assert.ok(status >= 400 && status < 600, code)
-    if (culprit === 'caller') assert.is(retryable, code === 'REQUEST_TIMEOUT', code)
+    if (culprit === 'caller') assert.is(retryable, ['REQUEST_TIMEOUT', 'TOO_MANY_ATTEMPTS'].includes(code), code)
     assert.match(message, /^\w[^\n]*[^.\s]$/, code)
   }
 })

@@ -6,6 +6,7 @@ import {
   parseSettings,
   resolverAddress,
   type Settings,
+  withTokenFiles,
 } from '../../lib/core/settings.ts'
 
 const test = suite('settings')
@@ -273,6 +274,17 @@ test('a resolver is written as NGINX takes it: with its port, IPv6 in brackets',
   assert.is(resolverAddress('2001:db8::53'), '[2001:db8::53]:53')
   assert.is(resolverAddress('[::1]'), '[::1]:53')
   assert.is(resolverAddress('[::1]:5353'), '[::1]:5353')
+})
+
+test('a token may come from a file, and a read token never comes alone', () => {
+  const files: Readonly<Record<string, string>> = { '/run/secrets/token': `${'t'.repeat(20)}\n` }
+  const environment = { PROXY_MANAGER_API_TOKEN_FILE: '/run/secrets/token', PROXY_MANAGER_PORT: '8101' }
+  const withFiles = withTokenFiles(environment, (path) => files[path])
+  assert.is(parsed(withFiles).PROXY_MANAGER_API_TOKEN, 't'.repeat(20))
+  assert.is(parsed(withFiles).PROXY_MANAGER_PORT, 8101)
+  const missing = withTokenFiles({ PROXY_MANAGER_API_TOKEN_FILE: '/nowhere' }, () => undefined)
+  assert.is(faults(missing).length, 1)
+  assert.match(faults({ PROXY_MANAGER_READ_TOKEN: 'r'.repeat(20) }).join(), 'PROXY_MANAGER_READ_TOKEN: takes')
 })
 
 test('every variable is described in words', () => {

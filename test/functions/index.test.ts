@@ -217,6 +217,33 @@ guard('health is open for those who probe, reading alone', async () => {
   assertError(await call(app, '/x/proxy-manager/health', {}), 'UNAUTHORIZED')
 })
 
+guard('the read token reads, and changes nothing by any method, path or message', async () => {
+  const read = 'read-token-of-enough-characters'
+  const { app, deps } = await appOn({
+    PROXY_MANAGER_API_TOKEN: TOKEN,
+    PROXY_MANAGER_READ_TOKEN: read,
+    REGISTRY_URL: 'http://registry.example.com',
+  })
+  const headers = { authorization: `Bearer ${read}` }
+  for (const path of ['/proxies', '/state', '/proxy-manager/metrics']) {
+    assert.is((await app(requestTo(path, { headers }))).status, 200, path)
+  }
+  const body = { domain: 'app.example.com', upstream_port: 8001 }
+  for (const [method, path] of [
+    ['PUT', '/proxies/app'],
+    ['POST', '/proxies'],
+    ['DELETE', '/proxies/app'],
+    ['POST', '/proxies/app/ssl'],
+    // A GET by name, a change by nature.
+    ['GET', '/proxy-manager/sync-from-registry'],
+    ['POST', '/message'],
+  ] as const) {
+    const answer = await call(app, path, { method, headers, ...(method === 'PUT' ? { body } : {}) })
+    assertError(answer, 'FORBIDDEN')
+  }
+  assert.is(deps.nginx.reloads, 0)
+})
+
 guard('health is open behind a base as well, and only there', async () => {
   const deps = await fakeDeps({ settings: { PROXY_MANAGER_API_TOKEN: TOKEN } })
   const app = createApp(() => deps, { base: '/pm' })

@@ -1,0 +1,74 @@
+/** The kinds of values that settings take. */
+import { ipFamily } from './address.ts'
+
+/** One environment variable: its rule, its default, and the words for it. */
+export interface Variable<T> {
+  readonly help: string
+  /** What stands there when the variable is not set, in words. */
+  readonly fallback: string
+  readonly takes: string
+  readonly parse: (value: string) => T | undefined
+  readonly unset: T
+}
+
+// Absolute and without characters that NGINX's configuration has no way to quote.
+const PATH = /^\/[^\x00-\x1f\x7f$]*$/
+
+export function integer(help: string, min: number, max: number, unset: number): Variable<number> {
+  const parse = (value: string) => {
+    const number = /^\d{1,9}$/.test(value) ? Number(value) : Number.NaN
+    return number >= min && number <= max ? number : undefined
+  }
+  return { help, fallback: String(unset), takes: `an integer from ${min} to ${max}`, parse, unset }
+}
+
+export function text(help: string, unset: string, takes: string, pattern: RegExp): Variable<string> {
+  return { help, fallback: unset, takes, parse: (value) => (pattern.test(value) ? value : undefined), unset }
+}
+
+export function optionalText(
+  help: string,
+  takes: string,
+  pattern: RegExp,
+  fallback = '',
+): Variable<string | undefined> {
+  return { help, fallback, takes, parse: (value) => (pattern.test(value) ? value : undefined), unset: undefined }
+}
+
+export function token(help: string): Variable<string | undefined> {
+  return optionalText(help, 'a token of 16 to 512 printable characters without spaces', /^[\x21-\x7e]{16,512}$/)
+}
+
+export function path(help: string, unset: string): Variable<string> {
+  const variable = text(help, unset, 'an absolute path', PATH)
+  return { ...variable, parse: (value) => variable.parse(value)?.replace(/(?<=.)\/+$/, '') }
+}
+
+export function optionalPath(help: string, fallback: string): Variable<string | undefined> {
+  return optionalText(help, 'an absolute path', PATH, fallback)
+}
+
+export function boolean(help: string): Variable<boolean> {
+  const parse = (value: string) => (value === 'true' ? true : value === 'false' ? false : undefined)
+  return { help, fallback: 'false', takes: 'true or false', parse, unset: false }
+}
+
+export function isResolver(server: string): boolean {
+  if (ipFamily(server) === 6) return true
+  const match = /^(?:\[([^\]]+)\]|([^:]+))(?::(\d{1,5}))?$/.exec(server)
+  const port = Number(match?.[3] ?? 53)
+  return (ipFamily(match?.[1] ?? '') === 6 || ipFamily(match?.[2] ?? '') === 4) && port >= 1 && port <= 65535
+}
+
+export function list(help: string, fits: (item: string) => boolean, takes: string): Variable<readonly string[]> {
+  const parse = (value: string) => {
+    const items = value.split(',').map((item) => item.trim())
+    return items.every(fits) ? items : undefined
+  }
+  return { help, fallback: '', takes, parse, unset: [] }
+}
+
+export function choice<const T extends string>(help: string, options: readonly T[], unset: NoInfer<T>): Variable<T> {
+  const parse = (value: string) => options.find((option) => option === value)
+  return { help, fallback: unset, takes: options.join(', '), parse, unset }
+}

@@ -1,0 +1,42 @@
+/** Guessing tokens is made slow: an address that has failed too often is not listened to for a while. */
+import { isLoopback } from '../core/address.ts'
+import { ProxyManagerError } from '../core/errors.ts'
+
+export interface FailedAttempts {
+  /** @throws {ProxyManagerError} TOO_MANY_ATTEMPTS */
+  refuseExcess(address: string): void
+  note(address: string): void
+}
+
+const MOST = 20
+const WINDOW_MS = 60_000
+/** More addresses than this are not kept; the oldest is forgotten. */
+const MOST_ADDRESSES = 10_000
+
+/**
+ * At most 20 failures a minute for each address. Loopback is left out: there, everyone shares one address, and a misconfigured neighbour
+ * would lock out the Orchestrator.
+ */
+export function failedAttempts(now: () => number = () => performance.now()): FailedAttempts {
+  const windows = new Map<string, { count: number; readonly endsAt: number }>()
+  return {
+    refuseExcess: (address) => {
+      const window = windows.get(address)
+      if (window === undefined || window.count < MOST) return
+      const leftMs = window.endsAt - now()
+      if (leftMs <= 0) windows.delete(address)
+      else throw new ProxyManagerError('TOO_MANY_ATTEMPTS', { retryAfterS: Math.ceil(leftMs / 1000) })
+    },
+    note: (address) => {
+      if (address === '' || isLoopback(address)) return
+      const window = windows.get(address)
+      if (window !== undefined && window.endsAt > now()) {
+        window.count++
+        return
+      }
+      const [oldest] = windows.keys()
+      if (oldest !== undefined && windows.size >= MOST_ADDRESSES) windows.delete(oldest)
+      windows.set(address, { count: 1, endsAt: now() + WINDOW_MS })
+    },
+  }
+}
