@@ -3,6 +3,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { endpoints } from '../functions/index.ts'
 import { ERRORS } from '../lib/core/errors.ts'
+import { DEFAULT_OPTIONS } from '../lib/core/proxy-options.ts'
 import { describeSettings } from '../lib/core/settings.ts'
 
 const test = suite('README')
@@ -19,6 +20,11 @@ function row(word: string): readonly string[] {
 
 test('every setting stands in its table, with its default', () => {
   for (const { name, fallback } of describeSettings()) assert.is(row(name)[2], fallback === '' ? '–' : fallback, name)
+})
+
+test('every option of a route stands in its table, with its default', () => {
+  for (const [name, unset] of Object.entries(DEFAULT_OPTIONS))
+    assert.is(row(name)[2], typeof unset === 'string' ? unset : JSON.stringify(unset), name)
 })
 
 test('every error code stands in its table, with its status, when it happens and what to do', () => {

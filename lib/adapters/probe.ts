@@ -1,10 +1,13 @@
 /** Probes over fresh connections to an address that was checked before: health checks, the generation, the served certificate. */
 import { Agent } from 'node:http'
+import { Agent as HttpsAgent } from 'node:https'
 import type { LookupFunction } from 'node:net'
 import { connect } from 'node:tls'
 import fetch from 'node-fetch'
 
 export interface ProbeRequest {
+  /** `http` where left out. Over HTTPS the certificate is not verified. */
+  readonly scheme?: 'http' | 'https'
   /** The literal address to connect to, whatever `host` says. */
   readonly address: string
   readonly port: number
@@ -79,16 +82,19 @@ export function hostProbe(): Probe {
         socket.once('timeout', () => settle({ failure: 'TIMEOUT' }))
         socket.once('error', (error: NodeJS.ErrnoException) => settle({ failure: error.code ?? 'BROKEN' }))
       }),
-    get: async ({ address, port, host, path, timeoutMs }) => {
+    get: async ({ scheme = 'http', address, port, host, path, timeoutMs }) => {
       const family = address.includes(':') ? 6 : 4
       const lookup: LookupFunction = (_name, options, callback) => {
         if (options.all === true) callback(null, [{ address, family }])
         else callback(null, address, family)
       }
-      const agent = new Agent({ keepAlive: false, lookup })
+      const agent =
+        scheme === 'http'
+          ? new Agent({ keepAlive: false, lookup })
+          : new HttpsAgent({ keepAlive: false, lookup, rejectUnauthorized: false })
       const signal = AbortSignal.timeout(timeoutMs)
       try {
-        const response = await fetch(`http://probe.invalid:${port}${path}`, {
+        const response = await fetch(`${scheme}://probe.invalid:${port}${path}`, {
           agent,
           signal,
           redirect: 'manual',

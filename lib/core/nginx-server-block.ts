@@ -1,4 +1,5 @@
 /** A route as NGINX directives, valid from NGINX 1.18 to today's mainline. */
+import { ipFamily } from './address.ts'
 import type { Argument, Directive } from './nginx-print.ts'
 import type { RouteRecord } from './route-file.ts'
 import { tlsProfile } from './tls-profile.ts'
@@ -43,11 +44,15 @@ export function routeDirectives(record: RouteRecord, context: RenderContext): Di
     ['ssl_certificate', [`${folder}/fullchain.pem`]],
     ['ssl_certificate_key', [`${folder}/privkey.pem`]],
     ...tlsProfile(context.opensslVersion),
+    ...(record.options.hsts ? [HSTS] : []),
     challengeLocation(context),
     proxyLocation(record, context.httpsPort, 443),
   ])
   return [...upstream, http, https]
 }
+
+/** Two years, as Mozilla's guidelines have it (RFC 6797). */
+const HSTS: Directive = ['add_header', ['Strict-Transport-Security', 'max-age=63072000', 'always']]
 
 /** The name of a route's upstream block. Underscores keep it out of the names that another site's `proxy_pass` may mean. */
 export function upstreamName(dropletName: string): string {
@@ -97,10 +102,16 @@ function redirectLocation(record: RouteRecord, context: RenderContext): Directiv
 
 function proxyLocation(record: RouteRecord, port: number, standardPort: number): Directive {
   const host: Argument = port === standardPort ? { variable: 'host' } : [{ variable: 'host' }, `:${port}`]
+  const { options } = record
+  // `return` answers before `allow` is looked at: while a route is in maintenance, everyone gets the same.
+  if (options.maintenance) return ['location', ['/'], MAINTENANCE]
+  const allowed: Directive[] = options.allow.map((network) => ['allow', [network]])
+  const access: Directive[] = allowed.length === 0 ? [] : [...allowed, ['deny', ['all']]]
   return [
     'location',
     ['/'],
     [
+      ...access,
       ...proxyPass(record),
       ['proxy_http_version', ['1.1']],
       ['proxy_set_header', ['Host', host]],
@@ -113,22 +124,22 @@ function proxyLocation(record: RouteRecord, port: number, standardPort: number):
       ['proxy_set_header', ['Forwarded', '']],
       // A CGI-like upstream would read it as HTTP_PROXY (CVE-2016-5385).
       ['proxy_set_header', ['Proxy', '']],
-      ['proxy_set_header', ['Upgrade', { variable: 'proxy_manager_upgrade' }]],
       // "upgrade" for a WebSocket, nothing for the rest: an empty value keeps the upstream connection alive.
-      ['proxy_set_header', ['Connection', { variable: 'proxy_manager_connection' }]],
+      ['proxy_set_header', ['Upgrade', options.websocket ? { variable: 'proxy_manager_upgrade' } : '']],
+      ['proxy_set_header', ['Connection', options.websocket ? { variable: 'proxy_manager_connection' } : '']],
       ['proxy_redirect', ['off']],
-      // Server-sent events and streamed answers pass as they come; no answer is spooled to disk.
-      ['proxy_buffering', ['off']],
+      // Off, server-sent events and streamed answers pass as they come, and no answer is spooled to disk.
+      ['proxy_buffering', [options.buffering ? 'on' : 'off']],
       // Room for the headers of an answer; NGINX wants the other buffers to match even where they are not used.
       ['proxy_buffer_size', ['16k']],
       ['proxy_buffers', ['8', '16k']],
-      ['proxy_connect_timeout', ['5s']],
+      ['proxy_connect_timeout', [`${options.connect_timeout_s}s`]],
       ['proxy_send_timeout', ['60s']],
       // The longest silence of an upstream, a WebSocket's or an event stream's too.
-      ['proxy_read_timeout', ['300s']],
+      ['proxy_read_timeout', [`${options.read_timeout_s}s`]],
       // Another address of the upstream is tried when one cannot be reached, never because it is slow.
       ['proxy_next_upstream', ['error']],
-      ['client_max_body_size', ['64m']],
+      ['client_max_body_size', [options.max_body_size]],
     ],
   ]
 }
@@ -138,14 +149,38 @@ function proxyLocation(record: RouteRecord, port: number, standardPort: number):
  * a name that stops resolving then fails on its own route alone, where a name in `server` would keep NGINX from starting.
  */
 function proxyPass(record: RouteRecord): Directive[] {
-  if (record.upstream_addresses !== null) return [['proxy_pass', [`http://${upstreamName(record.droplet_name)}`]]]
+  const scheme = record.options.upstream_scheme
+  const tls: Directive[] =
+    scheme === 'http'
+      ? []
+      : [
+          ['proxy_ssl_server_name', ['on']],
+          ['proxy_ssl_name', [tlsName(record)]],
+        ]
+  if (record.upstream_addresses !== null) {
+    return [['proxy_pass', [`${scheme}://${upstreamName(record.droplet_name)}`]], ...tls]
+  }
   return [
+    ...tls,
     ['resolver', [...record.resolvers, 'valid=30s']],
     ['resolver_timeout', ['5s']],
     ['set', [{ variable: 'proxy_manager_upstream' }, `${record.upstream_host}:${record.upstream_port}`]],
-    ['proxy_pass', [['http://', { variable: 'proxy_manager_upstream' }]]],
+    ['proxy_pass', [[`${scheme}://`, { variable: 'proxy_manager_upstream' }]]],
   ]
 }
+
+/** The name in SNI: the upstream's own, or the route's domain where the upstream has none. */
+function tlsName(record: RouteRecord): string {
+  const hasName = ipFamily(record.upstream_host) === undefined && record.upstream_host !== 'localhost'
+  return hasName ? record.upstream_host : record.domain
+}
+
+/** Seconds after which a client may ask again: about as long as a redeployment takes. */
+const MAINTENANCE: readonly Directive[] = [
+  ['add_header', ['Retry-After', '120', 'always']],
+  ['default_type', ['text/plain']],
+  ['return', ['503', 'This service is being redeployed.']],
+]
 
 function upstreamBlock(record: RouteRecord, addresses: readonly string[]): Directive {
   // With several addresses, one that refuses is passed over for each request anew: a droplet that restarts is back at once.

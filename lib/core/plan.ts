@@ -20,6 +20,7 @@ import { ProxyManagerError } from './errors.ts'
 import { ownerOf } from './nginx-host.ts'
 import type { RenderContext } from './nginx-server-block.ts'
 import { planShared, routeFileChanges } from './plan-files.ts'
+import { DEFAULT_OPTIONS } from './proxy-options.ts'
 import { type RouteRecord, readRouteFile, renderRouteFile, routeFileName } from './route-file.ts'
 import type { FileChange, Snapshot, SnapshotRoute } from './snapshot.ts'
 
@@ -212,6 +213,7 @@ function recordOf(
     resolvers: [...change.upstream.resolvers],
     enable_ssl: spec.enable_ssl,
     source: change.source,
+    options: spec.options ?? DEFAULT_OPTIONS,
     certificate: spec.enable_ssl && certificate !== undefined ? certificate.summary : null,
     last_health_status: change.health.status,
     last_health_checked_at: change.health.checkedAt,
@@ -226,7 +228,8 @@ function sameSpec(a: RouteRecord, b: RouteRecord): boolean {
     a.domain === b.domain &&
     a.upstream_host === b.upstream_host &&
     a.upstream_port === b.upstream_port &&
-    a.enable_ssl === b.enable_ssl
+    a.enable_ssl === b.enable_ssl &&
+    JSON.stringify(a.options) === JSON.stringify(b.options)
   )
 }
 

@@ -2,6 +2,7 @@
 import * as v from 'valibot'
 import type { UpstreamHealth } from './change.ts'
 import { upstreamUrl } from './proxy.ts'
+import { ProxyOptions } from './proxy-options.ts'
 import { CertificateSummary, HealthStatus, RouteSource } from './route-file.ts'
 import type { SnapshotRoute } from './snapshot.ts'
 
@@ -31,6 +32,7 @@ export const ProxyState = v.object({
   ssl_enabled: v.boolean(),
   status: ProxyStatus,
   source: RouteSource,
+  options: ProxyOptions,
   last_health_status: HealthStatus,
   last_health_checked_at: v.nullable(v.string()),
   certificate: v.nullable(CertificateSummary),
@@ -54,6 +56,7 @@ export function proxyState(route: SnapshotRoute, health?: UpstreamHealth, sslErr
     ssl_enabled: record.certificate !== null,
     status: statusOf(route),
     source: record.source,
+    options: record.options,
     last_health_status: health?.status ?? record.last_health_status,
     last_health_checked_at: health?.checkedAt ?? record.last_health_checked_at,
     certificate: record.certificate,

@@ -2,6 +2,7 @@
 import { domainToUnicode } from 'node:url'
 import * as v from 'valibot'
 import { canonicalIpv6, ipFamily } from './address.ts'
+import { ProxyOptions } from './proxy-options.ts'
 
 /** A droplet's name, which is also part of a file name: letters, digits, `_` and `-` inside, 1 to 63 characters. */
 export const DropletName = v.pipe(
@@ -128,6 +129,7 @@ const bodyEntries = {
   upstream: v.optional(UpstreamUrl),
   require_healthy: v.optional(v.boolean('must be true or false'), true),
   enable_ssl: v.optional(v.boolean('must be true or false'), true),
+  options: v.optional(ProxyOptions, {}),
 }
 
 type Body = v.InferOutput<v.ObjectSchema<typeof bodyEntries, undefined>>
@@ -139,6 +141,8 @@ export interface ProxySpec {
   readonly upstream_port: number
   readonly require_healthy: boolean
   readonly enable_ssl: boolean
+  /** The defaults where left out. */
+  readonly options?: ProxyOptions
 }
 
 /** The body of `PUT /proxies/{droplet_name}`. */
@@ -169,10 +173,14 @@ export function nameFromDomain(domain: string): DropletName {
   return domain.replaceAll('.', '-')
 }
 
-/** `http://host:port`, with brackets around an IPv6 address. */
-export function upstreamUrl(spec: { readonly upstream_host: string; readonly upstream_port: number }): string {
+/** `http://host:port` (or `https`), with brackets around an IPv6 address. */
+export function upstreamUrl(spec: {
+  readonly upstream_host: string
+  readonly upstream_port: number
+  readonly options?: ProxyOptions
+}): string {
   const host = spec.upstream_host.includes(':') ? `[${spec.upstream_host}]` : spec.upstream_host
-  return `http://${host}:${spec.upstream_port}`
+  return `${spec.options?.upstream_scheme ?? 'http'}://${host}:${spec.upstream_port}`
 }
 
 /** Runs beside the checks of the single fields, so that a caller learns of every fault at once: `body` may be half parsed. */
@@ -199,6 +207,7 @@ function toSpec(body: Body): ProxySpec {
     upstream_port: body.upstream?.port ?? body.upstream_port ?? 0,
     require_healthy: body.require_healthy,
     enable_ssl: body.enable_ssl,
+    options: body.options,
   }
 }
 

@@ -56,23 +56,21 @@ export function readRegistry(answer: unknown): RegistryAnswer | undefined {
   if (!listing.success) return undefined
   const skipped: Skipped[] = []
   const unclear: string[] = []
-  const found: { readonly name: string; readonly route: RegistryRoute }[] = []
+  const found: Found[] = []
   for (const [i, record] of listing.output.entries()) {
     const droplet = v.safeParse(Droplet, record)
-    const name = droplet.success ? droplet.output.name : `record ${i + 1}`
-    const route = droplet.success ? readRoute(droplet.output) : 'has no name, or is not an object'
+    const named = v.safeParse(Named, record)
+    const name = named.success ? named.output.name : `record ${i + 1}`
+    const route = droplet.success ? readRoute(droplet.output) : faultOf(droplet.issues)
     if (typeof route === 'string') skipped.push({ name: printable(name), reason: route })
     else found.push({ name, route })
-    const named = v.safeParse(Named, record)
     if (typeof route === 'string' && named.success && !(droplet.success && isInactive(droplet.output)))
-      unclear.push(dropletNameOf(named.output.name))
+      unclear.push(dropletNameOf(name))
   }
-  /** The name of another record that claims the same; then neither is told apart from the other, and both are left out. */
-  const rivalOf = (key: 'dropletName' | 'domain', route: RegistryRoute) =>
-    found.find((other) => other.route !== route && other.route[key] === route[key])?.name
+  const rivalOf = { dropletName: rivals(found, 'dropletName'), domain: rivals(found, 'domain') }
   const routes: RegistryRoute[] = []
   for (const { name, route } of found) {
-    const [sameName, sameDomain] = [rivalOf('dropletName', route), rivalOf('domain', route)]
+    const [sameName, sameDomain] = [rivalOf.dropletName(route), rivalOf.domain(route)]
     const reason =
       sameName !== undefined
         ? `becomes the same droplet name as ${printable(sameName)}`
@@ -88,10 +86,38 @@ export function readRegistry(answer: unknown): RegistryAnswer | undefined {
   return { routes, skipped, unclear }
 }
 
+interface Found {
+  readonly name: string
+  readonly route: RegistryRoute
+}
+
+/**
+ * Finds the name of another record that claims the same; then neither is told apart from the other, and both are left out. In one pass over
+ * all of them: a list of 4 MiB has room for 100000 records.
+ */
+function rivals(found: readonly Found[], key: 'dropletName' | 'domain'): (route: RegistryRoute) => string | undefined {
+  const claims = new Map<string, Found[]>()
+  for (const one of found) {
+    const same = claims.get(one.route[key])
+    if (same === undefined) claims.set(one.route[key], [one])
+    else if (same.length < 2) same.push(one)
+  }
+  return (route) => claims.get(route[key])?.find((other) => other.route !== route)?.name
+}
+
+/** What keeps a record from being read at all. */
+function faultOf(issues: readonly v.BaseIssue<unknown>[]): string {
+  const keys = issues.map((issue) => v.getDotPath(issue))
+  if (keys.includes(null) || keys.includes('name')) return 'has no valid name, or is not an object'
+  return `has no valid ${[...new Set(keys)].join(', ')}`
+}
+
 function readRoute(droplet: Droplet): RegistryRoute | string {
   if (isInactive(droplet)) return `is not active (${printable(droplet.status ?? '')})`
   const dropletName = dropletNameOf(droplet.name)
-  if (!v.is(DropletName, dropletName)) return 'no droplet name can be made of its name'
+  // Some letters outside ASCII have a lower case inside it: such a name would pass for another's.
+  if (!/^[\x20-\x7e]*$/.test(droplet.name) || !v.is(DropletName, dropletName))
+    return 'no droplet name can be made of its name'
   const metadata = droplet.metadata ?? {}
   const endpoint = /^http:\/\/(\[[^\]]+\]|[^/:@?#\\]+):(\d{1,5})\/?$/.exec(droplet.endpoint ?? '')
   const domain = first(droplet.domain, metadata.domain)

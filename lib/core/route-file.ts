@@ -5,6 +5,7 @@ import { printNginx } from './nginx-print.ts'
 import { type RenderContext, routeDirectives } from './nginx-server-block.ts'
 import { SHARED_FILE, type SharedContext, sharedDirectives } from './nginx-shared.ts'
 import { Domain, DropletName } from './proxy.ts'
+import { ProxyOptions } from './proxy-options.ts'
 
 export const CertificateSummary = v.object({
   issuer: v.string(),
@@ -34,6 +35,7 @@ const RouteRecord = v.object({
   enable_ssl: v.boolean(),
   /** Who made the route: a call, or a sync with the Registry, which leaves routes of calls alone. */
   source: v.optional(RouteSource, 'api'),
+  options: v.optional(ProxyOptions, {}),
   certificate: v.nullable(CertificateSummary),
   last_health_status: HealthStatus,
   last_health_checked_at: v.nullable(v.string()),

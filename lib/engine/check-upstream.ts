@@ -46,12 +46,21 @@ export async function probeUpstream(
   spec: ProxySpec,
   addresses: readonly string[],
 ): Promise<UpstreamHealth & { readonly probe: unknown }> {
-  const { HEALTH_CHECK_PATH: path, HEALTH_CHECK_TIMEOUT_MS: timeoutMs } = host.settings
+  const timeoutMs = host.settings.HEALTH_CHECK_TIMEOUT_MS
+  const path = spec.options?.health_check_path ?? host.settings.HEALTH_CHECK_PATH
+  const scheme = spec.options?.upstream_scheme ?? 'http'
   const checkedAt = new Date(host.clock.nowMs()).toISOString()
   const attempts: unknown[] = []
   for (const address of addresses) {
-    const hostHeader = upstreamUrl(spec).slice('http://'.length)
-    const answer = await host.probe.get({ address, port: spec.upstream_port, host: hostHeader, path, timeoutMs })
+    const hostHeader = upstreamUrl(spec).replace(/^https?:\/\//, '')
+    const answer = await host.probe.get({
+      scheme,
+      address,
+      port: spec.upstream_port,
+      host: hostHeader,
+      path,
+      timeoutMs,
+    })
     if ('status' in answer && answer.status >= 200 && answer.status < 300)
       return { status: 'healthy', checkedAt, probe: null }
     attempts.push({ address, path, ...('status' in answer ? { status: answer.status } : { failure: answer.failure }) })

@@ -1,7 +1,9 @@
 /** Brings routes in line with the Registry: as one batch, and never at the expense of a route that a call has made. */
-import type { Change, PutChange } from '../core/change.ts'
+import * as v from 'valibot'
+import type { Change, Precondition, PutChange } from '../core/change.ts'
 import { ProxyManagerError } from '../core/errors.ts'
 import type { Verdict } from '../core/plan.ts'
+import { DEFAULT_OPTIONS } from '../core/proxy-options.ts'
 import { type RegistryRoute, readRegistry, type Skipped } from '../core/registry.ts'
 import type { SnapshotRoute } from '../core/snapshot.ts'
 import { rehearse } from './apply.ts'
@@ -47,8 +49,9 @@ const UNCONFIRMED_SHARE = 0.2
 export async function syncFromRegistry(walk: Walk, queue: ChangeQueue, request: SyncRequest): Promise<SyncSummary> {
   const answer = await fetchDroplets(walk.host)
   const { snapshot } = await walk.observe([])
-  const wanted = answer.routes.filter((route) => isOurs(snapshot.routes.get(route.dropletName)))
-  const taken = answer.routes.filter((route) => !wanted.includes(route))
+  const isWanted = (route: RegistryRoute) => isOurs(snapshot.routes.get(route.dropletName))
+  const wanted = answer.routes.filter(isWanted)
+  const taken = answer.routes.filter((route) => !isWanted(route))
   const skipped: Skipped[] = [
     ...answer.skipped,
     ...taken.map(({ dropletName }) => ({
@@ -70,15 +73,25 @@ export async function syncFromRegistry(walk: Walk, queue: ChangeQueue, request: 
   )
   const changes: Change[] = []
   for (const [i, put] of puts.entries()) {
-    if (put instanceof ProxyManagerError) skipped.push({ name: wanted[i]?.dropletName ?? '', reason: put.message })
+    if (put instanceof ProxyManagerError) skipped.push({ name: wanted[i]?.dropletName ?? '', reason: reasonOf(put) })
     else changes.push(put)
   }
-  if (isPruning)
-    changes.push(...orphaned.map((dropletName) => ({ kind: 'delete' as const, dropletName, precondition: {} })))
+  // First, so that a droplet of another name can have the domain.
+  if (isPruning) {
+    const ownerless = orphaned.map((dropletName) => ({ dropletName, found: snapshot.routes.get(dropletName) }))
+    changes.unshift(
+      ...ownerless.map(({ dropletName, found }) => ({
+        kind: 'delete' as const,
+        dropletName,
+        precondition: asFound(found),
+      })),
+    )
+  }
 
   const results = request.dryRun
     ? (await queue.exclusively(() => rehearse(walk, changes))).verdicts
     : await submitAll(queue, changes)
+  refuseBrokenHost(results)
   return summarize(changes, results, skipped, orphaned)
 }
 
@@ -110,6 +123,37 @@ function isOurs(route: SnapshotRoute | undefined): boolean {
   return route === undefined || route.record.source === 'registry'
 }
 
+/** A call that takes a route over, or changes it, while a sync is on its way, must find it as it left it. */
+function asFound(found: SnapshotRoute | undefined): Precondition {
+  return found === undefined ? { ifNoneMatchAny: true } : { ifMatch: [found.revision] }
+}
+
+/** Where the host itself keeps everything from being done, no droplet was skipped: the call has failed. */
+function refuseBrokenHost(results: readonly (ChangeResult | Verdict)[]): void {
+  const [first] = results
+  if (!(first instanceof ProxyManagerError) || first.details.culprit !== 'host') return
+  if (results.every((result) => result instanceof ProxyManagerError && result.code === first.code)) throw first
+}
+
+const Owner = v.object({
+  owner: v.object({
+    droplet_name: v.optional(v.string()),
+    file: v.optional(v.string()),
+    line: v.optional(v.number()),
+  }),
+})
+
+/** Why a droplet was left out, and who has what it wants. */
+function reasonOf({ code, message, details }: ProxyManagerError): string {
+  if (code === 'PRECONDITION_FAILED') return 'its route was changed while the sync ran: the next one looks again'
+  const found = v.safeParse(Owner, details)
+  const { droplet_name, file, line } = found.success ? found.output.owner : {}
+  const owner = [droplet_name, file, line === undefined ? undefined : `line ${line}`].filter(
+    (word) => word !== undefined,
+  )
+  return `${code}: ${message}${owner.length === 0 ? '' : ` (${owner.join(', ')})`}`
+}
+
 function refuseBlast(orphaned: readonly string[], ours: number, confirm: number | undefined): void {
   const most = Math.max(UNCONFIRMED, Math.floor(ours * UNCONFIRMED_SHARE))
   if (orphaned.length <= most || confirm === orphaned.length) return
@@ -131,9 +175,16 @@ async function toChange(
 ): Promise<PutChange | ProxyManagerError> {
   const { dropletName, ...place } = route
   const enable_ssl = request.enableSsl ?? found?.record.enable_ssl ?? false
-  const spec = { ...place, require_healthy: request.requireHealthy, enable_ssl }
+  const options = found?.record.options ?? DEFAULT_OPTIONS
+  const spec = { ...place, require_healthy: request.requireHealthy, enable_ssl, options }
   try {
-    return await toPutChange(host, { dropletName, spec, mode: 'replace', source: 'registry', precondition: {} })
+    return await toPutChange(host, {
+      dropletName,
+      spec,
+      mode: 'replace',
+      source: 'registry',
+      precondition: asFound(found),
+    })
   } catch (error) {
     return error instanceof ProxyManagerError ? error : new ProxyManagerError('INTERNAL', { cause: error })
   }
@@ -155,7 +206,7 @@ function summarize(
     const result = results[i]
     const error =
       result instanceof ProxyManagerError ? result : result?.outcome === 'refused' ? result.error : undefined
-    if (error !== undefined) skipped.push({ name: dropletName, reason: `${error.code}: ${error.message}` })
+    if (error !== undefined) skipped.push({ name: dropletName, reason: reasonOf(error) })
     else if (result !== undefined && !(result instanceof ProxyManagerError) && result.outcome !== 'refused')
       byOutcome[result.outcome].push(dropletName)
   }

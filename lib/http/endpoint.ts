@@ -158,7 +158,8 @@ async function parseCall<P, Q, B>(
   const params = check(route.params, pathParams(patterns, request), issues)
   const query = check(route.query, readQuery(request, issues), issues)
   const precondition = readPrecondition(request)
-  const body = route.body === undefined ? undefined : check(route.body, (await readJsonBody(request)) ?? {}, issues)
+  // Without a body it is as if it were empty; `null` is a body, and not an object.
+  const body = route.body === undefined ? undefined : check(route.body, await readJsonBody(request, {}), issues)
   if (issues.length > 0) throw new ProxyManagerError('INVALID_REQUEST', { details: { issues } })
   return { params, query, body, precondition } as Call<P, Q, B>
 }

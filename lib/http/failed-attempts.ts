@@ -17,7 +17,7 @@ const MOST_ADDRESSES = 10_000
  * At most 20 failures a minute for each address. Loopback is left out: there, everyone shares one address, and a misconfigured neighbour
  * would lock out the Orchestrator.
  */
-export function failedAttempts(now: () => number = () => performance.now()): FailedAttempts {
+export function failedAttempts(now: () => number): FailedAttempts {
   const windows = new Map<string, { count: number; readonly endsAt: number }>()
   return {
     refuseExcess: (address) => {

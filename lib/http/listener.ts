@@ -15,6 +15,7 @@ import { failedAttempts } from './failed-attempts.ts'
 
 export interface ListenerOptions {
   readonly randomId: () => string
+  readonly monotonicMs: () => number
   /** A failure that no handler could answer. */
   readonly onFailure: (error: unknown, correlationId: string) => void
 }
@@ -34,9 +35,12 @@ const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'PUT', 'POST', 'DEL
 const HOST = /^([a-z0-9_]([a-z0-9._-]*[a-z0-9_])?|\[[0-9a-f:.]+\])(:\d{1,5})?$/i
 
 /** A node:http server around a listener that turns requests into Fetch ones. Every answer is a UDC one, whatever breaks. */
-export function createHttpServer(listener: RequestListener, { randomId, onFailure }: ListenerOptions): Server {
+export function createHttpServer(
+  listener: RequestListener,
+  { randomId, monotonicMs, onFailure }: ListenerOptions,
+): Server {
   const options = { ...TIMEOUTS, maxHeaderSize: MAX_HEADER_BYTES, requireHostHeader: false }
-  const attempts = failedAttempts()
+  const attempts = failedAttempts(monotonicMs)
   const server = createServer(options, async (request, response) => {
     const correlationId = correlationIdOf(request.headers['x-correlation-id']?.toString(), randomId)
     const address = request.socket.remoteAddress ?? ''

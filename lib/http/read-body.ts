@@ -4,14 +4,14 @@ import { ProxyManagerError } from '../core/errors.ts'
 export const BODY_LIMIT_BYTES = 64 * 1024
 
 /**
- * The parsed JSON body; `undefined` where there is none.
+ * The parsed JSON body; `missing` where there is none.
  * @throws {ProxyManagerError} PAYLOAD_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, INVALID_REQUEST
  */
-export async function readJsonBody(request: Request): Promise<unknown> {
+export async function readJsonBody(request: Request, missing?: unknown): Promise<unknown> {
   const declared = request.headers.get('content-length')
   if (declared !== null && Number(declared) > BODY_LIMIT_BYTES) throw tooLarge()
   const bytes = await readBytes(request)
-  if (bytes.length === 0) return undefined
+  if (bytes.length === 0) return missing
   const type = request.headers.get('content-type') ?? ''
   const encoding = request.headers.get('content-encoding') ?? 'identity'
   if (!/^application\/json\s*(;|$)/i.test(type) || encoding !== 'identity')

@@ -6,6 +6,7 @@ import { type Directive, printNginx } from '../../lib/core/nginx-print.ts'
 import { readNginx } from '../../lib/core/nginx-read.ts'
 import { routeDirectives, upstreamName } from '../../lib/core/nginx-server-block.ts'
 import { SHARED_FILE, sharedDirectives } from '../../lib/core/nginx-shared.ts'
+import { ProxyOptions } from '../../lib/core/proxy-options.ts'
 import { dropletOfFileName, type RouteRecord } from '../../lib/core/route-file.ts'
 import { isAtLeast } from '../../lib/core/version.ts'
 import { fixture } from './memory-tree.ts'
@@ -31,6 +32,7 @@ const Route = v.strictObject({
   upstream_addresses: v.nullable(texts),
   resolvers: texts,
   fingerprint_sha256: v.nullable(v.string()),
+  options: v.optional(ProxyOptions, {}),
 })
 const Shared = v.strictObject({
   generation: v.number(),

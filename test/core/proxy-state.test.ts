@@ -1,6 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import * as v from 'valibot'
+import { DEFAULT_OPTIONS } from '../../lib/core/proxy-options.ts'
 import { ProxyState, proxyState, statusOf } from '../../lib/core/proxy-state.ts'
 import type { SnapshotRoute } from '../../lib/core/snapshot.ts'
 import { routeRecord } from './samples.ts'
@@ -40,6 +41,7 @@ test('a route is shown with its upstream as a URL and everything that its file s
     ssl_enabled: true,
     status: 'active',
     source: 'api',
+    options: DEFAULT_OPTIONS,
     last_health_status: 'healthy',
     last_health_checked_at: '2026-01-01T00:00:00.000Z',
     certificate,

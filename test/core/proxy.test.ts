@@ -12,6 +12,7 @@ import {
   UpstreamUrl,
   upstreamUrl,
 } from '../../lib/core/proxy.ts'
+import { DEFAULT_OPTIONS } from '../../lib/core/proxy-options.ts'
 
 const test = suite('proxy')
 
@@ -360,6 +361,7 @@ test('the shortest body stands for localhost, a health check, and HTTPS', () => 
         upstream_port: 8001,
         require_healthy: true,
         enable_ssl: true,
+        options: DEFAULT_OPTIONS,
       },
     ],
     [
@@ -429,7 +431,8 @@ test('what is no JSON object, or has keys of an object of its own, is refused', 
 })
 
 test('a route created without a name is named by its domain', () => {
-  const spec = { upstream_host: 'localhost', upstream_port: 80, require_healthy: true, enable_ssl: true }
+  const asked = { upstream_host: 'localhost', upstream_port: 80, require_healthy: true, enable_ssl: true }
+  const spec = { ...asked, options: DEFAULT_OPTIONS }
   assertTaken(CreateProxyBody, [
     [
       { domain: 'a.Example.com.', upstream_port: 80 },

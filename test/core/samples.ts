@@ -1,4 +1,5 @@
 import type { RenderContext } from '../../lib/core/nginx-server-block.ts'
+import { DEFAULT_OPTIONS } from '../../lib/core/proxy-options.ts'
 import type { RouteRecord } from '../../lib/core/route-file.ts'
 
 /** A host with nothing unusual about it. */
@@ -25,6 +26,7 @@ export function routeRecord(own: Partial<RouteRecord> = {}): RouteRecord {
     resolvers: [],
     enable_ssl: true,
     source: 'api',
+    options: DEFAULT_OPTIONS,
     certificate: null,
     last_health_status: 'healthy',
     last_health_checked_at: '2026-01-01T00:00:00.000Z',

@@ -281,7 +281,9 @@ health(
       return { status: 200, body: '' }
     }
     await probeUpstream(deps.host, spec('::1'), ['::1'])
-    assert.equal(asked, [{ address: '::1', port: 8002, host: '[::1]:8002', path: '/ready', timeoutMs: 250 }])
+    assert.equal(asked, [
+      { scheme: 'http', address: '::1', port: 8002, host: '[::1]:8002', path: '/ready', timeoutMs: 250 },
+    ])
   },
 )
 

@@ -2,7 +2,12 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { FakeDeps } from '../../fixtures/deps.ts'
 import type { Fault } from '../../fixtures/effects.ts'
+import { certificateFor, HOUR_MS, issue, putLineage, putSecure, START_MS, servedFingerprint } from './certbot.ts'
 import { assertInvariant, filesOf, put, remove, restarted, servedPort, worldWithRoute } from './world.ts'
+
+const DOMAIN = 'app.example.com'
+const FIRST = certificateFor(DOMAIN)
+const RENEWED = certificateFor(DOMAIN, { fromMs: START_MS - HOUR_MS / 2 })
 
 /** Every effect of a successful change fails in turn; nothing that was promised may be lost by it. */
 interface Sweep {
@@ -45,6 +50,25 @@ const SWEEPS: Readonly<Record<string, Sweep>> = {
       ]),
     isBefore: (deps) => ports(deps) === 'undefined 8005 8004',
     isAfter: (deps) => ports(deps) === '8002 8006 undefined',
+  },
+  'certificate switch': {
+    prepare: async (deps) => {
+      await putSecure(deps, 'app', DOMAIN)
+      putLineage(deps.disk, DOMAIN, FIRST)
+    },
+    change: (deps) => issue(deps, 'app'),
+    isBefore: (deps) => servedPort(deps, DOMAIN) === 8001 && servedFingerprint(deps, DOMAIN) === undefined,
+    isAfter: (deps) => servedFingerprint(deps, DOMAIN) === FIRST.fingerprint,
+  },
+  'certificate renewal': {
+    prepare: async (deps) => {
+      putLineage(deps.disk, DOMAIN, FIRST)
+      await putSecure(deps, 'app', DOMAIN)
+      putLineage(deps.disk, DOMAIN, RENEWED, 2)
+    },
+    change: (deps) => issue(deps, 'app'),
+    isBefore: (deps) => servedFingerprint(deps, DOMAIN) === FIRST.fingerprint,
+    isAfter: (deps) => servedFingerprint(deps, DOMAIN) === RENEWED.fingerprint,
   },
 }
 

@@ -51,7 +51,8 @@ export function filesOf({ disk }: FakeDeps): Map<string, string> {
 }
 
 /**
- * No temporary, no journal, no dangling link; every file matches its checksum; what NGINX serves is what is on disk, generation included.
+ * No temporary, no journal, no dangling link; every file matches its checksum; what NGINX serves is what is on disk, generation included, and
+ * every certificate that it reads is there.
  */
 export function assertInvariant(deps: FakeDeps, what = ''): void {
   const onDisk = enabledTexts(deps.disk)
@@ -60,6 +61,8 @@ export function assertInvariant(deps: FakeDeps, what = ''): void {
       ? readRouteFile(name.slice(5, -5), text)?.drifted === false
       : readSharedFile(text)?.intact === true
     assert.ok(isIntact, `${what}: ${name} does not match its checksum`)
+    for (const [, path = ''] of text.matchAll(/ssl_certificate(?:_key)? (\S+);/g))
+      assert.ok(deps.disk.has(path), `${what}: ${name} names a certificate that is not there`)
   }
   assert.equal([...deps.nginx.loaded], [...onDisk], `${what}: NGINX serves something else than what is on disk`)
   const leftovers = [...deps.disk.keys()].filter(

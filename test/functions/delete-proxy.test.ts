@@ -5,6 +5,7 @@ import deleteProxy from '../../functions/delete-proxy.ts'
 import getProxy from '../../functions/get-proxy.ts'
 import putProxy from '../../functions/put-proxy.ts'
 import { contentsOf, PORT_TAKEN, refuseNextReload } from '../engine/arrange.ts'
+import { certbotThat, certificateFor, copiesOf, putLineage, putSecure } from '../engine/certbot.ts'
 import { filesOf } from '../engine/world.ts'
 import { APP, assertError, assertIssues, type CallOptions, call, NO_TIMES, revisionAt } from './wire.ts'
 
@@ -89,6 +90,74 @@ test('DELETE that NGINX does not take over answers 500 and leaves the route', as
 test('DELETE with an unknown parameter answers 400', async () => {
   const deps = await depsWithApp()
   assertIssues(await remove(deps, '/proxies/app?force=true'), [['force', 'is not a known parameter']])
+})
+
+const DOMAIN = 'app.example.com'
+const LINEAGE = `/etc/letsencrypt/live/${DOMAIN}/fullchain.pem`
+
+async function depsWithCertificate(): Promise<FakeDeps> {
+  const deps = await fakeDeps()
+  putLineage(deps.disk, DOMAIN, certificateFor(DOMAIN))
+  assert.is((await putSecure(deps, 'app', DOMAIN)).proxy.status, 'active')
+  return deps
+}
+
+test('DELETE leaves the certificate, and says nothing of it', async () => {
+  const deps = await depsWithCertificate()
+  const { status, body } = await remove(deps)
+  assert.equal([status, body.certificate_deleted], [200, undefined])
+  assert.ok(deps.disk.has(LINEAGE))
+})
+
+test('DELETE with delete_certificate deletes lineage and copies once the route is gone, and says so', async () => {
+  const deps = await depsWithCertificate()
+  const calls = certbotThat(deps, () => {
+    assert.equal(
+      [...filesOf(deps).keys()].filter((path) => path.includes('fpai-')),
+      [],
+    )
+    for (const path of [...deps.disk.keys()]) if (path.startsWith('/etc/letsencrypt/')) deps.disk.delete(path)
+    return { exitCode: 0, output: '' }
+  })
+  const { status, body } = await remove(deps, '/proxies/app?delete_certificate=true')
+  assert.equal([status, body.status, body.certificate_deleted], [200, 'deleted', true])
+  assert.is(body.receipt.reloaded, true)
+  assert.equal(
+    calls.map(([verb]) => verb),
+    ['delete'],
+  )
+  assert.equal(copiesOf(deps, DOMAIN), [])
+})
+
+test('DELETE whose certificate cannot be deleted answers 200, and says so', async () => {
+  const deps = await depsWithCertificate()
+  certbotThat(deps, () => ({ exitCode: 1, output: '' }))
+  const { rename } = deps.host.files
+  deps.host.files.rename = async (from, to) => {
+    if (from.startsWith('/etc/letsencrypt/')) throw Object.assign(new Error('EROFS'), { code: 'EROFS' })
+    await rename(from, to)
+  }
+  const { status, body } = await remove(deps, '/proxies/app?delete_certificate=true')
+  assert.equal([status, body.status, body.certificate_deleted], [200, 'deleted', false])
+  assert.ok(deps.disk.has(LINEAGE))
+})
+
+test('DELETE with delete_certificate of a route that is not removed leaves its certificate', async () => {
+  const deps = await depsWithCertificate()
+  const calls = certbotThat(deps, () => ({ exitCode: 0, output: '' }))
+  refuseNextReload(deps, PORT_TAKEN)
+  assertError(await remove(deps, '/proxies/app?delete_certificate=true'), 'NGINX_RELOAD_FAILED')
+  assert.equal([calls.length, deps.disk.has(LINEAGE)], [0, true])
+  const before = contentsOf(deps.disk)
+  assert.is((await remove(deps, '/proxies/app?delete_certificate=true&dry_run=true')).status, 200)
+  assert.equal(contentsOf(deps.disk), before)
+})
+
+test('DELETE with a delete_certificate that is neither true nor false answers 400 and removes nothing', async () => {
+  const deps = await depsWithCertificate()
+  const before = contentsOf(deps.disk)
+  assertError(await remove(deps, '/proxies/app?delete_certificate=yes'), 'INVALID_REQUEST')
+  assert.equal(contentsOf(deps.disk), before)
 })
 
 test.run()

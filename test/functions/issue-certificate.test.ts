@@ -1,136 +1,208 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
+import getProxy from '../../functions/get-proxy.ts'
 import issueCertificate from '../../functions/issue-certificate.ts'
-import putProxy from '../../functions/put-proxy.ts'
-import { contentsOf, countEffects, installLineage, makeLineage, textAt, writeAt } from '../engine/arrange.ts'
-import { assertError, assertIssues, call } from './wire.ts'
+import { contentsOf, PORT_TAKEN, refuseNextReload, writeAt } from '../engine/arrange.ts'
+import {
+  certbotThat,
+  certbotThatIssues,
+  certificateFor,
+  failing,
+  HOUR_MS,
+  putLineage,
+  putSecure,
+  START_MS,
+  servedFingerprint,
+} from '../engine/certbot.ts'
+import { assertError, assertIssues, type CallOptions, call, requestTo, revisionAt } from './wire.ts'
 
 const test = suite('POST /proxies/:droplet_name/ssl')
-const lineage = makeLineage('app.example.com')
 
-/** A route that waits for its certificate, at a time when the lineage is valid. */
-async function pendingApp(settings: Readonly<Record<string, string>> = {}): Promise<FakeDeps> {
-  const deps = await fakeDeps({ settings: { SSL_PREFLIGHT: 'off', ...settings } })
-  await deps.clock.sleep(Date.now() + 60_000 - deps.clock.nowMs())
-  const body = { domain: 'app.example.com', upstream_port: 8002 }
-  const { status } = await call(putProxy, deps, '/proxies/app', { method: 'PUT', body })
-  assert.is(status, 202)
+const DOMAIN = 'app.example.com'
+const FIRST = certificateFor(DOMAIN)
+const SECOND = certificateFor(DOMAIN, { fromMs: START_MS - HOUR_MS / 2 })
+
+async function pending(settings: Readonly<Record<string, string>> = { SSL_PREFLIGHT: 'off' }): Promise<FakeDeps> {
+  const deps = await fakeDeps({ settings })
+  await putSecure(deps, 'app', DOMAIN)
   return deps
 }
 
-/** certbot that writes the lineage and ends well. */
-function issuing({ nginx, disk }: FakeDeps): void {
-  nginx.certbot = () => {
-    writeAt(disk, '/etc/letsencrypt/live/app.example.com/fullchain.pem', lineage.fullchain)
-    writeAt(disk, '/etc/letsencrypt/live/app.example.com/privkey.pem', lineage.privkey, 0o600)
-    return { exitCode: 0, output: 'Successfully received certificate.\n' }
-  }
-}
+const post = (deps: FakeDeps, body?: unknown, path = '/proxies/app/ssl', options: CallOptions = {}) =>
+  call(issueCertificate, deps, path, { method: 'POST', body, ...options })
 
-const post = (deps: FakeDeps, body?: unknown, path = '/proxies/app/ssl') =>
-  call(issueCertificate, deps, path, { method: 'POST', ...(body === undefined ? {} : { body }) })
+const emailOf = (args: readonly string[] | undefined) => args?.find((argument) => argument.startsWith('--email='))
 
-test('POST /proxies/:droplet_name/ssl answers 200, the certificate, and the proof that it is shown', async () => {
-  const deps = await pendingApp()
-  issuing(deps)
-  const answer = await post(deps)
+test('POST .../ssl answers 200, the certificate that is served, and its proof', async () => {
+  const deps = await pending({})
+  deps.names.hosts.set(DOMAIN, ['192.0.2.10'])
+  certbotThatIssues(deps, FIRST)
+  const answer = await post(deps, {})
   assert.is(answer.status, 200)
-  const { certificate, receipt, ...rest } = answer.body
-  assert.equal(rest, {
+  const { certificate } = answer.body
+  assert.equal(answer.body, {
     droplet_name: 'app',
-    domain: 'app.example.com',
+    domain: DOMAIN,
     status: 'active',
-    expiry: certificate.expiry,
-    issuer: 'CN=app.example.com',
+    expiry: '2026-03-31T23:00:00.000Z',
+    issuer: 'CN=Test CA',
+    certificate: {
+      issuer: 'CN=Test CA',
+      not_before: '2025-12-31T23:00:00.000Z',
+      expiry: '2026-03-31T23:00:00.000Z',
+      domains: [DOMAIN],
+      serial: certificate.serial,
+      fingerprint_sha256: FIRST.fingerprint,
+    },
     ordered: true,
-    preflight: [],
+    preflight: [
+      { check: 'dns', ok: true, detail: `${DOMAIN} resolves to 192.0.2.10` },
+      { check: 'challenge', ok: true, detail: 'a file under the challenge path, asked for at 192.0.2.10: came back' },
+      { check: 'caa', ok: true, detail: 'no CAA records' },
+    ],
+    receipt: { generation: 2, reloaded: true, proved_by: 'tls_handshake', proved_ms: 0, batch: 1 },
   })
-  assert.equal([receipt.reloaded, receipt.proved_by, receipt.batch], [true, 'tls_handshake', 1])
-  assert.match(answer.headers.get('etag') ?? '', /^"[0-9a-f]{16}"$/)
-  assert.match(answer.headers.get('server-timing') ?? '', 'confirm;dur=')
-  assert.not.match(answer.text, 'PRIVATE')
-  assert.match(textAt(deps.disk, '/etc/nginx/sites-enabled/fpai-app.conf') ?? '', certificate.fingerprint_sha256)
+  assert.match(certificate.serial, /^[0-9a-f]{16,40}$/)
+  assert.is(answer.headers.get('etag'), `"${revisionAt(deps, 'app')}"`)
+  assert.match(answer.headers.get('server-timing') ?? '', /^queue;dur=0\.0, .*confirm;dur=0\.0$/)
+  assert.equal((await call(getProxy, deps, '/proxies/app')).body.certificate, certificate)
 })
 
-test('POST with a certificate that is not due for renewal asks no CA', async () => {
-  const deps = await pendingApp()
-  await installLineage(deps, 'app.example.com', lineage)
-  const answer = await post(deps)
-  assert.equal([answer.status, answer.body.ordered], [200, false])
-  assert.is(countEffects(deps, /^run .*certbot/), 0)
-  const again = await post(deps, {})
-  assert.equal([again.status, again.body.receipt.reloaded], [200, false])
+test('POST .../ssl takes an empty body, and none', async () => {
+  for (const body of [undefined, {}]) {
+    const deps = await pending()
+    const calls = certbotThatIssues(deps, FIRST)
+    assert.is((await post(deps, body)).status, 200)
+    assert.equal(calls.map(emailOf), ['--email=admin@fullpotential.ai'])
+  }
 })
 
-test('calls at the same time share one order', async () => {
-  const deps = await pendingApp()
-  issuing(deps)
-  const answers = await Promise.all([post(deps), post(deps), post(deps)])
-  assert.equal(
-    answers.map(({ status }) => status),
-    [200, 200, 200],
-  )
-  assert.is(countEffects(deps, /^run .*certbot/), 1)
+test('POST .../ssl again answers 200 without an order; with force_renew it orders', async () => {
+  const deps = await pending()
+  const calls = certbotThatIssues(deps, FIRST, SECOND)
+  await post(deps)
+  const again = await post(deps, { force_renew: false })
+  assert.equal([again.status, again.body.ordered, again.body.receipt.proved_by], [200, false, 'files_unchanged'])
+  const forced = await post(deps, { force_renew: true })
+  assert.equal([forced.status, forced.body.ordered], [200, true])
+  assert.is(forced.body.certificate.fingerprint_sha256, SECOND.fingerprint)
+  assert.is(calls.length, 2)
 })
 
-test('what the caller sends reaches certbot as values alone, and only once it fits', async () => {
-  const deps = await pendingApp()
+test('POST .../ssl hands its e-mail to the CA', async () => {
+  const deps = await pending()
+  const calls = certbotThatIssues(deps, FIRST)
+  assert.is((await post(deps, { email: 'ops+tls@example.com' })).status, 200)
+  assert.equal(calls.map(emailOf), ['--email=ops+tls@example.com'])
+})
+
+test('POST .../ssl with what is no e-mail address answers 400, and certbot does not run', async () => {
+  const deps = await pending()
+  const calls = certbotThatIssues(deps, FIRST)
   const before = contentsOf(deps.disk)
-  for (const email of [
+  const addresses = [
     '-h',
     '--version',
+    'a@b',
     'a@b.c\n',
+    "x'y@b.c",
     '',
-    'a..b@c.example',
-    '@c.example',
-    7,
-    `${'a'.repeat(260)}@b.example`,
-  ]) {
-    const { issues } = assertError(await post(deps, { email }), 'INVALID_REQUEST')
-    assert.match(JSON.stringify(issues), '"path":"email"', String(email))
-  }
-  assertIssues(await post(deps, { force_renew: 'yes', staging: true }), [
-    ['force_renew', 'must be true or false'],
-    ['staging', 'is not a known field'],
-  ])
+    'a b@c.de',
+    'a..b@c.de',
+    `${'a'.repeat(250)}@c.de`,
+  ]
+  for (const email of addresses) assertIssues(await post(deps, { email }), [['email', 'must be an e-mail address']])
+  for (const email of [null, 1, ['a@b.cd']]) assertIssues(await post(deps, { email }), [['email', 'must be a string']])
+  assert.equal(calls, [])
   assert.equal(contentsOf(deps.disk), before)
-  assert.is(countEffects(deps, /^run .*certbot/), 0)
-  issuing(deps)
-  await post(deps, { email: 'ops@example.com' })
-  assert.is(countEffects(deps, /^run \/usr\/bin\/certbot .*--email=ops@example\.com( |$)/), 1)
 })
 
-test('POST for a droplet without a route answers 404, for what is no name 400', async () => {
-  const deps = await pendingApp()
-  assertError(await post(deps, {}, '/proxies/none/ssl'), 'PROXY_NOT_FOUND')
-  assertError(await post(deps, {}, '/proxies/%2e%2e/ssl'), 'INVALID_REQUEST')
+test('POST .../ssl with another fault answers 400 with every fault at once, and certbot does not run', async () => {
+  const deps = await pending()
+  const calls = certbotThatIssues(deps, FIRST)
+  assertIssues(await post(deps, { force_renew: 'yes' }), [['force_renew', 'must be true or false']])
+  for (const key of ['certbot_bin', 'server', 'deploy_hook', 'staging'])
+    assertIssues(await post(deps, { [key]: 'x' }), [[key, 'is not a known field']])
+  const many = assertError(await post(deps, { email: '-h', force_renew: 1, x: 1 }), 'INVALID_REQUEST')
+  assert.is(Array.isArray(many.issues) ? many.issues.length : 0, 3)
+  for (const body of [[], null, 'x']) assertError(await post(deps, body), 'INVALID_REQUEST')
+  assertIssues(await post(deps, {}, '/proxies/app/ssl?force_renew=true'), [['force_renew', 'is not a known parameter']])
+  for (const name of ['APP', '..%2f..%2fx', 'a%00', '-rf'])
+    assertError(await post(deps, {}, `/proxies/${name}/ssl`), 'INVALID_REQUEST')
+  assert.equal(calls, [])
 })
 
-test('POST where certbot is missing answers 503 and what to install', async () => {
-  const deps = await pendingApp()
+test('POST .../ssl takes JSON alone', async () => {
+  const deps = await pending()
+  const request = requestTo('/proxies/app/ssl', { method: 'POST', body: {}, headers: { 'content-type': 'text/plain' } })
+  assert.is((await issueCertificate(request, deps)).status, 415)
+})
+
+test('POST .../ssl of an unknown droplet answers 404', async () => {
+  assertError(await post(await pending(), {}, '/proxies/other/ssl'), 'PROXY_NOT_FOUND')
+})
+
+test('POST .../ssl that the CA refuses answers 502 with the reason, its words and the remedy', async () => {
+  const deps = await pending()
+  certbotThat(deps, failing(deps, 'connection-refused'))
+  const answer = await post(deps)
+  const details = assertError(answer, 'SSL_ISSUANCE_FAILED')
+  assert.equal(
+    [details.stage, details.state, details.culprit, details.retryable, details.reason, details.domain],
+    ['issue', 'unchanged', 'ca', true, 'unreachable', DOMAIN],
+  )
+  assert.match(String(details.said), /connect: connection refused$/)
+  assert.match(String(details.remedy), /port 80/)
+  assert.match(String(details.certbot_output), /Some challenges have failed/)
+  assert.is(answer.headers.get('retry-after'), null)
+  const shown = await call(getProxy, deps, '/proxies/app')
+  assert.equal([shown.body.status, shown.body.ssl_error.reason], ['pending_ssl', 'unreachable'])
+})
+
+test('POST .../ssl beyond the limit answers 429 with Retry-After', async () => {
+  const deps = await pending()
+  certbotThat(deps, failing(deps, 'caa'))
+  for (let tries = 0; tries < 3; tries++) await post(deps)
+  const answer = await post(deps, { force_renew: true })
+  const details = assertError(answer, 'SSL_RATE_LIMITED')
+  assert.is(answer.headers.get('retry-after'), '3600')
+  assert.equal([details.retry_at, details.reason], ['2026-01-01T01:00:00.000Z', 'rate_limited'])
+})
+
+test('POST .../ssl without certbot answers 503', async () => {
+  const deps = await pending()
   deps.disk.delete('/usr/bin/certbot')
-  const details = assertError(await post(deps), 'SSL_UNAVAILABLE')
-  assert.is(details.reason, 'certbot_missing')
+  assert.is(assertError(await post(deps), 'SSL_UNAVAILABLE').reason, 'certbot_missing')
 })
 
-test('certbot that fails answers 502, and the route goes on over HTTP', async () => {
-  const deps = await pendingApp()
-  const before = textAt(deps.disk, '/etc/nginx/sites-enabled/fpai-app.conf')
-  const reloads = deps.nginx.reloads
-  deps.nginx.certbot = () => ({
-    exitCode: 1,
-    output: 'Saving debug log to /var/log/letsencrypt/letsencrypt.log\nAn unexpected error occurred\n',
-  })
-  assertError(await post(deps), 'SSL_ISSUANCE_FAILED')
-  assert.is(textAt(deps.disk, '/etc/nginx/sites-enabled/fpai-app.conf'), before)
-  assert.is(deps.nginx.reloads, reloads)
+test('POST .../ssl whose certificate NGINX does not take over answers 500, and HTTP goes on', async () => {
+  const deps = await pending()
+  certbotThatIssues(deps, FIRST)
+  refuseNextReload(deps, PORT_TAKEN)
+  assert.is(assertError(await post(deps), 'NGINX_RELOAD_FAILED').state, 'rolled_back')
+  assert.is(servedFingerprint(deps, DOMAIN), undefined)
+  // The certificate is there, so that the next call needs no order.
+  const next = await post(deps)
+  assert.equal([next.status, next.body.ordered], [200, false])
 })
 
-test("certbot's exit status 0 without a new certificate is a failure", async () => {
-  const deps = await pendingApp()
-  deps.nginx.certbot = () => ({ exitCode: 0, output: '' })
-  assertError(await post(deps), 'SSL_ISSUANCE_FAILED')
+test('POST .../ssl answers, logs and shows nothing of the private key', async () => {
+  const deps = await pending()
+  certbotThatIssues(deps, FIRST)
+  const answer = await post(deps)
+  const shown = await call(getProxy, deps, '/proxies/app')
+  const secret = FIRST.privkey.split('\n')[1] ?? ''
+  assert.ok(secret.length > 40)
+  for (const text of [answer.text, shown.text, JSON.stringify(deps.lines)]) assert.not.ok(text.includes(secret))
+})
+
+test('POST .../ssl takes over a certificate that lies there, whoever has got it', async () => {
+  const deps = await pending()
+  putLineage(deps.disk, DOMAIN, FIRST)
+  writeAt(deps.disk, `/etc/letsencrypt/renewal/${DOMAIN}.conf`, '')
+  const { status, body } = await post(deps)
+  assert.equal([status, body.ordered, body.certificate.fingerprint_sha256], [200, false, FIRST.fingerprint])
 })
 
 test.run()

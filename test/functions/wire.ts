@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import * as assert from 'uvu/assert'
 import type { FakeDeps } from '../../fixtures/deps.ts'
 import { ERRORS, type ErrorCode } from '../../lib/core/errors.ts'
+import { DEFAULT_OPTIONS } from '../../lib/core/proxy-options.ts'
 import type { Deps } from '../../lib/http/endpoint.ts'
 import { textAt } from '../engine/arrange.ts'
 
@@ -95,6 +96,7 @@ export function appProxy(deps: FakeDeps, differing: Readonly<Record<string, unkn
     ssl_enabled: false,
     status: 'active',
     source: 'api',
+    options: DEFAULT_OPTIONS,
     last_health_status: 'healthy',
     last_health_checked_at: '2026-01-01T00:00:00.000Z',
     certificate: null,

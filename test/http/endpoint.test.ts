@@ -134,7 +134,10 @@ test('faults of path, query and body are named at once, and nothing is called', 
     return await ok()
   })
   const path = '/things/-Secret?dry_run=secret&dry_run=secret&secre=1'
-  const response = await handler(putRequest(path, { domain: 'secret_', nginx_bin: 'secret', reload_cmd: 'secret' }), deps)
+  const response = await handler(
+    putRequest(path, { domain: 'secret_', nginx_bin: 'secret', reload_cmd: 'secret' }),
+    deps,
+  )
   assert.is(response.status, 400)
   const { code, details } = await errorOf(response)
   assert.is(code, 'INVALID_REQUEST')

@@ -1,0 +1,77 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import * as v from 'valibot'
+import { DEFAULT_OPTIONS, ProxyOptions } from '../../lib/core/proxy-options.ts'
+
+const test = suite('proxy-options')
+
+function faults(input: unknown): string[] {
+  return (v.safeParse(ProxyOptions, input).issues ?? []).map((issue) => `${v.getDotPath(issue)}: ${issue.message}`)
+}
+
+test('without a word the defaults hold', () => {
+  assert.equal(DEFAULT_OPTIONS, {
+    upstream_scheme: 'http',
+    health_check_path: null,
+    max_body_size: '64m',
+    connect_timeout_s: 5,
+    read_timeout_s: 300,
+    websocket: true,
+    buffering: false,
+    hsts: false,
+    allow: [],
+    maintenance: false,
+  })
+})
+
+const GOOD = {
+  upstream_scheme: ['http', 'https'],
+  health_check_path: ['/', '/ready?deep=1', null],
+  max_body_size: ['0', '1k', '512k', '64m', '2g', '99999m'],
+  connect_timeout_s: [1, 75],
+  read_timeout_s: [1, 86_400],
+  allow: [[], ['10.0.0.0/8'], ['0.0.0.0/0', '::/0', '192.0.2.1', '2001:db8::/32', '::1/128']],
+}
+const BAD = {
+  upstream_scheme: ['ftp', 'HTTPS', 'http;', '', null],
+  health_check_path: ['ready', '/a b', '/a\nb', '/ä', `/${'a'.repeat(256)}`, 1],
+  max_body_size: ['64M', '64', '-1m', '064m', '64m;', '1.5m', '100000m', 64, ''],
+  connect_timeout_s: [0, 76, 1.5, '5', null],
+  read_timeout_s: [0, 86_401, -1, '5s'],
+  websocket: ['true', 1, null],
+  allow: [
+    '10.0.0.0/8',
+    ['10.0.0.0/33'],
+    ['::/129'],
+    ['10.0.0.0/08'],
+    ['10.0.0/8'],
+    ['all'],
+    ['10.0.0.1;'],
+    ['fe80::1%lo'],
+    [1],
+    ['1.2.3.4/5/6'],
+    Array(201).fill('10.0.0.1'),
+  ],
+  maintenance: ['on', 503],
+}
+
+for (const [name, values] of Object.entries(GOOD)) {
+  test(`${name} takes what it says`, () => {
+    for (const value of values) assert.equal(faults({ [name]: value }), [], JSON.stringify(value))
+  })
+}
+
+for (const [name, values] of Object.entries(BAD)) {
+  test(`${name} refuses everything else, naming itself`, () => {
+    for (const value of values) {
+      const [first = ''] = faults({ [name]: value })
+      assert.match(first, new RegExp(`^${name}`), JSON.stringify(value))
+    }
+  })
+}
+
+test('an option that nobody knows is refused', () => {
+  assert.equal(faults({ max_body: '1m' }), ['max_body: is not a known option'])
+})
+
+test.run()
