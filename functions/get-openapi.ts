@@ -15,5 +15,5 @@ export default endpoint(
     responses: { 200: v.looseObject({ openapi: v.literal('3.1.0'), paths: v.record(v.string(), v.unknown()) }) },
     errors: ['INVALID_REQUEST'],
   },
-  async (_call, { routes = [], version }) => ({ status: 200, body: describeApi(routes, version) }),
+  async (_call, { routes = [], version, base }) => ({ status: 200, body: describeApi(routes, version, base) }),
 )

@@ -68,7 +68,9 @@ export function createApp(
     if (!/^(\/[^/]+)+$/.test(new URL(request.url).pathname)) throw new ProxyManagerError('NOT_FOUND')
     const isHead = request.method === 'HEAD'
     const endpoint = await find(isHead ? 'GET' : request.method, request.url)
-    if (endpoint === undefined) return await answerUnrouted(request, correlationId)
+    // HEAD is for what only reads (RFC 9110, 9.2.1), whatever else answers a GET here.
+    const isUnsafeHead = isHead && endpoint?.route.method !== 'GET'
+    if (endpoint === undefined || isUnsafeHead) return await answerUnrouted(request, correlationId)
     requireGrant(grant, endpoint.route.method)
     const callApi = (call: InnerCall) => callInside(request, call, base, correlationId, handle)
     const response = await endpoint(request, { ...deps, base, correlationId, routes, callApi })
@@ -79,7 +81,8 @@ export function createApp(
   const answerUnrouted = async ({ method, url }: Request, correlationId: string): Promise<Response> => {
     const allowed: string[] = []
     for (const other of ['GET', 'PUT', 'POST', 'DELETE']) {
-      if ((await find(other, url)) !== undefined) allowed.push(...(other === 'GET' ? ['GET', 'HEAD'] : [other]))
+      const endpoint = await find(other, url)
+      if (endpoint !== undefined) allowed.push(other, ...(endpoint.route.method === 'GET' ? ['HEAD'] : []))
     }
     if (allowed.length === 0) throw new ProxyManagerError('NOT_FOUND')
     const allow = [...allowed, 'OPTIONS'].join(', ')

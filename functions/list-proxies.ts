@@ -12,7 +12,10 @@ export default endpoint(
     path: '/proxies',
     params: NoParams,
     query: v.strictObject(
-      { domain: v.optional(Domain), status: v.optional(ProxyStatus) },
+      {
+        domain: v.optional(Domain),
+        status: v.optional(v.picklist(ProxyStatus.options, `must be ${ProxyStatus.options.join(', ')}`)),
+      },
       () => 'is not a known parameter',
     ),
     body: undefined,

@@ -38,7 +38,7 @@ export default endpoint(
     },
     errors: ['INVALID_REQUEST'],
   },
-  async (_call, { engine, settings, version, routes = [] }) => ({
+  async (_call, { engine, settings, version, base = '', routes = [] }) => ({
     status: 200,
     body: {
       service_name: settings.SERVICE_NAME,
@@ -50,7 +50,10 @@ export default endpoint(
       dependencies: engine.readDependencies().map(({ name }) => name),
       supported_operations: routes.map(({ operationId }) => operationId),
       integration_endpoints: Object.fromEntries(
-        routes.map(({ operationId, method, path }) => [operationId, `${method} ${path}`]),
+        routes.map(({ operationId, method, path }) => [
+          operationId,
+          `${method} ${base}${path.replace(/:(\w+)/g, '{$1}')}`,
+        ]),
       ),
       metadata: { environment: settings.ENVIRONMENT, single_host: true },
     },

@@ -3,7 +3,7 @@ import { Agent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
 import type { LookupFunction } from 'node:net'
 import { connect } from 'node:tls'
-import fetch from 'node-fetch'
+import fetch, { FetchError } from 'node-fetch'
 
 export interface ProbeRequest {
   /** `http` where left out. Over HTTPS the certificate is not verified. */
@@ -17,7 +17,7 @@ export interface ProbeRequest {
   readonly timeoutMs: number
 }
 
-/** What came back; `failure` is the errno's name, `TIMEOUT` or `BROKEN`, where nothing did. */
+/** What came back; `failure` is the errno's name, `TIMEOUT`, `TOO_LARGE` or `BROKEN`, where nothing did. */
 export type ProbeAnswer = { readonly status: number; readonly body: string } | { readonly failure: string }
 
 export interface HandshakeRequest {
@@ -122,6 +122,7 @@ export function hostProbe(): Probe {
 
 function failureOf(error: unknown, signal: AbortSignal): string {
   if (signal.aborted) return 'TIMEOUT'
+  if (error instanceof FetchError && error.type === 'max-size') return 'TOO_LARGE'
   const code = error instanceof Error && 'code' in error ? error.code : undefined
   return typeof code === 'string' ? code : 'BROKEN'
 }

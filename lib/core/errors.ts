@@ -28,6 +28,8 @@ interface CatalogueEntry {
   readonly retryable: boolean
   readonly stage: Stage
   readonly message: string
+  /** What to do, where it does not depend on the occasion. */
+  readonly remedy?: string
 }
 
 export const ERRORS = {
@@ -35,11 +37,32 @@ export const ERRORS = {
   UNAUTHORIZED: entry(401, 'caller', false, 'request', 'A valid API token is required'),
   FORBIDDEN: entry(403, 'caller', false, 'request', 'This Host or Origin may not call this API'),
   NOT_FOUND: entry(404, 'caller', false, 'request', 'There is no such endpoint'),
-  PROXY_NOT_FOUND: entry(404, 'caller', false, 'plan', 'There is no route for this droplet'),
+  PROXY_NOT_FOUND: entry(
+    404,
+    'caller',
+    false,
+    'plan',
+    'There is no route for this droplet',
+    'GET /proxies lists the routes that there are',
+  ),
   METHOD_NOT_ALLOWED: entry(405, 'caller', false, 'request', 'This endpoint does not take this method'),
   REQUEST_TIMEOUT: entry(408, 'caller', true, 'request', 'The request did not arrive in time'),
-  DOMAIN_CONFLICT: entry(409, 'other_route', false, 'plan', 'Another route already serves this domain'),
-  DROPLET_EXISTS: entry(409, 'caller', false, 'plan', 'The droplet has a route with another configuration'),
+  DOMAIN_CONFLICT: entry(
+    409,
+    'other_route',
+    false,
+    'plan',
+    'Another route already serves this domain',
+    'Delete or move the route in details.owner, or choose another domain',
+  ),
+  DROPLET_EXISTS: entry(
+    409,
+    'caller',
+    false,
+    'plan',
+    'The droplet has a route with another configuration',
+    'Use PUT to replace it, or choose another droplet_name',
+  ),
   BLAST_RADIUS: entry(
     409,
     'caller',
@@ -47,12 +70,26 @@ export const ERRORS = {
     'plan',
     'More routes would be deleted than one sync may delete unconfirmed',
   ),
-  PRECONDITION_FAILED: entry(412, 'caller', false, 'plan', 'The route is not at the revision that the call expects'),
+  PRECONDITION_FAILED: entry(
+    412,
+    'caller',
+    false,
+    'plan',
+    'The route is not at the revision that the call expects',
+    'GET the route, and repeat the call with its revision (details.revision)',
+  ),
   PAYLOAD_TOO_LARGE: entry(413, 'caller', false, 'request', 'The body is larger than 64 KiB'),
   UNSUPPORTED_MEDIA_TYPE: entry(415, 'caller', false, 'request', 'The body must be application/json, not compressed'),
   UPSTREAM_UNHEALTHY: entry(422, 'upstream', true, 'upstream', 'The upstream did not answer its health check'),
   UPSTREAM_UNRESOLVABLE: entry(422, 'upstream', true, 'upstream', 'The upstream host name does not resolve'),
-  UPSTREAM_FORBIDDEN: entry(422, 'caller', false, 'upstream', 'The upstream address may not be proxied to'),
+  UPSTREAM_FORBIDDEN: entry(
+    422,
+    'caller',
+    false,
+    'upstream',
+    'The upstream address may not be proxied to',
+    'Pass the address of the droplet itself',
+  ),
   TOO_MANY_ATTEMPTS: entry(
     429,
     'caller',
@@ -62,7 +99,14 @@ export const ERRORS = {
   ),
   SSL_RATE_LIMITED: entry(429, 'ca', true, 'issue', 'No certificate may be ordered for this name yet'),
   HEADERS_TOO_LARGE: entry(431, 'caller', false, 'request', 'The request headers are larger than 16 KiB'),
-  PROXY_CONFIG_FAILED: entry(500, 'caller', false, 'test', 'NGINX config test failed'),
+  PROXY_CONFIG_FAILED: entry(
+    500,
+    'caller',
+    false,
+    'test',
+    'NGINX config test failed',
+    'See nginx_output and diagnostics; nothing was changed',
+  ),
   NGINX_RELOAD_FAILED: entry(500, 'host', true, 'reload', 'NGINX did not take over the new configuration'),
   CONFIG_WRITE_FAILED: entry(500, 'host', true, 'write', 'The configuration could not be written'),
   INTERNAL: entry(
@@ -122,11 +166,19 @@ export class ProxyManagerError extends Error {
       state: 'unchanged' satisfies HostState,
       culprit: found.culprit,
       retryable: found.retryable,
+      ...(found.remedy === undefined ? {} : { remedy: found.remedy }),
       ...options.details,
     }
   }
 }
 
-function entry(status: number, culprit: Culprit, retryable: boolean, stage: Stage, message: string): CatalogueEntry {
-  return { status, culprit, retryable, stage, message }
+function entry(
+  status: number,
+  culprit: Culprit,
+  retryable: boolean,
+  stage: Stage,
+  message: string,
+  remedy?: string,
+): CatalogueEntry {
+  return { status, culprit, retryable, stage, message, ...(remedy === undefined ? {} : { remedy }) }
 }

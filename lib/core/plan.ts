@@ -20,9 +20,9 @@ import { ProxyManagerError } from './errors.ts'
 import { ownerOf } from './nginx-host.ts'
 import type { RenderContext } from './nginx-server-block.ts'
 import { planShared, routeFileChanges } from './plan-files.ts'
-import { DEFAULT_OPTIONS } from './proxy-options.ts'
 import { type RouteRecord, readRouteFile, renderRouteFile, routeFileName } from './route-file.ts'
 import type { FileChange, Snapshot, SnapshotRoute } from './snapshot.ts'
+import { recordOf, sameSpec } from './wanted-record.ts'
 
 export type Outcome = 'created' | 'replaced' | 'unchanged' | 'deleted'
 
@@ -44,12 +44,16 @@ export interface BatchPlan {
   readonly domains: ReadonlySet<string>
 }
 
-/** Plans changes one after another, each on the result of those before it, for one test and one reload. */
+/**
+ * Plans changes one after another, each on the result of those before it, for one test and one reload. `isForced` gives NGINX a new generation
+ * to read although no route changes.
+ */
 export function planBatch(
   snapshot: Snapshot,
   changes: readonly Change[],
   nextGeneration: number,
   now: string,
+  isForced = false,
 ): BatchPlan {
   const routes = new Map(snapshot.routes)
   const droplets = new Map([...routes].map(([name, route]) => [route.record.domain, name]))
@@ -70,7 +74,7 @@ export function planBatch(
   const isRefused = verdicts.every(({ outcome }) => outcome === 'refused')
   const shared = isRefused
     ? { files: [], generation: snapshot.shared?.generation ?? 0 }
-    : planShared(snapshot, routes, routeFiles.length > 0, nextGeneration)
+    : planShared(snapshot, routes, isForced || routeFiles.length > 0, nextGeneration)
   const certificates = [...touched].flatMap((name): [string, CheckedCertificate][] => {
     const record = routes.get(name)?.record
     const certificate = record?.certificate === null ? undefined : snapshot.certificates.get(record?.domain ?? '')
@@ -167,6 +171,7 @@ function findConflict(
     message: 'A server block written by hand already serves this domain',
     details: {
       domain,
+      culprit: 'host',
       owner: { file: server.file, line: server.line },
       remedy: 'Remove the name from that server block, or choose another domain',
     },
@@ -194,43 +199,6 @@ function handWritten(dropletName: string): ProxyManagerError {
       remedy: `Move ${file} away from sites-available and sites-enabled, then call again`,
     },
   })
-}
-
-function recordOf(
-  change: PutChange,
-  found: SnapshotRoute | undefined,
-  certificate: CheckedCertificate | undefined,
-  now: string,
-): RouteRecord {
-  const { spec } = change
-  return {
-    version: 1,
-    droplet_name: change.dropletName,
-    domain: spec.domain,
-    upstream_host: spec.upstream_host,
-    upstream_port: spec.upstream_port,
-    upstream_addresses: change.upstream.addresses === null ? null : [...change.upstream.addresses],
-    resolvers: [...change.upstream.resolvers],
-    enable_ssl: spec.enable_ssl,
-    source: change.source,
-    options: spec.options ?? DEFAULT_OPTIONS,
-    certificate: spec.enable_ssl && certificate !== undefined ? certificate.summary : null,
-    last_health_status: change.health.status,
-    last_health_checked_at: change.health.checkedAt,
-    created_at: found?.record.created_at ?? now,
-    updated_at: now,
-  }
-}
-
-/** What a caller asked for; where it resolves to and which certificate serves it are not the caller's words. */
-function sameSpec(a: RouteRecord, b: RouteRecord): boolean {
-  return (
-    a.domain === b.domain &&
-    a.upstream_host === b.upstream_host &&
-    a.upstream_port === b.upstream_port &&
-    a.enable_ssl === b.enable_ssl &&
-    JSON.stringify(a.options) === JSON.stringify(b.options)
-  )
 }
 
 function routeOf(record: RouteRecord, context: RenderContext): SnapshotRoute {

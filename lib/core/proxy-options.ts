@@ -2,12 +2,14 @@
 import * as v from 'valibot'
 import { ipFamily } from './address.ts'
 
-const flag = (unset: boolean) => v.optional(v.boolean('must be true or false'), unset)
+const flag = (unset: boolean, words: string) =>
+  v.optional(v.pipe(v.boolean('must be true or false'), v.description(words)), unset)
 
-function seconds(min: number, max: number, unset: number) {
+function seconds(min: number, max: number, unset: number, words: string) {
   const message = `must be an integer from ${min} to ${max}`
+  const description = v.description(words)
   return v.optional(
-    v.pipe(v.number(message), v.integer(message), v.minValue(min, message), v.maxValue(max, message)),
+    v.pipe(v.number(message), description, v.integer(message), v.minValue(min, message), v.maxValue(max, message)),
     unset,
   )
 }
@@ -20,36 +22,49 @@ export const Cidr = v.pipe(
 
 export const ProxyOptions = v.strictObject(
   {
-    /** How the upstream is spoken to. Its certificate is not verified: droplets make their own. */
-    upstream_scheme: v.optional(v.picklist(['http', 'https'], 'must be http or https'), 'http'),
-    /** Null is HEALTH_CHECK_PATH. */
+    upstream_scheme: v.optional(
+      v.pipe(
+        v.picklist(['http', 'https'], 'must be http or https'),
+        v.description('How the upstream is spoken to; its certificate is not verified, as droplets make their own'),
+      ),
+      'http',
+    ),
     health_check_path: v.optional(
       v.nullable(
-        v.pipe(v.string('must be a string'), v.regex(/^\/[\x21-\x7e]{0,255}$/, 'must be a path that begins with "/"')),
+        v.pipe(
+          v.string('must be a string'),
+          v.description('Path of the health check; the one in HEALTH_CHECK_PATH where it is null'),
+          v.regex(/^\/[\x21-\x7e]{0,255}$/, 'must be a path that begins with "/"'),
+        ),
       ),
       null,
     ),
-    /** The largest request body, as NGINX writes it; `0` is no limit. */
     max_body_size: v.optional(
       v.pipe(
         v.string('must be a string'),
+        v.description('The largest request body, as NGINX writes it; 0 is no limit'),
         v.regex(/^(0|[1-9]\d{0,4}[kmg])$/, 'must be a size such as 512k, 64m or 2g, or 0'),
       ),
       '64m',
     ),
     /** NGINX's documentation: usually this cannot exceed 75 seconds. */
-    connect_timeout_s: seconds(1, 75, 5),
-    /** The longest silence of the upstream, a WebSocket's too. */
-    read_timeout_s: seconds(1, 86_400, 300),
-    websocket: flag(true),
-    /** Off, events and streams pass as they come; on, NGINX shields the upstream from slow clients. */
-    buffering: flag(false),
-    /** Strict-Transport-Security for two years, over HTTPS alone (Mozilla's guidelines). */
-    hsts: flag(false),
-    /** Who may call; everyone where the list is empty. The CA's challenge is open all the same. */
-    allow: v.optional(v.pipe(v.array(Cidr, 'must be a list'), v.maxLength(200, 'must be at most 200 networks')), []),
-    /** Answers 503 with Retry-After while the droplet is being redeployed. */
-    maintenance: flag(false),
+    connect_timeout_s: seconds(1, 75, 5, 'How long a connection to the upstream may take, in seconds'),
+    read_timeout_s: seconds(1, 86_400, 300, "The longest silence of the upstream in seconds, a WebSocket's too"),
+    websocket: flag(true, 'Let WebSockets through'),
+    buffering: flag(false, 'Shield the upstream from slow clients; off, events and streams pass as they come'),
+    // For two years, as Mozilla's guidelines have it.
+    hsts: flag(false, 'Send Strict-Transport-Security, over HTTPS alone'),
+    allow: v.optional(
+      v.pipe(
+        v.array(Cidr, 'must be a list'),
+        v.description(
+          "Networks that may call, everyone else gets 403; everyone may where it is empty, the CA's always",
+        ),
+        v.maxLength(200, 'must be at most 200 networks'),
+      ),
+      [],
+    ),
+    maintenance: flag(false, 'Answer 503 with Retry-After, while the droplet is being redeployed'),
   },
   (issue) => (issue.expected === 'never' ? 'is not a known option' : 'must be a JSON object'),
 )

@@ -10,7 +10,12 @@ import type { SnapshotRoute } from './snapshot.ts'
  * `active`: served as asked · `pending_ssl`: served over HTTP, HTTPS wanted, no certificate yet · `drifted`: the file on disk is not what was
  * written · `disabled`: no symlink in sites-enabled.
  */
-export const ProxyStatus = v.picklist(['active', 'pending_ssl', 'drifted', 'disabled'])
+export const ProxyStatus = v.pipe(
+  v.picklist(['active', 'pending_ssl', 'drifted', 'disabled']),
+  v.description(
+    'active: served as asked; pending_ssl: over HTTP until there is a certificate; drifted: the file was edited by hand; disabled: not in sites-enabled',
+  ),
+)
 export type ProxyStatus = v.InferOutput<typeof ProxyStatus>
 
 /** Why the last order for a route failed, and when the next one may be made; times are ISO 8601. */
@@ -22,14 +27,17 @@ export const SslError = v.object({
 })
 export type SslError = v.InferOutput<typeof SslError>
 
+const text = (words: string) => v.pipe(v.string(), v.description(words))
+const truth = (words: string) => v.pipe(v.boolean(), v.description(words))
+
 export const ProxyState = v.object({
-  droplet_name: v.string(),
-  domain: v.string(),
-  upstream: v.string(),
+  droplet_name: text('Name of the droplet, and of its route'),
+  domain: text('The name that is served, in lower case, as an A-label'),
+  upstream: text('Where its requests go'),
   upstream_host: v.string(),
   upstream_port: v.number(),
-  enable_ssl: v.boolean(),
-  ssl_enabled: v.boolean(),
+  enable_ssl: truth('Whether HTTPS is wanted'),
+  ssl_enabled: truth('Whether it is served over HTTPS'),
   status: ProxyStatus,
   source: RouteSource,
   options: ProxyOptions,
@@ -39,7 +47,7 @@ export const ProxyState = v.object({
   ssl_error: v.optional(SslError),
   created_at: v.string(),
   updated_at: v.string(),
-  revision: v.string(),
+  revision: text('Changes with every byte of the configuration; also the ETag'),
 })
 export type ProxyState = v.InferOutput<typeof ProxyState>
 

@@ -7,6 +7,7 @@ import { ProxyOptions } from './proxy-options.ts'
 /** A droplet's name, which is also part of a file name: letters, digits, `_` and `-` inside, 1 to 63 characters. */
 export const DropletName = v.pipe(
   v.string('must be a string'),
+  v.description('Name of the droplet, and of its route'),
   v.regex(
     /^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$/,
     'must be 1 to 63 of a-z, 0-9, "_" and "-", beginning and ending with a letter or digit',
@@ -59,6 +60,7 @@ export function normalizeDomain(input: string): string | { readonly fault: strin
 /** A domain that a route serves, folded by {@link normalizeDomain}. */
 export const Domain = v.pipe(
   v.string('must be a string'),
+  v.description('DNS name that the route serves, such as app.example.com; Unicode and upper case are converted'),
   v.rawTransform(({ dataset, addIssue, NEVER }) => {
     const name = normalizeDomain(dataset.value)
     if (typeof name === 'string') return name
@@ -94,6 +96,7 @@ export function normalizeUpstreamHost(input: string): string | { readonly fault:
 
 export const UpstreamHost = v.pipe(
   v.string('must be a string'),
+  v.description('Where the droplet listens: host name, IPv4 or IPv6 address; localhost where left out'),
   v.rawTransform(({ dataset, addIssue, NEVER }) => {
     const host = normalizeUpstreamHost(dataset.value)
     if (typeof host === 'string') return host
@@ -104,31 +107,36 @@ export const UpstreamHost = v.pipe(
 
 export const UpstreamPort = v.pipe(
   v.number('must be an integer from 1 to 65535'),
+  v.description('Port of the droplet; required unless upstream is given'),
   v.integer('must be an integer from 1 to 65535'),
   v.minValue(1, 'must be an integer from 1 to 65535'),
   v.maxValue(65535, 'must be an integer from 1 to 65535'),
 )
 
-/** `http://host:port`, the short way to write `upstream_host` and `upstream_port`. */
+/** `http://host:port` (or `https`), the short way to write `upstream_host` and `upstream_port`. */
 export const UpstreamUrl = v.pipe(
   v.string('must be a string'),
+  v.description('http://host:port (or https), instead of upstream_host and upstream_port'),
   v.rawTransform(({ dataset, addIssue, NEVER }) => {
-    const match = /^http:\/\/([^/:@?#\\]+|\[[^\]]+\]):(\d{1,5})\/?$/.exec(dataset.value)
+    const match = /^https?:\/\/([^/:@?#\\]+|\[[^\]]+\]):(\d{1,5})\/?$/.exec(dataset.value)
     const host = normalizeUpstreamHost(match?.[1] ?? '')
     const port = Number(match?.[2])
-    if (match !== null && typeof host === 'string' && port >= 1 && port <= 65535) return { host, port }
-    addIssue({ message: 'must be http://host:port' })
+    const scheme: 'http' | 'https' = dataset.value.startsWith('https:') ? 'https' : 'http'
+    if (match !== null && typeof host === 'string' && port >= 1 && port <= 65535) return { host, port, scheme }
+    addIssue({ message: 'must be http://host:port or https://host:port' })
     return NEVER
   }),
 )
+
+const flag = (words: string) => v.optional(v.pipe(v.boolean('must be true or false'), v.description(words)), true)
 
 const bodyEntries = {
   domain: Domain,
   upstream_host: v.optional(UpstreamHost),
   upstream_port: v.optional(UpstreamPort),
   upstream: v.optional(UpstreamUrl),
-  require_healthy: v.optional(v.boolean('must be true or false'), true),
-  enable_ssl: v.optional(v.boolean('must be true or false'), true),
+  require_healthy: flag('Probe the upstream first, and refuse the route (422) where it is not healthy'),
+  enable_ssl: flag('Serve the domain over HTTPS; over HTTP alone (202) until it has a certificate'),
   options: v.optional(ProxyOptions, {}),
 }
 
@@ -207,7 +215,7 @@ function toSpec(body: Body): ProxySpec {
     upstream_port: body.upstream?.port ?? body.upstream_port ?? 0,
     require_healthy: body.require_healthy,
     enable_ssl: body.enable_ssl,
-    options: body.options,
+    options: body.upstream?.scheme === 'https' ? { ...body.options, upstream_scheme: 'https' } : body.options,
   }
 }
 

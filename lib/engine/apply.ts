@@ -63,8 +63,13 @@ export async function rehearse(walk: Walk, changes: readonly Change[]): Promise<
 
 async function walkBatch(walk: Walk, changes: readonly Change[], whenStopped: WhenStopped): Promise<AppliedBatch> {
   const { observation, plan } = await prepare(walk, changes)
-  const whole = plan(changes)
-  if (whole.files.length === 0) return { results: resultsOf(whole, unchangedReceipt(whole), NO_STEPS), tidy: NOTHING }
+  const settled = plan(changes)
+  const isSettled = settled.files.length === 0
+  if (isSettled && (await isServed(walk, observation, settled))) {
+    return { results: resultsOf(settled, unchangedReceipt(settled), NO_STEPS), tidy: NOTHING }
+  }
+  // What is on disk is as wanted, and NGINX does not serve it: it gets another generation to read.
+  const whole = isSettled ? plan(changes, true) : settled
   refuseWithoutInclude(observation)
 
   let staysStaged = false
@@ -78,7 +83,7 @@ async function walkBatch(walk: Walk, changes: readonly Change[], whenStopped: Wh
     const { receipt, steps, tidy } = isEmpty
       ? { receipt: unchangedReceipt(accepted), steps: NO_STEPS, tidy: NOTHING }
       : await makeLive(walk, observation, accepted, acceptable.test, whenStopped)
-    const results = resultsOf(accepted, receipt, steps)
+    const results = resultsOf(accepted, receipt, steps, isSettled)
     const byChange = new Map(acceptable.changes.map((change, i) => [change, results[i]]))
     const ofChange = (change: Change) =>
       acceptable.guilty.get(change) ?? byChange.get(change) ?? new ProxyManagerError('INTERNAL')
@@ -89,6 +94,12 @@ async function walkBatch(walk: Walk, changes: readonly Change[], whenStopped: Wh
   }
 }
 
+/** A 200 says that it is served, also where nothing had to change: somebody may have stopped NGINX, or edited without a reload. */
+async function isServed(walk: Walk, observation: Observation, { verdicts, generation }: BatchPlan): Promise<boolean> {
+  if (observation.isBare || verdicts.every(({ outcome }) => outcome === 'refused')) return true
+  return (await walk.reloaderFor(observation).servedGeneration()) === generation
+}
+
 async function prepare({ host, state, observe }: Walk, changes: readonly Change[]) {
   const domains = changes.flatMap((change) => {
     if (change.kind === 'certify') return [change.domain]
@@ -97,7 +108,9 @@ async function prepare({ host, state, observe }: Walk, changes: readonly Change[
   const observation = await observe(domains)
   const generation = nextGeneration(state, observation)
   const now = new Date(host.clock.nowMs()).toISOString()
-  return { observation, plan: (some: readonly Change[]) => planBatch(observation.snapshot, some, generation, now) }
+  const plan = (some: readonly Change[], isForced = false) =>
+    planBatch(observation.snapshot, some, generation, now, isForced)
+  return { observation, plan }
 }
 
 /** Without the include NGINX never sees a route: nothing is written that could not be served. */
@@ -105,10 +118,11 @@ function refuseWithoutInclude({ snapshot, isBare }: Observation): void {
   if (!isBare && !snapshot.host.includesSitesEnabled) throw notIncluded(snapshot.sitesEnabled)
 }
 
-function resultsOf(plan: BatchPlan, receipt: Receipt, steps: StepTimes): ChangeResult[] {
+/** Where NGINX was made to read what was there already, the receipt of that is the proof of the unchanged routes too. */
+function resultsOf(plan: BatchPlan, receipt: Receipt, steps: StepTimes, isForced = false): ChangeResult[] {
   return plan.verdicts.map((verdict) => {
     if (verdict.outcome === 'refused') return verdict.error
-    return verdict.outcome === 'unchanged'
+    return verdict.outcome === 'unchanged' && !isForced
       ? { ...verdict, receipt: unchangedReceipt(plan), steps: NO_STEPS }
       : { ...verdict, receipt, steps }
   })

@@ -48,7 +48,7 @@ export function dependencyReader(host: Host): () => readonly Dependency[] {
   for (const name of ['nginx', 'certbot', 'registry', 'acme_ca'] as const) note(name, name === 'nginx', 'unknown')
 
   return () => {
-    const nowMs = host.clock.nowMs()
+    const nowMs = host.clock.monotonicMs()
     if (checking === undefined && (checkedAtMs === undefined || nowMs - checkedAtMs > FRESH_MS)) {
       checkedAtMs = nowMs
       checking = check().finally(() => {

@@ -85,8 +85,8 @@ export interface Engine {
   readMetrics(): Promise<string>
   /** Brings routes in line with the Registry. */
   syncFromRegistry(request: SyncRequest): Promise<SyncSummary>
-  /** What has to be done before the API opens. */
-  recover(): Promise<void>
+  /** What has to be done before the API opens; resolves to the steps that could not be. */
+  recover(): Promise<readonly string[]>
   /** Resolves once no change runs or waits. */
   idle(): Promise<void>
 }

@@ -21,7 +21,7 @@ export interface Acceptable {
  * @throws {ProxyManagerError} NGINX_ALREADY_BROKEN where it refuses the host without any change; CONFIG_WRITE_FAILED
  */
 export async function findAcceptable(
-  { host, certificates }: Walk,
+  { host, state, certificates }: Walk,
   observation: Observation,
   changes: readonly Change[],
   plan: (changes: readonly Change[]) => BatchPlan,
@@ -34,6 +34,7 @@ export async function findAcceptable(
   const whole = await tried(changes)
   if (whole.ok) return { changes, guilty: new Map(), test: whole }
   const baseline = await testCandidate(host, observation, [], new Set())
+  state.lastTest = { ok: baseline.ok, output: baseline.output, atMs: host.clock.nowMs() }
   if (!baseline.ok) throw alreadyBroken(baseline)
 
   const good: Change[] = []

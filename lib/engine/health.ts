@@ -129,6 +129,12 @@ export function healthReader(walk: Walk): () => Promise<ManagerHealth> {
       ...drifted.map(
         (name) => `route ${name} was edited by hand: repeat its PUT to replace the edit (it is kept in the backups)`,
       ),
+      ...disabled.map(
+        (name) => `route ${name} has no symlink in sites-enabled: repeat its PUT to serve it, or DELETE it`,
+      ),
+      ...(lastCertificate?.result === 'failure'
+        ? [`the last certificate order, for ${lastCertificate.domain}, failed: ${lastCertificate.reason}`]
+        : []),
       ...[...snapshot.foreignFiles.keys()].map(
         (name) => `fpai-${name}.conf was not written by Proxy Manager: move it away to manage ${name}`,
       ),

@@ -1,6 +1,6 @@
 /** Why there is no certificate, in the catalogue's words. */
-import { type CertbotDiagnostic, remedyOf } from '../core/certbot-diagnostic.ts'
-import { ProxyManagerError } from '../core/errors.ts'
+import { type CertbotDiagnostic, type IssueFailure, remedyOf } from '../core/certbot-diagnostic.ts'
+import { type Culprit, ProxyManagerError } from '../core/errors.ts'
 import type { PreflightCheck } from './preflight.ts'
 
 /** After a refusal for its limits without a time in it. */
@@ -33,10 +33,9 @@ export function issuanceFailed(
   }
   const details = { domain, reason, said, remedy, certbot_output: output, preflight }
   if (reason === 'certbot_missing') return new ProxyManagerError('SSL_UNAVAILABLE', { details })
-  const isHost = ['disk', 'busy', 'timed_out', 'interrupted'].includes(reason)
   return new ProxyManagerError('SSL_ISSUANCE_FAILED', {
     message: `The certificate was not issued: ${said}`,
-    details: { ...details, ...(isHost ? { culprit: 'host' } : {}) },
+    details: { ...details, culprit: culpritOf(reason) },
   })
 }
 
@@ -50,4 +49,10 @@ export function rateLimited(domain: string, at: number, nowMs: number, said: str
     retry_at: new Date(at).toISOString(),
   }
   return new ProxyManagerError('SSL_RATE_LIMITED', { details, retryAfterS: Math.ceil((at - nowMs) / 1000) })
+}
+
+/** Names and their DNS are the caller's, the machine is the host's; the rest is the CA's. */
+function culpritOf(reason: IssueFailure): Culprit {
+  if (['dns', 'unreachable', 'caa', 'rejected', 'account'].includes(reason)) return 'caller'
+  return ['disk', 'busy', 'timed_out', 'interrupted', 'certbot_missing'].includes(reason) ? 'host' : 'ca'
 }

@@ -82,6 +82,7 @@ export function certificateKeeper(
 
   return {
     notice: async () => {
+      if (issuer.isBusy()) return
       const mark = host.files.stamp(statePaths(host.settings).renewedMark)
       const nowMs = host.clock.nowMs()
       if (mark === seenMark && nowMs - lookedAtMs < LOOK_EVERY_MS) return

@@ -17,11 +17,13 @@ export interface NginxFacts {
   readonly prefix: string
 }
 
+type NginxHost = Pick<Host, 'files' | 'runner' | 'settings'>
+
 /** The oldest NGINX that is supported: what an unknown one is taken for, since its configuration is read by every later one. */
 const OLDEST: Version = [1, 18, 0]
 
 /** Reads the facts, again only when the binary has changed. */
-export function nginxFactsReader(host: Host): () => Promise<NginxFacts> {
+export function nginxFactsReader(host: NginxHost): () => Promise<NginxFacts> {
   let known: { readonly stamp: string; readonly facts: Promise<NginxFacts> } | undefined
   return async () => {
     const stamp = host.files.stamp(host.settings.NGINX_BIN) ?? ''
@@ -30,7 +32,7 @@ export function nginxFactsReader(host: Host): () => Promise<NginxFacts> {
   }
 }
 
-async function readFacts({ runner, settings }: Host): Promise<NginxFacts> {
+async function readFacts({ runner, settings }: NginxHost): Promise<NginxFacts> {
   const { exitCode, output } = await runner.run(settings.NGINX_BIN, ['-V'], { timeoutMs: 15_000 })
   const version = /nginx version: \S*?\/(\d+)\.(\d+)\.(\d+)/.exec(output)
   const openssl = /running with OpenSSL (\d+)\.(\d+)/.exec(output) ?? /built with OpenSSL (\d+)\.(\d+)/.exec(output)

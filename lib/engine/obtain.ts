@@ -3,7 +3,7 @@ import { deployHook, orderArguments } from '../core/certbot-command.ts'
 import { diagnoseCertbot, logEvidence, publicCertbotOutput, remedyOf } from '../core/certbot-diagnostic.ts'
 import { isDueForRenewal } from '../core/certificate.ts'
 import { ProxyManagerError } from '../core/errors.ts'
-import { nextOrderAt, type OrderEntry, type OrderLedger } from '../core/order-ledger.ts'
+import { lastFailure, nextOrderAt, type OrderEntry, type OrderLedger } from '../core/order-ledger.ts'
 import type { SnapshotRoute } from '../core/snapshot.ts'
 import { type Host, statePaths, writeFailure } from './host.ts'
 import {
@@ -39,6 +39,8 @@ export interface Issuer {
    * @throws {ProxyManagerError} PROXY_NOT_FOUND, SSL_UNAVAILABLE, SSL_RATE_LIMITED, SSL_ISSUANCE_FAILED, and whatever a change may end in
    */
   issue(request: IssueRequest): Promise<Issued>
+  /** Whether a call is being answered: its certificate is its own to bring in. */
+  isBusy(): boolean
   /** Runs something while no certbot of ours runs: it holds a lock on its folders. */
   alone<T>(job: () => Promise<T>): Promise<T>
 }
@@ -79,6 +81,7 @@ export function createIssuer(walk: Walk, certify: (dropletName: string, domain: 
 
   return {
     alone,
+    isBusy: () => inFlight.size > 0,
     issue: (request) => {
       const key = `${request.dropletName} ${request.forceRenew}`
       const running = inFlight.get(key)
@@ -120,13 +123,11 @@ async function order(host: Host, walk: Walk, domain: string, email: string): Pro
     })
   }
   const at = nextOrderAt(ledgerOf(host, domain), clock.nowMs())
-  if (at !== undefined)
-    throw rateLimited(
-      domain,
-      at,
-      clock.nowMs(),
-      'the orders or failures of this name have reached the budget kept here',
-    )
+  if (at !== undefined) {
+    const last = lastFailure(ledgerOf(host, domain))
+    const why = last === undefined ? '' : `; the last order failed: ${last.reason}: ${last.said ?? ''}`
+    throw rateLimited(domain, at, clock.nowMs(), `the budget kept here for this name is used up${why}`)
+  }
   const preflight = settings.SSL_PREFLIGHT === 'off' ? [] : await runPreflight(host, domain)
   const refusal = settings.SSL_PREFLIGHT === 'strict' ? preflightFailed(domain, preflight) : undefined
   if (refusal !== undefined) throw refusal

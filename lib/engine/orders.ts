@@ -2,6 +2,7 @@
 import * as v from 'valibot'
 import {
   lastFailure,
+  nextOrderAt,
   nextTryAt,
   type OrderEntry,
   type OrderLedger,
@@ -30,12 +31,14 @@ export function sslErrorOf(host: Host, { record }: SnapshotRoute): SslError | un
   if (!record.enable_ssl || record.certificate !== null) return undefined
   const ledger = ledgerOf(host, record.domain)
   const failure = lastFailure(ledger)
+  const nowMs = host.clock.nowMs()
+  const next = host.settings.SSL_AUTO_ISSUE ? nextTryAt(ledger, nowMs) : nextOrderAt(ledger, nowMs)
   if (failure === undefined) return undefined
   return {
     reason: failure.reason ?? 'unknown',
     message: failure.said ?? '',
     at: new Date(failure.at).toISOString(),
-    next_attempt_at: new Date(nextTryAt(ledger, host.clock.nowMs())).toISOString(),
+    next_attempt_at: new Date(next ?? nowMs).toISOString(),
   }
 }
 

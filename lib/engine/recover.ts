@@ -22,8 +22,10 @@ import type { Walk } from './walk.ts'
 /**
  * Everything that has to be done before the API opens. May be run any number of times, and be stopped at any instant.
  * What cannot be done is logged and shown by health; it never keeps the API from starting.
+ * Returns the steps that could not be done.
  */
-export async function recover(walk: Walk): Promise<void> {
+export async function recover(walk: Walk): Promise<readonly string[]> {
+  const undone: string[] = []
   const steps: readonly (readonly [action: string, step: () => Promise<void>])[] = [
     ['recover_journal', () => recoverJournal(walk)],
     ['sweep_temporaries', () => sweepTemporaries(walk)],
@@ -35,6 +37,7 @@ export async function recover(walk: Walk): Promise<void> {
     try {
       await step()
     } catch (error) {
+      undone.push(action)
       walk.host.log.write('error', {
         action,
         result: 'failed',
@@ -42,6 +45,7 @@ export async function recover(walk: Walk): Promise<void> {
       })
     }
   }
+  return undone
 }
 
 /**
@@ -203,9 +207,6 @@ async function confirmServed(walk: Walk): Promise<void> {
   if ((await reloader.servedGeneration()) === shared.generation) return
   const test = await testCandidate(host, observation, [], new Set())
   const reload = test.ok ? await reloader.reload(observation, shared.generation, test.durationMs) : undefined
-  host.log.write('warn', {
-    action: 'confirm_served',
-    result: reload?.ok === true ? 'reloaded' : 'failed',
-    generation: shared.generation,
-  })
+  if (reload?.ok !== true) throw new Error('NGINX serves an older configuration than the one on disk')
+  host.log.write('warn', { action: 'confirm_served', result: 'reloaded', generation: shared.generation })
 }

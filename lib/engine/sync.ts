@@ -71,21 +71,17 @@ export async function syncFromRegistry(walk: Walk, queue: ChangeQueue, request: 
   const puts = await Promise.all(
     wanted.map((route) => toChange(walk.host, route, snapshot.routes.get(route.dropletName), request)),
   )
-  const changes: Change[] = []
+  // First, so that a droplet of another name can have the domain.
+  const changes: Change[] = isPruning
+    ? orphaned.map((dropletName) => ({
+        kind: 'delete',
+        dropletName,
+        precondition: asFound(snapshot.routes.get(dropletName)),
+      }))
+    : []
   for (const [i, put] of puts.entries()) {
     if (put instanceof ProxyManagerError) skipped.push({ name: wanted[i]?.dropletName ?? '', reason: reasonOf(put) })
     else changes.push(put)
-  }
-  // First, so that a droplet of another name can have the domain.
-  if (isPruning) {
-    const ownerless = orphaned.map((dropletName) => ({ dropletName, found: snapshot.routes.get(dropletName) }))
-    changes.unshift(
-      ...ownerless.map(({ dropletName, found }) => ({
-        kind: 'delete' as const,
-        dropletName,
-        precondition: asFound(found),
-      })),
-    )
   }
 
   const results = request.dryRun
@@ -131,7 +127,7 @@ function asFound(found: SnapshotRoute | undefined): Precondition {
 /** Where the host itself keeps everything from being done, no droplet was skipped: the call has failed. */
 function refuseBrokenHost(results: readonly (ChangeResult | Verdict)[]): void {
   const [first] = results
-  if (!(first instanceof ProxyManagerError) || first.details.culprit !== 'host') return
+  if (!(first instanceof ProxyManagerError) || first.status < 500 || first.details.culprit !== 'host') return
   if (results.every((result) => result instanceof ProxyManagerError && result.code === first.code)) throw first
 }
 

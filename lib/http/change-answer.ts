@@ -6,26 +6,40 @@ import { CertificateSummary } from '../core/route-file.ts'
 import type { Changed, IssuedProxy, Rehearsed } from '../engine/engine.ts'
 import type { Answer } from './endpoint.ts'
 
-export const Receipt = v.object({
-  generation: v.number(),
-  reloaded: v.boolean(),
-  proved_by: v.picklist(['generation_probe', 'tls_handshake', 'exit_status', 'files_unchanged']),
-  proved_ms: v.number(),
-  batch: v.number(),
-})
+const count = (words: string) => v.pipe(v.number(), v.description(words))
 
-const Plan = v.object({
-  changes: v.array(
-    v.object({ path: v.string(), action: v.picklist(['create', 'replace', 'delete']), diff: v.string() }),
-  ),
-  nginx_test: v.object({ ok: v.boolean(), output: v.string() }),
-})
+export const Receipt = v.pipe(
+  v.object({
+    generation: count('Number of the configuration that NGINX serves with the change in it'),
+    reloaded: v.pipe(v.boolean(), v.description('False where everything was so already, and NGINX was not asked')),
+    proved_by: v.pipe(
+      v.picklist(['generation_probe', 'tls_handshake', 'exit_status', 'files_unchanged']),
+      v.description('How it is known that NGINX serves it'),
+    ),
+    proved_ms: count('Milliseconds from the reload until the proof'),
+    batch: count('Changes that shared the test and the reload'),
+  }),
+  v.description('The proof that every connection from now on is served by the new configuration'),
+)
+
+const Plan = v.pipe(
+  v.object({
+    changes: v.array(
+      v.object({ path: v.string(), action: v.picklist(['create', 'replace', 'delete']), diff: v.string() }),
+    ),
+    nginx_test: v.object({ ok: v.boolean(), output: v.string() }),
+  }),
+  v.description('In the answer to a dry run: what would change on disk, and what NGINX says of it'),
+)
 
 /** A dry run answers the route as it would be, and the plan; a real change the route and its receipt. */
 export const ChangedProxy = v.object({ ...ProxyState.entries, receipt: v.optional(Receipt), plan: v.optional(Plan) })
 export const PendingProxy = v.object({
   ...ChangedProxy.entries,
-  next: v.object({ method: v.literal('POST'), path: v.string(), reason: v.string() }),
+  next: v.pipe(
+    v.object({ method: v.literal('POST'), path: v.string(), reason: v.string() }),
+    v.description('The call that is still missing for HTTPS'),
+  ),
 })
 export const DeletedProxy = v.object({
   status: v.picklist(['deleted', 'would_delete']),

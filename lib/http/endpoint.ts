@@ -9,6 +9,7 @@ import type { Settings } from '../core/settings.ts'
 import type { Engine } from '../engine/engine.ts'
 import { correlationIdOf } from './correlation.ts'
 import { errorResponse, jsonResponse, textResponse, toResponse } from './error-response.ts'
+import { causeText, evidenceOf, isRecord, subjectOf } from './log-fields.ts'
 import { readJsonBody } from './read-body.ts'
 import type { Usage } from './usage.ts'
 
@@ -117,7 +118,7 @@ export function endpoint<P, Q, B>(
         error_code: error?.code ?? 'INTERNAL',
         ...subjectOf({ params: pathParams(patterns, request) }),
         ...(error?.cause === undefined && error !== undefined ? {} : { cause: causeText(error?.cause ?? thrown) }),
-        ...(error?.details.nginx_output === undefined ? {} : { nginx_output: error.details.nginx_output }),
+        ...evidenceOf(error?.details ?? {}),
       })
       deps.engine.metrics.request(route.operationId, answer.status, deps.clock.monotonicMs() - started)
       return toResponse(answer)
@@ -223,23 +224,4 @@ function readPrecondition(request: Request): Precondition {
     ...(ifMatch === null ? {} : { ifMatch: ifMatch.trim() === '*' ? ('*' as const) : tags(ifMatch) }),
     ...(ifNoneMatch?.trim() === '*' ? { ifNoneMatchAny: true } : {}),
   }
-}
-
-/** What the request was about, for the log; only names that fit their grammar get there whole. */
-function subjectOf({ params, body }: { readonly params: unknown; readonly body?: unknown }): Record<string, string> {
-  const fields = { ...(isRecord(params) ? params : {}), ...(isRecord(body) ? body : {}) }
-  const subject: Record<string, string> = {}
-  for (const name of ['droplet_name', 'domain']) {
-    const value = fields[name]
-    if (typeof value === 'string') subject[name] = value.slice(0, 253)
-  }
-  return subject
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null
-}
-
-function causeText(cause: unknown): string {
-  return cause instanceof Error ? (cause.stack ?? cause.message) : String(cause)
 }

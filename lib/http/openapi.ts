@@ -1,6 +1,6 @@
 /** The API's description, OpenAPI 3.1, derived from the very schemas that validate. */
 import { type ConversionConfig, type JsonSchema, toJsonSchema } from '@valibot/to-json-schema'
-import type * as v from 'valibot'
+import * as v from 'valibot'
 import { ERRORS, type ErrorCode, ProxyManagerError } from '../core/errors.ts'
 import type { Route } from './endpoint.ts'
 
@@ -9,9 +9,12 @@ export type JsonObject = { readonly [key: string]: unknown }
 const CORRELATION_HEADER = {
   'X-Correlation-ID': { description: 'The id of this request', schema: { type: 'string' }, required: true },
 }
+const RETRY_HEADER = {
+  'Retry-After': { description: 'Seconds to wait before the next attempt', schema: { type: 'string' } },
+}
 
-/** Describes these endpoints; `version` is that of this software. */
-export function describeApi(routes: readonly Route[], version: string): JsonObject {
+/** Describes these endpoints; `version` is that of this software, and `base` the path in front of every route. */
+export function describeApi(routes: readonly Route[], version: string, base = ''): JsonObject {
   const paths: Record<string, Record<string, unknown>> = {}
   for (const route of routes) {
     for (const [i, { method, path }] of [route, ...(route.also ?? [])].entries()) {
@@ -27,7 +30,8 @@ export function describeApi(routes: readonly Route[], version: string): JsonObje
       description: 'Turns NGINX and certbot on one host into an HTTP API for a mesh of small services.',
       license: { name: 'MIT', identifier: 'MIT' },
     },
-    servers: [{ url: 'http://127.0.0.1:8100', description: 'The default address' }],
+    // Relative to where this description was found: whatever the host, the port and the base are.
+    servers: [{ url: base === '' ? '/' : base }],
     security: [{}, { bearer: [] }, { apiToken: [] }],
     paths,
     components: {
@@ -44,10 +48,12 @@ function describeOperation(route: Route, variant: number): JsonObject {
   const parameters = [
     ...parametersIn('path', route.params),
     ...parametersIn('query', route.query),
+    ...(route.errors.includes('PRECONDITION_FAILED') ? PRECONDITIONS : []),
     {
       name: 'X-Correlation-ID',
       in: 'header',
       required: false,
+      description: 'Stands in the answer, in its error and on every line of the log; made where it is left out',
       schema: { type: 'string', pattern: '^[A-Za-z0-9._-]{1,128}$' },
     },
   ]
@@ -58,10 +64,32 @@ function describeOperation(route: Route, variant: number): JsonObject {
     parameters,
     ...(route.body === undefined
       ? {}
-      : { requestBody: { required: false, content: { 'application/json': { schema: inputSchema(route.body) } } } }),
+      : {
+          requestBody: {
+            required: !v.is(route.body, {}),
+            content: { 'application/json': { schema: inputSchema(route.body) } },
+          },
+        }),
     responses: { ...describeAnswers(route), ...describeErrors(route) },
   }
 }
+
+const PRECONDITIONS: readonly JsonObject[] = [
+  {
+    name: 'If-Match',
+    in: 'header',
+    required: false,
+    description: 'The ETag that the route must have, or * for any: 412 where it has another',
+    schema: { type: 'string' },
+  },
+  {
+    name: 'If-None-Match',
+    in: 'header',
+    required: false,
+    description: '*: 412 where there is such a route already',
+    schema: { type: 'string' },
+  },
+]
 
 function describeAnswers(route: Route): JsonObject {
   const answers = Object.entries(route.responses).map(([status, schema]) => {
@@ -72,7 +100,14 @@ function describeAnswers(route: Route): JsonObject {
 }
 
 /** Errors that every endpoint may answer, whatever it does. */
-const EVERYWHERE: readonly ErrorCode[] = ['UNAUTHORIZED', 'FORBIDDEN', 'INTERNAL']
+const EVERYWHERE: readonly ErrorCode[] = [
+  'UNAUTHORIZED',
+  'FORBIDDEN',
+  'TOO_MANY_ATTEMPTS',
+  'REQUEST_TIMEOUT',
+  'HEADERS_TOO_LARGE',
+  'INTERNAL',
+]
 
 function describeErrors(route: Route): JsonObject {
   const byStatus = new Map<number, ErrorCode[]>()
@@ -87,7 +122,7 @@ function describeErrors(route: Route): JsonObject {
       String(status),
       {
         description: codes.map((code) => `${code}: ${ERRORS[code].message}`).join('. '),
-        headers: CORRELATION_HEADER,
+        headers: status === 429 || status === 503 ? { ...CORRELATION_HEADER, ...RETRY_HEADER } : CORRELATION_HEADER,
         content: {
           'application/json': {
             schema: { $ref: '#/components/schemas/Error' },
@@ -120,11 +155,30 @@ const ERROR_SCHEMA = {
           type: 'object',
           required: ['stage', 'state', 'culprit', 'retryable', 'correlation_id'],
           properties: {
-            stage: { type: 'string' },
-            state: { type: 'string', enum: ['unchanged', 'rolled_back', 'degraded'] },
-            culprit: { type: 'string', enum: ['caller', 'other_route', 'host', 'upstream', 'ca'] },
-            retryable: { type: 'boolean' },
-            correlation_id: { type: 'string' },
+            stage: { type: 'string', description: 'Where in the walk of a change it happened' },
+            state: {
+              type: 'string',
+              enum: ['unchanged', 'rolled_back', 'degraded'],
+              description: 'What became of the host: nothing changed, changed and put back, or in need of attention',
+            },
+            culprit: {
+              type: 'string',
+              enum: ['caller', 'other_route', 'host', 'upstream', 'ca'],
+              description: 'Who can do something about it',
+            },
+            retryable: { type: 'boolean', description: 'Whether the same call may succeed later' },
+            correlation_id: { type: 'string', description: 'The id of this request, as in the log' },
+            remedy: { type: 'string', description: 'What to do about it' },
+            issues: {
+              type: 'array',
+              description: 'INVALID_REQUEST: every fault at once, each with where it is',
+              items: {
+                type: 'object',
+                required: ['path', 'message'],
+                properties: { path: { type: 'string' }, message: { type: 'string' } },
+              },
+            },
+            nginx_output: { type: 'string', description: 'What NGINX said of the configuration' },
           },
         },
       },
@@ -154,9 +208,11 @@ function outputSchema(schema: v.GenericSchema): JsonObject {
 }
 
 /** Checks in code have no words in JSON Schema: those that are known are left out, and any other kind stops the description. */
+const UNSPEAKABLE = ['check', 'raw_check', 'raw_transform', 'transform', 'not_values']
 const CONVERSION: ConversionConfig = {
+  target: 'draft-2020-12',
   overrideAction: ({ valibotAction, jsonSchema }) =>
-    ['raw_check', 'raw_transform', 'transform', 'not_values'].includes(valibotAction.type) ? jsonSchema : undefined,
+    UNSPEAKABLE.includes(valibotAction.type) ? jsonSchema : undefined,
 }
 
 function withoutDialect({ $schema: _, ...schema }: JsonSchema): JsonObject {

@@ -21,23 +21,25 @@ const MINUTE_MS = 60_000
 const BUCKETS = 60
 
 /** Counts from now on. */
-export function usageCounter(clock: Pick<Clock, 'nowMs'>): Usage {
+export function usageCounter(clock: Pick<Clock, 'nowMs' | 'monotonicMs'>): Usage {
   const startedAtMs = clock.nowMs()
+  // Counted on the clock that nobody sets: after a correction of the other one, uptime would be negative.
+  const startedMonotonicMs = clock.monotonicMs()
   const requests = slidingCount(SECOND_MS)
   const errors = slidingCount(MINUTE_MS)
   let requestsTotal = 0
   return {
     record: (status) => {
-      const nowMs = clock.nowMs()
+      const nowMs = clock.monotonicMs()
       requestsTotal++
       requests.add(nowMs)
       if (status >= 500) errors.add(nowMs)
     },
     read: () => {
-      const nowMs = clock.nowMs()
+      const nowMs = clock.monotonicMs()
       return {
         startedAtMs,
-        uptimeSeconds: Math.floor((nowMs - startedAtMs) / SECOND_MS),
+        uptimeSeconds: Math.floor((nowMs - startedMonotonicMs) / SECOND_MS),
         requestsTotal,
         requestsPerMinute: requests.count(nowMs),
         errorsLastHour: errors.count(nowMs),

@@ -299,25 +299,17 @@ test('an upstream port is an integer from 1 to 65535', () => {
   assertRefused(UpstreamPort, values)
 })
 
-test('an upstream URL is http, a host and a port, and nothing else', () => {
+test('an upstream URL is http or https, a host and a port, and nothing else', () => {
   assertTaken(UpstreamUrl, [
-    ['http://localhost:8001', { host: 'localhost', port: 8001 }],
-    ['http://localhost:8001/', { host: 'localhost', port: 8001 }],
-    ['http://LOCALHOST.:1', { host: 'localhost', port: 1 }],
-    ['http://10.0.0.7:65535', { host: '10.0.0.7', port: 65535 }],
-    ['http://[0::1]:80', { host: '::1', port: 80 }],
-    ['http://my_app:80', { host: 'my_app', port: 80 }],
+    ['http://localhost:8001', { host: 'localhost', port: 8001, scheme: 'http' }],
+    ['http://localhost:8001/', { host: 'localhost', port: 8001, scheme: 'http' }],
+    ['http://LOCALHOST.:1', { host: 'localhost', port: 1, scheme: 'http' }],
+    ['http://10.0.0.7:65535', { host: '10.0.0.7', port: 65535, scheme: 'http' }],
+    ['http://[0::1]:80', { host: '::1', port: 80, scheme: 'http' }],
+    ['https://localhost:8443', { host: 'localhost', port: 8443, scheme: 'https' }],
+    ['http://my_app:80', { host: 'my_app', port: 80, scheme: 'http' }],
   ])
-  assertRefused(UpstreamUrl, [
-    'https://a:80',
-    'HTTP://a:80',
-    'a:80',
-    '//a:80',
-    'http://a',
-    'http://:80',
-    'http://a:',
-    'http://',
-  ])
+  assertRefused(UpstreamUrl, ['HTTP://a:80', 'a:80', '//a:80', 'http://a', 'http://:80', 'http://a:', 'http://'])
   assertRefused(UpstreamUrl, [
     'http://a:0',
     'http://a:65536',
@@ -366,7 +358,14 @@ test('the shortest body stands for localhost, a health check, and HTTPS', () => 
     ],
     [
       { domain: 'a.example.com', upstream: 'http://[::1]:80', require_healthy: false, enable_ssl: false },
-      { domain: 'a.example.com', upstream_host: '::1', upstream_port: 80, require_healthy: false, enable_ssl: false },
+      {
+        domain: 'a.example.com',
+        upstream_host: '::1',
+        upstream_port: 80,
+        require_healthy: false,
+        enable_ssl: false,
+        options: DEFAULT_OPTIONS,
+      },
     ],
   ])
 })
@@ -415,7 +414,7 @@ test('upstream stands instead of host and port, never beside them', () => {
   assert.equal(faults(PutProxyBody, { ...body, upstream_host: 'a' }), [fault])
   assert.equal(faults(PutProxyBody, { ...body, upstream: 'nonsense', upstream_port: 80 }), [
     fault,
-    'upstream: must be http://host:port',
+    'upstream: must be http://host:port or https://host:port',
   ])
 })
 

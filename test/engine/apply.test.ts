@@ -29,13 +29,16 @@ const LIVE = /^(write|append|rename|symlink|link) (?!.*\.pm-tmp$)/
 
 const unchanged = suite('apply: nothing to do')
 
-unchanged('an unchanged change probes the upstream and has no other effect', async () => {
+unchanged('an unchanged change asks the upstream and the generation, and has no other effect', async () => {
   const deps = await worldWithRoute()
   const before = contentsOf(deps.disk)
   const from = deps.effects.journal.length
   const changed = await put(deps, 'old', 'old.example.com', 8001)
   assert.is(changed.outcome, 'unchanged')
-  assert.equal(deps.effects.journal.slice(from), [{ verb: 'probe', subject: 'localhost:8001 at 127.0.0.1' }])
+  assert.equal(deps.effects.journal.slice(from), [
+    { verb: 'probe', subject: 'localhost:8001 at 127.0.0.1' },
+    { verb: 'probe', subject: 'generation.proxy-manager.invalid at 127.0.0.1' },
+  ])
   assert.is(deps.nginx.reloads, 1)
   assert.equal(contentsOf(deps.disk), before)
   assert.equal(changed.receipt, {
@@ -45,6 +48,24 @@ unchanged('an unchanged change probes the upstream and has no other effect', asy
     proved_ms: 0,
     batch: 1,
   })
+})
+
+unchanged('what is on disk and not served is made to be served, and the receipt says so', async () => {
+  const deps = await worldWithRoute()
+  // Somebody started NGINX anew with other files, and put ours back since.
+  deps.nginx.loaded = new Map()
+  const changed = await put(deps, 'old', 'old.example.com', 8001)
+  assert.is(changed.outcome, 'unchanged')
+  assert.equal([changed.receipt.reloaded, changed.receipt.proved_by], [true, 'generation_probe'])
+  assert.is(servedPort(deps, 'old.example.com'), 8001)
+  await assertSettled(deps)
+})
+
+unchanged('with NGINX stopped an unchanged route is no success', async () => {
+  const deps = await worldWithRoute()
+  deps.nginx.running = false
+  const error = await refusal(put(deps, 'old', 'old.example.com', 8001), 'NGINX_RELOAD_FAILED')
+  assert.equal([error.details.reason, error.details.state], ['not_running', 'unchanged'])
 })
 
 unchanged('a thousand equal changes cost no test and no reload', async () => {
@@ -161,6 +182,7 @@ batch('NGINX refuses one of seven: it alone fails, with the words and where; the
     state: 'unchanged',
     culprit: 'caller',
     retryable: false,
+    remedy: 'See nginx_output and diagnostics; nothing was changed',
     nginx_output:
       '2026/01/01 00:00:00 [emerg] 4242#4242: host not found in upstream "app-5" in fpai-app-5.conf:7\nnginx: configuration file nginx.conf test failed',
     diagnostics: [{ level: 'emerg', file: 'fpai-app-5.conf', line: 7, message: 'host not found in upstream "app-5"' }],

@@ -365,12 +365,12 @@ interface Failure {
 }
 
 const FAILURES: Readonly<Record<string, Failure>> = {
-  'challenge-not-found': { reason: 'unreachable', counted: true },
-  'connection-refused': { reason: 'unreachable', counted: true },
-  'dns-no-address': { reason: 'dns', counted: true },
-  caa: { reason: 'caa', counted: true },
-  'rejected-identifier': { reason: 'rejected', counted: true },
-  'contact-refused': { reason: 'account', counted: false },
+  'challenge-not-found': { reason: 'unreachable', counted: true, culprit: 'caller' },
+  'connection-refused': { reason: 'unreachable', counted: true, culprit: 'caller' },
+  'dns-no-address': { reason: 'dns', counted: true, culprit: 'caller' },
+  caa: { reason: 'caa', counted: true, culprit: 'caller' },
+  'rejected-identifier': { reason: 'rejected', counted: true, culprit: 'caller' },
+  'contact-refused': { reason: 'account', counted: false, culprit: 'caller' },
   'ca-down': { reason: 'ca_down', counted: false },
   'ca-overloaded': { reason: 'ca_down', counted: false },
   'disk-full': { reason: 'disk', counted: false, culprit: 'host' },
@@ -414,7 +414,8 @@ failures('a failure is shown with the route, with the time of the next try, unti
     reason: 'caa',
     message: 'CAA record for c.example.com prevents issuance',
     at: '2026-01-01T00:00:00.000Z',
-    next_attempt_at: '2026-01-01T00:01:00.000Z',
+    // Nothing tries by itself here, and a call may come at once.
+    next_attempt_at: '2026-01-01T00:00:00.000Z',
   })
   assert.is((await issue(deps, 'app')).proxy.ssl_error, undefined)
 })

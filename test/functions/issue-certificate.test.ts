@@ -150,7 +150,7 @@ test('POST .../ssl that the CA refuses answers 502 with the reason, its words an
   const details = assertError(answer, 'SSL_ISSUANCE_FAILED')
   assert.equal(
     [details.stage, details.state, details.culprit, details.retryable, details.reason, details.domain],
-    ['issue', 'unchanged', 'ca', true, 'unreachable', DOMAIN],
+    ['issue', 'unchanged', 'caller', true, 'unreachable', DOMAIN],
   )
   assert.match(String(details.said), /connect: connection refused$/)
   assert.match(String(details.remedy), /port 80/)

@@ -129,7 +129,7 @@ const REFUSED_FIELDS: Readonly<Record<string, readonly unknown[]>> = {
     ...['[fe80::1%lo]', 'a b', 'a;', 'a\n', '', null, 1],
   ],
   upstream_port: [0, 65536, -1, 80.5, '80', true, null],
-  upstream: ['javascript:alert(1)', 'https://h:1', 'http://h', 'http://u@h:1', 'http://h:1/x', 'http://h:0', 'h:1'],
+  upstream: ['javascript:alert(1)', 'ftp://h:1', 'http://h', 'http://u@h:1', 'http://h:1/x', 'http://h:0', 'h:1'],
 }
 for (const [field, values] of Object.entries(REFUSED_FIELDS)) {
   test(`PUT with a ${field} that does not fit answers 400 and touches nothing`, async () => {

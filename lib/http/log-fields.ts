@@ -1,0 +1,33 @@
+/** What the log says of a request. */
+
+/** What the request was about, for the log; only names that fit their grammar get there whole. */
+export function subjectOf({
+  params,
+  body,
+}: {
+  readonly params: unknown
+  readonly body?: unknown
+}): Record<string, string> {
+  const fields = { ...(isRecord(params) ? params : {}), ...(isRecord(body) ? body : {}) }
+  const subject: Record<string, string> = {}
+  for (const name of ['droplet_name', 'domain']) {
+    const value = fields[name]
+    if (typeof value === 'string') subject[name] = value.slice(0, 253)
+  }
+  return subject
+}
+
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null
+}
+
+/** Those details of an error that an operator looks for first. */
+export function evidenceOf(details: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  const names = ['state', 'reason', 'said', 'errno', 'nginx_output', 'domain']
+  return Object.fromEntries(names.flatMap((name) => (details[name] === undefined ? [] : [[name, details[name]]])))
+}
+
+/** An error's own words, for the log alone. */
+export function causeText(cause: unknown): string {
+  return cause instanceof Error ? (cause.stack ?? cause.message) : String(cause)
+}

@@ -1,0 +1,194 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
+import { createApp } from '../../functions/index.ts'
+import udcMessage from '../../functions/udc-message.ts'
+import { contentsOf } from '../engine/arrange.ts'
+import { servedPort } from '../engine/world.ts'
+import { type Answer, APP, answerOf, appProxy, assertError, assertIssues, call, requestTo } from './wire.ts'
+
+const test = suite('POST /message')
+
+const MESSAGE = { trace_id: 't-1', source: 'orchestrator', target: 'proxy-manager' }
+
+interface Mesh {
+  readonly deps: FakeDeps
+  readonly send: (
+    message_type: string,
+    payload?: unknown,
+    headers?: Readonly<Record<string, string>>,
+  ) => Promise<Answer>
+}
+
+async function mesh(settings: Readonly<Record<string, string>> = {}, base = ''): Promise<Mesh> {
+  const deps = await fakeDeps({ settings })
+  const app = createApp(() => deps, { base })
+  const send: Mesh['send'] = async (message_type, payload, headers = {}) => {
+    const body = { ...MESSAGE, message_type, ...(payload === undefined ? {} : { payload }) }
+    const answer = await answerOf(await app(requestTo(`${base}/message`, { method: 'POST', body, headers })))
+    await deps.engine.idle()
+    return answer
+  }
+  return { deps, send }
+}
+
+const UPSERT = { command: 'upsert', droplet_name: 'app', proxy: APP }
+
+for (const type of ['status', 'event']) {
+  test(`a ${type} is taken note of, and nothing is done`, async () => {
+    const { deps, send } = await mesh()
+    const before = contentsOf(deps.disk)
+    const { status, body } = await send(type, { command: 'delete', droplet_name: 'app', anything: [1] })
+    assert.is(status, 200)
+    assert.match(body.message_id, /^id-\d+$/)
+    const { message_id: _, ...others } = body
+    assert.equal(others, {
+      received: true,
+      trace_id: 't-1',
+      processed_at: '2026-01-01T00:00:00.000Z',
+      status: 'noted',
+      result: null,
+    })
+    assert.equal(contentsOf(deps.disk), before)
+  })
+}
+
+test('the command upsert makes a route by the rules of PUT, with its receipt', async () => {
+  const { deps, send } = await mesh()
+  const { status, body } = await send('command', UPSERT)
+  assert.equal([status, body.status, body.received], [200, 'processed', true])
+  const { receipt, ...proxy } = body.result
+  assert.equal(proxy, appProxy(deps))
+  assert.equal([receipt.reloaded, receipt.generation], [true, 1])
+  assert.is(servedPort(deps, 'app.example.com'), 8002)
+})
+
+test('a query answers from the API', async () => {
+  const { deps, send } = await mesh()
+  await send('command', UPSERT)
+  assert.equal((await send('query', { query: 'routes' })).body.result, [appProxy(deps)])
+  assert.equal((await send('query', { query: 'route', droplet_name: 'app' })).body.result, appProxy(deps))
+  assert.is((await send('query', { query: 'health' })).body.result.status, 'healthy')
+})
+
+test('the command delete removes the route', async () => {
+  const { deps, send } = await mesh()
+  await send('command', UPSERT)
+  const { body } = await send('command', { command: 'delete', droplet_name: 'app' })
+  assert.equal([body.status, body.result.status], ['processed', 'deleted'])
+  assert.is(servedPort(deps, 'app.example.com'), undefined)
+})
+
+test('the command sync brings routes in line with the Registry', async () => {
+  const { deps, send } = await mesh({ REGISTRY_URL: 'http://registry.example:8000' })
+  const droplets = [{ name: 'a', domain: 'a.example.com', port: 8001 }]
+  deps.nginx.registry = { status: 200, body: JSON.stringify(droplets) }
+  const { body } = await send('command', { command: 'sync' })
+  assert.equal([body.status, body.result.created], ['processed', ['a']])
+})
+
+test('the command ssl asks for a certificate, with the options that the endpoint takes', async () => {
+  const { deps, send } = await mesh()
+  await send('command', UPSERT)
+  const { body } = await send('command', { command: 'ssl', droplet_name: 'app', options: { email: 'x' } })
+  assert.equal([body.status, body.result.error.code], ['failed', 'INVALID_REQUEST'])
+  deps.disk.delete('/usr/bin/certbot')
+  const other = await send('command', { command: 'ssl', droplet_name: 'app' })
+  assert.equal([other.body.status, other.body.result.error.code], ['failed', 'SSL_UNAVAILABLE'])
+})
+
+test('what the API refuses is a message that failed, with the whole error in the result', async () => {
+  const { send } = await mesh()
+  for (const [type, payload, code] of [
+    ['query', { query: 'route', droplet_name: 'none' }, 'PROXY_NOT_FOUND'],
+    ['command', { command: 'delete', droplet_name: 'none' }, 'PROXY_NOT_FOUND'],
+    ['command', { ...UPSERT, proxy: { ...APP, domain: '*' } }, 'INVALID_REQUEST'],
+    ['command', { ...UPSERT, proxy: { ...APP, nginx: 'return 200;' } }, 'INVALID_REQUEST'],
+    ['command', { command: 'sync' }, 'REGISTRY_NOT_CONFIGURED'],
+  ] as const) {
+    const { status, body, headers } = await send(type, payload, { 'x-correlation-id': 'c-1' })
+    assert.equal([status, body.status, body.result.error.code], [200, 'failed', code])
+    assert.is(body.result.error.details.correlation_id, 'c-1')
+    assert.is(headers.get('x-correlation-id'), 'c-1')
+  }
+})
+
+test('a payload that is no query and no command answers 400', async () => {
+  const { deps, send } = await mesh()
+  const before = contentsOf(deps.disk)
+  for (const [type, payload] of [
+    ['query', undefined],
+    ['query', { query: 'secrets' }],
+    ['query', { query: 'route' }],
+    ['query', { query: 'route', droplet_name: '../../etc/passwd' }],
+    ['query', { query: 'route', droplet_name: 'a?dry_run=true' }],
+    ['command', {}],
+    ['command', { command: 'exec' }],
+    ['command', { command: 'upsert', droplet_name: 'app' }],
+    ['command', { command: 'delete', droplet_name: 'a/../b' }],
+    ['command', { command: 'delete', droplet_name: 'a/ssl' }],
+    ['command', { command: 'ssl', droplet_name: 7 }],
+  ] as const)
+    assertError(await send(type, payload), 'INVALID_REQUEST')
+  assert.equal(contentsOf(deps.disk), before)
+})
+
+test('a message that is none answers 400, every fault at once', async () => {
+  const { deps } = await mesh()
+  const sent = (body: unknown) => call(udcMessage, deps, '/message', { method: 'POST', body })
+  assertIssues(await sent({ source: '', target: 7, message_type: 'order', extra: 1 }), [
+    ['extra', 'is not a known field'],
+    ['trace_id', 'is required'],
+    ['source', 'must not be empty'],
+    ['target', 'must be a string'],
+    ['message_type', 'must be status, event, command or query'],
+  ])
+  assertIssues(await sent({ ...MESSAGE, message_type: 'event', payload: 7 }), [['payload', 'must be a JSON object']])
+  assertIssues(await sent({ ...MESSAGE, trace_id: 'x'.repeat(257), message_type: 'event' }), [
+    ['trace_id', 'must be at most 256 characters long'],
+  ])
+  assertIssues(await sent([]), [['', 'must be a JSON object']])
+})
+
+test('a command is authorised like the call that it stands for', async () => {
+  const settings = {
+    PROXY_MANAGER_API_TOKEN: 'a-token-of-many-characters',
+    PROXY_MANAGER_READ_TOKEN: 'another-token-that-only-reads',
+  }
+  const { deps, send } = await mesh(settings)
+  const before = contentsOf(deps.disk)
+  assertError(await send('command', UPSERT), 'UNAUTHORIZED')
+  const reading = { authorization: `Bearer ${settings.PROXY_MANAGER_READ_TOKEN}` }
+  assertError(await send('command', UPSERT, reading), 'FORBIDDEN')
+  assert.equal(contentsOf(deps.disk), before)
+  for (const headers of [
+    { authorization: `Bearer ${settings.PROXY_MANAGER_API_TOKEN}` },
+    { 'x-api-token': settings.PROXY_MANAGER_API_TOKEN },
+  ]) {
+    const { body, text } = await send('command', UPSERT, headers)
+    assert.is(body.status, 'processed', text)
+    assert.not.match(text, settings.PROXY_MANAGER_API_TOKEN)
+  }
+  assert.not.match(JSON.stringify(deps.lines), settings.PROXY_MANAGER_API_TOKEN)
+})
+
+test('under a base a command finds its endpoint there', async () => {
+  const { deps, send } = await mesh({}, '/pm')
+  assert.is((await send('command', UPSERT)).body.status, 'processed')
+  assert.is(servedPort(deps, 'app.example.com'), 8002)
+})
+
+test('mounted alone, without the API behind it, a command fails and says so', async () => {
+  const body = { ...MESSAGE, message_type: 'command', payload: UPSERT }
+  const answer = await call(udcMessage, await fakeDeps(), '/message', { method: 'POST', body })
+  assert.equal([answer.status, answer.body.status, answer.body.result], [200, 'failed', null])
+})
+
+test('the payload stands on no line of the log', async () => {
+  const { deps, send } = await mesh()
+  await send('event', { password: 'secret-of-another' })
+  assert.not.match(JSON.stringify(deps.lines), 'secret-of-another')
+  assert.ok(deps.lines.some(({ trace_id, message_type }) => trace_id === 't-1' && message_type === 'event'))
+})
+
+test.run()
