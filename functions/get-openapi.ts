@@ -12,7 +12,9 @@ export default endpoint(
     params: NoParams,
     query: NoQuery,
     body: undefined,
-    responses: { 200: v.looseObject({ openapi: v.literal('3.1.0'), paths: v.record(v.string(), v.unknown()) }) },
+    responses: {
+      200: v.objectWithRest({ openapi: v.literal('3.1.0'), paths: v.record(v.string(), v.unknown()) }, v.unknown()),
+    },
     errors: ['INVALID_REQUEST'],
   },
   async (_call, { routes = [], version, base }) => ({ status: 200, body: describeApi(routes, version, base) }),

@@ -1,65 +1,88 @@
-/** The composition root: environment -> settings -> adapters -> engine -> API; ends when it is told to, after the calls in flight. */
+/** The composition root: environment -> host -> engine -> API; ends when it is told to, after the calls in flight. */
 import { createServerAdapter } from '@whatwg-node/server'
 import { createApp } from '../functions/index.ts'
 import packageJson from '../package.json' with { type: 'json' }
-import { hostClock } from './adapters/clock.ts'
 import { hostFiles } from './adapters/files.ts'
-import { hostLock } from './adapters/lock.ts'
-import { hostLog } from './adapters/log.ts'
-import { promMetrics } from './adapters/metrics.ts'
-import { hostNetwork } from './adapters/network.ts'
-import { hostProbe } from './adapters/probe.ts'
-import { hostProcesses } from './adapters/processes.ts'
 import { hostResources } from './adapters/resources.ts'
 import { hostRunner } from './adapters/runner.ts'
-import { describeSettings, parseSettings, type Settings, withTokenFiles } from './core/settings.ts'
+import type { Settings } from './core/settings.ts'
 import { createEngine, type Engine } from './engine/engine.ts'
-import { type Host, makeStateFolders, statePaths } from './engine/host.ts'
+import { type Host, statePaths } from './engine/host.ts'
+import { nginxFactsReader } from './engine/nginx-facts.ts'
+import type { Deps } from './http/endpoint.ts'
 import { closeHttpServer, createHttpServer } from './http/listener.ts'
 import { usageCounter } from './http/usage.ts'
+import { type Environment, openHost } from './open-host.ts'
 
 /** How long calls in flight may take after SIGTERM; a change has ended or been undone by then. */
 const DRAIN_MS = 20_000
 const NOTICE_EVERY_MS = 1000
 const ORDER_EVERY_MS = 30_000
+const RESTORE_EVERY_MS = 10_000
+/** How long a change of the API's may be under way while another process waits for its end. */
+const CHANGE_MS = 15_000
 
-async function main(): Promise<void> {
-  if (process.argv.includes('--help')) {
-    process.stdout.write(helpText())
-    return
-  }
-  const files = hostFiles()
-  const parsed = parseSettings(withTokenFiles(process.env, (path) => files.read(path)?.text))
-  if ('faults' in parsed) return refuseStart(parsed.faults.join('; '))
+/** sysexits.h: a fault in the settings, which a restart does not mend; and one that may be gone the next time. */
+const EX_CONFIG = 78
+const EX_TEMPFAIL = 75
 
-  const clock = hostClock()
-  const log = hostLog(parsed.LOG_LEVEL, process.stdout, clock.nowMs)
-  const settings = await settleStateFolder(parsed, files)
-  if (settings === undefined)
-    return refuseStart(`PROXY_MANAGER_STATE_DIR: ${parsed.PROXY_MANAGER_STATE_DIR} cannot be written`)
-  const host: Host = {
-    settings,
-    files,
-    clock,
-    log,
-    runner: hostRunner(process.env),
-    probe: hostProbe(),
-    processes: hostProcesses(),
-    network: hostNetwork(),
-    metrics: promMetrics(),
+/** Proxy Manager at work on this host, recovered and with its timers running. */
+export interface Service {
+  /** What handlers are given: `createApp(() => service.deps)`. */
+  readonly deps: Deps
+  readonly host: Host
+  /** Ends it: timers, then `drain` (where calls in flight end), then the changes that run, then the lock. */
+  close(drain?: () => Promise<void>): Promise<void>
+}
+
+export interface Refusal {
+  readonly fault: string
+  readonly exitStatus: number
+}
+
+/** Takes this host, or says why not; for a process that listens by itself. */
+export async function startService(environment: Environment): Promise<Service | Refusal> {
+  const opened = await openHost(environment, process.stdout)
+  if ('fault' in opened) return { ...opened, exitStatus: EX_CONFIG }
+  const { host, lock } = opened
+  if ('heldBy' in lock) {
+    const folder = host.settings.PROXY_MANAGER_STATE_DIR
+    return { fault: `the state folder ${folder} is in use by ${lock.heldBy}: stop it first`, exitStatus: EX_TEMPFAIL }
   }
-  const lock = await hostLock().take(await lockName(host))
-  if ('heldBy' in lock)
-    return refuseStart(
-      `the state folder ${settings.PROXY_MANAGER_STATE_DIR} is in use by ${lock.heldBy}: stop it first`,
-    )
 
   const engine = createEngine(host)
   await engine.recover()
-  const service = { version: packageJson.version, usage: usageCounter(clock), resources: hostResources() }
-  const app = createApp(() => ({ ...service, settings, engine, log, clock }))
-  const server = createHttpServer(createServerAdapter(app), {
+  const { settings, log, clock } = host
+  const usage = usageCounter(clock)
+  const deps = { version: packageJson.version, usage, resources: hostResources(), settings, engine, log, clock }
+  const timers = startTimers(host, engine)
+  return {
+    deps,
+    host,
+    close: async (drain) => {
+      for (const timer of timers) clearInterval(timer)
+      await drain?.()
+      await engine.idle()
+      // What still runs, a certbot or a sync, must not change this host after another process has taken it.
+      engine.close()
+      await engine.idle()
+      // A certbot that is still at it ends by itself; the next start brings in what it got.
+      host.runner.abandon()
+      await lock.release()
+    },
+  }
+}
+
+/** The API as a process: listens until SIGTERM or SIGINT. Where it cannot start it says so on standard error, and sets the exit status. */
+export async function serve(environment: Environment): Promise<void> {
+  const service = await startService(environment)
+  if ('fault' in service) return refuseStart(service)
+
+  const { deps } = service
+  const { settings, log, clock } = deps
+  const server = createHttpServer(createServerAdapter(createApp(() => deps)), {
     randomId: clock.randomId,
+    monotonicMs: clock.monotonicMs,
     onFailure: (error, correlationId) =>
       log.write('error', {
         action: 'listen',
@@ -68,34 +91,56 @@ async function main(): Promise<void> {
         cause: error instanceof Error ? error.message : String(error),
       }),
   })
+  const { PROXY_MANAGER_HOST: host, PROXY_MANAGER_PORT: port } = settings
   server.once('error', (error: NodeJS.ErrnoException) => {
-    void lock.release()
-    refuseStart(
-      `PROXY_MANAGER_PORT: ${settings.PROXY_MANAGER_HOST}:${settings.PROXY_MANAGER_PORT} cannot be listened on (${error.code})`,
-    )
+    void service.close()
+    const fault = `PROXY_MANAGER_PORT: ${host}:${port} cannot be listened on (${error.code})`
+    refuseStart({ fault, exitStatus: EX_CONFIG })
   })
-  server.listen(settings.PROXY_MANAGER_PORT, settings.PROXY_MANAGER_HOST, () =>
-    log.write('info', {
-      action: 'start',
-      result: 'success',
-      host: settings.PROXY_MANAGER_HOST,
-      port: settings.PROXY_MANAGER_PORT,
-    }),
-  )
+  server.listen(port, host, () => log.write('info', { action: 'start', result: 'success', host, port }))
 
-  const timers = startTimers(host, engine)
   const stop = async (): Promise<void> => {
     log.write('info', { action: 'stop', result: 'started' })
-    for (const timer of timers) clearInterval(timer)
-    await closeHttpServer(server, DRAIN_MS)
-    await engine.idle()
-    // A certbot that is still at it ends by itself; the next start brings in what it got.
-    host.runner.abandon()
-    await lock.release()
+    await service.close(() => closeHttpServer(server, DRAIN_MS))
     log.write('info', { action: 'stop', result: 'success' })
     await log.flush()
   }
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => void stop())
+}
+
+/** What is left undone, in the names of the steps; nothing, where the running API sees to it. */
+export type Recovery = { readonly undone: readonly string[]; readonly seenToBy?: string } | { readonly fault: string }
+
+/**
+ * Runs start-up recovery alone, before NGINX starts. Where the API runs, it has recovered already: then only a change that is under way is
+ * waited for, so that NGINX never reads half of one. Log lines go to standard error.
+ */
+export async function recoverOnce(environment: Environment): Promise<Recovery> {
+  const opened = await openHost(environment, process.stderr)
+  if ('fault' in opened) return opened
+  const { host, lock } = opened
+  if ('heldBy' in lock) {
+    const { journal } = statePaths(host.settings)
+    const isUnderWay = () => host.files.read(journal) !== undefined
+    const until = host.clock.monotonicMs() + CHANGE_MS
+    while (isUnderWay() && host.clock.monotonicMs() < until) await host.clock.sleep(100)
+    return { undone: isUnderWay() ? ['recover_journal'] : [], seenToBy: lock.heldBy }
+  }
+  const engine = createEngine(host)
+  const undone = await engine.recover()
+  await engine.idle()
+  await lock.release()
+  await host.log.flush()
+  return { undone }
+}
+
+/** NGINX's main configuration, where its binary or a setting names one. */
+export async function findNginxConfiguration(
+  settings: Settings,
+  environment: Environment,
+): Promise<string | undefined> {
+  const readFacts = nginxFactsReader({ settings, files: hostFiles(), runner: hostRunner(environment) })
+  return (await readFacts()).confPath
 }
 
 /** What happens without a call: renewals are noticed, and certificates ordered where the operator wants it. */
@@ -108,6 +153,7 @@ function startTimers({ settings, log }: Pick<Host, 'settings' | 'log'>, engine: 
   const renewEveryMs = settings.SSL_RENEW_INTERVAL_HOURS * 3_600_000
   return [
     every(NOTICE_EVERY_MS, 'notice_renewals', certificates.notice),
+    every(RESTORE_EVERY_MS, 'retry_restore', engine.retryRestore),
     ...(settings.SSL_AUTO_ISSUE ? [every(ORDER_EVERY_MS, 'issue_pending', certificates.issuePending)] : []),
     ...(settings.REGISTRY_SYNC_INTERVAL_S > 0
       ? [every(settings.REGISTRY_SYNC_INTERVAL_S * 1000, 'sync_from_registry', () => syncQuietly(engine))]
@@ -127,45 +173,7 @@ async function syncQuietly(engine: Engine): Promise<void> {
   })
 }
 
-/** The configured state folder; the user's own where that is the default and cannot be written. */
-async function settleStateFolder(parsed: Settings, files: Host['files']): Promise<Settings | undefined> {
-  const { XDG_STATE_HOME, HOME, PROXY_MANAGER_STATE_DIR } = process.env
-  const own = XDG_STATE_HOME ?? (HOME === undefined ? undefined : `${HOME}/.local/state`)
-  const folders = [
-    parsed.PROXY_MANAGER_STATE_DIR,
-    ...(PROXY_MANAGER_STATE_DIR === undefined && own !== undefined ? [`${own}/proxy-manager`] : []),
-  ]
-  for (const folder of folders) {
-    const settings = { ...parsed, PROXY_MANAGER_STATE_DIR: folder }
-    try {
-      await makeStateFolders({ settings, files })
-      return settings
-    } catch {
-      // The next folder, or none.
-    }
-  }
-  return undefined
+function refuseStart({ fault, exitStatus }: Refusal): void {
+  process.stderr.write(`proxy-manager: ${fault}\n`)
+  process.exitCode = exitStatus
 }
-
-/** A secret of the state folder: who cannot read it cannot take its lock in advance. */
-async function lockName({ settings, files, clock }: Host): Promise<string> {
-  const path = statePaths(settings).lockId
-  const found = files.read(path)?.text
-  if (found !== undefined && found !== '') return found
-  await files.writeScratch(path, clock.randomId(), 0o600)
-  return files.read(path)?.text ?? ''
-}
-
-function refuseStart(reason: string): void {
-  process.stderr.write(`proxy-manager: ${reason}\n`)
-  process.exitCode = 78
-}
-
-function helpText(): string {
-  const settings = describeSettings().map(
-    ({ name, fallback, help }) => `  ${name}${fallback === '' ? '' : ` (${fallback})`}\n      ${help}`,
-  )
-  return `proxy-manager: an HTTP API for NGINX and certbot on this host\n\nSettings (environment variables):\n${settings.join('\n')}\n`
-}
-
-await main()

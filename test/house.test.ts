@@ -43,8 +43,10 @@ const code = (text: string) => text.replace(/^\s*\/\*[\s\S]*?\*\//gm, '').replac
 
 /** The part of the house that a file of ours belongs to; a package's own name otherwise. */
 function partOf(path: string): string {
-  if (path === 'lib/main.ts') return 'main'
-  return /^lib\/(adapters|core|engine|http)\//.exec(path)?.[1] ?? /^(functions|fixtures|test)\//.exec(path)?.[1] ?? path
+  if (path === 'lib/main.ts' || path === 'lib/open-host.ts') return 'main'
+  return (
+    /^lib\/(adapters|cli|core|engine|http)\//.exec(path)?.[1] ?? /^(functions|fixtures|test)\//.exec(path)?.[1] ?? path
+  )
 }
 
 type Rule = (imported: Import, of: string) => boolean
@@ -59,7 +61,12 @@ const isTypeOf =
     isType && partOf(from) === part
 
 const MAY_IMPORT: Readonly<Record<string, readonly Rule[]>> = {
-  main: [isOneOf('functions', 'http', 'engine', 'core', 'adapters', '@whatwg-node/server', 'package.json')],
+  cli: [
+    isOneOf('cli', 'main', 'core', 'valibot', 'package.json', 'node:util'),
+    // Only the entry knows this host: a token may be in a file.
+    ({ from }, of) => of === 'lib/cli/main.ts' && from === 'lib/adapters/files.ts',
+  ],
+  main: [isOneOf('main', 'functions', 'http', 'engine', 'core', 'adapters', '@whatwg-node/server', 'package.json')],
   functions: [
     isOneOf('http', 'engine', 'core', 'valibot'),
     // Only the table knows other functions, and the router.
@@ -100,15 +107,16 @@ function importersOf(module: string): string[] {
 
 for (const [module, importers] of Object.entries({
   'node:fs/promises': ['lib/adapters/files.ts'],
-  // The two beside it read what the kernel and the resolver show as files: /proc and resolv.conf.
-  'node:fs': ['lib/adapters/files.ts', 'lib/adapters/network.ts', 'lib/adapters/processes.ts'],
+  // Those beside it hold a lock on a descriptor, and read what the kernel and the resolver show as files: /proc and resolv.conf.
+  'node:fs': ['lib/adapters/files.ts', 'lib/adapters/lock.ts', 'lib/adapters/network.ts', 'lib/adapters/processes.ts'],
   tinyexec: ['lib/adapters/runner.ts'],
   'node-fetch': ['lib/adapters/probe.ts'],
   tslog: ['lib/adapters/log.ts'],
   'itty-router': ['functions/index.ts'],
   '@whatwg-node/server': ['lib/main.ts'],
   diff: ['lib/core/diff.ts'],
-  'node:child_process': [],
+  // flock(1) has to inherit the descriptor that it locks.
+  'node:child_process': ['lib/adapters/lock.ts'],
   'node:vm': [],
 })) {
   test(`${module} is imported by ${importers.length === 0 ? 'nobody' : importers.join(', ')} alone`, () => {
@@ -122,11 +130,13 @@ function filesWith(pattern: RegExp): string[] {
 }
 
 test('the environment is read in one place', () => {
-  assert.equal(filesWith(/process\.env/), ['lib/main.ts'])
+  assert.equal(filesWith(/process\.env/), ['lib/cli/main.ts'])
 })
 
-test('the process itself is known to main and the adapters alone', () => {
-  const strangers = filesWith(/\bprocess\.\w/).filter((path) => !['main', 'adapters'].includes(partOf(path)))
+test('the process itself is known to main, the adapters and the entry of the command line alone', () => {
+  const strangers = filesWith(/\bprocess\.\w/).filter(
+    (path) => !['main', 'adapters'].includes(partOf(path)) && path !== 'lib/cli/main.ts',
+  )
   assert.equal(strangers, [])
 })
 
@@ -152,7 +162,9 @@ test('core is pure: nothing in it waits, reads or writes', () => {
 
 test('no command is a string, and none goes through a shell', () => {
   // A regular expression's exec has a pattern or a name in front of it.
-  assert.equal(filesWith(/shell:|\bexecSync\b|\bexecFile\b|\bspawn(Sync)?\(|(?<![\w/)\].])exec\(|\/bin\/(ba)?sh/), [])
+  assert.equal(filesWith(/shell:|\bexecSync\b|\bexecFile\b|\bspawn(Sync)?\(|(?<![\w/)\].])exec\(|\/bin\/(ba)?sh/), [
+    'lib/adapters/lock.ts',
+  ])
 })
 
 test('nothing is cast away: no any, no assertion that something is there, no ignored error', () => {
@@ -164,8 +176,8 @@ test('only catalogued errors are thrown on the way to an answer', () => {
   assert.equal(strangers, [])
 })
 
-test('nothing is written to standard output but by main and the log', () => {
-  assert.equal(filesWith(/console\.|process\.std(out|err)/), ['lib/main.ts'])
+test('nothing is written to standard output but by main, the log and the entry of the command line', () => {
+  assert.equal(filesWith(/console\.|process\.std(out|err)/), ['lib/cli/main.ts', 'lib/main.ts'])
 })
 
 test('no file is longer than 250 lines', () => {

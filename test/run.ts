@@ -73,6 +73,9 @@ async function runHere(file: string): Promise<void> {
     passed += done
     failed += total - done
     if (errors !== true) process.stdout.write(`${errors}\n`)
+    // uvu ends a suite without a word when it cannot print an error, such as one whose `details` are no text.
+    if (errors === true && done + skipped < total)
+      process.stdout.write(`  test ${done + 1} of ${total} threw what uvu cannot print\n`)
     if (total === 0) fail(`${name} has a suite without tests`)
     if (skipped > 0) fail(`${name} skips ${skipped} tests`)
   }

@@ -23,6 +23,8 @@ const LEVELS: Readonly<Record<Level, number>> = { debug: 2, info: 3, warn: 4, er
 export function hostLog(minLevel: Level, stdout: NodeJS.WritableStream, now: () => number): Log {
   const logger = new Logger<LogFields>({ type: 'hidden', minLevel: LEVELS[minLevel], stack: { capture: 'off' } })
   let pending: Promise<void> = Promise.resolve()
+  // A reader that has gone, or a full disk behind it, costs lines and not the service.
+  stdout.on('error', () => undefined)
   logger.attachTransport((record) => {
     const { _logMeta: _, ...fields } = record as Record<string, unknown>
     const line = `${JSON.stringify(fields)}\n`

@@ -17,6 +17,8 @@ export interface Metrics {
 }
 
 export interface RouteFigures {
+  /** How the host does: one of {@link HEALTH}. */
+  readonly health: string
   readonly generation: number
   readonly byStatus: ReadonlyMap<string, number>
   /** Domain -> seconds since the epoch. */
@@ -28,6 +30,8 @@ export interface RouteFigures {
 
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
 const PREFIX = 'proxy_manager_'
+const HEALTH = ['healthy', 'degraded', 'unhealthy']
+const RELOAD_RESULTS = ['success', 'refused', 'not_confirmed', 'wrong_certificate', 'not_running']
 
 /** Collects in memory, the process's own figures included. */
 export function promMetrics(): Metrics {
@@ -63,11 +67,18 @@ export function promMetrics(): Metrics {
   )
   const certbotRuns = counter('certbot_runs_total', 'certbot runs by result', 'result')
   const probes = counter('upstream_probes_total', 'Health checks of upstreams by result', 'status')
+  const health = gauge('health', '1 for what the host is, 0 for what it is not', 'status')
   const generation = gauge('generation', 'Generation of the configuration on disk')
   const routes = gauge('routes', 'Routes by status', 'status')
   const expiry = gauge('certificate_expiry_timestamp_seconds', 'When the certificate of a domain expires', 'domain')
   const depth = gauge('queue_depth', 'Changes that wait')
   const connections = gauge('nginx_connections', "NGINX's client connections by state", 'state')
+
+  // A series that begins with its first event shows no increase, and no alert would see it: these begin with 0.
+  for (const result of RELOAD_RESULTS) reloads.zero({ result })
+  for (const ok of ['true', 'false']) tests.zero({ ok })
+  for (const result of ['success', 'failure']) certbotRuns.inc({ result }, 0)
+  for (const status of ['healthy', 'unhealthy']) probes.inc({ status }, 0)
 
   return {
     request: (operation, status, durationMs) =>
@@ -79,6 +90,7 @@ export function promMetrics(): Metrics {
     certbotRun: (result) => certbotRuns.inc({ result }),
     upstreamProbe: (status) => probes.inc({ status }),
     routes: (state) => {
+      for (const status of HEALTH) health.set({ status }, status === state.health ? 1 : 0)
       generation.set(state.generation)
       depth.set(state.queueDepth)
       for (const known of [routes, expiry, connections]) known.reset()

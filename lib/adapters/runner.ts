@@ -38,10 +38,11 @@ export function hostRunner(environment: Readonly<Record<string, string | undefin
   const env = Object.fromEntries(
     Object.keys(environment).map((name) => [name, INHERITED.includes(name) ? environment[name] : undefined]),
   )
-  const running = new Set<ChildProcess>()
+  const running = new Map<ChildProcess, () => void>()
   return {
     abandon: () => {
-      for (const child of running) {
+      for (const [child, forgetLimits] of running) {
+        forgetLimits()
         child.unref()
         for (const pipe of [child.stdout, child.stderr]) if (pipe instanceof Socket) pipe.unref()
       }
@@ -55,7 +56,6 @@ export function hostRunner(environment: Readonly<Record<string, string | undefin
       })
       const child = command.process
       if (child === undefined) return { exitCode: 127, output: '' }
-      running.add(child)
       let output = ''
       const collect = (chunk: string) => {
         if (output.length < OUTPUT_BYTES) output = (output + chunk).slice(0, OUTPUT_BYTES)
@@ -71,7 +71,7 @@ export function hostRunner(environment: Readonly<Record<string, string | undefin
             // The group is gone already.
           }
         }
-        const kill = setTimeout(() => {
+        const kill: NodeJS.Timeout = setTimeout(() => {
           signalGroup('SIGKILL')
           child.stdout?.destroy()
           child.stderr?.destroy()
@@ -80,6 +80,10 @@ export function hostRunner(environment: Readonly<Record<string, string | undefin
           timedOut = true
           signalGroup('SIGTERM')
         }, timeoutMs)
+        running.set(child, () => {
+          clearTimeout(terminate)
+          clearTimeout(kill)
+        })
         const settle = (exitCode: number) => {
           running.delete(child)
           clearTimeout(terminate)

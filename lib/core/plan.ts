@@ -112,7 +112,7 @@ function planChange(
   const { created_at, updated_at, last_health_status, last_health_checked_at } = found.record
   const asFound = { ...wanted, created_at, updated_at, last_health_status, last_health_checked_at }
   const isSame = renderRouteFile(asFound, snapshot.context) === found.text
-  if (isSame && found.enabled) return { outcome: 'unchanged', route: found }
+  if (isSame && found.enabled && !found.drifted) return { outcome: 'unchanged', route: found }
   if (change.mode === 'create' && !sameSpec(asFound, found.record)) {
     return refuse(
       new ProxyManagerError('DROPLET_EXISTS', {

@@ -7,9 +7,14 @@ const flag = (unset: boolean, words: string) =>
 
 function seconds(min: number, max: number, unset: number, words: string) {
   const message = `must be an integer from ${min} to ${max}`
-  const description = v.description(words)
   return v.optional(
-    v.pipe(v.number(message), description, v.integer(message), v.minValue(min, message), v.maxValue(max, message)),
+    v.pipe(
+      v.number(message),
+      v.description(words),
+      v.integer(message),
+      v.minValue(min, message),
+      v.maxValue(max, message),
+    ),
     unset,
   )
 }

@@ -187,7 +187,7 @@ function loneReadToken(settings: Settings): string | undefined {
 
 /**
  * An environment in which `NAME_TOKEN_FILE` has become `NAME_TOKEN`: how systemd credentials and container secrets hand a token over.
- * `read` gives a file's text; where there is none, the path stays as a fault of the token's.
+ * `read` gives a file's text; where there is none, or nothing in it, that is a fault of the token's.
  */
 export function withTokenFiles(
   environment: Readonly<Record<string, string | undefined>>,
@@ -195,7 +195,7 @@ export function withTokenFiles(
 ): Readonly<Record<string, string | undefined>> {
   const found = Object.entries(environment).flatMap(([name, path]) =>
     name.endsWith('_TOKEN_FILE') && path !== undefined && path !== ''
-      ? [[name.slice(0, -'_FILE'.length), read(path)?.trim() ?? ' ']]
+      ? [[name.slice(0, -'_FILE'.length), read(path)?.trim() || ' ']]
       : [],
   )
   return { ...environment, ...Object.fromEntries(found) }

@@ -24,7 +24,7 @@ export function recordOf(
     enable_ssl: spec.enable_ssl,
     source: change.source,
     options: spec.options ?? DEFAULT_OPTIONS,
-    certificate: spec.enable_ssl && certificate !== undefined ? certificate.summary : null,
+    certificate: spec.enable_ssl ? (certificate?.summary ?? presentCertificate(found, spec.domain)) : null,
     last_health_status: change.health.status,
     last_health_checked_at: change.health.checkedAt,
     created_at: found?.record.created_at ?? now,
@@ -41,4 +41,12 @@ export function sameSpec(a: RouteRecord, b: RouteRecord): boolean {
     a.enable_ssl === b.enable_ssl &&
     JSON.stringify(a.options) === JSON.stringify(b.options)
   )
+}
+
+/**
+ * What the route serves already stays, even expired or with a clock that is behind: to go back to plain HTTP without a word would be worse.
+ * One that cannot be read any more keeps NGINX's test from passing, and is mended at the next start.
+ */
+function presentCertificate(found: SnapshotRoute | undefined, domain: string): RouteRecord['certificate'] {
+  return found?.record.domain === domain ? found.record.certificate : null
 }

@@ -69,15 +69,16 @@ async function walkBatch(walk: Walk, changes: readonly Change[], whenStopped: Wh
     return { results: resultsOf(settled, unchangedReceipt(settled), NO_STEPS), tidy: NOTHING }
   }
   // What is on disk is as wanted, and NGINX does not serve it: it gets another generation to read.
-  const whole = isSettled ? plan(changes, true) : settled
+  const planned = (some: readonly Change[]) => plan(some, isSettled)
+  const whole = planned(changes)
   refuseWithoutInclude(observation)
 
   let staysStaged = false
   try {
     const acceptable = observation.isBare
       ? { changes, guilty: new Map<Change, ProxyManagerError>(), test: UNTESTED }
-      : await findAcceptable(walk, observation, changes, plan)
-    const accepted = acceptable.guilty.size === 0 ? whole : plan(acceptable.changes)
+      : await findAcceptable(walk, observation, changes, planned)
+    const accepted = acceptable.guilty.size === 0 ? whole : planned(acceptable.changes)
     const isEmpty = accepted.files.length === 0 || acceptable.changes.length === 0
     staysStaged = !isEmpty && acceptable.guilty.size === 0
     const { receipt, steps, tidy } = isEmpty

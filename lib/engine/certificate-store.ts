@@ -9,7 +9,7 @@ import type { Snapshot } from '../core/snapshot.ts'
 import { type Host, statePaths, writeFailure } from './host.ts'
 
 export interface CertificateStore {
-  /** The newest certificate that may be served for a domain: that of certbot's lineage of this name, or a copy of a former one. */
+  /** The certificate that may be served for a domain: that of certbot's lineage of this name or, where it is none, the newest copy. */
   newest(domain: string): CheckedCertificate | undefined
   /** What is wrong with certbot's lineage of a domain; `undefined` where nothing is, or where there is none. */
   lineageFault(domain: string): string | undefined
@@ -54,8 +54,11 @@ export function certificateStore(host: Host): CertificateStore {
 
   return {
     newest: (domain) => {
+      const lineage = readLineage(domain)
+      if (lineage !== undefined && !('fault' in lineage)) return lineage
       const folders = host.files.list(`${copies}/${domain}`).map((fingerprint) => `${copies}/${domain}/${fingerprint}`)
-      const [newest] = [readLineage(domain), ...folders.map((folder) => readPair(folder, domain))]
+      const [newest] = folders
+        .map((folder) => readPair(folder, domain))
         .flatMap((checked) => (checked === undefined || 'fault' in checked ? [] : [checked]))
         .sort((a, b) => b.summary.not_before.localeCompare(a.summary.not_before))
       return newest

@@ -89,6 +89,10 @@ export interface Engine {
   recover(): Promise<readonly string[]>
   /** Resolves once no change runs or waits. */
   idle(): Promise<void>
+  /** Takes no change any more, from calls or from what still runs in the background. */
+  close(): void
+  /** Tries again to finish a restore that has failed; nothing happens where there is none. */
+  retryRestore(): Promise<void>
 }
 
 /** Builds the engine on a host; it holds the queue and the few things that live as long as the process. */
@@ -203,11 +207,15 @@ export function createEngine(host: Host): Engine {
     },
     syncFromRegistry: (request) => syncFromRegistry(walk, queue, request),
     metrics: host.metrics,
-    readMetrics: () => readMetrics(walk, queue),
+    readMetrics: () => readMetrics(walk, queue, readHealth),
     readHealth,
     readDependencies: dependencyReader(host),
     certificates: keeper,
     recover: () => recover(walk),
     idle: () => queue.idle(),
+    close: () => queue.close(),
+    retryRestore: async () => {
+      if (state.degraded !== undefined) await queue.exclusively(() => recoverJournal(walk))
+    },
   }
 }

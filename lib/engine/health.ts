@@ -62,9 +62,12 @@ export function healthReader(walk: Walk): () => Promise<ManagerHealth> {
 
   const test = async (): Promise<void> => {
     const observation = await walk.observe([])
+    const before = state.lastTest
     const result = observation.isBare
       ? await testLive(host, new Set())
       : await testCandidate(host, observation, [], new Set())
+    // A change that ended meanwhile has tested what is live now; this one may have read half of both.
+    if (state.lastTest !== before || state.unconfirmed !== undefined) return
     state.lastTest = { ok: result.ok, output: result.output, atMs: host.clock.nowMs() }
   }
   const refreshTest = (): Promise<void> => {

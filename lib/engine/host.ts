@@ -28,6 +28,7 @@ export function statePaths(settings: Settings) {
   return {
     root,
     lockId: `${root}/lock-id`,
+    lockFile: `${root}/lock`,
     journal: `${root}/journal`,
     staging: `${root}/staging`,
     lastGood: `${root}/last-good`,

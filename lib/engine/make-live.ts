@@ -108,13 +108,14 @@ async function reloadAndConfirm(
   test: TestResult,
 ): Promise<ReloadResult> {
   const { host } = walk
+  const signalled = host.clock.monotonicMs()
   const reload = await walk.reloaderFor(observation).reload(observation, plan.generation, test.durationMs)
-  host.metrics.nginxReload(reload.ok ? 'success' : reload.reason, reload.ok ? reload.reloadMs + reload.confirmMs : 0)
   const started = host.clock.monotonicMs()
   const isProvable = reload.ok && reload.provedBy === 'generation_probe' && plan.certificates.size > 0
   const wrong = isProvable ? await findWrongCertificate(host, plan) : undefined
   const result: ReloadResult =
     wrong === undefined ? reload : { ok: false, reason: 'wrong_certificate', output: wrong, diagnostics: [] }
+  host.metrics.nginxReload(result.ok ? 'success' : result.reason, host.clock.monotonicMs() - signalled)
   if (!result.ok || !isProvable) return result
   return { ...result, provedBy: 'tls_handshake', confirmMs: result.confirmMs + host.clock.monotonicMs() - started }
 }

@@ -24,11 +24,18 @@ const OLDEST: Version = [1, 18, 0]
 
 /** Reads the facts, again only when the binary has changed. */
 export function nginxFactsReader(host: NginxHost): () => Promise<NginxFacts> {
-  let known: { readonly stamp: string; readonly facts: Promise<NginxFacts> } | undefined
+  let known: { readonly stamp: string; readonly facts: NginxFacts } | undefined
+  let reading: Promise<NginxFacts> | undefined
   return async () => {
     const stamp = host.files.stamp(host.settings.NGINX_BIN) ?? ''
-    if (known?.stamp !== stamp) known = { stamp, facts: readFacts(host) }
-    return await known.facts
+    if (known !== undefined && known.stamp === stamp) return known.facts
+    reading ??= readFacts(host).finally(() => {
+      reading = undefined
+    })
+    const facts = await reading
+    if (facts.present) known = { stamp, facts }
+    // A binary that cannot be run for a moment has not moved its configuration.
+    return facts.present || known === undefined ? facts : { ...known.facts, present: false }
   }
 }
 

@@ -92,8 +92,11 @@ export function observer(
         continue
       }
       const route = look?.kind === 'file' ? readRoute(dropletName, look.file) : undefined
-      if (route !== undefined) routes.set(dropletName, { ...route, enabled: isEnabled(name) })
-      else if (text !== undefined && (text.startsWith(NOTICE) || NOTICE.startsWith(text.trim())))
+      // A file in place of the symlink is served too, whatever stands in it.
+      const isCopy = enabledImages.has(name) && !isEnabled(name)
+      if (route !== undefined) {
+        routes.set(dropletName, { ...route, enabled: enabledImages.has(name), drifted: route.drifted || isCopy })
+      } else if (text !== undefined && (text.startsWith(NOTICE) || NOTICE.startsWith(text.trim())))
         availableImages.set(name, { text })
       else foreignFiles.set(dropletName, text ?? '')
     }
@@ -103,7 +106,11 @@ export function observer(
       return isOwnFileName(name) && !foreignFiles.has(dropletOfFileName(name) ?? '')
     }
     const found = facts.confPath === undefined ? undefined : readHostConfiguration(facts.confPath, enabled, tree, isOwn)
-    const configuration = found ?? readBareFolders(enabled, tree, isOwn)
+    // A main configuration that is known of and cannot be read includes nothing: no change is made then.
+    const configuration = found ?? {
+      ...readBareFolders(enabled, tree, isOwn),
+      includesSitesEnabled: facts.confPath === undefined,
+    }
     const hasIpv6 = host.network.hasIpv6()
     const context: RenderContext = {
       nginxVersion: facts.version,
@@ -128,7 +135,7 @@ export function observer(
       context,
       certificates: new Map(domains.flatMap((domain) => pair(domain, certificates.newest(domain)))),
     }
-    return { snapshot, tree, facts, isBare: found === undefined }
+    return { snapshot, tree, facts, isBare: facts.confPath === undefined }
   }
 }
 

@@ -65,8 +65,7 @@ export function createIssuer(walk: Walk, certify: (dropletName: string, domain: 
     return done
   }
 
-  const issue = async ({ dropletName, email, forceRenew }: IssueRequest): Promise<Issued> => {
-    const { domain } = (await findRoute(walk, dropletName)).record
+  const issue = async ({ dropletName, email, forceRenew }: IssueRequest, domain: string): Promise<Issued> => {
     const present = walk.certificates.newest(domain)
     const isWanted = forceRenew || present === undefined || isDueForRenewal(present.summary, host.clock.nowMs())
     const preflight = isWanted
@@ -82,13 +81,12 @@ export function createIssuer(walk: Walk, certify: (dropletName: string, domain: 
   return {
     alone,
     isBusy: () => inFlight.size > 0,
-    issue: (request) => {
-      const key = `${request.dropletName} ${request.forceRenew}`
-      const running = inFlight.get(key)
-      if (running !== undefined) return running
-      const started = issue(request).finally(() => inFlight.delete(key))
-      inFlight.set(key, started)
-      return started
+    issue: async (request) => {
+      const { domain } = (await findRoute(walk, request.dropletName)).record
+      const key = `${request.dropletName} ${domain} ${request.forceRenew}`
+      const running = inFlight.get(key) ?? issue(request, domain).finally(() => inFlight.delete(key))
+      inFlight.set(key, running)
+      return await running
     },
   }
 }

@@ -13,6 +13,8 @@ export interface ChangeQueue {
   submit(change: Change): Promise<ChangeResult>
   /** Runs something while no batch is being applied. */
   exclusively<T>(job: () => Promise<T>): Promise<T>
+  /** From now on nothing new is taken: the process is about to end. */
+  close(): void
   /** Resolves once nothing runs and nothing waits. */
   idle(): Promise<void>
   /** Changes and jobs that wait. */
@@ -42,6 +44,7 @@ export function changeQueue(options: QueueOptions): ChangeQueue {
   const waiting: Waiting[] = []
   const jobs: (() => Promise<void>)[] = []
   let running: Promise<void> | undefined
+  let isClosed = false
 
   const takeBatch = (): Waiting[] => {
     const droplets = new Set<string>()
@@ -91,18 +94,24 @@ export function changeQueue(options: QueueOptions): ChangeQueue {
   }
 
   return {
+    close: () => {
+      isClosed = true
+    },
     submit: (change) => {
+      if (isClosed) throw closed()
       if (waiting.length >= QUEUE_LIMIT) throw new ProxyManagerError('BUSY', { retryAfterS: RETRY_AFTER_S })
       return new Promise((settle) => {
         waiting.push({ change, settle })
         start()
       })
     },
-    exclusively: (job) =>
-      new Promise((resolve, reject) => {
+    exclusively: async (job) => {
+      if (isClosed) throw closed()
+      return await new Promise((resolve, reject) => {
         jobs.push(() => job().then(resolve, reject))
         start()
-      }),
+      })
+    },
     idle: async () => {
       while (running !== undefined) await running
     },
@@ -110,4 +119,8 @@ export function changeQueue(options: QueueOptions): ChangeQueue {
       return waiting.length + jobs.length
     },
   }
+}
+
+function closed(): ProxyManagerError {
+  return new ProxyManagerError('BUSY', { message: 'Proxy Manager is stopping', retryAfterS: RETRY_AFTER_S })
 }

@@ -1,7 +1,7 @@
 /** The figures that are looked up when somebody asks for them; the others were counted as they happened. */
-
 import { GENERATION_NAME, STATUS_PATH } from '../core/nginx-shared.ts'
 import { statusOf } from '../core/proxy-state.ts'
+import type { ManagerHealth } from './health.ts'
 import type { Host } from './host.ts'
 import type { ChangeQueue } from './queue.ts'
 import type { Walk } from './walk.ts'
@@ -9,7 +9,11 @@ import type { Walk } from './walk.ts'
 const STATUS_TIMEOUT_MS = 500
 
 /** Everything in Prometheus' text format. */
-export async function readMetrics({ host, observe, state }: Walk, queue: ChangeQueue): Promise<string> {
+export async function readMetrics(
+  { host, observe, state }: Walk,
+  queue: ChangeQueue,
+  readHealth: () => Promise<ManagerHealth>,
+): Promise<string> {
   const { snapshot } = state.unconfirmed ?? (await observe([]))
   const byStatus = new Map<string, number>([
     ['active', 0],
@@ -26,6 +30,7 @@ export async function readMetrics({ host, observe, state }: Walk, queue: ChangeQ
   }
   const generation = snapshot.shared?.generation ?? 0
   host.metrics.routes({
+    health: (await readHealth()).status,
     generation,
     byStatus,
     expiries,

@@ -66,6 +66,9 @@ export function signalReloader(host: Host): Reloader {
     return pid > 1 && processes.isNginxMaster(pid) ? pid : undefined
   }
 
+  const acceptingWorkers = (master: number): number =>
+    processes.workersOf(master).filter((pid) => processes.workerState(pid) === 'accepting').length
+
   /** What the master has logged since `offset` that means it gave the new configuration up. */
   const refusalSince = (
     path: string | undefined,
@@ -96,7 +99,7 @@ export function signalReloader(host: Host): Reloader {
       if (master === undefined) return notRunning()
       const errorLog = logPath(observation)
       const offset = errorLog === undefined ? 0 : files.tail(errorLog, Number.POSITIVE_INFINITY).size
-      const old = processes.workersOf(master)
+      const old = processes.workersOf(master).filter((pid) => processes.workerState(pid) === 'accepting')
       if (!processes.hangUp(master)) {
         // Not ours to signal: a wrapper at NGINX_BIN may have the right.
         const sent = await host.runner.run(settings.NGINX_BIN, ['-s', 'reload', ...configurationArguments(settings)], {
@@ -122,7 +125,9 @@ export function signalReloader(host: Host): Reloader {
           const isNew = generation === null ? answer === undefined : answer === String(generation)
           const now = clock.monotonicMs()
           firstAnswerAt = isNew ? (firstAnswerAt ?? now) : undefined
-          if (firstAnswerAt !== undefined && (isWatched || now - firstAnswerAt >= UNWATCHED_MS)) {
+          // Somebody else may have reloaded at the same moment: their workers accept as well, until the master retires them.
+          const isAlone = isWatched && acceptingWorkers(master) <= old.length
+          if (firstAnswerAt !== undefined && (isAlone || now - firstAnswerAt >= UNWATCHED_MS)) {
             const reloadedAt = retiredAt ?? firstAnswerAt
             return {
               ok: true,

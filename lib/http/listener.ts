@@ -114,6 +114,8 @@ function send(response: ServerResponse, { status, headers, body }: PlainResponse
 }
 
 function sendRaw(socket: Duplex, { status, headers, body }: PlainResponse): void {
+  // Node has let go of the socket by now: a reset while this answer is written would end the process.
+  socket.on('error', () => socket.destroy())
   if (!socket.writable) {
     socket.destroy()
     return

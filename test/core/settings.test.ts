@@ -31,6 +31,8 @@ interface Row {
   readonly good: readonly (readonly [string, unknown])[]
   readonly bad: readonly string[]
   readonly takes: string
+  /** What has to be set as well. */
+  readonly beside?: Environment
 }
 
 const port = {
@@ -45,6 +47,18 @@ const folder = {
 }
 const folderGood = [['/a/b c', '/a/b c'] as const, ['/a/', '/a'] as const, ['/', '/'] as const]
 const optionalGood = [['/a/b c', '/a/b c'] as const]
+
+const meshName = {
+  good: [['edge', 'edge'] as const, ['A.b_c-1', 'A.b_c-1'] as const, ['7', '7'] as const],
+  bad: ['-a', '.a', 'a b', 'a/b', 'ä', 'a\n', '"', 'x'.repeat(64)],
+  takes: 'a name of letters, digits, ".", "_" and "-"',
+}
+const token = {
+  unset: undefined,
+  good: [['0123456789abcdef', '0123456789abcdef'] as const, ['!'.repeat(512), '!'.repeat(512)] as const],
+  bad: ['short', 'x'.repeat(513), '0123456789 abcdef', '0123456789abcdef\n', 'ä'.repeat(16)],
+  takes: 'a token of 16 to 512 printable characters without spaces',
+}
 
 const rows: readonly Row[] = [
   {
@@ -78,16 +92,8 @@ const rows: readonly Row[] = [
     bad: ['a,,b', ',', 'a b', '*', 'a:80', 'http://a'],
     takes: 'host names, comma-separated',
   },
-  {
-    name: 'PROXY_MANAGER_API_TOKEN',
-    unset: undefined,
-    good: [
-      ['0123456789abcdef', '0123456789abcdef'],
-      ['!'.repeat(512), '!'.repeat(512)],
-    ],
-    bad: ['short', 'x'.repeat(513), '0123456789 abcdef', '0123456789abcdef\n', 'ä'.repeat(16)],
-    takes: 'a token of 16 to 512 printable characters without spaces',
-  },
+  { name: 'PROXY_MANAGER_API_TOKEN', ...token },
+  { name: 'PROXY_MANAGER_READ_TOKEN', ...token, beside: { PROXY_MANAGER_API_TOKEN: 'x'.repeat(16) } },
   { name: 'PROXY_MANAGER_STATE_DIR', unset: '/var/lib/proxy-manager', good: folderGood, ...folder },
   { name: 'NGINX_SITES_AVAILABLE', unset: '/etc/nginx/sites-available', good: folderGood, ...folder },
   { name: 'NGINX_SITES_ENABLED', unset: '/etc/nginx/sites-enabled', good: folderGood, ...folder },
@@ -203,6 +209,9 @@ const rows: readonly Row[] = [
     bad: ['health', 'http://a/', '/a b', '/a\r\nHost: x', '/ä'],
     takes: 'a path that begins with "/"',
   },
+  { name: 'SERVICE_NAME', unset: 'proxy-manager', ...meshName },
+  { name: 'DROPLET_ID', unset: 'proxy-manager', ...meshName },
+  { name: 'ENVIRONMENT', unset: 'production', ...meshName },
   {
     name: 'LOG_LEVEL',
     unset: 'info',
@@ -220,14 +229,14 @@ test('every variable is in this table, once', () => {
   assert.equal(rows.map(({ name }) => name).sort(), described.sort())
 })
 
-for (const { name, unset, good, bad, takes } of rows) {
+for (const { name, unset, good, bad, takes, beside } of rows) {
   test(`${name}: its default, what it takes, and what it refuses`, () => {
     assert.equal(parsed({})[name], unset)
     assert.equal(parsed({ [name]: undefined })[name], unset)
     assert.equal(parsed({ [name]: '' })[name], unset)
-    for (const [written, taken] of good) assert.equal(parsed({ [name]: written })[name], taken, written)
+    for (const [written, taken] of good) assert.equal(parsed({ ...beside, [name]: written })[name], taken, written)
     for (const written of bad) {
-      const got = name === 'PROXY_MANAGER_API_TOKEN' ? 'a value that does not fit' : JSON.stringify(written)
+      const got = name.endsWith('_TOKEN') ? 'a value that does not fit' : JSON.stringify(written)
       assert.equal(faults({ [name]: written }), [`${name}: got ${got}, takes ${takes}`])
     }
   })
@@ -285,6 +294,15 @@ test('a token may come from a file, and a read token never comes alone', () => {
   const missing = withTokenFiles({ PROXY_MANAGER_API_TOKEN_FILE: '/nowhere' }, () => undefined)
   assert.is(faults(missing).length, 1)
   assert.match(faults({ PROXY_MANAGER_READ_TOKEN: 'r'.repeat(20) }).join(), 'PROXY_MANAGER_READ_TOKEN: takes')
+})
+
+test('a token file that cannot be read, or is empty, never means that there is no token, or another one', () => {
+  for (const text of [undefined, '', '\n']) {
+    const environment = { PROXY_MANAGER_API_TOKEN_FILE: '/run/secrets/token', PROXY_MANAGER_API_TOKEN: 'x'.repeat(16) }
+    assert.match(faults(withTokenFiles(environment, () => text)).join(), 'PROXY_MANAGER_API_TOKEN: got a value', text)
+  }
+  const unnamed = { PROXY_MANAGER_API_TOKEN_FILE: '', PROXY_MANAGER_API_TOKEN: 'x'.repeat(16) }
+  assert.is(parsed(withTokenFiles(unnamed, () => undefined)).PROXY_MANAGER_API_TOKEN, 'x'.repeat(16))
 })
 
 test('every variable is described in words', () => {

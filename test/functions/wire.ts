@@ -6,6 +6,7 @@ import { ERRORS, type ErrorCode } from '../../lib/core/errors.ts'
 import { DEFAULT_OPTIONS } from '../../lib/core/proxy-options.ts'
 import type { Deps } from '../../lib/http/endpoint.ts'
 import { textAt } from '../engine/arrange.ts'
+import { assertDescribed } from '../http/described.ts'
 
 export interface CallOptions {
   readonly method?: string
@@ -45,9 +46,10 @@ export async function answerOf(response: Response): Promise<Answer> {
   return { status, headers, text, body: isMetrics ? undefined : JSON.parse(text) }
 }
 
-/** Calls a handler alone, as a gateway that mounts it does. */
+/** Calls a handler alone, as a gateway that mounts it does; every answer must be one that the API describes. */
 export async function call(handler: Handler, deps: Deps, path: string, options: CallOptions = {}): Promise<Answer> {
   const answer = await answerOf(await handler(requestTo(path, options), deps))
+  assertDescribed(options.method ?? 'GET', path, answer)
   // What is tidied up comes after the answer.
   await deps.engine.idle()
   return answer

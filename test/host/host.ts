@@ -4,6 +4,7 @@ import * as v from 'valibot'
 import { type Droplet, startDroplet } from '../../fixtures/droplet.ts'
 import { type Manager, startManager } from '../../fixtures/manager.ts'
 import { createNginx, type NginxInstance, type NginxOptions } from '../../fixtures/nginx-instance.ts'
+import { assertDescribed } from '../http/described.ts'
 
 export interface RealHost {
   readonly nginx: NginxInstance
@@ -22,7 +23,10 @@ export async function startHost(
   const nginx = await createNginx(options)
   await nginx.start()
   const settings = { ...nginx.environment, ...environment }
-  let manager = await startManager(settings)
+  let manager = await startManager(settings).catch(async (error) => {
+    await nginx.remove()
+    throw error
+  })
   const droplets: Droplet[] = []
   return {
     nginx,
@@ -70,7 +74,7 @@ export interface Answer {
   readonly body: Body
 }
 
-/** Calls the API. */
+/** Calls the API; every answer must be one that it describes. */
 export async function call(
   manager: Manager,
   method: string,
@@ -85,9 +89,11 @@ export async function call(
   })
   const text = await response.text()
   const json: unknown = text === '' ? {} : JSON.parse(text)
+  const { status, headers: sent } = response
+  assertDescribed(method, path, { status, headers: sent, text, body: json })
   return {
-    status: response.status,
-    headers: response.headers,
+    status,
+    headers: sent,
     body: v.parse(Body, Array.isArray(json) ? { list: json } : json),
   }
 }

@@ -5,6 +5,7 @@ import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
 import type { Precondition } from '../../lib/core/change.ts'
 import { ProxyManagerError } from '../../lib/core/errors.ts'
 import { DropletName, PutProxyBody } from '../../lib/core/proxy.ts'
+import { DEFAULT_OPTIONS } from '../../lib/core/proxy-options.ts'
 import { type Answer, type Call, DryRun, type Endpoint, endpoint, NoParams, NoQuery } from '../../lib/http/endpoint.ts'
 
 const test = suite('endpoint')
@@ -111,6 +112,7 @@ test('a call is parsed, answered as JSON, and logged with what it was about', as
     upstream_port: 80,
     require_healthy: true,
     enable_ssl: true,
+    options: DEFAULT_OPTIONS,
   }
   assert.equal(calls, [{ params: { droplet_name: 'app' }, query: { dry_run: true }, body, precondition: {} }])
   assert.equal(logged(deps), {

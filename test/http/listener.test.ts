@@ -42,7 +42,11 @@ async function withEdge(listener: RequestListener, use: (edge: Edge) => Promise<
       reached.push(`${request.method} ${request.url}`)
       return listener(request, response)
     },
-    { randomId: () => 'made', onFailure: (error, correlationId) => failures.push([error, correlationId]) },
+    {
+      randomId: () => 'made',
+      monotonicMs: () => 0,
+      onFailure: (error, correlationId) => failures.push([error, correlationId]),
+    },
   )
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')

@@ -1,0 +1,103 @@
+# syntax=docker/dockerfile:1
+# Proxy Manager with the NGINX and the certbot that it manages.
+#
+#     docker build --tag proxy-manager .
+#
+# What runs as root in it: NGINX's master (ports 80 and 443, the certificates' keys), certbot, and the API, which signals the one and runs the
+# other. NGINX's workers, which alone read what clients send, run as www-data.
+ARG NODE=24
+ARG DEBIAN=bookworm
+
+FROM node:${NODE}-${DEBIAN}-slim AS build
+WORKDIR /build
+COPY package.json package-lock.json .npmrc ./
+RUN npm ci
+COPY tsconfig.json .tsconfig.build.json ./
+COPY functions functions
+COPY lib lib
+COPY fixtures fixtures
+RUN npm run build && chmod 755 dist/lib/cli/main.js && rm -r dist/fixtures
+# Left out as optional: a Node beside the image's own, and the TypeScript that valibot can do without.
+RUN npm ci --omit=dev --omit=optional
+
+FROM node:${NODE}-${DEBIAN}-slim
+# The sample site that comes with NGINX would stay the default server of port 80. NGINX's logs: how a reload ended stands in the error log, where
+# Proxy Manager reads it, so that stays a file; the access log is thrown away, for nothing here would rotate it, and /dev/stdout cannot be opened
+# by the "nginx -t" of a service. A folder that is mounted over /var/log/nginx keeps both.
+RUN apt-get update \
+ && apt-get install --yes --no-install-recommends certbot nginx-light supervisor \
+ && rm -rf /var/lib/apt/lists/* /etc/nginx/sites-enabled/default /etc/nginx/sites-available/default \
+ && install -d -m 711 /var/lib/proxy-manager \
+ && ln -s /opt/proxy-manager/dist/lib/cli/main.js /usr/local/bin/proxy-manager \
+ && ln -sf /dev/null /var/log/nginx/access.log
+
+# Without it an open WebSocket keeps an old worker alive for ever.
+COPY <<CONF /etc/nginx/modules-enabled/90-worker-shutdown-timeout.conf
+worker_shutdown_timeout 1h;
+CONF
+
+# supervisord reaps what is orphaned, hands signals on, and starts again what ends. It stops the API before NGINX.
+COPY <<CONF /etc/supervisor/supervisord.conf
+[supervisord]
+nodaemon=true
+user=root
+logfile=/dev/null
+logfile_maxbytes=0
+pidfile=/run/supervisord.pid
+
+[program:nginx]
+command=/usr/sbin/nginx -g "daemon off;"
+priority=10
+autorestart=true
+stopsignal=QUIT
+stopwaitsecs=20
+stdout_logfile=/dev/fd/1
+stdout_logfile_maxbytes=0
+stderr_logfile=/dev/fd/2
+stderr_logfile_maxbytes=0
+
+[program:api]
+command=/usr/local/bin/proxy-manager serve
+priority=20
+autorestart=true
+stopsignal=TERM
+stopwaitsecs=40
+stdout_logfile=/dev/fd/1
+stdout_logfile_maxbytes=0
+stderr_logfile=/dev/fd/2
+stderr_logfile_maxbytes=0
+CONF
+
+WORKDIR /opt/proxy-manager
+COPY --from=build /build/package.json ./
+COPY --from=build /build/node_modules node_modules
+COPY --from=build /build/dist dist
+
+# Beyond the container's own loopback the API wants a token: without PROXY_MANAGER_API_TOKEN (or ..._FILE) the start ends with one line about it.
+# There is no timer of certbot's here, so the API looks for what is to be renewed.
+ENV NODE_ENV=production \
+    PROXY_MANAGER_HOST=0.0.0.0 \
+    SSL_RENEW_INTERVAL_HOURS=12
+
+LABEL org.opencontainers.image.title="proxy-manager" \
+      org.opencontainers.image.description="An HTTP API that manages NGINX and certbot" \
+      org.opencontainers.image.licenses="MIT" \
+      udc.service="proxy-manager" \
+      udc.version="1.0" \
+      udc.port="8100" \
+      udc.health="/health" \
+      udc.capabilities="/capabilities" \
+      udc.state="/state" \
+      udc.dependencies="/dependencies" \
+      udc.message="/message"
+
+# The routes, certbot's lineages with their keys, and the journal: what a new container has to find again.
+VOLUME ["/etc/nginx/sites-available", "/etc/nginx/sites-enabled", "/etc/letsencrypt", "/var/lib/proxy-manager"]
+EXPOSE 80 443 8100
+
+# 4 is degraded: that is for people, and a new container would not help.
+HEALTHCHECK --interval=30s --timeout=10s --start-period=20s CMD proxy-manager health >/dev/null || [ $? -eq 4 ]
+
+STOPSIGNAL SIGTERM
+# Recovery comes before NGINX starts. Whatever it could do, NGINX is to run; only a wrong setting (78) ends the container at once.
+CMD ["sh", "-c", "proxy-manager recover || [ $? -eq 1 ] || exit 78; exec supervisord --configuration /etc/supervisor/supervisord.conf"]

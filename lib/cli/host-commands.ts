@@ -1,0 +1,71 @@
+/** The commands that work on this host without the API: serve, recover, systemd-unit. */
+import { describeSettings, parseSettings } from '../core/settings.ts'
+import { type Command, CommandFailure, EXIT } from './command.ts'
+import { nginxDropIn, systemdUnit } from './systemd-unit.ts'
+
+// Loaded only where they are needed: the whole API is more than a call to it takes.
+const loadMain = () => import('../main.ts')
+
+export const serve: Command = {
+  name: 'serve',
+  summary: 'Run the API in the foreground; SIGTERM or SIGINT ends it, after the calls in flight',
+  options: [],
+  more: () => {
+    const settings = describeSettings().map(
+      ({ name, fallback, help }) => `  ${name}${fallback === '' ? '' : ` (${fallback})`}\n      ${help}`,
+    )
+    return `Ends with 78 for a wrong setting or a port that is taken, with 75 where the state folder is in use.\n\nSettings (environment variables):\n${settings.join('\n')}\n`
+  },
+  run: async (_invocation, { environment }) => {
+    await (await loadMain()).serve(environment)
+    return undefined
+  },
+}
+
+export const recover: Command = {
+  name: 'recover',
+  summary: 'Finish or undo what a crash interrupted, once; for ExecStartPre of NGINX',
+  options: [],
+  more: () => `Takes the settings of "proxy-manager serve". Ends with 0 where nothing is left undone, with 1 otherwise.
+Where the API runs, that has recovered already: then it waits for a change that is under way, and does nothing itself.
+`,
+  run: async (_invocation, { environment }) => {
+    const recovery = await (await loadMain()).recoverOnce(environment)
+    if ('fault' in recovery) throw new CommandFailure(EXIT.wrongSetting, recovery.fault)
+    const { undone, seenToBy } = recovery
+    const by = seenToBy === undefined ? '' : ` (the API runs as ${seenToBy})`
+    const text = undone.length === 0 ? `Nothing is left undone${by}.` : `Left undone${by}: ${undone.join(', ')}.`
+    return { json: recovery, text, exitStatus: undone.length === 0 ? EXIT.ok : EXIT.refused }
+  },
+}
+
+export const systemdUnitCommand: Command = {
+  name: 'systemd-unit',
+  summary: 'Print a hardened systemd unit for "proxy-manager serve" with the present settings',
+  options: [{ name: 'nginx', help: "Print the drop-in for NGINX's unit instead: recovery before NGINX starts" }],
+  more: () => `As root, with the settings in the environment:
+  proxy-manager systemd-unit > /etc/systemd/system/proxy-manager.service
+  mkdir -p /etc/systemd/system/nginx.service.d
+  proxy-manager systemd-unit --nginx > /etc/systemd/system/nginx.service.d/proxy-manager.conf
+  systemctl daemon-reload && systemctl enable --now proxy-manager
+
+Tokens are not printed: set PROXY_MANAGER_API_TOKEN_FILE, and the unit hands that file over as a credential.
+`,
+  run: async ({ flag }, { environment, program }) => {
+    const settings = parseSettings(environment)
+    if ('faults' in settings) throw new CommandFailure(EXIT.wrongSetting, settings.faults.join('; '))
+    const { findNginxConfiguration } = await loadMain()
+    const nginxConf = (await findNginxConfiguration(settings, environment)) ?? '/etc/nginx/nginx.conf'
+    const given = (suffix: string) =>
+      describeSettings().flatMap(({ name }): [name: string, value: string][] => {
+        const value = environment[`${name}${suffix}`] || undefined
+        return value === undefined || name.endsWith('_TOKEN') !== (suffix === '_FILE') ? [] : [[name, value]]
+      })
+    const options = { settings, given: given(''), tokenFiles: given('_FILE'), program, nginxConf }
+    const [name, text] =
+      flag('nginx') === true
+        ? ['nginx.service.d/proxy-manager.conf', nginxDropIn(options)]
+        : ['proxy-manager.service', systemdUnit(options)]
+    return { json: { name, text }, text: text.trimEnd() }
+  },
+}

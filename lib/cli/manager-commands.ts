@@ -1,0 +1,90 @@
+/** The commands about the manager as a whole: sync and health. */
+import * as v from 'valibot'
+import { callApi } from './api.ts'
+import { type Command, EXIT, misuse } from './command.ts'
+import { fields } from './text.ts'
+
+const Names = v.array(v.string())
+const Summary = v.object({
+  created: Names,
+  updated: Names,
+  unchanged: Names,
+  deleted: Names,
+  skipped: v.array(v.object({ name: v.string(), reason: v.string() })),
+  orphaned: Names,
+})
+
+const Health = v.object({
+  status: v.picklist(['healthy', 'degraded', 'unhealthy']),
+  reasons: v.optional(Names, []),
+  advice: v.optional(Names, []),
+  nginx: v.object({ version: v.nullable(v.string()), running: v.boolean(), generation: v.nullable(v.number()) }),
+  routes: v.object({
+    total: v.number(),
+    active: v.number(),
+    pending_ssl: v.number(),
+    drifted: Names,
+    disabled: Names,
+  }),
+})
+
+export const sync: Command = {
+  name: 'sync',
+  summary: 'Bring routes in line with the Registry',
+  options: [
+    { name: 'dry-run', help: 'Show what would change; nothing is changed' },
+    { name: 'prune', help: 'Delete routes of former syncs that the Registry no longer has' },
+    { name: 'confirm', value: 'N', help: 'Delete N routes, where that is more than one sync may delete' },
+    { name: 'require-healthy', help: 'Probe each upstream first' },
+    { name: 'ssl', help: 'Want HTTPS for all of them (--no-ssl: for none); left out, each keeps what it has' },
+  ],
+  run: async ({ text, flag }, world) => {
+    const confirm = text('confirm')
+    if (confirm !== undefined && !/^\d{1,6}$/.test(confirm)) throw misuse(sync, '--confirm takes a number of routes')
+    const query = {
+      dry_run: flag('dry-run'),
+      prune: flag('prune'),
+      confirm,
+      require_healthy: flag('require-healthy'),
+      enable_ssl: flag('ssl'),
+    }
+    const call = { method: 'POST', path: '/proxy-manager/sync-from-registry', query } as const
+    const { json, shown } = await callApi(world, call, Summary)
+    const named = (names: readonly string[]) => `${names.length}${names.length === 0 ? '' : `: ${names.join(', ')}`}`
+    const skipped = shown.skipped.map(({ name, reason }) => `${name}: ${reason}`)
+    return {
+      json,
+      text: fields({
+        created: named(shown.created),
+        updated: named(shown.updated),
+        unchanged: named(shown.unchanged),
+        deleted: named(shown.deleted),
+        orphaned: named(shown.orphaned),
+        skipped: skipped.length === 0 ? '0' : skipped,
+      }),
+    }
+  },
+}
+
+export const health: Command = {
+  name: 'health',
+  summary: 'Tell whether Proxy Manager can do its work, and what to do where it cannot',
+  options: [],
+  more: () => 'Ends with 0 where it is healthy, 4 where it is degraded, 1 where it is unhealthy.\n',
+  run: async (_invocation, world) => {
+    const { json, shown } = await callApi(world, { method: 'GET', path: '/proxy-manager/health' }, Health)
+    const { status, reasons, advice, nginx, routes } = shown
+    const counts = `${routes.active} active, ${routes.pending_ssl} pending_ssl, ${routes.drifted.length} drifted, ${routes.disabled.length} disabled`
+    return {
+      json,
+      text: fields({
+        status,
+        nginx: `${nginx.version ?? 'missing'}, ${nginx.running ? 'running' : 'not running'}, generation ${nginx.generation ?? '-'}`,
+        routes: `${routes.total} (${counts})`,
+        reasons,
+        advice,
+      }),
+      exitStatus: { healthy: EXIT.ok, degraded: EXIT.degraded, unhealthy: EXIT.refused }[status],
+    }
+  },
+}

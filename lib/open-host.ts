@@ -1,0 +1,72 @@
+/** This host, as an environment describes it: settings -> adapters -> state folder -> lock. */
+import { hostClock } from './adapters/clock.ts'
+import { hostFiles } from './adapters/files.ts'
+import { hostLock, type LockResult } from './adapters/lock.ts'
+import { hostLog } from './adapters/log.ts'
+import { promMetrics } from './adapters/metrics.ts'
+import { hostNetwork } from './adapters/network.ts'
+import { hostProbe } from './adapters/probe.ts'
+import { hostProcesses } from './adapters/processes.ts'
+import { hostRunner } from './adapters/runner.ts'
+import { parseSettings, type Settings, withTokenFiles } from './core/settings.ts'
+import { type Host, makeStateFolders, statePaths } from './engine/host.ts'
+
+export type Environment = Readonly<Record<string, string | undefined>>
+
+/** A fault is a sentence that names the variable. The lock may be another process's. */
+export type OpenedHost = { readonly host: Host; readonly lock: LockResult } | { readonly fault: string }
+
+/** Makes the adapters and takes the lock of the state folder; log lines go to `output`. */
+export async function openHost(environment: Environment, output: NodeJS.WritableStream): Promise<OpenedHost> {
+  const files = hostFiles()
+  const parsed = parseSettings(withTokenFiles(environment, (path) => files.read(path)?.text))
+  if ('faults' in parsed) return { fault: parsed.faults.join('; ') }
+  const settings = await settleStateFolder(parsed, environment, files)
+  if (settings === undefined)
+    return { fault: `PROXY_MANAGER_STATE_DIR: ${parsed.PROXY_MANAGER_STATE_DIR} cannot be written` }
+  const clock = hostClock()
+  const host: Host = {
+    settings,
+    files,
+    clock,
+    log: hostLog(settings.LOG_LEVEL, output, clock.nowMs),
+    runner: hostRunner(environment),
+    probe: hostProbe(),
+    processes: hostProcesses(),
+    network: hostNetwork(),
+    metrics: promMetrics(),
+  }
+  return { host, lock: await hostLock().take(await lockName(host), statePaths(host.settings).lockFile) }
+}
+
+/** The configured state folder; the user's own where that is the default and cannot be written. */
+async function settleStateFolder(
+  parsed: Settings,
+  { XDG_STATE_HOME, HOME, PROXY_MANAGER_STATE_DIR }: Environment,
+  files: Host['files'],
+): Promise<Settings | undefined> {
+  const own = XDG_STATE_HOME ?? (HOME === undefined ? undefined : `${HOME}/.local/state`)
+  const folders = [
+    parsed.PROXY_MANAGER_STATE_DIR,
+    ...(PROXY_MANAGER_STATE_DIR === undefined && own !== undefined ? [`${own}/proxy-manager`] : []),
+  ]
+  for (const folder of folders) {
+    const settings = { ...parsed, PROXY_MANAGER_STATE_DIR: folder }
+    try {
+      await makeStateFolders({ settings, files })
+      return settings
+    } catch {
+      // The next folder, or none.
+    }
+  }
+  return undefined
+}
+
+/** A secret of the state folder: who cannot read it cannot take its lock in advance. */
+async function lockName({ settings, files, clock }: Host): Promise<string> {
+  const path = statePaths(settings).lockId
+  const found = files.read(path)?.text
+  if (found !== undefined && found !== '') return found
+  await files.writeScratch(path, clock.randomId(), 0o600)
+  return files.read(path)?.text ?? ''
+}

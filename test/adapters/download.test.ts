@@ -1,0 +1,122 @@
+import { once } from 'node:events'
+import { createServer, type RequestListener } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
+import { gzipSync } from 'node:zlib'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { freePort } from '../../fixtures/nginx-instance.ts'
+import { hostProbe, type ProbeAnswer } from '../../lib/adapters/probe.ts'
+import { makeLineage } from '../engine/arrange.ts'
+
+const test = suite('download')
+const LIMIT_BYTES = 100_000
+
+async function download(listener: RequestListener, timeoutMs = 2000, path = '/droplets'): Promise<ProbeAnswer> {
+  const server = createServer(listener)
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('no port')
+  try {
+    const url = `http://127.0.0.1:${address.port}${path}`
+    return await hostProbe().download({ url, timeoutMs, limitBytes: LIMIT_BYTES })
+  } finally {
+    server.closeAllConnections()
+    server.close()
+  }
+}
+
+test('status and whole text come back; JSON is what is asked for', async () => {
+  const seen: unknown[] = []
+  const text = JSON.stringify([{ name: 'ä'.repeat(10_000) }])
+  const answer = await download((request, response) => {
+    seen.push([request.method, request.url, request.headers.accept, request.headers.authorization])
+    response.writeHead(203).end(text)
+  })
+  assert.equal(answer, { status: 203, body: text })
+  assert.equal(seen, [['GET', '/droplets', 'application/json', undefined]])
+})
+
+test('a text of just the limit is taken, one byte more is not', async () => {
+  const answer = await download((_request, response) => response.end('x'.repeat(LIMIT_BYTES)))
+  assert.is('body' in answer && answer.body.length, LIMIT_BYTES)
+  const longer = await download((_request, response) => response.end('x'.repeat(LIMIT_BYTES + 1)))
+  assert.equal(longer, { failure: 'TOO_LARGE' })
+})
+
+test('a text that never ends, of unknown length, is given up at the limit', async () => {
+  let sent = 0
+  const answer = await download((_request, response) => {
+    const pour = () => {
+      while (!response.destroyed && response.write('x'.repeat(10_000))) sent += 10_000
+    }
+    response.on('drain', pour)
+    pour()
+  })
+  assert.equal(answer, { failure: 'TOO_LARGE' })
+  assert.ok(sent < 50_000_000, `${sent} bytes were taken`)
+})
+
+test('what is compressed counts as what it becomes', async () => {
+  const bomb = gzipSync(Buffer.alloc(50_000_000))
+  assert.ok(bomb.length < LIMIT_BYTES)
+  const answer = await download((_request, response) => {
+    response.writeHead(200, { 'content-encoding': 'gzip' }).end(bomb)
+  })
+  assert.equal(answer, { failure: 'TOO_LARGE' })
+})
+
+for (const [what, listener] of Object.entries<RequestListener>({
+  'no answer': () => undefined,
+  'a text that trickles': (_request, response) => {
+    const drops = setInterval(() => response.write('['), 20)
+    response.on('close', () => clearInterval(drops))
+  },
+})) {
+  test(`${what} is ended by the time limit`, async () => {
+    const started = performance.now()
+    assert.equal(await download(listener, 200), { failure: 'TIMEOUT' })
+    assert.ok(performance.now() - started < 1500)
+  })
+}
+
+test('a redirect is an answer, not a way', async () => {
+  let requests = 0
+  const answer = await download((_request, response) => {
+    requests++
+    response.writeHead(302, { location: '/elsewhere' }).end()
+  })
+  assert.equal([answer, requests], [{ status: 302, body: '' }, 1])
+})
+
+test('nobody listening, a connection cut, and half a text are failures', async () => {
+  const url = `http://127.0.0.1:${await freePort()}/droplets`
+  assert.equal(await hostProbe().download({ url, timeoutMs: 2000, limitBytes: LIMIT_BYTES }), {
+    failure: 'ECONNREFUSED',
+  })
+  const cuts: readonly RequestListener[] = [
+    (request) => request.socket.destroy(),
+    (_request, response) => {
+      response.writeHead(200, { 'content-length': '100' })
+      response.write('[', () => response.destroy())
+    },
+  ]
+  for (const listener of cuts) assert.ok('failure' in (await download(listener)))
+})
+
+test('a certificate that nobody vouches for is a failure that says so', async () => {
+  const { fullchain: cert, privkey: key } = makeLineage('localhost.example.com')
+  const server = createTlsServer({ cert, key }, (_request, response) => response.end('[]'))
+  server.on('tlsClientError', () => undefined)
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('no port')
+  const url = `https://127.0.0.1:${address.port}/directory`
+  const answer = await hostProbe().download({ url, timeoutMs: 2000, limitBytes: LIMIT_BYTES })
+  server.closeAllConnections()
+  server.close()
+  assert.match('failure' in answer ? answer.failure : '', /CERT|SIGNATURE/)
+})
+
+test.run()

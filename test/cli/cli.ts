@@ -1,0 +1,93 @@
+/** The command line as tests use it: run in this process against an API on a loopback port, its words caught. */
+import { once } from 'node:events'
+import { createServer, type RequestListener } from 'node:http'
+import { createServerAdapter } from '@whatwg-node/server'
+import { type FakeDeps, type FakeOptions, fakeDeps } from '../../fixtures/deps.ts'
+import { createApp } from '../../functions/index.ts'
+import { run } from '../../lib/cli/run.ts'
+
+export interface Ended {
+  readonly status: number | undefined
+  readonly out: string
+  readonly err: string
+}
+
+/** Runs one command line to its end. */
+export async function runCli(
+  words: readonly string[],
+  environment: Readonly<Record<string, string>> = {},
+): Promise<Ended> {
+  let [out, err] = ['', '']
+  const status = await run(words, {
+    environment,
+    out: (text) => {
+      out += text
+    },
+    err: (text) => {
+      err += text
+    },
+    program: ['/usr/bin/node', '/opt/proxy-manager/main.js'],
+  })
+  return { status, out, err }
+}
+
+export interface Api {
+  readonly environment: Readonly<Record<string, string>>
+  readonly cli: (...words: string[]) => Promise<Ended>
+}
+
+async function listening<T>(listener: RequestListener, use: (api: Api) => Promise<T>): Promise<T> {
+  const server = createServer(listener)
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('no port')
+  const environment = { PROXY_MANAGER_URL: `http://127.0.0.1:${address.port}` }
+  try {
+    return await use({ environment, cli: (...words) => runCli(words, environment) })
+  } finally {
+    server.close()
+    server.closeAllConnections()
+  }
+}
+
+/** The real API on a host of fakes. */
+export async function withApi(
+  use: (api: Api, deps: FakeDeps) => Promise<void>,
+  options: FakeOptions = {},
+): Promise<void> {
+  const deps = await fakeDeps(options)
+  await listening(createServerAdapter(createApp(() => deps)), async (api) => {
+    await use(api, deps)
+    await deps.engine.idle()
+  })
+}
+
+export interface Seen {
+  readonly method: string
+  readonly url: string
+  readonly body: unknown
+  readonly authorization: string | undefined
+}
+
+/** Something that gives one answer to every call, and keeps what it was asked. */
+export async function withAnswer(
+  answer: { readonly status?: number; readonly body: unknown },
+  use: (api: Api, seen: readonly Seen[]) => Promise<void>,
+): Promise<void> {
+  const seen: Seen[] = []
+  const listener: RequestListener = async (request, response) => {
+    let text = ''
+    for await (const chunk of request) text += chunk
+    const { method = '', url = '', headers } = request
+    seen.push({
+      method,
+      url,
+      body: text === '' ? undefined : JSON.parse(text),
+      authorization: headers.authorization,
+    })
+    response.writeHead(answer.status ?? 200, { 'content-type': 'application/json' })
+    response.end(typeof answer.body === 'string' ? answer.body : JSON.stringify(answer.body))
+  }
+  await listening(listener, (api) => use(api, seen))
+}

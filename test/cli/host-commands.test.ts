@@ -1,0 +1,189 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { hostLock } from '../../lib/adapters/lock.ts'
+import { type Ended, runCli } from './cli.ts'
+
+interface Context {
+  root: string
+  environment: Record<string, string>
+}
+
+const test = suite<Context>('proxy-manager serve, recover, systemd-unit')
+
+const ENTRY = new URL('../../lib/cli/main.ts', import.meta.url).pathname
+
+test.before.each((context) => {
+  const root = mkdtempSync(join(tmpdir(), 'proxy-manager-cli-'))
+  for (const folder of ['state', 'sites-available', 'sites-enabled', 'letsencrypt']) mkdirSync(join(root, folder))
+  context.root = root
+  context.environment = {
+    PROXY_MANAGER_STATE_DIR: join(root, 'state'),
+    NGINX_SITES_AVAILABLE: join(root, 'sites-available'),
+    NGINX_SITES_ENABLED: join(root, 'sites-enabled'),
+    NGINX_BIN: join(root, 'no-nginx'),
+    NGINX_CONF: join(root, 'nginx.conf'),
+    CERTBOT_CONFIG_DIR: join(root, 'letsencrypt'),
+  }
+  writeFileSync(join(root, 'nginx.conf'), `events {}\nhttp { include ${root}/sites-enabled/*; }\n`)
+})
+test.after.each(({ root }) => rmSync(root, { recursive: true, force: true }))
+
+/** Runs the entry as a process of its own. */
+async function runProcess(words: readonly string[], environment: Record<string, string>): Promise<Ended> {
+  const child = spawn(process.execPath, [ENTRY, ...words], {
+    env: { PATH: process.env.PATH, ...environment },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let [out, err] = ['', '']
+  child.stdout.on('data', (chunk: Buffer) => {
+    out += chunk.toString()
+  })
+  child.stderr.on('data', (chunk: Buffer) => {
+    err += chunk.toString()
+  })
+  const [status] = await once(child, 'close')
+  return { status, out, err }
+}
+
+test('serve with a wrong setting ends with 78, in one line that names it', async ({ environment }) => {
+  const { status, out, err } = await runProcess(['serve'], { ...environment, PROXY_MANAGER_PORT: '0' })
+  assert.is(status, 78)
+  assert.is(out, '')
+  assert.match(err, /^proxy-manager: PROXY_MANAGER_PORT: got "0", takes .*\n$/)
+})
+
+test('serve on a port that is taken ends with 78, and lets go of the state folder', async ({ environment }) => {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('no port')
+  const { status, err } = await runProcess(['serve'], { ...environment, PROXY_MANAGER_PORT: String(address.port) })
+  server.close()
+  assert.is(status, 78)
+  assert.match(err, /cannot be listened on \(EADDRINUSE\)/)
+})
+
+test('recover removes what a crash left, and ends with 0 where NGINX has not started yet', async ({
+  root,
+  environment,
+}) => {
+  writeFileSync(join(root, 'state', 'journal'), 'torn')
+  const { status, out } = await runProcess(['recover'], environment)
+  assert.equal([status, out], [0, 'Nothing is left undone.\n'])
+  assert.equal((await runProcess(['recover', '--json'], environment)).out, '{\n  "undone": []\n}\n')
+})
+
+test('recover ends with 1 and names the step where something is left undone', async ({ root, environment }) => {
+  const file = { path: join(root, 'a-missing-folder', 'fpai-app.conf'), before: { text: 'former' }, after: null }
+  writeFileSync(join(root, 'state', 'journal'), `${JSON.stringify({ generation: 1, files: [file] })}\n`)
+  const { status, out, err } = await runProcess(['recover'], environment)
+  assert.is(status, 1, out + err)
+  assert.is(out, 'Left undone: recover_journal.\n')
+  assert.match(err, /"result":"failed"/)
+})
+
+test('recover leaves it to the API where that runs, once no change is under way', async ({ root, environment }) => {
+  writeFileSync(join(root, 'state', 'lock-id'), root)
+  const lock = await hostLock().take(root, join(root, 'state', 'lock'))
+  assert.ok('release' in lock)
+  writeFileSync(join(root, 'state', 'journal'), 'a change')
+  const ended = runProcess(['recover'], environment)
+  const change = setTimeout(() => rmSync(join(root, 'state', 'journal')), 400)
+  const { status, out } = await ended
+  clearTimeout(change)
+  await lock.release()
+  assert.equal([status, out], [0, `Nothing is left undone (the API runs as process ${process.pid}).\n`])
+})
+
+test('recover with a wrong setting ends with 78', async () => {
+  const { status, err } = await runCli(['recover'], { NGINX_HTTP_PORT: 'x' })
+  assert.is(status, 78)
+  assert.match(err, /NGINX_HTTP_PORT/)
+})
+
+test('a reader that goes away is no failure', async () => {
+  const child = spawn(process.execPath, [ENTRY, 'serve', '--help'], { stdio: ['ignore', 'pipe', 'pipe'] })
+  child.stdout.destroy()
+  assert.equal((await once(child, 'close'))[0], 0)
+})
+
+const lines = (text: string, name: string) =>
+  text.split('\n').flatMap((line) => (line.startsWith(`${name}=`) ? [line.slice(name.length + 1)] : []))
+
+test('systemd-unit lets the service write to its folders, and to nothing else', async ({ root, environment }) => {
+  const { status, out } = await runCli(['systemd-unit'], { ...environment, ACME_WEBROOT: '/srv/acme' })
+  assert.is(status, 0)
+  assert.equal(lines(out, 'ProtectSystem'), ['strict'])
+  assert.equal(lines(out, 'ReadWritePaths'), [
+    join(root, 'sites-available'),
+    join(root, 'sites-enabled'),
+    root,
+    join(root, 'state'),
+    '/srv/acme',
+    `-${join(root, 'letsencrypt')}`,
+    '-/var/lib/letsencrypt',
+    '-/var/log/letsencrypt',
+    '-/var/log/nginx',
+    '-/var/lib/nginx',
+  ])
+  assert.equal(lines(out, 'ExecStart'), ['/usr/bin/node /opt/proxy-manager/main.js serve'])
+  for (const line of ['NoNewPrivileges=yes', 'PrivateTmp=yes', 'Restart=on-failure', 'TimeoutStopSec=40'])
+    assert.ok(out.includes(`\n${line}\n`), line)
+})
+
+test('systemd-unit hands the settings on, quoted, and no token', async ({ environment }) => {
+  const { out } = await runCli(['systemd-unit'], {
+    ...environment,
+    PROXY_MANAGER_API_TOKEN: 'a-token-of-many-characters',
+    PROXY_MANAGER_STATE_DIR: '/var/lib/a "b" 100%',
+    LOG_LEVEL: 'warn',
+    HOME: '/root',
+  })
+  const given = lines(out, 'Environment')
+  assert.ok(given.includes('LOG_LEVEL=warn'))
+  assert.ok(given.includes('"PROXY_MANAGER_STATE_DIR=/var/lib/a \\"b\\" 100%%"'))
+  assert.equal(lines(out, 'StateDirectory'), ['"a \\"b\\" 100%%"'])
+  assert.not.match(out, /a-token-of|HOME=/)
+  assert.match(out, /^#LoadCredential=PROXY_MANAGER_API_TOKEN:/m)
+})
+
+test('systemd-unit hands the file of a token over as a credential', async ({ root, environment }) => {
+  const path = join(root, 'token')
+  writeFileSync(path, 'a-token-of-many-characters\n')
+  const { status, out } = await runProcess(['systemd-unit'], {
+    ...environment,
+    PROXY_MANAGER_HOST: '0.0.0.0',
+    PROXY_MANAGER_API_TOKEN_FILE: path,
+  })
+  assert.is(status, 0)
+  assert.equal(lines(out, 'LoadCredential'), [`PROXY_MANAGER_API_TOKEN:${path}`])
+  assert.ok(lines(out, 'Environment').includes('PROXY_MANAGER_API_TOKEN_FILE=%d/PROXY_MANAGER_API_TOKEN'))
+  assert.not.match(out, /a-token-of/)
+})
+
+test('systemd-unit --nginx puts recovery before the test that NGINX makes of its configuration', async ({
+  environment,
+}) => {
+  const { out } = await runCli(['systemd-unit', '--nginx'], { ...environment, PROXY_MANAGER_HOST: '127.0.0.2' })
+  assert.not.match(out, /PROXY_MANAGER_HOST/)
+  assert.equal(lines(out, 'ExecStartPre'), [
+    '',
+    '-/usr/bin/node /opt/proxy-manager/main.js recover',
+    "/usr/sbin/nginx -t -q -g 'daemon on; master_process on;'",
+  ])
+  const json = JSON.parse((await runCli(['systemd-unit', '--nginx', '--json'], environment)).out)
+  assert.is(json.name, 'nginx.service.d/proxy-manager.conf')
+  assert.is(json.text, out)
+})
+
+test('systemd-unit with a wrong setting ends with 78', async () => {
+  assert.is((await runCli(['systemd-unit'], { LOG_LEVEL: 'loud' })).status, 78)
+})
+
+test.run()

@@ -1,0 +1,124 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { describeSettings } from '../../lib/core/settings.ts'
+import packageJson from '../../package.json' with { type: 'json' }
+import { runCli, withAnswer, withApi } from './cli.ts'
+
+const test = suite('proxy-manager')
+
+const NAMES = ['serve', 'recover', 'systemd-unit', 'list', 'get', 'put', 'delete', 'ssl', 'sync', 'plan', 'health']
+const CALLING = [
+  ['list'],
+  ['get', 'app'],
+  ['put', 'app', '--domain', 'a.example.com', '--upstream', 'http://localhost:1'],
+  ['plan', 'app', '--domain', 'a.example.com', '--upstream', 'http://localhost:1'],
+  ['delete', 'app'],
+  ['ssl', 'app'],
+  ['sync'],
+  ['health'],
+]
+
+test('--version prints the version of the package', async () => {
+  assert.equal(await runCli(['--version']), { status: 0, out: `${packageJson.version}\n`, err: '' })
+})
+
+test('--help names every command and exit status; each command has a help of its own', async () => {
+  const { status, out } = await runCli(['--help'])
+  assert.is(status, 0)
+  for (const name of NAMES) {
+    assert.match(out, new RegExp(`^  ${name} `, 'm'))
+    const own = await runCli([name, '--help'])
+    assert.is(own.status, 0)
+    assert.match(own.out, new RegExp(`^proxy-manager ${name} .*\\n\\n.+\\.\\n\\nOptions:\\n`))
+    assert.match(own.out, /^ {2}--json/m)
+  }
+})
+
+test('the help of serve has every setting, with its default', async () => {
+  const { out } = await runCli(['serve', '--help'])
+  for (const { name, fallback, help } of describeSettings())
+    assert.ok(out.includes(`  ${name}${fallback === '' ? '' : ` (${fallback})`}\n      ${help}\n`), name)
+})
+
+for (const [title, words, message] of [
+  ['no command', [], /a command is missing/],
+  ['an unknown command', ['lst'], /there is no command 'lst'/],
+  ['an unknown option', ['list', '--all'], /Unknown option '--all'/],
+  ['an option without its value', ['list', '--domain'], /argument missing/],
+  ['a value for a switch', ['list', '--json=1'], /does not take an argument/],
+  ['a word too many', ['list', 'app'], /'app' is one word too many/],
+  ['a name too many', ['get', 'a', 'b'], /'b' is one word too many/],
+  ['no name', ['get'], /NAME is missing/],
+  ['no domain', ['put', 'app', '--upstream', 'http://localhost:1'], /--domain and --upstream are required/],
+  ['no upstream', ['plan', 'app', '--domain', 'a.example.com'], /--domain and --upstream are required/],
+  [
+    'options that are no JSON',
+    ['put', 'app', '--domain', 'a.example.com', '--upstream', 'http://localhost:1', '--options', '{'],
+    /--options takes a JSON object/,
+  ],
+] as const) {
+  test(`${title} ends with 2 and says where the help is`, async () => {
+    const { status, out, err } = await runCli(words, { PROXY_MANAGER_URL: 'http://127.0.0.1:1' })
+    assert.is(status, 2)
+    assert.is(out, '')
+    assert.match(err, message)
+    assert.match(err, /\nSee proxy-manager .*--help\n$/)
+  })
+}
+
+test('an API that cannot be reached ends every command that calls it with 3', async () => {
+  for (const words of CALLING) {
+    const { status, out, err } = await runCli(words, { PROXY_MANAGER_URL: 'http://127.0.0.1:1/' })
+    assert.is(status, 3, words[0])
+    assert.is(out, '')
+    assert.match(err, /^proxy-manager: http:\/\/127\.0\.0\.1:1 cannot be reached \(.+\)\n {2}remedy: /)
+  }
+})
+
+test('something else that answers ends with 3 as well', async () => {
+  for (const answer of [{ body: '<html>' }, { body: { ok: true } }, { status: 502, body: 'Bad Gateway' }])
+    await withAnswer(answer, async ({ cli }) => {
+      for (const words of CALLING) {
+        const { status, err } = await cli(...words)
+        assert.is(status, 3, words[0])
+        assert.match(err, /is not Proxy Manager/)
+      }
+    })
+})
+
+test('an address or a token that cannot be one ends with 2, and the token is not repeated', async () => {
+  assert.is((await runCli(['list'], { PROXY_MANAGER_URL: 'localhost:8100' })).status, 2)
+  const { status, err } = await runCli(['list'], { PROXY_MANAGER_API_TOKEN: 'a secret\n' })
+  assert.is(status, 2)
+  assert.not.match(err, /secret/)
+})
+
+test('the address may have a path; the token is sent where there is one', async () => {
+  await withAnswer({ body: [] }, async ({ environment }, seen) => {
+    const { PROXY_MANAGER_URL } = environment
+    await runCli(['list'], { PROXY_MANAGER_URL: `${PROXY_MANAGER_URL}/pm/`, PROXY_MANAGER_API_TOKEN: 'token' })
+    await runCli(['list'], environment)
+    assert.equal(
+      seen.map(({ url, authorization }) => [url, authorization]),
+      [
+        ['/pm/proxies', 'Bearer token'],
+        ['/proxies', undefined],
+      ],
+    )
+  })
+})
+
+test('a missing token is refused by the API: 1', async () => {
+  await withApi(
+    async ({ cli, environment }) => {
+      const { status, err } = await cli('list')
+      assert.is(status, 1)
+      assert.match(err, /UNAUTHORIZED/)
+      const token = { ...environment, PROXY_MANAGER_API_TOKEN: 'a-token-of-many-characters' }
+      assert.is((await runCli(['list'], token)).status, 0)
+    },
+    { settings: { PROXY_MANAGER_API_TOKEN: 'a-token-of-many-characters' } },
+  )
+})
+
+test.run()

@@ -1,0 +1,218 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
+import getMetrics from '../../functions/get-metrics.ts'
+import { createApp } from '../../functions/index.ts'
+import issueCertificate from '../../functions/issue-certificate.ts'
+import putProxy from '../../functions/put-proxy.ts'
+import { GENERATION_NAME, STATUS_PATH } from '../../lib/core/nginx-shared.ts'
+import { PORT_TAKEN, refused, refuseNextReload, writeAt } from '../engine/arrange.ts'
+import { certbotThatIssues, certificateFor } from '../engine/certbot.ts'
+import { APP, answerOf, assertIssues, call, requestTo } from './wire.ts'
+
+const test = suite('GET /proxy-manager/metrics')
+
+/** Every sample by its name and labels. */
+async function samples(deps: FakeDeps): Promise<Map<string, number>> {
+  const { status, text } = await call(getMetrics, deps, '/proxy-manager/metrics')
+  assert.is(status, 200)
+  const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'))
+  return new Map(
+    lines.map((line) => {
+      const [, name = '', value] = /^(proxy_manager_\S+(?:\{.*\})?) (\S+)$/.exec(line) ?? [line]
+      assert.ok(value !== undefined, line)
+      return [name.slice('proxy_manager_'.length), Number(value)]
+    }),
+  )
+}
+
+const put = (deps: FakeDeps, differing: object = {}, path = '/proxies/app') =>
+  call(putProxy, deps, path, { method: 'PUT', body: { ...APP, ...differing } })
+
+test("GET answers Prometheus' text, under both addresses", async () => {
+  const deps = await fakeDeps()
+  const app = createApp(() => deps)
+  for (const path of ['/proxy-manager/metrics', '/metrics']) {
+    const { status, headers, text } = await answerOf(await app(requestTo(path)))
+    assert.equal([status, headers.get('content-type')], [200, 'text/plain; version=0.0.4; charset=utf-8'])
+    assert.match(text, /^# HELP proxy_manager_generation .+\n# TYPE proxy_manager_generation gauge\n/m)
+    assert.ok(text.endsWith('\n'))
+  }
+})
+
+test('requests are counted by endpoint and status, with their durations', async () => {
+  const deps = await fakeDeps()
+  await put(deps)
+  await put(deps)
+  await put(deps, { domain: '*' })
+  const found = await samples(deps)
+  for (const [status, count] of [
+    ['201', 1],
+    ['200', 1],
+    ['400', 1],
+  ] as const) {
+    const name = `http_request_duration_seconds_count{operation="putProxy",status="${status}"}`
+    assert.is(found.get(name), count, status)
+  }
+})
+
+test('what becomes of changes is counted, and what they shared', async () => {
+  const deps = await fakeDeps()
+  await put(deps)
+  await put(deps)
+  await put(deps, { domain: 'other.example.com' }, '/proxies/other')
+  await put(deps, {}, '/proxies/third')
+  const found = await samples(deps)
+  assert.equal(
+    ['created', 'unchanged', 'DOMAIN_CONFLICT'].map((result) => found.get(`changes_total{result="${result}"}`)),
+    [2, 1, 1],
+  )
+  assert.is(found.get('generation'), 2)
+  assert.is(found.get('batch_changes_count'), 2)
+})
+
+test('tests and reloads of NGINX are counted by their result', async () => {
+  const deps = await fakeDeps()
+  await put(deps)
+  refuseNextReload(deps, PORT_TAKEN)
+  await put(deps, { upstream_port: 8005 })
+  const accept = deps.nginx.judge
+  deps.nginx.judge = (texts) =>
+    texts.some((text) => text.includes('127.0.0.1:8006')) ? refused('fpai-app.conf', 3, 'bad') : accept(texts)
+  await put(deps, { upstream_port: 8006 })
+  const found = await samples(deps)
+  assert.ok((found.get('nginx_test_duration_seconds_count{ok="true"}') ?? 0) >= 2)
+  assert.ok((found.get('nginx_test_duration_seconds_count{ok="false"}') ?? 0) >= 1)
+  assert.ok((found.get('nginx_reload_duration_seconds_count{result="success"}') ?? 0) >= 1)
+  assert.is(found.get('nginx_reload_duration_seconds_count{result="refused"}'), 1)
+})
+
+test('what alerts look at is there from the start, with 0: a first failure is an increase', async () => {
+  const found = await samples(await fakeDeps())
+  for (const name of [
+    'nginx_reload_duration_seconds_count{result="refused"}',
+    'nginx_reload_duration_seconds_count{result="not_confirmed"}',
+    'nginx_reload_duration_seconds_count{result="wrong_certificate"}',
+    'nginx_test_duration_seconds_count{ok="false"}',
+    'certbot_runs_total{result="failure"}',
+    'upstream_probes_total{status="unhealthy"}',
+  ])
+    assert.is(found.get(name), 0, name)
+})
+
+test('how the host does is one of three', async () => {
+  const deps = await fakeDeps()
+  const health = async () => {
+    const found = await samples(deps)
+    return ['healthy', 'degraded', 'unhealthy'].map((status) => found.get(`health{status="${status}"}`))
+  }
+  assert.equal(await health(), [1, 0, 0])
+  deps.nginx.running = false
+  assert.equal(await health(), [0, 0, 1])
+})
+
+test('a reload after which another certificate is shown has failed, and is counted as that', async () => {
+  const deps = await fakeDeps({ settings: { SSL_PREFLIGHT: 'off' } })
+  await put(deps, { enable_ssl: true })
+  certbotThatIssues(deps, certificateFor(APP.domain))
+  deps.host.probe.handshake = async () => ({ fingerprint: 'f'.repeat(64) })
+  await call(issueCertificate, deps, '/proxies/app/ssl', { method: 'POST' })
+  const found = await samples(deps)
+  const counts = ['success', 'wrong_certificate'].map((result) =>
+    found.get(`nginx_reload_duration_seconds_count{result="${result}"}`),
+  )
+  assert.equal(counts, [1, 1])
+})
+
+test('routes are counted by status, and a status that no route has is 0', async () => {
+  const deps = await fakeDeps()
+  const counts = async () => {
+    const found = await samples(deps)
+    return ['active', 'pending_ssl', 'drifted', 'disabled'].map((status) => found.get(`routes{status="${status}"}`))
+  }
+  assert.equal(await counts(), [0, 0, 0, 0])
+  await put(deps)
+  await put(deps, { domain: 'b.example.com', enable_ssl: true }, '/proxies/b')
+  assert.equal(await counts(), [1, 1, 0, 0])
+  const path = '/etc/nginx/sites-available/fpai-app.conf'
+  const entry = deps.disk.get(path)
+  writeAt(deps.disk, path, `${entry?.kind === 'file' ? entry.file.text : ''}# by hand\n`)
+  deps.disk.delete('/etc/nginx/sites-enabled/fpai-b.conf')
+  assert.equal(await counts(), [0, 0, 1, 1])
+})
+
+test('a certificate is told with the second at which it expires, until its route is gone', async () => {
+  const deps = await fakeDeps({ settings: { SSL_PREFLIGHT: 'off' } })
+  await put(deps, { enable_ssl: true })
+  certbotThatIssues(deps, certificateFor(APP.domain))
+  const issued = await call(issueCertificate, deps, '/proxies/app/ssl', { method: 'POST' })
+  const name = `certificate_expiry_timestamp_seconds{domain="${APP.domain}"}`
+  const found = await samples(deps)
+  assert.is(found.get(name), Date.parse(issued.body.expiry) / 1000)
+  assert.is(found.get('certbot_runs_total{result="success"}'), 1)
+  await put(deps)
+  assert.not.ok((await samples(deps)).has(name))
+})
+
+test('health checks of upstreams are counted by their result', async () => {
+  const deps = await fakeDeps()
+  await put(deps)
+  deps.nginx.upstreams.set(8009, 503)
+  await put(deps, { upstream_port: 8009 })
+  const found = await samples(deps)
+  assert.equal(
+    ['healthy', 'unhealthy'].map((status) => found.get(`upstream_probes_total{status="${status}"}`)),
+    [1, 1],
+  )
+})
+
+test("NGINX's own counts are told where NGINX tells them, and left out where it does not", async () => {
+  const deps = await fakeDeps()
+  assert.not.ok([...(await samples(deps)).keys()].some((name) => name.startsWith('nginx_connections')))
+  const get = deps.host.probe.get
+  deps.host.probe.get = async (request) =>
+    request.host === GENERATION_NAME && request.path === STATUS_PATH
+      ? {
+          status: 200,
+          body: 'Active connections: 7 \nserver accepts handled requests\n 16 16 31 \nReading: 1 Writing: 2 Waiting: 4 \n',
+        }
+      : await get(request)
+  const found = await samples(deps)
+  assert.equal(
+    ['active', 'reading', 'writing', 'waiting'].map((state) => found.get(`nginx_connections{state="${state}"}`)),
+    [7, 1, 2, 4],
+  )
+})
+
+test('figures of the process and the queue are there', async () => {
+  const found = await samples(await fakeDeps())
+  assert.is(found.get('queue_depth'), 0)
+  assert.ok((found.get('process_resident_memory_bytes') ?? 0) > 0)
+  assert.ok([...found.keys()].some((name) => name.startsWith('nodejs_eventloop_lag_seconds')))
+})
+
+test('metrics are read while a change is under way, and wait for nobody', async () => {
+  const deps = await fakeDeps()
+  await put(deps)
+  let release: () => void = () => undefined
+  const hangs = new Promise<void>((resolve) => {
+    release = resolve
+  })
+  const run = deps.host.runner.run
+  deps.host.runner.run = async (...args) => {
+    await hangs
+    return await run(...args)
+  }
+  const change = put(deps, { upstream_port: 8003 })
+  assert.is((await answerOf(await getMetrics(requestTo('/proxy-manager/metrics'), deps))).status, 200)
+  release()
+  assert.is((await change).status, 200)
+})
+
+test('a parameter answers 400, as JSON', async () => {
+  assertIssues(await call(getMetrics, await fakeDeps(), '/proxy-manager/metrics?x=1'), [
+    ['x', 'is not a known parameter'],
+  ])
+})
+
+test.run()

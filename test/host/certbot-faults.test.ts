@@ -1,0 +1,184 @@
+import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { type Pebble, type PebbleOptions, startPebble } from '../../fixtures/acme/pebble.ts'
+import { createNginx } from '../../fixtures/nginx-instance.ts'
+import { type Answer, call, putRoute, type RealHost, startHost, through } from './host.ts'
+
+interface Context {
+  readonly host: RealHost
+  readonly pebble: Pebble
+  /** Port of the droplet. */
+  readonly port: number
+}
+
+const CHALLENGES = 'state/acme/.well-known/acme-challenge'
+
+/** A host with a CA of its own. Without a preflight, what lies under the challenge path is certbot's. */
+async function withCa(options: Partial<PebbleOptions>, use: (context: Context) => Promise<void>): Promise<void> {
+  const nginx = await createNginx()
+  const pebble = await startPebble({ httpPort: nginx.httpPort, folder: join(nginx.root, 'pebble'), ...options })
+  const folders = { CERTBOT_WORK_DIR: join(nginx.root, 'work'), CERTBOT_LOGS_DIR: join(nginx.root, 'certbot-logs') }
+  const ports = { root: nginx.root, httpPort: nginx.httpPort, httpsPort: nginx.httpsPort }
+  try {
+    const host = await startHost(ports, { ...pebble.environment, ...folders, SSL_PREFLIGHT: 'off' })
+    try {
+      await use({ host, pebble, port: (await host.droplet('app')).port })
+    } finally {
+      await host.close()
+    }
+  } finally {
+    await pebble.close()
+  }
+}
+
+const test = suite('certbot and the CA, failing in the middle')
+
+test('a CA that refuses a fifth of its own nonces issues all the same, and each certificate counts once', async () => {
+  await withCa({ refusedNonces: 20 }, async ({ host, port }) => {
+    for (const name of ['a', 'b', 'c']) {
+      await putRoute(host.manager, name, `${name}.example.com`, port, { enable_ssl: true })
+      const issued = await call(host.manager, 'POST', `/proxies/${name}/ssl`)
+      assert.is(issued.status, 200, JSON.stringify(issued.body))
+      assert.equal(resultsOf(host, `${name}.example.com`), ['issued'])
+    }
+  })
+})
+
+test('a CA that goes down in the middle of an order is told as such; up again, the next try works', async () => {
+  await withCa({}, async ({ host, pebble, port }) => {
+    await putRoute(host.manager, 'app', 'app.example.com', port, { enable_ssl: true })
+    const issuing = call(host.manager, 'POST', '/proxies/app/ssl')
+    await eventually(() => isChallenged(host))
+    await pebble.stopCa()
+    const failed = await issuing
+    assert.is(failed.status, 502, JSON.stringify(failed.body))
+    const { code, message, details } = failed.body.error ?? { code: '', message: '', details: {} }
+    assert.equal(
+      [code, details.reason, details.culprit, details.retryable],
+      ['SSL_ISSUANCE_FAILED', 'ca_down', 'ca', true],
+    )
+    assert.match(message, /Connection refused|Max retries exceeded|Connection aborted|Connection reset/)
+    assert.match(String(details.remedy), /reaches the CA/)
+    await assertUntouched(host)
+    await pebble.startCa()
+    // Another CA now, to which certbot's account is unknown.
+    rmSync(join(host.nginx.root, 'letsencrypt/accounts'), { recursive: true })
+    await assertIssues(host)
+    assert.equal(resultsOf(host, 'app.example.com'), ['issued'])
+  })
+})
+
+test('a certbot that is killed in the middle is told as such, leaves nothing behind, and the next try works', async () => {
+  await withCa({}, async ({ host, port }) => {
+    await putRoute(host.manager, 'app', 'app.example.com', port, { enable_ssl: true })
+    const issuing = call(host.manager, 'POST', '/proxies/app/ssl')
+    await eventually(() => isChallenged(host))
+    process.kill(certbotOf(host), 'SIGKILL')
+    const failed = await issuing
+    assert.is(failed.status, 502, JSON.stringify(failed.body))
+    const { code, message, details } = failed.body.error ?? { code: '', message: '', details: {} }
+    assert.equal([code, details.reason, details.culprit], ['SSL_ISSUANCE_FAILED', 'interrupted', 'host'])
+    assert.is(message, 'The certificate was not issued: certbot was ended from outside')
+    assert.not.ok(JSON.stringify(failed.body).includes(host.nginx.root))
+    await assertUntouched(host)
+    await assertIssues(host)
+    assert.equal(resultsOf(host, 'app.example.com'), ['failed', 'issued'])
+    assert.equal(readdirSync(join(host.nginx.root, 'letsencrypt/archive')), ['app.example.com'])
+  })
+})
+
+test('an API that is killed in the middle of an order serves, started again, what certbot has got meanwhile', async () => {
+  await withCa({}, async ({ host, port }) => {
+    await putRoute(host.manager, 'app', 'app.example.com', port, { enable_ssl: true })
+    const issuing = call(host.manager, 'POST', '/proxies/app/ssl').catch(() => undefined)
+    await eventually(() => isChallenged(host))
+    await host.restart('SIGKILL')
+    assert.is(await issuing, undefined)
+    await eventually(async () => (await call(host.manager, 'GET', '/proxies/app')).body.status === 'active')
+    const again = await call(host.manager, 'POST', '/proxies/app/ssl')
+    assert.equal([again.status, again.body.ordered], [200, false], JSON.stringify(again.body))
+    assert.equal(resultsOf(host, 'app.example.com'), ['failed'])
+  })
+})
+
+test('a certificate of six days is served, is not due, and the host is healthy', async () => {
+  await withCa({ validitySeconds: 6 * 86_400 }, async ({ host, port }) => {
+    await putRoute(host.manager, 'app', 'app.example.com', port, { enable_ssl: true })
+    const issued = await assertIssues(host)
+    const { not_before: from, expiry } = certificateOf(issued)
+    assert.is(Math.round((Date.parse(expiry) - Date.parse(from)) / 86_400_000), 6)
+    const again = await call(host.manager, 'POST', '/proxies/app/ssl')
+    assert.equal([again.status, again.body.ordered, again.body.receipt?.reloaded], [200, false, false])
+    const health = await call(host.manager, 'GET', '/proxy-manager/health')
+    assert.equal([health.status, health.body.status, health.body.reasons], [200, 'healthy', []])
+  })
+})
+
+test.run()
+
+/** What lies under the challenge path; certbot removes the folder itself where it has made it. */
+function challengesIn({ nginx }: RealHost): readonly string[] {
+  const folder = join(nginx.root, CHALLENGES)
+  return existsSync(folder) ? readdirSync(folder) : []
+}
+
+function isChallenged(host: RealHost): boolean {
+  return challengesIn(host).length > 0
+}
+
+/** The certbot that the API has started. */
+function certbotOf({ manager }: RealHost): number {
+  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name))
+  const found = pids.find((pid) => {
+    try {
+      const [stat, command] = ['stat', 'cmdline'].map((file) => readFileSync(`/proc/${pid}/${file}`, 'utf8'))
+      // After the name in parentheses: state, parent.
+      const parent = stat?.slice(stat.lastIndexOf(')') + 2).split(' ')[1]
+      return parent === String(manager.pid) && command?.includes('certbot\0certonly') === true
+    } catch {
+      return false
+    }
+  })
+  if (found === undefined) throw new Error('no certbot runs')
+  return Number(found)
+}
+
+/** HTTP goes on, no challenge is left, and NGINX has not been given anything. */
+async function assertUntouched(host: RealHost): Promise<void> {
+  const { nginx, manager } = host
+  assert.equal(challengesIn(host), [])
+  assert.is(await through(nginx.httpPort, 'app.example.com'), 'app')
+  assert.is((await call(manager, 'GET', '/proxies/app')).body.status, 'pending_ssl')
+  assert.not.ok(existsSync(join(nginx.root, 'state/certificates/app.example.com')))
+}
+
+async function assertIssues({ manager }: RealHost): Promise<Answer> {
+  const issued = await call(manager, 'POST', '/proxies/app/ssl')
+  assert.is(issued.status, 200, JSON.stringify(issued.body))
+  assert.equal([issued.body.status, issued.body.receipt?.proved_by], ['active', 'tls_handshake'])
+  return issued
+}
+
+/** What the ledger of a domain says of its orders. */
+function resultsOf({ nginx }: RealHost, domain: string): readonly string[] {
+  const ledger = readFileSync(join(nginx.root, `state/orders/${domain}.json`), 'utf8')
+  return [...ledger.matchAll(/"result":"(\w+)"/g)].map(([, result = '']) => result)
+}
+
+function certificateOf({ body }: Answer): { readonly not_before: string; readonly expiry: string } {
+  const [, from = ''] = /"not_before":"([^"]+)"/.exec(JSON.stringify(body)) ?? []
+  const [, expiry = ''] = /"expiry":"([^"]+)"/.exec(JSON.stringify(body)) ?? []
+  return { not_before: from, expiry }
+}
+
+/** Looks until it is so; fails after twenty seconds. */
+async function eventually(look: () => boolean | Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + 20_000
+  while (Date.now() < deadline) {
+    if (await look()) return
+    await new Promise((resolve) => setTimeout(resolve, 5))
+  }
+  throw new Error('it never happened')
+}

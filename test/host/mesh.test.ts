@@ -1,0 +1,214 @@
+import { once } from 'node:events'
+import { createServer, type Server, type ServerResponse } from 'node:http'
+import { Validator } from '@seriousme/openapi-schema-validator'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import * as v from 'valibot'
+import { testNginx } from '../../fixtures/nginx-instance.ts'
+import { call, putRoute, type RealHost, startHost, through } from './host.ts'
+
+interface Context {
+  host: RealHost
+  registry: Server
+  /** What the Registry does with a request for its droplets. */
+  answer: (response: ServerResponse) => void
+}
+
+const test = suite<Context>('the mesh, on a real NGINX')
+
+test.before(async (context) => {
+  context.answer = (response) => response.end('[]')
+  context.registry = createServer((request, response) => {
+    if (request.url === '/api/droplets') context.answer(response)
+    else response.writeHead(404).end()
+  })
+  context.registry.listen(0, '127.0.0.1')
+  await once(context.registry, 'listening')
+  const address = context.registry.address()
+  if (address === null || typeof address === 'string') throw new Error('no port')
+  context.host = await startHost(
+    {},
+    {
+      REGISTRY_URL: `http://127.0.0.1:${address.port}/api`,
+      // A port that nobody has: what this process looks for outside stays on this machine.
+      ACME_DIRECTORY_URL: 'https://127.0.0.1:1/directory',
+    },
+  )
+})
+
+test.after(async ({ host, registry }) => {
+  await host.close()
+  registry.closeAllConnections()
+  registry.close()
+})
+
+const Summary = v.looseObject({
+  created: v.array(v.string()),
+  updated: v.array(v.string()),
+  unchanged: v.array(v.string()),
+  deleted: v.array(v.string()),
+  skipped: v.array(v.object({ name: v.string(), reason: v.string() })),
+  orphaned: v.array(v.string()),
+})
+
+function answerWith(context: Context, droplets: unknown): void {
+  context.answer = (response) => {
+    response.writeHead(200, { 'content-type': 'application/json' }).end(JSON.stringify(droplets))
+  }
+}
+
+async function sync({ host }: Context, query = '') {
+  const response = await fetch(`${host.manager.url}/proxy-manager/sync-from-registry${query}`, { method: 'POST' })
+  const body: unknown = await response.json()
+  assert.is(response.status, 200, JSON.stringify(body))
+  return v.parse(Summary, body)
+}
+
+/** The samples of a scrape, by name and labels. */
+async function samples({ host }: Context): Promise<Map<string, number>> {
+  const text = await (await fetch(`${host.manager.url}/proxy-manager/metrics`)).text()
+  return new Map(
+    [...text.matchAll(/^proxy_manager_(\S+(?:\{.*\})?) (\S+)$/gm)].map(([, name = '', value]) => [name, Number(value)]),
+  )
+}
+
+const RELOADS = 'nginx_reload_duration_seconds_count{result="success"}'
+
+test('a Registry is read in each of its shapes, and what it names is served', async (context) => {
+  const { host } = context
+  const { port } = await host.droplet('shaped')
+  const shapes = [
+    [{ name: 'Bare List', host: '127.0.0.1', port, domain: 'bare.example.com', status: 'active' }],
+    { droplets: [{ name: 'wrapped', internal_port: String(port), domain: 'wrapped.example.com' }], total: 1 },
+    [{ name: 'meta', endpoint: `http://127.0.0.1:${port}`, metadata: { domain: 'meta.example.com' } }],
+  ]
+  const names = ['bare', 'wrapped', 'meta']
+  for (const [i, shape] of shapes.entries()) {
+    answerWith(context, shape)
+    const { created, skipped } = await sync(context)
+    assert.equal([created.length, skipped], [1, []])
+    assert.is(await through(host.nginx.httpPort, `${names[i]}.example.com`), 'shaped')
+  }
+  assert.is((await call(host.manager, 'GET', '/proxies/bare-list')).body.domain, 'bare.example.com')
+})
+
+test('100 droplets in one sync take one reload, and all of them are served', async (context) => {
+  const { host } = context
+  const droplet = await host.droplet('crowd')
+  const domains = Array.from({ length: 100 }, (_, i) => `crowd-${i}.example.com`)
+  const records = domains.map((domain, i) => ({ name: `crowd-${i}`, domain, host: '127.0.0.1', port: droplet.port }))
+  answerWith(context, records)
+  const before = await samples(context)
+  assert.is((await sync(context)).created.length, 100)
+  const after = await samples(context)
+  assert.is((after.get(RELOADS) ?? 0) - (before.get(RELOADS) ?? 0), 1)
+  assert.is((after.get('generation') ?? 0) - (before.get('generation') ?? 0), 1)
+  const answers = await Promise.all(domains.map((domain) => through(host.nginx.httpPort, domain)))
+  assert.ok(
+    answers.every((text) => text === 'crowd'),
+    answers.join(),
+  )
+  const asked = new Set(droplet.requests.map(({ headers }) => headers['x-forwarded-host']))
+  assert.is(asked.size, 100)
+  assert.is((await sync(context)).unchanged.length, 100)
+  assert.is((await samples(context)).get(RELOADS), after.get(RELOADS))
+  assert.ok(testNginx(host.nginx).ok)
+})
+
+test('a route that the API owns, and one bad record, stop none of the others', async (context) => {
+  const { host } = context
+  const [own, fresh] = [await host.droplet('own'), await host.droplet('fresh')]
+  await putRoute(host.manager, 'own', 'own.example.com', own.port)
+  answerWith(context, [
+    { name: 'own', domain: 'own.example.com', host: '127.0.0.1', port: fresh.port },
+    { name: 'evil', domain: 'x; } server { listen 81; ', port: 1 },
+    { name: 'fresh', domain: 'fresh.example.com', host: '127.0.0.1', port: fresh.port },
+  ])
+  const { created, skipped } = await sync(context)
+  assert.equal([created, skipped.map(({ name }) => name).sort()], [['fresh'], ['evil', 'own']])
+  assert.is(await through(host.nginx.httpPort, 'own.example.com'), 'own')
+  assert.is(await through(host.nginx.httpPort, 'fresh.example.com'), 'fresh')
+})
+
+test('a Registry that is down, huge, slow, or speaks something else: 503, and all routes stand', async (context) => {
+  const { host } = context
+  const { port } = await host.droplet('stays')
+  await putRoute(host.manager, 'stays', 'stays.example.com', port)
+  const revisions = async () => await (await fetch(`${host.manager.url}/proxies`)).text()
+  const before = await revisions()
+  for (const answer of [
+    (response) => response.destroy(),
+    (response) => response.writeHead(200, { 'content-type': 'text/html' }).end('<!doctype html>'),
+    (response) => response.end('[{"name":'),
+    (response) => response.writeHead(500).end('[]'),
+    (response) => {
+      const pour = () => {
+        while (!response.destroyed && response.write('x'.repeat(65_536)));
+      }
+      response.on('drain', pour)
+      pour()
+    },
+    (response) => {
+      const drops = setInterval(() => response.write(' '), 100)
+      response.on('close', () => clearInterval(drops))
+    },
+  ] satisfies Context['answer'][]) {
+    context.answer = answer
+    const { status, body } = await call(host.manager, 'POST', '/proxy-manager/sync-from-registry?prune=true&confirm=1')
+    assert.equal([status, body.error?.code], [503, 'REGISTRY_UNAVAILABLE'], String(answer))
+  }
+  assert.is(await revisions(), before)
+  assert.is(await through(host.nginx.httpPort, 'stays.example.com'), 'stays')
+})
+
+test('the command upsert of a message makes a route that is served, and delete takes it away', async ({ host }) => {
+  const { port } = await host.droplet('told')
+  const message = { trace_id: 't-1', source: 'orchestrator', target: 'proxy-manager', message_type: 'command' }
+  const proxy = { domain: 'told.example.com', upstream: `http://127.0.0.1:${port}`, enable_ssl: false }
+  const send = (payload: unknown) => call(host.manager, 'POST', '/message', { ...message, payload })
+  assert.is((await send({ command: 'upsert', droplet_name: 'told', proxy })).body.status, 'processed')
+  assert.is(await through(host.nginx.httpPort, 'told.example.com'), 'told')
+  assert.is((await send({ command: 'delete', droplet_name: 'told' })).body.status, 'processed')
+  assert.not.equal(await through(host.nginx.httpPort, 'told.example.com'), 'told')
+})
+
+test("metrics have NGINX's own connections and the generation that it serves", async (context) => {
+  const { host } = context
+  const { port } = await host.droplet('measured')
+  const { body } = await putRoute(host.manager, 'measured', 'measured.example.com', port)
+  const found = await samples(context)
+  assert.is(found.get('generation'), body.receipt?.generation)
+  assert.ok((found.get('nginx_connections{state="active"}') ?? 0) >= 1)
+  for (const state of ['reading', 'writing', 'waiting']) assert.ok(found.has(`nginx_connections{state="${state}"}`))
+  assert.is(found.get('health{status="healthy"}'), 1)
+  assert.ok((found.get('process_resident_memory_bytes') ?? 0) > 1_000_000)
+})
+
+test('the Universal Droplet Contract is answered, and what is needed of others is looked up', async (context) => {
+  const { host } = context
+  answerWith(context, [])
+  for (const path of ['/health', '/capabilities', '/state'])
+    assert.is((await call(host.manager, 'GET', path)).status, 200)
+  const Dependencies = v.looseObject({
+    missing: v.array(v.string()),
+    external_apis: v.array(v.looseObject({ status: v.string() })),
+  })
+  const read = async () => v.parse(Dependencies, await (await fetch(`${host.manager.url}/dependencies`)).json())
+  let found = await read()
+  for (let tries = 0; found.external_apis[0]?.status === 'unknown' && tries < 200; tries++) {
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    found = await read()
+  }
+  assert.equal(found.missing, ['acme_ca'])
+})
+
+test('the process describes itself in valid OpenAPI', async ({ host }) => {
+  const response = await fetch(`${host.manager.url}/openapi.json`)
+  assert.is(response.headers.get('content-type'), 'application/json; charset=utf-8')
+  const { valid, errors } = await new Validator().validate(
+    v.parse(v.record(v.string(), v.unknown()), await response.json()),
+  )
+  assert.ok(valid, JSON.stringify(errors))
+})
+
+test.run()

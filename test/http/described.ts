@@ -1,0 +1,87 @@
+/** Whether an answer is one that the API's own description has: status, type and shape. */
+import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
+import * as assert from 'uvu/assert'
+import * as v from 'valibot'
+import { endpoints } from '../../functions/index.ts'
+import { describeApi } from '../../lib/http/openapi.ts'
+
+const Content = v.record(
+  v.string(),
+  v.object({
+    schema: v.record(v.string(), v.unknown()),
+    examples: v.optional(v.record(v.string(), v.object({ value: v.unknown() })), {}),
+  }),
+)
+const Operation = v.object({
+  operationId: v.string(),
+  summary: v.string(),
+  parameters: v.array(v.looseObject({ name: v.string(), in: v.string(), required: v.boolean() })),
+  requestBody: v.optional(v.object({ required: v.boolean(), content: Content })),
+  responses: v.record(v.string(), v.object({ description: v.string(), headers: v.unknown(), content: Content })),
+})
+export type Operation = v.InferOutput<typeof Operation>
+const Document = v.looseObject({ paths: v.record(v.string(), v.record(v.string(), Operation)) })
+
+export const description = describeApi(
+  endpoints.map(({ route }) => route),
+  '1.2.3',
+)
+const { paths } = v.parse(Document, description)
+export const operations = Object.entries(paths).flatMap(([path, methods]) =>
+  Object.entries(methods).map(([method, operation]) => ({ method: method.toUpperCase(), path, operation })),
+)
+
+export const ajv = new Ajv2020({ strict: false, allErrors: true })
+ajv.addSchema({ ...description, $id: 'api' }, undefined, undefined, false)
+
+/** The schema, with every object in it closed: a field that nobody has described does not fit. */
+function closed(schema: unknown): unknown {
+  if (Array.isArray(schema)) return schema.map(closed)
+  if (typeof schema !== 'object' || schema === null) return schema
+  const inside = Object.fromEntries(Object.entries(schema).map(([key, value]) => [key, closed(value)]))
+  const isClosable = 'properties' in schema && !('additionalProperties' in schema)
+  return isClosable ? { ...inside, additionalProperties: false } : inside
+}
+
+const compiled = new Map<unknown, ValidateFunction>()
+export function validatorOf(schema: Record<string, unknown>): ValidateFunction {
+  const known = compiled.get(schema)
+  if (known !== undefined) return known
+  const { $ref } = schema
+  const validator =
+    typeof $ref === 'string'
+      ? ajv.compile({ $ref: `api${$ref}` })
+      : ajv.compile(v.parse(v.record(v.string(), v.unknown()), closed(schema)))
+  compiled.set(schema, validator)
+  return validator
+}
+
+/** The operation that a request is for. */
+export function operationFor(method: string, path: string): Operation {
+  const [bare = ''] = path.split('?')
+  const found = operations.find(
+    (one) => one.method === method && new RegExp(`^${one.path.replace(/\{\w+\}/g, '[^/]+')}$`).test(bare),
+  )
+  if (found === undefined) throw new Error(`${method} ${path} is not described`)
+  return found.operation
+}
+
+export interface Described {
+  readonly status: number
+  readonly headers: Headers
+  readonly text: string
+  /** The text, parsed; left out where it is no JSON. */
+  readonly body?: unknown
+}
+
+/** An answer has the status, the type and the shape that are described. */
+export function assertDescribed(method: string, path: string, { status, headers, body, text }: Described): void {
+  const what = `${method} ${path} -> ${status} ${text.slice(0, 500)}`
+  const content = operationFor(method, path).responses[String(status)]?.content
+  if (content === undefined) throw new Error(`${what}: no such status is described`)
+  const type = headers.get('content-type') ?? ''
+  const found = content[type] ?? content[type.replace(/;.*/, '')]
+  if (found === undefined) throw new Error(`${what}: ${type} is not described`)
+  const validate = validatorOf(found.schema)
+  assert.ok(validate(body ?? text), `${what}: ${ajv.errorsText(validate.errors)}`)
+}
