@@ -13,6 +13,7 @@ export default endpoint(
     query: DryRun,
     body: CreateProxyBody,
     responses: { 200: ChangedProxy, 201: ChangedProxy, 202: PendingProxy },
+    conditional: true,
     errors: [
       'INVALID_REQUEST',
       'DROPLET_EXISTS',

@@ -11,9 +11,13 @@ export default endpoint(
     method: 'DELETE',
     path: '/proxies/:droplet_name',
     params: v.strictObject({ droplet_name: DropletName }),
-    query: v.strictObject({ ...dryRunEntries, delete_certificate: flag() }, unknownKey),
+    query: v.strictObject(
+      { ...dryRunEntries, delete_certificate: v.pipe(flag(), v.description('Delete its certificate as well')) },
+      unknownKey,
+    ),
     body: undefined,
     responses: { 200: DeletedProxy },
+    conditional: true,
     errors: [
       'INVALID_REQUEST',
       'PROXY_NOT_FOUND',

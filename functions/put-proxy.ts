@@ -14,6 +14,7 @@ export default endpoint(
     query: DryRun,
     body: PutProxyBody,
     responses: { 200: ChangedProxy, 201: ChangedProxy, 202: PendingProxy },
+    conditional: true,
     errors: [
       'INVALID_REQUEST',
       'DROPLET_EXISTS',

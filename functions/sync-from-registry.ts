@@ -15,16 +15,24 @@ const Summary = v.object({
 const word = v.picklist(['true', 'false'], 'must be true or false')
 const query = v.strictObject(
   {
-    dry_run: flag(),
-    prune: flag(),
-    require_healthy: flag(),
+    dry_run: v.pipe(flag(), v.description('Answer what would change, and change nothing')),
+    prune: v.pipe(flag(), v.description('Delete routes that a former sync made and the Registry has no more')),
+    require_healthy: v.pipe(flag(), v.description('Skip droplets whose upstream is not healthy')),
     enable_ssl: v.optional(
       v.pipe(
         word,
+        v.description('Whether HTTPS is wanted; left out, routes keep what they have, and new ones are HTTP'),
         v.transform((value) => value === 'true'),
       ),
     ),
-    confirm: v.optional(v.pipe(v.string(), v.regex(/^\d{1,6}$/, 'must be a number of routes'), v.transform(Number))),
+    confirm: v.optional(
+      v.pipe(
+        v.string(),
+        v.description('How many routes are to be deleted, where they are more than go unconfirmed (409 BLAST_RADIUS)'),
+        v.regex(/^\d{1,6}$/, 'must be a number of routes'),
+        v.transform(Number),
+      ),
+    ),
   },
   unknownKey,
 )

@@ -58,6 +58,8 @@ export interface Route<P = unknown, Q = unknown, B = unknown> {
   readonly contentType?: string
   readonly responses: Readonly<Record<number, v.GenericSchema>>
   readonly errors: readonly ErrorCode[]
+  /** It honours `If-Match` and `If-None-Match`. */
+  readonly conditional?: boolean
 }
 
 export interface Call<P, Q, B> {
@@ -140,7 +142,9 @@ export function flag() {
 }
 
 /** `?dry_run=true`: say what would change, and change nothing. */
-export const dryRunEntries = { dry_run: flag() }
+export const dryRunEntries = {
+  dry_run: v.pipe(flag(), v.description('Answer what would change, and change nothing')),
+}
 export const DryRun = v.strictObject(dryRunEntries, unknownKey)
 export const NoQuery = v.strictObject({}, unknownKey)
 export const NoParams = v.strictObject({})

@@ -48,7 +48,7 @@ function describeOperation(route: Route, variant: number): JsonObject {
   const parameters = [
     ...parametersIn('path', route.params),
     ...parametersIn('query', route.query),
-    ...(route.errors.includes('PRECONDITION_FAILED') ? PRECONDITIONS : []),
+    ...(route.conditional === true ? PRECONDITIONS : []),
     {
       name: 'X-Correlation-ID',
       in: 'header',

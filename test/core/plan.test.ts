@@ -464,6 +464,19 @@ test('a route that moves to another domain never keeps the certificate of the ol
   assert.is(planned.certificates.size, 0)
 })
 
+test('HTTPS that is served stays, also where no certificate is valid right now; another domain does not get it', () => {
+  const served = applied(issued, plan(issued, put('app')))
+  const fingerprint = served.routes.get('app')?.record.certificate?.fingerprint_sha256
+  assert.ok(fingerprint)
+  const expired = { ...served, certificates: new Map() }
+  const same = plan(expired, put('app'))
+  assert.equal([same.verdicts.map(({ outcome }) => outcome), same.files], [['unchanged'], []])
+  const moved = plan(expired, put('app', { upstream_port: 9 }))
+  assert.equal(outcomeRecord(moved)?.certificate?.fingerprint_sha256, fingerprint)
+  assert.is(outcomeRecord(plan(expired, put('app', { domain: 'other.example.com' })))?.certificate, null)
+  assert.is(outcomeRecord(plan(expired, put('app', { enable_ssl: false })))?.certificate, null)
+})
+
 test('the host keeps its own default servers', () => {
   const listens = [...readListen(['80', 'default_server']), ...readListen(['[::]:443', 'ssl', 'default_server'])]
   const servers: ForeignServer[] = [{ names: ['_'], listens, file: 'default', line: 1 }]
@@ -515,5 +528,10 @@ test('every refusal is a catalogued error', () => {
   for (const snapshot of [byHand, taken, foreign('app.example.com')])
     assert.instance(refusal(plan(snapshot, put('app'))), ProxyManagerError)
 })
+
+/** The record that the only change of a plan leads to. */
+function outcomeRecord({ verdicts: [verdict] }: BatchPlan): RouteRecord | undefined {
+  return verdict === undefined || verdict.outcome === 'refused' ? undefined : verdict.route.record
+}
 
 test.run()

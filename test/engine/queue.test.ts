@@ -246,4 +246,25 @@ test('idle resolves once nothing runs and nothing waits', async () => {
   assert.is(queue.depth, 0)
 })
 
+test('once closed it ends what it has, and takes nothing more', async () => {
+  const { queue, nextBatch } = heldQueue()
+  const started = nextBatch()
+  const first = queue.submit(remove('a'))
+  const batch = await started
+  const second = queue.submit(remove('b'))
+  queue.close()
+  assert.throws(
+    () => queue.submit(remove('c')),
+    (error: ProxyManagerError) => error.code === 'BUSY',
+  )
+  await refusal(
+    queue.exclusively(async () => undefined),
+    'BUSY',
+  )
+  const last = nextBatch()
+  batch.end()
+  ;(await last).end()
+  assert.equal([wordsOf(await first), wordsOf(await second)], ['a', 'b'])
+})
+
 test.run()

@@ -111,6 +111,15 @@ test('path parameters are those of the path, and every operation takes a correla
   }
 })
 
+test('conditional headers are described where they are honoured, and only there', () => {
+  const conditional = operations.filter(({ operation }) => operation.parameters.some(({ name }) => name === 'If-Match'))
+  assert.equal(conditional.map(({ operation }) => operation.operationId).sort(), [
+    'createProxy',
+    'deleteProxy',
+    'putProxy',
+  ])
+})
+
 test('a body is required where there is no call without one', () => {
   const required = operations.filter(({ operation }) => operation.requestBody?.required === true)
   assert.equal(required.map(({ operation }) => operation.operationId).sort(), [

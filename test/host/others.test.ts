@@ -1,0 +1,97 @@
+import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { connect } from 'node:net'
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { call, putRoute, type RealHost, startHost, through } from './host.ts'
+
+const test = suite<{ host: RealHost }>('what others do to the host, and to the API')
+
+test.before.each(async (context) => {
+  context.host = await startHost()
+})
+test.after.each(async ({ host }) => {
+  await host.close()
+})
+
+test('a backup that was put back without a reload is made to be served by the next PUT of the route', async ({
+  host,
+}) => {
+  const { nginx, manager } = host
+  const [one, two] = [await host.droplet('one'), await host.droplet('two')]
+  await putRoute(manager, 'app', 'app.example.com', one.port)
+  const backup = join(nginx.root, 'backup')
+  cpSync(nginx.sitesAvailable, backup, { recursive: true })
+  await putRoute(manager, 'app', 'app.example.com', two.port)
+  cpSync(backup, nginx.sitesAvailable, { recursive: true, force: true })
+  assert.is(await through(nginx.httpPort, 'app.example.com'), 'two')
+  const again = await putRoute(manager, 'app', 'app.example.com', one.port)
+  assert.is(again.status, 200, JSON.stringify(again.body))
+  assert.is(again.body.receipt?.reloaded, true)
+  assert.is(await through(nginx.httpPort, 'app.example.com'), 'one')
+})
+
+test('reloads by somebody else at the same moment are not taken for ours', async ({ host }) => {
+  const { nginx, manager } = host
+  const droplets = [await host.droplet('even'), await host.droplet('odd')]
+  // A configuration that takes long to read, so that two reloads overlap.
+  const blocks = Array.from(
+    { length: 1500 },
+    (_, i) => `server { listen 127.0.0.1:${nginx.httpsPort}; server_name n${i}.test; return 204; }`,
+  )
+  writeFileSync(join(nginx.root, 'conf.d/many.conf'), blocks.join('\n'))
+  await putRoute(manager, 'app', 'app.example.com', droplets[0]?.port ?? 0)
+  for (let round = 1; round <= 8; round++) {
+    const droplet = droplets[round % 2]
+    const others = [20, 60, 90].map((afterMs) =>
+      setTimeout(() => process.kill(nginx.masterPid ?? 0, 'SIGHUP'), afterMs),
+    )
+    const answer = await putRoute(manager, 'app', 'app.example.com', droplet?.port ?? 0)
+    assert.is(answer.status, 200, JSON.stringify(answer.body))
+    const seen = await Promise.all(Array.from({ length: 100 }, () => through(nginx.httpPort, 'app.example.com')))
+    assert.equal([...new Set(seen)], [droplet?.name], `round ${round}`)
+    for (const other of others) clearTimeout(other)
+  }
+})
+
+test('callers that reset CONNECT in the middle do not end the process', async ({ host }) => {
+  for (let i = 0; i < 300; i++) {
+    await new Promise<void>((resolve) => {
+      const socket = connect(host.manager.port, '127.0.0.1', () => {
+        socket.write('CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n')
+        socket.resetAndDestroy()
+      })
+      socket.on('error', () => undefined)
+      socket.on('close', () => resolve())
+    })
+  }
+  assert.is((await call(host.manager, 'GET', '/proxies')).status, 200)
+})
+
+test('thousands of unknown parameters or fields are refused in a few words', async ({ host }) => {
+  const query = Array.from({ length: 3000 }, (_, i) => i).join('&')
+  const refused = await call(host.manager, 'GET', `/proxy-manager/health?${query}`)
+  assert.is(refused.status, 400)
+  const body = Object.fromEntries(Array.from({ length: 6000 }, (_, i) => [`k${i}`, 1]))
+  const put = await call(host.manager, 'PUT', '/proxies/app', body)
+  assert.is(put.status, 400)
+  assert.ok(JSON.stringify(put.body).length < 4000)
+})
+
+test('a main configuration that is away for a moment stops changes, and nothing is written untested', async ({
+  host,
+}) => {
+  const { nginx, manager } = host
+  const droplet = await host.droplet('app')
+  await putRoute(manager, 'app', 'app.example.com', droplet.port)
+  const text = readFileSync(nginx.conf, 'utf8')
+  rmSync(nginx.conf)
+  const refused = await putRoute(manager, 'other', 'other.example.com', droplet.port)
+  assert.is(refused.status, 500)
+  assert.is(refused.body.error?.details.culprit, 'host')
+  assert.is(refused.body.error?.details.state, 'unchanged')
+  writeFileSync(nginx.conf, text)
+  assert.is((await putRoute(manager, 'other', 'other.example.com', droplet.port)).status, 201)
+})
+
+test.run()
