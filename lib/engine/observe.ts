@@ -49,6 +49,9 @@ export function observer(
     return 'unreadable' in found ? undefined : found
   }
 
+  /** A host that has had a main configuration once is not taken for a bare one because it is away for a moment. */
+  let isMainKnown = false
+
   const ownNames = (folder: string): readonly string[] => {
     const names = host.files.list(folder)
     return remember(ownNamesOf, names, () => names.filter(isOwnFileName).sort())
@@ -106,10 +109,12 @@ export function observer(
       return isOwnFileName(name) && !foreignFiles.has(dropletOfFileName(name) ?? '')
     }
     const found = facts.confPath === undefined ? undefined : readHostConfiguration(facts.confPath, enabled, tree, isOwn)
+    if (found !== undefined) isMainKnown = true
+    const isBare = found === undefined && !isMainKnown
     // A main configuration that is known of and cannot be read includes nothing: no change is made then.
     const configuration = found ?? {
       ...readBareFolders(enabled, tree, isOwn),
-      includesSitesEnabled: facts.confPath === undefined,
+      includesSitesEnabled: isBare,
     }
     const hasIpv6 = host.network.hasIpv6()
     const context: RenderContext = {
@@ -135,7 +140,7 @@ export function observer(
       context,
       certificates: new Map(domains.flatMap((domain) => pair(domain, certificates.newest(domain)))),
     }
-    return { snapshot, tree, facts, isBare: facts.confPath === undefined }
+    return { snapshot, tree, facts, isBare }
   }
 }
 
