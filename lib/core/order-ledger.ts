@@ -6,6 +6,8 @@ const Entry = v.object({
   result: v.picklist(['issued', 'failed']),
   reason: v.optional(v.string()),
   said: v.optional(v.string()),
+  /** The CA has no such failure in its books: it makes the next try wait, and takes nothing of a budget. */
+  uncounted: v.optional(v.literal(true)),
 })
 const Ledger = v.object({ entries: v.array(Entry), blocked_until: v.optional(v.number()) })
 
@@ -25,6 +27,8 @@ const BUDGETS = [
   { result: 'failed', most: 3, withinMs: HOUR_MS },
   { result: 'issued', most: 3, withinMs: WEEK_MS },
 ] as const
+/** Enough to know how long to pause. */
+const MOST_UNCOUNTED = 10
 /** Pauses before the next try in the background, by the number of failures in a row. */
 const PAUSES_MS = [60_000, 600_000, 6_000_000, 86_400_000]
 
@@ -40,7 +44,9 @@ export function readLedger(text: string | undefined): OrderLedger {
 /** When the next order may be made: `undefined` for now, else milliseconds since the epoch. */
 export function nextOrderAt(ledger: OrderLedger, nowMs: number): number | undefined {
   const times = BUDGETS.flatMap(({ result, most, withinMs }) => {
-    const recent = ledger.entries.filter((entry) => entry.result === result && entry.at > nowMs - withinMs)
+    const recent = ledger.entries.filter(
+      (entry) => entry.result === result && entry.uncounted !== true && entry.at > nowMs - withinMs,
+    )
     const oldest = recent.at(-most)
     return oldest === undefined ? [] : [oldest.at + withinMs]
   })
@@ -50,7 +56,10 @@ export function nextOrderAt(ledger: OrderLedger, nowMs: number): number | undefi
 
 /** The ledger with one more entry; what no budget asks for any more is dropped. */
 export function withOrder(ledger: OrderLedger, entry: OrderEntry, blockedUntil?: number): OrderLedger {
-  const entries = [...ledger.entries.filter(({ at }) => at > entry.at - WEEK_MS), entry]
+  const kept = ledger.entries.filter(({ at }) => at > entry.at - WEEK_MS)
+  const uncounted = kept.filter((other) => other.uncounted === true)
+  const dropped = new Set(uncounted.slice(0, Math.max(0, uncounted.length - MOST_UNCOUNTED)))
+  const entries = [...kept.filter((other) => !dropped.has(other)), entry]
   const until = blockedUntil ?? ledger.blocked_until
   return until !== undefined && until > entry.at ? { entries, blocked_until: until } : { entries }
 }

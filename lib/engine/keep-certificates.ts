@@ -38,6 +38,7 @@ export function certificateKeeper(
 
   const bringIn = async (): Promise<void> => {
     const renewed = (await routesWantingHttps()).filter(({ record }) => {
+      if (issuer.isIssuing(record.domain)) return false
       const newest = walk.certificates.newest(record.domain)
       return newest !== undefined && newest.summary.fingerprint_sha256 !== record.certificate?.fingerprint_sha256
     })
@@ -82,7 +83,6 @@ export function certificateKeeper(
 
   return {
     notice: async () => {
-      if (issuer.isBusy()) return
       const mark = host.files.stamp(statePaths(host.settings).renewedMark)
       const nowMs = host.clock.nowMs()
       if (mark === seenMark && nowMs - lookedAtMs < LOOK_EVERY_MS) return

@@ -86,7 +86,7 @@ export async function makeLive(
       tidy: async () => {
         if (isRunning) await recordReload(host, plan.generation, reload)
         await Promise.all([removeTemporaries(host, plan.files), keepLastGood(host, plan)])
-        await removeUnusedCertificates(walk, plan)
+        await removeUnusedCertificates(walk, observation, plan)
       },
     }
   } catch (error) {
@@ -140,10 +140,16 @@ async function findWrongCertificate(host: Host, plan: BatchPlan): Promise<string
 }
 
 /** Copies that no generation uses any more; workers that still end their connections have read theirs. */
-async function removeUnusedCertificates({ certificates, observe, host }: Walk, plan: BatchPlan): Promise<void> {
-  const domains = plan.verdicts.flatMap((verdict) =>
-    verdict.outcome === 'refused' ? [] : [verdict.route.record.domain],
-  )
+async function removeUnusedCertificates(
+  { certificates, observe, host }: Walk,
+  { snapshot: before }: Observation,
+  plan: BatchPlan,
+): Promise<void> {
+  const domains = plan.verdicts.flatMap((verdict) => {
+    if (verdict.outcome === 'refused') return []
+    const { domain, droplet_name } = verdict.route.record
+    return [domain, before.routes.get(droplet_name)?.record.domain ?? domain]
+  })
   try {
     await certificates.removeUnused((await observe([])).snapshot, domains)
   } catch (error) {

@@ -39,8 +39,8 @@ export interface Issuer {
    * @throws {ProxyManagerError} PROXY_NOT_FOUND, SSL_UNAVAILABLE, SSL_RATE_LIMITED, SSL_ISSUANCE_FAILED, and whatever a change may end in
    */
   issue(request: IssueRequest): Promise<Issued>
-  /** Whether a call is being answered: its certificate is its own to bring in. */
-  isBusy(): boolean
+  /** Whether a call for this domain is being answered: its certificate is its own to bring in. */
+  isIssuing(domain: string): boolean
   /** Runs something while no certbot of ours runs: it holds a lock on its folders. */
   alone<T>(job: () => Promise<T>): Promise<T>
 }
@@ -80,7 +80,7 @@ export function createIssuer(walk: Walk, certify: (dropletName: string, domain: 
 
   return {
     alone,
-    isBusy: () => inFlight.size > 0,
+    isIssuing: (domain) => [...inFlight.keys()].some((key) => key.split(' ')[1] === domain),
     issue: async (request) => {
       const { domain } = (await findRoute(walk, request.dropletName)).record
       const key = `${request.dropletName} ${domain} ${request.forceRenew}`
@@ -128,7 +128,18 @@ async function order(host: Host, walk: Walk, domain: string, email: string): Pro
   }
   const preflight = settings.SSL_PREFLIGHT === 'off' ? [] : await runPreflight(host, domain)
   const refusal = settings.SSL_PREFLIGHT === 'strict' ? preflightFailed(domain, preflight) : undefined
-  if (refusal !== undefined) throw refusal
+  if (refusal !== undefined) {
+    const { reason } = refusal.details
+    const entry = {
+      at: clock.nowMs(),
+      result: 'failed',
+      reason: String(reason),
+      said: refusal.message,
+      uncounted: true,
+    } as const
+    await closeOrder(host, domain, ledgerOf(host, domain), entry)
+    throw refusal
+  }
 
   const before = await beginOrder(host, domain).catch((error) => {
     throw writeFailure(error, { stage: 'issue' })
@@ -204,9 +215,10 @@ function readLogEvidence({ files }: Host, output: string): string {
 async function noteFailure(host: Host, domain: string, before: OrderLedger, failure: IssueDiagnostic): Promise<void> {
   const { reason, said, retryAt } = failure
   const at = host.clock.nowMs()
-  const entry: OrderEntry = { at, result: 'failed', reason, said: said.slice(0, 500) }
+  const uncounted = UNCOUNTED.has(reason) ? { uncounted: true as const } : {}
+  const entry: OrderEntry = { at, result: 'failed', reason, said: said.slice(0, 500), ...uncounted }
   const blockedUntil = reason === 'rate_limited' ? (retryAt ?? at + UNTOLD_LIMIT_MS) : undefined
-  await closeOrder(host, domain, before, UNCOUNTED.has(reason) ? null : entry, blockedUntil)
+  await closeOrder(host, domain, before, entry, blockedUntil)
   await recordLastCertificate(host, domain, `${reason}: ${said}`)
 }
 
@@ -215,7 +227,7 @@ async function closeOrder(
   host: Host,
   domain: string,
   before: OrderLedger,
-  entry: OrderEntry | null,
+  entry: OrderEntry,
   blockedUntil?: number,
 ): Promise<void> {
   await endOrder(host, domain, before, entry, blockedUntil).catch((error: Error) =>

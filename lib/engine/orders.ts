@@ -58,16 +58,16 @@ export async function beginOrder(host: Host, domain: string): Promise<OrderLedge
   return before
 }
 
-/** Notes how an order ended; null where it never reached the CA's books. */
+/** Notes how an order ended, and until when the CA wants none, where it said so. */
 export async function endOrder(
   host: Host,
   domain: string,
   before: OrderLedger,
-  entry: OrderEntry | null,
+  entry: OrderEntry,
   blockedUntil?: number,
 ): Promise<void> {
   const blocked = blockedUntil === undefined ? before : { ...before, blocked_until: blockedUntil }
-  await writeLedger(host, domain, entry === null ? blocked : withOrder(blocked, entry, blockedUntil))
+  await writeLedger(host, domain, withOrder(blocked, entry, blockedUntil))
 }
 
 export async function recordLastCertificate(host: Host, domain: string, reason: string | null): Promise<void> {

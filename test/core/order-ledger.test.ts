@@ -135,4 +135,14 @@ test('a ledger that cannot be read counts as empty', () => {
     assert.equal(readLedger(text), EMPTY_LEDGER, text)
 })
 
+test('failures that the CA has not counted make the next try wait, take nothing of a budget, and do not pile up', () => {
+  let ledger = EMPTY_LEDGER
+  for (let i = 0; i < 50; i++)
+    ledger = withOrder(ledger, { at: i, result: 'failed', reason: 'ca_down', uncounted: true })
+  assert.is(nextOrderAt(ledger, 50), undefined)
+  assert.is(nextTryAt(ledger, 50), 49 + 86_400_000)
+  assert.ok(ledger.entries.length <= 11)
+  assert.equal(lastFailure(ledger)?.reason, 'ca_down')
+})
+
 test.run()

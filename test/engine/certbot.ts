@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
 import type { Disk } from '../../fixtures/memory-files.ts'
 import type { RunOptions, RunResult } from '../../lib/adapters/runner.ts'
+import { readLedger } from '../../lib/core/order-ledger.ts'
 import type { Changed, IssuedProxy } from '../../lib/engine/engine.ts'
 import { writeAt } from './arrange.ts'
 
@@ -268,6 +269,19 @@ export function copiesOf({ host }: FakeDeps, domain: string): readonly string[] 
 export function ledgerText({ disk }: FakeDeps, domain: string): unknown {
   const entry = disk.get(`${STATE}/orders/${domain}.json`)
   return entry?.kind === 'file' ? JSON.parse(entry.file.text) : undefined
+}
+
+/** The reasons of a domain's failures: those that count, and those that only make the next try wait. */
+export function failuresOf(
+  deps: FakeDeps,
+  domain: string,
+): { readonly counted: readonly string[]; readonly uncounted: readonly string[] } {
+  const { entries } = readLedger(JSON.stringify(ledgerText(deps, domain)))
+  const reasons = (isUncounted: boolean) =>
+    entries.flatMap(({ result, reason, uncounted }) =>
+      result === 'failed' && (uncounted === true) === isUncounted ? [reason ?? ''] : [],
+    )
+  return { counted: reasons(false), uncounted: reasons(true) }
 }
 
 function lineageOf(args: readonly string[]): string {

@@ -14,6 +14,7 @@ import {
   copiesOf,
   DAY_MS,
   failing,
+  failuresOf,
   HOUR_MS,
   holdCertbot,
   issue,
@@ -328,7 +329,8 @@ passing('a lock that stays is told as such after half a minute, and is not count
     assert.is(calls.length, 8 * tries)
   }
   assert.is(deps.clock.nowMs(), START_MS + 4 * 28_000)
-  assert.equal(ledgerText(deps, DOMAIN), { entries: [] })
+  assert.equal(failuresOf(deps, DOMAIN).counted, [])
+  assert.ok(failuresOf(deps, DOMAIN).uncounted.length > 0)
   await assertStillPending(deps)
 })
 
@@ -349,7 +351,8 @@ passing('a CA that refuses every nonce is told as such, and is not counted', asy
   const calls = certbotThat(deps, failing(deps, 'refused-nonce'))
   const { details } = await refusal(issue(deps, 'app'), 'SSL_ISSUANCE_FAILED')
   assert.equal([details.reason, details.culprit, calls.length], ['bad_nonce', 'ca', 8])
-  assert.equal(ledgerText(deps, DOMAIN), { entries: [] })
+  assert.equal(failuresOf(deps, DOMAIN).counted, [])
+  assert.ok(failuresOf(deps, DOMAIN).uncounted.length > 0)
 })
 
 passing.run()
@@ -390,7 +393,7 @@ for (const [name, { reason, exitCode = 1, culprit = 'ca', counted }] of Object.e
       assert.ok(String(details.remedy).length > 30)
       assert.not.match(JSON.stringify([message, details]), /\/srv\//)
       const entry = { at: START_MS, result: 'failed', reason, said: details.said }
-      assert.equal(ledgerText(deps, DOMAIN), { entries: counted ? [entry] : [] })
+      assert.equal(ledgerText(deps, DOMAIN), { entries: [counted ? entry : { ...entry, uncounted: true }] })
       const { ssl } = await deps.engine.readHealth()
       assert.equal([ssl.last_operation, ssl.last_operation_reason], ['failure', `${reason}: ${details.said}`])
       await assertStillPending(deps)
@@ -614,7 +617,7 @@ limits("the CA's own limit is told with its time and kept to, over a restart, wi
   assert.is(first.retryAfterS, 3600)
   assert.is(first.details.retry_at, '2026-12-01T10:20:30.000Z')
   assert.match(String(first.details.said), /^too many certificates \(5\) already issued/)
-  assert.equal(ledgerText(deps, DOMAIN), { entries: [], blocked_until: Date.parse('2026-12-01T10:20:30.000Z') })
+  assert.equal(failuresOf(deps, DOMAIN), { counted: [], uncounted: ['rate_limited'] })
   await refusal(issue(deps, 'app', true), 'SSL_RATE_LIMITED')
   const next = await restartedNow(deps)
   await next.clock.sleep(3599_000)
@@ -681,7 +684,9 @@ looking('strict refuses before the CA is asked, at no cost', async () => {
   assert.is(message, `The CA was not asked: ${DOMAIN} does not resolve`)
   assert.equal([details.reason, details.culprit, details.preflight], ['dns', 'caller', [unreachable, noCaa]])
   assert.match(String(details.remedy), /A \(or AAAA\) record/)
-  assert.equal([calls.length, ledgerText(deps, DOMAIN)], [0, undefined])
+  assert.is(calls.length, 0)
+  // Nothing of a budget, and a pause before the next try by itself.
+  assert.equal(failuresOf(deps, DOMAIN), { counted: [], uncounted: ['dns'] })
   await assertStillPending(deps)
 })
 
