@@ -1,5 +1,5 @@
 import { CreateProxyBody } from '../lib/core/proxy.ts'
-import { ChangedProxy, PendingProxy, putAnswer, rehearsedPutAnswer } from '../lib/http/change-answer.ts'
+import { ChangedProxy, PendingProxy, PUT_ERRORS, putAnswer, rehearsedPutAnswer } from '../lib/http/change-answer.ts'
 import { DryRun, endpoint, NoParams } from '../lib/http/endpoint.ts'
 
 /** Creates a route, and refuses to replace one that has another configuration. */
@@ -14,22 +14,7 @@ export default endpoint(
     body: CreateProxyBody,
     responses: { 200: ChangedProxy, 201: ChangedProxy, 202: PendingProxy },
     conditional: true,
-    errors: [
-      'INVALID_REQUEST',
-      'DROPLET_EXISTS',
-      'DOMAIN_CONFLICT',
-      'PRECONDITION_FAILED',
-      'PAYLOAD_TOO_LARGE',
-      'UNSUPPORTED_MEDIA_TYPE',
-      'UPSTREAM_UNHEALTHY',
-      'UPSTREAM_UNRESOLVABLE',
-      'UPSTREAM_FORBIDDEN',
-      'PROXY_CONFIG_FAILED',
-      'NGINX_RELOAD_FAILED',
-      'NGINX_ALREADY_BROKEN',
-      'CONFIG_WRITE_FAILED',
-      'BUSY',
-    ],
+    errors: PUT_ERRORS,
   },
   async ({ query, body, precondition }, { engine, base }) => {
     const { droplet_name: dropletName, ...spec } = body

@@ -1,6 +1,6 @@
 import * as v from 'valibot'
 import { DropletName, PutProxyBody } from '../lib/core/proxy.ts'
-import { ChangedProxy, PendingProxy, putAnswer, rehearsedPutAnswer } from '../lib/http/change-answer.ts'
+import { ChangedProxy, PendingProxy, PUT_ERRORS, putAnswer, rehearsedPutAnswer } from '../lib/http/change-answer.ts'
 import { DryRun, endpoint } from '../lib/http/endpoint.ts'
 
 /** Creates or replaces a route; the same call twice changes nothing the second time. */
@@ -15,22 +15,7 @@ export default endpoint(
     body: PutProxyBody,
     responses: { 200: ChangedProxy, 201: ChangedProxy, 202: PendingProxy },
     conditional: true,
-    errors: [
-      'INVALID_REQUEST',
-      'DROPLET_EXISTS',
-      'DOMAIN_CONFLICT',
-      'PRECONDITION_FAILED',
-      'PAYLOAD_TOO_LARGE',
-      'UNSUPPORTED_MEDIA_TYPE',
-      'UPSTREAM_UNHEALTHY',
-      'UPSTREAM_UNRESOLVABLE',
-      'UPSTREAM_FORBIDDEN',
-      'PROXY_CONFIG_FAILED',
-      'NGINX_RELOAD_FAILED',
-      'NGINX_ALREADY_BROKEN',
-      'CONFIG_WRITE_FAILED',
-      'BUSY',
-    ],
+    errors: PUT_ERRORS,
   },
   async ({ params, query, body, precondition }, { engine, base }) => {
     const request = { dropletName: params.droplet_name, spec: body, mode: 'replace' as const, precondition }

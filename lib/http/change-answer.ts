@@ -1,6 +1,7 @@
 /** What the answers to changes have in common: receipt, ETag, Server-Timing, the next step, and the plan of a dry run. */
 import * as v from 'valibot'
 import { describeChange } from '../core/diff.ts'
+import type { ErrorCode } from '../core/errors.ts'
 import { ProxyState, ProxyStatus } from '../core/proxy-state.ts'
 import { CertificateSummary } from '../core/route-file.ts'
 import type { Changed, IssuedProxy, Rehearsed } from '../engine/engine.ts'
@@ -60,6 +61,24 @@ export const CertifiedProxy = v.object({
   preflight: v.array(v.object({ check: v.picklist(['dns', 'challenge', 'caa']), ok: v.boolean(), detail: v.string() })),
   receipt: Receipt,
 })
+
+/** What a route that is to be put may be refused for, or fail by. */
+export const PUT_ERRORS = [
+  'INVALID_REQUEST',
+  'DROPLET_EXISTS',
+  'DOMAIN_CONFLICT',
+  'PRECONDITION_FAILED',
+  'PAYLOAD_TOO_LARGE',
+  'UNSUPPORTED_MEDIA_TYPE',
+  'UPSTREAM_UNHEALTHY',
+  'UPSTREAM_UNRESOLVABLE',
+  'UPSTREAM_FORBIDDEN',
+  'PROXY_CONFIG_FAILED',
+  'NGINX_RELOAD_FAILED',
+  'NGINX_ALREADY_BROKEN',
+  'CONFIG_WRITE_FAILED',
+  'BUSY',
+] as const satisfies readonly ErrorCode[]
 
 /** 201 created, 200 replaced or unchanged, 202 where HTTPS is wanted and has no certificate yet. */
 export function putAnswer(changed: Changed, base = ''): Answer {
