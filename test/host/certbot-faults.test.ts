@@ -4,6 +4,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type Pebble, type PebbleOptions, startPebble } from '../../fixtures/acme/pebble.ts'
 import { createNginx } from '../../fixtures/nginx-instance.ts'
+import { readLedger } from '../../lib/core/order-ledger.ts'
 import { type Answer, call, putRoute, type RealHost, startHost, through } from './host.ts'
 
 interface Context {
@@ -161,10 +162,10 @@ async function assertIssues({ manager }: RealHost): Promise<Answer> {
   return issued
 }
 
-/** What the ledger of a domain says of its orders. */
+/** What the ledger of a domain says of those orders that the CA has counted. */
 function resultsOf({ nginx }: RealHost, domain: string): readonly string[] {
-  const ledger = readFileSync(join(nginx.root, `state/orders/${domain}.json`), 'utf8')
-  return [...ledger.matchAll(/"result":"(\w+)"/g)].map(([, result = '']) => result)
+  const { entries } = readLedger(readFileSync(join(nginx.root, `state/orders/${domain}.json`), 'utf8'))
+  return entries.flatMap(({ result, uncounted }) => (uncounted === true ? [] : [result]))
 }
 
 function certificateOf({ body }: Answer): { readonly not_before: string; readonly expiry: string } {
