@@ -14,7 +14,7 @@ export default endpoint(
     query: v.strictObject(
       {
         domain: v.optional(Domain),
-        status: v.optional(v.picklist(ProxyStatus.options, `must be ${ProxyStatus.options.join(', ')}`)),
+        status: v.optional(v.picklist(ProxyStatus.options, `must be one of ${ProxyStatus.options.join(', ')}`)),
       },
       () => 'is not a known parameter',
     ),

@@ -186,7 +186,13 @@ function failedPrecondition(
   const isWrongRevision = Array.isArray(ifMatch) && !ifMatch.includes(found?.revision)
   const isMissing = ifMatch !== undefined && found === undefined
   if (!isMissing && !isWrongRevision && !(ifNoneMatchAny === true && found !== undefined)) return undefined
-  return new ProxyManagerError('PRECONDITION_FAILED', { details: { revision: found?.revision ?? null } })
+  const revision = found?.revision ?? null
+  if (ifMatch !== undefined) return new ProxyManagerError('PRECONDITION_FAILED', { details: { revision } })
+  const remedy = 'Leave If-None-Match out to replace it'
+  return new ProxyManagerError('PRECONDITION_FAILED', {
+    message: 'There is a route already',
+    details: { revision, remedy },
+  })
 }
 
 function handWritten(dropletName: string): ProxyManagerError {

@@ -36,7 +36,7 @@ const VARIABLES = {
     'host names, comma-separated',
   ),
   PROXY_MANAGER_API_TOKEN: token(
-    'When set, every call but the health checks needs "Authorization: Bearer ..." or X-API-Token',
+    'When set, every call but the health checks needs "Authorization: Bearer ..." or X-API-Token; or its file, as PROXY_MANAGER_API_TOKEN_FILE',
   ),
   PROXY_MANAGER_READ_TOKEN: token('Another token, which only reads; needs PROXY_MANAGER_API_TOKEN to be set as well'),
   PROXY_MANAGER_STATE_DIR: path(
@@ -181,7 +181,7 @@ function exposure(settings: Settings): string | undefined {
 function loneReadToken(settings: Settings): string | undefined {
   const isAlone = settings.PROXY_MANAGER_READ_TOKEN !== undefined && settings.PROXY_MANAGER_API_TOKEN === undefined
   return isAlone
-    ? 'PROXY_MANAGER_READ_TOKEN: takes PROXY_MANAGER_API_TOKEN beside it, or nobody could change anything'
+    ? 'PROXY_MANAGER_READ_TOKEN: takes PROXY_MANAGER_API_TOKEN as well, or nobody could change anything'
     : undefined
 }
 
