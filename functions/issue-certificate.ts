@@ -1,8 +1,8 @@
 import * as v from 'valibot'
 import { DropletName } from '../lib/core/proxy.ts'
 import { EMAIL } from '../lib/core/settings.ts'
-import { CertifiedProxy, certifiedAnswer } from '../lib/http/change-answer.ts'
-import { endpoint, NoQuery } from '../lib/http/endpoint.ts'
+import { CertifiedProxy, certifiedAnswer, RehearsedIssue, rehearsedIssueAnswer } from '../lib/http/change-answer.ts'
+import { DryRun, endpoint } from '../lib/http/endpoint.ts'
 
 /** Obtains or renews the certificate of a route's domain, and switches the route to HTTPS. The body may be left out. */
 export default endpoint(
@@ -12,7 +12,7 @@ export default endpoint(
     method: 'POST',
     path: '/proxies/:droplet_name/ssl',
     params: v.strictObject({ droplet_name: DropletName }),
-    query: NoQuery,
+    query: DryRun,
     body: v.strictObject(
       {
         email: v.optional(v.pipe(v.string('must be a string'), v.regex(EMAIL, 'must be an e-mail address'))),
@@ -20,7 +20,7 @@ export default endpoint(
       },
       (issue) => (issue.expected === 'never' ? 'is not a known field' : 'must be a JSON object'),
     ),
-    responses: { 200: CertifiedProxy },
+    responses: { 200: v.union([CertifiedProxy, RehearsedIssue]) },
     errors: [
       'INVALID_REQUEST',
       'PROXY_NOT_FOUND',
@@ -37,12 +37,10 @@ export default endpoint(
       'BUSY',
     ],
   },
-  async ({ params, body }, { engine }) =>
-    certifiedAnswer(
-      await engine.issueCertificate({
-        dropletName: params.droplet_name,
-        email: body.email,
-        forceRenew: body.force_renew,
-      }),
-    ),
+  async ({ params, query, body }, { engine }) => {
+    const request = { dropletName: params.droplet_name, email: body.email, forceRenew: body.force_renew }
+    return query.dry_run
+      ? rehearsedIssueAnswer(await engine.rehearseIssue(request))
+      : certifiedAnswer(await engine.issueCertificate(request))
+  },
 )

@@ -1,6 +1,7 @@
 import * as v from 'valibot'
-import { Domain } from '../lib/core/proxy.ts'
+import { Domain } from '../lib/core/domain.ts'
 import { ProxyState, ProxyStatus } from '../lib/core/proxy-state.ts'
+import { namesOf } from '../lib/core/route-names.ts'
 import { endpoint, NoParams } from '../lib/http/endpoint.ts'
 
 /** Every route, sorted by droplet name. */
@@ -25,7 +26,7 @@ export default endpoint(
   async ({ query }, { engine }) => {
     const proxies = await engine.listProxies()
     const isWanted = (proxy: ProxyState) =>
-      (query.domain === undefined || proxy.domain === query.domain) &&
+      (query.domain === undefined || namesOf(proxy).includes(query.domain)) &&
       (query.status === undefined || proxy.status === query.status)
     return { status: 200, body: proxies.filter(isWanted) }
   },

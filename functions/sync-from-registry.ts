@@ -1,4 +1,5 @@
 import * as v from 'valibot'
+import { Plan, planOf } from '../lib/http/change-answer.ts'
 import { endpoint, flag, NoParams, unknownKey } from '../lib/http/endpoint.ts'
 
 const Summary = v.object({
@@ -11,6 +12,7 @@ const Summary = v.object({
   skipped: v.array(v.object({ name: v.string(), reason: v.string() })),
   skipped_count: v.number(),
   orphaned: v.array(v.string()),
+  plan: v.optional(Plan),
 })
 const word = v.picklist(['true', 'false'], 'must be true or false')
 const query = v.strictObject(
@@ -61,7 +63,7 @@ export default endpoint(
     ],
   },
   async ({ query: { dry_run, prune, confirm, require_healthy, enable_ssl } }, { engine }) => {
-    const summary = await engine.syncFromRegistry({
+    const { rehearsal, ...summary } = await engine.syncFromRegistry({
       dryRun: dry_run,
       prune,
       confirm,
@@ -70,6 +72,7 @@ export default endpoint(
     })
     const { created, updated, deleted, skipped_count } = summary
     const logged = { created: created.length, updated: updated.length, deleted: deleted.length, skipped_count }
-    return { status: 200, body: summary, logged }
+    const body = rehearsal === undefined ? summary : { ...summary, plan: planOf(rehearsal) }
+    return { status: 200, body, logged }
   },
 )

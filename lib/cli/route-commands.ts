@@ -1,49 +1,33 @@
 /** The commands about routes: list, get, put, plan, delete, ssl. */
 import * as v from 'valibot'
 import { callApi, proxyPath } from './api.ts'
-import { type Command, EXIT, type Invocation, misuse, type Outcome } from './command.ts'
+import { type Command, type Invocation, misuse } from './command.ts'
+import {
+  Certificate,
+  describeChecks,
+  describePlan,
+  describeRoute,
+  leadsTo,
+  Planned,
+  Preflight,
+  Route,
+} from './describe.ts'
 import { fields, table } from './text.ts'
 
-const Certificate = v.object({ issuer: v.string(), expiry: v.string() })
-const Receipt = v.object({
-  generation: v.number(),
-  reloaded: v.boolean(),
-  proved_by: v.string(),
-  proved_ms: v.number(),
-})
-const Route = v.object({
-  droplet_name: v.string(),
-  domain: v.string(),
-  upstream: v.string(),
-  status: v.string(),
-  last_health_status: v.string(),
-  last_health_checked_at: v.nullable(v.string()),
-  certificate: v.nullable(Certificate),
-  ssl_error: v.optional(v.object({ reason: v.string(), message: v.string(), next_attempt_at: v.string() })),
-  updated_at: v.string(),
-  revision: v.string(),
-  receipt: v.optional(Receipt),
-})
-type Route = v.InferOutput<typeof Route>
-
-const Planned = v.object({
-  plan: v.object({
-    changes: v.array(v.object({ path: v.string(), action: v.string(), diff: v.string() })),
-    nginx_test: v.object({ ok: v.boolean(), output: v.string() }),
-  }),
-})
 const Deleted = v.object({ status: v.literal('deleted'), certificate_deleted: v.optional(v.boolean()) })
 const Issued = v.object({
   domain: v.string(),
   status: v.string(),
   certificate: Certificate,
   ordered: v.boolean(),
-  preflight: v.array(v.object({ check: v.string(), ok: v.boolean(), detail: v.string() })),
+  preflight: Preflight,
 })
+const PlannedIssue = v.object({ ...Planned.entries, would_order: v.boolean(), preflight: Preflight })
 
 const WANTED = [
   { name: 'domain', value: 'DOMAIN', help: 'The domain to serve (required)' },
-  { name: 'upstream', value: 'URL', help: 'Where to: http://host:port (required)' },
+  { name: 'upstream', value: 'URL', help: 'Where to: http://host:port (required, unless it only redirects)' },
+  { name: 'redirect-to', value: 'DOMAIN', help: 'Redirect every request to this domain instead' },
   { name: 'ssl', isNegative: true, help: 'Serve HTTP alone' },
   { name: 'health-check', isNegative: true, help: 'Do not probe the upstream first' },
   {
@@ -66,7 +50,7 @@ export const list: Command = {
     const rows = shown.map((route) => [
       route.droplet_name,
       route.domain,
-      route.upstream,
+      leadsTo(route),
       route.status,
       route.last_health_status,
       route.certificate?.expiry.slice(0, 10) ?? '-',
@@ -163,10 +147,21 @@ export const ssl: Command = {
   options: [
     { name: 'force-renew', help: 'Order one although the present one is not due' },
     { name: 'email', value: 'ADDRESS', help: 'Contact that the CA is given' },
+    {
+      name: 'dry-run',
+      help: 'Look whether the CA would get its answers, and show what would change; nothing is changed',
+    },
   ],
   run: async ({ name, text, flag }, world) => {
     const body = { email: text('email'), force_renew: flag('force-renew') }
-    const { json, shown } = await callApi(world, { method: 'POST', path: `${proxyPath(name)}/ssl`, body }, Issued)
+    const call = { method: 'POST', path: `${proxyPath(name)}/ssl`, body } as const
+    if (flag('dry-run') === true) {
+      const { json, shown } = await callApi(world, { ...call, query: { dry_run: true } }, PlannedIssue)
+      const asked = shown.would_order ? 'The CA would be asked.' : 'The CA would not be asked.'
+      const planned = describePlan(json, shown)
+      return { ...planned, text: [asked, ...describeChecks(shown.preflight), planned.text].join('\n') }
+    }
+    const { json, shown } = await callApi(world, call, Issued)
     const { domain, status, certificate, ordered, preflight } = shown
     return {
       json,
@@ -175,7 +170,7 @@ export const ssl: Command = {
         domain,
         status,
         certificate: `${certificate.issuer}, until ${certificate.expiry}${ordered ? '' : ' (it was there already)'}`,
-        preflight: preflight.map(({ check, ok, detail }) => `${check} ${ok ? 'ok' : 'failed'}: ${detail}`),
+        preflight: describeChecks(preflight),
       }),
     }
   },
@@ -183,46 +178,24 @@ export const ssl: Command = {
 
 /** The body of PUT. */
 function wantedRoute(command: Command, { text, flag }: Invocation): Readonly<Record<string, unknown>> {
-  const [domain, upstream, options] = [text('domain'), text('upstream'), text('options')]
-  if (domain === undefined || upstream === undefined) throw misuse(command, '--domain and --upstream are required')
+  const [domain, upstream, redirectTo] = [text('domain'), text('upstream'), text('redirect-to')]
+  if (domain === undefined || (upstream === undefined && redirectTo === undefined))
+    throw misuse(command, '--domain and --upstream (or --redirect-to) are required')
+  const own = text('options') === undefined ? {} : readOptions(command, text('options') ?? '')
+  const options = redirectTo === undefined ? own : { ...own, redirect_to: redirectTo }
   return {
     domain,
-    upstream,
+    ...(upstream === undefined ? {} : { upstream }),
     ...(flag('ssl') === undefined ? {} : { enable_ssl: flag('ssl') }),
     ...(flag('health-check') === undefined ? {} : { require_healthy: flag('health-check') }),
-    ...(options === undefined ? {} : { options: readOptions(command, options) }),
+    ...(Object.keys(options).length === 0 ? {} : { options }),
   }
 }
 
-function readOptions(command: Command, text: string): unknown {
+function readOptions(command: Command, text: string): Readonly<Record<string, unknown>> {
   try {
-    return JSON.parse(text)
+    return v.parse(v.record(v.string(), v.unknown()), JSON.parse(text))
   } catch {
     throw misuse(command, '--options takes a JSON object')
   }
-}
-
-function describeRoute(route: Route): string {
-  const { certificate, receipt, ssl_error: sslError, last_health_checked_at: checkedAt } = route
-  return fields({
-    name: route.droplet_name,
-    domain: route.domain,
-    upstream: route.upstream,
-    status: route.status,
-    health: checkedAt === null ? route.last_health_status : `${route.last_health_status} (${checkedAt})`,
-    certificate: certificate === null ? 'none' : `${certificate.issuer}, until ${certificate.expiry}`,
-    ...(sslError === undefined ? {} : { 'last order': `${sslError.message}; again from ${sslError.next_attempt_at}` }),
-    updated: route.updated_at,
-    revision: route.revision,
-    ...(receipt?.reloaded !== true
-      ? {}
-      : { served: `generation ${receipt.generation}, proved by ${receipt.proved_by} in ${receipt.proved_ms} ms` }),
-  })
-}
-
-function describePlan(json: unknown, { plan: { changes, nginx_test: test } }: v.InferOutput<typeof Planned>): Outcome {
-  if (changes.length === 0) return { json, text: 'Nothing would change.' }
-  const diffs = changes.map(({ path, action, diff }) => `${action} ${path}\n${diff.trimEnd()}`)
-  const verdict = test.ok ? 'NGINX accepts it.' : `NGINX refuses it:\n${test.output.trim()}`
-  return { json, text: [...diffs, verdict].join('\n\n'), exitStatus: test.ok ? EXIT.ok : EXIT.refused }
 }

@@ -1,7 +1,10 @@
 /** certbot's arguments: values only as `--option=value`, so that none can become an option of its own. */
 
 export interface CertbotOptions {
+  /** The lineage's name. */
   readonly domain: string
+  /** What the certificate is for: the domain and its aliases. */
+  readonly names: readonly string[]
   readonly email: string
   readonly webroot: string
   /** What certbot runs after each renewal of this lineage, by whomever it was started. */
@@ -13,8 +16,8 @@ export interface CertbotOptions {
 }
 
 /**
- * Arguments that order a certificate for one domain under a lineage of that name, by HTTP-01 (RFC 8555, 8.3). Whether it is time for one is
- * decided before, so certbot is never left to find it "not yet due".
+ * Arguments that order one certificate for all names of a route under a lineage named like its domain, by HTTP-01 (RFC 8555, 8.3). Whether it
+ * is time for one is decided before, so certbot is never left to find it "not yet due", nor to ask whether other names than last time are meant.
  */
 export function orderArguments(options: CertbotOptions): string[] {
   return [
@@ -27,7 +30,8 @@ export function orderArguments(options: CertbotOptions): string[] {
     `--webroot-path=${options.webroot}`,
     '--preferred-challenges=http-01',
     `--cert-name=${options.domain}`,
-    `--domain=${options.domain}`,
+    '--renew-with-new-domains',
+    ...options.names.map((name) => `--domain=${name}`),
     `--email=${options.email}`,
     `--deploy-hook=${options.deployHook}`,
     ...(options.server === undefined ? [] : [`--server=${options.server}`]),

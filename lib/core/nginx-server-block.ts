@@ -1,7 +1,8 @@
 /** A route as NGINX directives, valid from NGINX 1.18 to today's mainline. */
-import { ipFamily } from './address.ts'
-import type { Argument, Directive } from './nginx-print.ts'
+import type { Directive } from './nginx-print.ts'
+import { proxyLocation, upstreamBlock } from './nginx-proxy-location.ts'
 import type { RouteRecord } from './route-file.ts'
+import { securedNames, unsecuredNames } from './route-names.ts'
 import { tlsProfile } from './tls-profile.ts'
 import { isAtLeast, type Version } from './version.ts'
 
@@ -27,41 +28,41 @@ export interface RenderContext {
 /** The server blocks (and the upstream) of one route. */
 export function routeDirectives(record: RouteRecord, context: RenderContext): Directive[] {
   const { certificate } = record
-  const http = server(
-    context.httpListens.map((address): Directive => ['listen', [address]]),
-    record.domain,
-    [
-      challengeLocation(context),
-      certificate === null ? proxyLocation(record, context.httpPort, 80) : redirectLocation(record, context),
-    ],
-  )
-  const upstream: Directive[] =
-    record.upstream_addresses === null ? [] : [upstreamBlock(record, record.upstream_addresses)]
-  if (certificate === null) return [...upstream, http]
+  const http = (names: readonly string[], location: Directive): Directive =>
+    server(
+      context.httpListens.map((address): Directive => ['listen', [address]]),
+      names,
+      [challengeLocation(context), location],
+    )
+  const [secured, unsecured] = [securedNames(record), unsecuredNames(record)]
+  // Each name is redirected to itself, and never to what the client calls it: so each has a block of its own.
+  const redirects = secured.map((name) => http([name], securedLocation(record, name, context)))
+  const plain = unsecured.length === 0 ? [] : [http(unsecured, mainLocation(record, context, 'http'))]
+  const blocks = [...upstreamBlock(record), ...redirects, ...plain]
+  if (certificate === null || secured.length === 0) return blocks
   const folder = `${context.certificates}/${record.domain}/${certificate.fingerprint_sha256}`
-  const https = server(httpsListens(context, context.httpsListens), record.domain, [
+  const https = server(httpsListens(context, context.httpsListens), secured, [
     ...http2(context),
     ['ssl_certificate', [`${folder}/fullchain.pem`]],
     ['ssl_certificate_key', [`${folder}/privkey.pem`]],
     ...tlsProfile(context.opensslVersion),
     ...(record.options.hsts ? [HSTS] : []),
     challengeLocation(context),
-    proxyLocation(record, context.httpsPort, 443),
+    mainLocation(record, context, 'https'),
   ])
-  return [...upstream, http, https]
+  return [...blocks, https]
 }
 
 /** Two years, as Mozilla's guidelines have it (RFC 6797). */
 const HSTS: Directive = ['add_header', ['Strict-Transport-Security', 'max-age=63072000', 'always']]
 
-/** The name of a route's upstream block. Underscores keep it out of the names that another site's `proxy_pass` may mean. */
-export function upstreamName(dropletName: string): string {
-  return `fpai_${dropletName}`
-}
-
-/** A server block: its listens and name first. */
-export function server(listens: readonly Directive[], name: string, directives: readonly Directive[]): Directive {
-  return ['server', [], [...listens, ['server_name', [name]], ...directives]]
+/** A server block: its listens and names first. */
+export function server(
+  listens: readonly Directive[],
+  names: readonly string[],
+  directives: readonly Directive[],
+): Directive {
+  return ['server', [], [...listens, ['server_name', [...names]], ...directives]]
 }
 
 /** HTTP/2 is a parameter of `listen` before NGINX 1.25.1, and a directive from there on. */
@@ -94,85 +95,33 @@ function challengeLocation(context: RenderContext): Directive {
   ]
 }
 
-/** 308 keeps the method and the body (RFC 9110, 15.4.9). The route's own domain stands in it, never what the client calls it. */
-function redirectLocation(record: RouteRecord, context: RenderContext): Directive {
-  const port = context.httpsPort === 443 ? '' : `:${context.httpsPort}`
-  return ['location', ['/'], [['return', ['308', [`https://${record.domain}${port}`, { variable: 'request_uri' }]]]]]
+/** What the names of a route lead to: its upstream, another domain, or a word that it is away. */
+function mainLocation(record: RouteRecord, context: RenderContext, scheme: Scheme): Directive {
+  const { maintenance, redirect_to: target } = record.options
+  // `return` answers before `allow` is looked at: in maintenance, and with a redirect, everyone gets the same.
+  if (maintenance) return ['location', ['/'], MAINTENANCE]
+  if (target !== null) return redirectLocation(scheme, target, context)
+  return proxyLocation(record, portOf(scheme, context), STANDARD_PORT[scheme])
 }
 
-function proxyLocation(record: RouteRecord, port: number, standardPort: number): Directive {
-  const host: Argument = port === standardPort ? { variable: 'host' } : [{ variable: 'host' }, `:${port}`]
-  const { options } = record
-  // `return` answers before `allow` is looked at: while a route is in maintenance, everyone gets the same.
-  if (options.maintenance) return ['location', ['/'], MAINTENANCE]
-  const allowed: Directive[] = options.allow.map((network) => ['allow', [network]])
-  const access: Directive[] = allowed.length === 0 ? [] : [...allowed, ['deny', ['all']]]
-  return [
-    'location',
-    ['/'],
-    [
-      ...access,
-      ...proxyPass(record),
-      ['proxy_http_version', ['1.1']],
-      ['proxy_set_header', ['Host', host]],
-      ['proxy_set_header', ['X-Real-IP', { variable: 'remote_addr' }]],
-      // What the client claims is dropped: behind another proxy, NGINX's realip module makes $remote_addr the client's own address.
-      ['proxy_set_header', ['X-Forwarded-For', { variable: 'remote_addr' }]],
-      ['proxy_set_header', ['X-Forwarded-Proto', { variable: 'scheme' }]],
-      ['proxy_set_header', ['X-Forwarded-Host', host]],
-      ['proxy_set_header', ['X-Forwarded-Port', String(port)]],
-      ['proxy_set_header', ['Forwarded', '']],
-      // A CGI-like upstream would read it as HTTP_PROXY (CVE-2016-5385).
-      ['proxy_set_header', ['Proxy', '']],
-      // "upgrade" for a WebSocket, nothing for the rest: an empty value keeps the upstream connection alive.
-      ['proxy_set_header', ['Upgrade', options.websocket ? { variable: 'proxy_manager_upgrade' } : '']],
-      ['proxy_set_header', ['Connection', options.websocket ? { variable: 'proxy_manager_connection' } : '']],
-      ['proxy_redirect', ['off']],
-      // Off, server-sent events and streamed answers pass as they come, and no answer is spooled to disk.
-      ['proxy_buffering', [options.buffering ? 'on' : 'off']],
-      // Room for the headers of an answer; NGINX wants the other buffers to match even where they are not used.
-      ['proxy_buffer_size', ['16k']],
-      ['proxy_buffers', ['8', '16k']],
-      ['proxy_connect_timeout', [`${options.connect_timeout_s}s`]],
-      ['proxy_send_timeout', ['60s']],
-      // The longest silence of an upstream, a WebSocket's or an event stream's too.
-      ['proxy_read_timeout', [`${options.read_timeout_s}s`]],
-      // Another address of the upstream is tried when one cannot be reached, never because it is slow.
-      ['proxy_next_upstream', ['error']],
-      ['client_max_body_size', [options.max_body_size]],
-    ],
-  ]
+/** Over HTTP, a name leads to where it would lead over HTTPS, in one step. */
+function securedLocation(record: RouteRecord, name: string, context: RenderContext): Directive {
+  const { maintenance, redirect_to: target } = record.options
+  return redirectLocation('https', maintenance ? name : (target ?? name), context)
 }
 
-/**
- * Addresses go through an upstream block, with keep-alive. A name goes through a variable, so that NGINX asks the resolver while it runs:
- * a name that stops resolving then fails on its own route alone, where a name in `server` would keep NGINX from starting.
- */
-function proxyPass(record: RouteRecord): Directive[] {
-  const scheme = record.options.upstream_scheme
-  const tls: Directive[] =
-    scheme === 'http'
-      ? []
-      : [
-          ['proxy_ssl_server_name', ['on']],
-          ['proxy_ssl_name', [tlsName(record)]],
-        ]
-  if (record.upstream_addresses !== null) {
-    return [['proxy_pass', [`${scheme}://${upstreamName(record.droplet_name)}`]], ...tls]
-  }
-  return [
-    ...tls,
-    ['resolver', [...record.resolvers, 'valid=30s']],
-    ['resolver_timeout', ['5s']],
-    ['set', [{ variable: 'proxy_manager_upstream' }, `${record.upstream_host}:${record.upstream_port}`]],
-    ['proxy_pass', [[`${scheme}://`, { variable: 'proxy_manager_upstream' }]]],
-  ]
+/** 308 keeps the method and the body (RFC 9110, 15.4.9). */
+function redirectLocation(scheme: Scheme, domain: string, context: RenderContext): Directive {
+  const port = portOf(scheme, context)
+  const origin = `${scheme}://${domain}${port === STANDARD_PORT[scheme] ? '' : `:${port}`}`
+  return ['location', ['/'], [['return', ['308', [origin, { variable: 'request_uri' }]]]]]
 }
 
-/** The name in SNI: the upstream's own, or the route's domain where the upstream has none. */
-function tlsName(record: RouteRecord): string {
-  const hasName = ipFamily(record.upstream_host) === undefined && record.upstream_host !== 'localhost'
-  return hasName ? record.upstream_host : record.domain
+type Scheme = 'http' | 'https'
+const STANDARD_PORT: Readonly<Record<Scheme, number>> = { http: 80, https: 443 }
+
+function portOf(scheme: Scheme, { httpPort, httpsPort }: RenderContext): number {
+  return scheme === 'https' ? httpsPort : httpPort
 }
 
 /** Seconds after which a client may ask again: about as long as a redeployment takes. */
@@ -181,18 +130,3 @@ const MAINTENANCE: readonly Directive[] = [
   ['default_type', ['text/plain']],
   ['return', ['503', 'This service is being redeployed.']],
 ]
-
-function upstreamBlock(record: RouteRecord, addresses: readonly string[]): Directive {
-  // With several addresses, one that refuses is passed over for each request anew: a droplet that restarts is back at once.
-  const servers = addresses.map((address, i): Directive => {
-    const literal = address.includes(':') ? `[${address}]` : address
-    const options = addresses.length === 1 ? [] : i === 0 ? ['max_fails=0'] : ['max_fails=0', 'backup']
-    return ['server', [`${literal}:${record.upstream_port}`, ...options]]
-  })
-  // Less than the 5 s after which Node and uvicorn close an idle connection, so that NGINX never sends into a closing one.
-  return [
-    'upstream',
-    [upstreamName(record.droplet_name)],
-    [...servers, ['keepalive', ['16']], ['keepalive_timeout', ['4s']]],
-  ]
-}

@@ -63,7 +63,7 @@ export function sharedDirectives(shared: SharedContext, context: RenderContext):
     ],
     server(
       context.httpListens.map((address): Directive => ['listen', [address]]),
-      GENERATION_NAME,
+      [GENERATION_NAME],
       [
         ['access_log', ['off']],
         ['default_type', ['text/plain']],
@@ -82,19 +82,27 @@ export function sharedDirectives(shared: SharedContext, context: RenderContext):
 
 function catchAllHttp(addresses: readonly string[]): Directive {
   const listens = addresses.map((address): Directive => ['listen', [address, 'default_server']])
-  return server(listens, CATCH_ALL_NAME, [
-    ['access_log', ['off']],
-    ['return', ['444']],
-  ])
+  return server(
+    listens,
+    [CATCH_ALL_NAME],
+    [
+      ['access_log', ['off']],
+      ['return', ['444']],
+    ],
+  )
 }
 
 /** Refuses the handshake for unknown names, so that no stranger is shown another site's certificate (NGINX 1.19.4). */
 function catchAllHttps(addresses: readonly string[], context: RenderContext): Directive {
   // The protocols of a listening socket are its default server's: they must be the routes' here too.
-  return server(httpsListens(context, addresses, ['default_server']), CATCH_ALL_NAME, [
-    ...http2(context),
-    ['access_log', ['off']],
-    ['ssl_reject_handshake', ['on']],
-    ...tlsProfile(context.opensslVersion),
-  ])
+  return server(
+    httpsListens(context, addresses, ['default_server']),
+    [CATCH_ALL_NAME],
+    [
+      ...http2(context),
+      ['access_log', ['off']],
+      ['ssl_reject_handshake', ['on']],
+      ...tlsProfile(context.opensslVersion),
+    ],
+  )
 }

@@ -21,6 +21,7 @@ import { ownerOf } from './nginx-host.ts'
 import type { RenderContext } from './nginx-server-block.ts'
 import { planShared, routeFileChanges } from './plan-files.ts'
 import { type RouteRecord, readRouteFile, renderRouteFile, routeFileName } from './route-file.ts'
+import { namesOf, securedNames } from './route-names.ts'
 import type { FileChange, Snapshot, SnapshotRoute } from './snapshot.ts'
 import { recordOf, sameSpec } from './wanted-record.ts'
 
@@ -40,8 +41,10 @@ export interface BatchPlan {
   readonly certificates: ReadonlyMap<string, CheckedCertificate>
   /** The generation that the plan makes NGINX serve; the present one where nothing changes. */
   readonly generation: number
-  /** Domains of the routes that the plan writes: names that nobody else may have. */
+  /** Names of the routes that the plan writes, which nobody else may have. */
   readonly domains: ReadonlySet<string>
+  /** Names of its routes that are served over HTTPS, with the fingerprint (SHA-256) of the certificate that must be shown for each. */
+  readonly secured: ReadonlyMap<string, string>
 }
 
 /**
@@ -56,16 +59,18 @@ export function planBatch(
   isForced = false,
 ): BatchPlan {
   const routes = new Map(snapshot.routes)
-  const droplets = new Map([...routes].map(([name, route]) => [route.record.domain, name]))
+  const droplets = new Map(
+    [...routes].flatMap(([name, { record }]) => namesOf(record).map((own) => [own, name] as const)),
+  )
   const verdicts = changes.map((change) => {
     const verdict = planChange(snapshot, routes, droplets, change, now)
     if (verdict.outcome === 'refused' || verdict.outcome === 'unchanged') return verdict
     const previous = routes.get(change.dropletName)
-    if (previous !== undefined) droplets.delete(previous.record.domain)
+    if (previous !== undefined) for (const name of namesOf(previous.record)) droplets.delete(name)
     if (verdict.outcome === 'deleted') routes.delete(change.dropletName)
     else {
       routes.set(change.dropletName, verdict.route)
-      droplets.set(verdict.route.record.domain, change.dropletName)
+      for (const name of namesOf(verdict.route.record)) droplets.set(name, change.dropletName)
     }
     return verdict
   })
@@ -85,7 +90,8 @@ export function planBatch(
     files: [...shared.files, ...routeFiles],
     certificates: new Map(certificates),
     generation: shared.generation,
-    domains: new Set(verdicts.flatMap(writtenDomain)),
+    domains: new Set(verdicts.flatMap(writtenNames)),
+    secured: new Map([...touched].flatMap((name) => fingerprintsOf(routes.get(name)))),
   }
 }
 
@@ -159,23 +165,24 @@ function findConflict(
   droplets: ReadonlyMap<string, string>,
   change: PutChange,
 ): ProxyManagerError | undefined {
-  const { domain } = change.spec
-  const owner = droplets.get(domain)
-  if (owner !== undefined && owner !== change.dropletName) {
-    return new ProxyManagerError('DOMAIN_CONFLICT', { details: { domain, owner: { droplet_name: owner } } })
-  }
   const { httpPort, httpsPort } = snapshot.context
-  const server = ownerOf(domain, snapshot.host.servers, [httpPort, httpsPort])
-  if (server === undefined) return undefined
-  return new ProxyManagerError('DOMAIN_CONFLICT', {
-    message: 'A server block written by hand already serves this domain',
-    details: {
-      domain,
-      culprit: 'host',
-      owner: { file: server.file, line: server.line },
-      remedy: 'Remove the name from that server block, or choose another domain',
-    },
-  })
+  for (const domain of namesOf(change.spec)) {
+    const owner = droplets.get(domain)
+    if (owner !== undefined && owner !== change.dropletName)
+      return new ProxyManagerError('DOMAIN_CONFLICT', { details: { domain, owner: { droplet_name: owner } } })
+    const server = ownerOf(domain, snapshot.host.servers, [httpPort, httpsPort])
+    if (server === undefined) continue
+    return new ProxyManagerError('DOMAIN_CONFLICT', {
+      message: 'A server block written by hand already serves this domain',
+      details: {
+        domain,
+        culprit: 'host',
+        owner: { file: server.file, line: server.line },
+        remedy: 'Remove the name from that server block, or choose another domain',
+      },
+    })
+  }
+  return undefined
 }
 
 function failedPrecondition(
@@ -214,8 +221,15 @@ function routeOf(record: RouteRecord, context: RenderContext): SnapshotRoute {
   return { ...found, enabled: true }
 }
 
-function writtenDomain(verdict: Verdict): string[] {
-  return verdict.outcome === 'created' || verdict.outcome === 'replaced' ? [verdict.route.record.domain] : []
+function writtenNames(verdict: Verdict): readonly string[] {
+  return verdict.outcome === 'created' || verdict.outcome === 'replaced' ? namesOf(verdict.route.record) : []
+}
+
+/** Each name that a route serves over HTTPS, with the certificate that must be shown for it. */
+function fingerprintsOf(route: SnapshotRoute | undefined): (readonly [name: string, fingerprint: string])[] {
+  const fingerprint = route?.record.certificate?.fingerprint_sha256
+  if (route === undefined || fingerprint === undefined) return []
+  return securedNames(route.record).map((name) => [name, fingerprint])
 }
 
 function refuse(error: ProxyManagerError): Verdict {

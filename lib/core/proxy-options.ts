@@ -1,6 +1,7 @@
 /** What can be set for one route, each with a default that suits most. */
 import * as v from 'valibot'
 import { ipFamily } from './address.ts'
+import { Domain } from './domain.ts'
 
 const flag = (unset: boolean, words: string) =>
   v.optional(v.pipe(v.boolean('must be true or false'), v.description(words)), unset)
@@ -68,6 +69,25 @@ export const ProxyOptions = v.strictObject(
         v.maxLength(200, 'must be at most 200 networks'),
       ),
       [],
+    ),
+    // A certificate of Let's Encrypt's is for at most 100 names (letsencrypt.org/docs/rate-limits).
+    aliases: v.optional(
+      v.pipe(
+        v.array(Domain, 'must be a list'),
+        v.description('Further domains that are served alike, with the same certificate; sorted'),
+        v.maxLength(99, 'must be at most 99 domains'),
+        v.transform((names) => [...new Set(names)].sort()),
+      ),
+      [],
+    ),
+    redirect_to: v.optional(
+      v.nullable(
+        v.pipe(
+          Domain,
+          v.description('Answer every request with a redirect to this domain; no upstream is needed then'),
+        ),
+      ),
+      null,
     ),
     maintenance: flag(false, 'Answer 503 with Retry-After, while the droplet is being redeployed'),
   },

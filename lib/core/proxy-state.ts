@@ -1,19 +1,20 @@
 /** A route as the API shows it. */
 import * as v from 'valibot'
 import type { UpstreamHealth } from './change.ts'
-import { upstreamUrl } from './proxy.ts'
 import { ProxyOptions } from './proxy-options.ts'
 import { CertificateSummary, HealthStatus, RouteSource } from './route-file.ts'
+import { unsecuredNames } from './route-names.ts'
 import type { SnapshotRoute } from './snapshot.ts'
+import { upstreamOf } from './upstream.ts'
 
 /**
- * `active`: served as asked · `pending_ssl`: served over HTTP, HTTPS wanted, no certificate yet · `drifted`: the file on disk is not what was
+ * `active`: served as asked · `pending_ssl`: served over HTTP, HTTPS wanted, no certificate yet for one of its names · `drifted`: the file on disk is not what was
  * written · `disabled`: no symlink in sites-enabled.
  */
 export const ProxyStatus = v.pipe(
   v.picklist(['active', 'pending_ssl', 'drifted', 'disabled']),
   v.description(
-    'active: served as asked; pending_ssl: over HTTP until there is a certificate; drifted: the file was edited by hand; disabled: not in sites-enabled',
+    'active: served as asked; pending_ssl: over HTTP until there is a certificate for all of its names; drifted: the file was edited by hand; disabled: not in sites-enabled',
   ),
 )
 export type ProxyStatus = v.InferOutput<typeof ProxyStatus>
@@ -33,9 +34,9 @@ const truth = (words: string) => v.pipe(v.boolean(), v.description(words))
 export const ProxyState = v.object({
   droplet_name: text('Name of the droplet, and of its route'),
   domain: text('The name that is served, in lower case, as an A-label'),
-  upstream: text('Where its requests go'),
-  upstream_host: v.string(),
-  upstream_port: v.number(),
+  upstream: v.pipe(v.nullable(v.string()), v.description('Where its requests go; null where it only redirects')),
+  upstream_host: v.nullable(v.string()),
+  upstream_port: v.nullable(v.number()),
   enable_ssl: truth('Whether HTTPS is wanted'),
   ssl_enabled: truth('Whether it is served over HTTPS'),
   status: ProxyStatus,
@@ -57,7 +58,7 @@ export function proxyState(route: SnapshotRoute, health?: UpstreamHealth, sslErr
   return {
     droplet_name: record.droplet_name,
     domain: record.domain,
-    upstream: upstreamUrl(record),
+    upstream: upstreamOf(record)?.url ?? null,
     upstream_host: record.upstream_host,
     upstream_port: record.upstream_port,
     enable_ssl: record.enable_ssl,
@@ -79,5 +80,5 @@ export function proxyState(route: SnapshotRoute, health?: UpstreamHealth, sslErr
 export function statusOf({ record, enabled, drifted }: SnapshotRoute): ProxyStatus {
   if (!enabled) return 'disabled'
   if (drifted) return 'drifted'
-  return record.enable_ssl && record.certificate === null ? 'pending_ssl' : 'active'
+  return record.enable_ssl && unsecuredNames(record).length > 0 ? 'pending_ssl' : 'active'
 }

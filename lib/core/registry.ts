@@ -1,6 +1,8 @@
 /** The shapes in which deployed Registries answer, and the routes that their droplets want. */
 import * as v from 'valibot'
-import { Domain, DropletName, UpstreamHost, UpstreamPort } from './proxy.ts'
+import { Domain } from './domain.ts'
+import { DropletName } from './proxy.ts'
+import { UpstreamHost, UpstreamPort } from './upstream.ts'
 
 /** A route as the Registry has it. */
 export interface RegistryRoute {

@@ -1,10 +1,11 @@
 /** One file per droplet: a header comment with the route's record and a checksum, then its server blocks. Files are the only store. */
 import { createHash } from 'node:crypto'
 import * as v from 'valibot'
+import { Domain } from './domain.ts'
 import { printNginx } from './nginx-print.ts'
 import { type RenderContext, routeDirectives } from './nginx-server-block.ts'
 import { SHARED_FILE, type SharedContext, sharedDirectives } from './nginx-shared.ts'
-import { Domain, DropletName } from './proxy.ts'
+import { DropletName } from './proxy.ts'
 import { ProxyOptions } from './proxy-options.ts'
 
 export const CertificateSummary = v.object({
@@ -27,8 +28,9 @@ const RouteRecord = v.object({
   version: v.literal(1),
   droplet_name: DropletName,
   domain: Domain,
-  upstream_host: v.string(),
-  upstream_port: v.number(),
+  /** Null, as the port is, where the route only redirects. */
+  upstream_host: v.nullable(v.string()),
+  upstream_port: v.nullable(v.number()),
   /** Literal addresses, the first one first; null where NGINX asks `resolvers` for `upstream_host` while it runs. */
   upstream_addresses: v.nullable(v.array(v.string())),
   resolvers: v.array(v.string()),

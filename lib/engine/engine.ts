@@ -22,6 +22,7 @@ import type { PreflightCheck } from './preflight.ts'
 import { changeQueue } from './queue.ts'
 import { readMetrics } from './read-metrics.ts'
 import { recover, recoverJournal } from './recover.ts'
+import { rehearseIssue } from './rehearse-issue.ts'
 import { commandReloader, signalReloader } from './reload.ts'
 import { type SyncRequest, type SyncSummary, syncFromRegistry } from './sync.ts'
 import type { Applied, Receipt, Rehearsal, StepTimes, Walk, WalkState } from './walk.ts'
@@ -63,6 +64,14 @@ export interface Rehearsed extends Omit<Rehearsal, 'verdicts'> {
   readonly proxy: ProxyState
 }
 
+/** What a call for a certificate would do. */
+export interface RehearsedIssue extends Omit<Rehearsal, 'verdicts'> {
+  /** As it would be: where the CA would be asked, its certificate is one that is made up. */
+  readonly proxy: ProxyState
+  readonly wouldOrder: boolean
+  readonly preflight: readonly PreflightCheck[]
+}
+
 /** Every verb throws {@link ProxyManagerError} alone. */
 export interface Engine {
   putProxy(request: PutRequest): Promise<Changed>
@@ -71,6 +80,7 @@ export interface Engine {
   rehearsePut(request: PutRequest): Promise<Rehearsed>
   rehearseDelete(request: Omit<DeleteRequest, 'deleteCertificate'>): Promise<Rehearsed>
   issueCertificate(request: IssueRequest): Promise<IssuedProxy>
+  rehearseIssue(request: IssueRequest): Promise<RehearsedIssue>
   /** Every route, sorted by droplet name. */
   listProxies(): Promise<readonly ProxyState[]>
   getProxy(dropletName: string): Promise<ProxyState>
@@ -193,6 +203,10 @@ export function createEngine(host: Host): Engine {
       const { applied, ordered, preflight } = await issuer.issue(request)
       const { outcome, route, receipt, steps } = applied
       return { outcome, proxy: show(route), receipt, ordered, preflight, times: { queue: 0, probe: 0, ...steps } }
+    },
+    rehearseIssue: async (request) => {
+      const { route, ...rehearsed } = await rehearseIssue(walk, queue, request)
+      return { ...rehearsed, proxy: show(route) }
     },
     rehearsePut: async (request) => rehearsed(await toPutChange(host, { source: 'api', ...request })),
     rehearseDelete: (request) => rehearsed({ kind: 'delete', ...request }),

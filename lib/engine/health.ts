@@ -3,6 +3,7 @@ import * as v from 'valibot'
 import { isDueForRenewal } from '../core/certificate.ts'
 import { ownerOf, unmarkedDefaults } from '../core/nginx-host.ts'
 import { statusOf } from '../core/proxy-state.ts'
+import { namesOf } from '../core/route-names.ts'
 import type { Snapshot, SnapshotRoute } from '../core/snapshot.ts'
 import { missingInclude } from './failures.ts'
 import { type Host, statePaths } from './host.ts'
@@ -189,11 +190,13 @@ export function healthReader(walk: Walk): () => Promise<ManagerHealth> {
 
 /** A hand-written block that has taken a route's domain since: NGINX only warns, and one of the two gets nothing. */
 function lostDomain({ record }: SnapshotRoute, { host, context }: Snapshot): string[] {
-  const owner = ownerOf(record.domain, host.servers, [context.httpPort, context.httpsPort])
-  if (owner === undefined) return []
-  return [
-    `${record.domain} of route ${record.droplet_name} also stands in ${owner.file}, line ${owner.line}: remove it from one of them`,
-  ]
+  return namesOf(record).flatMap((name) => {
+    const owner = ownerOf(name, host.servers, [context.httpPort, context.httpsPort])
+    if (owner === undefined) return []
+    return [
+      `${name} of route ${record.droplet_name} also stands in ${owner.file}, line ${owner.line}: remove it from one of them`,
+    ]
+  })
 }
 
 /** What is wrong with the certificate that a route serves. */

@@ -10,13 +10,13 @@ export const UNTOLD_LIMIT_MS = 3_600_000
 export type IssueDiagnostic = CertbotDiagnostic & { readonly output: string }
 
 /** Strict preflight: what has failed here would fail at the CA. */
-export function preflightFailed(domain: string, preflight: readonly PreflightCheck[]): ProxyManagerError | undefined {
+export function preflightFailed(preflight: readonly PreflightCheck[]): ProxyManagerError | undefined {
   const failed = preflight.find(({ ok }) => !ok)
   if (failed === undefined) return undefined
   const reason = failed.check === 'challenge' ? 'unreachable' : failed.check
   return new ProxyManagerError('SSL_ISSUANCE_FAILED', {
     message: `The CA was not asked: ${failed.detail}`,
-    details: { domain, reason, remedy: remedyOf(reason), preflight, culprit: 'caller' },
+    details: { domain: failed.domain, reason, remedy: remedyOf(reason), preflight, culprit: 'caller' },
   })
 }
 

@@ -2,6 +2,7 @@
 import { isDueForRenewal } from '../core/certificate.ts'
 import type { ProxyManagerError } from '../core/errors.ts'
 import { nextTryAt } from '../core/order-ledger.ts'
+import { unsecuredNames } from '../core/route-names.ts'
 import type { SnapshotRoute } from '../core/snapshot.ts'
 import { statePaths } from './host.ts'
 import type { Issuer } from './obtain.ts'
@@ -11,7 +12,7 @@ import type { Applied, Walk } from './walk.ts'
 export interface CertificateKeeper {
   /** Looks for renewals: at once where certbot's deploy hook has left its mark, else every minute. Cheap enough to be called every second. */
   notice(): Promise<void>
-  /** Orders for routes that want HTTPS and have none, where the last failure is long enough ago. */
+  /** Orders for routes that want HTTPS and have no certificate for one of their names, where the last failure is long enough ago. */
   issuePending(): Promise<void>
   /** Orders for routes whose certificate has less than a third of its life left. */
   renewDue(): Promise<void>
@@ -92,7 +93,7 @@ export function certificateKeeper(
     },
     issuePending: () =>
       onceAtATime(async () =>
-        orderFor((await routesWantingHttps()).filter(({ record }) => record.certificate === null)),
+        orderFor((await routesWantingHttps()).filter(({ record }) => unsecuredNames(record).length > 0)),
       ),
     renewDue: () =>
       onceAtATime(async () => {

@@ -100,7 +100,7 @@ async function stageUntested(host: Host, plan: BatchPlan): Promise<void> {
   await syncStaged(host, plan.files)
 }
 
-/** The new generation must answer, and for every domain of the plan that has a certificate, exactly that one must be shown. */
+/** The new generation must answer, and for every name of the plan that has a certificate, exactly that one must be shown. */
 async function reloadAndConfirm(
   walk: Walk,
   observation: Observation,
@@ -111,7 +111,7 @@ async function reloadAndConfirm(
   const signalled = host.clock.monotonicMs()
   const reload = await walk.reloaderFor(observation).reload(observation, plan.generation, test.durationMs)
   const started = host.clock.monotonicMs()
-  const isProvable = reload.ok && reload.provedBy === 'generation_probe' && plan.certificates.size > 0
+  const isProvable = reload.ok && reload.provedBy === 'generation_probe' && plan.secured.size > 0
   const wrong = isProvable ? await findWrongCertificate(host, plan) : undefined
   const result: ReloadResult =
     wrong === undefined ? reload : { ok: false, reason: 'wrong_certificate', output: wrong, diagnostics: [] }
@@ -122,18 +122,16 @@ async function reloadAndConfirm(
 
 async function findWrongCertificate(host: Host, plan: BatchPlan): Promise<string | undefined> {
   const shown = await Promise.all(
-    [...plan.certificates].map(async ([domain, { summary }]) => {
+    [...plan.secured].map(async ([name, fingerprint]) => {
       const request = {
         address: '127.0.0.1',
         port: host.settings.NGINX_HTTPS_PORT,
-        serverName: domain,
+        serverName: name,
         timeoutMs: HANDSHAKE_TIMEOUT_MS,
       }
       const handshake = await host.probe.handshake(request)
-      if ('failure' in handshake) return `${domain}: no handshake (${handshake.failure})`
-      return handshake.fingerprint === summary.fingerprint_sha256
-        ? undefined
-        : `${domain}: another certificate is shown`
+      if ('failure' in handshake) return `${name}: no handshake (${handshake.failure})`
+      return handshake.fingerprint === fingerprint ? undefined : `${name}: another certificate is shown`
     }),
   )
   return shown.find((fault) => fault !== undefined)

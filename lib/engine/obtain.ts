@@ -1,11 +1,11 @@
 /** Obtains certificates: within the CA's limits, after a look whether it can succeed, one certbot at a time, and proved by a handshake. */
-import { deployHook, orderArguments } from '../core/certbot-command.ts'
-import { diagnoseCertbot, logEvidence, publicCertbotOutput, remedyOf } from '../core/certbot-diagnostic.ts'
+import { diagnoseCertbot, remedyOf } from '../core/certbot-diagnostic.ts'
 import { isDueForRenewal } from '../core/certificate.ts'
 import { ProxyManagerError } from '../core/errors.ts'
 import { lastFailure, nextOrderAt, type OrderEntry, type OrderLedger } from '../core/order-ledger.ts'
+import { coversAll, namesOf } from '../core/route-names.ts'
 import type { SnapshotRoute } from '../core/snapshot.ts'
-import { type Host, statePaths, writeFailure } from './host.ts'
+import { type Host, writeFailure } from './host.ts'
 import {
   type IssueDiagnostic,
   issuanceFailed,
@@ -13,9 +13,9 @@ import {
   rateLimited,
   UNTOLD_LIMIT_MS,
 } from './issue-failures.ts'
-import { setAsideBrokenLineage } from './lineage.ts'
 import { beginOrder, endOrder, ledgerOf, recordLastCertificate } from './orders.ts'
 import { type PreflightCheck, runPreflight } from './preflight.ts'
+import { runCertbot } from './run-certbot.ts'
 import type { Applied, Walk } from './walk.ts'
 
 export interface IssueRequest {
@@ -35,7 +35,7 @@ export interface Issued {
 
 export interface Issuer {
   /**
-   * Gets a certificate for a route's domain and switches the route to it. Calls for one droplet at the same time share one order.
+   * Gets a certificate for the names of a route and switches the route to it. Calls for one droplet at the same time share one order.
    * @throws {ProxyManagerError} PROXY_NOT_FOUND, SSL_UNAVAILABLE, SSL_RATE_LIMITED, SSL_ISSUANCE_FAILED, and whatever a change may end in
    */
   issue(request: IssueRequest): Promise<Issued>
@@ -45,12 +45,6 @@ export interface Issuer {
   alone<T>(job: () => Promise<T>): Promise<T>
 }
 
-/** certbot may take long; it is ended before its caller has given up. */
-const CERTBOT_TIMEOUT_MS = 180_000
-const CERTBOT_GRACE_MS = 10_000
-/** Another certbot, the timer's, holds the lock for seconds; these tries take half a minute. */
-const TRIES = 8
-const BUSY_PAUSE_MS = 4_000
 /** Reasons that say nothing about the name: the CA has not counted them. */
 const UNCOUNTED = new Set(['busy', 'bad_nonce', 'disk', 'certbot_missing', 'ca_down', 'account', 'rate_limited'])
 
@@ -65,11 +59,12 @@ export function createIssuer(walk: Walk, certify: (dropletName: string, domain: 
     return done
   }
 
-  const issue = async ({ dropletName, email, forceRenew }: IssueRequest, domain: string): Promise<Issued> => {
-    const present = walk.certificates.newest(domain)
-    const isWanted = forceRenew || present === undefined || isDueForRenewal(present.summary, host.clock.nowMs())
+  const issue = async (request: IssueRequest, route: SnapshotRoute): Promise<Issued> => {
+    const { dropletName, email = host.settings.DEFAULT_SSL_EMAIL } = request
+    const { domain } = route.record
+    const isWanted = needsOrder(walk, route, request)
     const preflight = isWanted
-      ? await alone(() => order(host, walk, domain, email ?? host.settings.DEFAULT_SSL_EMAIL)).catch(async (error) => {
+      ? await alone(() => order(walk, route, email)).catch(async (error) => {
           // Without its route the challenge cannot be answered: then that is what the caller has to know.
           await findRoute(walk, dropletName, domain)
           throw error
@@ -82,17 +77,31 @@ export function createIssuer(walk: Walk, certify: (dropletName: string, domain: 
     alone,
     isIssuing: (domain) => [...inFlight.keys()].some((key) => key.split(' ')[1] === domain),
     issue: async (request) => {
-      const { domain } = (await findRoute(walk, request.dropletName)).record
-      const key = `${request.dropletName} ${domain} ${request.forceRenew}`
-      const running = inFlight.get(key) ?? issue(request, domain).finally(() => inFlight.delete(key))
+      const route = await findRoute(walk, request.dropletName)
+      const key = `${request.dropletName} ${namesOf(route.record).join(' ')} ${request.forceRenew}`
+      const running = inFlight.get(key) ?? issue(request, route).finally(() => inFlight.delete(key))
       inFlight.set(key, running)
       return await running
     },
   }
 }
 
-/** The route, as long as it is there and (once ordering has begun) still has the domain. */
-async function findRoute(walk: Walk, dropletName: string, orderedFor?: string): Promise<SnapshotRoute> {
+/** Whether the CA has to be asked: there is no certificate for all names of the route, or it is due, or the caller insists. */
+export function needsOrder(
+  { host, certificates }: Walk,
+  { record }: SnapshotRoute,
+  { forceRenew }: Pick<IssueRequest, 'forceRenew'>,
+): boolean {
+  const present = certificates.newest(record.domain)?.summary
+  if (forceRenew || present === undefined) return true
+  return isDueForRenewal(present, host.clock.nowMs()) || !coversAll(present.domains, namesOf(record))
+}
+
+/**
+ * The route, as long as it is there and (once ordering has begun) still has the domain.
+ * @throws {ProxyManagerError} PROXY_NOT_FOUND, PRECONDITION_FAILED
+ */
+export async function findRoute(walk: Walk, dropletName: string, orderedFor?: string): Promise<SnapshotRoute> {
   const { snapshot } = await walk.observe([])
   const route = snapshot.routes.get(dropletName)
   if (route === undefined) {
@@ -112,22 +121,43 @@ async function findRoute(walk: Walk, dropletName: string, orderedFor?: string): 
   return route
 }
 
-/** One order at the CA, with its entry in the ledger. Returns what the preflight found. */
-async function order(host: Host, walk: Walk, domain: string, email: string): Promise<PreflightCheck[]> {
+/**
+ * Refuses an order that cannot be made, or may not be made yet.
+ * @throws {ProxyManagerError} SSL_UNAVAILABLE, SSL_RATE_LIMITED
+ */
+export function refuseOrder(host: Host, domain: string): void {
   const { settings, clock, files } = host
   if (files.stamp(settings.CERTBOT_BIN) === undefined) {
     throw new ProxyManagerError('SSL_UNAVAILABLE', {
       details: { reason: 'certbot_missing', remedy: remedyOf('certbot_missing') },
     })
   }
-  const at = nextOrderAt(ledgerOf(host, domain), clock.nowMs())
-  if (at !== undefined) {
-    const last = lastFailure(ledgerOf(host, domain))
-    const why = last === undefined ? '' : `; the last order failed: ${last.reason}: ${last.said ?? ''}`
-    throw rateLimited(domain, at, clock.nowMs(), `the budget kept here for this name is used up${why}`)
-  }
-  const preflight = settings.SSL_PREFLIGHT === 'off' ? [] : await runPreflight(host, domain)
-  const refusal = settings.SSL_PREFLIGHT === 'strict' ? preflightFailed(domain, preflight) : undefined
+  const ledger = ledgerOf(host, domain)
+  const at = nextOrderAt(ledger, clock.nowMs())
+  if (at === undefined) return
+  const last = lastFailure(ledger)
+  const why = last === undefined ? '' : `; the last order failed: ${last.reason}: ${last.said ?? ''}`
+  throw rateLimited(domain, at, clock.nowMs(), `the budget kept here for this name is used up${why}`)
+}
+
+/** What is looked at before the CA is asked, and why it must not be asked, where the setting is strict about that. */
+export async function lookFirst(
+  host: Host,
+  names: readonly string[],
+): Promise<{ readonly preflight: PreflightCheck[]; readonly refusal: ProxyManagerError | undefined }> {
+  const { SSL_PREFLIGHT: mode } = host.settings
+  const preflight = mode === 'off' ? [] : await runPreflight(host, names)
+  return { preflight, refusal: mode === 'strict' ? preflightFailed(preflight) : undefined }
+}
+
+/** One order at the CA, with its entry in the ledger. Returns what the preflight found. */
+async function order(walk: Walk, { record }: SnapshotRoute, email: string): Promise<PreflightCheck[]> {
+  const { host } = walk
+  const { clock } = host
+  const { domain } = record
+  const names = namesOf(record)
+  refuseOrder(host, domain)
+  const { preflight, refusal } = await lookFirst(host, names)
   if (refusal !== undefined) {
     const { reason } = refusal.details
     const entry = {
@@ -145,7 +175,7 @@ async function order(host: Host, walk: Walk, domain: string, email: string): Pro
     throw writeFailure(error, { stage: 'issue' })
   })
   const previous = walk.certificates.newest(domain)
-  const failure = await runCertbot(host, domain, email)
+  const failure = await runCertbot(host, domain, names, email)
   const issued = walk.certificates.newest(domain)
   const isNew = issued !== undefined && issued.summary.fingerprint_sha256 !== previous?.summary.fingerprint_sha256
   if (failure === undefined && isNew) {
@@ -161,55 +191,6 @@ async function order(host: Host, walk: Walk, domain: string, email: string): Pro
   }
   await noteFailure(host, domain, before, diagnostic)
   throw issuanceFailed(domain, diagnostic, preflight, clock.nowMs())
-}
-
-/**
- * Runs certbot until it has the lock and the CA has taken its nonces; `undefined` when it ended well. A refused nonce is to be tried again
- * (RFC 8555, 6.5), which certbot does once for each request.
- */
-async function runCertbot(host: Host, domain: string, email: string): Promise<IssueDiagnostic | undefined> {
-  const { settings, clock } = host
-  const { webroot, renewedMark } = statePaths(settings)
-  const challenges = `${webroot}/.well-known/acme-challenge`
-  await setAsideBrokenLineage(host, domain).catch((error) => {
-    throw writeFailure(error, { stage: 'issue' })
-  })
-  const command = orderArguments({
-    domain,
-    email,
-    webroot,
-    deployHook: deployHook(renewedMark),
-    server: settings.ACME_DIRECTORY_URL,
-    configDir: settings.CERTBOT_CONFIG_DIR,
-    workDir: settings.CERTBOT_WORK_DIR,
-    logsDir: settings.CERTBOT_LOGS_DIR,
-  })
-  const before = new Set(host.files.list(challenges))
-  for (let tries = 1; ; tries++) {
-    const { exitCode, output } = await host.runner.run(settings.CERTBOT_BIN, command, {
-      timeoutMs: CERTBOT_TIMEOUT_MS,
-      graceMs: CERTBOT_GRACE_MS,
-    })
-    host.metrics.certbotRun(exitCode === 0 ? 'success' : 'failure')
-    if (exitCode === 0) return undefined
-    const diagnostic = diagnoseCertbot(exitCode, `${output}\n${readLogEvidence(host, output)}`)
-    if (diagnostic.reason === 'busy' && tries < TRIES) {
-      await clock.sleep(BUSY_PAUSE_MS)
-      continue
-    }
-    if (diagnostic.reason === 'bad_nonce' && tries < TRIES) continue
-    // Killed while the CA was looking, certbot leaves its challenge behind.
-    for (const name of host.files.list(challenges))
-      if (!before.has(name)) await host.files.remove(`${challenges}/${name}`).catch(() => undefined)
-    return { ...diagnostic, output: publicCertbotOutput(output) }
-  }
-}
-
-function readLogEvidence({ files }: Host, output: string): string {
-  const path = /Saving debug log to (\/\S+)/.exec(output)?.[1]
-  if (path === undefined) return ''
-  const { size } = files.tail(path, Number.POSITIVE_INFINITY)
-  return logEvidence(files.tail(path, Math.max(0, size - 65_536)).text)
 }
 
 async function noteFailure(host: Host, domain: string, before: OrderLedger, failure: IssueDiagnostic): Promise<void> {

@@ -10,6 +10,7 @@ import {
   withOrder,
 } from '../core/order-ledger.ts'
 import type { SslError } from '../core/proxy-state.ts'
+import { unsecuredNames } from '../core/route-names.ts'
 import type { SnapshotRoute } from '../core/snapshot.ts'
 import { type Host, statePaths } from './host.ts'
 import { replaceText } from './swap.ts'
@@ -26,9 +27,9 @@ export function ledgerOf(host: Host, domain: string): OrderLedger {
   return readLedger(host.files.read(pathOf(host, domain))?.text)
 }
 
-/** What a route without a certificate tells of its last order; `undefined` where none has failed. */
+/** What a route that has no certificate for one of its names tells of its last order; `undefined` where none has failed. */
 export function sslErrorOf(host: Host, { record }: SnapshotRoute): SslError | undefined {
-  if (!record.enable_ssl || record.certificate !== null) return undefined
+  if (!record.enable_ssl || unsecuredNames(record).length === 0) return undefined
   const ledger = ledgerOf(host, record.domain)
   const failure = lastFailure(ledger)
   const nowMs = host.clock.nowMs()

@@ -6,6 +6,7 @@ import { statePaths } from './host.ts'
 
 export interface PreflightCheck {
   readonly check: 'dns' | 'challenge' | 'caa'
+  readonly domain: string
   readonly ok: boolean
   readonly detail: string
 }
@@ -13,8 +14,15 @@ export interface PreflightCheck {
 const LOOKUP_TIMEOUT_MS = 5000
 const CHALLENGE_TIMEOUT_MS = 3000
 
-/** Looks whether the name resolves, whether a file under the challenge path comes back from each of its addresses, and whether CAA allows the CA. */
-export async function runPreflight(host: Host, domain: string): Promise<PreflightCheck[]> {
+/**
+ * Looks, for each name, whether it resolves, whether a file under the challenge path comes back from each of its addresses, and whether CAA
+ * allows the CA.
+ */
+export async function runPreflight(host: Host, names: readonly string[]): Promise<PreflightCheck[]> {
+  return (await Promise.all(names.map((name) => checkName(host, name)))).flat()
+}
+
+async function checkName(host: Host, domain: string): Promise<PreflightCheck[]> {
   const servers = host.settings.DNS_SERVERS.map(resolverAddress)
   const [addresses, caa] = await Promise.all([
     servers.length > 0
@@ -22,8 +30,13 @@ export async function runPreflight(host: Host, domain: string): Promise<Prefligh
       : host.network.lookup(domain, LOOKUP_TIMEOUT_MS),
     checkCaa(host, domain, servers),
   ])
-  if (addresses.length === 0) return [{ check: 'dns', ok: false, detail: `${domain} does not resolve` }, caa]
-  const resolved: PreflightCheck = { check: 'dns', ok: true, detail: `${domain} resolves to ${addresses.join(', ')}` }
+  if (addresses.length === 0) return [{ check: 'dns', domain, ok: false, detail: `${domain} does not resolve` }, caa]
+  const resolved: PreflightCheck = {
+    check: 'dns',
+    domain,
+    ok: true,
+    detail: `${domain} resolves to ${addresses.join(', ')}`,
+  }
   return [resolved, ...(await checkChallenge(host, domain, addresses)), caa]
 }
 
@@ -50,6 +63,7 @@ async function checkChallenge(host: Host, domain: string, addresses: readonly st
           'failure' in answer ? answer.failure : isOurs ? 'came back' : `answered ${answer.status} with something else`
         return {
           check: 'challenge',
+          domain,
           ok: isOurs,
           detail: `a file under the challenge path, asked for at ${address}: ${said}`,
         }
@@ -57,7 +71,7 @@ async function checkChallenge(host: Host, domain: string, addresses: readonly st
     )
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? error.code : 'UNKNOWN'
-    return [{ check: 'challenge', ok: false, detail: `the webroot cannot be written (${code})` }]
+    return [{ check: 'challenge', domain, ok: false, detail: `the webroot cannot be written (${code})` }]
   } finally {
     await host.files.remove(file).catch(() => undefined)
   }
@@ -70,18 +84,24 @@ async function checkCaa(host: Host, domain: string, servers: readonly string[]):
     const name = labels.slice(i).join('.')
     const issuers = await host.network.caaIssuers(name, servers, LOOKUP_TIMEOUT_MS)
     if (issuers === undefined)
-      return { check: 'caa', ok: false, detail: `the CAA records of ${name} cannot be asked for: a CA refuses then` }
+      return {
+        check: 'caa',
+        domain,
+        ok: false,
+        detail: `the CAA records of ${name} cannot be asked for: a CA refuses then`,
+      }
     if (issuers.length === 0) continue
     const identity = caaIdentity(host.settings)
     const names = issuers.map((issuer) => issuer.split(';')[0]?.trim() ?? '')
     const isAllowed = identity === undefined ? names.some((issuer) => issuer !== '') : names.includes(identity)
     return {
       check: 'caa',
+      domain,
       ok: isAllowed,
       detail: `the CAA records of ${name} allow ${names.filter((issuer) => issuer !== '').join(', ') || 'no CA'}`,
     }
   }
-  return { check: 'caa', ok: true, detail: 'no CAA records' }
+  return { check: 'caa', domain, ok: true, detail: 'no CAA records' }
 }
 
 function caaIdentity({ ACME_DIRECTORY_URL: url }: Settings): string | undefined {

@@ -10,7 +10,7 @@ import { rehearse } from './apply.ts'
 import { toPutChange } from './check-upstream.ts'
 import type { Host } from './host.ts'
 import { type ChangeQueue, QUEUE_LIMIT } from './queue.ts'
-import type { ChangeResult, Walk } from './walk.ts'
+import type { ChangeResult, Rehearsal, Walk } from './walk.ts'
 
 export interface SyncRequest {
   readonly dryRun: boolean
@@ -34,6 +34,8 @@ export interface SyncSummary {
   readonly skipped: readonly Skipped[]
   readonly skipped_count: number
   readonly orphaned: readonly string[]
+  /** Of a dry run: the files that would change, and NGINX's verdict on them. */
+  readonly rehearsal?: Pick<Rehearsal, 'files' | 'test'>
 }
 
 const TIMEOUT_MS = 5000
@@ -84,9 +86,11 @@ export async function syncFromRegistry(walk: Walk, queue: ChangeQueue, request: 
     else changes.push(put)
   }
 
-  const results = request.dryRun
-    ? (await queue.exclusively(() => rehearse(walk, changes))).verdicts
-    : await submitAll(queue, changes)
+  if (request.dryRun) {
+    const { verdicts, ...rehearsal } = await queue.exclusively(() => rehearse(walk, changes))
+    return { ...summarize(changes, verdicts, skipped, orphaned), rehearsal }
+  }
+  const results = await submitAll(queue, changes)
   refuseBrokenHost(results)
   return summarize(changes, results, skipped, orphaned)
 }
@@ -125,7 +129,7 @@ function asFound(found: SnapshotRoute | undefined): Precondition {
 }
 
 /** Where the host itself keeps everything from being done, no droplet was skipped: the call has failed. */
-function refuseBrokenHost(results: readonly (ChangeResult | Verdict)[]): void {
+function refuseBrokenHost(results: readonly ChangeResult[]): void {
   const [first] = results
   if (!(first instanceof ProxyManagerError) || first.status < 500 || first.details.culprit !== 'host') return
   if (results.every((result) => result instanceof ProxyManagerError && result.code === first.code)) throw first

@@ -4,7 +4,8 @@ import { describeChange } from '../core/diff.ts'
 import type { ErrorCode } from '../core/errors.ts'
 import { ProxyState, ProxyStatus } from '../core/proxy-state.ts'
 import { CertificateSummary } from '../core/route-file.ts'
-import type { Changed, IssuedProxy, Rehearsed } from '../engine/engine.ts'
+import { unsecuredNames } from '../core/route-names.ts'
+import type { Changed, IssuedProxy, Rehearsed, RehearsedIssue as RehearsedCertificate } from '../engine/engine.ts'
 import type { Answer } from './endpoint.ts'
 
 const count = (words: string) => v.pipe(v.number(), v.description(words))
@@ -23,7 +24,7 @@ export const Receipt = v.pipe(
   v.description('The proof that every connection from now on is served by the new configuration'),
 )
 
-const Plan = v.pipe(
+export const Plan = v.pipe(
   v.object({
     changes: v.array(
       v.object({ path: v.string(), action: v.picklist(['create', 'replace', 'delete']), diff: v.string() }),
@@ -49,6 +50,18 @@ export const DeletedProxy = v.object({
   receipt: v.optional(Receipt),
   plan: v.optional(Plan),
 })
+const Preflight = v.pipe(
+  v.array(
+    v.object({
+      check: v.picklist(['dns', 'challenge', 'caa']),
+      domain: v.string(),
+      ok: v.boolean(),
+      detail: v.string(),
+    }),
+  ),
+  v.description('What was looked at before the CA is asked; empty where it is not'),
+)
+
 /** The certificate that is served, and whether the CA had to be asked for it. */
 export const CertifiedProxy = v.object({
   droplet_name: v.string(),
@@ -58,8 +71,21 @@ export const CertifiedProxy = v.object({
   issuer: v.string(),
   certificate: CertificateSummary,
   ordered: v.boolean(),
-  preflight: v.array(v.object({ check: v.picklist(['dns', 'challenge', 'caa']), ok: v.boolean(), detail: v.string() })),
+  preflight: Preflight,
   receipt: Receipt,
+})
+
+/** What a call for a certificate would do, and nothing done. */
+export const RehearsedIssue = v.object({
+  droplet_name: v.string(),
+  domain: v.string(),
+  status: ProxyStatus,
+  would_order: v.pipe(
+    v.boolean(),
+    v.description('Whether the CA would be asked; else the certificate that is there is served'),
+  ),
+  preflight: Preflight,
+  plan: Plan,
 })
 
 /** What a route that is to be put may be refused for, or fail by. */
@@ -136,6 +162,16 @@ export function rehearsedPutAnswer(rehearsed: Rehearsed): Answer {
   return { status: 200, body: { ...rehearsed.proxy, plan: planOf(rehearsed) }, logged: { dry_run: true } }
 }
 
+export function rehearsedIssueAnswer(rehearsed: RehearsedCertificate): Answer {
+  const { droplet_name, domain, status } = rehearsed.proxy
+  const { wouldOrder: would_order, preflight } = rehearsed
+  return {
+    status: 200,
+    body: { droplet_name, domain, status, would_order, preflight, plan: planOf(rehearsed) },
+    logged: { dry_run: true },
+  }
+}
+
 export function rehearsedDeleteAnswer(rehearsed: Rehearsed): Answer {
   const { droplet_name } = rehearsed.proxy
   return {
@@ -150,15 +186,17 @@ export function etagOf(proxy: ProxyState): string {
   return `"${proxy.revision}"`
 }
 
-function planOf({ files, test }: Rehearsed): v.InferOutput<typeof Plan> {
+export function planOf({ files, test }: Pick<Rehearsed, 'files' | 'test'>): v.InferOutput<typeof Plan> {
   return { changes: files.map(describeChange), nginx_test: { ok: test.ok, output: test.output } }
 }
 
 function nextStep(proxy: ProxyState, base: string) {
+  const names = unsecuredNames(proxy)
+  const served = `${names.join(', ')} ${names.length === 1 ? 'is' : 'are'} served over HTTP`
   return {
     method: 'POST',
     path: `${base}/proxies/${proxy.droplet_name}/ssl`,
-    reason: `${proxy.domain} is served over HTTP; HTTPS is wanted and there is no certificate yet`,
+    reason: `${served}; HTTPS is wanted and there is no certificate yet`,
   }
 }
 

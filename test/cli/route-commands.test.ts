@@ -14,7 +14,7 @@ const ISSUED = {
   status: 'active',
   certificate: { issuer: 'A CA', expiry: '2026-03-01T00:00:00.000Z' },
   ordered: true,
-  preflight: [{ check: 'dns', ok: true, detail: 'points here' }],
+  preflight: [{ check: 'dns', domain: 'app.example.com', ok: true, detail: 'points here' }],
 }
 
 test('put creates a route and shows it, aligned; again, it is unchanged', async () => {
@@ -135,11 +135,36 @@ test('delete takes the certificate along where it is told to, and says whether t
   }
 })
 
+test('put makes a route that only redirects, and shows where to', async () => {
+  await withApi(async ({ cli }) => {
+    const words = ['--domain', 'old.example.com', '--redirect-to', 'new.example.com', '--no-ssl']
+    const { status, out } = await cli('put', 'old', ...words, '--options={"aliases":["older.example.com"]}')
+    assert.is(status, 0)
+    assert.match(out, /^aliases {6}older\.example\.com\nupstream {5}redirect to new\.example\.com$/m)
+    assert.match((await cli('list')).out, /redirect to new\.example\.com/)
+  })
+})
+
+test('ssl --dry-run says whether the CA would be asked, what it would find, and what would change', async () => {
+  await withApi(async ({ cli }, deps) => {
+    await cli('put', 'app', ...APP.slice(0, 4))
+    deps.names.hosts.set('app.example.com', ['192.0.2.10'])
+    const { status, out } = await cli('ssl', 'app', '--dry-run')
+    assert.is(status, 0)
+    assert.match(out, /^The CA would be asked\.\napp\.example\.com dns ok: .*\n.*challenge ok/)
+    assert.match(out, /^replace .*\/fpai-app\.conf$/m)
+    assert.match(out, /NGINX accepts it\.\n$/)
+  })
+})
+
 test('ssl orders with the contact and the force that are asked for, and shows the certificate', async () => {
   await withAnswer({ body: ISSUED }, async ({ cli }, seen) => {
     const { status, out } = await cli('ssl', 'app', '--force-renew', '--email', 'ops@example.com')
     assert.is(status, 0)
-    assert.match(out, /^certificate {2}A CA, until 2026-03-01T00:00:00\.000Z\npreflight {4}dns ok: points here$/m)
+    assert.match(
+      out,
+      /^certificate {2}A CA, until 2026-03-01T00:00:00\.000Z\npreflight {4}app\.example\.com dns ok: points here$/m,
+    )
     await cli('ssl', 'app')
     assert.equal(
       seen.map(({ method, url, body }) => [method, url, body]),

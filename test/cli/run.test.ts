@@ -49,8 +49,16 @@ for (const [title, words, message] of [
   ['a word too many', ['list', 'app'], /'app' is one word too many/],
   ['a name too many', ['get', 'a', 'b'], /'b' is one word too many/],
   ['no name', ['get'], /NAME is missing/],
-  ['no domain', ['put', 'app', '--upstream', 'http://localhost:1'], /--domain and --upstream are required/],
-  ['no upstream', ['plan', 'app', '--domain', 'a.example.com'], /--domain and --upstream are required/],
+  [
+    'no domain',
+    ['put', 'app', '--upstream', 'http://localhost:1'],
+    /--domain and --upstream \(or --redirect-to\) are required/,
+  ],
+  [
+    'no upstream',
+    ['plan', 'app', '--domain', 'a.example.com'],
+    /--domain and --upstream \(or --redirect-to\) are required/,
+  ],
   [
     'options that are no JSON',
     ['put', 'app', '--domain', 'a.example.com', '--upstream', 'http://localhost:1', '--options', '{'],

@@ -10,6 +10,7 @@ const test = suite('certbot-command')
 
 const OPTIONS: CertbotOptions = {
   domain: 'app.example.com',
+  names: ['app.example.com'],
   email: 'ops@example.com',
   webroot: '/var/lib/proxy-manager/acme',
   deployHook: "touch '/var/lib/proxy-manager/renewed'",
@@ -31,6 +32,7 @@ test('an order has exactly these arguments', () => {
     '--webroot-path=/var/lib/proxy-manager/acme',
     '--preferred-challenges=http-01',
     '--cert-name=app.example.com',
+    '--renew-with-new-domains',
     '--domain=app.example.com',
     '--email=ops@example.com',
     "--deploy-hook=touch '/var/lib/proxy-manager/renewed'",
@@ -38,8 +40,14 @@ test('an order has exactly these arguments', () => {
   ])
 })
 
+test('every name of a route is in one order', () => {
+  const names = ['app.example.com', 'app.example.net', 'www.app.example.com']
+  const named = orderArguments({ ...OPTIONS, names }).filter((word) => /^--(domain|cert-name)=/.test(word))
+  assert.equal(named, ['--cert-name=app.example.com', ...names.map((name) => `--domain=${name}`)])
+})
+
 test('another CA and other folders are passed on behind them, and only where they are set', () => {
-  const further = orderArguments({ ...OPTIONS, ...FOLDERS, server: 'https://127.0.0.1:14000/dir' }).slice(12)
+  const further = orderArguments({ ...OPTIONS, ...FOLDERS, server: 'https://127.0.0.1:14000/dir' }).slice(13)
   assert.equal(further, [
     '--server=https://127.0.0.1:14000/dir',
     '--config-dir=/etc/letsencrypt',
@@ -65,6 +73,7 @@ test('a lineage is deleted by its name, in the same folders', () => {
 test('no value can become an option: each stands behind the "=" of its own, whatever it is', () => {
   const hostile: CertbotOptions = {
     domain: '--staging',
+    names: ['--staging'],
     email: '-h',
     webroot: '--version',
     deployHook: '--dry-run',

@@ -3,11 +3,13 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import * as v from 'valibot'
 import { type Directive, printNginx } from '../../lib/core/nginx-print.ts'
+import { upstreamName } from '../../lib/core/nginx-proxy-location.ts'
 import { readNginx } from '../../lib/core/nginx-read.ts'
-import { routeDirectives, upstreamName } from '../../lib/core/nginx-server-block.ts'
+import { routeDirectives } from '../../lib/core/nginx-server-block.ts'
 import { SHARED_FILE, sharedDirectives } from '../../lib/core/nginx-shared.ts'
 import { ProxyOptions } from '../../lib/core/proxy-options.ts'
 import { dropletOfFileName, type RouteRecord } from '../../lib/core/route-file.ts'
+import { namesOf } from '../../lib/core/route-names.ts'
 import { isAtLeast } from '../../lib/core/version.ts'
 import { fixture } from './memory-tree.ts'
 
@@ -27,11 +29,13 @@ const Host = v.strictObject({
 const Route = v.strictObject({
   droplet_name: v.string(),
   domain: v.string(),
-  upstream_host: v.string(),
-  upstream_port: v.number(),
+  upstream_host: v.nullable(v.string()),
+  upstream_port: v.nullable(v.number()),
   upstream_addresses: v.nullable(texts),
   resolvers: texts,
   fingerprint_sha256: v.nullable(v.string()),
+  /** The names in the certificate; those of the route where left out. */
+  certified: v.optional(texts),
   options: v.optional(ProxyOptions, {}),
 })
 const Shared = v.strictObject({
@@ -42,8 +46,9 @@ const Shared = v.strictObject({
 })
 const Case = v.union([v.strictObject({ route: Route, host: Host }), v.strictObject({ shared: Shared, host: Host })])
 
-function recordOf({ fingerprint_sha256, ...route }: v.InferOutput<typeof Route>): RouteRecord {
+function recordOf({ fingerprint_sha256, certified, ...route }: v.InferOutput<typeof Route>): RouteRecord {
   const time = '2026-01-01T00:00:00.000Z'
+  const domains = [...(certified ?? namesOf(route))]
   return {
     version: 1,
     ...route,
@@ -52,7 +57,7 @@ function recordOf({ fingerprint_sha256, ...route }: v.InferOutput<typeof Route>)
     certificate:
       fingerprint_sha256 === null
         ? null
-        : { issuer: 'x', not_before: time, expiry: time, domains: [], serial: '1', fingerprint_sha256 },
+        : { issuer: 'x', not_before: time, expiry: time, domains, serial: '1', fingerprint_sha256 },
     last_health_status: 'healthy',
     last_health_checked_at: time,
     created_at: time,
@@ -86,6 +91,21 @@ test('what is rendered is read back by NGINX as one route: upstream, HTTP, HTTPS
   assert.equal(names('http'), ['upstream', 'server'])
   assert.equal(names('upstream-name'), ['server'])
   assert.equal(names('https-before-1.25.1'), ['upstream', 'server', 'server'])
+})
+
+test('each name redirects to itself over HTTPS, and what the certificate is not for is served over HTTP', () => {
+  const blocks = readNginx(printNginx(directivesOf('aliases-partly-certified'))).directives
+  const served = blocks.slice(1).map(({ block = [] }) => {
+    const named = (name: string, among = block) => among.find((directive) => directive.name === name)?.args
+    const main = block.findLast((directive) => directive.name === 'location')?.block ?? []
+    return [named('listen')?.[0], named('server_name'), named('return', main) ?? named('proxy_pass', main)]
+  })
+  assert.equal(served, [
+    ['80', ['shop.example.com'], ['308', 'https://shop.example.com$request_uri']],
+    ['80', ['shop.example.net'], ['308', 'https://shop.example.net$request_uri']],
+    ['80', ['new.example.org'], ['http://fpai_shop']],
+    ['443', ['shop.example.com', 'shop.example.net'], ['http://fpai_shop']],
+  ])
 })
 
 test('a version is compared part by part', () => {

@@ -6,6 +6,7 @@ import { ProxyManagerError } from '../../lib/core/errors.ts'
 import { type ForeignServer, type HostConfiguration, readListen } from '../../lib/core/nginx-host.ts'
 import { type BatchPlan, planBatch } from '../../lib/core/plan.ts'
 import type { ProxySpec } from '../../lib/core/proxy.ts'
+import { DEFAULT_OPTIONS } from '../../lib/core/proxy-options.ts'
 import { type RouteRecord, readRouteFile, readSharedFile, renderRouteFile } from '../../lib/core/route-file.ts'
 import type { Snapshot, SnapshotRoute } from '../../lib/core/snapshot.ts'
 import { context, routeRecord } from './samples.ts'
@@ -533,5 +534,45 @@ test('every refusal is a catalogued error', () => {
 function outcomeRecord({ verdicts: [verdict] }: BatchPlan): RouteRecord | undefined {
   return verdict === undefined || verdict.outcome === 'refused' ? undefined : verdict.route.record
 }
+
+const aliased = (...aliases: string[]) => ({ options: { ...DEFAULT_OPTIONS, aliases } })
+
+test('an alias has one owner, whether others want it as their domain or as an alias', () => {
+  const before = after([put('a', aliased('shared.example.com'))])
+  const others = [
+    put('b', { domain: 'shared.example.com' }),
+    put('c', aliased('x.example.com', 'shared.example.com')),
+    put('d', aliased('a.example.com')),
+  ]
+  const planned = plan(before, ...others, put('a'), ...others)
+  const conflict = 'DOMAIN_CONFLICT'
+  assert.equal(verdicts(planned), [conflict, conflict, conflict, 'replaced', 'created', conflict, conflict])
+  const owners = planned.verdicts.map((verdict) => (verdict.outcome === 'refused' ? verdict.error.details.domain : ''))
+  assert.equal(owners.slice(0, 3), ['shared.example.com', 'shared.example.com', 'a.example.com'])
+  assert.equal([...planned.domains], ['a.example.com', 'shared.example.com'])
+})
+
+test('an alias that a block written by hand serves is refused, and its place is named', () => {
+  const { code, details } = refusal(plan(foreign('taken.example.com'), put('a', aliased('taken.example.com'))))
+  assert.equal(
+    [code, details.domain, details.owner],
+    ['DOMAIN_CONFLICT', 'taken.example.com', { file: 'by-hand', line: 7 }],
+  )
+})
+
+test('each name that the certificate is for has to show it', () => {
+  const names = ['app.example.com', '*.example.net']
+  const covering = { ...certificate, summary: { ...certificate.summary, domains: names } }
+  const issued: Snapshot = { ...empty, certificates: new Map([['app.example.com', covering]]) }
+  const { secured } = plan(issued, put('app', aliased('a.example.net', 'a.b.example.net', 'other.example.com')))
+  const fingerprint = certificate.summary.fingerprint_sha256
+  assert.equal(
+    [...secured],
+    [
+      ['app.example.com', fingerprint],
+      ['a.example.net', fingerprint],
+    ],
+  )
+})
 
 test.run()

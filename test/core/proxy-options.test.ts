@@ -20,6 +20,8 @@ test('without a word the defaults hold', () => {
     buffering: false,
     hsts: false,
     allow: [],
+    aliases: [],
+    redirect_to: null,
     maintenance: false,
   })
 })
@@ -31,6 +33,8 @@ const GOOD = {
   connect_timeout_s: [1, 75],
   read_timeout_s: [1, 86_400],
   allow: [[], ['10.0.0.0/8'], ['0.0.0.0/0', '::/0', '192.0.2.1', '2001:db8::/32', '::1/128']],
+  aliases: [[], ['a.example.com'], Array.from({ length: 99 }, (_, i) => `a${i}.example.com`)],
+  redirect_to: [null, 'new.example.com'],
 }
 const BAD = {
   upstream_scheme: ['ftp', 'HTTPS', 'http;', '', null],
@@ -52,6 +56,15 @@ const BAD = {
     ['1.2.3.4/5/6'],
     Array(201).fill('10.0.0.1'),
   ],
+  aliases: [
+    'a.example.com',
+    ['*.example.com'],
+    ['a.example.com; return 200'],
+    ['10.0.0.1'],
+    [null],
+    Array.from({ length: 100 }, (_, i) => `a${i}.example.com`),
+  ],
+  redirect_to: ['', 'https://new.example.com', 'new.example.com/path', '$host', 'localhost', 1],
   maintenance: ['on', 503],
 }
 
@@ -72,6 +85,12 @@ for (const [name, values] of Object.entries(BAD)) {
 
 test('an option that nobody knows is refused', () => {
   assert.equal(faults({ max_body: '1m' }), ['max_body: is not a known option'])
+})
+
+test('aliases are folded, sorted, and each once: another order is no other route', () => {
+  const given = ['www.Example.com', 'b.example.com.', 'bücher.example', 'B.example.com']
+  const { aliases } = v.parse(ProxyOptions, { aliases: given })
+  assert.equal(aliases, ['b.example.com', 'www.example.com', 'xn--bcher-kva.example'])
 })
 
 test.run()

@@ -8,6 +8,7 @@ import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
 import type { Disk } from '../../fixtures/memory-files.ts'
 import type { RunOptions, RunResult } from '../../lib/adapters/runner.ts'
 import { readLedger } from '../../lib/core/order-ledger.ts'
+import { DEFAULT_OPTIONS } from '../../lib/core/proxy-options.ts'
 import type { Changed, IssuedProxy } from '../../lib/engine/engine.ts'
 import { writeAt } from './arrange.ts'
 
@@ -31,6 +32,8 @@ export interface Validity {
   readonly days?: number
   /** Tells certificates with the same name and validity apart. */
   readonly number?: number
+  /** Further names that it is for. */
+  readonly aliases?: readonly string[]
 }
 
 const CA_CONFIGURATION = `[ca]
@@ -53,10 +56,11 @@ const issued = new Map<string, Certificate>()
 /** A certificate of a small CA, by default from an hour before the clock's start, for 90 days; the same one for the same arguments. */
 export function certificateFor(
   domain: string,
-  { fromMs = START_MS - HOUR_MS, days = 90, number = 1 }: Validity = {},
+  { fromMs = START_MS - HOUR_MS, days = 90, number = 1, aliases = [] }: Validity = {},
 ): Certificate {
-  const key = `${domain} ${fromMs} ${days} ${number}`
-  const certificate = issued.get(key) ?? authority.issue(domain, fromMs, fromMs + days * DAY_MS)
+  const names = [domain, ...aliases]
+  const key = `${names} ${fromMs} ${days} ${number}`
+  const certificate = issued.get(key) ?? authority.issue(names, fromMs, fromMs + days * DAY_MS)
   issued.set(key, certificate)
   return certificate
 }
@@ -92,8 +96,8 @@ function makeAuthority() {
       'ca.pem': readFileSync(join(folder, 'ca.pem'), 'utf8'),
     }
   })
-  const issue = (domain: string, fromMs: number, toMs: number): Certificate => {
-    const extensions = `subjectAltName=DNS:${domain}\n`
+  const issue = (names: readonly string[], fromMs: number, toMs: number): Certificate => {
+    const extensions = `subjectAltName=${names.map((name) => `DNS:${name}`).join(',')}\n`
     const files = { ...own, 'ca.conf': CA_CONFIGURATION, 'index.txt': '', extensions }
     return inFolder(files, (folder) => {
       openssl(folder, 'req', '-new', ...KEY, '-subj', '/CN=leaf', '-keyout', 'privkey.pem', '-out', 'request.pem')
@@ -237,8 +241,14 @@ export function holdCertbot({ host }: FakeDeps): HeldCertbot {
 }
 
 /** A route that wants HTTPS; the upstream's health is not asked for. */
-export async function putSecure(deps: FakeDeps, dropletName: string, domain: string): Promise<Changed> {
-  const spec = { domain, upstream_host: 'localhost', upstream_port: 8001, require_healthy: false, enable_ssl: true }
+export async function putSecure(
+  deps: FakeDeps,
+  dropletName: string,
+  domain: string,
+  aliases: readonly string[] = [],
+): Promise<Changed> {
+  const place = { upstream_host: 'localhost', upstream_port: 8001, require_healthy: false, enable_ssl: true }
+  const spec = { domain, ...place, options: { ...DEFAULT_OPTIONS, aliases: [...aliases] } }
   return await deps.engine.putProxy({ dropletName, spec, mode: 'replace', precondition: {} })
 }
 

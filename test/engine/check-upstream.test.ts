@@ -2,6 +2,8 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
 import type { ProxySpec } from '../../lib/core/proxy.ts'
+import { DEFAULT_OPTIONS } from '../../lib/core/proxy-options.ts'
+import { type Upstream, upstreamOf } from '../../lib/core/upstream.ts'
 import { probeUpstream, resolveUpstream } from '../../lib/engine/check-upstream.ts'
 import type { Changed } from '../../lib/engine/engine.ts'
 import { contentsOf, countEffects, refusal, textAt } from './arrange.ts'
@@ -9,6 +11,12 @@ import { servedPort, worldWithRoute } from './world.ts'
 
 function spec(upstream_host: string, upstream_port = 8002, require_healthy = true): ProxySpec {
   return { domain: 'app.example.com', upstream_host, upstream_port, require_healthy, enable_ssl: false }
+}
+
+function upstream(upstream_host: string, upstream_port = 8002): Upstream {
+  const found = upstreamOf({ upstream_host, upstream_port })
+  assert.ok(found)
+  return found as Upstream
 }
 
 async function put(deps: FakeDeps, wanted: ProxySpec): Promise<Changed> {
@@ -79,29 +87,29 @@ addresses('a proxy to this API or to NGINX itself is refused, under every addres
 
 addresses("the same ports on another host are another host's", async () => {
   const deps = await fakeDeps()
-  for (const port of [80, 443, 8100]) await resolveUpstream(deps.host, spec('10.0.0.1', port))
+  for (const port of [80, 443, 8100]) await resolveUpstream(deps.host, upstream('10.0.0.1', port))
 })
 
 addresses('configured ports are what counts, not the usual ones', async () => {
   const settings = { PROXY_MANAGER_PORT: '9100', NGINX_HTTP_PORT: '8080', NGINX_HTTPS_PORT: '8443' }
   const deps = await fakeDeps({ settings })
   for (const port of [9100, 8080, 8443]) await refusal(put(deps, spec('localhost', port)), 'UPSTREAM_FORBIDDEN')
-  for (const port of [8100, 80, 443]) await resolveUpstream(deps.host, spec('localhost', port))
+  for (const port of [8100, 80, 443]) await resolveUpstream(deps.host, upstream('localhost', port))
 })
 
 addresses('loopback, private and public addresses are taken as they are', async () => {
   const deps = await fakeDeps()
   for (const address of ['127.0.0.1', '::1', '10.0.0.1', '172.16.0.1', '192.168.1.1', 'fd00::1', '203.0.113.5']) {
-    const resolved = await resolveUpstream(deps.host, spec(address))
+    const resolved = await resolveUpstream(deps.host, upstream(address))
     assert.equal(resolved, { addresses: [address], resolvers: [], probed: [address] })
   }
 })
 
 addresses('localhost is both loopbacks, or the one that there is', async () => {
   const deps = await fakeDeps()
-  assert.equal((await resolveUpstream(deps.host, spec('localhost'))).addresses, ['127.0.0.1', '::1'])
+  assert.equal((await resolveUpstream(deps.host, upstream('localhost'))).addresses, ['127.0.0.1', '::1'])
   deps.host.network.hasIpv6 = () => false
-  assert.equal((await resolveUpstream(deps.host, spec('localhost'))).addresses, ['127.0.0.1'])
+  assert.equal((await resolveUpstream(deps.host, upstream('localhost'))).addresses, ['127.0.0.1'])
 })
 
 addresses.run()
@@ -127,7 +135,7 @@ names('a name that does not resolve is refused before anything is tested, and ot
 names('a name in DNS is left to NGINX to resolve, with resolvers, so that a later failure is its own', async () => {
   const deps = await fakeDeps()
   deps.names.dns.set('api.example', ['10.0.0.7'])
-  assert.equal(await resolveUpstream(deps.host, spec('api.example')), {
+  assert.equal(await resolveUpstream(deps.host, upstream('api.example')), {
     addresses: null,
     resolvers: ['192.0.2.53:53'],
     probed: ['10.0.0.7'],
@@ -142,7 +150,7 @@ names('a name in DNS is left to NGINX to resolve, with resolvers, so that a late
 names("a name that only the host's own files know is written out as its addresses", async () => {
   const deps = await fakeDeps()
   deps.names.hosts.set('container', ['172.18.0.5'])
-  assert.equal(await resolveUpstream(deps.host, spec('container')), {
+  assert.equal(await resolveUpstream(deps.host, upstream('container')), {
     addresses: ['172.18.0.5'],
     resolvers: [],
     probed: ['172.18.0.5'],
@@ -158,7 +166,7 @@ names('configured resolvers stand in for those of the system, each with its port
     asked.push(servers)
     return ['10.0.0.7']
   }
-  const { resolvers } = await resolveUpstream(deps.host, spec('api.example'))
+  const { resolvers } = await resolveUpstream(deps.host, upstream('api.example'))
   assert.equal(resolvers, ['10.0.0.53:53', '[fd00::53]:5353', '[fd00::54]:53'])
   assert.equal(asked, [resolvers])
 })
@@ -222,7 +230,7 @@ for (const [answer, status] of ANSWERS) {
   health(`an upstream that answers ${answer} is ${status}`, async () => {
     const deps = await fakeDeps()
     deps.nginx.upstreams.set(8002, answer)
-    assert.is((await probeUpstream(deps.host, spec('10.0.0.1'), ['10.0.0.1'])).status, status)
+    assert.is((await probeUpstream(deps.host, upstream('10.0.0.1'), '/health', ['10.0.0.1'])).status, status)
   })
 }
 
@@ -249,14 +257,14 @@ health('an unhealthy upstream is refused before anything is written, and the old
 health('an address that nobody listens on is passed over; one that answers badly, or not in time, is not', async () => {
   const deps = await fakeDeps()
   deps.nginx.upstreams.set(8002, 'ECONNREFUSED')
-  const { probe } = await probeUpstream(deps.host, spec('localhost'), ['127.0.0.1', '::1'])
+  const { probe } = await probeUpstream(deps.host, upstream('localhost'), '/health', ['127.0.0.1', '::1'])
   assert.equal(probe, [
     { address: '127.0.0.1', path: '/health', failure: 'ECONNREFUSED' },
     { address: '::1', path: '/health', failure: 'ECONNREFUSED' },
   ])
   for (const answer of [500, 'TIMEOUT']) {
     deps.nginx.upstreams.set(8002, answer)
-    const { probe: attempts } = await probeUpstream(deps.host, spec('localhost'), ['127.0.0.1', '::1'])
+    const { probe: attempts } = await probeUpstream(deps.host, upstream('localhost'), '/health', ['127.0.0.1', '::1'])
     assert.ok(Array.isArray(attempts))
     assert.is(attempts.length, 1, String(answer))
   }
@@ -276,14 +284,20 @@ health(
   async () => {
     const deps = await fakeDeps({ settings: { HEALTH_CHECK_PATH: '/ready', HEALTH_CHECK_TIMEOUT_MS: '250' } })
     const asked: unknown[] = []
+    const { get } = deps.host.probe
     deps.host.probe.get = async (request) => {
       asked.push(request)
-      return { status: 200, body: '' }
+      return await get(request)
     }
-    await probeUpstream(deps.host, spec('::1'), ['::1'])
-    assert.equal(asked, [
-      { scheme: 'http', address: '::1', port: 8002, host: '[::1]:8002', path: '/ready', timeoutMs: 250 },
-    ])
+    await put(deps, spec('::1'))
+    assert.equal(asked[0], {
+      scheme: 'http',
+      address: '::1',
+      port: 8002,
+      host: '[::1]:8002',
+      path: '/ready',
+      timeoutMs: 250,
+    })
   },
 )
 
@@ -293,6 +307,28 @@ health('an upstream that need not be healthy is not probed, and says "unknown"',
   const { proxy } = await put(deps, spec('localhost', 8002, false))
   assert.equal([proxy.last_health_status, proxy.last_health_checked_at], ['unknown', null])
   assert.is(countEffects(deps, /^probe localhost/), 0)
+})
+
+health(
+  'a droplet that is being redeployed is not probed, and neither is one that nothing is passed on to',
+  async () => {
+    const deps = await fakeDeps()
+    deps.nginx.upstreams.set(8002, 'ECONNREFUSED')
+    for (const options of [{ maintenance: true }, { redirect_to: 'new.example.com' }]) {
+      const asked = { ...spec('localhost'), options: { ...DEFAULT_OPTIONS, ...options } }
+      assert.is((await put(deps, asked)).proxy.last_health_status, 'unknown')
+    }
+    assert.is(countEffects(deps, /^probe localhost/), 0)
+    await refusal(put(deps, spec('localhost')), 'UPSTREAM_UNHEALTHY')
+  },
+)
+
+health('the upstream of a route that only redirects is not looked up, and comes back with the next PUT', async () => {
+  const deps = await fakeDeps()
+  const options = { ...DEFAULT_OPTIONS, redirect_to: 'new.example.com' }
+  const { proxy } = await put(deps, { ...spec('no-such.example'), options })
+  assert.is(proxy.upstream, 'http://no-such.example:8002')
+  await refusal(put(deps, spec('no-such.example')), 'UPSTREAM_UNRESOLVABLE')
 })
 
 health('the last check is shown by reads, and a later one does not change the file', async () => {

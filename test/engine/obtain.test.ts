@@ -78,6 +78,7 @@ test('a pending route gets its certificate: one call of certbot, a copy, and a h
       `--webroot-path=${STATE}/acme`,
       '--preferred-challenges=http-01',
       `--cert-name=${DOMAIN}`,
+      '--renew-with-new-domains',
       `--domain=${DOMAIN}`,
       '--email=admin@fullpotential.ai',
       `--deploy-hook=touch '${STATE}/renewed'`,
@@ -674,8 +675,8 @@ limits.run()
 
 const looking = suite('obtain: preflight')
 
-const unreachable = { check: 'dns', ok: false, detail: `${DOMAIN} does not resolve` }
-const noCaa = { check: 'caa', ok: true, detail: 'no CAA records' }
+const unreachable = { check: 'dns', domain: DOMAIN, ok: false, detail: `${DOMAIN} does not resolve` }
+const noCaa = { check: 'caa', domain: DOMAIN, ok: true, detail: 'no CAA records' }
 
 looking('strict refuses before the CA is asked, at no cost', async () => {
   const deps = await pending({ SSL_PREFLIGHT: 'strict' })
@@ -724,3 +725,54 @@ looking('off does not look', async () => {
 })
 
 looking.run()
+
+const ALIASES = ['app.example.net', 'www.app.example.com']
+const NAMED = certificateFor(DOMAIN, { aliases: ALIASES })
+const alike = suite('obtain: aliases')
+
+alike('one certificate is ordered for all names, and proved for each of them', async () => {
+  const deps = await fakeDeps()
+  await putSecure(deps, 'app', DOMAIN, ALIASES)
+  const calls = certbotThatIssues(deps, NAMED)
+  const shaken: string[] = []
+  const { handshake } = deps.host.probe
+  deps.host.probe.handshake = async (request) => {
+    shaken.push(request.serverName)
+    return await handshake(request)
+  }
+  const { proxy, receipt } = await issue(deps, 'app')
+  assert.equal(domainsOf(calls[0]), [DOMAIN, ...ALIASES])
+  assert.equal([proxy.status, receipt.proved_by], ['active', 'tls_handshake'])
+  assert.equal(shaken, [DOMAIN, ...ALIASES])
+})
+
+alike('an alias that the certificate is not for is served over HTTP, while the others stay on HTTPS', async () => {
+  const deps = await secured()
+  const { proxy, outcome } = await putSecure(deps, 'app', DOMAIN, ALIASES)
+  assert.equal([outcome, proxy.status, proxy.ssl_enabled], ['replaced', 'pending_ssl', true])
+  assert.is(servedFingerprint(deps, DOMAIN), FIRST.fingerprint)
+  const text = textAt(deps.disk, '/etc/nginx/sites-enabled/fpai-app.conf') ?? ''
+  assert.match(text, `server_name ${ALIASES.join(' ')};`)
+  assert.match(text, `return 308 https://${DOMAIN}$request_uri;`)
+
+  const calls = certbotThatIssues(deps, NAMED)
+  const issued = await issue(deps, 'app')
+  assert.equal([issued.ordered, issued.proxy.status], [true, 'active'])
+  assert.equal(domainsOf(calls[0]), [DOMAIN, ...ALIASES])
+  assert.is(servedFingerprint(deps, DOMAIN), NAMED.fingerprint)
+  assert.is((await issue(deps, 'app')).ordered, false)
+})
+
+alike('a certificate for more names than the route has is good enough', async () => {
+  const deps = await fakeDeps()
+  putLineage(deps.disk, DOMAIN, NAMED)
+  const { proxy } = await putSecure(deps, 'app', DOMAIN, ALIASES.slice(1))
+  assert.is(proxy.status, 'active')
+  assert.is((await issue(deps, 'app')).ordered, false)
+})
+
+function domainsOf(args: readonly string[] | undefined): readonly string[] {
+  return (args ?? []).flatMap((argument) => (argument.startsWith('--domain=') ? [argument.slice(9)] : []))
+}
+
+alike.run()

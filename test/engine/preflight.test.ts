@@ -22,25 +22,35 @@ async function world(
 }
 
 async function look(deps: FakeDeps, check: PreflightCheck['check']): Promise<readonly (readonly [boolean, string])[]> {
-  const found = await runPreflight(deps.host, DOMAIN)
+  const found = await runPreflight(deps.host, [DOMAIN])
   return found.filter((one) => one.check === check).map(({ ok, detail }) => [ok, detail])
 }
 
 test('a name that resolves, answers and is not held back by CAA passes, in this order', async () => {
   const deps = await world(['192.0.2.10', '2001:db8::10'])
-  assert.equal(await runPreflight(deps.host, DOMAIN), [
-    { check: 'dns', ok: true, detail: `${DOMAIN} resolves to 192.0.2.10, 2001:db8::10` },
-    { check: 'challenge', ok: true, detail: 'a file under the challenge path, asked for at 192.0.2.10: came back' },
-    { check: 'challenge', ok: true, detail: 'a file under the challenge path, asked for at 2001:db8::10: came back' },
-    { check: 'caa', ok: true, detail: 'no CAA records' },
+  assert.equal(await runPreflight(deps.host, [DOMAIN]), [
+    { check: 'dns', domain: DOMAIN, ok: true, detail: `${DOMAIN} resolves to 192.0.2.10, 2001:db8::10` },
+    {
+      check: 'challenge',
+      domain: DOMAIN,
+      ok: true,
+      detail: 'a file under the challenge path, asked for at 192.0.2.10: came back',
+    },
+    {
+      check: 'challenge',
+      domain: DOMAIN,
+      ok: true,
+      detail: 'a file under the challenge path, asked for at 2001:db8::10: came back',
+    },
+    { check: 'caa', domain: DOMAIN, ok: true, detail: 'no CAA records' },
   ])
 })
 
 test('a name without an address fails, and no file is written for it', async () => {
   const deps = await world([])
-  assert.equal(await runPreflight(deps.host, DOMAIN), [
-    { check: 'dns', ok: false, detail: `${DOMAIN} does not resolve` },
-    { check: 'caa', ok: true, detail: 'no CAA records' },
+  assert.equal(await runPreflight(deps.host, [DOMAIN]), [
+    { check: 'dns', domain: DOMAIN, ok: false, detail: `${DOMAIN} does not resolve` },
+    { check: 'caa', domain: DOMAIN, ok: true, detail: 'no CAA records' },
   ])
   assert.not.ok(deps.disk.has(CHALLENGES))
 })
@@ -54,7 +64,7 @@ test('the file that is asked for is served from the webroot, under the domain, a
     assert.equal(deps.host.files.list(CHALLENGES), [request.path.slice(request.path.lastIndexOf('/') + 1)])
     return await get(request)
   }
-  await runPreflight(deps.host, DOMAIN)
+  await runPreflight(deps.host, [DOMAIN])
   const [{ path, ...request } = { path: '' }] = asked
   assert.equal(request, { address: '192.0.2.10', port: 80, host: DOMAIN, timeoutMs: 3000 })
   assert.match(path, /^\/\.well-known\/acme-challenge\/proxy-manager-id-\d+$/)
@@ -193,8 +203,23 @@ test('the top level is not asked for CAA records', async () => {
     asked.push(name)
     return []
   }
-  await runPreflight(deps.host, 'a.b.example.com')
+  await runPreflight(deps.host, ['a.b.example.com'])
   assert.equal(asked, ['a.b.example.com', 'b.example.com', 'example.com'])
+})
+
+test('each name of a certificate is looked at, and a failed check says which', async () => {
+  const deps = await world()
+  const found = await runPreflight(deps.host, [DOMAIN, 'gone.example.com'])
+  assert.equal(
+    found.map(({ check, domain, ok }) => `${check} ${domain} ${ok}`),
+    [
+      `dns ${DOMAIN} true`,
+      `challenge ${DOMAIN} true`,
+      `caa ${DOMAIN} true`,
+      'dns gone.example.com false',
+      'caa gone.example.com true',
+    ],
+  )
 })
 
 test.run()

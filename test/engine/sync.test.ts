@@ -281,9 +281,25 @@ test('a dry run tells what the sync will answer, and changes nothing', async () 
     record('taken', 8005, 'own.example.com'),
   ])
   const before = contentsOf(deps.disk)
-  const [proposed] = [await sync(deps, { dryRun: true, prune: true })]
+  const { rehearsal, ...proposed } = await sync(deps, { dryRun: true, prune: true })
   assert.equal([proposed.created, proposed.updated, proposed.deleted], [['fresh'], ['moved'], ['gone']])
   assert.equal([contentsOf(deps.disk), deps.nginx.reloads], [before, 2])
+  assert.ok(rehearsal?.test.ok)
+  assert.equal(
+    rehearsal?.files.map(({ path, before, after }) => [
+      path.replace('/etc/nginx/', ''),
+      before === null,
+      after === null,
+    ]),
+    [
+      ['sites-available/000-proxy-manager.conf', false, false],
+      ['sites-available/fpai-gone.conf', false, true],
+      ['sites-enabled/fpai-gone.conf', false, true],
+      ['sites-available/fpai-moved.conf', false, false],
+      ['sites-available/fpai-fresh.conf', true, false],
+      ['sites-enabled/fpai-fresh.conf', true, false],
+    ],
+  )
   assert.equal(await sync(deps, { prune: true }), proposed)
 })
 

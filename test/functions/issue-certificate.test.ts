@@ -57,9 +57,14 @@ test('POST .../ssl answers 200, the certificate that is served, and its proof', 
     },
     ordered: true,
     preflight: [
-      { check: 'dns', ok: true, detail: `${DOMAIN} resolves to 192.0.2.10` },
-      { check: 'challenge', ok: true, detail: 'a file under the challenge path, asked for at 192.0.2.10: came back' },
-      { check: 'caa', ok: true, detail: 'no CAA records' },
+      { check: 'dns', domain: DOMAIN, ok: true, detail: `${DOMAIN} resolves to 192.0.2.10` },
+      {
+        check: 'challenge',
+        domain: DOMAIN,
+        ok: true,
+        detail: 'a file under the challenge path, asked for at 192.0.2.10: came back',
+      },
+      { check: 'caa', domain: DOMAIN, ok: true, detail: 'no CAA records' },
     ],
     receipt: { generation: 2, reloaded: true, proved_by: 'tls_handshake', proved_ms: 0, batch: 1 },
   })
@@ -203,6 +208,55 @@ test('POST .../ssl takes over a certificate that lies there, whoever has got it'
   writeAt(deps.disk, `/etc/letsencrypt/renewal/${DOMAIN}.conf`, '')
   const { status, body } = await post(deps)
   assert.equal([status, body.ordered, body.certificate.fingerprint_sha256], [200, false, FIRST.fingerprint])
+})
+
+test('POST .../ssl?dry_run=true without a certificate says that the CA would be asked, and shows the switch', async () => {
+  const deps = await pending({})
+  deps.names.hosts.set(DOMAIN, ['192.0.2.10'])
+  const calls = certbotThatIssues(deps, FIRST)
+  // The challenge's folders may stay, its file may not.
+  const files = () => contentsOf(deps.disk).filter(([, content]) => Array.isArray(content))
+  const before = files()
+  const { status, body } = await post(deps, undefined, '/proxies/app/ssl?dry_run=true')
+  assert.is(status, 200)
+  assert.equal([body.droplet_name, body.domain, body.status, body.would_order], ['app', DOMAIN, 'active', true])
+  assert.equal(
+    body.preflight.map(({ check, ok }: { check: string; ok: boolean }) => `${check} ${ok}`),
+    ['dns true', 'challenge true', 'caa true'],
+  )
+  assert.ok(body.plan.nginx_test.ok)
+  assert.equal(
+    body.plan.changes.map(({ path, action }: { path: string; action: string }) => `${action} ${path}`),
+    ['replace /etc/nginx/sites-available/000-proxy-manager.conf', 'replace /etc/nginx/sites-available/fpai-app.conf'],
+  )
+  assert.match(body.plan.changes[1].diff, /^\+ {4}ssl_certificate .*\/0{64}\/fullchain\.pem;$/m)
+  assert.equal([calls.length, files(), deps.nginx.reloads], [0, before, 1])
+})
+
+test('POST .../ssl?dry_run=true with a certificate shows that very one, tested by NGINX', async () => {
+  const deps = await pending()
+  putLineage(deps.disk, DOMAIN, FIRST)
+  const before = contentsOf(deps.disk)
+  const { body } = await post(deps, undefined, '/proxies/app/ssl?dry_run=true')
+  assert.equal([body.would_order, body.preflight, body.plan.nginx_test.ok], [false, [], true])
+  assert.match(body.plan.changes[1].diff, `${FIRST.fingerprint}/fullchain.pem;`)
+  assert.equal(contentsOf(deps.disk), before)
+  await post(deps)
+  const served = await post(deps, undefined, '/proxies/app/ssl?dry_run=true')
+  assert.equal([served.body.would_order, served.body.plan.changes], [false, []])
+})
+
+test('POST .../ssl?dry_run=true is refused for what the call itself would be refused for', async () => {
+  const deps = await pending({ SSL_PREFLIGHT: 'strict' })
+  const dry = (path = '/proxies/app/ssl?dry_run=true') => post(deps, undefined, path)
+  assertError(await dry('/proxies/nobody/ssl?dry_run=true'), 'PROXY_NOT_FOUND')
+  assert.is(assertError(await dry(), 'SSL_ISSUANCE_FAILED').reason, 'dns')
+  deps.names.hosts.set(DOMAIN, ['192.0.2.10'])
+  certbotThat(deps, failing(deps, 'caa'))
+  for (let tries = 0; tries < 3; tries++) await post(deps)
+  assert.is(assertError(await dry(), 'SSL_RATE_LIMITED').retry_at, '2026-01-01T01:00:00.000Z')
+  deps.disk.delete('/usr/bin/certbot')
+  assertError(await dry(), 'SSL_UNAVAILABLE')
 })
 
 test.run()

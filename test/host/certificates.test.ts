@@ -45,9 +45,14 @@ test('a route goes from 202 to HTTPS that a client verifies against the root', a
   assert.is(issued.body.domain, 'app.example.com')
   assert.is(issued.body.receipt?.proved_by, 'tls_handshake')
   assert.equal(issued.body.preflight, [
-    { check: 'dns', ok: true, detail: 'app.example.com resolves to 127.0.0.1' },
-    { check: 'challenge', ok: true, detail: 'a file under the challenge path, asked for at 127.0.0.1: came back' },
-    { check: 'caa', ok: true, detail: 'no CAA records' },
+    { check: 'dns', domain: 'app.example.com', ok: true, detail: 'app.example.com resolves to 127.0.0.1' },
+    {
+      check: 'challenge',
+      domain: 'app.example.com',
+      ok: true,
+      detail: 'a file under the challenge path, asked for at 127.0.0.1: came back',
+    },
+    { check: 'caa', domain: 'app.example.com', ok: true, detail: 'no CAA records' },
   ])
 
   const shown = await secure(nginx.httpsPort, 'app.example.com', root)
@@ -81,6 +86,43 @@ test('again without force it is the same certificate, and the CA is not asked; f
   const copies = () => readdirSync(join(host.nginx.root, 'state/certificates/again.example.com'))
   await eventually(async () => copies().length === 1 || undefined)
   assert.equal(copies(), [fingerprintOf(forced)])
+})
+
+test('one certificate is for the domain and its aliases; a later alias waits over HTTP until the next order', async (context) => {
+  const { host, port, root } = context
+  const shop = (...aliases: string[]) =>
+    putRoute(host.manager, 'shop', 'shop.example.com', port, { enable_ssl: true, options: { aliases } })
+  const asked = () => call(host.manager, 'POST', '/proxies/shop/ssl')
+  await shop('www.shop.example.com')
+  const rehearsed = await call(host.manager, 'POST', '/proxies/shop/ssl?dry_run=true')
+  assert.equal([rehearsed.status, rehearsed.body.would_order], [200, true])
+  const first = await asked()
+  assert.is(first.status, 200, JSON.stringify(first.body))
+  for (const name of ['shop.example.com', 'www.shop.example.com'])
+    assert.is((await secure(host.nginx.httpsPort, name, root)).fingerprint, fingerprintOf(first))
+  const location = await locationOf(host.nginx.httpPort, 'www.shop.example.com', '/')
+  assert.is(location, `https://www.shop.example.com:${host.nginx.httpsPort}/`)
+
+  const wider = await shop('www.shop.example.com', 'shop.example.net')
+  assert.equal([wider.status, wider.body.status], [202, 'pending_ssl'])
+  assert.match(JSON.stringify(wider.body.next), 'shop.example.net is served over HTTP; HTTPS is wanted')
+  assert.is(await through(host.nginx.httpPort, 'shop.example.net'), 'app')
+  assert.is((await secure(host.nginx.httpsPort, 'shop.example.com', root)).fingerprint, fingerprintOf(first))
+  const second = await asked()
+  assert.equal([second.status, second.body.ordered, second.body.status], [200, true, 'active'])
+  assert.is((await secure(host.nginx.httpsPort, 'shop.example.net', root)).fingerprint, fingerprintOf(second))
+  const lineages = readdirSync(join(host.nginx.root, 'letsencrypt/live')).filter((name) => name.startsWith('shop'))
+  assert.equal(lineages, ['shop.example.com'])
+})
+
+test('a domain that only redirects does so over HTTPS, with a certificate of its own', async ({ host, root }) => {
+  const body = { domain: 'old.example.com', options: { redirect_to: 'app.example.com' } }
+  assert.is((await call(host.manager, 'PUT', '/proxies/old', body)).status, 202)
+  assert.is((await call(host.manager, 'POST', '/proxies/old/ssl')).status, 200)
+  const target = `https://app.example.com:${host.nginx.httpsPort}/x`
+  assert.is(await locationOf(host.nginx.httpPort, 'old.example.com', '/x'), target)
+  const shown = await secure(host.nginx.httpsPort, 'old.example.com', root)
+  assert.match(shown.body, '308 Permanent Redirect')
 })
 
 test('the private key is readable by root alone, and is in no answer and in no log', async ({ host }) => {

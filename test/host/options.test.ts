@@ -8,7 +8,7 @@ import { promisify } from 'node:util'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { makeKeyPair } from '../../fixtures/acme/certificate.ts'
-import { putRoute, type RealHost, startHost, through } from './host.ts'
+import { call, putRoute, type RealHost, startHost, through } from './host.ts'
 
 const test = suite<{ host: RealHost; port: number }>('options of a route, as NGINX keeps them')
 
@@ -37,6 +37,31 @@ test('in maintenance everyone gets 503 with Retry-After, and afterwards the drop
   assert.match(head, /retry-after: 120/i)
   await putRoute(host.manager, 'app', 'app.example.com', port)
   assert.is(await through(host.nginx.httpPort, 'app.example.com'), 'app')
+})
+
+test('aliases are served like the domain, belong to their route alone, and go with it', async ({ host, port }) => {
+  const options = { aliases: ['www.app.example.com', 'app.example.net'] }
+  const other = await host.droplet('other')
+  await putRoute(host.manager, 'app', 'app.example.com', port, { options })
+  for (const name of ['app.example.com', ...options.aliases])
+    assert.is(await through(host.nginx.httpPort, name), 'app', name)
+  const taken = await putRoute(host.manager, 'other', 'app.example.net', other.port)
+  assert.equal([taken.status, taken.body.error?.code], [409, 'DOMAIN_CONFLICT'])
+  await putRoute(host.manager, 'app', 'app.example.com', port)
+  assert.is((await putRoute(host.manager, 'other', 'app.example.net', other.port)).status, 201)
+  assert.is(await through(host.nginx.httpPort, 'app.example.net'), 'other')
+  assert.is(await through(host.nginx.httpPort, 'www.app.example.com'), 'ECONNRESET')
+})
+
+test('a route that redirects needs no upstream, and keeps path and query', async ({ host }) => {
+  const body = { domain: 'old.example.com', enable_ssl: false, options: { redirect_to: 'app.example.com' } }
+  const created = await call(host.manager, 'PUT', '/proxies/old', body)
+  assert.equal([created.status, created.body.upstream, created.body.status], [201, null, 'active'])
+  const url = `http://127.0.0.1:${host.nginx.httpPort}/a?b=c`
+  const head = await curl(['-si', '-H', 'Host: old.example.com', '-X', 'POST', url])
+  assert.match(head, /^HTTP\/1\.1 308/)
+  assert.match(head, `Location: http://app.example.com:${host.nginx.httpPort}/a?b=c`)
+  assert.is(await through(host.nginx.httpPort, 'old.example.com', '/.well-known/acme-challenge/x'), 'status 404')
 })
 
 test('a body larger than the route takes is refused', async ({ host, port }) => {

@@ -1,0 +1,78 @@
+/** What commands show of the API's answers. */
+import * as v from 'valibot'
+import { EXIT, type Outcome } from './command.ts'
+import { fields } from './text.ts'
+
+export const Certificate = v.object({ issuer: v.string(), expiry: v.string() })
+const Receipt = v.object({
+  generation: v.number(),
+  reloaded: v.boolean(),
+  proved_by: v.string(),
+  proved_ms: v.number(),
+})
+export const Route = v.object({
+  droplet_name: v.string(),
+  domain: v.string(),
+  upstream: v.nullable(v.string()),
+  options: v.object({ aliases: v.array(v.string()), redirect_to: v.nullable(v.string()) }),
+  status: v.string(),
+  last_health_status: v.string(),
+  last_health_checked_at: v.nullable(v.string()),
+  certificate: v.nullable(Certificate),
+  ssl_error: v.optional(v.object({ reason: v.string(), message: v.string(), next_attempt_at: v.string() })),
+  updated_at: v.string(),
+  revision: v.string(),
+  receipt: v.optional(Receipt),
+})
+export type Route = v.InferOutput<typeof Route>
+
+export const Planned = v.object({
+  plan: v.object({
+    changes: v.array(v.object({ path: v.string(), action: v.string(), diff: v.string() })),
+    nginx_test: v.object({ ok: v.boolean(), output: v.string() }),
+  }),
+})
+export const Preflight = v.array(
+  v.object({ check: v.string(), domain: v.string(), ok: v.boolean(), detail: v.string() }),
+)
+
+/** Where requests of a route go, in a word. */
+export function leadsTo({ upstream, options }: Route): string {
+  return options.redirect_to === null ? (upstream ?? '-') : `redirect to ${options.redirect_to}`
+}
+
+/** A line for each check of a preflight. */
+export function describeChecks(checks: v.InferOutput<typeof Preflight>): string[] {
+  return checks.map(({ check, domain, ok, detail }) => `${domain} ${check} ${ok ? 'ok' : 'failed'}: ${detail}`)
+}
+
+/** A route, a line for each thing that there is to say of it. */
+export function describeRoute(route: Route): string {
+  const { certificate, receipt, ssl_error: sslError, last_health_checked_at: checkedAt } = route
+  return fields({
+    name: route.droplet_name,
+    domain: route.domain,
+    aliases: route.options.aliases,
+    upstream: leadsTo(route),
+    status: route.status,
+    health: checkedAt === null ? route.last_health_status : `${route.last_health_status} (${checkedAt})`,
+    certificate: certificate === null ? 'none' : `${certificate.issuer}, until ${certificate.expiry}`,
+    ...(sslError === undefined ? {} : { 'last order': `${sslError.message}; again from ${sslError.next_attempt_at}` }),
+    updated: route.updated_at,
+    revision: route.revision,
+    ...(receipt?.reloaded !== true
+      ? {}
+      : { served: `generation ${receipt.generation}, proved by ${receipt.proved_by} in ${receipt.proved_ms} ms` }),
+  })
+}
+
+/** The diffs of a dry run and NGINX's verdict; a refusal is its exit status. */
+export function describePlan(
+  json: unknown,
+  { plan: { changes, nginx_test: test } }: v.InferOutput<typeof Planned>,
+): Outcome {
+  if (changes.length === 0) return { json, text: 'Nothing would change.' }
+  const diffs = changes.map(({ path, action, diff }) => `${action} ${path}\n${diff.trimEnd()}`)
+  const verdict = test.ok ? 'NGINX accepts it.' : `NGINX refuses it:\n${test.output.trim()}`
+  return { json, text: [...diffs, verdict].join('\n\n'), exitStatus: test.ok ? EXIT.ok : EXIT.refused }
+}
