@@ -18,6 +18,10 @@ export interface CandidateOptions {
   readonly pidPath: string
   /** Names in sites-enabled -> the staged text's path, or null where the change removes the name. */
   readonly changed: ReadonlyMap<string, string | null>
+  /** Names in sites-enabled that {@link CandidateOptions.standIn} stands in for. */
+  readonly spared?: ReadonlySet<string>
+  /** A text in place of those. */
+  readonly standIn?: string
 }
 
 /**
@@ -76,20 +80,25 @@ export function renderCandidate(options: CandidateOptions, tree: ConfigurationTr
     const created = [...options.changed].flatMap(([name, path]) => (path === null ? [] : [name]))
     const names = new Set([...tree.list(options.sitesEnabled), ...created])
     const listed = { list: (folder: string) => (folder === options.sitesEnabled ? [...names] : tree.list(folder)) }
-    return expandInclude(include, options.mainPath, listed)
+    const included = expandInclude(include, options.mainPath, listed)
       .map(baseName)
       .sort(byBytes)
       .flatMap((name) => {
         const staged = options.changed.get(name)
-        return staged === null
+        return staged === null || options.spared?.has(name) === true
           ? []
           : [`include ${quote(staged ?? absolutePath(`${options.sitesEnabled}/${name}`, '/'))};`]
       })
+    if (options.standIn === undefined) return included
+    nested.set(STAND_IN, options.standIn)
+    return [...included, `include ${quote(`${options.stagingFolder}/${STAND_IN}`)};`]
   }
 
   const main = rewrite(options.mainPath, []) ?? tree.read(options.mainPath)?.text ?? ''
   return { main: hasPid ? main : `pid ${quote(options.pidPath)}; ${main}`, nested }
 }
+
+const STAND_IN = 'accepted.conf'
 
 interface Edit {
   readonly start: number

@@ -20,6 +20,8 @@ export interface ForeignServer {
 
 export interface HostConfiguration {
   readonly mainPath: string
+  /** Every file of the host's own that was read, the main one first. */
+  readonly files: readonly string[]
   /** Whether sites-enabled is included inside `http`, with a pattern that our file names match. */
   readonly includesSitesEnabled: boolean
   readonly servers: readonly ForeignServer[]
@@ -43,6 +45,7 @@ export function readHostConfiguration(
   isOwn: (path: string) => boolean,
 ): HostConfiguration | undefined {
   if (tree.read(mainPath) === undefined) return undefined
+  const files = new Set<string>()
   const servers: ForeignServer[] = []
   const httpDirectives = new Set<string>()
   const mainDirectives = new Set<string>()
@@ -53,6 +56,7 @@ export function readHostConfiguration(
   /** `open` are the files that lead here: one that includes itself is a loop, in which NGINX runs out of file descriptors. */
   const walk = (path: string, context: string, open: readonly string[]): void => {
     if (open.includes(path) || isOwn(path)) return
+    files.add(path)
     visit(tree.read(path)?.directives ?? [], path, context, [...open, path])
   }
   const visit = (
@@ -72,11 +76,14 @@ export function readHostConfiguration(
       if (context === 'main' && directive.name === 'error_log') errorLog = directive.args[0]
       if (context === 'main' && directive.name === 'pid') pid = directive.args[0]
       if (context === 'main' && directive.name === 'http') visit(directive.block ?? [], path, 'http', open)
-      if (context === 'http' && directive.name === 'server') servers.push(readServer(directive, path, mainPath, tree))
+      if (context === 'http' && directive.name === 'server') {
+        const included = (file: string) => void files.add(file)
+        servers.push(readServer(directive, path, mainPath, tree, included))
+      }
     }
   }
   walk(mainPath, 'main', [])
-  return { mainPath, includesSitesEnabled, servers, httpDirectives, mainDirectives, errorLog, pid }
+  return { mainPath, files: [...files], includesSitesEnabled, servers, httpDirectives, mainDirectives, errorLog, pid }
 }
 
 /** Reads the arguments of one `listen`: one for each port of a range (NGINX 1.15.10), none for a unix socket. */
@@ -93,7 +100,13 @@ function wildcard(address: string): string {
   return address === '0.0.0.0' || address === '' ? '*' : address.toLowerCase()
 }
 
-function readServer(server: ReadDirective, path: string, mainPath: string, tree: ConfigurationTree): ForeignServer {
+function readServer(
+  server: ReadDirective,
+  path: string,
+  mainPath: string,
+  tree: ConfigurationTree,
+  onInclude: (path: string) => void,
+): ForeignServer {
   const names: string[] = []
   const listens: Listen[] = []
   const visit = (directives: readonly ReadDirective[], open: readonly string[]): void => {
@@ -101,8 +114,10 @@ function readServer(server: ReadDirective, path: string, mainPath: string, tree:
       if (directive.name === 'server_name') names.push(...directive.args.map((name) => name.toLowerCase()))
       if (directive.name === 'listen') listens.push(...readListen(directive.args))
       if (directive.name === 'include') {
-        for (const included of expandInclude(directive, mainPath, tree))
+        for (const included of expandInclude(directive, mainPath, tree)) {
+          onInclude(included)
           if (!open.includes(included)) visit(tree.read(included)?.directives ?? [], [...open, included])
+        }
       }
     }
   }

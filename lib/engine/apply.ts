@@ -12,7 +12,7 @@ import { notIncluded } from './failures.ts'
 import { findAcceptable } from './find-acceptable.ts'
 import { makeLive, type WhenStopped } from './make-live.ts'
 import type { Observation } from './observe.ts'
-import { type TestResult, testCandidate } from './stage.ts'
+import type { TestResult } from './stage.ts'
 import { removeTemporaries } from './swap.ts'
 import type { ChangeResult, Receipt, Rehearsal, StepTimes, Walk, WalkState } from './walk.ts'
 
@@ -53,7 +53,7 @@ export async function rehearse(walk: Walk, changes: readonly Change[]): Promise<
   refuseWithoutInclude(observation)
   const copied = await walk.certificates.copy(certificates)
   try {
-    const test = observation.isBare ? UNTESTED : await testCandidate(walk.host, observation, files, domains)
+    const test = observation.isBare ? UNTESTED : await walk.testChange(observation, files, domains)
     return { verdicts, files, test }
   } finally {
     await removeTemporaries(walk.host, files)

@@ -15,6 +15,8 @@ export interface CertificateStore {
   lineageFault(domain: string): string | undefined
   /** Whether the copy that a route's server block names is there, whole. */
   isCopied(record: RouteRecord): boolean
+  /** Changes when the copy that a route's server block names does; empty where it names none. */
+  copyStamp(record: RouteRecord): string
   /**
    * Copies certificates, by domain, to where NGINX will read them. Returns the folders that were made for it.
    * @throws {ProxyManagerError} CONFIG_WRITE_FAILED
@@ -73,6 +75,11 @@ export function certificateStore(host: Host): CertificateStore {
       // An expired one still lets NGINX start, so it is judged as of its first day: only what cannot be read keeps NGINX from starting.
       const copy = readPair(folder, domain, Date.parse(certificate.not_before))
       return copy !== undefined && !('fault' in copy)
+    },
+    copyStamp: ({ certificate, domain }) => {
+      if (certificate === null) return ''
+      const folder = `${copies}/${domain}/${certificate.fingerprint_sha256}`
+      return `${host.files.stamp(`${folder}/fullchain.pem`)} ${host.files.stamp(`${folder}/privkey.pem`)}`
     },
     copy: async (certificates) => {
       const made: string[] = []

@@ -25,6 +25,7 @@ import { recover, recoverJournal } from './recover.ts'
 import { rehearseIssue } from './rehearse-issue.ts'
 import { commandReloader, signalReloader } from './reload.ts'
 import { type SyncRequest, type SyncSummary, syncFromRegistry } from './sync.ts'
+import { changeTester } from './test-change.ts'
 import type { Applied, Receipt, Rehearsal, StepTimes, Walk, WalkState } from './walk.ts'
 
 export interface PutRequest {
@@ -117,6 +118,7 @@ export function createEngine(host: Host): Engine {
     certificates,
     observe: observer(host, nginxFactsReader(host), certificates),
     reloaderFor: (observation) => (observation.isBare ? byCommand : bySignal),
+    testChange: changeTester(host, certificates),
   }
   const healthChecks = new Map<string, UpstreamHealth>()
   const readHealth = healthReader(walk)

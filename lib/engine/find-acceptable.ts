@@ -21,7 +21,7 @@ export interface Acceptable {
  * @throws {ProxyManagerError} NGINX_ALREADY_BROKEN where it refuses the host without any change; CONFIG_WRITE_FAILED
  */
 export async function findAcceptable(
-  { host, state, certificates }: Walk,
+  { host, state, certificates, testChange }: Walk,
   observation: Observation,
   changes: readonly Change[],
   plan: (changes: readonly Change[]) => BatchPlan,
@@ -29,7 +29,7 @@ export async function findAcceptable(
   const tried = async (some: readonly Change[]): Promise<TestResult> => {
     const planned = plan(some)
     await certificates.copy(planned.certificates)
-    return await testCandidate(host, observation, planned.files, planned.domains)
+    return await testChange(observation, planned.files, planned.domains)
   }
   const whole = await tried(changes)
   if (whole.ok) return { changes, guilty: new Map(), test: whole }

@@ -1,5 +1,5 @@
 /** Stage and test: NGINX reads the whole configuration as it would be, before anything live is touched. */
-import { renderCandidate } from '../core/nginx-candidate.ts'
+import { type CandidateOptions, renderCandidate } from '../core/nginx-candidate.ts'
 import { type Diagnostic, findUnacceptable, parseDiagnostics, publicOutput } from '../core/nginx-diagnostic.ts'
 import type { FileChange } from '../core/snapshot.ts'
 import { configurationArguments, type Host, statePaths, writeFailure } from './host.ts'
@@ -23,7 +23,7 @@ export const CANDIDATE_PREFIX = '.proxy-manager-'
 
 /**
  * Stages the texts of these files, and tests the host's configuration with them while they reach the medium. Nothing that NGINX serves is
- * touched; the staged texts stay, for the swap or for {@link removeTemporaries}.
+ * touched; the staged texts stay, for the swap or for {@link removeTemporaries}. `standIn` is a text in place of other enabled files.
  * @throws {ProxyManagerError} CONFIG_WRITE_FAILED when they, or the candidate, cannot be written
  */
 export async function testCandidate(
@@ -31,6 +31,7 @@ export async function testCandidate(
   observation: Observation,
   files: readonly FileChange[],
   domains: ReadonlySet<string>,
+  standIn: Pick<CandidateOptions, 'spared' | 'standIn'> = {},
 ): Promise<TestResult> {
   const { snapshot, tree } = observation
   const { mainPath } = snapshot.host
@@ -45,6 +46,7 @@ export async function testCandidate(
       stagingFolder: nestedFolder,
       pidPath: `${staging}/candidate.pid`,
       changed: changedIncludes(files),
+      ...standIn,
     },
     tree,
   )

@@ -7,6 +7,7 @@ import type { Host } from './host.ts'
 import type { Observation } from './observe.ts'
 import type { ProvedBy, Reloader } from './reload.ts'
 import type { TestResult } from './stage.ts'
+import type { ChangeTester } from './test-change.ts'
 
 /** The proof of a change, in short. */
 export interface Receipt {
@@ -63,4 +64,5 @@ export interface Walk {
   readonly certificates: CertificateStore
   readonly observe: (domains: readonly string[]) => Promise<Observation>
   readonly reloaderFor: (observation: Observation) => Reloader
+  readonly testChange: ChangeTester
 }

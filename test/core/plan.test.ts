@@ -21,6 +21,7 @@ const LATER = '2026-03-03T00:00:00.000Z'
 
 const host: HostConfiguration = {
   mainPath: '/etc/nginx/nginx.conf',
+  files: ['/etc/nginx/nginx.conf'],
   includesSitesEnabled: true,
   servers: [],
   httpDirectives: new Set(),

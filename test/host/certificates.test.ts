@@ -225,6 +225,21 @@ test('a lost copy is mended at the start, so that NGINX can start', async (conte
   assert.is((await secure(host.nginx.httpsPort, 'lost.example.com', root)).body, 'app')
 })
 
+test('a copy that is damaged after NGINX has accepted it is noticed by the next change, before anything goes live', async (context) => {
+  const { host, root, port } = context
+  const first = await route(host, 'torn', port)
+  for (const more of [{}, { options: { buffering: true } }])
+    await putRoute(host.manager, 'next', 'next.example.com', port, more)
+  const key = join(host.nginx.root, 'state/certificates/torn.example.com', fingerprintOf(first) ?? '', 'privkey.pem')
+  const whole = readFileSync(key)
+  writeFileSync(key, 'torn')
+  const refused = await putRoute(host.manager, 'next', 'next.example.com', port)
+  assert.equal([refused.status, refused.body.error?.code], [503, 'NGINX_ALREADY_BROKEN'])
+  assert.is((await secure(host.nginx.httpsPort, 'torn.example.com', root)).fingerprint, fingerprintOf(first))
+  writeFileSync(key, whole)
+  assert.is((await putRoute(host.manager, 'next', 'next.example.com', port)).status, 200)
+})
+
 test('DELETE leaves the certificate, and a route created over it is HTTPS at once; with delete_certificate it is gone', async (context) => {
   const { host } = context
   const lineage = join(host.nginx.root, 'letsencrypt/live/kept.example.com')

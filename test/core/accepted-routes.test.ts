@@ -1,0 +1,61 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { readServerNames, renderStandIn } from '../../lib/core/accepted-routes.ts'
+import { DEFAULT_OPTIONS } from '../../lib/core/proxy-options.ts'
+import { renderRouteFile } from '../../lib/core/route-file.ts'
+import { context, routeRecord } from './samples.ts'
+
+const test = suite('accepted-routes')
+
+const certificate = {
+  issuer: 'CN=Test CA',
+  not_before: '2026-01-01T00:00:00.000Z',
+  expiry: '2026-04-01T00:00:00.000Z',
+  domains: ['app.example.com', 'www.example.com'],
+  serial: '0a',
+  fingerprint_sha256: 'ab'.repeat(32),
+}
+const secured = renderRouteFile(
+  routeRecord({ certificate, options: { ...DEFAULT_OPTIONS, aliases: ['later.example.com', 'www.example.com'] } }),
+  context,
+)
+const plain = renderRouteFile(routeRecord({ droplet_name: 'b', domain: 'b.example.com' }), context)
+
+test('of a route nothing is kept but the names of its server blocks, and where they listen', () => {
+  const http = { listens: ['80', '[::]:80'], isSecure: false }
+  assert.equal(readServerNames(secured), [
+    { ...http, names: ['app.example.com'] },
+    { ...http, names: ['www.example.com'] },
+    { ...http, names: ['later.example.com'] },
+    {
+      listens: ['443 ssl http2', '[::]:443 ssl http2'],
+      names: ['app.example.com', 'www.example.com'],
+      isSecure: true,
+    },
+  ])
+  assert.equal(readServerNames(plain), [{ ...http, names: ['b.example.com'] }])
+})
+
+test('server blocks that listen alike become one, and where certificates would stand the handshake is refused', () => {
+  assert.fixture(
+    renderStandIn([secured, plain].flatMap(readServerNames)),
+    `server {
+    listen 80;
+    listen [::]:80;
+    server_name app.example.com;
+    server_name www.example.com;
+    server_name later.example.com;
+    server_name b.example.com;
+}
+server {
+    listen 443 ssl http2;
+    listen [::]:443 ssl http2;
+    server_name app.example.com www.example.com;
+    ssl_reject_handshake on;
+}
+`,
+  )
+  assert.is(renderStandIn([]), '')
+})
+
+test.run()
