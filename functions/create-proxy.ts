@@ -7,6 +7,8 @@ export default endpoint(
   {
     operationId: 'createProxy',
     summary: 'Create a route; the name is made from the domain where it is left out',
+    description:
+      'As PUT, but never replaces another configuration: 409 where the route stands with one, 200 or 202 where it is the same.',
     method: 'POST',
     path: '/proxies',
     params: NoParams,

@@ -8,6 +8,8 @@ export default endpoint(
   {
     operationId: 'deleteProxy',
     summary: 'Remove the route of a droplet',
+    description:
+      'Symlink and file go, and NGINX has confirmed that it serves without them. The certificate stays unless the call says otherwise.',
     method: 'DELETE',
     path: '/proxies/:droplet_name',
     params: v.strictObject({ droplet_name: DropletName }),

@@ -6,6 +6,8 @@ export default endpoint(
   {
     operationId: 'getManagerHealth',
     summary: 'Tell whether Proxy Manager can do its work',
+    description:
+      '503 where a change would fail. Reasons say what is wrong, advice what could be better. Answered without a token.',
     method: 'GET',
     path: '/proxy-manager/health',
     params: NoParams,

@@ -6,6 +6,8 @@ export default endpoint(
   {
     operationId: 'getMetrics',
     summary: 'Figures in the text format of Prometheus',
+    description:
+      'Of changes, NGINX, certbot, routes and certificates, each with proxy_manager_ in front, and of the process itself.',
     method: 'GET',
     path: '/proxy-manager/metrics',
     also: [{ method: 'GET', path: '/metrics' }],

@@ -7,6 +7,7 @@ export default endpoint(
   {
     operationId: 'getOpenapi',
     summary: 'Describe this API in OpenAPI 3.1',
+    description: 'Made from the schemas that validate requests; only the endpoints that are mounted.',
     method: 'GET',
     path: '/openapi.json',
     params: NoParams,

@@ -9,6 +9,7 @@ export default endpoint(
   {
     operationId: 'getProxy',
     summary: 'Show the route of a droplet',
+    description: 'Its ETag is its revision, for If-Match on a later change.',
     method: 'GET',
     path: '/proxies/:droplet_name',
     params: v.strictObject({ droplet_name: DropletName }),

@@ -9,6 +9,8 @@ export default endpoint(
   {
     operationId: 'issueCertificate',
     summary: 'Obtain or renew the certificate of a route, and serve it over HTTPS',
+    description:
+      "Takes as long as certbot does. Nothing is ordered while more than a third of the present certificate's life is left, unless the order is forced.",
     method: 'POST',
     path: '/proxies/:droplet_name/ssl',
     params: v.strictObject({ droplet_name: DropletName }),

@@ -9,13 +9,19 @@ export default endpoint(
   {
     operationId: 'listProxies',
     summary: 'List the routes, all or those of one domain or status',
+    description: 'Sorted by name; an empty list where there is none.',
     method: 'GET',
     path: '/proxies',
     params: NoParams,
     query: v.strictObject(
       {
         domain: v.optional(Domain),
-        status: v.optional(v.picklist(ProxyStatus.options, `must be one of ${ProxyStatus.options.join(', ')}`)),
+        status: v.optional(
+          v.pipe(
+            v.picklist(ProxyStatus.options, `must be one of ${ProxyStatus.options.join(', ')}`),
+            v.description('Only routes of this status'),
+          ),
+        ),
       },
       () => 'is not a known parameter',
     ),

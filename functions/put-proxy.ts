@@ -8,6 +8,8 @@ export default endpoint(
   {
     operationId: 'putProxy',
     summary: 'Create or replace the route of a droplet',
+    description:
+      'The same call twice changes nothing the second time. A 2xx means that NGINX has tested the configuration, that it is on disk, and that it is served.',
     method: 'PUT',
     path: '/proxies/:droplet_name',
     params: v.strictObject({ droplet_name: DropletName }),

@@ -44,6 +44,8 @@ export default endpoint(
   {
     operationId: 'syncFromRegistry',
     summary: 'Bring routes in line with the Registry, as one batch',
+    description:
+      'Records of which no route can be made are skipped, each with its reason. Routes that a call to this API made are never touched, and nothing is deleted without prune.',
     method: 'POST',
     path: '/proxy-manager/sync-from-registry',
     also: [{ method: 'GET', path: '/proxy-manager/sync-from-registry' }],

@@ -16,6 +16,7 @@ export default endpoint(
   {
     operationId: 'udcCapabilities',
     summary: 'Capabilities, as every droplet of the mesh tells them',
+    description: 'What this droplet can do, and by which calls.',
     method: 'GET',
     path: '/capabilities',
     also: [{ method: 'GET', path: '/proxy-manager/capabilities' }],

@@ -12,6 +12,8 @@ export default endpoint(
   {
     operationId: 'udcDependencies',
     summary: 'Dependencies, as every droplet of the mesh tells them',
+    description:
+      'What this droplet needs and whether it is there; unknown before the first look, which the first call starts.',
     method: 'GET',
     path: '/dependencies',
     also: [{ method: 'GET', path: '/proxy-manager/dependencies' }],

@@ -6,6 +6,8 @@ export default endpoint(
   {
     operationId: 'udcHealth',
     summary: 'Health, as every droplet of the mesh tells it',
+    description:
+      '200 as long as the process answers; the status is that of /proxy-manager/health. Answered without a token.',
     method: 'GET',
     path: '/health',
     params: NoParams,

@@ -33,6 +33,8 @@ export default endpoint(
   {
     operationId: 'udcMessage',
     summary: 'Take a message of the mesh',
+    description:
+      'A query or a command is carried out as a call of the same caller, and its answer stands in result. A message that was understood is a 200, also where its command failed.',
     method: 'POST',
     path: '/message',
     also: [{ method: 'POST', path: '/proxy-manager/message' }],
@@ -61,7 +63,7 @@ export default endpoint(
         message_id: v.string(),
         processed_at: v.string(),
         status: v.picklist(['processed', 'noted', 'failed']),
-        result: v.nullable(v.unknown()),
+        result: v.pipe(v.unknown(), v.description('What the call answered, an error too; null where there was none')),
       }),
     },
     errors: ['INVALID_REQUEST', 'PAYLOAD_TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE'],

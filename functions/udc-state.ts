@@ -6,6 +6,7 @@ export default endpoint(
   {
     operationId: 'udcState',
     summary: 'State, as every droplet of the mesh tells it',
+    description: 'Uptime, requests, errors, memory and the number of routes.',
     method: 'GET',
     path: '/state',
     also: [{ method: 'GET', path: '/proxy-manager/state' }],

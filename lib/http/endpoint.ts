@@ -45,6 +45,8 @@ export type Method = 'GET' | 'PUT' | 'POST' | 'DELETE'
 export interface Route<P = unknown, Q = unknown, B = unknown> {
   readonly operationId: string
   readonly summary: string
+  /** What the summary has no room for: what a caller may rely on. */
+  readonly description: string
   readonly method: Method
   /** With `:name` for each parameter. */
   readonly path: string

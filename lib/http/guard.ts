@@ -4,7 +4,7 @@ import { ProxyManagerError } from '../core/errors.ts'
 import { isLoopbackHost, type Settings } from '../core/settings.ts'
 
 /** Load balancers and container engines probe these without a token. */
-const OPEN_PATHS: ReadonlySet<string> = new Set(['/health', '/proxy-manager/health'])
+export const OPEN_PATHS: ReadonlySet<string> = new Set(['/health', '/proxy-manager/health'])
 
 /** What a caller may do: everything, or only what changes nothing. */
 export type Grant = 'all' | 'read'

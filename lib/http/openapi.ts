@@ -3,6 +3,7 @@ import { type ConversionConfig, type JsonSchema, toJsonSchema } from '@valibot/t
 import * as v from 'valibot'
 import { ERRORS, type ErrorCode, ProxyManagerError } from '../core/errors.ts'
 import type { Route } from './endpoint.ts'
+import { OPEN_PATHS } from './guard.ts'
 
 export type JsonObject = { readonly [key: string]: unknown }
 
@@ -19,7 +20,7 @@ export function describeApi(routes: readonly Route[], version: string, base = ''
   for (const route of routes) {
     for (const [i, { method, path }] of [route, ...(route.also ?? [])].entries()) {
       const name = path.replace(/:(\w+)/g, '{$1}')
-      paths[name] = { ...paths[name], [method.toLowerCase()]: describeOperation(route, i) }
+      paths[name] = { ...paths[name], [method.toLowerCase()]: describeOperation(route, path, i) }
     }
   }
   return {
@@ -32,19 +33,40 @@ export function describeApi(routes: readonly Route[], version: string, base = ''
     },
     // Relative to where this description was found: whatever the host, the port and the base are.
     servers: [{ url: base === '' ? '/' : base }],
-    security: [{}, { bearer: [] }, { apiToken: [] }],
+    tags: TAGS.filter(({ name }) => routes.some((route) => tagOf(route) === name)),
     paths,
     components: {
       securitySchemes: {
-        bearer: { type: 'http', scheme: 'bearer' },
-        apiToken: { type: 'apiKey', in: 'header', name: 'X-API-Token' },
+        bearer: { type: 'http', scheme: 'bearer', description: 'The token, where one is set' },
+        apiToken: {
+          type: 'apiKey',
+          in: 'header',
+          name: 'X-API-Token',
+          description: 'The same token, in another header',
+        },
       },
       schemas: { Error: ERROR_SCHEMA },
     },
   }
 }
 
-function describeOperation(route: Route, variant: number): JsonObject {
+const TAGS = [
+  { name: 'proxies', description: 'Routes, from a domain to a droplet, and their certificates' },
+  {
+    name: 'service',
+    description: 'This service itself: health, figures, its description, and what the mesh asks of every droplet',
+  },
+] as const
+
+function tagOf({ path }: Route): (typeof TAGS)[number]['name'] {
+  return path.startsWith('/proxies') ? 'proxies' : 'service'
+}
+
+/** Whether a token is set is up to the host: where none is, a call without one is as good. */
+const WITH_TOKEN = [{}, { bearer: [] }, { apiToken: [] }]
+
+function describeOperation(route: Route, path: string, variant: number): JsonObject {
+  const isOpen = OPEN_PATHS.has(path)
   const parameters = [
     ...parametersIn('path', route.params),
     ...parametersIn('query', route.query),
@@ -60,7 +82,9 @@ function describeOperation(route: Route, variant: number): JsonObject {
   return {
     operationId: variant === 0 ? route.operationId : `${route.operationId}${variant + 1}`,
     summary: route.summary,
-    tags: [route.path.startsWith('/proxies') ? 'proxies' : 'service'],
+    description: route.description,
+    tags: [tagOf(route)],
+    security: isOpen ? [] : WITH_TOKEN,
     parameters,
     ...(route.body === undefined
       ? {}
@@ -70,7 +94,7 @@ function describeOperation(route: Route, variant: number): JsonObject {
             content: { 'application/json': { schema: inputSchema(route.body) } },
           },
         }),
-    responses: { ...describeAnswers(route), ...describeErrors(route) },
+    responses: { ...describeAnswers(route), ...describeErrors(route, isOpen) },
   }
 }
 
@@ -109,12 +133,12 @@ const EVERYWHERE: readonly ErrorCode[] = [
   'INTERNAL',
 ]
 
-function describeErrors(route: Route): JsonObject {
+function describeErrors(route: Route, isOpen: boolean): JsonObject {
   const byStatus = new Map<number, ErrorCode[]>()
   for (const code of new Set([...route.errors, ...EVERYWHERE])) {
     const { status } = ERRORS[code]
     // A status that the endpoint answers by itself as well keeps its own description.
-    if (status in route.responses) continue
+    if (status in route.responses || (isOpen && code === 'UNAUTHORIZED')) continue
     byStatus.set(status, [...(byStatus.get(status) ?? []), code])
   }
   return Object.fromEntries(
@@ -188,13 +212,14 @@ const ERROR_SCHEMA = {
 
 function parametersIn(place: 'path' | 'query', schema: v.GenericSchema): JsonObject[] {
   const { properties = {}, required = [] } = inputSchema(schema) as {
-    properties?: Record<string, unknown>
+    properties?: Record<string, JsonObject>
     required?: readonly string[]
   }
-  return Object.entries(properties).map(([name, own]) => ({
+  return Object.entries(properties).map(([name, { description, ...own }]) => ({
     name,
     in: place,
     required: place === 'path' || required.includes(name),
+    description,
     schema: own,
   }))
 }

@@ -1,10 +1,10 @@
 import { once } from 'node:events'
 import { createServer, type Server, type ServerResponse } from 'node:http'
-import { Validator } from '@seriousme/openapi-schema-validator'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import * as v from 'valibot'
 import { testNginx } from '../../fixtures/nginx-instance.ts'
+import { lint } from '../http/lint.ts'
 import { call, putRoute, type RealHost, startHost, through } from './host.ts'
 
 interface Context {
@@ -202,13 +202,10 @@ test('the Universal Droplet Contract is answered, and what is needed of others i
   assert.equal(found.missing, ['acme_ca'])
 })
 
-test('the process describes itself in valid OpenAPI', async ({ host }) => {
+test('the process describes itself in OpenAPI that a linter has nothing against', async ({ host }) => {
   const response = await fetch(`${host.manager.url}/openapi.json`)
   assert.is(response.headers.get('content-type'), 'application/json; charset=utf-8')
-  const { valid, errors } = await new Validator().validate(
-    v.parse(v.record(v.string(), v.unknown()), await response.json()),
-  )
-  assert.ok(valid, JSON.stringify(errors))
+  assert.equal(await lint(await response.json()), [])
 })
 
 test.run()

@@ -22,6 +22,7 @@ function put(
     {
       operationId: 'putThing',
       summary: 'Put a thing',
+      description: 'The same twice is one thing.',
       method: 'PUT',
       path: '/things/:droplet_name',
       params: v.strictObject({ droplet_name: DropletName }),
@@ -39,6 +40,7 @@ function get(handle: (call: Call<unknown, unknown, unknown>) => Promise<Answer>)
     {
       operationId: 'getThings',
       summary: 'Get things',
+      description: 'All of them.',
       method: 'GET',
       path: '/things',
       params: NoParams,

@@ -1,4 +1,3 @@
-import { Validator } from '@seriousme/openapi-schema-validator'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
@@ -9,6 +8,7 @@ import { refused, writeAt } from '../engine/arrange.ts'
 import { certbotThatIssues, certificateFor } from '../engine/certbot.ts'
 import { type Answer, APP, answerOf, type CallOptions, requestTo } from '../functions/wire.ts'
 import { ajv, assertDescribed, description, operationFor, operations, validatorOf } from './described.ts'
+import { lint } from './lint.ts'
 
 const test = suite('openapi')
 
@@ -20,6 +20,9 @@ function describedProperties(schema: unknown): string[] {
   const own = properties.flatMap(([name, value]) => (isDescribed(value) ? [name] : []))
   return [...own, ...Object.values(schema).flatMap(describedProperties)]
 }
+
+/** Whether an endpoint is answered without a token, though one is set. */
+const isOpen = ({ path }: { readonly path: string }) => ['/health', '/proxy-manager/health'].includes(path)
 
 interface World {
   readonly deps: FakeDeps
@@ -42,11 +45,34 @@ async function world(settings: Readonly<Record<string, string>> = {}): Promise<W
   return { deps, send, seen }
 }
 
-test('the description is valid OpenAPI 3.1', async () => {
-  const validator = new Validator()
-  const { valid, errors } = await validator.validate(JSON.parse(JSON.stringify(description)))
-  assert.ok(valid, JSON.stringify(errors))
-  assert.is(validator.version, '3.1')
+test('a public linter has nothing against the description, nor against that of a part of the API', async () => {
+  assert.equal(await lint(description), [])
+  const some = endpoints.map(({ route }) => route).filter(({ operationId }) => /^(put|get)Proxy$/.test(operationId))
+  assert.is(some.length, 2)
+  assert.equal(await lint(describeApi(some, '1.2.3', '/pm')), [])
+})
+
+test('the linter sees what is wrong: form, references, examples, words', async () => {
+  const [some] = endpoints
+  if (some === undefined) throw new Error('no endpoint')
+  const parameter = { name: 'X-Thing', in: 'header', schema: { type: 'string' } }
+  const faults: Readonly<Record<string, (text: string) => string>> = {
+    struct: (text) => text.replace('"openapi":"3.1.0",', '"openapi":"3.1.0","jsonSchema":1,'),
+    'no-unresolved-refs': (text) => text.replace('#/components/schemas/Error', '#/components/schemas/Mistake'),
+    'no-invalid-media-type-examples': (text) => text.replace('"code":"INVALID_REQUEST",', ''),
+    'operation-description': (text) => text.replace(JSON.stringify(some.route.description), '""'),
+    'tag-description': (text) => text.replace(/("tags":\[\{"name":"\w+"),"description":"[^"]+"/, '$1'),
+    'security-defined': (text) => text.replace('{"bearer":[]}', '{"badge":[]}'),
+    'parameter-description': (text) => text.replace('"parameters":[', `"parameters":[${JSON.stringify(parameter)},`),
+    'response-contains-header': (text) => text.replaceAll('"X-Correlation-ID":', '"X-Id":'),
+  }
+  for (const [rule, spoil] of Object.entries(faults)) {
+    const found = await lint(JSON.parse(spoil(JSON.stringify(describeApi([some.route], '1.2.3')))))
+    assert.ok(
+      found.some((line) => line.startsWith(`${rule}: `)),
+      `${rule} is not among ${JSON.stringify(found)}`,
+    )
+  }
 })
 
 test('every schema in it is valid JSON Schema 2020-12', () => {
@@ -74,7 +100,9 @@ test('every error that an endpoint may answer is described, with its status and 
   for (const { route } of endpoints) {
     const { responses } =
       operations.find(({ operation }) => operation.operationId === route.operationId)?.operation ?? {}
-    for (const code of new Set<ErrorCode>([...route.errors, 'UNAUTHORIZED', 'FORBIDDEN', 'INTERNAL'])) {
+    const withToken: readonly ErrorCode[] = isOpen(route) ? [] : ['UNAUTHORIZED']
+    assert.is(responses?.['401'] === undefined, isOpen(route), route.operationId)
+    for (const code of new Set<ErrorCode>([...route.errors, ...withToken, 'FORBIDDEN', 'INTERNAL'])) {
       const response = responses?.[String(ERRORS[code].status)]
       const content = response?.content['application/json']
       const example = content?.examples[code]?.value
@@ -267,8 +295,12 @@ test('what the mesh is answered is what is described', async () => {
 test('who may not call is answered what is described', async () => {
   const { send, seen } = await world({ PROXY_MANAGER_API_TOKEN: 'a-token-of-many-characters' })
   for (const { method, path } of operations) {
-    const isOpen = ['/health', '/proxy-manager/health'].includes(path)
-    if (!isOpen) await send(method, path.replace(/\{\w+\}/, 'app'))
+    // Those that need no token take a wrong one, too.
+    const headers = { authorization: 'Bearer another-one-of-many-characters' }
+    for (const options of [{}, { headers }]) {
+      const { status } = await send(method, path.replace(/\{\w+\}/, 'app'), options)
+      assert.is(status === 401, !isOpen({ path }), path)
+    }
     await send(method, path.replace(/\{\w+\}/, 'app'), { headers: { origin: 'http://evil.example' } })
   }
   for (const { operation } of operations) assert.ok(seen.has(`${operation.operationId} FORBIDDEN`))
