@@ -24,7 +24,7 @@ const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/
 const VARIABLES = {
   PROXY_MANAGER_PORT: integer('Port of the API', 1, 65535, 8100),
   PROXY_MANAGER_HOST: text(
-    'Address of the API; beyond loopback only with a token, or with PROXY_MANAGER_INSECURE',
+    'Address of the API; beyond loopback only with a token, AUTH_REGISTRY_JWT, or PROXY_MANAGER_INSECURE',
     '127.0.0.1',
     'an IP address or host name',
     /^[A-Za-z0-9.:-]+$/,
@@ -38,7 +38,12 @@ const VARIABLES = {
   PROXY_MANAGER_API_TOKEN: token(
     'When set, every call but the health checks needs "Authorization: Bearer ..." or X-API-Token; or its file, as PROXY_MANAGER_API_TOKEN_FILE',
   ),
-  PROXY_MANAGER_READ_TOKEN: token('Another token, which only reads; needs PROXY_MANAGER_API_TOKEN to be set as well'),
+  PROXY_MANAGER_READ_TOKEN: token(
+    'Another token, which only reads; needs PROXY_MANAGER_API_TOKEN, or AUTH_REGISTRY_JWT, as well',
+  ),
+  AUTH_REGISTRY_JWT: boolean(
+    'Take JWTs that the Registry has signed (RS256) as "Authorization: Bearer ..." beside the token; needs REGISTRY_URL',
+  ),
   PROXY_MANAGER_STATE_DIR: path(
     'Journal, staging, last reload, backups, certificates, ACME webroot',
     '/var/lib/proxy-manager',
@@ -163,8 +168,13 @@ export function parseSettings(
     v.custom<Settings>(() => true),
     Object.fromEntries(entries),
   )
-  const fault = exposure(settings) ?? loneReadToken(settings)
-  return fault === undefined ? settings : { faults: [fault] }
+  const unfit = [exposure, loneReadToken, lackOfRegistry].flatMap((faultIn) => faultIn(settings) ?? [])
+  return unfit.length === 0 ? settings : { faults: unfit }
+}
+
+/** Whether callers must show who they are. */
+export function wantsCredentials({ PROXY_MANAGER_API_TOKEN, AUTH_REGISTRY_JWT }: Settings): boolean {
+  return PROXY_MANAGER_API_TOKEN !== undefined || AUTH_REGISTRY_JWT
 }
 
 /** Whether an address or name of the API's listener is this host alone. */
@@ -173,15 +183,21 @@ export function isLoopbackHost(host: string): boolean {
 }
 
 function exposure(settings: Settings): string | undefined {
-  const isOpen = settings.PROXY_MANAGER_API_TOKEN === undefined && !settings.PROXY_MANAGER_INSECURE
+  const isOpen = !wantsCredentials(settings) && !settings.PROXY_MANAGER_INSECURE
   if (isLoopbackHost(settings.PROXY_MANAGER_HOST) || !isOpen) return undefined
-  return `PROXY_MANAGER_HOST: got ${JSON.stringify(settings.PROXY_MANAGER_HOST)}, takes a loopback address unless PROXY_MANAGER_API_TOKEN is set (or PROXY_MANAGER_INSECURE=true, behind a VPN)`
+  return `PROXY_MANAGER_HOST: got ${JSON.stringify(settings.PROXY_MANAGER_HOST)}, takes a loopback address unless PROXY_MANAGER_API_TOKEN or AUTH_REGISTRY_JWT is set (or PROXY_MANAGER_INSECURE=true, behind a VPN)`
 }
 
 function loneReadToken(settings: Settings): string | undefined {
-  const isAlone = settings.PROXY_MANAGER_READ_TOKEN !== undefined && settings.PROXY_MANAGER_API_TOKEN === undefined
+  const isAlone = settings.PROXY_MANAGER_READ_TOKEN !== undefined && !wantsCredentials(settings)
   return isAlone
-    ? 'PROXY_MANAGER_READ_TOKEN: takes PROXY_MANAGER_API_TOKEN as well, or nobody could change anything'
+    ? 'PROXY_MANAGER_READ_TOKEN: takes PROXY_MANAGER_API_TOKEN or AUTH_REGISTRY_JWT as well, or nobody could change anything'
+    : undefined
+}
+
+function lackOfRegistry({ AUTH_REGISTRY_JWT, REGISTRY_URL }: Settings): string | undefined {
+  return AUTH_REGISTRY_JWT && REGISTRY_URL === undefined
+    ? 'AUTH_REGISTRY_JWT: takes REGISTRY_URL as well, where the key of the tokens is'
     : undefined
 }
 

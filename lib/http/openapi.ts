@@ -32,11 +32,17 @@ export function describeApi(routes: readonly Route[], version: string, base = ''
     },
     // Relative to where this description was found: whatever the host, the port and the base are.
     servers: [{ url: base === '' ? '/' : base }],
-    security: [{}, { bearer: [] }, { apiToken: [] }],
+    security: [{}, { bearer: [] }, { registryJwt: [] }, { apiToken: [] }],
     paths,
     components: {
       securitySchemes: {
         bearer: { type: 'http', scheme: 'bearer' },
+        registryJwt: {
+          type: 'http',
+          scheme: 'bearer',
+          bearerFormat: 'JWT',
+          description: 'Signed by the Registry (RS256), with "exp"; where AUTH_REGISTRY_JWT is set',
+        },
         apiToken: { type: 'apiKey', in: 'header', name: 'X-API-Token' },
       },
       schemas: { Error: ERROR_SCHEMA },
@@ -122,7 +128,7 @@ function describeErrors(route: Route): JsonObject {
       String(status),
       {
         description: codes.map((code) => `${code}: ${ERRORS[code].message}`).join('. '),
-        headers: status === 429 || status === 503 ? { ...CORRELATION_HEADER, ...RETRY_HEADER } : CORRELATION_HEADER,
+        headers: [401, 429, 503].includes(status) ? { ...CORRELATION_HEADER, ...RETRY_HEADER } : CORRELATION_HEADER,
         content: {
           'application/json': {
             schema: { $ref: '#/components/schemas/Error' },
@@ -179,6 +185,7 @@ const ERROR_SCHEMA = {
               },
             },
             nginx_output: { type: 'string', description: 'What NGINX said of the configuration' },
+            reason: { type: 'string', description: 'Why, in one word: on UNAUTHORIZED, what is wrong with a JWT' },
           },
         },
       },

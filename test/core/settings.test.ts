@@ -6,6 +6,7 @@ import {
   parseSettings,
   resolverAddress,
   type Settings,
+  wantsCredentials,
   withTokenFiles,
 } from '../../lib/core/settings.ts'
 
@@ -94,6 +95,7 @@ const rows: readonly Row[] = [
   },
   { name: 'PROXY_MANAGER_API_TOKEN', ...token },
   { name: 'PROXY_MANAGER_READ_TOKEN', ...token, beside: { PROXY_MANAGER_API_TOKEN: 'x'.repeat(16) } },
+  { name: 'AUTH_REGISTRY_JWT', good: flagGood, ...flag, beside: { REGISTRY_URL: 'http://registry.example' } },
   { name: 'PROXY_MANAGER_STATE_DIR', unset: '/var/lib/proxy-manager', good: folderGood, ...folder },
   { name: 'NGINX_SITES_AVAILABLE', unset: '/etc/nginx/sites-available', good: folderGood, ...folder },
   { name: 'NGINX_SITES_ENABLED', unset: '/etc/nginx/sites-enabled', good: folderGood, ...folder },
@@ -262,12 +264,22 @@ test("a token's value is in no message", () => {
 test('beyond loopback the API wants a token, or to be told that it is safe without', () => {
   for (const host of ['0.0.0.0', '::', '10.0.0.1', 'proxy.internal', '128.0.0.1', 'localhost.example']) {
     assert.equal(faults({ PROXY_MANAGER_HOST: host }), [
-      `PROXY_MANAGER_HOST: got "${host}", takes a loopback address unless PROXY_MANAGER_API_TOKEN is set (or PROXY_MANAGER_INSECURE=true, behind a VPN)`,
+      `PROXY_MANAGER_HOST: got "${host}", takes a loopback address unless PROXY_MANAGER_API_TOKEN or AUTH_REGISTRY_JWT is set (or PROXY_MANAGER_INSECURE=true, behind a VPN)`,
     ])
     assert.equal(faults({ PROXY_MANAGER_HOST: host, PROXY_MANAGER_INSECURE: 'false' }).length, 1)
     assert.is(parsed({ PROXY_MANAGER_HOST: host, PROXY_MANAGER_INSECURE: 'true' }).PROXY_MANAGER_HOST, host)
     assert.is(parsed({ PROXY_MANAGER_HOST: host, PROXY_MANAGER_API_TOKEN: 'x'.repeat(16) }).PROXY_MANAGER_HOST, host)
   }
+})
+
+test('tokens of the Registry count as a token, and need to know where the Registry is', () => {
+  const beside = { REGISTRY_URL: 'http://registry.example', AUTH_REGISTRY_JWT: 'true' }
+  assert.is(parsed({ ...beside, PROXY_MANAGER_HOST: '0.0.0.0' }).PROXY_MANAGER_HOST, '0.0.0.0')
+  assert.ok(wantsCredentials(parsed(beside)))
+  assert.not.ok(wantsCredentials(parsed({ REGISTRY_URL: 'http://registry.example' })))
+  const read = 'r'.repeat(20)
+  assert.is(parsed({ ...beside, PROXY_MANAGER_READ_TOKEN: read }).PROXY_MANAGER_READ_TOKEN, read)
+  assert.match(faults({ AUTH_REGISTRY_JWT: 'true' }).join(), /^AUTH_REGISTRY_JWT: takes REGISTRY_URL as well/)
 })
 
 test('loopback is localhost, ::1 and 127.0.0.0/8, and no name that only looks like them', () => {

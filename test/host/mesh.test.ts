@@ -5,6 +5,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import * as v from 'valibot'
 import { testNginx } from '../../fixtures/nginx-instance.ts'
+import { makeSigner, pemOf, tokenOf } from '../engine/tokens.ts'
 import { call, putRoute, type RealHost, startHost, through } from './host.ts'
 
 interface Context {
@@ -214,3 +215,84 @@ test('the process describes itself in valid OpenAPI', async ({ host }) => {
 })
 
 test.run()
+
+interface Citizen {
+  host: RealHost
+  registry: Server
+  /** What it tells about its key; nothing while it is down. */
+  key: string | undefined
+}
+
+const citizen = suite<Citizen>('a citizen of the mesh, on a real NGINX')
+const signer = makeSigner()
+
+citizen.before(async (context) => {
+  context.key = JSON.stringify({ public_key: pemOf(signer) })
+  context.registry = createServer((request, response) => {
+    if (context.key === undefined) response.destroy()
+    else if (request.url === '/auth/public-key') response.end(context.key)
+    else response.writeHead(404).end()
+  })
+  context.registry.listen(0, '127.0.0.1')
+  await once(context.registry, 'listening')
+  const address = context.registry.address()
+  if (address === null || typeof address === 'string') throw new Error('no port')
+  const REGISTRY_URL = `http://127.0.0.1:${address.port}/`
+  context.host = await startHost({}, { REGISTRY_URL, AUTH_REGISTRY_JWT: 'true', DROPLET_ID: 'edge-7' })
+})
+
+citizen.after(async ({ host, registry }) => {
+  await host.close()
+  registry.closeAllConnections()
+  registry.close()
+})
+
+const bearer = (claims: Readonly<Record<string, unknown>> = {}, by = signer) => ({
+  authorization: `Bearer ${tokenOf(by, { sub: 'orchestrator', exp: Math.floor(Date.now() / 1000) + 60, ...claims })}`,
+})
+
+citizen('a token that the Registry has signed makes a route, by a call and by a message', async ({ host }) => {
+  const { port } = await host.droplet('signed')
+  const proxy = { domain: 'signed.example.com', upstream_port: port, enable_ssl: false }
+  const put = await call(host.manager, 'PUT', '/proxies/signed', proxy, bearer({ aud: ['edge-7'] }))
+  assert.is(put.status, 201)
+  assert.is(await through(host.nginx.httpPort, 'signed.example.com'), 'signed')
+  const message = { trace_id: 't', source: 'orchestrator', target: 'edge-7', message_type: 'command' }
+  const payload = { command: 'delete', droplet_name: 'signed' }
+  const told = await call(host.manager, 'POST', '/message', { ...message, payload }, bearer())
+  assert.is(told.body.status, 'processed')
+  assert.not.equal(await through(host.nginx.httpPort, 'signed.example.com'), 'signed')
+})
+
+citizen('one that reads, has run out, is for others or of others does not, and is told why', async ({ host }) => {
+  const { port } = await host.droplet('refused')
+  const proxy = { domain: 'refused.example.com', upstream_port: port, enable_ssl: false }
+  const put = async (headers: Record<string, string>) => {
+    const { status, body } = await call(host.manager, 'PUT', '/proxies/refused', proxy, headers)
+    return [status, body.error?.code, body.error?.details.reason]
+  }
+  assert.equal(await put(bearer({ scope: 'read' })), [403, 'FORBIDDEN', undefined])
+  assert.equal(await put({}), [401, 'UNAUTHORIZED', undefined])
+  assert.equal(await put(bearer({ exp: 1 })), [401, 'UNAUTHORIZED', 'expired'])
+  assert.equal(await put(bearer({ aud: 'orders' })), [401, 'UNAUTHORIZED', 'audience'])
+  assert.equal(await put(bearer({}, makeSigner())), [401, 'UNAUTHORIZED', 'signature'])
+  assert.is((await call(host.manager, 'GET', '/proxies', undefined, bearer({ scope: 'read' }))).status, 200)
+  assert.is((await call(host.manager, 'GET', '/proxy-manager/health')).status, 200)
+})
+
+citizen('while the Registry is down a known key is used on; a process without one refuses', async (context) => {
+  const { host, key } = context
+  context.key = undefined
+  assert.is((await call(host.manager, 'GET', '/proxies', undefined, bearer())).status, 200)
+  await host.restart('SIGTERM')
+  const { status, headers, body } = await call(host.manager, 'GET', '/proxies', undefined, bearer())
+  assert.equal([status, body.error?.details.reason, headers.get('retry-after')], [401, 'key_unavailable', '5'])
+  context.key = key
+})
+
+citizen('no token stands in the log', ({ host }) => {
+  assert.ok(host.manager.log.length > 0)
+  assert.not.match(host.manager.log.join('\n'), /eyJ|Bearer/)
+})
+
+citizen.run()
