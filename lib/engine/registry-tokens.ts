@@ -13,6 +13,7 @@ import {
 } from '../core/token-claims.ts'
 import { askRegistry } from './ask-registry.ts'
 import type { Host } from './host.ts'
+import { outcomeLog } from './outcome-log.ts'
 
 const TIMEOUT_MS = 3000
 const LIMIT_BYTES = 64 * 1024
@@ -56,21 +57,14 @@ function keyRing(host: Host): KeyRing {
   let keys: readonly RegistryKey[] = []
   let [readAtMs, askedAtMs] = [Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY]
   let asking: Promise<boolean> | undefined
-  let failure: string | undefined
+  const note = outcomeLog(host, 'read_registry_key')
 
   const ask = async (): Promise<boolean> => {
     const answer = await askRegistry(host, '/auth/public-key', { timeoutMs: TIMEOUT_MS, limitBytes: LIMIT_BYTES })
     const found =
       answer !== undefined && 'status' in answer && answer.status === 200 ? readRegistryKeys(answer.body) : []
-    const outcome = found.length > 0 ? undefined : faultOf(answer)
-    if (outcome !== failure)
-      host.log.write(outcome === undefined ? 'info' : 'warn', {
-        action: 'read_registry_key',
-        result: outcome === undefined ? 'success' : 'failure',
-        ...(outcome === undefined ? {} : { cause: outcome }),
-      })
-    failure = outcome
-    if (outcome !== undefined) return false
+    note(found.length > 0 ? undefined : faultOf(answer))
+    if (found.length === 0) return false
     keys = found
     readAtMs = host.clock.monotonicMs()
     return true

@@ -1,7 +1,9 @@
 /** Who may call: who shows a token, where one is wanted; programs on this host otherwise, and no web page that a browser here has open. */
 import { createHash, timingSafeEqual } from 'node:crypto'
+import { isLoopbackHost } from '../core/address.ts'
 import { ProxyManagerError } from '../core/errors.ts'
-import { isLoopbackHost, type Settings, wantsCredentials } from '../core/settings.ts'
+import type { Settings } from '../core/settings.ts'
+import { wantsCredentials } from '../core/settings-together.ts'
 import { type Grant, isTokenShaped, type TokenFault, type TokenVerdict } from '../core/token-claims.ts'
 
 /** Load balancers and container engines probe these without a token. */

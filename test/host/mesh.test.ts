@@ -1,4 +1,4 @@
-import { once } from 'node:events'
+import { EventEmitter, once } from 'node:events'
 import { createServer, type Server, type ServerResponse } from 'node:http'
 import { Validator } from '@seriousme/openapi-schema-validator'
 import { suite } from 'uvu'
@@ -218,33 +218,79 @@ test.run()
 
 interface Citizen {
   host: RealHost
-  registry: Server
+  /** The Registry and the Orchestrator in one. */
+  mesh: Server
   /** What it tells about its key; nothing while it is down. */
   key: string | undefined
+  /** What it was told: where, by which token, and what. */
+  told: { readonly url: string; readonly token: string | undefined; readonly body: unknown }[]
+  /** Says the path of each request, once it is there. */
+  seen: EventEmitter
 }
 
 const citizen = suite<Citizen>('a citizen of the mesh, on a real NGINX')
 const signer = makeSigner()
+const TOKEN = 'a-token-for-the-registry'
 
 citizen.before(async (context) => {
   context.key = JSON.stringify({ public_key: pemOf(signer) })
-  context.registry = createServer((request, response) => {
+  context.told = []
+  context.seen = new EventEmitter()
+  context.mesh = createServer(async (request, response) => {
+    const { method, url = '', headers } = request
     if (context.key === undefined) response.destroy()
-    else if (request.url === '/auth/public-key') response.end(context.key)
+    else if (method === 'POST') {
+      const chunks: Buffer[] = []
+      for await (const chunk of request) chunks.push(chunk)
+      const body: unknown = JSON.parse(Buffer.concat(chunks).toString())
+      context.told.push({ url, token: headers.authorization, body })
+      response.writeHead(url === '/droplets' ? 409 : 200).end('{}')
+    } else if (url === '/auth/public-key' && headers.authorization === `Bearer ${TOKEN}`) response.end(context.key)
     else response.writeHead(404).end()
+    context.seen.emit(url)
   })
-  context.registry.listen(0, '127.0.0.1')
-  await once(context.registry, 'listening')
-  const address = context.registry.address()
+  context.mesh.listen(0, '127.0.0.1')
+  await once(context.mesh, 'listening')
+  const address = context.mesh.address()
   if (address === null || typeof address === 'string') throw new Error('no port')
-  const REGISTRY_URL = `http://127.0.0.1:${address.port}/`
-  context.host = await startHost({}, { REGISTRY_URL, AUTH_REGISTRY_JWT: 'true', DROPLET_ID: 'edge-7' })
+  const url = `http://127.0.0.1:${address.port}/`
+  context.host = await startHost(
+    {},
+    {
+      REGISTRY_URL: url,
+      AUTH_REGISTRY_JWT: 'true',
+      REGISTRY_REGISTER: 'true',
+      REGISTRY_TOKEN: TOKEN,
+      ORCHESTRATOR_URL: url,
+      DROPLET_ID: 'edge-7',
+    },
+  )
 })
 
-citizen.after(async ({ host, registry }) => {
+citizen.after(async ({ host, mesh }) => {
   await host.close()
-  registry.closeAllConnections()
-  registry.close()
+  mesh.closeAllConnections()
+  mesh.close()
+})
+
+citizen('after its start a droplet is registered, and the Orchestrator hears of it', async (context) => {
+  const { manager } = context.host
+  const toldAt = async (url: string) => {
+    const find = () => context.told.find((told) => told.url === url)
+    if (find() === undefined) await once(context.seen, url)
+    return find()
+  }
+  const registered = await toldAt('/droplets')
+  const Record = v.looseObject({ name: v.string(), endpoint: v.string(), port: v.number(), status: v.string() })
+  const { name, endpoint, port, status } = v.parse(Record, registered?.body)
+  assert.equal([name, endpoint, port, status], ['proxy-manager', manager.url, manager.port, 'active'])
+  assert.is(registered?.token, `Bearer ${TOKEN}`)
+  const beat = await toldAt('/heartbeat')
+  const Beat = v.looseObject({ droplet_id: v.string(), status: v.string(), endpoint: v.string() })
+  const { droplet_id, ...how } = v.parse(Beat, beat?.body)
+  assert.equal([droplet_id, how.status, how.endpoint, beat?.token], ['edge-7', 'healthy', manager.url, undefined])
+  // Whoever is told can call back.
+  assert.is((await fetch(`${endpoint}/health`)).status, 200)
 })
 
 const bearer = (claims: Readonly<Record<string, unknown>> = {}, by = signer) => ({
@@ -290,9 +336,26 @@ citizen('while the Registry is down a known key is used on; a process without on
   context.key = key
 })
 
+citizen('a mesh that does not answer is told in one line, and keeps nothing from ending', async (context) => {
+  const { host, key, seen } = context
+  context.key = undefined
+  const asked = Promise.all([once(seen, '/droplets'), once(seen, '/heartbeat')])
+  await host.restart('SIGTERM')
+  await asked
+  assert.is(await host.manager.end('SIGTERM'), 0)
+  const lines = host.manager.log.map((line): Record<string, unknown> => JSON.parse(line))
+  assert.equal([lines.at(-1)?.action, lines.at(-1)?.result], ['stop', 'success'])
+  for (const action of ['register', 'heartbeat'])
+    assert.equal(
+      lines.filter((line) => line.action === action).map(({ result }) => result),
+      ['failure'],
+    )
+  context.key = key
+})
+
 citizen('no token stands in the log', ({ host }) => {
   assert.ok(host.manager.log.length > 0)
-  assert.not.match(host.manager.log.join('\n'), /eyJ|Bearer/)
+  assert.not.match(host.manager.log.join('\n'), new RegExp(`eyJ|Bearer|${TOKEN}`))
 })
 
 citizen.run()
