@@ -1,4 +1,4 @@
-/** What this droplet tells the mesh of itself. */
+/** What this droplet tells the mesh of itself, and how the mesh calls it. */
 import type { Settings } from './settings.ts'
 
 /** Where others reach the API, without a slash at its end. */
@@ -31,6 +31,12 @@ export function registration(settings: Settings, version: string) {
       },
     },
   }
+}
+
+/** Whether the target of a message is this droplet, by either of its names in any case, or every droplet. */
+export function isMeantFor({ SERVICE_NAME, DROPLET_ID }: Settings, target: string): boolean {
+  const names = [SERVICE_NAME, DROPLET_ID, '*', 'broadcast'].map((name) => name.toLowerCase())
+  return names.includes(target.toLowerCase())
 }
 
 /** How this droplet does right now. */
