@@ -63,7 +63,7 @@ export function createApp(
   const routes = mount.map(({ route }) => route)
 
   const answer = async (request: Request, deps: Deps, correlationId: string): Promise<Response> => {
-    const grant = guardRequest(request, deps.settings, base)
+    const grant = await guardRequest(request, deps.settings, base, deps.engine.verifyToken)
     // The router takes trailing slashes along; here a resource has one address.
     if (!/^(\/[^/]+)+$/.test(new URL(request.url).pathname)) throw new ProxyManagerError('NOT_FOUND')
     const isHead = request.method === 'HEAD'
@@ -96,9 +96,16 @@ export function createApp(
     const correlationId = correlationIdOf(request.headers.get('x-correlation-id'), deps.clock.randomId)
     const response = await answer(request, deps, correlationId).catch((error: unknown) => {
       const plain = errorResponse(error, correlationId)
-      const error_code = error instanceof ProxyManagerError ? error.code : 'INTERNAL'
+      const known = error instanceof ProxyManagerError ? error : undefined
       const { status } = plain
-      deps.log.write('warn', { action: 'route', result: 'failure', correlation_id: correlationId, status, error_code })
+      deps.log.write('warn', {
+        action: 'route',
+        result: 'failure',
+        correlation_id: correlationId,
+        status,
+        error_code: known?.code ?? 'INTERNAL',
+        ...(known?.details.reason === undefined ? {} : { reason: known.details.reason }),
+      })
       return toResponse(plain)
     })
     deps.usage.record(response.status)

@@ -1,6 +1,8 @@
 import * as v from 'valibot'
 import { ProxyManagerError } from '../lib/core/errors.ts'
+import { isMeantFor } from '../lib/core/mesh-words.ts'
 import { DropletName } from '../lib/core/proxy.ts'
+import type { Settings } from '../lib/core/settings.ts'
 import { endpoint, type InnerCall, NoParams, NoQuery } from '../lib/http/endpoint.ts'
 
 const Text = v.pipe(
@@ -27,7 +29,7 @@ const Command = v.variant('command', [
 
 /**
  * A message of the mesh. A `query` answers from the API and a `command` does what the API does, through the same endpoints under the same
- * rules; `status` and `event` are taken note of.
+ * rules, where it is meant for this droplet; `status` and `event` are taken note of, whoever they are for.
  */
 export default endpoint(
   {
@@ -68,8 +70,9 @@ export default endpoint(
     },
     errors: ['INVALID_REQUEST', 'PAYLOAD_TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE'],
   },
-  async ({ body }, { callApi, clock }) => {
+  async ({ body }, { callApi, clock, settings }) => {
     const call = callFor(body.message_type, body.payload)
+    if (call !== undefined && !isMeantFor(settings, body.target)) throw misdelivered(settings)
     const answer = call === undefined ? undefined : await callApi?.(call)
     return {
       status: 200,
@@ -85,6 +88,13 @@ export default endpoint(
     }
   },
 )
+
+/** A command that was meant for another droplet would change the wrong host. */
+function misdelivered({ SERVICE_NAME, DROPLET_ID }: Settings): ProxyManagerError {
+  const names = [...new Set([SERVICE_NAME, DROPLET_ID])].map((name) => JSON.stringify(name)).join(' or ')
+  const message = `is another droplet: this one is called ${names}, and takes what is for "*" or "broadcast"`
+  return new ProxyManagerError('INVALID_REQUEST', { details: { issues: [{ path: 'target', message }] } })
+}
 
 /** The call of this API that a message stands for. */
 function callFor(

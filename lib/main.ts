@@ -8,6 +8,7 @@ import { hostRunner } from './adapters/runner.ts'
 import type { Settings } from './core/settings.ts'
 import { createEngine, type Engine } from './engine/engine.ts'
 import { type Host, statePaths } from './engine/host.ts'
+import { type MeshMember, meshMember } from './engine/mesh-member.ts'
 import { nginxFactsReader } from './engine/nginx-facts.ts'
 import type { Deps } from './http/endpoint.ts'
 import { closeHttpServer, createHttpServer } from './http/listener.ts'
@@ -19,6 +20,8 @@ const DRAIN_MS = 20_000
 const NOTICE_EVERY_MS = 1000
 const ORDER_EVERY_MS = 30_000
 const RESTORE_EVERY_MS = 10_000
+const LOOK_EVERY_MS = 1000
+const BEAT_EVERY_MS = 60_000
 /** How long a change of the API's may be under way while another process waits for its end. */
 const CHANGE_MS = 15_000
 
@@ -31,6 +34,8 @@ export interface Service {
   /** What handlers are given: `createApp(() => service.deps)`. */
   readonly deps: Deps
   readonly host: Host
+  /** Registers with the Registry and begins to tell the Orchestrator, where the settings say so: for when the API is listened to. */
+  joinMesh(): void
   /** Ends it: timers, then `drain` (where calls in flight end), then the changes that run, then the lock. */
   close(drain?: () => Promise<void>): Promise<void>
 }
@@ -54,14 +59,18 @@ export async function startService(environment: Environment): Promise<Service | 
   await engine.recover()
   const { settings, log, clock } = host
   const usage = usageCounter(clock)
-  const deps = { version: packageJson.version, usage, resources: hostResources(), settings, engine, log, clock }
+  const { version } = packageJson
+  const deps = { version, usage, resources: hostResources(), settings, engine, log, clock }
+  const { readHealth } = engine
+  const mesh = meshMember(host, { version, readHealth, uptimeSeconds: () => usage.read().uptimeSeconds })
   const timers = startTimers(host, engine)
   return {
     deps,
     host,
+    joinMesh: () => void timers.push(...startTelling(host, mesh)),
     close: async (drain) => {
       for (const timer of timers) clearInterval(timer)
-      await drain?.()
+      await Promise.all([drain?.(), mesh.idle()])
       await engine.idle()
       // What still runs, a certbot or a sync, must not change this host after another process has taken it.
       engine.close()
@@ -97,7 +106,10 @@ export async function serve(environment: Environment): Promise<void> {
     const fault = `PROXY_MANAGER_PORT: ${host}:${port} cannot be listened on (${error.code})`
     refuseStart({ fault, exitStatus: EX_CONFIG })
   })
-  server.listen(port, host, () => log.write('info', { action: 'start', result: 'success', host, port }))
+  server.listen(port, host, () => {
+    log.write('info', { action: 'start', result: 'success', host, port })
+    service.joinMesh()
+  })
 
   const stop = async (): Promise<void> => {
     log.write('info', { action: 'stop', result: 'started' })
@@ -144,11 +156,8 @@ export async function findNginxConfiguration(
 }
 
 /** What happens without a call: renewals are noticed, and certificates ordered where the operator wants it. */
-function startTimers({ settings, log }: Pick<Host, 'settings' | 'log'>, engine: Engine): readonly NodeJS.Timeout[] {
-  const every = (ms: number, action: string, job: () => Promise<void>) =>
-    setInterval(() => {
-      job().catch((error: Error) => log.write('error', { action, result: 'failure', cause: error.message }))
-    }, ms)
+function startTimers({ settings, log }: Host, engine: Engine): NodeJS.Timeout[] {
+  const every = repeater(log)
   const { certificates } = engine
   const renewEveryMs = settings.SSL_RENEW_INTERVAL_HOURS * 3_600_000
   return [
@@ -160,6 +169,26 @@ function startTimers({ settings, log }: Pick<Host, 'settings' | 'log'>, engine: 
       : []),
     ...(renewEveryMs > 0 ? [every(renewEveryMs, 'renew_due', certificates.renewDue)] : []),
   ]
+}
+
+/** What the mesh is told: at once, and then from time to time. */
+function startTelling({ settings, log }: Host, mesh: MeshMember): readonly NodeJS.Timeout[] {
+  const every = repeater(log)
+  const { REGISTRY_REGISTER, ORCHESTRATOR_URL } = settings
+  void mesh.register()
+  void mesh.beat()
+  return [
+    ...(REGISTRY_REGISTER ? [every(LOOK_EVERY_MS, 'register', mesh.register)] : []),
+    ...(ORCHESTRATOR_URL === undefined ? [] : [every(BEAT_EVERY_MS, 'heartbeat', mesh.beat)]),
+  ]
+}
+
+/** Runs a job again and again; what it throws is logged. */
+function repeater(log: Host['log']) {
+  return (ms: number, action: string, job: () => Promise<void>): NodeJS.Timeout =>
+    setInterval(() => {
+      job().catch((error: Error) => log.write('error', { action, result: 'failure', cause: error.message }))
+    }, ms)
 }
 
 /** A sync that nobody asked for deletes nothing. */

@@ -36,10 +36,14 @@ export interface Download {
   readonly timeoutMs: number
   /** A longer body is a failure. */
   readonly limitBytes: number
+  /** Sent as `Authorization: Bearer`. */
+  readonly token?: string
+  /** Posted as JSON; where it is left out, this is a GET. */
+  readonly json?: unknown
 }
 
 export interface Probe {
-  /** Gets a whole text from a service that the operator has named. Redirects are not followed. Resolves for every outcome. */
+  /** Gets a whole text from a service that the operator has named, or posts to it. Redirects are not followed. Resolves for every outcome. */
   download(request: Download): Promise<ProbeAnswer>
   /** Shakes hands over a new TLS connection; the certificate is looked at, not trusted. Resolves for every outcome. */
   handshake(request: HandshakeRequest): Promise<Handshake>
@@ -52,12 +56,18 @@ const BODY_BYTES = 4096
 /** Probes with node-fetch, which honours a Host header and an agent, both of which the global fetch does not. */
 export function hostProbe(): Probe {
   return {
-    download: async ({ url, timeoutMs, limitBytes }) => {
+    download: async ({ url, timeoutMs, limitBytes, token, json }) => {
       const signal = AbortSignal.timeout(timeoutMs)
       try {
         // `size` makes a longer body fail while it is being read.
-        const headers = { accept: 'application/json', 'user-agent': 'proxy-manager' }
-        const response = await fetch(url, { signal, redirect: 'manual', size: limitBytes, headers })
+        const headers = {
+          accept: 'application/json',
+          'user-agent': 'proxy-manager',
+          ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+          ...(json === undefined ? {} : { 'content-type': 'application/json' }),
+        }
+        const post = json === undefined ? {} : { method: 'POST', body: JSON.stringify(json) }
+        const response = await fetch(url, { signal, redirect: 'manual', size: limitBytes, headers, ...post })
         return { status: response.status, body: await response.text() }
       } catch (error) {
         return { failure: failureOf(error, signal) }

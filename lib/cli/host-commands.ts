@@ -49,7 +49,8 @@ export const systemdUnitCommand: Command = {
   proxy-manager systemd-unit --nginx > /etc/systemd/system/nginx.service.d/proxy-manager.conf
   systemctl daemon-reload && systemctl enable --now proxy-manager
 
-Tokens are not printed: set PROXY_MANAGER_API_TOKEN_FILE, and the unit hands that file over as a credential.
+Tokens are not printed: set PROXY_MANAGER_API_TOKEN_FILE (or ..._READ_TOKEN_FILE, REGISTRY_TOKEN_FILE), and the unit
+hands that file over as a credential.
 `,
   run: async ({ flag }, { environment, program }) => {
     const settings = parseSettings(environment)

@@ -64,6 +64,11 @@ export function isLoopback(address: string): boolean {
   return canonicalIpv6(address) === '::1' || (embeddedIpv4(address)?.startsWith('127.') ?? false)
 }
 
+/** Whether an address or name of a listener is this host alone. */
+export function isLoopbackHost(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host)
+}
+
 /**
  * The IPv4 address that an IPv6 one stands for: mapped (`::ffff:0:0/96`, RFC 4291), compatible (`::/96`, RFC 4291), translated
  * (`64:ff9b::/96` and `64:ff9b:1::/48`, RFC 6052 and 8215) or 6to4 (`2002::/16`, RFC 3056).

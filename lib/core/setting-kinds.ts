@@ -35,8 +35,17 @@ export function optionalText(
   return { help, fallback, takes, parse: (value) => (pattern.test(value) ? value : undefined), unset: undefined }
 }
 
-export function token(help: string): Variable<string | undefined> {
-  return optionalText(help, 'a token of 16 to 512 printable characters without spaces', /^[\x21-\x7e]{16,512}$/)
+/** A base for paths: what would have to stand behind them, and credentials, which the HTTP client refuses, are no part of it. */
+export function optionalUrl(help: string, fallback: string): Variable<string | undefined> {
+  const takes = 'an http or https URL without credentials, query and fragment'
+  const variable = optionalText(help, takes, /^https?:\/\/[\x21-\x7e]+$/, fallback)
+  const isBase = (value: string) => URL.canParse(value) && !/[?#]/.test(value) && new URL(value).username === ''
+  return { ...variable, parse: (value) => [value].filter(isBase).map(variable.parse)[0] }
+}
+
+export function token(help: string, most = 512): Variable<string | undefined> {
+  const takes = `a token of 16 to ${most} printable characters without spaces`
+  return optionalText(help, takes, new RegExp(`^[\\x21-\\x7e]{16,${most}}$`))
 }
 
 export function path(help: string, unset: string): Variable<string> {

@@ -9,11 +9,13 @@ import {
   list,
   optionalPath,
   optionalText,
+  optionalUrl,
   path,
   text,
   token,
   type Variable,
 } from './setting-kinds.ts'
+import { faultsBetween } from './settings-together.ts'
 
 /** Handed to certbot as an argument: it starts with a letter or digit, so it never reads as an option. At most 254 characters (RFC 5321). */
 export const EMAIL =
@@ -24,7 +26,7 @@ const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/
 const VARIABLES = {
   PROXY_MANAGER_PORT: integer('Port of the API', 1, 65535, 8100),
   PROXY_MANAGER_HOST: text(
-    'Address of the API; beyond loopback only with a token, or with PROXY_MANAGER_INSECURE',
+    'Address of the API; beyond loopback only with a token, AUTH_REGISTRY_JWT, or PROXY_MANAGER_INSECURE',
     '127.0.0.1',
     'an IP address or host name',
     /^[A-Za-z0-9.:-]+$/,
@@ -38,7 +40,12 @@ const VARIABLES = {
   PROXY_MANAGER_API_TOKEN: token(
     'When set, every call but the health checks needs "Authorization: Bearer ..." or X-API-Token; or its file, as PROXY_MANAGER_API_TOKEN_FILE',
   ),
-  PROXY_MANAGER_READ_TOKEN: token('Another token, which only reads; needs PROXY_MANAGER_API_TOKEN to be set as well'),
+  PROXY_MANAGER_READ_TOKEN: token(
+    'Another token, which only reads; needs PROXY_MANAGER_API_TOKEN, or AUTH_REGISTRY_JWT, as well',
+  ),
+  AUTH_REGISTRY_JWT: boolean(
+    'Take JWTs that the Registry has signed (RS256) as "Authorization: Bearer ..." beside the token; needs REGISTRY_URL',
+  ),
   PROXY_MANAGER_STATE_DIR: path(
     'Journal, staging, last reload, backups, certificates, ACME webroot',
     '/var/lib/proxy-manager',
@@ -86,17 +93,25 @@ const VARIABLES = {
     isResolver,
     'addresses, comma-separated, each with a port or without',
   ),
-  REGISTRY_URL: optionalText(
-    'Where the Registry is; its droplets are at /droplets below it',
-    'an http or https URL',
-    /^https?:\/\/[\x21-\x7e]+$/,
-    'none',
-  ),
+  REGISTRY_URL: optionalUrl('Where the Registry is; its droplets are at /droplets below it', 'none'),
   REGISTRY_SYNC_INTERVAL_S: integer(
     'Bring routes in line with the Registry this often, in seconds; 0 leaves it to callers',
     0,
     86400,
     0,
+  ),
+  REGISTRY_REGISTER: boolean('Register with the Registry at the start: a POST to /droplets; needs REGISTRY_URL'),
+  REGISTRY_TOKEN: token(
+    'Sent to the Registry as "Authorization: Bearer ...", for a sync, its key and the registration; or its file, as REGISTRY_TOKEN_FILE',
+    4096,
+  ),
+  ORCHESTRATOR_URL: optionalUrl(
+    'Where the Orchestrator is; a heartbeat goes to /heartbeat below it every minute',
+    'none',
+  ),
+  PROXY_MANAGER_PUBLIC_URL: optionalUrl(
+    'Where others reach this API, as Registry and Orchestrator are told',
+    'http://<PROXY_MANAGER_HOST>:<PROXY_MANAGER_PORT>',
   ),
   HEALTH_CHECK_TIMEOUT_MS: integer(
     'How long an upstream may take to answer its health check, in milliseconds',
@@ -163,26 +178,8 @@ export function parseSettings(
     v.custom<Settings>(() => true),
     Object.fromEntries(entries),
   )
-  const fault = exposure(settings) ?? loneReadToken(settings)
-  return fault === undefined ? settings : { faults: [fault] }
-}
-
-/** Whether an address or name of the API's listener is this host alone. */
-export function isLoopbackHost(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host)
-}
-
-function exposure(settings: Settings): string | undefined {
-  const isOpen = settings.PROXY_MANAGER_API_TOKEN === undefined && !settings.PROXY_MANAGER_INSECURE
-  if (isLoopbackHost(settings.PROXY_MANAGER_HOST) || !isOpen) return undefined
-  return `PROXY_MANAGER_HOST: got ${JSON.stringify(settings.PROXY_MANAGER_HOST)}, takes a loopback address unless PROXY_MANAGER_API_TOKEN is set (or PROXY_MANAGER_INSECURE=true, behind a VPN)`
-}
-
-function loneReadToken(settings: Settings): string | undefined {
-  const isAlone = settings.PROXY_MANAGER_READ_TOKEN !== undefined && settings.PROXY_MANAGER_API_TOKEN === undefined
-  return isAlone
-    ? 'PROXY_MANAGER_READ_TOKEN: takes PROXY_MANAGER_API_TOKEN as well, or nobody could change anything'
-    : undefined
+  const unfit = faultsBetween(settings)
+  return unfit.length === 0 ? settings : { faults: unfit }
 }
 
 /**

@@ -4,7 +4,7 @@ import type { Host } from './host.ts'
 export type DependencyStatus = 'available' | 'unavailable' | 'not_configured' | 'unknown'
 
 export interface Dependency {
-  readonly name: 'nginx' | 'certbot' | 'registry' | 'acme_ca'
+  readonly name: 'nginx' | 'certbot' | 'registry' | 'orchestrator' | 'acme_ca'
   readonly required: boolean
   readonly status: DependencyStatus
   /** ISO 8601; null where it has not been looked at yet. */
@@ -33,19 +33,22 @@ export function dependencyReader(host: Host): () => readonly Dependency[] {
     return /CERT|SIGNATURE/.test(answer.failure) ? 'available' : 'unavailable'
   }
   const check = async (): Promise<void> => {
-    const { REGISTRY_URL, ACME_DIRECTORY_URL, NGINX_BIN, CERTBOT_BIN } = host.settings
+    const { REGISTRY_URL, ORCHESTRATOR_URL, ACME_DIRECTORY_URL, NGINX_BIN, CERTBOT_BIN } = host.settings
     note('nginx', true, host.files.stamp(NGINX_BIN) === undefined ? 'unavailable' : 'available')
     note('certbot', false, host.files.stamp(CERTBOT_BIN) === undefined ? 'unavailable' : 'available')
-    const [registry, ca] = await Promise.all([
-      REGISTRY_URL === undefined
-        ? ('not_configured' as const)
-        : isAnswering(`${REGISTRY_URL.replace(/\/+$/, '')}/droplets`),
+    const below = (base: string, path: string) => isAnswering(`${base.replace(/\/+$/, '')}${path}`)
+    const [registry, orchestrator, ca] = await Promise.all([
+      REGISTRY_URL === undefined ? ('not_configured' as const) : below(REGISTRY_URL, '/droplets'),
+      ORCHESTRATOR_URL === undefined ? undefined : below(ORCHESTRATOR_URL, '/health'),
       isAnswering(ACME_DIRECTORY_URL ?? LETS_ENCRYPT),
     ])
     note('registry', false, registry)
+    if (orchestrator !== undefined) note('orchestrator', false, orchestrator)
     note('acme_ca', false, ca)
   }
-  for (const name of ['nginx', 'certbot', 'registry', 'acme_ca'] as const) note(name, name === 'nginx', 'unknown')
+  const orchestrators = host.settings.ORCHESTRATOR_URL === undefined ? [] : (['orchestrator'] as const)
+  for (const name of ['nginx', 'certbot', 'registry', ...orchestrators, 'acme_ca'] as const)
+    note(name, name === 'nginx', 'unknown')
 
   return () => {
     const nowMs = host.clock.monotonicMs()

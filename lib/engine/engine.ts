@@ -6,6 +6,7 @@ import { ProxyManagerError } from '../core/errors.ts'
 import type { ProxySpec } from '../core/proxy.ts'
 import { type ProxyState, proxyState } from '../core/proxy-state.ts'
 import type { SnapshotRoute } from '../core/snapshot.ts'
+import type { TokenVerdict } from '../core/token-claims.ts'
 import { type AppliedBatch, applyBatch, rehearse } from './apply.ts'
 import { certificateStore } from './certificate-store.ts'
 import { toPutChange } from './check-upstream.ts'
@@ -22,6 +23,7 @@ import type { PreflightCheck } from './preflight.ts'
 import { changeQueue } from './queue.ts'
 import { readMetrics } from './read-metrics.ts'
 import { recover, recoverJournal } from './recover.ts'
+import { tokenVerifier } from './registry-tokens.ts'
 import { rehearseIssue } from './rehearse-issue.ts'
 import { commandReloader, signalReloader } from './reload.ts'
 import { type SyncRequest, type SyncSummary, syncFromRegistry } from './sync.ts'
@@ -96,6 +98,8 @@ export interface Engine {
   readMetrics(): Promise<string>
   /** Brings routes in line with the Registry. */
   syncFromRegistry(request: SyncRequest): Promise<SyncSummary>
+  /** Whether the Registry has signed this token, and what it may do; never throws. */
+  verifyToken(token: string): Promise<TokenVerdict>
   /** What has to be done before the API opens; resolves to the steps that could not be. */
   recover(): Promise<readonly string[]>
   /** Resolves once no change runs or waits. */
@@ -226,6 +230,7 @@ export function createEngine(host: Host): Engine {
     readMetrics: () => readMetrics(walk, queue, readHealth),
     readHealth,
     readDependencies: dependencyReader(host),
+    verifyToken: tokenVerifier(host),
     certificates: keeper,
     recover: () => recover(walk),
     idle: () => queue.idle(),

@@ -7,6 +7,7 @@ import { DEFAULT_OPTIONS } from '../core/proxy-options.ts'
 import { type RegistryRoute, readRegistry, type Skipped } from '../core/registry.ts'
 import type { SnapshotRoute } from '../core/snapshot.ts'
 import { rehearse } from './apply.ts'
+import { askRegistry } from './ask-registry.ts'
 import { toPutChange } from './check-upstream.ts'
 import type { Host } from './host.ts'
 import { type ChangeQueue, QUEUE_LIMIT } from './queue.ts'
@@ -106,10 +107,8 @@ async function submitAll(queue: ChangeQueue, changes: readonly Change[]): Promis
 }
 
 async function fetchDroplets(host: Host) {
-  const base = host.settings.REGISTRY_URL
-  if (base === undefined) throw new ProxyManagerError('REGISTRY_NOT_CONFIGURED')
-  const url = `${base.replace(/\/+$/, '')}/droplets`
-  const answer = await host.probe.download({ url, timeoutMs: TIMEOUT_MS, limitBytes: LIMIT_BYTES })
+  const answer = await askRegistry(host, '/droplets', { timeoutMs: TIMEOUT_MS, limitBytes: LIMIT_BYTES })
+  if (answer === undefined) throw new ProxyManagerError('REGISTRY_NOT_CONFIGURED')
   const remedy = 'Look whether REGISTRY_URL is right and the Registry runs; all routes stand as they were'
   if ('failure' in answer)
     throw new ProxyManagerError('REGISTRY_UNAVAILABLE', { details: { failure: answer.failure, remedy } })

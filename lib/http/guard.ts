@@ -1,32 +1,68 @@
-/** Who may call: with a token, whoever knows it; without one, programs on this host, and no web page that a browser here has open. */
+/** Who may call: who shows a token, where one is wanted; programs on this host otherwise, and no web page that a browser here has open. */
 import { createHash, timingSafeEqual } from 'node:crypto'
+import { isLoopbackHost } from '../core/address.ts'
 import { ProxyManagerError } from '../core/errors.ts'
-import { isLoopbackHost, type Settings } from '../core/settings.ts'
+import type { Settings } from '../core/settings.ts'
+import { wantsCredentials } from '../core/settings-together.ts'
+import { type Grant, isTokenShaped, type TokenFault, type TokenVerdict } from '../core/token-claims.ts'
 
 /** Load balancers and container engines probe these without a token. */
 export const OPEN_PATHS: ReadonlySet<string> = new Set(['/health', '/proxy-manager/health'])
 
-/** What a caller may do: everything, or only what changes nothing. */
-export type Grant = 'all' | 'read'
-
 /**
- * Checks token, Host and Origin, for every path alike, whether there is such an endpoint or not.
+ * Checks token, Host and Origin, for every path alike, whether there is such an endpoint or not. `verifyToken` is asked about what no
+ * setting has, where tokens of the Registry are taken.
  * @throws {ProxyManagerError} UNAUTHORIZED, FORBIDDEN
  */
-export function guardRequest(request: Request, settings: Settings, base: string): Grant {
+export async function guardRequest(
+  request: Request,
+  settings: Settings,
+  base: string,
+  verifyToken: (token: string) => Promise<TokenVerdict>,
+): Promise<Grant> {
   const url = new URL(request.url)
   refuseForeignOrigin(request, url.host)
-  const { PROXY_MANAGER_API_TOKEN: token, PROXY_MANAGER_READ_TOKEN: readToken } = settings
-  if (token === undefined) {
+  if (!wantsCredentials(settings)) {
     refuseForeignHost(url.hostname, settings)
     return 'all'
   }
+  const { PROXY_MANAGER_API_TOKEN: token, PROXY_MANAGER_READ_TOKEN: readToken } = settings
   const presented = presentedToken(request)
-  if (presented !== undefined && isSame(presented, token)) return 'all'
+  if (presented !== undefined && token !== undefined && isSame(presented, token)) return 'all'
   if (presented !== undefined && readToken !== undefined && isSame(presented, readToken)) return 'read'
   const isProbe = url.pathname.startsWith(base) && OPEN_PATHS.has(url.pathname.slice(base.length))
   if (isProbe && ['GET', 'HEAD'].includes(request.method)) return 'read'
-  throw new ProxyManagerError('UNAUTHORIZED', { headers: { 'www-authenticate': 'Bearer realm="proxy-manager"' } })
+  if (presented === undefined || !settings.AUTH_REGISTRY_JWT) throw unauthorized()
+  // Registry's tokens come as Bearer alone; nothing of another form is worth a look at the key.
+  const isToken = presented === bearerToken(request) && isTokenShaped(presented)
+  const verdict = isToken ? await verifyToken(presented) : { reason: 'malformed' as const }
+  if ('grant' in verdict) return verdict.grant
+  throw unauthorized(verdict.reason)
+}
+
+const REMEDIES: Readonly<Record<TokenFault, string>> = {
+  malformed: 'Send the API token, or a JWT of the Registry, as "Authorization: Bearer ..."',
+  algorithm: 'Ask the Registry for a token that is signed with RS256',
+  signature: 'Ask the Registry for a new token: its present key has not signed this one',
+  expired: 'Ask the Registry for a new token',
+  no_expiry: 'Ask the Registry for a token with an "exp" claim',
+  not_yet_valid: 'Wait until the token is valid, or set the clocks of the Registry and of this host right',
+  audience: 'Ask the Registry for a token whose "aud" names this service or droplet, or one without "aud"',
+  key_unavailable: 'Call again: the Registry has not told its public key yet',
+}
+/** The key is asked for again after this. */
+const NO_KEY_RETRY_S = 5
+
+/** RFC 6750, 3.1: who has sent a token is told that it was not good. */
+function unauthorized(reason?: TokenFault): ProxyManagerError {
+  const challenge = 'Bearer realm="proxy-manager"'
+  if (reason === undefined) return new ProxyManagerError('UNAUTHORIZED', { headers: { 'www-authenticate': challenge } })
+  const isOurs = reason === 'key_unavailable'
+  return new ProxyManagerError('UNAUTHORIZED', {
+    headers: { 'www-authenticate': isOurs ? challenge : `${challenge}, error="invalid_token"` },
+    details: { reason, remedy: REMEDIES[reason], ...(isOurs ? { culprit: 'host', retryable: true } : {}) },
+    ...(isOurs ? { retryAfterS: NO_KEY_RETRY_S } : {}),
+  })
 }
 
 /**
@@ -66,9 +102,13 @@ function originHost(origin: string): string | undefined {
 
 /** The token of a call. Two different ones would mean two callers: it has none then. */
 function presentedToken(request: Request): string | undefined {
-  const bearer = /^Bearer ([\x21-\x7e]+)$/i.exec(request.headers.get('authorization') ?? '')?.[1]
+  const bearer = bearerToken(request)
   const plain = request.headers.get('x-api-token') ?? undefined
   return bearer === undefined || plain === undefined || bearer === plain ? (bearer ?? plain) : undefined
+}
+
+function bearerToken(request: Request): string | undefined {
+  return /^Bearer ([\x21-\x7e]+)$/i.exec(request.headers.get('authorization') ?? '')?.[1]
 }
 
 /** Compares digests, so that neither content nor length shows in the time it takes. */

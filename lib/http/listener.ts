@@ -48,7 +48,8 @@ export function createHttpServer(
       refuseMalformed(request)
       attempts.refuseExcess(address)
       await listener(request, response)
-      if (response.statusCode === 401) attempts.note(address)
+      // A 401 that asks to wait is this host's own trouble, and no guess.
+      if (response.statusCode === 401 && !response.hasHeader('retry-after')) attempts.note(address)
       if (!response.headersSent && !response.writableEnded && !response.destroyed) throw new Error('no answer was sent')
     } catch (error) {
       if (!(error instanceof ProxyManagerError)) onFailure(error, correlationId)

@@ -1,18 +1,9 @@
 /** The API's description, OpenAPI 3.1, derived from the very schemas that validate. */
 import { type ConversionConfig, type JsonSchema, toJsonSchema } from '@valibot/to-json-schema'
 import * as v from 'valibot'
-import { ERRORS, type ErrorCode, ProxyManagerError } from '../core/errors.ts'
 import type { Route } from './endpoint.ts'
 import { OPEN_PATHS } from './guard.ts'
-
-export type JsonObject = { readonly [key: string]: unknown }
-
-const CORRELATION_HEADER = {
-  'X-Correlation-ID': { description: 'The id of this request', schema: { type: 'string' }, required: true },
-}
-const RETRY_HEADER = {
-  'Retry-After': { description: 'Seconds to wait before the next attempt', schema: { type: 'string' } },
-}
+import { CORRELATION_HEADER, describeErrors, ERROR_SCHEMA, type JsonObject } from './openapi-errors.ts'
 
 /** Describes these endpoints; `version` is that of this software, and `base` the path in front of every route. */
 export function describeApi(routes: readonly Route[], version: string, base = ''): JsonObject {
@@ -38,6 +29,12 @@ export function describeApi(routes: readonly Route[], version: string, base = ''
     components: {
       securitySchemes: {
         bearer: { type: 'http', scheme: 'bearer', description: 'The token, where one is set' },
+        registryJwt: {
+          type: 'http',
+          scheme: 'bearer',
+          bearerFormat: 'JWT',
+          description: 'Signed by the Registry (RS256), with "exp"; where AUTH_REGISTRY_JWT is set',
+        },
         apiToken: {
           type: 'apiKey',
           in: 'header',
@@ -63,7 +60,7 @@ function tagOf({ path }: Route): (typeof TAGS)[number]['name'] {
 }
 
 /** Whether a token is set is up to the host: where none is, a call without one is as good. */
-const WITH_TOKEN = [{}, { bearer: [] }, { apiToken: [] }]
+const WITH_TOKEN = [{}, { bearer: [] }, { registryJwt: [] }, { apiToken: [] }]
 
 function describeOperation(route: Route, path: string, variant: number): JsonObject {
   const isOpen = OPEN_PATHS.has(path)
@@ -121,93 +118,6 @@ function describeAnswers(route: Route): JsonObject {
     return [status, { description: route.summary, headers: CORRELATION_HEADER, content }]
   })
   return Object.fromEntries(answers)
-}
-
-/** Errors that every endpoint may answer, whatever it does. */
-const EVERYWHERE: readonly ErrorCode[] = [
-  'UNAUTHORIZED',
-  'FORBIDDEN',
-  'TOO_MANY_ATTEMPTS',
-  'REQUEST_TIMEOUT',
-  'HEADERS_TOO_LARGE',
-  'INTERNAL',
-]
-
-function describeErrors(route: Route, isOpen: boolean): JsonObject {
-  const byStatus = new Map<number, ErrorCode[]>()
-  for (const code of new Set([...route.errors, ...EVERYWHERE])) {
-    const { status } = ERRORS[code]
-    // A status that the endpoint answers by itself as well keeps its own description.
-    if (status in route.responses || (isOpen && code === 'UNAUTHORIZED')) continue
-    byStatus.set(status, [...(byStatus.get(status) ?? []), code])
-  }
-  return Object.fromEntries(
-    [...byStatus].map(([status, codes]) => [
-      String(status),
-      {
-        description: codes.map((code) => `${code}: ${ERRORS[code].message}`).join('. '),
-        headers: status === 429 || status === 503 ? { ...CORRELATION_HEADER, ...RETRY_HEADER } : CORRELATION_HEADER,
-        content: {
-          'application/json': {
-            schema: { $ref: '#/components/schemas/Error' },
-            examples: Object.fromEntries(codes.map((code) => [code, { value: exampleOf(code) }])),
-          },
-        },
-      },
-    ]),
-  )
-}
-
-function exampleOf(code: ErrorCode): JsonObject {
-  const { message, details } = new ProxyManagerError(code)
-  return { error: { code, message, details: { ...details, correlation_id: '0b9d2f1c-5a53-4a0e-9f0e-1d1c3f1f7a10' } } }
-}
-
-const ERROR_SCHEMA = {
-  type: 'object',
-  required: ['error'],
-  additionalProperties: false,
-  properties: {
-    error: {
-      type: 'object',
-      required: ['code', 'message', 'details'],
-      additionalProperties: false,
-      properties: {
-        code: { type: 'string', enum: Object.keys(ERRORS) },
-        message: { type: 'string' },
-        details: {
-          type: 'object',
-          required: ['stage', 'state', 'culprit', 'retryable', 'correlation_id'],
-          properties: {
-            stage: { type: 'string', description: 'Where in the walk of a change it happened' },
-            state: {
-              type: 'string',
-              enum: ['unchanged', 'rolled_back', 'degraded'],
-              description: 'What became of the host: nothing changed, changed and put back, or in need of attention',
-            },
-            culprit: {
-              type: 'string',
-              enum: ['caller', 'other_route', 'host', 'upstream', 'ca'],
-              description: 'Who can do something about it',
-            },
-            retryable: { type: 'boolean', description: 'Whether the same call may succeed later' },
-            correlation_id: { type: 'string', description: 'The id of this request, as in the log' },
-            remedy: { type: 'string', description: 'What to do about it' },
-            issues: {
-              type: 'array',
-              description: 'INVALID_REQUEST: every fault at once, each with where it is',
-              items: {
-                type: 'object',
-                required: ['path', 'message'],
-                properties: { path: { type: 'string' }, message: { type: 'string' } },
-              },
-            },
-            nginx_output: { type: 'string', description: 'What NGINX said of the configuration' },
-          },
-        },
-      },
-    },
-  },
 }
 
 function parametersIn(place: 'path' | 'query', schema: v.GenericSchema): JsonObject[] {

@@ -1,25 +1,25 @@
 import { once } from 'node:events'
-import { createServer, type RequestListener } from 'node:http'
+import { createServer, type IncomingMessage, type RequestListener } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import { gzipSync } from 'node:zlib'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { freePort } from '../../fixtures/nginx-instance.ts'
-import { hostProbe, type ProbeAnswer } from '../../lib/adapters/probe.ts'
+import { type Download, hostProbe, type ProbeAnswer } from '../../lib/adapters/probe.ts'
 import { makeLineage } from '../engine/arrange.ts'
 
 const test = suite('download')
 const LIMIT_BYTES = 100_000
 
-async function download(listener: RequestListener, timeoutMs = 2000, path = '/droplets'): Promise<ProbeAnswer> {
+async function download(listener: RequestListener, how: Partial<Download> = {}): Promise<ProbeAnswer> {
   const server = createServer(listener)
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   const address = server.address()
   if (address === null || typeof address === 'string') throw new Error('no port')
   try {
-    const url = `http://127.0.0.1:${address.port}${path}`
-    return await hostProbe().download({ url, timeoutMs, limitBytes: LIMIT_BYTES })
+    const url = `http://127.0.0.1:${address.port}/droplets`
+    return await hostProbe().download({ url, timeoutMs: 2000, limitBytes: LIMIT_BYTES, ...how })
   } finally {
     server.closeAllConnections()
     server.close()
@@ -75,7 +75,7 @@ for (const [what, listener] of Object.entries<RequestListener>({
 })) {
   test(`${what} is ended by the time limit`, async () => {
     const started = performance.now()
-    assert.equal(await download(listener, 200), { failure: 'TIMEOUT' })
+    assert.equal(await download(listener, { timeoutMs: 200 }), { failure: 'TIMEOUT' })
     assert.ok(performance.now() - started < 1500)
   })
 }
@@ -117,6 +117,54 @@ test('a certificate that nobody vouches for is a failure that says so', async ()
   server.closeAllConnections()
   server.close()
   assert.match('failure' in answer ? answer.failure : '', /CERT|SIGNATURE/)
+})
+
+/** Method, headers that matter, and the body of a request. */
+async function readRequest(request: IncomingMessage) {
+  const chunks: Buffer[] = []
+  for await (const chunk of request) chunks.push(chunk)
+  const { authorization, 'content-type': type, 'content-length': length, 'user-agent': agent } = request.headers
+  return [request.method, authorization, type, length, agent, Buffer.concat(chunks).toString()]
+}
+
+test('JSON is posted, with its length and the token; without them neither goes along', async () => {
+  const seen: unknown[] = []
+  const listener: RequestListener = async (request, response) => {
+    seen.push(await readRequest(request))
+    response.writeHead(201).end('{"id":7}')
+  }
+  const json = { name: 'ä', list: [1, null] }
+  const text = JSON.stringify(json)
+  assert.equal(await download(listener, { json, token: 'a-token' }), { status: 201, body: '{"id":7}' })
+  await download(listener, { json: null })
+  await download(listener)
+  const [agent, type] = ['proxy-manager', 'application/json']
+  assert.equal(seen, [
+    ['POST', 'Bearer a-token', type, String(Buffer.byteLength(text)), agent, text],
+    ['POST', undefined, type, '4', agent, 'null'],
+    ['GET', undefined, undefined, undefined, agent, ''],
+  ])
+})
+
+test('a redirect of what is posted is an answer as well: body and token go nowhere else', async () => {
+  for (const status of [301, 302, 303, 307, 308]) {
+    const seen: unknown[] = []
+    const answer = await download(
+      (request, response) => {
+        seen.push(request.url)
+        response.writeHead(status, { location: '/elsewhere' }).end()
+      },
+      { json: {}, token: 'a-token' },
+    )
+    assert.equal([answer, seen], [{ status, body: '' }, ['/droplets']])
+  }
+})
+
+test('the answer to what is posted is bounded in size and time, and what fails is a failure', async () => {
+  const long = await download((_request, response) => response.end('x'.repeat(LIMIT_BYTES + 1)), { json: {} })
+  assert.equal(long, { failure: 'TOO_LARGE' })
+  assert.equal(await download(() => undefined, { json: {}, timeoutMs: 200 }), { failure: 'TIMEOUT' })
+  assert.ok('failure' in (await download((request) => request.socket.destroy(), { json: {} })))
 })
 
 test.run()

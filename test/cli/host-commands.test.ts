@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { hostLock } from '../../lib/adapters/lock.ts'
+import { parseSettings } from '../../lib/core/settings.ts'
 import { type Ended, runCli } from './cli.ts'
 
 interface Context {
@@ -165,6 +166,38 @@ test('systemd-unit hands the file of a token over as a credential', async ({ roo
   assert.equal(lines(out, 'LoadCredential'), [`PROXY_MANAGER_API_TOKEN:${path}`])
   assert.ok(lines(out, 'Environment').includes('PROXY_MANAGER_API_TOKEN_FILE=%d/PROXY_MANAGER_API_TOKEN'))
   assert.not.match(out, /a-token-of/)
+})
+
+test('systemd-unit hands the token for the Registry over as well, and what belongs to it', async ({
+  root,
+  environment,
+}) => {
+  const path = join(root, 'registry-token')
+  writeFileSync(path, 'a-token-for-the-registry\n')
+  const settings = {
+    ...environment,
+    PROXY_MANAGER_HOST: '0.0.0.0',
+    PROXY_MANAGER_PUBLIC_URL: 'http://edge.example:8100',
+    AUTH_REGISTRY_JWT: 'true',
+    REGISTRY_URL: 'http://registry.example',
+    REGISTRY_REGISTER: 'true',
+    REGISTRY_TOKEN_FILE: path,
+    ORCHESTRATOR_URL: 'http://orchestrator.example',
+  }
+  const { out } = await runProcess(['systemd-unit'], settings)
+  assert.equal(lines(out, 'LoadCredential'), [`REGISTRY_TOKEN:${path}`])
+  const given = lines(out, 'Environment')
+  for (const line of ['REGISTRY_TOKEN_FILE=%d/REGISTRY_TOKEN', 'AUTH_REGISTRY_JWT=true', 'REGISTRY_REGISTER=true'])
+    assert.ok(given.includes(line), line)
+  assert.not.match(out, /a-token-for/)
+  // What recovery is given before NGINX starts must be settings that it can start with.
+  const dropIn = await runProcess(['systemd-unit', '--nginx'], settings)
+  const pairs = lines(dropIn.out, 'Environment').map((line): [string, string] => {
+    const [name = '', ...value] = line.split('=')
+    return [name, value.join('=')]
+  })
+  assert.not.ok('faults' in parseSettings(Object.fromEntries(pairs)))
+  assert.not.match(dropIn.out, /TOKEN/)
 })
 
 test('systemd-unit --nginx puts recovery before the test that NGINX makes of its configuration', async ({

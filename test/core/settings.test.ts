@@ -1,13 +1,14 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { isLoopbackHost } from '../../lib/core/address.ts'
 import {
   describeSettings,
-  isLoopbackHost,
   parseSettings,
   resolverAddress,
   type Settings,
   withTokenFiles,
 } from '../../lib/core/settings.ts'
+import { wantsCredentials } from '../../lib/core/settings-together.ts'
 
 const test = suite('settings')
 
@@ -53,6 +54,28 @@ const meshName = {
   bad: ['-a', '.a', 'a b', 'a/b', 'ä', 'a\n', '"', 'x'.repeat(64)],
   takes: 'a name of letters, digits, ".", "_" and "-"',
 }
+const url = {
+  unset: undefined,
+  good: [
+    ['http://registry.internal:8000/api', 'http://registry.internal:8000/api'] as const,
+    ['https://a', 'https://a'] as const,
+    ['http://[::1]:8000/', 'http://[::1]:8000/'] as const,
+  ],
+  bad: [
+    ...[
+      'a',
+      'ftp://a',
+      'http://',
+      'http://a b',
+      'file:///etc/passwd',
+      'javascript:http://a',
+      'http://a:b',
+      'http://a:70000',
+    ],
+    ...['http://user@a', 'http://user:word@a', 'http://a?b=c', 'http://a/#b'],
+  ],
+  takes: 'an http or https URL without credentials, query and fragment',
+}
 const token = {
   unset: undefined,
   good: [['0123456789abcdef', '0123456789abcdef'] as const, ['!'.repeat(512), '!'.repeat(512)] as const],
@@ -94,6 +117,7 @@ const rows: readonly Row[] = [
   },
   { name: 'PROXY_MANAGER_API_TOKEN', ...token },
   { name: 'PROXY_MANAGER_READ_TOKEN', ...token, beside: { PROXY_MANAGER_API_TOKEN: 'x'.repeat(16) } },
+  { name: 'AUTH_REGISTRY_JWT', good: flagGood, ...flag, beside: { REGISTRY_URL: 'http://registry.example' } },
   { name: 'PROXY_MANAGER_STATE_DIR', unset: '/var/lib/proxy-manager', good: folderGood, ...folder },
   { name: 'NGINX_SITES_AVAILABLE', unset: '/etc/nginx/sites-available', good: folderGood, ...folder },
   { name: 'NGINX_SITES_ENABLED', unset: '/etc/nginx/sites-enabled', good: folderGood, ...folder },
@@ -169,16 +193,17 @@ const rows: readonly Row[] = [
     ],
     takes: 'addresses, comma-separated, each with a port or without',
   },
+  { name: 'REGISTRY_URL', ...url },
+  { name: 'REGISTRY_REGISTER', good: flagGood, ...flag, beside: { REGISTRY_URL: 'http://registry.example' } },
   {
-    name: 'REGISTRY_URL',
-    unset: undefined,
-    good: [
-      ['http://registry.internal:8000/api', 'http://registry.internal:8000/api'],
-      ['https://a', 'https://a'],
-    ],
-    bad: ['a', 'ftp://a', 'http://', 'http://a b', 'file:///etc/passwd', 'javascript:http://a'],
-    takes: 'an http or https URL',
+    name: 'REGISTRY_TOKEN',
+    ...token,
+    good: [...token.good, ['x'.repeat(4096), 'x'.repeat(4096)]],
+    bad: ['short', 'x'.repeat(4097), '0123456789 abcdef', '0123456789abcdef\n'],
+    takes: 'a token of 16 to 4096 printable characters without spaces',
   },
+  { name: 'ORCHESTRATOR_URL', ...url },
+  { name: 'PROXY_MANAGER_PUBLIC_URL', ...url },
   {
     name: 'REGISTRY_SYNC_INTERVAL_S',
     unset: 0,
@@ -262,12 +287,36 @@ test("a token's value is in no message", () => {
 test('beyond loopback the API wants a token, or to be told that it is safe without', () => {
   for (const host of ['0.0.0.0', '::', '10.0.0.1', 'proxy.internal', '128.0.0.1', 'localhost.example']) {
     assert.equal(faults({ PROXY_MANAGER_HOST: host }), [
-      `PROXY_MANAGER_HOST: got "${host}", takes a loopback address unless PROXY_MANAGER_API_TOKEN is set (or PROXY_MANAGER_INSECURE=true, behind a VPN)`,
+      `PROXY_MANAGER_HOST: got "${host}", takes a loopback address unless PROXY_MANAGER_API_TOKEN or AUTH_REGISTRY_JWT is set (or PROXY_MANAGER_INSECURE=true, behind a VPN)`,
     ])
     assert.equal(faults({ PROXY_MANAGER_HOST: host, PROXY_MANAGER_INSECURE: 'false' }).length, 1)
     assert.is(parsed({ PROXY_MANAGER_HOST: host, PROXY_MANAGER_INSECURE: 'true' }).PROXY_MANAGER_HOST, host)
     assert.is(parsed({ PROXY_MANAGER_HOST: host, PROXY_MANAGER_API_TOKEN: 'x'.repeat(16) }).PROXY_MANAGER_HOST, host)
   }
+})
+
+test('tokens of the Registry count as a token, and need to know where the Registry is', () => {
+  const beside = { REGISTRY_URL: 'http://registry.example', AUTH_REGISTRY_JWT: 'true' }
+  assert.is(parsed({ ...beside, PROXY_MANAGER_HOST: '0.0.0.0' }).PROXY_MANAGER_HOST, '0.0.0.0')
+  assert.ok(wantsCredentials(parsed(beside)))
+  assert.not.ok(wantsCredentials(parsed({ REGISTRY_URL: 'http://registry.example' })))
+  const read = 'r'.repeat(20)
+  assert.is(parsed({ ...beside, PROXY_MANAGER_READ_TOKEN: read }).PROXY_MANAGER_READ_TOKEN, read)
+  for (const name of ['AUTH_REGISTRY_JWT', 'REGISTRY_REGISTER'])
+    assert.match(faults({ [name]: 'true' }).join(), new RegExp(`^${name}: takes REGISTRY_URL as well`))
+})
+
+test('every address of a host is told to nobody as the one to call', () => {
+  for (const PROXY_MANAGER_HOST of ['0.0.0.0', '::'])
+    for (const told of [
+      { REGISTRY_REGISTER: 'true', REGISTRY_URL: 'http://registry.example' },
+      { ORCHESTRATOR_URL: 'http://orchestrator.example' },
+    ]) {
+      const environment = { ...told, PROXY_MANAGER_HOST, PROXY_MANAGER_INSECURE: 'true' }
+      assert.match(faults(environment).join(), /^PROXY_MANAGER_PUBLIC_URL: takes the URL that others reach/)
+      parsed({ ...environment, PROXY_MANAGER_PUBLIC_URL: 'http://edge.example:8100' })
+      parsed({ ...environment, PROXY_MANAGER_HOST: '10.0.0.7' })
+    }
 })
 
 test('loopback is localhost, ::1 and 127.0.0.0/8, and no name that only looks like them', () => {

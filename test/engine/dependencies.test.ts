@@ -131,4 +131,19 @@ test('a wall clock that is set back does not make a look last for ever', async (
   assert.is(asked.length, 2)
 })
 
+test('an Orchestrator is looked at where one is configured, and is not spoken of otherwise', async () => {
+  assert.equal(Object.keys(statuses(await fakeDeps())), ['nginx', 'certbot', 'registry', 'acme_ca'])
+  const deps = await fakeDeps({ settings: { ORCHESTRATOR_URL: 'http://orchestrator.example/' } })
+  const answers: Record<string, ProbeAnswer> = { 'http://orchestrator.example/health': { status: 200, body: '' } }
+  answering(deps, answers)
+  assert.equal(Object.entries(statuses(deps)).slice(3), [
+    ['orchestrator', 'unknown'],
+    ['acme_ca', 'unknown'],
+  ])
+  await settled()
+  assert.is(statuses(deps).orchestrator, 'available')
+  const [, , , orchestrator] = deps.engine.readDependencies()
+  assert.equal([orchestrator?.name, orchestrator?.required], ['orchestrator', false])
+})
+
 test.run()

@@ -5,6 +5,7 @@ import getProxy from '../../functions/get-proxy.ts'
 import { createApp, endpoints } from '../../functions/index.ts'
 import putProxy from '../../functions/put-proxy.ts'
 import { contentsOf } from '../engine/arrange.ts'
+import { makeSigner, pemOf, tokenOf } from '../engine/tokens.ts'
 import { type Answer, APP, answerOf, assertError, type CallOptions, requestTo } from './wire.ts'
 
 const test = suite('the app')
@@ -248,6 +249,87 @@ guard('the read token reads, and changes nothing by any method, path or message'
     assertError(answer, 'FORBIDDEN')
   }
   assert.is(deps.nginx.reloads, 0)
+})
+
+const JWT_SETTINGS = { AUTH_REGISTRY_JWT: 'true', REGISTRY_URL: 'http://registry.example.com' }
+const signer = makeSigner()
+
+/** The app where tokens of the Registry are taken, and a token that may do everything, with these claims besides. */
+async function appOfMesh(settings: Readonly<Record<string, string>> = {}) {
+  const { app, deps } = await appOn({ ...JWT_SETTINGS, ...settings })
+  deps.nginx.registryKey = { status: 200, body: pemOf(signer) }
+  const exp = deps.clock.nowMs() / 1000 + 60
+  const bearer = (claims = {}) => ({ authorization: `Bearer ${tokenOf(signer, { exp, ...claims })}` })
+  return { app, deps, bearer }
+}
+
+guard('a token of the Registry is taken from anywhere, by messages as well', async () => {
+  const { app, deps, bearer } = await appOfMesh()
+  const headers = bearer({ aud: 'proxy-manager' })
+  assert.is((await call(app, '/proxies/app', { method: 'PUT', body: APP, headers })).status, 201)
+  const elsewhere = new Request('http://manager.example.com/proxies', { headers })
+  assert.is((await app(elsewhere)).status, 200)
+  const message = { trace_id: 't', source: 's', target: 'proxy-manager', message_type: 'command' }
+  const body = { ...message, payload: { command: 'delete', droplet_name: 'app' } }
+  assert.is((await call(app, '/message', { method: 'POST', body, headers })).body.status, 'processed')
+  assert.not.ok(deps.disk.has('/etc/nginx/sites-available/fpai-app.conf'))
+})
+
+guard('a token of the Registry that only reads changes nothing', async () => {
+  const { app, deps, bearer } = await appOfMesh()
+  const headers = bearer({ scope: 'read' })
+  assert.is((await call(app, '/proxies', { headers })).status, 200)
+  for (const [method, path] of [
+    ['PUT', '/proxies/app'],
+    ['POST', '/message'],
+    ['GET', '/proxy-manager/sync-from-registry'],
+  ] as const)
+    assertError(await call(app, path, { method, headers, ...(method === 'PUT' ? { body: APP } : {}) }), 'FORBIDDEN')
+  assert.is(deps.nginx.reloads, 0)
+})
+
+guard('where tokens of the Registry are taken, everything but health wants one, and says what is wrong', async () => {
+  const { app, deps, bearer } = await appOfMesh()
+  const before = contentsOf(deps.disk)
+  for (const [headers, reason] of [
+    [{}, undefined],
+    [bearer({ exp: 1 }), 'expired'],
+    [bearer({ aud: 'orders' }), 'audience'],
+    [{ authorization: `Bearer ${tokenOf(makeSigner(), { exp: 4e9 })}` }, 'signature'],
+    [{ authorization: 'Bearer what-is-this' }, 'malformed'],
+  ] as const)
+    for (const path of ['/proxies', '/proxies/app', '/none', '/state'])
+      for (const method of ['GET', 'PUT', 'DELETE'] as const) {
+        const answer = await call(app, path, { method, headers })
+        assert.is(assertError(answer, 'UNAUTHORIZED').reason, reason)
+      }
+  assert.is((await call(app, '/health')).status, 200)
+  assert.is((await call(app, '/health', { headers: bearer({ exp: 1 }) })).status, 200)
+  assert.equal(contentsOf(deps.disk), before)
+  assert.ok(deps.lines.some(({ error_code, reason }) => error_code === 'UNAUTHORIZED' && reason === 'expired'))
+})
+
+guard(
+  'a token that is set is taken while the Registry is down; without its key a token of its own is not',
+  async () => {
+    const { app, deps, bearer } = await appOfMesh({ PROXY_MANAGER_API_TOKEN: TOKEN })
+    deps.nginx.registryKey = { failure: 'ECONNREFUSED' }
+    assert.is((await call(app, '/proxies', { headers: { authorization: `Bearer ${TOKEN}` } })).status, 200)
+    const answer = await call(app, '/proxies', { headers: bearer() })
+    const { reason, culprit, retryable } = assertError(answer, 'UNAUTHORIZED')
+    assert.equal([reason, culprit, retryable], ['key_unavailable', 'host', true])
+    assert.is(answer.headers.get('retry-after'), '5')
+  },
+)
+
+guard('a token of the Registry stands in no answer and on no line of the log', async () => {
+  const { app, deps, bearer } = await appOfMesh()
+  for (const headers of [bearer(), bearer({ exp: 1 })]) {
+    const shown = headers.authorization.slice('Bearer '.length)
+    const answers = [await call(app, '/proxies', { headers }), await call(app, '/none', { headers })]
+    for (const { text, headers: sent } of answers) assert.not.ok(`${text}${JSON.stringify([...sent])}`.includes(shown))
+    assert.not.ok(JSON.stringify(deps.lines).includes(shown))
+  }
 })
 
 guard('health is open behind a base as well, and only there', async () => {

@@ -172,6 +172,34 @@ test('a command is authorised like the call that it stands for', async () => {
   assert.not.match(JSON.stringify(deps.lines), settings.PROXY_MANAGER_API_TOKEN)
 })
 
+test('a command or query for another droplet is refused, and told what this one is called', async () => {
+  const settings = { SERVICE_NAME: 'edge', DROPLET_ID: 'edge-7' }
+  const deps = await fakeDeps({ settings })
+  const app = createApp(() => deps)
+  const before = contentsOf(deps.disk)
+  const send = async (target: string, message_type: string, payload: unknown) => {
+    const body = { ...MESSAGE, target, message_type, payload }
+    return await answerOf(await app(requestTo('/message', { method: 'POST', body })))
+  }
+  for (const target of ['proxy-manager', 'orders', 'edge-8', 'edge ', '**', 'all'])
+    for (const [type, payload] of [
+      ['command', UPSERT],
+      ['query', { query: 'routes' }],
+    ] as const)
+      assertIssues(await send(target, type, payload), [
+        [
+          'target',
+          'is another droplet: this one is called "edge" or "edge-7", and takes what is for "*" or "broadcast"',
+        ],
+      ])
+  assert.equal(contentsOf(deps.disk), before)
+  for (const type of ['status', 'event']) assert.is((await send('orders', type, {})).body.status, 'noted')
+  for (const target of ['edge', 'EDGE', 'edge-7', 'Edge-7', '*', 'broadcast', 'Broadcast'])
+    assert.is((await send(target, 'query', { query: 'routes' })).body.status, 'processed', target)
+  assert.is((await send('edge-7', 'command', UPSERT)).body.status, 'processed')
+  await deps.engine.idle()
+})
+
 test('under a base a command finds its endpoint there', async () => {
   const { deps, send } = await mesh({}, '/pm')
   assert.is((await send('command', UPSERT)).body.status, 'processed')

@@ -19,6 +19,7 @@ import {
   takeRoute,
   takeSession,
   takeSourceTree,
+  takeToldMesh,
   takeWrongSettings,
 } from './readme-takes.ts'
 
@@ -43,6 +44,8 @@ const TAKES: readonly (readonly [beginning: string, take: Take])[] = [
   ['location / {', takeLocation],
   ['set_real_ip_from ', takeConfiguration],
   ['{"timestamp":', takeLogLine],
+  ['{"name": "proxy-manager"', takeToldMesh],
+  ['{"droplet_id"', takeToldMesh],
   ['$ proxy-manager ', takeSession],
   ['import { fakeDeps } ', takeScript],
   ["import { createServer } from 'node:http'", takePackage],

@@ -6,6 +6,9 @@ import * as v from 'valibot'
 import { fakeDeps } from '../../fixtures/deps.ts'
 import { testNginx } from '../../fixtures/nginx-instance.ts'
 import putProxy from '../../functions/put-proxy.ts'
+import { heartbeat, registration } from '../../lib/core/mesh-words.ts'
+import { parseSettings } from '../../lib/core/settings.ts'
+import packageJson from '../../package.json' with { type: 'json' }
 import { compareAnswer } from '../compare-answer.ts'
 import { type Comparison, startComparison } from '../compare-shown.ts'
 import type { Example } from '../fenced-blocks.ts'
@@ -134,6 +137,17 @@ export const takeLocation: Take = async ({ line, text }, { comparison }) => {
   assert.ok(location !== null, rendered)
   const unindented = location[0].replace(new RegExp(`^${location[1]}`, 'gm'), '')
   assertSame(line, comparison.text(text, unindented), unindented)
+}
+
+/** What the Registry and the Orchestrator are told by a droplet with the settings of the manual. */
+export const takeToldMesh: Take = async ({ line, text }, { comparison }) => {
+  const [service, version] = ['http://edge.internal:8100', packageJson.version]
+  const settings = parseSettings({ DROPLET_ID: 'edge-7', PROXY_MANAGER_PUBLIC_URL: service })
+  if ('faults' in settings) throw new Error(settings.faults.join())
+  const told = text.startsWith('{"name"')
+    ? registration(settings, version)
+    : heartbeat(settings, { status: 'healthy', version, nowMs: Date.now(), uptimeSeconds: 1 })
+  assertSame(line, comparison.json(parseShown(text), told), JSON.stringify(told))
 }
 
 /** Lines for the host's own configuration: NGINX takes them. */

@@ -349,4 +349,23 @@ test('closing lets a call in flight end, and waits for nothing else', async () =
   })
 })
 
+test('calls without a valid token are counted against their address; those that this host could not judge are not', async () => {
+  for (const [headers, last] of [
+    [{}, 429],
+    [{ 'retry-after': '5' }, 401],
+  ] as const) {
+    const handler = createServerAdapter(() => new Response('{}', { status: 401, statusText: 'Unauthorized', headers }))
+    await withEdge(handler, async ({ server, port }) => {
+      // Failures from loopback are never counted.
+      server.on('connection', (socket: Socket) =>
+        Object.defineProperty(socket, 'remoteAddress', { value: '192.0.2.9' }),
+      )
+      const statuses: number[] = []
+      for (let i = 0; i < 21; i++)
+        statuses.push((await sendText(port, 'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')).status)
+      assert.equal(statuses, [...Array.from({ length: 20 }, () => 401), last])
+    })
+  }
+})
+
 test.run()

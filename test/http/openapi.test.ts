@@ -277,7 +277,7 @@ test('what the mesh is answered is what is described', async () => {
   await send('POST', '/proxy-manager/sync-from-registry?dry_run=true&prune=true')
   deps.nginx.registry = { status: 200, body: JSON.stringify(droplets.slice(5)) }
   await send('POST', '/proxy-manager/sync-from-registry?prune=true')
-  const message = { trace_id: 't', source: 's', target: 't' }
+  const message = { trace_id: 't', source: 's', target: 'proxy-manager' }
   for (const path of ['/message', '/proxy-manager/message']) {
     await send('POST', path, { body: { ...message, message_type: 'event', payload: { x: [1] } } })
     await send('POST', path, { body: { ...message, message_type: 'query', payload: { query: 'routes' } } })

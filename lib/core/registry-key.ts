@@ -1,0 +1,80 @@
+/** The shapes in which deployed Registries answer the public key of their tokens. */
+import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto'
+import * as v from 'valibot'
+
+export interface RegistryKey {
+  /** What a token's `kid` names it by, where the Registry says so. */
+  readonly id: string | undefined
+  readonly key: KeyObject
+}
+
+/** More keys than this are not looked at; a rotation has two. */
+const MOST_KEYS = 16
+/** RFC 7518, 3.3: RS256 takes keys of this size or larger. */
+const LEAST_BITS = 2048
+
+const PEM = /^-----BEGIN (RSA )?PUBLIC KEY-----\n[\s\S]+\n-----END \1PUBLIC KEY-----$/
+const KeyId = v.optional(v.nullable(v.string()))
+/** What a JWK says beyond the public numbers is dropped; one that is for something else is no key of ours. */
+const Jwk = v.object({
+  kty: v.literal('RSA'),
+  n: v.string(),
+  e: v.string(),
+  kid: KeyId,
+  use: v.optional(v.literal('sig')),
+  alg: v.optional(v.literal('RS256')),
+})
+const Jwks = v.object({ keys: v.array(v.unknown()) })
+const Wrapped = v.union([
+  v.object({ public_key: v.unknown(), kid: KeyId }),
+  v.object({ publicKey: v.unknown(), kid: KeyId }),
+  v.object({ key: v.unknown(), kid: KeyId }),
+])
+
+/**
+ * Reads PEM, alone or as a JSON string; `{ "public_key": … }`, `publicKey` or `key` with PEM or a JWK in it; a JWK; a JWKS. A key that cannot
+ * be used for RS256 is left out.
+ */
+export function readRegistryKeys(text: string): readonly RegistryKey[] {
+  const answer = parseJson(text)
+  const wrapped = v.safeParse(Wrapped, answer)
+  if (!wrapped.success) return keysIn(answer)
+  const { kid, ...inner } = wrapped.output
+  return Object.values(inner)
+    .flatMap(keysIn)
+    .map(({ id, key }) => ({ id: id ?? kid ?? undefined, key }))
+}
+
+function keysIn(answer: unknown): readonly RegistryKey[] {
+  if (typeof answer === 'string') {
+    const pem = answer.trim().replaceAll('\r\n', '\n')
+    return PEM.test(pem) ? usable(undefined, () => createPublicKey(pem)) : []
+  }
+  const set = v.safeParse(Jwks, answer)
+  return (set.success ? set.output.keys.slice(0, MOST_KEYS) : [answer]).flatMap((one) => {
+    const jwk = v.safeParse(Jwk, one)
+    if (!jwk.success) return []
+    const { kid, kty, n, e } = jwk.output
+    const key: JsonWebKey = { kty, n, e }
+    return usable(kid ?? undefined, () => createPublicKey({ key, format: 'jwk' }))
+  })
+}
+
+function usable(id: string | undefined, make: () => KeyObject): readonly RegistryKey[] {
+  try {
+    const key = make()
+    const bits = key.asymmetricKeyDetails?.modulusLength ?? 0
+    return key.asymmetricKeyType === 'rsa' && bits >= LEAST_BITS ? [{ id, key }] : []
+  } catch {
+    return []
+  }
+}
+
+/** What is no JSON is the text itself. */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return text
+  }
+}

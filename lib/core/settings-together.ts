@@ -1,0 +1,41 @@
+/** What holds between settings that are each right by themselves. */
+import { isLoopbackHost } from './address.ts'
+import type { Settings } from './settings.ts'
+
+/** Sentences that name the variable, and what it takes. */
+export function faultsBetween(settings: Settings): readonly string[] {
+  const rules = [exposure, loneReadToken, lackOfRegistry, untellableAddress]
+  return rules.flatMap((faultIn) => faultIn(settings) ?? [])
+}
+
+/** Whether callers must show who they are. */
+export function wantsCredentials({ PROXY_MANAGER_API_TOKEN, AUTH_REGISTRY_JWT }: Settings): boolean {
+  return PROXY_MANAGER_API_TOKEN !== undefined || AUTH_REGISTRY_JWT
+}
+
+function exposure(settings: Settings): string | undefined {
+  const isOpen = !wantsCredentials(settings) && !settings.PROXY_MANAGER_INSECURE
+  if (isLoopbackHost(settings.PROXY_MANAGER_HOST) || !isOpen) return undefined
+  return `PROXY_MANAGER_HOST: got ${JSON.stringify(settings.PROXY_MANAGER_HOST)}, takes a loopback address unless PROXY_MANAGER_API_TOKEN or AUTH_REGISTRY_JWT is set (or PROXY_MANAGER_INSECURE=true, behind a VPN)`
+}
+
+function loneReadToken(settings: Settings): string | undefined {
+  const isAlone = settings.PROXY_MANAGER_READ_TOKEN !== undefined && !wantsCredentials(settings)
+  return isAlone
+    ? 'PROXY_MANAGER_READ_TOKEN: takes PROXY_MANAGER_API_TOKEN or AUTH_REGISTRY_JWT as well, or nobody could change anything'
+    : undefined
+}
+
+function lackOfRegistry(settings: Settings): readonly string[] {
+  if (settings.REGISTRY_URL !== undefined) return []
+  const names = (['AUTH_REGISTRY_JWT', 'REGISTRY_REGISTER'] as const).filter((name) => settings[name])
+  return names.map((name) => `${name}: takes REGISTRY_URL as well, which says where the Registry is`)
+}
+
+/** An address that means every address of a host is none that others could call. */
+function untellableAddress(settings: Settings): string | undefined {
+  const { PROXY_MANAGER_HOST: host, PROXY_MANAGER_PUBLIC_URL, REGISTRY_REGISTER, ORCHESTRATOR_URL } = settings
+  const isTold = REGISTRY_REGISTER || ORCHESTRATOR_URL !== undefined
+  if (!isTold || PROXY_MANAGER_PUBLIC_URL !== undefined || !['0.0.0.0', '::'].includes(host)) return undefined
+  return `PROXY_MANAGER_PUBLIC_URL: takes the URL that others reach this API at: REGISTRY_REGISTER and ORCHESTRATOR_URL tell it, and PROXY_MANAGER_HOST is ${JSON.stringify(host)}`
+}

@@ -1,0 +1,102 @@
+/** The errors in the API's description, from the catalogue. */
+import { ERRORS, type ErrorCode, ProxyManagerError } from '../core/errors.ts'
+import type { Route } from './endpoint.ts'
+
+export type JsonObject = { readonly [key: string]: unknown }
+
+export const CORRELATION_HEADER = {
+  'X-Correlation-ID': { description: 'The id of this request', schema: { type: 'string' }, required: true },
+}
+const RETRY_HEADER = {
+  'Retry-After': { description: 'Seconds to wait before the next attempt', schema: { type: 'string' } },
+}
+
+/** Errors that every endpoint may answer, whatever it does. */
+const EVERYWHERE: readonly ErrorCode[] = [
+  'UNAUTHORIZED',
+  'FORBIDDEN',
+  'TOO_MANY_ATTEMPTS',
+  'REQUEST_TIMEOUT',
+  'HEADERS_TOO_LARGE',
+  'INTERNAL',
+]
+
+/** The errors of an endpoint by their status, each code with an example; `isOpen` where it is answered without a token. */
+export function describeErrors(route: Route, isOpen: boolean): JsonObject {
+  const byStatus = new Map<number, ErrorCode[]>()
+  for (const code of new Set([...route.errors, ...EVERYWHERE])) {
+    const { status } = ERRORS[code]
+    // A status that the endpoint answers by itself as well keeps its own description.
+    if (status in route.responses || (isOpen && code === 'UNAUTHORIZED')) continue
+    byStatus.set(status, [...(byStatus.get(status) ?? []), code])
+  }
+  return Object.fromEntries(
+    [...byStatus].map(([status, codes]) => [
+      String(status),
+      {
+        description: codes.map((code) => `${code}: ${ERRORS[code].message}`).join('. '),
+        headers: [401, 429, 503].includes(status) ? { ...CORRELATION_HEADER, ...RETRY_HEADER } : CORRELATION_HEADER,
+        content: {
+          'application/json': {
+            schema: { $ref: '#/components/schemas/Error' },
+            examples: Object.fromEntries(codes.map((code) => [code, { value: exampleOf(code) }])),
+          },
+        },
+      },
+    ]),
+  )
+}
+
+function exampleOf(code: ErrorCode): JsonObject {
+  const { message, details } = new ProxyManagerError(code)
+  return { error: { code, message, details: { ...details, correlation_id: '0b9d2f1c-5a53-4a0e-9f0e-1d1c3f1f7a10' } } }
+}
+
+/** The UDC error body. */
+export const ERROR_SCHEMA = {
+  type: 'object',
+  required: ['error'],
+  additionalProperties: false,
+  properties: {
+    error: {
+      type: 'object',
+      required: ['code', 'message', 'details'],
+      additionalProperties: false,
+      properties: {
+        code: { type: 'string', enum: Object.keys(ERRORS) },
+        message: { type: 'string' },
+        details: {
+          type: 'object',
+          required: ['stage', 'state', 'culprit', 'retryable', 'correlation_id'],
+          properties: {
+            stage: { type: 'string', description: 'Where in the walk of a change it happened' },
+            state: {
+              type: 'string',
+              enum: ['unchanged', 'rolled_back', 'degraded'],
+              description: 'What became of the host: nothing changed, changed and put back, or in need of attention',
+            },
+            culprit: {
+              type: 'string',
+              enum: ['caller', 'other_route', 'host', 'upstream', 'ca'],
+              description: 'Who can do something about it',
+            },
+            retryable: { type: 'boolean', description: 'Whether the same call may succeed later' },
+            correlation_id: { type: 'string', description: 'The id of this request, as in the log' },
+            remedy: { type: 'string', description: 'What to do about it' },
+            issues: {
+              type: 'array',
+              description: 'INVALID_REQUEST: every fault at once, each with where it is',
+              items: {
+                type: 'object',
+                required: ['path', 'message'],
+                properties: { path: { type: 'string' }, message: { type: 'string' } },
+              },
+            },
+            nginx_output: { type: 'string', description: 'What NGINX said of the configuration' },
+            reason: { type: 'string', description: 'Why, in one word: on UNAUTHORIZED, what is wrong with a JWT' },
+          },
+        },
+      },
+    },
+  },
+}
