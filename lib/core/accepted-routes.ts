@@ -1,10 +1,11 @@
 /** What stands in a candidate for routes that NGINX has accepted before. */
-import { type Directive, printNginx } from './nginx-print.ts'
 
-/** The names of one server block, and where it listens: `443 ssl http2`. */
+/** What is kept of one server block, in the words in which it was printed. */
 export interface ServerNames {
-  readonly listens: readonly string[]
-  readonly names: readonly string[]
+  /** Its `listen` directives, a line each. */
+  readonly listens: string
+  /** Its `server_name` directive. */
+  readonly names: string
   readonly isSecure: boolean
 }
 
@@ -12,13 +13,8 @@ export interface ServerNames {
 export function readServerNames(text: string): readonly ServerNames[] {
   const blocks = [...text.matchAll(/^server \{\n([\s\S]*?)^\}$/gm)].map(([, block = '']) => block)
   return blocks.map((block) => {
-    const values = (name: string) =>
-      [...block.matchAll(new RegExp(`^    ${name} (.+);$`, 'gm'))].map(([, value = '']) => value)
-    return {
-      listens: values('listen'),
-      names: values('server_name').flatMap((names) => names.split(' ')),
-      isSecure: values('ssl_certificate').length > 0,
-    }
+    const lines = (name: string) => block.match(new RegExp(`^    ${name} .+;\n`, 'gm'))?.join('') ?? ''
+    return { listens: lines('listen'), names: lines('server_name'), isSecure: lines('ssl_certificate') !== '' }
   })
 }
 
@@ -27,14 +23,8 @@ export function readServerNames(text: string): readonly ServerNames[] {
  * would stand the handshake is refused (NGINX 1.19.4), since what a test takes the most time for is loading each of them.
  */
 export function renderStandIn(servers: readonly ServerNames[]): string {
-  const alike = Map.groupBy(servers, ({ listens, isSecure }) => `${isSecure} ${listens.join(';')}`)
-  const blocks = [...alike.values()].flatMap((group): Directive[] => {
-    const [first] = group
-    if (first === undefined) return []
-    const listens = first.listens.map((listen): Directive => ['listen', listen.split(' ')])
-    const names = group.map((server): Directive => ['server_name', [...server.names]])
-    const refusal: Directive[] = first.isSecure ? [['ssl_reject_handshake', ['on']]] : []
-    return [['server', [], [...listens, ...names, ...refusal]]]
-  })
-  return printNginx(blocks)
+  const alike = Map.groupBy(servers, ({ listens, isSecure }) =>
+    isSecure ? `${listens}    ssl_reject_handshake on;\n` : listens,
+  )
+  return [...alike].map(([head, group]) => `server {\n${head}${group.map(({ names }) => names).join('')}}\n`).join('')
 }

@@ -22,18 +22,18 @@ const secured = renderRouteFile(
 const plain = renderRouteFile(routeRecord({ droplet_name: 'b', domain: 'b.example.com' }), context)
 
 test('of a route nothing is kept but the names of its server blocks, and where they listen', () => {
-  const http = { listens: ['80', '[::]:80'], isSecure: false }
+  const http = { listens: '    listen 80;\n    listen [::]:80;\n', isSecure: false }
   assert.equal(readServerNames(secured), [
-    { ...http, names: ['app.example.com'] },
-    { ...http, names: ['www.example.com'] },
-    { ...http, names: ['later.example.com'] },
+    { ...http, names: '    server_name app.example.com;\n' },
+    { ...http, names: '    server_name www.example.com;\n' },
+    { ...http, names: '    server_name later.example.com;\n' },
     {
-      listens: ['443 ssl http2', '[::]:443 ssl http2'],
-      names: ['app.example.com', 'www.example.com'],
+      listens: '    listen 443 ssl http2;\n    listen [::]:443 ssl http2;\n',
+      names: '    server_name app.example.com www.example.com;\n',
       isSecure: true,
     },
   ])
-  assert.equal(readServerNames(plain), [{ ...http, names: ['b.example.com'] }])
+  assert.equal(readServerNames(plain), [{ ...http, names: '    server_name b.example.com;\n' }])
 })
 
 test('server blocks that listen alike become one, and where certificates would stand the handshake is refused', () => {
@@ -50,8 +50,8 @@ test('server blocks that listen alike become one, and where certificates would s
 server {
     listen 443 ssl http2;
     listen [::]:443 ssl http2;
-    server_name app.example.com www.example.com;
     ssl_reject_handshake on;
+    server_name app.example.com www.example.com;
 }
 `,
   )
