@@ -101,6 +101,7 @@ export function createEngine(host: Host): Engine {
     generation: 0,
     unconfirmed: undefined,
     degraded: undefined,
+    refused: undefined,
     hasFailedToWrite: false,
     lastTest: undefined,
   }

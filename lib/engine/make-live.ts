@@ -176,6 +176,7 @@ async function undoChange(
     const wasTouched = await restoreFiles(host, observation, walk.reloaderFor(observation), restore)
     return withDetails(failure, { state: wasTouched ? 'rolled_back' : 'unchanged' })
   } catch (error) {
+    state.refused = plan.generation
     state.degraded = 'a change failed and could not be undone; the next call or a restart tries again'
     host.log.write('error', {
       action: 'restore',

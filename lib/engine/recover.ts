@@ -71,7 +71,8 @@ export async function recoverJournal(walk: Walk): Promise<void> {
   state.generation = Math.max(state.generation, journal.generation, observation.snapshot.shared?.generation ?? 0)
   // A failed restore has put the former files back already: then only its reload is missing.
   const isInPlace = observation.snapshot.shared?.generation === journal.generation
-  const isFinished = journal.phase === 'reloading' && isInPlace && (await rollForward(walk, observation, journal))
+  const mayFinish = journal.phase === 'reloading' && isInPlace && journal.generation !== state.refused
+  const isFinished = mayFinish && (await rollForward(walk, observation, journal))
   if (!isFinished) {
     state.generation += 1
     const restore = { files: journal.files, generation: state.generation, wasSignalled: journal.phase === 'reloading' }

@@ -497,6 +497,41 @@ restore(
   },
 )
 
+restore('what was answered as failed is not finished afterwards, even where NGINX has taken it already', async () => {
+  const deps = await worldWithRoute()
+  const { files } = deps.host
+  const { remove, rename } = files
+  const refuse = async (path: string) => {
+    throw Object.assign(new Error('EROFS'), { code: 'EROFS', path })
+  }
+  // The disk turns read-only once the change is served: neither can the journal be dropped, nor the former files be put back.
+  files.remove = async (path) => {
+    if (path !== `${STATE}/journal`) return await remove(path)
+    Object.assign(files, { remove: refuse, rename: refuse })
+    await refuse(path)
+  }
+  const error = await refusal(put(deps, 'app', 'app.example.com', 8002), 'CONFIG_WRITE_FAILED')
+  assert.is(error.details.state, 'degraded')
+  Object.assign(files, { remove, rename })
+  await put(deps, 'next', 'next.example.com', 8009)
+  assert.is(servedPort(deps, 'app.example.com'), undefined)
+  assert.is(servedPort(deps, 'next.example.com'), 8009)
+  await assertSettled(deps)
+})
+
+restore('a change whose journal is gone stands, although the folder of the journal could not be synced', async () => {
+  const deps = await worldWithRoute()
+  const { syncFolder } = deps.host.files
+  deps.host.files.syncFolder = async (path) => {
+    if (path === STATE && !deps.disk.has(`${STATE}/journal`))
+      throw Object.assign(new Error('EIO'), { code: 'EIO', path })
+    await syncFolder(path)
+  }
+  assert.is((await put(deps, 'app', 'app.example.com', 8002)).outcome, 'created')
+  assert.is(servedPort(deps, 'app.example.com'), 8002)
+  await assertSettled(deps)
+})
+
 restore('while the fault lasts, every further change is refused as degraded and nothing more is written', async () => {
   const deps = await worldWithRoute()
   deps.nginx.refuseReload = PORT_TAKEN
