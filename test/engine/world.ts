@@ -23,8 +23,14 @@ export async function restarted({ disk, nginx }: FakeDeps): Promise<FakeDeps> {
   return deps
 }
 
-export async function put(deps: FakeDeps, dropletName: string, domain: string, port: number): Promise<Changed> {
-  const spec = { domain, upstream_host: 'localhost', upstream_port: port, require_healthy: true, enable_ssl: false }
+export async function put(
+  deps: FakeDeps,
+  dropletName: string,
+  domain: string,
+  port: number,
+  require_healthy = true,
+): Promise<Changed> {
+  const spec = { domain, upstream_host: 'localhost', upstream_port: port, require_healthy, enable_ssl: false }
   return await deps.engine.putProxy({ dropletName, spec, mode: 'replace', precondition: {} })
 }
 
