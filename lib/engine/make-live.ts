@@ -4,6 +4,7 @@ import type { BatchPlan } from '../core/plan.ts'
 import { dropletOfFileName, readRouteFile, readSharedFile } from '../core/route-file.ts'
 import { configFailed, reloadFailed, withDetails } from './failures.ts'
 import { type Host, statePaths, writeFailure } from './host.ts'
+import { keepNewest } from './keep-newest.ts'
 import type { Observation } from './observe.ts'
 import type { ReloadResult } from './reload.ts'
 import { restoreFiles } from './restore.ts'
@@ -195,11 +196,9 @@ async function keepDrifted(host: Host, plan: BatchPlan): Promise<void> {
   for (const { path, before } of plan.files) {
     const name = fileName(path)
     if (before === null || !('text' in before) || before.text === '' || isAsWritten(name, before.text)) continue
-    await host.files.writeScratch(
-      `${statePaths(host.settings).backups}/${name}.${host.clock.nowMs()}`,
-      before.text,
-      0o600,
-    )
+    const { backups } = statePaths(host.settings)
+    await host.files.writeScratch(`${backups}/${name}.${host.clock.nowMs()}`, before.text, 0o600)
+    await keepNewest(host, backups, name)
     host.log.write('warn', {
       action: 'replace_drifted',
       result: 'kept',

@@ -5,6 +5,7 @@ import { SHARED_FILE } from '../core/nginx-shared.ts'
 import { dropletOfFileName, isOwnFileName, readRouteFile, readSharedFile, routeFileName } from '../core/route-file.ts'
 import { applyBatch } from './apply.ts'
 import { type Host, statePaths } from './host.ts'
+import { keepNewest } from './keep-newest.ts'
 import type { Observation } from './observe.ts'
 import { restoreFiles } from './restore.ts'
 import { CANDIDATE_PREFIX, testCandidate, testLive } from './stage.ts'
@@ -62,6 +63,7 @@ export async function recoverJournal(walk: Walk): Promise<void> {
   if (journal === 'torn') {
     const { journal: path, backups } = statePaths(host.settings)
     await host.files.rename(path, `${backups}/journal.${host.clock.nowMs()}`)
+    await keepNewest(host, backups, 'journal')
     host.log.write('warn', { action: 'recover_journal', result: 'quarantined' })
     state.degraded = undefined
     return
