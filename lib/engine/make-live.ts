@@ -47,9 +47,10 @@ export async function makeLive(
   const { host, state } = walk
   const reloader = walk.reloaderFor(observation)
   const isRunning = reloader.findMaster(observation) !== undefined
-  if (!isRunning && whenStopped === 'refuse') {
+  const obstacle = isRunning ? ((await reloader.isAlone(observation)) ? undefined : 'upgrading') : 'not_running'
+  if (obstacle !== undefined && (isRunning || whenStopped === 'refuse')) {
     await removeTemporaries(host, plan.files)
-    throw reloadFailed('not_running', { stage: 'reload', state: 'unchanged' })
+    throw reloadFailed(obstacle, { stage: 'reload', state: 'unchanged' })
   }
   state.generation = plan.generation
   state.unconfirmed = observation
