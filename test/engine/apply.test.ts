@@ -294,7 +294,7 @@ test('the candidate stands beside the main configuration, has a pid file of its 
   await put(deps, 'app', 'app.example.com', 8002)
   assert.is(
     candidate,
-    MAIN_CONFIGURATION.replace('pid /run/nginx.pid;', `pid "${STATE}/staging/candidate.pid";`).replace(
+    MAIN_CONFIGURATION.replace('pid /run/nginx.pid;', `pid "${STATE}/staging/id-2.pid";`).replace(
       'include /etc/nginx/sites-enabled/*;',
       [
         `include "${AVAILABLE}/.000-proxy-manager.conf.pm-tmp";`,
@@ -568,6 +568,23 @@ restore(
     files.write = write
     await put(deps, 'app', 'app.example.com', 8002)
     await assertSettled(deps)
+  },
+)
+
+restore(
+  'a state folder in which NGINX could not test is a full or read-only disk, no broken configuration',
+  async () => {
+    const deps = await worldWithRoute()
+    const before = contentsOf(deps.disk)
+    const { files } = deps.host
+    const { writeScratch } = files
+    files.writeScratch = async (path, text, mode) => {
+      if (path.startsWith(`${STATE}/staging/`)) throw Object.assign(new Error('EROFS'), { code: 'EROFS', path })
+      await writeScratch(path, text, mode)
+    }
+    const error = await refusal(put(deps, 'app', 'app.example.com', 8002), 'CONFIG_WRITE_FAILED')
+    assert.equal([error.details.errno, error.details.state], ['EROFS', 'unchanged'])
+    assert.equal(contentsOf(deps.disk), before)
   },
 )
 
