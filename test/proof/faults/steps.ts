@@ -12,8 +12,8 @@ import { SWEEPS } from '../../engine/sweeps.ts'
 import type { Figure, Findings, Part } from './findings.ts'
 
 const ERRNOS = ['ENOSPC', 'EACCES', 'EROFS', 'EIO', 'EMFILE']
-/** A recovery is broken after every so many stops of the change; twenty times as many effects as in a change would take minutes. */
-const RECOVERY_EVERY = 3
+/** A recovery is broken after every so many stops of the change: each of these has as many faults of its own as the recovery has effects. */
+const RECOVERY_EVERY = 5
 
 export const steps: Part = {
   title: 'each effect of a change fails, on a host of fakes',
