@@ -3,6 +3,7 @@ import * as assert from 'uvu/assert'
 import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
 import type { Fault } from '../../fixtures/effects.ts'
 import { enabledTexts } from '../../fixtures/fake-nginx.ts'
+import { promMetrics } from '../../lib/adapters/metrics.ts'
 import { SWEEP_SETTINGS, type Sweep } from './sweeps.ts'
 import { assertInvariant, filesOf, put, restarted, servedPort, worldWithRoute } from './world.ts'
 
@@ -11,6 +12,9 @@ export interface Swept {
   /** One sentence for each broken promise. */
   readonly violations: readonly string[]
 }
+
+/** Thousands of hosts count on these. */
+const metrics = promMetrics()
 
 /** With what a change may be answered while the host is broken. */
 const EXPECTED = ['CONFIG_WRITE_FAILED', 'NGINX_RELOAD_FAILED', 'PROXY_CONFIG_FAILED', 'UPSTREAM_UNHEALTHY']
@@ -96,7 +100,7 @@ export async function breakRecoveries(
   for (let first = 0; first < effects; first += every) {
     const stop = { at: first, kind: 'stop_after' } as const
     const { disk, nginx } = await stoppedAt(sweep, stop)
-    const whole = await fakeDeps({ disk, nginx })
+    const whole = await fakeDeps({ disk, nginx, metrics })
     await whole.engine.recover()
     const swept = await each(
       whole.effects.journal.length,
@@ -104,7 +108,7 @@ export async function breakRecoveries(
       `${describe(fault)} after a stop at ${first}`,
       async (at) => {
         const { disk, nginx } = await stoppedAt(sweep, stop)
-        const deps = await fakeDeps({ disk, nginx })
+        const deps = await fakeDeps({ disk, nginx, metrics })
         deps.effects.arrange({ at, ...fault })
         await Promise.race([deps.engine.recover(), deps.effects.stopped])
         deps.effects.arrange(undefined)
@@ -151,7 +155,7 @@ async function each(
 }
 
 async function prepared(sweep: Sweep): Promise<FakeDeps> {
-  const deps = await worldWithRoute({ settings: SWEEP_SETTINGS })
+  const deps = await worldWithRoute({ settings: SWEEP_SETTINGS, metrics })
   await sweep.prepare(deps)
   await deps.engine.idle()
   return deps

@@ -17,8 +17,8 @@ export async function worldWithRoute(options: FakeOptions = {}): Promise<FakeDep
 }
 
 /** The same host with a new process: what a restart after a hard stop finds. */
-export async function restarted({ disk, nginx }: FakeDeps): Promise<FakeDeps> {
-  const deps = await fakeDeps({ disk, nginx })
+export async function restarted({ disk, nginx, host: { metrics } }: FakeDeps): Promise<FakeDeps> {
+  const deps = await fakeDeps({ disk, nginx, metrics })
   await deps.engine.recover()
   return deps
 }
