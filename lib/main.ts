@@ -48,7 +48,7 @@ export interface Refusal {
 /** Takes this host, or says why not; for a process that listens by itself. */
 export async function startService(environment: Environment): Promise<Service | Refusal> {
   const opened = await openHost(environment, process.stdout)
-  if ('fault' in opened) return { ...opened, exitStatus: EX_CONFIG }
+  if ('fault' in opened) return { ...opened, exitStatus: opened.mayPass ? EX_TEMPFAIL : EX_CONFIG }
   const { host, lock } = opened
   if ('heldBy' in lock) {
     const folder = host.settings.PROXY_MANAGER_STATE_DIR

@@ -13,17 +13,18 @@ import { type Host, makeStateFolders, statePaths } from './engine/host.ts'
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
-/** A fault is a sentence that names the variable. The lock may be another process's. */
-export type OpenedHost = { readonly host: Host; readonly lock: LockResult } | { readonly fault: string }
+/** A fault is a sentence that names the variable; one that `mayPass` is a disk's, not a setting's. The lock may be another process's. */
+export type OpenedHost =
+  | { readonly host: Host; readonly lock: LockResult }
+  | { readonly fault: string; readonly mayPass: boolean }
 
 /** Makes the adapters and takes the lock of the state folder; log lines go to `output`. */
 export async function openHost(environment: Environment, output: NodeJS.WritableStream): Promise<OpenedHost> {
   const files = hostFiles()
   const parsed = parseSettings(withTokenFiles(environment, (path) => files.read(path)?.text))
-  if ('faults' in parsed) return { fault: parsed.faults.join('; ') }
+  if ('faults' in parsed) return { fault: parsed.faults.join('; '), mayPass: false }
   const settings = await settleStateFolder(parsed, environment, files)
-  if (settings === undefined)
-    return { fault: `PROXY_MANAGER_STATE_DIR: ${parsed.PROXY_MANAGER_STATE_DIR} cannot be written` }
+  if ('fault' in settings) return settings
   const clock = hostClock()
   const host: Host = {
     settings,
@@ -36,7 +37,11 @@ export async function openHost(environment: Environment, output: NodeJS.Writable
     network: hostNetwork(),
     metrics: promMetrics(),
   }
-  return { host, lock: await hostLock().take(await lockName(host), statePaths(host.settings).lockFile) }
+  try {
+    return { host, lock: await hostLock().take(await lockName(host), statePaths(host.settings).lockFile) }
+  } catch (error) {
+    return unwritable(settings, error)
+  }
 }
 
 /** The configured state folder; the user's own where that is the default and cannot be written. */
@@ -44,22 +49,35 @@ async function settleStateFolder(
   parsed: Settings,
   { XDG_STATE_HOME, HOME, PROXY_MANAGER_STATE_DIR }: Environment,
   files: Host['files'],
-): Promise<Settings | undefined> {
+): Promise<Settings | { readonly fault: string; readonly mayPass: boolean }> {
   const own = XDG_STATE_HOME ?? (HOME === undefined ? undefined : `${HOME}/.local/state`)
   const folders = [
     parsed.PROXY_MANAGER_STATE_DIR,
     ...(PROXY_MANAGER_STATE_DIR === undefined && own !== undefined ? [`${own}/proxy-manager`] : []),
   ]
+  let failure: unknown
   for (const folder of folders) {
     const settings = { ...parsed, PROXY_MANAGER_STATE_DIR: folder }
     try {
       await makeStateFolders({ settings, files })
       return settings
-    } catch {
+    } catch (error) {
       // The next folder, or none.
+      failure ??= error
     }
   }
-  return undefined
+  return unwritable(parsed, failure)
+}
+
+/** Whoever starts this again need not wait for another setting. */
+const PASSING = ['EROFS', 'ENOSPC', 'EDQUOT', 'EIO', 'EMFILE', 'ENFILE']
+
+function unwritable({ PROXY_MANAGER_STATE_DIR: folder }: Settings, error: unknown) {
+  const { code = 'UNKNOWN' } = error as NodeJS.ErrnoException
+  return {
+    fault: `PROXY_MANAGER_STATE_DIR: ${folder} cannot be written (${code})`,
+    mayPass: PASSING.includes(code),
+  }
 }
 
 /** A secret of the state folder: who cannot read it cannot take its lock in advance. */

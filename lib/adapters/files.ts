@@ -87,6 +87,11 @@ export function hostFiles(): Files {
     return file
   }
 
+  /** A name that is gone is not asked for again: what was kept for it would stay for ever. */
+  const forget = (path: string): void => {
+    for (const cache of [texts, targets, folders]) cache.delete(path)
+  }
+
   return {
     list: (folder) => {
       const names = orUndefined(() => {
@@ -168,10 +173,16 @@ export function hostFiles(): Files {
         await handle.close()
       }
     },
-    rename,
+    rename: async (from, to) => {
+      await rename(from, to)
+      forget(from)
+    },
     symlink: (target, path) => symlink(target, path),
     link,
-    remove: (path) => rm(path, { force: true, recursive: true }),
+    remove: async (path) => {
+      await rm(path, { force: true, recursive: true })
+      forget(path)
+    },
     makeFolder: async (path, mode) => {
       await mkdir(path, { recursive: true, mode })
       await chmod(path, mode)

@@ -112,7 +112,14 @@ export interface Engine {
 
 /** Builds the engine on a host; it holds the queue and the few things that live as long as the process. */
 export function createEngine(host: Host): Engine {
-  const state: WalkState = { generation: 0, unconfirmed: undefined, degraded: undefined, lastTest: undefined }
+  const state: WalkState = {
+    generation: 0,
+    unconfirmed: undefined,
+    degraded: undefined,
+    refused: undefined,
+    hasFailedToWrite: false,
+    lastTest: undefined,
+  }
   const byCommand = commandReloader(host)
   const bySignal = signalReloader(host)
   const certificates = certificateStore(host)
@@ -137,8 +144,11 @@ export function createEngine(host: Host): Engine {
     }
     if (state.degraded === undefined) {
       const batch = await applyBatch(walk, changes)
-      for (const result of batch.results)
-        host.metrics.change(result instanceof ProxyManagerError ? result.code : result.outcome)
+      for (const result of batch.results) {
+        const outcome = result instanceof ProxyManagerError ? result.code : result.outcome
+        host.metrics.change(outcome)
+        if (outcome === 'CONFIG_WRITE_FAILED') state.hasFailedToWrite = true
+      }
       return batch
     }
     const details = {

@@ -38,6 +38,10 @@ export function missingInclude(sitesEnabled: string): string {
 
 const RELOAD_FAILURES: Readonly<Record<ReloadFailure, { readonly message: string; readonly remedy: string }>> = {
   not_running: { message: 'NGINX is not running', remedy: 'Start NGINX (systemctl start nginx), then call again' },
+  upgrading: {
+    message: "NGINX's binary is being replaced: a former master still serves beside the new one",
+    remedy: 'Finish the upgrade (QUIT to the master in nginx.pid.oldbin), or take it back, then call again',
+  },
   refused: {
     message: 'NGINX refused the new configuration after its test had passed',
     remedy: 'See nginx_output: often a port that another process holds',

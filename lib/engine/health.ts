@@ -1,6 +1,7 @@
 /** Whether Proxy Manager can do its work on this host, in words that an operator can act on. */
 import * as v from 'valibot'
 import { isDueForRenewal } from '../core/certificate.ts'
+import { ProxyManagerError } from '../core/errors.ts'
 import { ownerOf, unmarkedDefaults } from '../core/nginx-host.ts'
 import { statusOf } from '../core/proxy-state.ts'
 import { namesOf } from '../core/route-names.ts'
@@ -10,6 +11,7 @@ import { type Host, statePaths } from './host.ts'
 import { readLastCertificate } from './orders.ts'
 import { testCandidate, testLive } from './stage.ts'
 import type { Walk } from './walk.ts'
+import { unwritableReader } from './writable.ts'
 
 export const ManagerHealth = v.object({
   status: v.picklist(['healthy', 'degraded', 'unhealthy']),
@@ -59,6 +61,7 @@ const TEST_EVERY_MS = 60_000
 /** Reads health. The first call waits for one test of the configuration; none after it does. */
 export function healthReader(walk: Walk): () => Promise<ManagerHealth> {
   const { host, state } = walk
+  const readUnwritable = unwritableReader(host, state)
   let testing: Promise<void> | undefined
 
   const test = async (): Promise<void> => {
@@ -74,6 +77,8 @@ export function healthReader(walk: Walk): () => Promise<ManagerHealth> {
   const refreshTest = (): Promise<void> => {
     testing ??= test()
       .catch((error: Error) => {
+        // Then the folders say so; of the configuration nothing is known.
+        if (error instanceof ProxyManagerError && error.code === 'CONFIG_WRITE_FAILED') return
         state.lastTest = { ok: false, output: error.message, atMs: host.clock.nowMs() }
       })
       .finally(() => {
@@ -85,18 +90,19 @@ export function healthReader(walk: Walk): () => Promise<ManagerHealth> {
   return async () => {
     const observation = await walk.observe([])
     const { snapshot, facts, isBare } = observation
+    const unwritable = await readUnwritable(observation)
     if (facts.present && state.lastTest === undefined) await refreshTest()
     else if (facts.present && host.clock.nowMs() - (state.lastTest?.atMs ?? 0) > TEST_EVERY_MS) void refreshTest()
 
-    const { NGINX_SITES_AVAILABLE, NGINX_SITES_ENABLED, NGINX_BIN, CERTBOT_BIN } = host.settings
+    const { NGINX_SITES_ENABLED, NGINX_BIN, CERTBOT_BIN } = host.settings
     const routes = [...snapshot.routes.values()]
     const named = (status: string) =>
       routes.filter((route) => statusOf(route) === status).map((route) => route.record.droplet_name)
     const [drifted, disabled] = [named('drifted'), named('disabled')]
     const folders = {
-      sites_available_writable: host.files.isWritable(NGINX_SITES_AVAILABLE),
-      sites_enabled_writable: host.files.isWritable(NGINX_SITES_ENABLED),
-      state_writable: host.files.isWritable(statePaths(host.settings).root),
+      sites_available_writable: unwritable.sitesAvailable === undefined,
+      sites_enabled_writable: unwritable.sitesEnabled === undefined,
+      state_writable: unwritable.state === undefined,
     }
     const running = walk.reloaderFor(observation).findMaster(observation) !== undefined
     const lastReload = readLastReload(host)
@@ -108,15 +114,7 @@ export function healthReader(walk: Walk): () => Promise<ManagerHealth> {
       ...(facts.present
         ? []
         : [`NGINX cannot be run at NGINX_BIN (${baseName(NGINX_BIN)}): install it, or correct NGINX_BIN`]),
-      ...(folders.sites_available_writable
-        ? []
-        : ['sites-available cannot be written: create the folder, or give this user the right']),
-      ...(folders.sites_enabled_writable
-        ? []
-        : ['sites-enabled cannot be written: create the folder, or give this user the right']),
-      ...(folders.state_writable
-        ? []
-        : ['the state folder cannot be written: give this user the right, or correct PROXY_MANAGER_STATE_DIR']),
+      ...Object.values(unwritable).filter((reason) => reason !== undefined),
       ...(facts.present && !running ? ['NGINX is not running: start it (systemctl start nginx)'] : []),
       ...(state.lastTest?.ok === false
         ? [`the configuration fails nginx -t: ${firstLine(state.lastTest.output)}`]

@@ -64,7 +64,7 @@ export function writeFailure(cause: unknown, details: Readonly<Record<string, un
   if (cause instanceof ProxyManagerError) return cause
   const { code, path } = cause instanceof Error ? (cause as NodeJS.ErrnoException) : {}
   const errno = code ?? 'UNKNOWN'
-  const remedy = REMEDIES[errno] ?? "Look into the log for the system's own words"
+  const remedy = remedyFor(errno)
   return new ProxyManagerError('CONFIG_WRITE_FAILED', {
     details: {
       errno,
@@ -74,6 +74,11 @@ export function writeFailure(cause: unknown, details: Readonly<Record<string, un
     },
     cause,
   })
+}
+
+/** What an operator can do about an errno of the file system. */
+export function remedyFor(errno: string): string {
+  return REMEDIES[errno] ?? "Look into the log for the system's own words"
 }
 
 const REMEDIES: Readonly<Record<string, string>> = {

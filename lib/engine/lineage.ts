@@ -1,6 +1,7 @@
 /** certbot's own folders for one lineage, and what a crash or a careless hand leaves in them. */
 import { deleteArguments } from '../core/certbot-command.ts'
 import { type Host, statePaths } from './host.ts'
+import { keepNewest } from './keep-newest.ts'
 import type { Walk } from './walk.ts'
 
 const FILES = ['cert.pem', 'chain.pem', 'fullchain.pem', 'privkey.pem']
@@ -37,6 +38,7 @@ export async function setAsideLineage(
   ]) {
     if (files.look(`${root}/${from}`) !== undefined) await files.rename(`${root}/${from}`, `${aside}/${to}`)
   }
+  await keepNewest({ files }, `${root}/broken-lineages`, domain)
 }
 
 const DELETE_TIMEOUT_MS = 20_000

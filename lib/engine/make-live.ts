@@ -4,6 +4,7 @@ import type { BatchPlan } from '../core/plan.ts'
 import { dropletOfFileName, readRouteFile, readSharedFile } from '../core/route-file.ts'
 import { configFailed, reloadFailed, withDetails } from './failures.ts'
 import { type Host, statePaths, writeFailure } from './host.ts'
+import { keepNewest } from './keep-newest.ts'
 import type { Observation } from './observe.ts'
 import type { ReloadResult } from './reload.ts'
 import { restoreFiles } from './restore.ts'
@@ -46,9 +47,10 @@ export async function makeLive(
   const { host, state } = walk
   const reloader = walk.reloaderFor(observation)
   const isRunning = reloader.findMaster(observation) !== undefined
-  if (!isRunning && whenStopped === 'refuse') {
+  const obstacle = isRunning ? ((await reloader.isAlone(observation)) ? undefined : 'upgrading') : 'not_running'
+  if (obstacle !== undefined && (isRunning || whenStopped === 'refuse')) {
     await removeTemporaries(host, plan.files)
-    throw reloadFailed('not_running', { stage: 'reload', state: 'unchanged' })
+    throw reloadFailed(obstacle, { stage: 'reload', state: 'unchanged' })
   }
   state.generation = plan.generation
   state.unconfirmed = observation
@@ -174,6 +176,7 @@ async function undoChange(
     const wasTouched = await restoreFiles(host, observation, walk.reloaderFor(observation), restore)
     return withDetails(failure, { state: wasTouched ? 'rolled_back' : 'unchanged' })
   } catch (error) {
+    state.refused = plan.generation
     state.degraded = 'a change failed and could not be undone; the next call or a restart tries again'
     host.log.write('error', {
       action: 'restore',
@@ -192,11 +195,9 @@ async function keepDrifted(host: Host, plan: BatchPlan): Promise<void> {
   for (const { path, before } of plan.files) {
     const name = fileName(path)
     if (before === null || !('text' in before) || before.text === '' || isAsWritten(name, before.text)) continue
-    await host.files.writeScratch(
-      `${statePaths(host.settings).backups}/${name}.${host.clock.nowMs()}`,
-      before.text,
-      0o600,
-    )
+    const { backups } = statePaths(host.settings)
+    await host.files.writeScratch(`${backups}/${name}.${host.clock.nowMs()}`, before.text, 0o600)
+    await keepNewest(host, backups, name)
     host.log.write('warn', {
       action: 'replace_drifted',
       result: 'kept',

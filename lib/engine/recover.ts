@@ -5,6 +5,7 @@ import { SHARED_FILE } from '../core/nginx-shared.ts'
 import { dropletOfFileName, isOwnFileName, readRouteFile, readSharedFile, routeFileName } from '../core/route-file.ts'
 import { applyBatch } from './apply.ts'
 import { type Host, statePaths } from './host.ts'
+import { keepNewest } from './keep-newest.ts'
 import type { Observation } from './observe.ts'
 import { restoreFiles } from './restore.ts'
 import { CANDIDATE_PREFIX, testCandidate, testLive } from './stage.ts'
@@ -62,6 +63,7 @@ export async function recoverJournal(walk: Walk): Promise<void> {
   if (journal === 'torn') {
     const { journal: path, backups } = statePaths(host.settings)
     await host.files.rename(path, `${backups}/journal.${host.clock.nowMs()}`)
+    await keepNewest(host, backups, 'journal')
     host.log.write('warn', { action: 'recover_journal', result: 'quarantined' })
     state.degraded = undefined
     return
@@ -71,7 +73,8 @@ export async function recoverJournal(walk: Walk): Promise<void> {
   state.generation = Math.max(state.generation, journal.generation, observation.snapshot.shared?.generation ?? 0)
   // A failed restore has put the former files back already: then only its reload is missing.
   const isInPlace = observation.snapshot.shared?.generation === journal.generation
-  const isFinished = journal.phase === 'reloading' && isInPlace && (await rollForward(walk, observation, journal))
+  const mayFinish = journal.phase === 'reloading' && isInPlace && journal.generation !== state.refused
+  const isFinished = mayFinish && (await rollForward(walk, observation, journal))
   if (!isFinished) {
     state.generation += 1
     const restore = { files: journal.files, generation: state.generation, wasSignalled: journal.phase === 'reloading' }

@@ -19,11 +19,16 @@ export type ReloadResult =
       readonly diagnostics: readonly Diagnostic[]
     }
 
-export type ReloadFailure = 'not_running' | 'refused' | 'not_confirmed' | 'wrong_certificate'
+export type ReloadFailure = 'not_running' | 'upgrading' | 'refused' | 'not_confirmed' | 'wrong_certificate'
 
 export interface Reloader {
   /** The master that a reload would go to; `undefined` where NGINX does not run. Always 0 where there is no way to tell. */
   findMaster(observation: Observation): number | undefined
+  /**
+   * Waits while the workers of two masters accept connections, at most 10 s; false where they go on. NGINX's binary is being replaced then, and
+   * the master of before cannot be made to read anything.
+   */
+  isAlone(observation: Observation): Promise<boolean>
   /**
    * Makes NGINX read its files again and waits until every connection opened from then on is handled by `generation` (null: by a configuration
    * without one), at most 10 s longer than a test of it took. Resolves for every outcome.
@@ -37,6 +42,10 @@ const CONFIRM_TIMEOUT_MS = 10_000
 const COMMAND_TIMEOUT_MS = 15_000
 const PROBE_TIMEOUT_MS = 1000
 const POLL_MS = 2
+const HAND_OVER_TIMEOUT_MS = 10_000
+const HAND_OVER_POLL_MS = 20
+/** What NGINX adds to the name of the pid file of a master that has started another binary (NGX_OLDPID_EXT). */
+const PREDECESSOR_SUFFIX = '.oldbin'
 /** The log is read less often than the workers are looked at. */
 const POLLS_PER_LOG_READ = 10
 /** How long after the first new answer old workers may go on accepting where they cannot be watched: the master waits 100 ms, doubled here. */
@@ -58,16 +67,33 @@ export function signalReloader(host: Host): Reloader {
     return 'status' in answer && answer.status === 200 ? answer.body.trim() : undefined
   }
 
-  const findMaster = ({ snapshot, facts }: Observation): number | undefined => {
-    const pidPath = snapshot.host.pid ?? facts.pidPath
-    if (pidPath === undefined) return undefined
-    const text = files.read(pidPath.startsWith('/') ? pidPath : `${facts.prefix}/${pidPath}`)?.text ?? ''
+  const pidPathOf = ({ snapshot, facts }: Observation): string | undefined => {
+    const path = snapshot.host.pid ?? facts.pidPath
+    return path === undefined || path.startsWith('/') ? path : `${facts.prefix}/${path}`
+  }
+
+  const masterIn = (path: string): number | undefined => {
+    const text = files.read(path)?.text ?? ''
     const pid = /^\d+\s*$/.test(text) ? Number(text) : 0
     return pid > 1 && processes.isNginxMaster(pid) ? pid : undefined
   }
 
+  const findMaster = (observation: Observation): number | undefined => {
+    const path = pidPathOf(observation)
+    // For a moment of an upgrade only the master that hands over is named.
+    return path === undefined ? undefined : (masterIn(path) ?? masterIn(path + PREDECESSOR_SUFFIX))
+  }
+
   const acceptingWorkers = (master: number): number =>
     processes.workersOf(master).filter((pid) => processes.workerState(pid) === 'accepting').length
+
+  /** Another master's workers accept as well, or it has not yet left the pid file to its successor. */
+  const isHandingOver = (observation: Observation): boolean => {
+    const path = pidPathOf(observation)
+    const predecessor = path === undefined ? undefined : masterIn(path + PREDECESSOR_SUFFIX)
+    if (predecessor === undefined) return false
+    return findMaster(observation) === predecessor || acceptingWorkers(predecessor) > 0
+  }
 
   /** What the master has logged since `offset` that means it gave the new configuration up. */
   const refusalSince = (
@@ -76,8 +102,9 @@ export function signalReloader(host: Host): Reloader {
     master: number,
   ): Omit<ReloadResult & { ok: false }, 'ok' | 'reason'> | undefined => {
     if (path === undefined) return undefined
+    const isRotated = files.tail(path, Number.POSITIVE_INFINITY).size < offset
     const lines = files
-      .tail(path, offset)
+      .tail(path, isRotated ? 0 : offset)
       .text.split('\n')
       .filter((line) => line.includes(`[emerg] ${master}#`))
     // Binding is tried five times: only the last word counts.
@@ -87,8 +114,72 @@ export function signalReloader(host: Host): Reloader {
     return { output: publicOutput(output), diagnostics: parseDiagnostics(output) }
   }
 
+  const reloadMaster = async (
+    master: number,
+    observation: Observation,
+    generation: number | null,
+    started: number,
+    deadline: number,
+  ): Promise<ReloadResult> => {
+    const errorLog = logPath(observation)
+    const offset = errorLog === undefined ? 0 : files.tail(errorLog, Number.POSITIVE_INFINITY).size
+    const old = processes.workersOf(master).filter((pid) => processes.workerState(pid) === 'accepting')
+    if (!processes.hangUp(master)) {
+      // Not ours to signal: a wrapper at NGINX_BIN may have the right.
+      const sent = await host.runner.run(settings.NGINX_BIN, ['-s', 'reload', ...configurationArguments(settings)], {
+        timeoutMs: COMMAND_TIMEOUT_MS,
+      })
+      if (sent.exitCode !== 0)
+        return {
+          ok: false,
+          reason: 'refused',
+          output: publicOutput(sent.output),
+          diagnostics: parseDiagnostics(sent.output),
+        }
+    }
+    const isWatched = old.length > 0
+    let retiredAt: number | undefined
+    let firstAnswerAt: number | undefined
+    for (let polls = 1; clock.monotonicMs() < deadline; polls++) {
+      if (isWatched)
+        retiredAt ??= old.every((pid) => processes.workerState(pid) !== 'accepting') ? clock.monotonicMs() : undefined
+      if (!isWatched || retiredAt !== undefined) {
+        const answer = await askGeneration()
+        const isNew = generation === null ? answer === undefined : answer === String(generation)
+        const now = clock.monotonicMs()
+        firstAnswerAt = isNew && !isHandingOver(observation) ? (firstAnswerAt ?? now) : undefined
+        // Somebody else may have reloaded at the same moment: their workers accept as well, until the master retires them.
+        const isAlone = isWatched && acceptingWorkers(master) <= old.length
+        if (firstAnswerAt !== undefined && (isAlone || now - firstAnswerAt >= UNWATCHED_MS)) {
+          const reloadedAt = retiredAt ?? firstAnswerAt
+          return { ok: true, provedBy: 'generation_probe', reloadMs: reloadedAt - started, confirmMs: now - reloadedAt }
+        }
+      }
+      if (polls % POLLS_PER_LOG_READ === 0) {
+        const refusal = refusalSince(errorLog, offset, master)
+        if (refusal !== undefined) return { ok: false, reason: 'refused', ...refusal }
+        if (!processes.isNginxMaster(master)) {
+          // Another binary may have taken over since; whether it has read the files of now is not known.
+          const successor = findMaster(observation)
+          if (successor === undefined) return notRunning()
+          return await reloadMaster(successor, observation, generation, started, deadline)
+        }
+      }
+      await clock.sleep(POLL_MS)
+    }
+    return { ok: false, reason: 'not_confirmed', output: '', diagnostics: [] }
+  }
+
   return {
     findMaster,
+    isAlone: async (observation) => {
+      const deadline = clock.monotonicMs() + HAND_OVER_TIMEOUT_MS
+      while (isHandingOver(observation)) {
+        if (clock.monotonicMs() >= deadline) return false
+        await clock.sleep(HAND_OVER_POLL_MS)
+      }
+      return true
+    },
     servedGeneration: async () => {
       const answer = await askGeneration()
       return answer !== undefined && /^\d+$/.test(answer) ? Number(answer) : undefined
@@ -97,54 +188,7 @@ export function signalReloader(host: Host): Reloader {
       const started = clock.monotonicMs()
       const master = findMaster(observation)
       if (master === undefined) return notRunning()
-      const errorLog = logPath(observation)
-      const offset = errorLog === undefined ? 0 : files.tail(errorLog, Number.POSITIVE_INFINITY).size
-      const old = processes.workersOf(master).filter((pid) => processes.workerState(pid) === 'accepting')
-      if (!processes.hangUp(master)) {
-        // Not ours to signal: a wrapper at NGINX_BIN may have the right.
-        const sent = await host.runner.run(settings.NGINX_BIN, ['-s', 'reload', ...configurationArguments(settings)], {
-          timeoutMs: COMMAND_TIMEOUT_MS,
-        })
-        if (sent.exitCode !== 0)
-          return {
-            ok: false,
-            reason: 'refused',
-            output: publicOutput(sent.output),
-            diagnostics: parseDiagnostics(sent.output),
-          }
-      }
-      const deadline = started + CONFIRM_TIMEOUT_MS + 2 * testMs
-      const isWatched = old.length > 0
-      let retiredAt: number | undefined
-      let firstAnswerAt: number | undefined
-      for (let polls = 1; clock.monotonicMs() < deadline; polls++) {
-        if (isWatched)
-          retiredAt ??= old.every((pid) => processes.workerState(pid) !== 'accepting') ? clock.monotonicMs() : undefined
-        if (!isWatched || retiredAt !== undefined) {
-          const answer = await askGeneration()
-          const isNew = generation === null ? answer === undefined : answer === String(generation)
-          const now = clock.monotonicMs()
-          firstAnswerAt = isNew ? (firstAnswerAt ?? now) : undefined
-          // Somebody else may have reloaded at the same moment: their workers accept as well, until the master retires them.
-          const isAlone = isWatched && acceptingWorkers(master) <= old.length
-          if (firstAnswerAt !== undefined && (isAlone || now - firstAnswerAt >= UNWATCHED_MS)) {
-            const reloadedAt = retiredAt ?? firstAnswerAt
-            return {
-              ok: true,
-              provedBy: 'generation_probe',
-              reloadMs: reloadedAt - started,
-              confirmMs: now - reloadedAt,
-            }
-          }
-        }
-        if (polls % POLLS_PER_LOG_READ === 0) {
-          const refusal = refusalSince(errorLog, offset, master)
-          if (refusal !== undefined) return { ok: false, reason: 'refused', ...refusal }
-          if (!processes.isNginxMaster(master)) return notRunning()
-        }
-        await clock.sleep(POLL_MS)
-      }
-      return { ok: false, reason: 'not_confirmed', output: '', diagnostics: [] }
+      return await reloadMaster(master, observation, generation, started, started + CONFIRM_TIMEOUT_MS + 2 * testMs)
     },
   }
 }
@@ -153,6 +197,7 @@ export function signalReloader(host: Host): Reloader {
 export function commandReloader(host: Host): Reloader {
   return {
     findMaster: () => 0,
+    isAlone: async () => true,
     servedGeneration: async () => undefined,
     reload: async () => {
       const started = host.clock.monotonicMs()

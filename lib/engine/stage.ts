@@ -39,12 +39,13 @@ export async function testCandidate(
   const id = host.clock.randomId()
   const nestedFolder = `${staging}/${id}`
   const candidatePath = `${mainPath.slice(0, mainPath.lastIndexOf('/'))}/${CANDIDATE_PREFIX}${id}.conf`
+  const pidPath = `${staging}/${id}.pid`
   const candidate = renderCandidate(
     {
       mainPath,
       sitesEnabled: snapshot.sitesEnabled,
       stagingFolder: nestedFolder,
-      pidPath: `${staging}/candidate.pid`,
+      pidPath,
       changed: changedIncludes(files),
       ...standIn,
     },
@@ -56,6 +57,8 @@ export async function testCandidate(
     if (candidate.nested.size > 0) await host.files.makeFolder(nestedFolder, 0o700)
     await Promise.all([
       stageTexts(host, files),
+      // NGINX opens it, too: where it cannot, the disk is to blame and not the configuration.
+      host.files.writeScratch(pidPath, '', 0o644),
       host.files.writeScratch(candidatePath, candidate.main, 0o600),
       ...[...candidate.nested].map(([name, text]) => host.files.writeScratch(`${nestedFolder}/${name}`, text, 0o600)),
     ])
@@ -69,7 +72,7 @@ export async function testCandidate(
   } finally {
     // A leftover is swept at the next start; it must not hide what the test said.
     const nested = candidate.nested.size > 0 ? [host.files.remove(nestedFolder)] : []
-    await Promise.allSettled([host.files.remove(candidatePath), ...nested])
+    await Promise.allSettled([host.files.remove(candidatePath), host.files.remove(pidPath), ...nested])
   }
 }
 

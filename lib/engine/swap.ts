@@ -42,7 +42,8 @@ export async function markReloading(host: Host): Promise<void> {
 export async function dropJournal(host: Host): Promise<void> {
   const { journal, root } = statePaths(host.settings)
   await host.files.remove(journal)
-  await host.files.syncFolder(root)
+  // Without it there is no way back, so this must not fail: a journal that a power cut brings back is followed once more, to the same end.
+  await host.files.syncFolder(root).catch(() => undefined)
 }
 
 /** The journal that a former process left, if any. One that cannot be read was torn before any live file changed. */

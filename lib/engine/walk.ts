@@ -54,6 +54,10 @@ export interface WalkState {
   unconfirmed: Observation | undefined
   /** Set while a restore has failed and the journal waits for `recover`. */
   degraded: string | undefined
+  /** The generation of a change that was answered as failed while its undoing failed too: `recover` must not finish it. */
+  refused: number | undefined
+  /** A change could not be written since health has looked at the folders. */
+  hasFailedToWrite: boolean
   /** The last test of the whole configuration as it is live. */
   lastTest: { readonly ok: boolean; readonly output: string; readonly atMs: number } | undefined
 }

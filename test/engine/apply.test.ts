@@ -295,7 +295,7 @@ test('the candidate stands beside the main configuration, has a pid file of its 
   await put(deps, 'app', 'app.example.com', 8002)
   assert.is(
     candidate,
-    MAIN_CONFIGURATION.replace('pid /run/nginx.pid;', `pid "${STATE}/staging/candidate.pid";`).replace(
+    MAIN_CONFIGURATION.replace('pid /run/nginx.pid;', `pid "${STATE}/staging/id-2.pid";`).replace(
       'include /etc/nginx/sites-enabled/*;',
       [
         `include "${AVAILABLE}/.000-proxy-manager.conf.pm-tmp";`,
@@ -498,6 +498,41 @@ restore(
   },
 )
 
+restore('what was answered as failed is not finished afterwards, even where NGINX has taken it already', async () => {
+  const deps = await worldWithRoute()
+  const { files } = deps.host
+  const { remove, rename } = files
+  const refuse = async (path: string) => {
+    throw Object.assign(new Error('EROFS'), { code: 'EROFS', path })
+  }
+  // The disk turns read-only once the change is served: neither can the journal be dropped, nor the former files be put back.
+  files.remove = async (path) => {
+    if (path !== `${STATE}/journal`) return await remove(path)
+    Object.assign(files, { remove: refuse, rename: refuse })
+    await refuse(path)
+  }
+  const error = await refusal(put(deps, 'app', 'app.example.com', 8002), 'CONFIG_WRITE_FAILED')
+  assert.is(error.details.state, 'degraded')
+  Object.assign(files, { remove, rename })
+  await put(deps, 'next', 'next.example.com', 8009)
+  assert.is(servedPort(deps, 'app.example.com'), undefined)
+  assert.is(servedPort(deps, 'next.example.com'), 8009)
+  await assertSettled(deps)
+})
+
+restore('a change whose journal is gone stands, although the folder of the journal could not be synced', async () => {
+  const deps = await worldWithRoute()
+  const { syncFolder } = deps.host.files
+  deps.host.files.syncFolder = async (path) => {
+    if (path === STATE && !deps.disk.has(`${STATE}/journal`))
+      throw Object.assign(new Error('EIO'), { code: 'EIO', path })
+    await syncFolder(path)
+  }
+  assert.is((await put(deps, 'app', 'app.example.com', 8002)).outcome, 'created')
+  assert.is(servedPort(deps, 'app.example.com'), 8002)
+  await assertSettled(deps)
+})
+
 restore('while the fault lasts, every further change is refused as degraded and nothing more is written', async () => {
   const deps = await worldWithRoute()
   deps.nginx.refuseReload = PORT_TAKEN
@@ -534,6 +569,23 @@ restore(
     files.write = write
     await put(deps, 'app', 'app.example.com', 8002)
     await assertSettled(deps)
+  },
+)
+
+restore(
+  'a state folder in which NGINX could not test is a full or read-only disk, no broken configuration',
+  async () => {
+    const deps = await worldWithRoute()
+    const before = contentsOf(deps.disk)
+    const { files } = deps.host
+    const { writeScratch } = files
+    files.writeScratch = async (path, text, mode) => {
+      if (path.startsWith(`${STATE}/staging/`)) throw Object.assign(new Error('EROFS'), { code: 'EROFS', path })
+      await writeScratch(path, text, mode)
+    }
+    const error = await refusal(put(deps, 'app', 'app.example.com', 8002), 'CONFIG_WRITE_FAILED')
+    assert.equal([error.details.errno, error.details.state], ['EROFS', 'unchanged'])
+    assert.equal(contentsOf(deps.disk), before)
   },
 )
 

@@ -1,7 +1,17 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type FakeDeps, fakeDeps, MAIN_CONFIGURATION } from '../../fixtures/deps.ts'
-import { countEffects, PORT_TAKEN, refusal, refused, refuseNextReload, settled, textAt, writeAt } from './arrange.ts'
+import {
+  contentsOf,
+  countEffects,
+  PORT_TAKEN,
+  refusal,
+  refused,
+  refuseNextReload,
+  settled,
+  textAt,
+  writeAt,
+} from './arrange.ts'
 import { put, worldWithRoute } from './world.ts'
 
 const AVAILABLE = '/etc/nginx/sites-available'
@@ -86,6 +96,13 @@ const FAULTS: Readonly<Record<string, Fault>> = {
     },
     status: 'unhealthy',
     reason: 'the state folder cannot be written: give this user the right, or correct PROXY_MANAGER_STATE_DIR',
+  },
+  'no right to the folder of nginx.conf': {
+    arrange: ({ host }) => {
+      host.files.isWritable = (folder) => folder !== '/etc/nginx'
+    },
+    status: 'unhealthy',
+    reason: 'the folder of nginx.conf cannot be written: create the folder, or give this user the right',
   },
   'an NGINX that does not run': {
     arrange: ({ nginx }) => {
@@ -199,8 +216,64 @@ test('every fault is told at once', async () => {
   deps.nginx.running = false
   deps.host.files.isWritable = () => false
   const { reasons, folders } = await deps.engine.readHealth()
-  assert.is(reasons.length, 4)
+  assert.is(reasons.length, 5)
   assert.equal(Object.values(folders), [false, false, false])
+})
+
+/** Files can be created neither in this folder, as on a full disk, nor by the change that comes next. */
+function fill({ host }: FakeDeps, folder: string): { free: () => void } {
+  const { write, writeScratch } = host.files
+  const refuse = async (path: string) => {
+    if (path.startsWith(`${folder}/`)) throw Object.assign(new Error('ENOSPC'), { code: 'ENOSPC', path })
+  }
+  host.files.write = (path, text, mode) => refuse(path).then(() => write(path, text, mode))
+  host.files.writeScratch = (path, text, mode) => refuse(path).then(() => writeScratch(path, text, mode))
+  return { free: () => Object.assign(host.files, { write, writeScratch }) }
+}
+
+for (const [name, folder] of [
+  ['sites-available', AVAILABLE],
+  ['the state folder', '/var/lib/proxy-manager'],
+  ['the folder of nginx.conf', '/etc/nginx'],
+] as const) {
+  test(`a full disk under ${name} is told from the change on that met it until it takes a file again`, async () => {
+    const deps = await worldWithRoute()
+    assert.is((await deps.engine.readHealth()).status, 'healthy')
+    const disk = fill(deps, folder)
+    await refusal(put(deps, 'app', 'app.example.com', 8002), 'CONFIG_WRITE_FAILED')
+    const { status, reasons, nginx } = await deps.engine.readHealth()
+    assert.is(status, 'unhealthy')
+    assert.ok(
+      reasons.includes(`${name} cannot be written (ENOSPC): The disk is full: free some space, then call again`),
+      reasons.join('; '),
+    )
+    assert.is(nginx.config_test_ok, true)
+    assert.equal((await deps.engine.readHealth()).reasons, reasons)
+    disk.free()
+    assert.is((await deps.engine.readHealth()).status, 'healthy')
+    assert.is((await put(deps, 'app', 'app.example.com', 8002)).outcome, 'created')
+  })
+}
+
+test('a disk that fills without a change is noticed within a minute, and is no fault of the configuration', async () => {
+  const deps = await worldWithRoute()
+  await deps.engine.readHealth()
+  fill(deps, '/etc/nginx')
+  await deps.clock.sleep(61_000)
+  const { reasons, nginx } = await deps.engine.readHealth()
+  await settled()
+  assert.is(reasons.length, 3)
+  assert.is(nginx.config_test_ok, true)
+  assert.is((await deps.engine.readHealth()).nginx.config_test_ok, true)
+})
+
+test('as long as nothing fails, health writes no more than once a minute, and leaves nothing', async () => {
+  const deps = await worldWithRoute()
+  await deps.engine.readHealth()
+  const before = contentsOf(deps.disk)
+  for (let i = 0; i < 50; i++) await deps.engine.readHealth()
+  assert.is(countEffects(deps, /^writeScratch \/etc\/nginx\/sites-enabled/), 1)
+  assert.equal(contentsOf(deps.disk), before)
 })
 
 test('a hundred calls cost one test of the configuration, at once or one after another', async () => {

@@ -135,6 +135,18 @@ test('a second one within the same process has a folder of its own', async () =>
   )
 })
 
+test('of those of one domain the newest 20 stay', async () => {
+  const deps = await arrange()
+  for (let i = 0; i < 25; i++) {
+    putLineage(deps.disk, DOMAIN, FIRST)
+    await deps.host.files.remove(RENEWAL)
+    assert.ok(await setAsideBrokenLineage(deps.host, DOMAIN))
+    await deps.clock.sleep(1)
+  }
+  const kept = deps.host.files.list(`${CONFIG}/broken-lineages`)
+  assert.equal([...kept].sort(), Array.from({ length: 20 }, (_, i) => `${DOMAIN}.${START_MS + 5 + i}`).sort())
+})
+
 test('a lineage that cannot be moved is no reason to ask the CA', async () => {
   const deps = await fakeDeps({ settings: { SSL_PREFLIGHT: 'off' } })
   await putSecure(deps, 'app', DOMAIN)

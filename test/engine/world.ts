@@ -17,14 +17,20 @@ export async function worldWithRoute(options: FakeOptions = {}): Promise<FakeDep
 }
 
 /** The same host with a new process: what a restart after a hard stop finds. */
-export async function restarted({ disk, nginx }: FakeDeps): Promise<FakeDeps> {
-  const deps = await fakeDeps({ disk, nginx })
+export async function restarted({ disk, nginx, host: { metrics } }: FakeDeps): Promise<FakeDeps> {
+  const deps = await fakeDeps({ disk, nginx, metrics })
   await deps.engine.recover()
   return deps
 }
 
-export async function put(deps: FakeDeps, dropletName: string, domain: string, port: number): Promise<Changed> {
-  const spec = { domain, upstream_host: 'localhost', upstream_port: port, require_healthy: true, enable_ssl: false }
+export async function put(
+  deps: FakeDeps,
+  dropletName: string,
+  domain: string,
+  port: number,
+  require_healthy = true,
+): Promise<Changed> {
+  const spec = { domain, upstream_host: 'localhost', upstream_port: port, require_healthy, enable_ssl: false }
   return await deps.engine.putProxy({ dropletName, spec, mode: 'replace', precondition: {} })
 }
 

@@ -11,7 +11,8 @@ export interface RealHost {
   /** The API's process; another one after `restart`. */
   readonly manager: Manager
   readonly droplet: (name: string) => Promise<Droplet>
-  readonly restart: (signal: NodeJS.Signals) => Promise<void>
+  /** Ends the API, where it still runs, and starts it anew; `before` is a command that runs it as its own process. */
+  readonly restart: (signal: NodeJS.Signals, before?: readonly string[]) => Promise<void>
   readonly close: () => Promise<void>
 }
 
@@ -38,9 +39,9 @@ export async function startHost(
       droplets.push(droplet)
       return droplet
     },
-    restart: async (signal) => {
+    restart: async (signal, before) => {
       await manager.end(signal)
-      manager = await startManager(settings, manager.port)
+      manager = await startManager(settings, manager.port, before)
     },
     close: async () => {
       await manager.end()

@@ -3,12 +3,12 @@ import { connect } from 'node:net'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { call, putRoute, type RealHost, startHost, through } from './host.ts'
+import { type Answer, call, putRoute, type RealHost, startHost, through } from './host.ts'
 
 const test = suite<{ host: RealHost }>('what others do to the host, and to the API')
 
 test.before.each(async (context) => {
-  context.host = await startHost()
+  context.host = await startHost({ daemon: true })
 })
 test.after.each(async ({ host }) => {
   await host.close()
@@ -52,6 +52,27 @@ test('reloads by somebody else at the same moment are not taken for ours', async
     assert.equal([...new Set(seen)], [droplet?.name], `round ${round}`)
     for (const other of others) clearTimeout(other)
   }
+})
+
+test('while the binary of NGINX is being replaced, a 2xx still means that nobody is served the former state', async ({
+  host,
+}) => {
+  const { nginx, manager } = host
+  const [one, two] = [await host.droplet('one'), await host.droplet('two')]
+  await putRoute(manager, 'app', 'app.example.com', one.port)
+  const upgrade = await nginx.beginUpgrade()
+  let answer: Answer | undefined
+  const answered = putRoute(manager, 'app', 'app.example.com', two.port).then((given) => {
+    answer = given
+  })
+  // Far longer than a change takes otherwise.
+  for (let i = 0; i < 500; i++) await through(nginx.httpPort, 'app.example.com')
+  assert.is(answer, undefined, 'it was answered while two masters served')
+  await upgrade.finish()
+  await answered
+  assert.is(answer?.status, 200, JSON.stringify(answer?.body))
+  const seen = await Promise.all(Array.from({ length: 100 }, () => through(nginx.httpPort, 'app.example.com')))
+  assert.equal([...new Set(seen)], ['two'])
 })
 
 test('callers that reset CONNECT in the middle do not end the process', async ({ host }) => {

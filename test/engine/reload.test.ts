@@ -1,0 +1,113 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { FakeDeps } from '../../fixtures/deps.ts'
+import { MASTER_PID } from '../../fixtures/fake-nginx.ts'
+import type { WorkerState } from '../../lib/adapters/processes.ts'
+import { assertSettled, contentsOf, onReload, PORT_TAKEN, refusal, writeAt } from './arrange.ts'
+import { put, servedPort, worldWithRoute } from './world.ts'
+
+const test = suite('reload, and others who do things to the master')
+
+/** NGINX's binary is being replaced: the master of before, with a worker that accepts, stands in nginx.pid.oldbin. */
+function beginUpgrade({ disk, host }: FakeDeps): { retire: () => void } {
+  const { isNginxMaster, workersOf, workerState } = host.processes
+  let state: WorkerState = 'accepting'
+  writeAt(disk, '/run/nginx.pid.oldbin', '99\n')
+  Object.assign(host.processes, {
+    isNginxMaster: (pid: number) => pid === 99 || isNginxMaster(pid),
+    workersOf: (pid: number) => (pid === 99 ? [900] : workersOf(pid)),
+    workerState: (pid: number) => (pid === 900 ? state : workerState(pid)),
+  })
+  return {
+    retire: () => {
+      state = 'shutting_down'
+    },
+  }
+}
+
+test('a master whose binary is being replaced still serves: a change waits until it retires its workers', async () => {
+  const deps = await worldWithRoute()
+  const { retire } = beginUpgrade(deps)
+  const sleep = deps.host.clock.sleep
+  let naps = 0
+  deps.host.clock.sleep = async (ms) => {
+    if (++naps === 20) retire()
+    await sleep(ms)
+  }
+  await put(deps, 'app', 'app.example.com', 8002)
+  assert.ok(naps >= 20, `it waited ${naps} times`)
+  assert.is(servedPort(deps, 'app.example.com'), 8002)
+  await assertSettled(deps)
+})
+
+test('an upgrade that nobody finishes: the change is refused after 10 s, says so, and nothing was touched', async () => {
+  const deps = await worldWithRoute()
+  beginUpgrade(deps)
+  const before = contentsOf(deps.disk)
+  const started = deps.clock.monotonicMs()
+  const error = await refusal(put(deps, 'app', 'app.example.com', 8002), 'NGINX_RELOAD_FAILED')
+  assert.equal([error.details.state, error.details.reason, error.details.retryable], ['unchanged', 'upgrading', true])
+  assert.ok(deps.clock.monotonicMs() - started < 11_000)
+  assert.equal(contentsOf(deps.disk), before)
+  assert.is(deps.nginx.reloads, 1)
+})
+
+test('an upgrade that begins after the signal: what the former master answers is no proof', async () => {
+  const deps = await worldWithRoute()
+  let upgrade: { retire: () => void } | undefined
+  onReload(deps, () => {
+    upgrade ??= beginUpgrade(deps)
+  })
+  const sleep = deps.host.clock.sleep
+  let naps = 0
+  deps.host.clock.sleep = async (ms) => {
+    if (++naps === 500) upgrade?.retire()
+    await sleep(ms)
+  }
+  await put(deps, 'app', 'app.example.com', 8002)
+  assert.ok(naps >= 500, `it waited ${naps} times`)
+})
+
+test('a master that hands over in the middle of a reload: its successor is made to read the files', async () => {
+  const deps = await worldWithRoute()
+  const { processes } = deps.host
+  const signalled: number[] = []
+  let master = 100
+  const hangUp = processes.hangUp
+  processes.isNginxMaster = (pid) => pid === master
+  processes.hangUp = (pid) => {
+    signalled.push(pid)
+    if (pid === 101) return hangUp(pid)
+    master = 101
+    writeAt(deps.disk, '/run/nginx.pid', '101\n')
+    return true
+  }
+  await put(deps, 'app', 'app.example.com', 8002)
+  assert.equal(signalled, [100, 101])
+  assert.is(servedPort(deps, 'app.example.com'), 8002)
+  await assertSettled(deps)
+})
+
+test('between two pid files NGINX is not taken for stopped', async () => {
+  const deps = await worldWithRoute()
+  deps.disk.delete('/run/nginx.pid')
+  writeAt(deps.disk, '/run/nginx.pid.oldbin', `${MASTER_PID}\n`)
+  assert.is((await deps.engine.readHealth()).nginx.running, true)
+  const error = await refusal(put(deps, 'app', 'app.example.com', 8002), 'NGINX_RELOAD_FAILED')
+  assert.is(error.details.reason, 'upgrading')
+})
+
+test('a refusal is found in a log that was rotated meanwhile', async () => {
+  const deps = await worldWithRoute()
+  writeAt(deps.disk, '/var/log/nginx/error.log', 'an old line\n'.repeat(100))
+  const started = deps.clock.monotonicMs()
+  onReload(deps, (count) => {
+    if (count === 1) writeAt(deps.disk, '/var/log/nginx/error.log', '')
+    deps.nginx.refuseReload = count === 1 ? PORT_TAKEN : undefined
+  })
+  const error = await refusal(put(deps, 'app', 'app.example.com', 8002), 'NGINX_RELOAD_FAILED')
+  assert.is(error.details.reason, 'refused')
+  assert.ok(deps.clock.monotonicMs() - started < 1000)
+})
+
+test.run()

@@ -1,0 +1,205 @@
+/** Breaks a change, or the recovery after it, at each of its effects in turn; tells how often, and where a promise was broken. */
+import * as assert from 'uvu/assert'
+import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
+import type { Fault } from '../../fixtures/effects.ts'
+import { enabledTexts } from '../../fixtures/fake-nginx.ts'
+import { promMetrics } from '../../lib/adapters/metrics.ts'
+import { SWEEP_SETTINGS, type Sweep } from './sweeps.ts'
+import { assertInvariant, filesOf, put, restarted, servedPort, worldWithRoute } from './world.ts'
+
+export interface Swept {
+  readonly faults: number
+  /** One sentence for each broken promise. */
+  readonly violations: readonly string[]
+}
+
+/** Thousands of hosts count on these. */
+const metrics = promMetrics()
+
+/** With what a change may be answered while the host is broken. */
+const EXPECTED = ['CONFIG_WRITE_FAILED', 'NGINX_RELOAD_FAILED', 'PROXY_CONFIG_FAILED', 'UPSTREAM_UNHEALTHY']
+
+/** The effects that go on failing while a disk is full, or while nothing on it may be changed. */
+const NEED_SPACE = ['write', 'writeScratch', 'append', 'syncFile', 'symlink', 'makeFolder']
+const NEED_DISK = [...NEED_SPACE, 'rename', 'remove', 'link', 'syncFolder']
+export const LASTING: Readonly<Record<string, readonly string[]>> = {
+  ENOSPC: NEED_SPACE,
+  EMFILE: [...NEED_SPACE, 'syncFolder', 'run'],
+  EACCES: NEED_DISK,
+  EROFS: NEED_DISK,
+  EIO: NEED_DISK,
+}
+
+/** One effect fails, the others work; or, with `lasting`, the disk stays as it is until the change is answered and health was asked. */
+export async function failEach(sweep: Sweep, code: string, lasting?: readonly string[], every = 1): Promise<Swept> {
+  return await each(
+    await countEffects(sweep),
+    every,
+    `${code}${lasting === undefined ? '' : ' that lasts'}`,
+    async (at) => {
+      const deps = await prepared(sweep)
+      const filesBefore = filesOf(deps)
+      deps.effects.arrange({ at, kind: 'error', code, ...(lasting && { lasting }) })
+      const succeeded = await isDone(sweep, deps)
+      assert.is(servedPort(deps, 'old.example.com'), 8001)
+      if (!succeeded && lasting !== undefined) {
+        const { status, reasons } = await deps.engine.readHealth()
+        assert.is(status, 'unhealthy', 'health does not say that changes fail')
+        assert.ok(reasons.length > 0)
+      }
+      deps.effects.arrange(undefined)
+      if (lasting === undefined) {
+        assert.ok(succeeded ? sweep.isAfter(deps) : sweep.isBefore(deps), `answered ${succeeded}, serves otherwise`)
+        if (!succeeded) assertSameRoutes(filesOf(deps), filesBefore)
+      }
+      await put(deps, 'next', 'next.example.com', 8009)
+      await deps.engine.idle()
+      assert.ok(succeeded ? sweep.isAfter(deps) : sweep.isBefore(deps), `answered ${succeeded}, serves otherwise`)
+      assert.is(servedPort(deps, 'old.example.com'), 8001)
+      assert.is(servedPort(deps, 'next.example.com'), 8009)
+      if (lasting !== undefined) assert.equal((await deps.engine.readHealth()).reasons, [])
+      // A best-effort clean-up may have failed by the fault; the next start sweeps it.
+      assertInvariant(await restarted(deps))
+    },
+  )
+}
+
+/** The process stops hard at one effect, and another one is started. */
+export async function stopEach(sweep: Sweep, kind: 'stop_before' | 'stop_after', every = 1): Promise<Swept> {
+  return await each(await countEffects(sweep), every, kind, async (at) => {
+    const stopped = await stoppedAt(sweep, { at, kind })
+    assert.is(servedPort(stopped, 'old.example.com'), 8001)
+    const deps = await restarted(stopped)
+    assertWhole(sweep, deps)
+    await put(deps, 'next', 'next.example.com', 8009)
+    await deps.engine.idle()
+    assertInvariant(deps)
+  })
+}
+
+/** The process stops hard at one effect while NGINX is down too, and NGINX is started after the recovery. */
+export async function stopEachWithoutNginx(sweep: Sweep, every = 1): Promise<Swept> {
+  return await each(await countEffects(sweep), every, 'stop without NGINX', async (at) => {
+    const stopped = await stoppedAt(sweep, { at, kind: 'stop_after' })
+    stopped.nginx.running = false
+    const deps = await restarted(stopped)
+    deps.nginx.running = true
+    deps.nginx.loaded = enabledTexts(deps.disk)
+    assertWhole(sweep, deps)
+  })
+}
+
+/** A change stops hard at one effect; then the recovery from that breaks at one of its own, and what comes next has to do it. */
+export async function breakRecoveries(
+  sweep: Sweep,
+  fault: { readonly kind: 'stop_after' } | { readonly kind: 'error'; readonly code: string },
+  every: number,
+): Promise<Swept> {
+  const all: Swept[] = []
+  const effects = await countEffects(sweep)
+  for (let first = 0; first < effects; first += every) {
+    const stop = { at: first, kind: 'stop_after' } as const
+    const { disk, nginx } = await stoppedAt(sweep, stop)
+    const whole = await fakeDeps({ disk, nginx, metrics })
+    await whole.engine.recover()
+    const swept = await each(
+      whole.effects.journal.length,
+      1,
+      `${describe(fault)} after a stop at ${first}`,
+      async (at) => {
+        const { disk, nginx } = await stoppedAt(sweep, stop)
+        const deps = await fakeDeps({ disk, nginx, metrics })
+        deps.effects.arrange({ at, ...fault })
+        await Promise.race([deps.engine.recover(), deps.effects.stopped])
+        deps.effects.arrange(undefined)
+        assert.is(servedPort(deps, 'old.example.com'), 8001)
+        if (fault.kind === 'error') {
+          // The same process goes on: the next call, or the timer, finishes what the start could not.
+          await put(deps, 'next', 'next.example.com', 8009)
+          await deps.engine.idle()
+          assert.is(servedPort(deps, 'next.example.com'), 8009)
+        }
+        assertWhole(sweep, await restarted(deps))
+      },
+    )
+    all.push(swept)
+  }
+  return together(all)
+}
+
+/** Sums. */
+export function together(all: readonly Swept[]): Swept {
+  return {
+    faults: all.reduce((sum, { faults }) => sum + faults, 0),
+    violations: all.flatMap(({ violations }) => violations),
+  }
+}
+
+function describe(fault: { readonly kind: string; readonly code?: string }): string {
+  return fault.code ?? fault.kind
+}
+
+async function each(
+  count: number,
+  every: number,
+  what: string,
+  breakAt: (at: number) => Promise<void>,
+): Promise<Swept> {
+  let faults = 0
+  const violations: string[] = []
+  for (let at = 0; at < count; at += every) {
+    faults++
+    await breakAt(at).catch((error: Error) => violations.push(`${what} at ${at}: ${error.message}`))
+  }
+  return { faults, violations }
+}
+
+async function prepared(sweep: Sweep): Promise<FakeDeps> {
+  const deps = await worldWithRoute({ settings: SWEEP_SETTINGS, metrics })
+  await sweep.prepare(deps)
+  await deps.engine.idle()
+  return deps
+}
+
+/** How many effects the change has when nothing fails. */
+async function countEffects(sweep: Sweep): Promise<number> {
+  const deps = await prepared(sweep)
+  const before = deps.effects.journal.length
+  await sweep.change(deps)
+  await deps.engine.idle()
+  assert.ok(sweep.isAfter(deps))
+  const count = deps.effects.journal.length - before
+  assert.ok(count > 15, `only ${count} effects: the sweep does not reach the walk`)
+  return count
+}
+
+async function isDone(sweep: Sweep, deps: FakeDeps): Promise<boolean> {
+  return await sweep.change(deps).then(
+    () => true,
+    ({ code, message }: NodeJS.ErrnoException) => {
+      assert.ok(EXPECTED.includes(code ?? ''), `${code}: ${message}`)
+      return false
+    },
+  )
+}
+
+async function stoppedAt(sweep: Sweep, fault: Fault): Promise<FakeDeps> {
+  const deps = await prepared(sweep)
+  deps.effects.arrange(fault)
+  // The stopped process never answers.
+  await Promise.race([sweep.change(deps).then(() => deps.engine.idle()), deps.effects.stopped])
+  return deps
+}
+
+function assertWhole(sweep: Sweep, deps: FakeDeps): void {
+  assertInvariant(deps)
+  assert.ok(sweep.isBefore(deps) || sweep.isAfter(deps), 'something between is served')
+  assert.is(servedPort(deps, 'old.example.com'), 8001)
+}
+
+/** The routes' files to the byte; the shared file may have another generation. */
+function assertSameRoutes(now: ReadonlyMap<string, string>, before: ReadonlyMap<string, string>): void {
+  const routes = (files: ReadonlyMap<string, string>) =>
+    [...files].filter(([path]) => !path.endsWith('/000-proxy-manager.conf') && !path.includes('/.'))
+  assert.equal(routes(now).sort(), routes(before).sort())
+}

@@ -1,0 +1,119 @@
+/** The changes whose every effect is made to fail in turn, by the sweep's tests and by the proof. */
+import type { FakeDeps } from '../../fixtures/deps.ts'
+import { ProxyManagerError } from '../../lib/core/errors.ts'
+import { certificateFor, HOUR_MS, issue, putLineage, putSecure, START_MS, servedFingerprint } from './certbot.ts'
+import { put, remove, servedPort } from './world.ts'
+
+const DOMAIN = 'app.example.com'
+const FIRST = certificateFor(DOMAIN)
+const RENEWED = certificateFor(DOMAIN, { fromMs: START_MS - HOUR_MS / 2 })
+
+/** Every effect of a successful change fails in turn; nothing that was promised may be lost by it. */
+export interface Sweep {
+  readonly prepare: (deps: FakeDeps) => Promise<unknown>
+  /** Rejects with the catalogued error where it was refused. */
+  readonly change: (deps: FakeDeps) => Promise<unknown>
+  /** Whether NGINX serves the state of before, or that of after. */
+  readonly isBefore: (deps: FakeDeps) => boolean
+  readonly isAfter: (deps: FakeDeps) => boolean
+}
+
+export const SWEEPS = {
+  create: {
+    prepare: async () => undefined,
+    change: (deps) => put(deps, 'app', 'app.example.com', 8002),
+    isBefore: (deps) => servedPort(deps, 'app.example.com') === undefined,
+    isAfter: (deps) => servedPort(deps, 'app.example.com') === 8002,
+  },
+  update: {
+    prepare: (deps) => put(deps, 'app', 'app.example.com', 8002),
+    change: (deps) => put(deps, 'app', 'app.example.com', 8003),
+    isBefore: (deps) => servedPort(deps, 'app.example.com') === 8002,
+    isAfter: (deps) => servedPort(deps, 'app.example.com') === 8003,
+  },
+  delete: {
+    prepare: (deps) => put(deps, 'app', 'app.example.com', 8002),
+    change: (deps) => remove(deps, 'app'),
+    isBefore: (deps) => servedPort(deps, 'app.example.com') === 8002,
+    isAfter: (deps) => servedPort(deps, 'app.example.com') === undefined,
+  },
+  'batch of five': {
+    prepare: async (deps) => {
+      await put(deps, 'gone', 'gone.example.com', 8004)
+      await put(deps, 'moved', 'moved.example.com', 8005)
+      await put(deps, 'renamed', 'renamed.example.com', 8007)
+    },
+    // A health check fails its own call alone; here all have one fate.
+    change: (deps) =>
+      allOrNone([
+        put(deps, 'app', 'app.example.com', 8002, false),
+        put(deps, 'moved', 'moved.example.com', 8006, false),
+        put(deps, 'renamed', 'now.example.com', 8007, false),
+        put(deps, 'other', 'other.example.com', 8008, false),
+        remove(deps, 'gone'),
+      ]),
+    isBefore: (deps) => ports(deps) === '- 8005 8007 - - 8004',
+    isAfter: (deps) => ports(deps) === '8002 8006 - 8007 8008 -',
+  },
+  'certificate switch': {
+    prepare: async (deps) => {
+      await putSecure(deps, 'app', DOMAIN)
+      putLineage(deps.disk, DOMAIN, FIRST)
+    },
+    change: (deps) => issue(deps, 'app'),
+    isBefore: (deps) => servedPort(deps, DOMAIN) === 8001 && servedFingerprint(deps, DOMAIN) === undefined,
+    isAfter: (deps) => servedFingerprint(deps, DOMAIN) === FIRST.fingerprint,
+  },
+  'certificate renewal': {
+    prepare: async (deps) => {
+      putLineage(deps.disk, DOMAIN, FIRST)
+      await putSecure(deps, 'app', DOMAIN)
+      putLineage(deps.disk, DOMAIN, RENEWED, 2)
+    },
+    change: (deps) => issue(deps, 'app'),
+    isBefore: (deps) => servedFingerprint(deps, DOMAIN) === FIRST.fingerprint,
+    isAfter: (deps) => servedFingerprint(deps, DOMAIN) === RENEWED.fingerprint,
+  },
+  'sync from the Registry': {
+    prepare: async (deps) => {
+      list(deps, [record('moved', 8002), record('gone', 8003)])
+      await sync(deps)
+      list(deps, [record('moved', 8102), record('fresh', 8004)])
+    },
+    change: sync,
+    isBefore: (deps) => ports(deps) === '- 8002 - - - 8003',
+    isAfter: (deps) => ports(deps) === '- 8102 - - - -' && servedPort(deps, 'fresh.example.com') === 8004,
+  },
+} as const satisfies Readonly<Record<string, Sweep>>
+
+/** What the host has to be started with for the sweeps: the Registry is asked by one of them alone. */
+export const SWEEP_SETTINGS = { REGISTRY_URL: 'http://registry.example:8000' }
+
+const NAMES = ['app', 'moved', 'renamed', 'now', 'other', 'gone']
+
+function ports(deps: FakeDeps): string {
+  return NAMES.map((name) => servedPort(deps, `${name}.example.com`) ?? '-').join(' ')
+}
+
+/** One batch has one fate, however many calls it answers. */
+async function allOrNone(calls: readonly Promise<unknown>[]): Promise<void> {
+  const refused = (await Promise.allSettled(calls)).filter((call) => call.status === 'rejected')
+  if (refused.length > 0 && refused.length < calls.length)
+    throw new Error(`${refused.length} of ${calls.length} calls of one batch were refused`)
+  if (refused[0] !== undefined) throw refused[0].reason
+}
+
+function record(name: string, port: number) {
+  return { name, domain: `${name}.example.com`, host: 'localhost', port }
+}
+
+function list({ nginx }: FakeDeps, droplets: readonly unknown[]): void {
+  nginx.registry = { status: 200, body: JSON.stringify(droplets) }
+}
+
+/** A summary that names what was left out is a refusal here: each of these droplets can be had. */
+async function sync({ engine }: FakeDeps): Promise<void> {
+  const request = { dryRun: false, prune: true, confirm: undefined, requireHealthy: false, enableSsl: undefined }
+  const { skipped } = await engine.syncFromRegistry(request)
+  if (skipped.length > 0) throw new ProxyManagerError('CONFIG_WRITE_FAILED', { message: JSON.stringify(skipped) })
+}

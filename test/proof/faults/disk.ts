@@ -1,0 +1,203 @@
+/** A disk that is full, and one that is read-only: real mounts, under each folder that changes write to and under all of them. */
+import { spawnSync } from 'node:child_process'
+import { closeSync, cpSync, mkdirSync, openSync, readdirSync, rmSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
+import * as v from 'valibot'
+import { call, putRoute, type RealHost, startHost } from '../../host/host.ts'
+import type { Findings, Part } from './findings.ts'
+import { disagreement, leftovers, refusedByNginx, served } from './host-promises.ts'
+
+/** Each a mount of its own, below the host's folder. */
+const PLACES = ['sites-available', 'sites-enabled', 'state']
+/** Symlinks and empty files take an inode alone, so there is an end to these, too. */
+const SIZE = 'size=512k,nr_inodes=200'
+const FILL = Buffer.alloc(4096, 1)
+
+const Health = v.looseObject({ status: v.string(), reasons: v.array(v.string()) })
+
+interface Disk {
+  readonly folder: string
+  /** From now on nothing more can be written, until it is taken back. */
+  readonly break: (how: 'full' | 'read-only') => void
+  readonly mend: (how: 'full' | 'read-only') => void
+}
+
+const ERRNO = { full: 'ENOSPC', 'read-only': 'EROFS' } as const
+
+export const disk: Part = {
+  title: 'disks that are full, and disks that are read-only',
+  run: async (_bounds, stopped) => {
+    const refusal = tryMount()
+    if (refusal !== undefined) return { figures: [], violations: [], impossible: refusal }
+    const violations: string[] = []
+    let tried = 0
+    for (const place of PLACES) {
+      for (const how of ['full', 'read-only'] as const) {
+        stopped.throwIfAborted()
+        tried++
+        const found = await breakDisk(place, how)
+        violations.push(...found.map((word) => `${place}, ${how}: ${word}`))
+      }
+    }
+    return summarize(tried, violations)
+  },
+}
+
+async function breakDisk(place: string, how: 'full' | 'read-only'): Promise<string[]> {
+  const found: string[] = []
+  const expect = (isSo: boolean, words: string) => {
+    if (!isSo) found.push(words)
+  }
+  const host = await startHost()
+  let mounted: Disk | undefined
+  let isBroken = false
+  try {
+    const [one, two] = [await host.droplet('one'), await host.droplet('two')]
+    await putRoute(host.manager, 'app', 'app.example.com', one.port)
+    await host.manager.end()
+    mounted = mountOver(join(host.nginx.root, place))
+    await host.restart('SIGKILL')
+    // Twice: the second one waits until what the first one needed is cleaned up.
+    for (let i = 0; i < 2; i++) await putRoute(host.manager, 'ready', 'ready.example.com', one.port)
+
+    mounted.break(how)
+    isBroken = true
+    const changes = [await putRoute(host.manager, 'new', 'new.example.com', two.port)]
+    // The link of a route that stands already is not touched: such a change needs nothing of sites-enabled.
+    if (place !== 'sites-enabled') changes.push(await putRoute(host.manager, 'app', 'app.example.com', two.port))
+    for (const { status, body } of changes) {
+      const details = body.error?.details
+      expect(status === 500 && body.error?.code === 'CONFIG_WRITE_FAILED', `PUT: ${status} ${body.error?.code}`)
+      expect(details?.errno === ERRNO[how], `PUT: the errno is ${String(details?.errno)}`)
+      expect(details?.state !== 'degraded' && typeof details?.remedy === 'string', `PUT: ${JSON.stringify(details)}`)
+    }
+    await expectOld(host, expect, 'while it lasts')
+    await expectSick(host, expect, how)
+
+    if (place === 'state' && how === 'read-only') {
+      // Without its lock, and with no place for a journal, it does not start; whoever starts it again may try later.
+      const refusal = await host.restart('SIGTERM').then(() => 'it starts', String)
+      expect(/ended with 75: .*\(EROFS\)/.test(refusal), `a start on such a disk: ${refusal}`)
+      mounted.mend(how)
+      await host.restart('SIGTERM')
+    } else {
+      await host.restart('SIGTERM')
+      await expectOld(host, expect, 'after a start on such a disk')
+      await expectSick(host, expect, how)
+      mounted.mend(how)
+    }
+    isBroken = false
+    const { status, body } = await putRoute(host.manager, 'app', 'app.example.com', two.port)
+    expect(status === 200, `the next PUT: ${status} ${JSON.stringify(body.error)}`)
+    expect((await served(host, 'app.example.com')) === 'two', 'the next PUT is not served')
+    expect((await health(host)).status !== 'unhealthy', 'health does not get well')
+    await putRoute(host.manager, 'ready', 'ready.example.com', one.port)
+    found.push(...leftovers(host.nginx), ...refusedByNginx(host.nginx))
+    return found
+  } finally {
+    await host.manager.end()
+    if (isBroken) mounted?.mend(how)
+    if (mounted !== undefined) unmount(mounted.folder)
+    await host.close()
+  }
+}
+
+type Expect = (isSo: boolean, words: string) => void
+
+async function expectOld(host: RealHost, expect: Expect, when: string): Promise<void> {
+  expect((await served(host, 'app.example.com')) === 'one', `${when} the old route is not served`)
+  expect((await served(host, 'new.example.com')) === 'none', `${when} the refused route is served`)
+  const { status } = await call(host.manager, 'GET', '/proxies/app')
+  expect(status === 200, `${when} GET answers ${status}`)
+  for (const words of await disagreement(host, 'new', 'new.example.com')) expect(false, words)
+  for (const words of refusedByNginx(host.nginx)) expect(false, words)
+}
+
+async function expectSick(host: RealHost, expect: Expect, how: 'full' | 'read-only'): Promise<void> {
+  const { status, reasons } = await health(host)
+  const isTold = reasons.some(
+    (reason) => /cannot be written/.test(reason) && (how === 'read-only' || /ENOSPC/.test(reason)),
+  )
+  expect(status === 'unhealthy' && isTold, `health says ${status}: ${reasons.join('; ')}`)
+}
+
+async function health({ manager }: RealHost) {
+  return v.parse(Health, (await call(manager, 'GET', '/proxy-manager/health')).body)
+}
+
+function mountOver(folder: string): Disk {
+  const copy = `${folder}.copy`
+  cpSync(folder, copy, { recursive: true, verbatimSymlinks: true })
+  mount('-t', 'tmpfs', '-o', SIZE, 'none', folder)
+  for (const name of readdirSync(copy))
+    cpSync(join(copy, name), join(folder, name), { recursive: true, verbatimSymlinks: true })
+  rmSync(copy, { recursive: true })
+  const filler = join(folder, '.filler')
+  return {
+    folder,
+    break: (how) => {
+      if (how === 'full') fill(filler)
+      else {
+        // Over itself: the lock's file stays open for writing, as it would on a disk that the kernel turns read-only.
+        mount('--bind', folder, folder)
+        mount('-o', 'remount,bind,ro', folder)
+      }
+    },
+    mend: (how) => {
+      if (how === 'full') rmSync(filler, { recursive: true })
+      else unmount(folder)
+    },
+  }
+}
+
+/** Until neither a page nor an inode more can be had. */
+function fill(folder: string): void {
+  mkdirSync(folder)
+  const file = openSync(join(folder, 'pages'), 'w')
+  untilFull(() => writeSync(file, FILL))
+  closeSync(file)
+  let inodes = 0
+  untilFull(() => closeSync(openSync(join(folder, String(inodes++)), 'w')))
+}
+
+function untilFull(take: () => void): void {
+  try {
+    for (;;) take()
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') throw error
+  }
+}
+
+function mount(...args: readonly string[]): void {
+  const { status, stderr } = spawnSync('mount', args)
+  if (status !== 0) throw new Error(`mount: ${stderr?.toString().trim()}`)
+}
+
+function unmount(folder: string): void {
+  spawnSync('umount', ['--lazy', folder])
+}
+
+/** Why nothing can be mounted here; `undefined` where it can. */
+function tryMount(): string | undefined {
+  const folder = join('/tmp', `proxy-manager-mount-${process.pid}`)
+  mkdirSync(folder)
+  try {
+    mount('-t', 'tmpfs', '-o', SIZE, 'none', folder)
+    unmount(folder)
+    return undefined
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error)
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+}
+
+function summarize(tried: number, violations: readonly string[]): Findings {
+  return {
+    figures: [
+      { what: 'disks broken', value: tried },
+      { what: 'broken promises', value: violations.length, atMost: 0 },
+    ],
+    violations,
+  }
+}

@@ -1,0 +1,61 @@
+/** What a part has found: figures, and where a promise was broken. */
+
+export interface Figure {
+  readonly what: string
+  readonly value: number | string
+  /** The promise, where there is one: no more than this. */
+  readonly atMost?: number
+}
+
+export interface Findings {
+  readonly figures: readonly Figure[]
+  /** A sentence for each broken promise; they are figures too. */
+  readonly violations: readonly string[]
+  /** What this machine does not let us do. */
+  readonly impossible?: string
+}
+
+/** How far the parts go. */
+export interface Bounds {
+  /** Of the effects and system calls, every n-th is broken. */
+  readonly every: number
+  readonly rounds: number
+  readonly clients: number
+  readonly changes: number
+  readonly soak: number
+}
+
+export interface Part {
+  readonly title: string
+  run(bounds: Bounds, stopped: AbortSignal): Promise<Findings>
+}
+
+const SHOWN = 10
+
+/** Whether every promise was kept. */
+export function isKept({ figures, violations }: Findings): boolean {
+  return violations.length === 0 && figures.every(isWithin)
+}
+
+/** The part's table, and the first of its violations. */
+export function describeFindings(name: string, title: string, seconds: number, findings: Findings): string {
+  const { figures, violations, impossible } = findings
+  const rows = figures.map((figure) => {
+    const value = typeof figure.value === 'number' ? figure.value.toLocaleString('en-US') : figure.value
+    const promise =
+      figure.atMost === undefined ? '' : `at most ${figure.atMost}: ${isWithin(figure) ? 'kept' : 'BROKEN'}`
+    return `  ${figure.what.padEnd(68)}${value.padStart(14)}   ${promise}`.trimEnd()
+  })
+  const more = violations.length > SHOWN ? [`  ... and ${violations.length - SHOWN} more`] : []
+  return [
+    `${name}: ${title} (${seconds.toFixed(0)} s)`,
+    ...(impossible === undefined ? [] : [`  not possible here: ${impossible}`]),
+    ...rows,
+    ...violations.slice(0, SHOWN).map((violation) => `  BROKEN  ${violation}`),
+    ...more,
+  ].join('\n')
+}
+
+function isWithin({ value, atMost }: Figure): boolean {
+  return atMost === undefined || (typeof value === 'number' && value <= atMost)
+}
