@@ -108,9 +108,15 @@ export function certificateStore(host: Host): CertificateStore {
         [...routes.values()].map(({ record }) => `${record.domain}/${record.certificate?.fingerprint_sha256}`),
       )
       for (const domain of new Set(domains)) {
-        for (const fingerprint of host.files.list(`${copies}/${domain}`)) {
-          if (!used.has(`${domain}/${fingerprint}`)) await host.files.remove(`${copies}/${domain}/${fingerprint}`)
-        }
+        const fingerprints = host.files.list(`${copies}/${domain}`)
+        const unused = fingerprints.filter((fingerprint) => !used.has(`${domain}/${fingerprint}`))
+        if (unused.length === 0) continue
+        // With its last copy the folder of a domain goes as well.
+        const isLast = unused.length === fingerprints.length
+        const gone = isLast
+          ? [`${copies}/${domain}`]
+          : unused.map((fingerprint) => `${copies}/${domain}/${fingerprint}`)
+        for (const path of gone) await host.files.remove(path)
       }
     },
   }

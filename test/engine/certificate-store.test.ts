@@ -259,6 +259,7 @@ test('copies that no route names go; those of domains that were not asked about 
   assert.is(copiesOf(deps, 'other.example.com').length, 1)
   await store.removeUnused({ routes: new Map() }, [DOMAIN])
   assert.equal(copiesOf(deps, DOMAIN), [])
+  assert.not.ok(deps.disk.has(`${STATE}/certificates/${DOMAIN}`))
   assert.is(textAt(deps.disk, `${CONFIG}/live/${DOMAIN}/privkey.pem`), SECOND.privkey)
 })
 

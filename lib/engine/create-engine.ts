@@ -1,0 +1,168 @@
+/** The engine on a host: its verbs, made of the walk, the queue and what looks after certificates. */
+import type { Change, UpstreamHealth } from '../core/change.ts'
+import { ProxyManagerError } from '../core/errors.ts'
+import { type ProxyState, proxyState } from '../core/proxy-state.ts'
+import type { SnapshotRoute } from '../core/snapshot.ts'
+import { type AppliedBatch, applyBatch, rehearse } from './apply.ts'
+import { certificateStore } from './certificate-store.ts'
+import { toPutChange } from './check-upstream.ts'
+import { dependencyReader } from './dependencies.ts'
+import type { Changed, Engine, Rehearsed } from './engine.ts'
+import { healthReader } from './health.ts'
+import type { Host } from './host.ts'
+import { certificateKeeper } from './keep-certificates.ts'
+import { deleteCertificateOf } from './lineage.ts'
+import { nginxFactsReader } from './nginx-facts.ts'
+import { observer } from './observe.ts'
+import { createIssuer } from './obtain.ts'
+import { sslErrorOf } from './orders.ts'
+import { changeQueue } from './queue.ts'
+import { readMetrics } from './read-metrics.ts'
+import { recover, recoverJournal } from './recover.ts'
+import { tokenVerifier } from './registry-tokens.ts'
+import { rehearseIssue } from './rehearse-issue.ts'
+import { commandReloader, signalReloader } from './reload.ts'
+import { syncFromRegistry } from './sync.ts'
+import { changeTester } from './test-change.ts'
+import type { Applied, Walk, WalkState } from './walk.ts'
+
+/** Builds the engine on a host; it holds the queue and the few things that live as long as the process. */
+export function createEngine(host: Host): Engine {
+  const state: WalkState = {
+    generation: 0,
+    unconfirmed: undefined,
+    degraded: undefined,
+    refused: undefined,
+    hasFailedToWrite: false,
+    lastTest: undefined,
+  }
+  const byCommand = commandReloader(host)
+  const bySignal = signalReloader(host)
+  const certificates = certificateStore(host)
+  const walk: Walk = {
+    host,
+    state,
+    certificates,
+    observe: observer(host, nginxFactsReader(host), certificates),
+    reloaderFor: (observation) => (observation.isBare ? byCommand : bySignal),
+    testChange: changeTester(host, certificates),
+  }
+  const healthChecks = new Map<string, UpstreamHealth>()
+  const readHealth = healthReader(walk)
+
+  let arriving = 0
+  const applyOrRecover = async (changes: readonly Change[]): Promise<AppliedBatch> => {
+    if (state.degraded !== undefined) {
+      // A former change is still half undone: nothing is built on that.
+      await recoverJournal(walk).catch((error: Error) =>
+        host.log.write('error', { action: 'recover_journal', result: 'failed', error: error.message }),
+      )
+    }
+    if (state.degraded === undefined) {
+      const batch = await applyBatch(walk, changes)
+      for (const result of batch.results) {
+        const outcome = result instanceof ProxyManagerError ? result.code : result.outcome
+        host.metrics.change(outcome)
+        if (outcome === 'CONFIG_WRITE_FAILED') state.hasFailedToWrite = true
+      }
+      return batch
+    }
+    const details = {
+      stage: 'restore',
+      state: 'degraded',
+      remedy: 'See GET /proxy-manager/health and the log, and mend the cause',
+    }
+    const failure = new ProxyManagerError('NGINX_RELOAD_FAILED', { message: state.degraded ?? '', details })
+    return { results: changes.map(() => failure), tidy: async () => undefined }
+  }
+  const queue = changeQueue({ apply: applyOrRecover, arriving: () => arriving, clock: host.clock })
+
+  const submit = async (change: Change, probeMs: number): Promise<Changed> => {
+    const started = host.clock.monotonicMs()
+    const result = await queue.submit(change)
+    if (result instanceof ProxyManagerError) throw result
+    const { outcome, route, receipt, steps } = result
+    if (outcome === 'deleted') healthChecks.delete(change.dropletName)
+    else if (change.kind === 'put' && change.health.checkedAt !== null)
+      healthChecks.set(change.dropletName, change.health)
+    const walked = steps.test + steps.swap + steps.reload + steps.confirm
+    const times = { queue: Math.max(0, host.clock.monotonicMs() - started - walked), probe: probeMs, ...steps }
+    return { outcome, proxy: show(route), receipt, times }
+  }
+
+  const show = (route: SnapshotRoute): ProxyState =>
+    proxyState(route, healthChecks.get(route.record.droplet_name), sslErrorOf(host, route))
+
+  /** Switches a route to the certificate that is there for its domain. */
+  const certify = async (dropletName: string, domain: string): Promise<Applied> => {
+    const result = await queue.submit({ kind: 'certify', dropletName, domain })
+    if (result instanceof ProxyManagerError) throw result
+    return result
+  }
+  const issuer = createIssuer(walk, certify)
+  const keeper = certificateKeeper(walk, issuer, certify)
+
+  const rehearsed = async (change: Change): Promise<Rehearsed> => {
+    const { verdicts, ...rehearsal } = await queue.exclusively(() => rehearse(walk, [change]))
+    const [verdict] = verdicts
+    if (verdict === undefined || verdict.outcome === 'refused')
+      throw verdict?.error ?? new ProxyManagerError('INTERNAL')
+    return { ...rehearsal, outcome: verdict.outcome, proxy: show(verdict.route) }
+  }
+
+  /** What is served now: while a change is not confirmed, the state of before it. */
+  const settled = async () => (state.unconfirmed ?? (await walk.observe([]))).snapshot
+
+  return {
+    putProxy: async (request) => {
+      const started = host.clock.monotonicMs()
+      arriving++
+      const change = await toPutChange(host, { source: 'api', ...request }).finally(() => {
+        arriving--
+      })
+      const changed = await submit(change, host.clock.monotonicMs() - started)
+      if (host.settings.SSL_AUTO_ISSUE && changed.proxy.status === 'pending_ssl') void keeper.issuePending()
+      return changed
+    },
+    deleteProxy: async ({ deleteCertificate, ...request }) => {
+      const changed = await submit({ kind: 'delete', ...request }, 0)
+      if (!deleteCertificate) return changed
+      // While no change is applied: a new route of this domain would be given what is about to go.
+      const job = () => queue.exclusively(() => deleteCertificateOf(walk, changed.proxy.domain))
+      return { ...changed, certificateDeleted: await issuer.alone(job) }
+    },
+    issueCertificate: async (request) => {
+      const { applied, ordered, preflight } = await issuer.issue(request)
+      const { outcome, route, receipt, steps } = applied
+      return { outcome, proxy: show(route), receipt, ordered, preflight, times: { queue: 0, probe: 0, ...steps } }
+    },
+    rehearseIssue: async (request) => {
+      const { route, ...rehearsed } = await rehearseIssue(walk, queue, request)
+      return { ...rehearsed, proxy: show(route) }
+    },
+    rehearsePut: async (request) => rehearsed(await toPutChange(host, { source: 'api', ...request })),
+    rehearseDelete: (request) => rehearsed({ kind: 'delete', ...request }),
+    listProxies: async () => {
+      const { routes } = await settled()
+      return [...routes.values()].map(show).sort((a, b) => (a.droplet_name < b.droplet_name ? -1 : 1))
+    },
+    getProxy: async (dropletName) => {
+      const route = (await settled()).routes.get(dropletName)
+      if (route === undefined) throw new ProxyManagerError('PROXY_NOT_FOUND')
+      return show(route)
+    },
+    syncFromRegistry: (request) => syncFromRegistry(walk, queue, request),
+    metrics: host.metrics,
+    readMetrics: () => readMetrics(walk, queue, readHealth),
+    readHealth,
+    readDependencies: dependencyReader(host),
+    verifyToken: tokenVerifier(host),
+    certificates: keeper,
+    recover: () => recover(walk),
+    idle: () => queue.idle(),
+    close: () => queue.close(),
+    retryRestore: async () => {
+      if (state.degraded !== undefined) await queue.exclusively(() => recoverJournal(walk))
+    },
+  }
+}
