@@ -76,6 +76,7 @@ COPY --from=build /build/dist dist
 # Beyond the container's own loopback the API wants a token: without PROXY_MANAGER_API_TOKEN (or ..._FILE) the start ends with one line about it.
 # There is no timer of certbot's here, so the API looks for what is to be renewed.
 ENV NODE_ENV=production \
+    NODE_OPTIONS=--max-semi-space-size=4 \
     PROXY_MANAGER_HOST=0.0.0.0 \
     SSL_RENEW_INTERVAL_HOURS=12
 

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { endpoints } from '../functions/index.ts'
+import { NODE_FLAGS } from '../lib/cli/node-flags.ts'
 
 const test = suite('house')
 const root = join(import.meta.dirname, '..')
@@ -209,6 +210,13 @@ test('every file of functions/ is an endpoint, and all that they export is in th
   const mounted: readonly unknown[] = endpoints
   assert.is(mounted.length, exported.flat().length)
   assert.ok(exported.flat().every((endpoint) => mounted.includes(endpoint)))
+})
+
+test('Node runs the API alike, whoever starts it', () => {
+  const flags = NODE_FLAGS.join(' ')
+  const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+  assert.match(scripts.start, `exec node ${flags} lib/cli/main.ts serve`)
+  assert.match(readFileSync(join(root, 'Dockerfile'), 'utf8'), `NODE_OPTIONS=${flags} `)
 })
 
 test('endpoints have names, methods and paths of their own', () => {

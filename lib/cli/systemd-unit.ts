@@ -1,5 +1,6 @@
 /** systemd's unit files, as text (systemd.unit(5), systemd.exec(5)). */
 import type { Settings } from '../core/settings.ts'
+import { COMPILE_CACHE, NODE_FLAGS } from './node-flags.ts'
 
 export interface UnitOptions {
   readonly settings: Settings
@@ -7,7 +8,7 @@ export interface UnitOptions {
   readonly given: readonly (readonly [name: string, value: string])[]
   /** The files that hold the tokens: variable -> path. */
   readonly tokenFiles: readonly (readonly [name: string, path: string])[]
-  /** The program and its first arguments. */
+  /** Node, and the program that it runs. */
   readonly program: readonly string[]
   /** NGINX's main configuration. */
   readonly nginxConf: string
@@ -15,6 +16,7 @@ export interface UnitOptions {
 
 /** The unit of the API. */
 export function systemdUnit({ settings, given, tokenFiles, program, nginxConf }: UnitOptions): string {
+  const [node = '', ...rest] = program
   const state = settings.PROXY_MANAGER_STATE_DIR
   const stateName = /^\/var\/lib\/(.+)$/.exec(state)?.[1]
   const writable = [
@@ -40,7 +42,8 @@ After=network-online.target nginx.service
 
 [Service]
 Type=exec
-ExecStart=${[...program, 'serve'].map((word) => quote(word).replaceAll('$', '$$$$')).join(' ')}
+ExecStart=${commandLine(node, ...NODE_FLAGS, ...rest, 'serve')}
+Environment=${quote(`NODE_COMPILE_CACHE=${state}/${COMPILE_CACHE}`)}
 ${given.map(([name, value]) => `Environment=${quote(`${name}=${value}`)}\n`).join('')}${credentials(tokenFiles)}Restart=on-failure
 RestartSec=2
 # A wrong setting is not mended by another start.
@@ -80,13 +83,12 @@ WantedBy=multi-user.target
 export function nginxDropIn({ given, program }: UnitOptions): string {
   // Where the API listens is no matter of recovery's, and beyond loopback that takes a token.
   const settings = given.filter(([name]) => name !== 'PROXY_MANAGER_HOST')
-  const command = [...program, 'recover'].map((word) => quote(word).replaceAll('$', '$$$$')).join(' ')
   return `# Made by: proxy-manager systemd-unit --nginx
 # Recovery comes before NGINX's own test, which a change that was cut short would fail; so the list of commands is begun anew.
 # With "-" NGINX is started whatever recovery could do.
 [Service]
 ${settings.map(([name, value]) => `Environment=${quote(`${name}=${value}`)}\n`).join('')}ExecStartPre=
-ExecStartPre=-${command}
+ExecStartPre=-${commandLine(...program, 'recover')}
 ExecStartPre=/usr/sbin/nginx -t -q -g 'daemon on; master_process on;'
 `
 }
@@ -110,6 +112,11 @@ function writablePaths(required: readonly string[], optional: readonly string[])
 
 function folderOf(path: string): string {
   return path.slice(0, path.lastIndexOf('/')) || '/'
+}
+
+/** In a command, "$" begins a variable. */
+function commandLine(...words: readonly string[]): string {
+  return words.map((word) => quote(word).replaceAll('$', '$$$$')).join(' ')
 }
 
 /** A word as systemd.syntax(7) has it: "%" begins a specifier, quotes and backslashes are escaped. */

@@ -133,7 +133,8 @@ test('systemd-unit lets the service write to its folders, and to nothing else', 
     '-/var/log/nginx',
     '-/var/lib/nginx',
   ])
-  assert.equal(lines(out, 'ExecStart'), ['/usr/bin/node /opt/proxy-manager/main.js serve'])
+  assert.equal(lines(out, 'ExecStart'), ['/usr/bin/node --max-semi-space-size=4 /opt/proxy-manager/main.js serve'])
+  assert.ok(out.includes(`\nEnvironment=NODE_COMPILE_CACHE=${join(root, 'state/compile-cache')}\n`))
   for (const line of ['NoNewPrivileges=yes', 'PrivateTmp=yes', 'Restart=on-failure', 'TimeoutStopSec=40'])
     assert.ok(out.includes(`\n${line}\n`), line)
 })
