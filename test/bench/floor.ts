@@ -10,17 +10,32 @@ const LIMIT_MS = 30_000
 const processes = hostProcesses()
 
 /** Takes a bare `nginx -t`, then SIGHUP, then the wait until no old worker accepts connections any more; in milliseconds. */
-export async function measureFloor(nginx: NginxInstance): Promise<number> {
+export async function measureFloor(
+  nginx: NginxInstance,
+): Promise<{ readonly testMs: number; readonly floorMs: number }> {
   const started = performance.now()
   const [exitCode] = await once(spawn(NGINX_BIN, ['-t', '-c', nginx.conf], { stdio: 'ignore' }), 'exit')
   if (exitCode !== 0) throw new Error(`nginx -t ended with ${exitCode}`)
-  const master = nginx.masterPid
-  if (master === undefined) throw new Error('NGINX does not run')
-  const old = processes.workersOf(master)
-  processes.hangUp(master)
-  while (old.some((pid) => processes.workerState(pid) === 'accepting')) {
-    if (performance.now() - started > LIMIT_MS) throw new Error('the old workers go on accepting')
+  const testMs = performance.now() - started
+  const { masterPid } = nginx
+  if (masterPid === undefined) throw new Error('NGINX does not run')
+  const old = processes.workersOf(masterPid)
+  processes.hangUp(masterPid)
+  await retired(old)
+  return { testMs, floorMs: performance.now() - started }
+}
+
+/** The workers that NGINX has now. */
+export function workersOf({ masterPid }: NginxInstance): readonly number[] {
+  if (masterPid === undefined) throw new Error('NGINX does not run')
+  return processes.workersOf(masterPid)
+}
+
+/** Resolves once none of these workers accepts connections any more. */
+export async function retired(workers: readonly number[]): Promise<void> {
+  const deadline = performance.now() + LIMIT_MS
+  while (workers.some((pid) => processes.workerState(pid) === 'accepting')) {
+    if (performance.now() > deadline) throw new Error('the old workers go on accepting')
     await setTimeout(POLL_MS)
   }
-  return performance.now() - started
 }

@@ -1,40 +1,61 @@
 /**
- * How long changes take, measured against what NGINX itself needs. Prints figures and whether they reach their targets; asserts nothing.
+ * How fast and how good it is, against NGINX itself, a hand-tuned NGINX, and Caddy. Prints figures and whether they reach their targets; asserts nothing.
  *
- *     npm run bench [-- --routes 1,100,1000] [--runs 15]
+ *     npm run bench [-- --help]
  */
-import { parseArgs } from 'node:util'
-import { type Figures, measure } from './measure.ts'
-import { describeFigures, describeMachine, describeTargets } from './report.ts'
+import { setTimeout } from 'node:timers/promises'
+import { HELP, type Options, type PartName, readOptions } from './options.ts'
+import { benchCaddy } from './parts/caddy.ts'
+import { benchChanges } from './parts/changes.ts'
+import { benchHandshakes } from './parts/handshakes.ts'
+import { benchThroughput } from './parts/throughput.ts'
+import { describeMachine, isInstalled, type Program } from './programs.ts'
+import { describeTarget, type Findings } from './report.ts'
 
-const { values } = parseArgs({
-  options: { routes: { type: 'string', default: '1,100,1000' }, runs: { type: 'string', default: '15' } },
-})
-const routes = values.routes.split(',').map((count) => bounded('routes', count, 5000))
-const runs = bounded('runs', values.runs, 200)
-
-function bounded(name: string, text: string, max: number): number {
-  const count = Number(text)
-  if (!Number.isInteger(count) || count < 1 || count > max) {
-    process.stderr.write(`bench: --${name}: got "${text}", takes integers from 1 to ${max}\n`)
-    process.exit(2)
-  }
-  return count
+interface Part {
+  /** Without these there is nothing to measure. */
+  readonly needs: readonly Program[]
+  run(options: Options, stopped: AbortSignal): Promise<Findings>
 }
 
-const stopped = new AbortController()
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stopped.abort())
+const PARTS: Readonly<Record<PartName, Part>> = {
+  changes: { needs: [], run: benchChanges },
+  caddy: { needs: ['caddy'], run: benchCaddy },
+  throughput: { needs: [], run: benchThroughput },
+  handshakes: { needs: ['h2load'], run: benchHandshakes },
+}
 
-process.stdout.write(`${describeMachine()}\nmedians of ${runs} runs, floor and change in turn\n\n`)
-const all: Figures[] = []
-try {
-  for (const count of routes) {
-    process.stderr.write(`measuring with ${count} ${count === 1 ? 'route' : 'routes'} ...\n`)
-    all.push(await measure(count, runs, stopped.signal))
+async function main(options: Options, stopped: AbortSignal): Promise<void> {
+  process.stdout.write(
+    `${describeMachine()}\nmedians of up to ${options.runs} rounds, in which those compared take turns\n`,
+  )
+  for (const name of options.only) {
+    const { needs, run } = PARTS[name]
+    const missing = needs.filter((program) => !isInstalled(program))
+    if (missing.length > 0) {
+      process.stdout.write(`\n${name} is left out, for this is missing: ${missing.join(', ')}\n`)
+      continue
+    }
+    const { tables, targets } = await run(options, stopped)
+    const lines = targets.map((target) => describeTarget(target)).join('\n')
+    process.stdout.write(`\n${[...tables, lines].join('\n\n')}\n`)
   }
-  process.stdout.write(`${describeFigures(all)}\n\n${describeTargets(all)}\n`)
-} catch (error) {
-  process.exitCode = stopped.signal.aborted ? 130 : 1
-  if (!stopped.signal.aborted)
-    process.stderr.write(`bench: ${error instanceof Error ? error.message : String(error)}\n`)
+}
+
+const options = readOptions(process.argv.slice(2))
+if (options === 'help') {
+  process.stdout.write(HELP)
+} else if ('fault' in options) {
+  process.stderr.write(`bench: ${options.fault}\n`)
+  process.exitCode = 2
+} else {
+  const stopped = new AbortController()
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stopped.abort())
+  await main(options, stopped.signal).catch(async (error: unknown) => {
+    // Ctrl-C reaches NGINX and the API as well, and their end may show before the signal does.
+    await setTimeout(100)
+    process.exitCode = stopped.signal.aborted ? 130 : 1
+    if (!stopped.signal.aborted)
+      process.stderr.write(`bench: ${error instanceof Error ? error.message : String(error)}\n`)
+  })
 }

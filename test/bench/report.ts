@@ -1,94 +1,68 @@
-/** The figures as a person reads them. */
-import { spawnSync } from 'node:child_process'
-import { cpus, release, totalmem } from 'node:os'
-import { NGINX_BIN } from '../../fixtures/nginx-instance.ts'
-import { BURST, type Figures } from './measure.ts'
+/** The figures as a person reads them, and whether they are what was aimed at. */
+import { median } from './statistics.ts'
 
-/** What the figures were taken on. */
-export function describeMachine(): string {
-  const processors = cpus()
-  const nginx = /nginx\/(\S+)/.exec(spawnSync(NGINX_BIN, ['-v']).stderr.toString())?.[1] ?? 'unknown'
-  return [
-    `date     ${new Date().toISOString()}`,
-    `machine  ${processors.length} cores (${processors[0]?.model.trim()}), ${(totalmem() / 2 ** 30).toFixed(1)} GiB, kernel ${release()}`,
-    `versions Node ${process.versions.node}, NGINX ${nginx}`,
-  ].join('\n')
+/** What one part of the benchmarks has found. */
+export interface Findings {
+  readonly tables: readonly string[]
+  readonly targets: readonly Target[]
 }
 
-/** A column for each number of routes. */
-export function describeFigures(all: readonly Figures[]): string {
-  const row = (title: string, cell: (figures: Figures) => string) => [title, ...all.map(cell)]
-  const steps = [...(all[0]?.steps.keys() ?? [])]
-  return table([
-    row('routes', ({ routes }) => String(routes)),
-    row('floor: nginx -t, reload, old workers retired', ({ floor }) => inMs(floor)),
-    row('changing PUT', ({ change }) => inMs(change)),
-    row('  in floors', (figures) => changeRatio(figures).toFixed(2)),
-    ...steps.map((step) => row(`  of which ${step}`, (figures) => inMs(figures.steps.get(step) ?? []))),
-    row('unchanged PUT', ({ unchanged }) => inMs(unchanged)),
-    row(`${BURST} concurrent PUTs`, ({ burst }) => inMs(burst)),
-    row('  in floors', (figures) => burstRatio(figures).toFixed(2)),
-    row('  generations used', ({ burstGenerations }) => String(median(burstGenerations))),
-    row('  failed calls', ({ burstFailures }) => String(burstFailures)),
-    row('GET /proxies', ({ list }) => inMs(list)),
-    row('start until GET /proxies answers', ({ start }) => inMs(start)),
-    row('resident memory after a start', ({ freshKib }) => inMib(freshKib)),
-    row('resident memory at the end', ({ usedKib }) => inMib(usedKib)),
-  ])
+export interface Target {
+  readonly what: string
+  readonly value: number
+  readonly bound: 'at most' | 'at least' | 'below' | 'above'
+  readonly limit: number
+  readonly unit: Unit
 }
 
-/** One line for each target: reached or missed, and by which figure. */
-export function describeTargets(all: readonly Figures[]): string {
-  const lines = all.flatMap((figures) => {
-    const { routes, unchanged, unchangedReloads } = figures
-    const limit = CHANGE_LIMITS.get(routes)
-    const at = `at ${routes} ${routes === 1 ? 'route' : 'routes'}`
-    return [
-      ...(limit === undefined ? [] : [atMost(`a change ${at}`, changeRatio(figures), limit)]),
-      atMost(`${BURST} concurrent PUTs ${at}`, burstRatio(figures), BURST_LIMIT),
-      `${unchangedReloads === 0 ? 'reached' : 'MISSED '}  an unchanged PUT ${at} without NGINX: ${unchanged.length - unchangedReloads} of ${unchanged.length}`,
-    ]
-  })
-  return lines.join('\n')
+type Unit = 'floors' | 'ms' | 'MiB' | 'times' | 'calls' | '%'
+
+const DIGITS: Readonly<Record<Unit, number>> = {
+  floors: 2,
+  ms: 1,
+  MiB: 0,
+  times: 3,
+  calls: 0,
+  '%': 1,
 }
 
-/** How many floors a change may take, by number of routes. */
-const CHANGE_LIMITS: ReadonlyMap<number, number> = new Map([
-  [1, 1.25],
-  [1000, 1.15],
-])
-const BURST_LIMIT = 4
-
-function atMost(what: string, ratio: number, limit: number): string {
-  return `${ratio <= limit ? 'reached' : 'MISSED '}  ${what}: ${ratio.toFixed(2)} floors, at most ${limit}`
+/** One line: reached or missed, and by which figure. What could not be measured is missed. */
+export function describeTarget({ what, value, bound, limit, unit }: Target): string {
+  const isReached = {
+    'at most': value <= limit,
+    'at least': value >= limit,
+    below: value < limit,
+    above: value > limit,
+  }[bound]
+  // A figure that is rounded into its limit would make a miss look like a mistake.
+  const rounded = value.toFixed(DIGITS[unit])
+  const shown = !isReached && Number(rounded) === limit ? String(value) : rounded
+  return `${isReached ? 'reached' : 'MISSED '}  ${what}: ${shown} ${unit}, ${bound} ${limit}`
 }
 
-function changeRatio({ change, floor }: Figures): number {
-  return median(change) / median(floor)
+/** Columns, the first one to the left and the others to the right. */
+export function table(rows: readonly (readonly string[])[]): string {
+  const count = Math.max(0, ...rows.map((row) => row.length))
+  const widths = Array.from({ length: count }, (_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0)))
+  const line = (row: readonly string[]) =>
+    row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))).join('   ')
+  return rows.map((row) => line(row).trimEnd()).join('\n')
 }
 
-function burstRatio({ burst, burstFloor }: Figures): number {
-  return median(burst) / median(burstFloor)
+/** The median of milliseconds. */
+export function inMs(values: readonly number[], digits = 1): string {
+  return `${median(values).toFixed(digits)} ms`
 }
 
-function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b)
-  const middle = Math.floor(sorted.length / 2)
-  const [low, high] = [sorted[sorted.length % 2 === 0 ? middle - 1 : middle], sorted[middle]]
-  return low === undefined || high === undefined ? Number.NaN : (low + high) / 2
-}
-
-function inMs(values: readonly number[]): string {
-  return `${median(values).toFixed(1)} ms`
-}
-
-function inMib(kib: number): string {
+export function inMib(kib: number): string {
   return `${(kib / 1024).toFixed(0)} MiB`
 }
 
-function table(rows: readonly (readonly string[])[]): string {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
-  const line = (row: readonly string[]) =>
-    row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))).join('   ')
-  return rows.map(line).join('\n')
+/** A share between 0 and 1. */
+export function inPercent(shares: readonly number[]): string {
+  return `${(median(shares) * 100).toFixed(0)} %`
+}
+
+export function countOf(routes: number): string {
+  return routes === 1 ? '1 route' : `${routes} routes`
 }
