@@ -93,9 +93,10 @@ export function upstreamBlock(record: RouteRecord): Directive[] {
     const options = addresses.length === 1 ? [] : i === 0 ? ['max_fails=0'] : ['max_fails=0', 'backup']
     return ['server', [`${literal}:${record.upstream_port}`, ...options]]
   })
-  // Less than the 5 s after which Node and uvicorn close an idle connection, so that NGINX never sends into a closing one.
+  // Less than the 5 s after which Node and uvicorn close an idle connection, so that NGINX never sends into a closing one. As many for each
+  // worker as there may be requests under way: with fewer, it opens and closes connections under load, at a third of its throughput.
   const keepAlive: Directive[] = [
-    ['keepalive', ['16']],
+    ['keepalive', ['64']],
     ['keepalive_timeout', ['4s']],
   ]
   return [['upstream', [upstreamName(record.droplet_name)], [...servers, ...keepAlive]]]

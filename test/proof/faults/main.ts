@@ -4,7 +4,7 @@
  *     npm run proof:faults [-- --only steps,syscalls] [--quick]
  */
 import { parseArgs } from 'node:util'
-import { describeMachine } from '../../bench/report.ts'
+import { describeMachine } from '../../bench/programs.ts'
 import { disk } from './disk.ts'
 import { downtime } from './downtime.ts'
 import { type Bounds, describeFindings, isKept, type Part } from './findings.ts'
