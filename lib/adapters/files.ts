@@ -184,7 +184,8 @@ export function hostFiles(): Files {
       forget(path)
     },
     makeFolder: async (path, mode) => {
-      await mkdir(path, { recursive: true, mode })
+      // With `recursive` Node says ENOENT where the disk is read-only (nodejs/node#47098): without, it names the true reason.
+      await mkdir(path, { recursive: true, mode }).catch(() => mkdir(path, { mode }))
       await chmod(path, mode)
     },
     syncFolder: (path) => sync(path, constants.O_RDONLY | constants.O_DIRECTORY),

@@ -12,7 +12,7 @@ const test = suite<{ nginx: NginxInstance }>('every golden server block, as this
 const folder = new URL('../../fixtures/server-blocks/', import.meta.url).pathname
 const names = readdirSync(folder).filter((name) => name.endsWith('.json'))
 const Case = v.looseObject({
-  route: v.optional(v.looseObject({ fingerprint_sha256: v.nullable(v.string()) })),
+  route: v.optional(v.looseObject({ domain: v.string(), fingerprint_sha256: v.nullable(v.string()) })),
   host: v.looseObject({ nginxVersion: v.array(v.number()), opensslVersion: v.array(v.number()) }),
 })
 
@@ -29,7 +29,7 @@ for (const name of names) {
   test(`${name.replace('.json', '')} is ${isReadable ? 'accepted' : 'for another NGINX, and refused'}`, ({ nginx }) => {
     const text = readFileSync(join(folder, name.replace('.json', '.conf')), 'utf8')
     const shared = golden.route === undefined ? '' : readFileSync(join(folder, 'shared-first.conf'), 'utf8')
-    makeCertificate(nginx, golden.route?.fingerprint_sha256 ?? undefined)
+    makeCertificate(nginx, golden.route)
     writeFileSync(join(nginx.sitesEnabled, 'golden.conf'), onThisMachine(shared + text, nginx))
     const { ok, output } = testNginx(nginx)
     rmSync(join(nginx.sitesEnabled, 'golden.conf'))
@@ -53,13 +53,13 @@ function onThisMachine(text: string, nginx: NginxInstance): string {
     .replaceAll('/var/lib/proxy-manager', nginx.root)
 }
 
-function makeCertificate(nginx: NginxInstance, fingerprint: string | undefined): void {
-  if (fingerprint === undefined) return
-  const place = join(nginx.root, 'certificates/orchestrator.example.com', fingerprint)
+function makeCertificate(nginx: NginxInstance, route: v.InferOutput<typeof Case>['route']): void {
+  if (route === undefined || route.fingerprint_sha256 === null) return
+  const place = join(nginx.root, 'certificates', route.domain, route.fingerprint_sha256)
   mkdirSync(place, { recursive: true })
   const files = ['-keyout', join(place, 'privkey.pem'), '-out', join(place, 'fullchain.pem')]
   const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes']
-  execFileSync('openssl', ['req', '-x509', ...key, ...files, '-days', '30', '-subj', '/CN=orchestrator.example.com'], {
+  execFileSync('openssl', ['req', '-x509', ...key, ...files, '-days', '30', '-subj', `/CN=${route.domain}`], {
     stdio: 'ignore',
   })
 }

@@ -68,7 +68,7 @@ async function breakDisk(place: string, how: 'full' | 'read-only'): Promise<stri
     for (const { status, body } of changes) {
       const details = body.error?.details
       expect(status === 500 && body.error?.code === 'CONFIG_WRITE_FAILED', `PUT: ${status} ${body.error?.code}`)
-      expect(details?.errno === ERRNO[how], `PUT: the errno is ${String(details?.errno)}`)
+      expect(details?.errno === ERRNO[how], `PUT: ${JSON.stringify(details)}`)
       expect(details?.state !== 'degraded' && typeof details?.remedy === 'string', `PUT: ${JSON.stringify(details)}`)
     }
     await expectOld(host, expect, 'while it lasts')
