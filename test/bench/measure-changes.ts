@@ -22,6 +22,8 @@ export interface ChangeFigures {
   readonly steps: Map<string, number[]>
   /** Of fresh connections right after the answer, the share that saw the state of before. */
   readonly changeOld: number[]
+  /** The first change after somebody else has edited NGINX's configuration: all of it is tested, nothing is spared. */
+  readonly changeAfterEdit: number[]
   readonly unchanged: number[]
   /** Unchanged PUTs for which NGINX was called all the same. */
   unchangedReloads: number
@@ -67,8 +69,8 @@ export async function measureChanges(
       bench.figures.freshKib = residentKib(host.pid)
     })
     // One round that does not count: code is compiled, caches are filled.
-    await takeCalls({ ...bench, figures: noFigures(routes, scheme) }, 1)
-    await inTurns(stopped, runs, (run) => takeCalls(bench, run))
+    await takeCalls({ ...bench, figures: noFigures(routes, scheme) })
+    await inTurns(stopped, runs, () => takeCalls(bench))
     await inTurns(stopped, few, () => takeBurst(bench))
     bench.figures.usedKib = residentKib(host.pid)
     return bench.figures
@@ -84,6 +86,7 @@ function noFigures(routes: number, scheme: Scheme): ChangeFigures {
     change: [],
     steps: new Map(),
     changeOld: [],
+    changeAfterEdit: [],
     unchanged: [],
     unchangedReloads: 0,
     plain: [],
@@ -100,13 +103,13 @@ function noFigures(routes: number, scheme: Scheme): ChangeFigures {
   }
 }
 
-/** A floor, each single call once, and the same change as a script does it. */
-async function takeCalls({ host, droplets, figures }: Bench, run: number): Promise<void> {
+/** A floor, each single call once, the same change as a script does it, and a change after that one. */
+async function takeCalls({ host, droplets: [one, two], figures }: Bench): Promise<void> {
   const { scheme } = figures
   const { floorMs, testMs } = await measureFloor(host.nginx)
   figures.floor.push(floorMs)
   figures.test.push(testMs)
-  const { port, name } = droplets[run % 2 === 0 ? 0 : 1]
+  const { port, name } = two
   const [changeMs, changed] = await timed(() => host.put('bench-0', port, scheme))
   if (!changed.reloaded) throw new Error('a changing PUT has changed nothing')
   const asked = { scheme, port: host.portOf(scheme) }
@@ -127,6 +130,9 @@ async function takeCalls({ host, droplets, figures }: Bench, run: number): Promi
   const served = retired(old).then(() => performance.now() - started)
   figures.plainOld.push(await shareOfOld({ ...asked, domain: domainOf(PLAIN) }, name))
   figures.plainServed.push(await served)
+
+  const [afterEditMs] = await timed(() => host.put('bench-0', one.port, scheme))
+  figures.changeAfterEdit.push(afterEditMs)
 }
 
 /** A floor, and new routes all at once; they are deleted again. */

@@ -30,6 +30,7 @@ function describeFigures(all: readonly ChangeFigures[]): string {
     row('  in floors', ({ change, floor }) => inFloors(change, floor).toFixed(2)),
     ...steps.map((step) => row(`  of which ${step}`, (figures) => inMs(figures.steps.get(step) ?? []))),
     row('  fresh connections that see the old state', ({ changeOld }) => inPercent(changeOld)),
+    row('  the first one after an edit by hand', ({ changeAfterEdit }) => inMs(changeAfterEdit)),
     row('unchanged PUT', ({ unchanged }) => inMs(unchanged)),
     row('a script: write, nginx -t, nginx -s reload', ({ plain }) => inMs(plain)),
     row('  fresh connections that see the old state', ({ plainOld }) => inPercent(plainOld)),
