@@ -59,9 +59,8 @@ export function planBatch(
   isForced = false,
 ): BatchPlan {
   const routes = new Map(snapshot.routes)
-  const droplets = new Map(
-    [...routes].flatMap(([name, { record }]) => namesOf(record).map((own) => [own, name] as const)),
-  )
+  const droplets = new Map<string, string>()
+  for (const [name, { record }] of routes) for (const own of namesOf(record)) droplets.set(own, name)
   const verdicts = changes.map((change) => {
     const verdict = planChange(snapshot, routes, droplets, change, now)
     if (verdict.outcome === 'refused' || verdict.outcome === 'unchanged') return verdict

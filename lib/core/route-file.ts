@@ -62,14 +62,18 @@ export interface FoundRoute {
 export const NOTICE =
   '# Managed by Proxy Manager. An edit by hand shows as "drifted" and is replaced by the next PUT of this route.'
 
+const PREFIX = 'fpai-'
+const SUFFIX = '.conf'
+
 export function routeFileName(dropletName: string): string {
-  return `fpai-${dropletName}.conf`
+  return `${PREFIX}${dropletName}${SUFFIX}`
 }
 
 /** The droplet whose route a file name belongs to; `undefined` for files that are not ours. */
 export function dropletOfFileName(name: string): string | undefined {
-  const match = /^fpai-(.+)\.conf$/.exec(name)
-  return match !== null && v.is(DropletName, match[1]) ? match[1] : undefined
+  if (!name.startsWith(PREFIX) || !name.endsWith(SUFFIX)) return undefined
+  const dropletName = name.slice(PREFIX.length, -SUFFIX.length)
+  return v.is(DropletName, dropletName) ? dropletName : undefined
 }
 
 /** Whether a file name is one that Proxy Manager writes. */

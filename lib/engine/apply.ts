@@ -69,8 +69,8 @@ async function walkBatch(walk: Walk, changes: readonly Change[], whenStopped: Wh
     return { results: resultsOf(settled, unchangedReceipt(settled), NO_STEPS), tidy: NOTHING }
   }
   // What is on disk is as wanted, and NGINX does not serve it: it gets another generation to read.
-  const planned = (some: readonly Change[]) => plan(some, isSettled)
-  const whole = planned(changes)
+  const whole = isSettled ? plan(changes, true) : settled
+  const planned = (some: readonly Change[]) => (some === changes ? whole : plan(some, isSettled))
   refuseWithoutInclude(observation)
 
   let staysStaged = false
