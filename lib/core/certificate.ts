@@ -22,7 +22,7 @@ export function checkCertificate(
   nowMs: number,
 ): CheckedCertificate | { readonly fault: string } {
   try {
-    const chain = (fullchain.match(PEM_CERTIFICATE) ?? []).map((pem) => new X509Certificate(pem))
+    const chain = readChain(fullchain)
     const [leaf] = chain
     if (leaf === undefined) return { fault: 'the certificate file holds no certificate' }
     if (leaf.checkHost(domain, { subject: 'never' }) === undefined)
@@ -42,6 +42,19 @@ export function checkCertificate(
   }
 }
 
+/**
+ * Whether NGINX can load these two files, as the certificate of this fingerprint: all that is asked of a copy that was checked when it was made.
+ * Neither signatures nor dates are looked at, which NGINX does not do either.
+ */
+export function isLoadable(fullchain: string, privkey: string, fingerprint: string): boolean {
+  try {
+    const [leaf] = readChain(fullchain)
+    return leaf !== undefined && fingerprintOf(leaf) === fingerprint && leaf.checkPrivateKey(createPrivateKey(privkey))
+  } catch {
+    return false
+  }
+}
+
 /** Whether less than a third of a certificate's life is left, which suits 6 days as well as 90. */
 export function isDueForRenewal(
   certificate: Pick<CertificateSummary, 'not_before' | 'expiry'>,
@@ -49,6 +62,16 @@ export function isDueForRenewal(
 ): boolean {
   const [from, to] = [Date.parse(certificate.not_before), Date.parse(certificate.expiry)]
   return to - nowMs < (to - from) / 3
+}
+
+/** Throws where one of them cannot be read: NGINX refuses a file of which only the beginning can be. */
+function readChain(fullchain: string): X509Certificate[] {
+  if (fullchain.replaceAll(PEM_CERTIFICATE, '').includes('-----BEGIN CERTIFICATE')) throw new Error('cut short')
+  return (fullchain.match(PEM_CERTIFICATE) ?? []).map((pem) => new X509Certificate(pem))
+}
+
+function fingerprintOf(leaf: X509Certificate): string {
+  return leaf.fingerprint256.replaceAll(':', '').toLowerCase()
 }
 
 function summarize(leaf: X509Certificate): CertificateSummary {
@@ -60,6 +83,6 @@ function summarize(leaf: X509Certificate): CertificateSummary {
       .split(', ')
       .flatMap((name) => (name.startsWith('DNS:') ? [name.slice(4)] : [])),
     serial: leaf.serialNumber.toLowerCase(),
-    fingerprint_sha256: leaf.fingerprint256.replaceAll(':', '').toLowerCase(),
+    fingerprint_sha256: fingerprintOf(leaf),
   }
 }

@@ -3,7 +3,7 @@
  * checked, in `<state>/certificates/<domain>/<fingerprint>/`, complete, root's alone, and never changed again.
  */
 import type { FileText } from '../adapters/files.ts'
-import { type CheckedCertificate, checkCertificate } from '../core/certificate.ts'
+import { type CheckedCertificate, checkCertificate, isLoadable } from '../core/certificate.ts'
 import type { RouteRecord } from '../core/route-file.ts'
 import type { Snapshot } from '../core/snapshot.ts'
 import { type Host, statePaths, writeFailure } from './host.ts'
@@ -36,7 +36,8 @@ export function certificateStore(host: Host): CertificateStore {
   >()
 
   /** Signatures are checked once for each pair of files; whether it has expired, every time. */
-  const readPair = (folder: string, domain: string, nowMs = host.clock.nowMs()): Checked | undefined => {
+  const readPair = (folder: string, domain: string): Checked | undefined => {
+    const nowMs = host.clock.nowMs()
     const fullchain = host.files.read(`${folder}/fullchain.pem`)
     const key = host.files.read(`${folder}/privkey.pem`)
     if (fullchain === undefined && key === undefined) return undefined
@@ -71,10 +72,11 @@ export function certificateStore(host: Host): CertificateStore {
     },
     isCopied: ({ certificate, domain }) => {
       if (certificate === null) return true
-      const folder = `${copies}/${domain}/${certificate.fingerprint_sha256}`
-      // An expired one still lets NGINX start, so it is judged as of its first day: only what cannot be read keeps NGINX from starting.
-      const copy = readPair(folder, domain, Date.parse(certificate.not_before))
-      return copy !== undefined && !('fault' in copy)
+      const fingerprint = certificate.fingerprint_sha256
+      const folder = `${copies}/${domain}/${fingerprint}`
+      const [fullchain, key] = ['fullchain', 'privkey'].map((name) => host.files.read(`${folder}/${name}.pem`)?.text)
+      // An expired one still lets NGINX start: only what cannot be read keeps it from starting.
+      return fullchain !== undefined && key !== undefined && isLoadable(fullchain, key, fingerprint)
     },
     copyStamp: ({ certificate, domain }) => {
       if (certificate === null) return ''

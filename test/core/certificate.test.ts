@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { checkCertificate, isDueForRenewal } from '../../lib/core/certificate.ts'
+import { checkCertificate, isDueForRenewal, isLoadable } from '../../lib/core/certificate.ts'
 
 const test = suite('certificate')
 
@@ -135,7 +135,7 @@ test('what is no certificate or no key is refused in words that hold nothing of 
   assert.is(faultOf('', leaf.key), 'the certificate file holds no certificate')
   assert.is(faultOf(leaf.key, leaf.key), 'the certificate file holds no certificate')
   const torn = leaf.certificate.slice(0, leaf.certificate.length / 2)
-  assert.is(faultOf(torn, leaf.key), 'the certificate file holds no certificate')
+  assert.is(faultOf(torn, leaf.key), unreadable)
   assert.is(faultOf('-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----', leaf.key), unreadable)
   for (const key of ['', 'garbage', leaf.certificate, leaf.key.slice(0, 60)]) assert.is(faultOf(chain, key), unreadable)
 })
@@ -151,6 +151,21 @@ test('a certificate is due once less than a third of its life is left, be it 90 
     assert.ok(isDueForRenewal(certificate, turn + 1), `${days} days`)
     assert.ok(isDueForRenewal(certificate, to + DAY_MS), `${days} days`)
   }
+})
+
+test('a file of which only the beginning can be read is refused, as NGINX refuses it', () => {
+  for (const cut of [chain.slice(0, -20), chain.slice(0, chain.lastIndexOf('-----BEGIN') + 40)])
+    assert.is(faultOf(cut, leaf.key), 'the certificate or its key cannot be read')
+})
+
+test('a copy can be loaded where its certificate is the one of that fingerprint, its key belongs to it, and nothing is cut short', () => {
+  const fingerprint = new X509Certificate(leaf.certificate).fingerprint256.replaceAll(':', '').toLowerCase()
+  assert.ok(isLoadable(chain, leaf.key, fingerprint))
+  assert.not.ok(isLoadable(other.certificate + intermediate.certificate, other.key, fingerprint))
+  assert.not.ok(isLoadable(chain, other.key, fingerprint))
+  assert.not.ok(isLoadable(chain, leaf.key.slice(0, 60), fingerprint))
+  assert.not.ok(isLoadable(chain.slice(0, -20), leaf.key, fingerprint))
+  assert.not.ok(isLoadable('', leaf.key, fingerprint))
 })
 
 test.run()
