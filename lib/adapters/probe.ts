@@ -52,6 +52,7 @@ export interface Probe {
 }
 
 const BODY_BYTES = 4096
+const TICK_MS = 25
 
 /** Probes with node-fetch, which honours a Host header and an agent, both of which the global fetch does not. */
 export function hostProbe(): Probe {
@@ -102,7 +103,7 @@ export function hostProbe(): Probe {
         scheme === 'http'
           ? new Agent({ keepAlive: false, lookup })
           : new HttpsAgent({ keepAlive: false, lookup, rejectUnauthorized: false })
-      const signal = AbortSignal.timeout(timeoutMs)
+      const { signal, stop } = ownTime(timeoutMs)
       try {
         const response = await fetch(`${scheme}://probe.invalid:${port}${path}`, {
           agent,
@@ -124,10 +125,25 @@ export function hostProbe(): Probe {
       } catch (error) {
         return { failure: failureOf(error, signal) }
       } finally {
+        stop()
         agent.destroy()
       }
     },
   }
+}
+
+/**
+ * Aborts after this long. Time in which this process was too busy to look does not count: an upstream is not unhealthy because hundreds of
+ * other changes came with its own.
+ */
+function ownTime(timeoutMs: number): { readonly signal: AbortSignal; readonly stop: () => void } {
+  const controller = new AbortController()
+  let left = timeoutMs
+  const timer = setInterval(() => {
+    left -= TICK_MS
+    if (left <= 0) controller.abort()
+  }, TICK_MS)
+  return { signal: controller.signal, stop: () => clearInterval(timer) }
 }
 
 function failureOf(error: unknown, signal: AbortSignal): string {

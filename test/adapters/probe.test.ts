@@ -122,6 +122,18 @@ test('a body that trickles is ended by the time limit', async () => {
   assert.ok(performance.now() - started < 1500)
 })
 
+test('time in which this process cannot look does not count', async () => {
+  const answer = await probe(
+    http((_request, response) => {
+      const until = performance.now() + 300
+      while (performance.now() < until);
+      response.end('there')
+    }),
+    100,
+  )
+  assert.equal(answer, { status: 200, body: 'there' })
+})
+
 test('no answer within the time is TIMEOUT', async () => {
   const started = performance.now()
   assert.equal(await probe(createServer(), 200), { failure: 'TIMEOUT' })
