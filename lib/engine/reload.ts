@@ -31,7 +31,7 @@ export interface Reloader {
   isAlone(observation: Observation): Promise<boolean>
   /**
    * Makes NGINX read its files again and waits until every connection opened from then on is handled by `generation` (null: by a configuration
-   * without one), at most 10 s longer than a test of it took. Resolves for every outcome.
+   * without one), at most 10 s and twice the time that its test or the reload before it took. Resolves for every outcome.
    */
   reload(observation: Observation, generation: number | null, testMs: number): Promise<ReloadResult>
   /** The generation that NGINX serves; `undefined` where nothing of ours answers. */
@@ -54,6 +54,8 @@ const UNWATCHED_MS = 200
 /** Signals the master and watches its workers. */
 export function signalReloader(host: Host): Reloader {
   const { clock, files, probe, processes, settings } = host
+  /** How long the master took last. It reads everything anew, also where the test was of little. */
+  let lastMs = 0
 
   const askGeneration = async (): Promise<string | undefined> => {
     const request = {
@@ -188,7 +190,10 @@ export function signalReloader(host: Host): Reloader {
       const started = clock.monotonicMs()
       const master = findMaster(observation)
       if (master === undefined) return notRunning()
-      return await reloadMaster(master, observation, generation, started, started + CONFIRM_TIMEOUT_MS + 2 * testMs)
+      const deadline = started + CONFIRM_TIMEOUT_MS + 2 * Math.max(testMs, lastMs)
+      const reload = await reloadMaster(master, observation, generation, started, deadline)
+      if (reload.ok) lastMs = reload.reloadMs
+      return reload
     },
   }
 }

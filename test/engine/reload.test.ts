@@ -110,4 +110,33 @@ test('a refusal is found in a log that was rotated meanwhile', async () => {
   assert.ok(deps.clock.monotonicMs() - started < 1000)
 })
 
+/** The next reloads take this long, one after another, until the worker of before accepts nothing any more. */
+function slowReloads(deps: FakeDeps, durationsMs: readonly number[]): void {
+  const { processes, clock } = deps.host
+  const workerState = processes.workerState
+  let old: number | undefined
+  let untilMs = 0
+  onReload(deps, (count) => {
+    old = deps.nginx.worker
+    untilMs = clock.monotonicMs() + (durationsMs[count - 1] ?? 0)
+  })
+  processes.workerState = (pid) => (pid === old && clock.monotonicMs() < untilMs ? 'accepting' : workerState(pid))
+}
+
+test('a reload may take as long as the one before it, however little was tested', async () => {
+  const deps = await worldWithRoute()
+  slowReloads(deps, [8_000, 14_000])
+  for (const port of [8002, 8003]) await put(deps, 'app', 'app.example.com', port)
+  assert.is(servedPort(deps, 'app.example.com'), 8003)
+})
+
+test('a reload that takes much longer than those before it is given up', async () => {
+  const deps = await worldWithRoute()
+  slowReloads(deps, [1000, 14_000])
+  await put(deps, 'app', 'app.example.com', 8002)
+  const error = await refusal(put(deps, 'app', 'app.example.com', 8003), 'NGINX_RELOAD_FAILED')
+  assert.is(error.details.reason, 'not_confirmed')
+  assert.is(servedPort(deps, 'app.example.com'), 8002)
+})
+
 test.run()
