@@ -22,9 +22,9 @@ export async function startHost(
   environment: Readonly<Record<string, string>> = {},
 ): Promise<RealHost> {
   const nginx = await createNginx(options)
-  await nginx.start()
   const settings = { ...nginx.environment, ...environment }
-  let manager = await startManager(settings).catch(async (error) => {
+  const starting = nginx.start().then(() => startManager(settings))
+  let manager = await starting.catch(async (error) => {
     await nginx.remove()
     throw error
   })
