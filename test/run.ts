@@ -1,5 +1,5 @@
 /**
- * Runs every test file: the fast ones in one process, and beside it those on a real NGINX, each in a process of its own, several at a time.
+ * Runs every test file: the fast ones in one process, and beside it long ones and those on a real NGINX, each in a process of its own.
  * uvu alone would exit 0 when a hook throws, when a file forgets `.run()`, and would hang on an open handle: so what passed is counted
  * against what was planned.
  *
@@ -17,30 +17,40 @@ const uvu = globalThis as typeof globalThis & {
   UVU_QUEUE?: [string | null, ...Run[]][]
 }
 const SUITE_TIMEOUT_MS = 150_000
-/** Host files mostly wait, for NGINX and for certbot; the fast files never do. */
+/** More than there are cores: most files wait, for NGINX and for certbot. */
 const PROCESSES_AT_ONCE = 4
 /**
- * Beginnings of the names of host files that take longest, which come first, so that none of them is left for the end. A list, since their text
- * does not tell: each order waits for certbot, which sleeps for two seconds, and whole proofs are run by a file of 23 lines.
+ * Files that take longest, by beginnings of their paths: they come first, so that none of them is left for the end. A list, since their text does
+ * not tell: each order waits for certbot, which sleeps for two seconds, and whole proofs are run by a file of 23 lines.
  */
-const LONGEST_FIRST = ['certbot', 'certificate', 'route-life', 'storm', 'mesh', 'faults', 'package', 'readme']
+const LONGEST_FIRST = [
+  'engine/sweep',
+  'host/certbot',
+  'host/certificate',
+  'host/route-life',
+  'host/storm',
+  'host/mesh',
+  'host/faults',
+  'host/package',
+  'host/readme',
+]
 
 const root = new URL('..', import.meta.url).pathname
 const wanted = process.argv.slice(2).filter((argument) => !argument.startsWith('--'))
+const isFast = process.argv.includes('--fast')
 const isHost = (file: string) => file.includes('/host/')
+const rank = (file: string) => {
+  const place = LONGEST_FIRST.findIndex((beginning) => file.startsWith(`${root}test/${beginning}`))
+  return place < 0 ? LONGEST_FIRST.length : place
+}
 const files = globSync('test/**/*.test.ts', { cwd: root })
   .map((file) => `${root}${file}`)
   .filter((file) => wanted.length === 0 || wanted.some((part) => file.includes(part)))
-  .sort()
-const fast = files.filter((file) => !isHost(file))
-const rank = (file: string) => {
-  const place = LONGEST_FIRST.findIndex((beginning) => file.includes(`/host/${beginning}`))
-  return place < 0 ? LONGEST_FIRST.length : place
-}
-const host = files.filter(isHost).sort((a, b) => rank(a) - rank(b))
-const parts = [fast, ...(process.argv.includes('--fast') ? [] : host.map((file) => [file]))].filter(
-  (part) => part.length > 0,
-)
+  .filter((file) => !isFast || !isHost(file))
+  .sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1))
+const apart = isFast ? [] : files.filter((file) => isHost(file) || rank(file) < LONGEST_FIRST.length)
+const together = files.filter((file) => !apart.includes(file))
+const parts = [together, ...apart.map((file) => [file])].filter((part) => part.length > 0)
 
 let passed = 0
 let failed = 0
@@ -54,10 +64,9 @@ process.on('unhandledRejection', (reason) =>
 process.on('uncaughtException', (error) => fail(`stray exception: ${error.stack}`))
 
 if (files.length === 0) fail('no test file matches')
-const ranks = new Set(host.map(rank))
-for (const [place, name] of LONGEST_FIRST.entries())
-  if (wanted.length === 0 && !ranks.has(place))
-    fail(`no host file begins with ${name} any more: it is to leave the list`)
+for (const [place, beginning] of LONGEST_FIRST.entries())
+  if (wanted.length === 0 && !isFast && !files.some((file) => rank(file) === place))
+    fail(`no test file begins with ${beginning} any more: it is to leave the list`)
 uvu.UVU_DEFER = 1
 uvu.UVU_QUEUE = []
 if (parts.length === 1) for (const file of parts[0] ?? []) await runHere(file)

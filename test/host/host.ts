@@ -22,7 +22,8 @@ export async function startHost(
   environment: Readonly<Record<string, string>> = {},
 ): Promise<RealHost> {
   const nginx = await createNginx(options)
-  const settings = { ...nginx.environment, ...environment }
+  // The droplets answer from this very process, which may be busy for longer than a droplet of its own would be.
+  const settings = { HEALTH_CHECK_TIMEOUT_MS: '20000', ...nginx.environment, ...environment }
   const starting = nginx.start().then(() => startManager(settings))
   let manager = await starting.catch(async (error) => {
     await nginx.remove()
