@@ -27,12 +27,12 @@ const LONGEST_FIRST = [
   'engine/sweep',
   'host/certbot',
   'host/certificate',
+  'host/faults',
   'host/route-life',
   'host/storm',
-  'host/mesh',
-  'host/faults',
-  'host/package',
   'host/readme',
+  'host/mesh',
+  'host/package',
 ]
 
 const root = new URL('..', import.meta.url).pathname
