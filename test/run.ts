@@ -1,5 +1,5 @@
 /**
- * Runs every test file: the fast ones first, in this process; those on a real NGINX after, each in a process of its own, several at a time.
+ * Runs every test file: the fast ones in one process, and beside it long ones and those on a real NGINX, each in a process of its own.
  * uvu alone would exit 0 when a hook throws, when a file forgets `.run()`, and would hang on an open handle: so what passed is counted
  * against what was planned.
  *
@@ -17,18 +17,40 @@ const uvu = globalThis as typeof globalThis & {
   UVU_QUEUE?: [string | null, ...Run[]][]
 }
 const SUITE_TIMEOUT_MS = 150_000
-/** They mostly wait, for NGINX and for the CA. */
-const HOST_FILES_AT_ONCE = 3
+/** More than there are cores: most files wait, for NGINX and for certbot. */
+const PROCESSES_AT_ONCE = 4
+/**
+ * Files that take longest, by beginnings of their paths: they come first, so that none of them is left for the end. A list, since their text does
+ * not tell: each order waits for certbot, which sleeps for two seconds, and whole proofs are run by a file of 23 lines.
+ */
+const LONGEST_FIRST = [
+  'engine/sweep',
+  'host/certbot',
+  'host/certificate',
+  'host/faults',
+  'host/route-life',
+  'host/storm',
+  'host/readme',
+  'host/mesh',
+  'host/package',
+]
 
 const root = new URL('..', import.meta.url).pathname
 const wanted = process.argv.slice(2).filter((argument) => !argument.startsWith('--'))
+const isFast = process.argv.includes('--fast')
 const isHost = (file: string) => file.includes('/host/')
+const rank = (file: string) => {
+  const place = LONGEST_FIRST.findIndex((beginning) => file.startsWith(`${root}test/${beginning}`))
+  return place < 0 ? LONGEST_FIRST.length : place
+}
 const files = globSync('test/**/*.test.ts', { cwd: root })
   .map((file) => `${root}${file}`)
   .filter((file) => wanted.length === 0 || wanted.some((part) => file.includes(part)))
-  .sort()
-const fast = files.filter((file) => !isHost(file))
-const host = process.argv.includes('--fast') ? [] : files.filter(isHost)
+  .filter((file) => !isFast || !isHost(file))
+  .sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1))
+const apart = isFast ? [] : files.filter((file) => isHost(file) || rank(file) < LONGEST_FIRST.length)
+const together = files.filter((file) => !apart.includes(file))
+const parts = [together, ...apart.map((file) => [file])].filter((part) => part.length > 0)
 
 let passed = 0
 let failed = 0
@@ -42,13 +64,15 @@ process.on('unhandledRejection', (reason) =>
 process.on('uncaughtException', (error) => fail(`stray exception: ${error.stack}`))
 
 if (files.length === 0) fail('no test file matches')
+for (const [place, beginning] of LONGEST_FIRST.entries())
+  if (wanted.length === 0 && !isFast && !files.some((file) => rank(file) === place))
+    fail(`no test file begins with ${beginning} any more: it is to leave the list`)
 uvu.UVU_DEFER = 1
 uvu.UVU_QUEUE = []
-for (const file of host.length === 1 ? files : fast) await runHere(file)
-if (host.length > 1) {
-  const waiting = [...host]
-  const lanes = Array.from({ length: HOST_FILES_AT_ONCE }, async () => {
-    for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) await runApart(file)
+if (parts.length === 1) for (const file of parts[0] ?? []) await runHere(file)
+else {
+  const lanes = Array.from({ length: PROCESSES_AT_ONCE }, async () => {
+    for (let part = parts.shift(); part !== undefined; part = parts.shift()) await runApart(part)
   })
   await Promise.all(lanes)
 }
@@ -75,15 +99,15 @@ async function runHere(file: string): Promise<void> {
     if (errors !== true) process.stdout.write(`${errors}\n`)
     // uvu ends a suite without a word when it cannot print an error, such as one whose `details` are no text.
     if (errors === true && done + skipped < total)
-      process.stdout.write(`  test ${done + 1} of ${total} threw what uvu cannot print\n`)
+      process.stdout.write(`  test ${done + 1} of ${total}, or a hook, threw what uvu does not print\n`)
     if (total === 0) fail(`${name} has a suite without tests`)
     if (skipped > 0) fail(`${name} skips ${skipped} tests`)
   }
   process.stdout.write(`  ${((performance.now() - started) / 1000).toFixed(1)} s\n`)
 }
 
-async function runApart(file: string): Promise<void> {
-  const child = spawn(process.execPath, [import.meta.filename, file], { stdio: ['ignore', 'pipe', 'inherit'] })
+async function runApart(part: readonly string[]): Promise<void> {
+  const child = spawn(process.execPath, [import.meta.filename, ...part], { stdio: ['ignore', 'pipe', 'inherit'] })
   let output = ''
   child.stdout.on('data', (chunk: Buffer) => {
     output += chunk.toString()
@@ -93,7 +117,7 @@ async function runApart(file: string): Promise<void> {
   process.stdout.write(closing === null ? output : output.slice(0, closing.index))
   passed += Number(closing?.[1] ?? 0)
   failed += Number(closing?.[2] ?? 0)
-  if (closing === null) fail(`${relative(root, file)} ended without a count`)
+  if (closing === null) fail(`${part.map((file) => relative(root, file)).join(', ')} ended without a count`)
 }
 
 function finish(): never {

@@ -4,7 +4,7 @@ import { createServer as createTlsServer } from 'node:https'
 import { gzipSync } from 'node:zlib'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { freePort } from '../../fixtures/nginx-instance.ts'
+import { freePort } from '../../fixtures/free-port.ts'
 import { type Download, hostProbe, type ProbeAnswer } from '../../lib/adapters/probe.ts'
 import { makeLineage } from '../engine/arrange.ts'
 

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { call } from '../../fixtures/call.ts'
-import { freePort } from '../../fixtures/nginx-instance.ts'
+import { freePort } from '../../fixtures/free-port.ts'
 import { LIMIT_MS } from './turns.ts'
 import type { Undo } from './undo.ts'
 

@@ -1,6 +1,6 @@
 /** Two programs that are told by HTTP which routes to serve, behind one interface: ours and Caddy. */
 import { call } from '../../fixtures/call.ts'
-import { freePort } from '../../fixtures/nginx-instance.ts'
+import { freePort } from '../../fixtures/free-port.ts'
 import { caddyRoute, startCaddy } from './caddy-instance.ts'
 import { createRoutes, domainOf, startHost } from './managed-host.ts'
 import { allAtOnce } from './turns.ts'

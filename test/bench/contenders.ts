@@ -1,7 +1,8 @@
 /** Three proxies before the same upstreams, with the same certificate: what the API renders, an NGINX tuned by hand, and Caddy. */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { createNginx, freePort, type NginxInstance } from '../../fixtures/nginx-instance.ts'
+import { freePort } from '../../fixtures/free-port.ts'
+import { createNginx, type NginxInstance } from '../../fixtures/nginx-instance.ts'
 import { caddyRoute, startCaddy } from './caddy-instance.ts'
 import { workersOf } from './floor.ts'
 import { domainOf, type ManagedHost, startHost } from './managed-host.ts'

@@ -2,35 +2,20 @@ import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { type Pebble, type PebbleOptions, startPebble } from '../../fixtures/acme/pebble.ts'
-import { createNginx } from '../../fixtures/nginx-instance.ts'
+import type { PebbleOptions } from '../../fixtures/acme/pebble.ts'
 import { readLedger } from '../../lib/core/order-ledger.ts'
-import { type Answer, call, putRoute, type RealHost, startHost, through } from './host.ts'
-
-interface Context {
-  readonly host: RealHost
-  readonly pebble: Pebble
-  /** Port of the droplet. */
-  readonly port: number
-}
+import { type Answer, call, putRoute, type RealHost, through } from './host.ts'
+import { type HostWithCa, startHostWithCa } from './host-with-ca.ts'
 
 const CHALLENGES = 'state/acme/.well-known/acme-challenge'
 
-/** A host with a CA of its own. Without a preflight, what lies under the challenge path is certbot's. */
-async function withCa(options: Partial<PebbleOptions>, use: (context: Context) => Promise<void>): Promise<void> {
-  const nginx = await createNginx()
-  const pebble = await startPebble({ httpPort: nginx.httpPort, folder: join(nginx.root, 'pebble'), ...options })
-  const folders = { CERTBOT_WORK_DIR: join(nginx.root, 'work'), CERTBOT_LOGS_DIR: join(nginx.root, 'certbot-logs') }
-  const ports = { root: nginx.root, httpPort: nginx.httpPort, httpsPort: nginx.httpsPort }
+/** Without a preflight, what lies under the challenge path is certbot's. */
+async function withCa(options: Partial<PebbleOptions>, use: (context: HostWithCa) => Promise<void>): Promise<void> {
+  const context = await startHostWithCa({ SSL_PREFLIGHT: 'off' }, options)
   try {
-    const host = await startHost(ports, { ...pebble.environment, ...folders, SSL_PREFLIGHT: 'off' })
-    try {
-      await use({ host, pebble, port: (await host.droplet('app')).port })
-    } finally {
-      await host.close()
-    }
+    await use(context)
   } finally {
-    await pebble.close()
+    await context.close()
   }
 }
 

@@ -6,6 +6,7 @@ import * as assert from 'uvu/assert'
 import * as v from 'valibot'
 import { createNginx, NGINX_BIN, type NginxInstance, testNginx } from '../../fixtures/nginx-instance.ts'
 import { isAtLeast } from '../../lib/core/version.ts'
+import { setUp } from './set-up.ts'
 
 const test = suite<{ nginx: NginxInstance }>('every golden server block, as this NGINX reads it')
 
@@ -16,11 +17,9 @@ const Case = v.looseObject({
   host: v.looseObject({ nginxVersion: v.array(v.number()), opensslVersion: v.array(v.number()) }),
 })
 
-test.before(async (context) => {
+setUp(test, async (context, undo) => {
   context.nginx = await createNginx()
-})
-test.after(async ({ nginx }) => {
-  await nginx.remove()
+  undo(context.nginx.remove)
 })
 
 for (const name of names) {

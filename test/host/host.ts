@@ -22,9 +22,10 @@ export async function startHost(
   environment: Readonly<Record<string, string>> = {},
 ): Promise<RealHost> {
   const nginx = await createNginx(options)
-  await nginx.start()
-  const settings = { ...nginx.environment, ...environment }
-  let manager = await startManager(settings).catch(async (error) => {
+  // The droplets answer from this very process, which may be busy for longer than a droplet of its own would be.
+  const settings = { HEALTH_CHECK_TIMEOUT_MS: '20000', ...nginx.environment, ...environment }
+  const starting = nginx.start().then(() => startManager(settings))
+  let manager = await starting.catch(async (error) => {
     await nginx.remove()
     throw error
   })

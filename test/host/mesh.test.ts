@@ -7,6 +7,7 @@ import { testNginx } from '../../fixtures/nginx-instance.ts'
 import { makeSigner, pemOf, tokenOf } from '../engine/tokens.ts'
 import { lint } from '../http/lint.ts'
 import { call, putRoute, type RealHost, startHost, through } from './host.ts'
+import { setUp } from './set-up.ts'
 
 interface Context {
   host: RealHost
@@ -17,11 +18,15 @@ interface Context {
 
 const test = suite<Context>('the mesh, on a real NGINX')
 
-test.before(async (context) => {
+setUp(test, async (context, undo) => {
   context.answer = (response) => response.end('[]')
   context.registry = createServer((request, response) => {
     if (request.url === '/api/droplets') context.answer(response)
     else response.writeHead(404).end()
+  })
+  undo(() => {
+    context.registry.closeAllConnections()
+    context.registry.close()
   })
   context.registry.listen(0, '127.0.0.1')
   await once(context.registry, 'listening')
@@ -35,12 +40,7 @@ test.before(async (context) => {
       ACME_DIRECTORY_URL: 'https://127.0.0.1:1/directory',
     },
   )
-})
-
-test.after(async ({ host, registry }) => {
-  await host.close()
-  registry.closeAllConnections()
-  registry.close()
+  undo(context.host.close)
 })
 
 const Summary = v.looseObject({
@@ -229,7 +229,7 @@ const citizen = suite<Citizen>('a citizen of the mesh, on a real NGINX')
 const signer = makeSigner()
 const TOKEN = 'a-token-for-the-registry'
 
-citizen.before(async (context) => {
+setUp(citizen, async (context, undo) => {
   context.key = JSON.stringify({ public_key: pemOf(signer) })
   context.told = []
   context.seen = new EventEmitter()
@@ -245,6 +245,10 @@ citizen.before(async (context) => {
     } else if (url === '/auth/public-key' && headers.authorization === `Bearer ${TOKEN}`) response.end(context.key)
     else response.writeHead(404).end()
     context.seen.emit(url)
+  })
+  undo(() => {
+    context.mesh.closeAllConnections()
+    context.mesh.close()
   })
   context.mesh.listen(0, '127.0.0.1')
   await once(context.mesh, 'listening')
@@ -262,12 +266,7 @@ citizen.before(async (context) => {
       DROPLET_ID: 'edge-7',
     },
   )
-})
-
-citizen.after(async ({ host, mesh }) => {
-  await host.close()
-  mesh.closeAllConnections()
-  mesh.close()
+  undo(context.host.close)
 })
 
 citizen('after its start a droplet is registered, and the Orchestrator hears of it', async (context) => {

@@ -9,15 +9,14 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { makeKeyPair } from '../../fixtures/acme/certificate.ts'
 import { call, putRoute, type RealHost, startHost, through } from './host.ts'
+import { setUp } from './set-up.ts'
 
 const test = suite<{ host: RealHost; port: number }>('options of a route, as NGINX keeps them')
 
-test.before(async (context) => {
+setUp(test, async (context, undo) => {
   context.host = await startHost()
+  undo(context.host.close)
   context.port = (await context.host.droplet('app')).port
-})
-test.after(async ({ host }) => {
-  await host.close()
 })
 
 test('a network that is not allowed gets 403, one that is gets the droplet', async ({ host, port }) => {

@@ -4,14 +4,13 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type Answer, call, putRoute, type RealHost, startHost, through } from './host.ts'
+import { setUpEach } from './set-up.ts'
 
 const test = suite<{ host: RealHost }>('what others do to the host, and to the API')
 
-test.before.each(async (context) => {
+setUpEach(test, async (context, undo) => {
   context.host = await startHost({ daemon: true })
-})
-test.after.each(async ({ host }) => {
-  await host.close()
+  undo(context.host.close)
 })
 
 test('a backup that was put back without a reload is made to be served by the next PUT of the route', async ({

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import packageJson from '../../package.json' with { type: 'json' }
+import { setUp } from './set-up.ts'
 
 const test = suite('the package in the hands of a stranger')
 
@@ -30,15 +31,15 @@ async function runScript(name: string, text: string): Promise<unknown> {
   return JSON.parse(await run(process.execPath, [name], project))
 }
 
-test.before(async () => {
+setUp(test, async (_context, undo) => {
   project = mkdtempSync(join(tmpdir(), 'proxy-manager-stranger-'))
+  undo(() => rmSync(project, { recursive: true, force: true }))
   await run('npm', ['pack', '--silent', '--pack-destination', project], root)
   const [tarball = ''] = readdirSync(project)
   writeFileSync(join(project, 'package.json'), JSON.stringify({ name: 'stranger', type: 'module', private: true }))
   const options = ['--no-save', '--ignore-scripts', '--prefer-offline', '--omit=optional', '--silent']
   await run('npm', ['install', ...options, `./${tarball}`, 'hono@4.10.4', '@types/node@24.19.2'], project)
 })
-test.after(() => rmSync(project, { recursive: true, force: true }))
 
 test('it holds what is compiled, and neither sources nor tests', () => {
   const files = readdirSync(join(project, 'node_modules/proxy-manager'), { recursive: true, withFileTypes: true })

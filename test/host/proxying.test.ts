@@ -3,6 +3,7 @@ import { connect } from 'node:net'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { call, putRoute, type RealHost, startHost, through } from './host.ts'
+import { setUp } from './set-up.ts'
 
 interface Context {
   host: RealHost
@@ -13,8 +14,9 @@ interface Context {
 
 const test = suite<Context>('what a routed request is like')
 
-test.before(async (context) => {
+setUp(test, async (context, undo) => {
   context.host = await startHost()
+  undo(context.host.close)
   context.upstream = createServer((request, response) => {
     if (request.url === '/health') response.end()
     else context.handle(request, response)
@@ -26,16 +28,14 @@ test.before(async (context) => {
     socket.on('data', (chunk: Buffer) => socket.write(`echo ${chunk.toString()}`))
   })
   await new Promise<void>((resolve) => context.upstream.listen(0, '127.0.0.1', resolve))
+  undo(() => {
+    context.upstream.closeAllConnections()
+    context.upstream.close()
+  })
   const address = context.upstream.address()
   context.port = typeof address === 'object' && address !== null ? address.port : 0
   const { status } = await putRoute(context.host.manager, 'app', 'app.example.com', context.port)
   assert.is(status, 201)
-})
-
-test.after(async ({ host, upstream }) => {
-  await host.close()
-  upstream.closeAllConnections()
-  upstream.close()
 })
 
 test('the upstream learns who asked, and nothing that the client made up', async (context) => {

@@ -2,7 +2,7 @@
 import { rmSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import * as assert from 'uvu/assert'
-import { freePort } from '../../fixtures/nginx-instance.ts'
+import { freePort } from '../../fixtures/free-port.ts'
 import type { Example } from '../fenced-blocks.ts'
 import { SOURCE_OF } from './package-sources.ts'
 import { type ReadmeScene, ROOT } from './readme-scene.ts'

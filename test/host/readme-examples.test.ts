@@ -22,6 +22,7 @@ import {
   takeToldMesh,
   takeWrongSettings,
 } from './readme-takes.ts'
+import { setUp } from './set-up.ts'
 
 const test = suite<Context>('the examples of the README')
 
@@ -78,12 +79,10 @@ function matching<T>(table: readonly (readonly [string, T])[], { text }: Example
   return table.filter(([beginning]) => text.startsWith(beginning)).map(([, value]) => value)
 }
 
-test.before(async (context) => {
+setUp(test, async (context, undo) => {
   context.comparison = startComparison()
   context.scene = await setReadmeScene()
-})
-test.after(async ({ scene }) => {
-  await scene.close()
+  undo(context.scene.close)
 })
 
 test('every example is carried out, or named with the reason why not', () => {

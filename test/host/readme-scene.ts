@@ -7,8 +7,9 @@ import { connect } from 'node:net'
 import { join } from 'node:path'
 import { startPebble } from '../../fixtures/acme/pebble.ts'
 import { type Droplet, startDroplet } from '../../fixtures/droplet.ts'
+import { freePort } from '../../fixtures/free-port.ts'
 import { type Manager, startManager } from '../../fixtures/manager.ts'
-import { createNginx, freePort, type NginxInstance } from '../../fixtures/nginx-instance.ts'
+import { createNginx, type NginxInstance } from '../../fixtures/nginx-instance.ts'
 
 export const ROOT = new URL('../..', import.meta.url).pathname
 const COMMAND_TIMEOUT_MS = 60_000

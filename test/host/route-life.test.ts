@@ -15,14 +15,13 @@ import * as assert from 'uvu/assert'
 import { startManager } from '../../fixtures/manager.ts'
 import { testNginx } from '../../fixtures/nginx-instance.ts'
 import { call, putRoute, type RealHost, startHost, through } from './host.ts'
+import { setUpEach } from './set-up.ts'
 
 const test = suite<{ host: RealHost }>('the life of a route on a real NGINX')
 
-test.before.each(async (context) => {
+setUpEach(test, async (context, undo) => {
   context.host = await startHost()
-})
-test.after.each(async ({ host }) => {
-  await host.close()
+  undo(context.host.close)
 })
 
 test('created, served, unchanged, moved, deleted: each answer is true at once', async ({ host }) => {

@@ -39,12 +39,12 @@ export const soak: Part = {
       const ports = droplets.map(({ port }) => port)
       await putRoute(host.manager, 'edited', 'edited.example.com', ports[0] ?? 0)
       const samples: Sample[] = []
-      let refused = 0
+      const refused: string[] = []
       let done = 0
       for (let round = 0; done < total; round++) {
         stopped.throwIfAborted()
         if (done >= (samples.length * total) / SAMPLES) samples.push(await sample(host, done))
-        refused += await changeMany(host, ports, round, Math.min(AT_ONCE, total - done))
+        refused.push(...(await changeMany(host, ports, round, Math.min(AT_ONCE, total - done))))
         done += Math.min(AT_ONCE, total - done)
       }
       samples.push(await sample(host, done))
@@ -55,8 +55,8 @@ export const soak: Part = {
   },
 }
 
-/** New names come, those of the round before go: what is kept of a name has to go with it. Returns how many were refused. */
-async function changeMany(host: RealHost, ports: readonly number[], round: number, count: number): Promise<number> {
+/** New names come, those of the round before go: what is kept of a name has to go with it. Returns what was refused, and why. */
+async function changeMany(host: RealHost, ports: readonly number[], round: number, count: number): Promise<string[]> {
   const { manager, nginx } = host
   const edited = join(nginx.sitesAvailable, 'fpai-edited.conf')
   // Its text is kept when the route is changed next: backups must have an end, too.
@@ -69,7 +69,9 @@ async function changeMany(host: RealHost, ports: readonly number[], round: numbe
       return call(manager, 'DELETE', `/proxies/n${round - 1}-${i - half + 1}`)
     }),
   )
-  return answers.filter(({ status }) => status >= 300 && status !== 404).length
+  return answers
+    .filter(({ status }) => status >= 300 && status !== 404)
+    .map(({ status, body }) => `${status} ${JSON.stringify(body.error)}`)
 }
 
 async function sample({ manager, nginx }: RealHost, changes: number): Promise<Sample> {
@@ -89,7 +91,7 @@ async function sample({ manager, nginx }: RealHost, changes: number): Promise<Sa
   }
 }
 
-function summarize(samples: readonly Sample[], refused: number): Findings {
+function summarize(samples: readonly Sample[], refused: readonly string[]): Findings {
   const [start, middle, end] = [samples[1], samples[Math.floor(samples.length / 2)], samples.at(-1)]
   if (start === undefined || middle === undefined || end === undefined) throw new Error('too few samples')
   const row = (what: string, read: (sample: Sample) => number, most?: number): Figure[] => [
@@ -101,13 +103,13 @@ function summarize(samples: readonly Sample[], refused: number): Findings {
   return {
     figures: [
       { what: 'changes', value: end.changes },
-      { what: 'changes refused', value: refused, atMost: 0 },
+      { what: 'changes refused', value: refused.length, atMost: 0 },
       ...row('resident memory, MiB', ({ residentMib }) => residentMib, end.changes < LONG ? undefined : GROWTH_MIB),
       ...row('open file descriptors', ({ openFiles }) => openFiles, GROWTH_DESCRIPTORS),
       ...row('files in the state folder', ({ stateFiles }) => stateFiles, GROWTH_FILES),
       ...row('bytes of the journal', ({ journalBytes }) => journalBytes, 0),
       ...row('generation', ({ generation }) => generation),
     ],
-    violations: [],
+    violations: refused,
   }
 }
