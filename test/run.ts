@@ -1,5 +1,5 @@
 /**
- * Runs every test file: the fast ones in one process, and beside it long ones and those on a real NGINX, each in a process of its own.
+ * Runs every test file: the fast ones first, in this process; long ones and those on a real NGINX after, each in a process of its own.
  * uvu alone would exit 0 when a hook throws, when a file forgets `.run()`, and would hang on an open handle: so what passed is counted
  * against what was planned.
  *
@@ -45,12 +45,11 @@ const rank = (file: string) => {
 }
 const files = globSync('test/**/*.test.ts', { cwd: root })
   .map((file) => `${root}${file}`)
-  .filter((file) => wanted.length === 0 || wanted.some((part) => file.includes(part)))
+  .filter((file) => wanted.length === 0 || wanted.some((part) => relative(root, file).includes(part)))
   .filter((file) => !isFast || !isHost(file))
   .sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1))
 const apart = isFast ? [] : files.filter((file) => isHost(file) || rank(file) < LONGEST_FIRST.length)
 const together = files.filter((file) => !apart.includes(file))
-const parts = [together, ...apart.map((file) => [file])].filter((part) => part.length > 0)
 
 let passed = 0
 let failed = 0
@@ -69,10 +68,10 @@ for (const [place, beginning] of LONGEST_FIRST.entries())
     fail(`no test file begins with ${beginning} any more: it is to leave the list`)
 uvu.UVU_DEFER = 1
 uvu.UVU_QUEUE = []
-if (parts.length === 1) for (const file of parts[0] ?? []) await runHere(file)
-else {
+for (const file of apart.length === 1 ? files : together) await runHere(file)
+if (apart.length > 1) {
   const lanes = Array.from({ length: PROCESSES_AT_ONCE }, async () => {
-    for (let part = parts.shift(); part !== undefined; part = parts.shift()) await runApart(part)
+    for (let file = apart.shift(); file !== undefined; file = apart.shift()) await runApart(file)
   })
   await Promise.all(lanes)
 }
@@ -106,8 +105,10 @@ async function runHere(file: string): Promise<void> {
   process.stdout.write(`  ${((performance.now() - started) / 1000).toFixed(1)} s\n`)
 }
 
-async function runApart(part: readonly string[]): Promise<void> {
-  const child = spawn(process.execPath, [import.meta.filename, ...part], { stdio: ['ignore', 'pipe', 'inherit'] })
+async function runApart(file: string): Promise<void> {
+  const child = spawn(process.execPath, [import.meta.filename, relative(root, file)], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
   let output = ''
   child.stdout.on('data', (chunk: Buffer) => {
     output += chunk.toString()
@@ -117,7 +118,7 @@ async function runApart(part: readonly string[]): Promise<void> {
   process.stdout.write(closing === null ? output : output.slice(0, closing.index))
   passed += Number(closing?.[1] ?? 0)
   failed += Number(closing?.[2] ?? 0)
-  if (closing === null) fail(`${part.map((file) => relative(root, file)).join(', ')} ended without a count`)
+  if (closing === null) fail(`${relative(root, file)} ended without a count`)
 }
 
 function finish(): never {
