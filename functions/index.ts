@@ -117,7 +117,7 @@ export function createApp(
 /** Another call of the same caller: what it may not do by itself, it may not do through a message either. */
 async function callInside(
   outer: Request,
-  { method, path, body }: InnerCall,
+  { method, path, parameters = {}, body }: InnerCall,
   base: string,
   correlationId: string,
   handle: (request: Request) => Promise<Response>,
@@ -129,7 +129,9 @@ async function callInside(
   }
   if (body !== undefined) headers.set('content-type', 'application/json')
   const init = { method, headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }) }
-  const response = await handle(new Request(new URL(base + path, outer.url), init))
+  const url = new URL(base + path, outer.url)
+  for (const [name, value] of Object.entries(parameters)) if (value !== undefined) url.searchParams.set(name, value)
+  const response = await handle(new Request(url, init))
   return { status: response.status, body: await response.json() }
 }
 
