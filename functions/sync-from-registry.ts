@@ -36,6 +36,7 @@ export default endpoint(
       'PROXY_CONFIG_FAILED',
       'REGISTRY_NOT_CONFIGURED',
       'REGISTRY_UNAVAILABLE',
+      'NGINX_RELOAD_FAILED',
       'NGINX_ALREADY_BROKEN',
       'CONFIG_WRITE_FAILED',
       'BUSY',

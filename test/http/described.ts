@@ -74,7 +74,9 @@ export interface Described {
   readonly body?: unknown
 }
 
-/** An answer has the status, the type and the shape that are described. */
+const ErrorBody = v.object({ error: v.object({ code: v.string() }) })
+
+/** An answer has the status, the type and the shape that are described; and an error is one that has an example there. */
 export function assertDescribed(method: string, path: string, { status, headers, body, text }: Described): void {
   const what = `${method} ${path} -> ${status} ${text.slice(0, 500)}`
   const content = operationFor(method, path).responses[String(status)]?.content
@@ -84,4 +86,9 @@ export function assertDescribed(method: string, path: string, { status, headers,
   if (found === undefined) throw new Error(`${what}: ${type} is not described`)
   const validate = validatorOf(found.schema)
   assert.ok(validate(body ?? text), `${what}: ${ajv.errorsText(validate.errors)}`)
+  const error = v.safeParse(ErrorBody, body)
+  if (error.success) {
+    const codes = Object.keys(found.examples)
+    assert.ok(codes.includes(error.output.error.code), `${what}: of errors, ${codes.join(', ')} are described`)
+  }
 }
