@@ -4,10 +4,10 @@ import type { Change, Precondition, PutChange } from '../core/change.ts'
 import { ProxyManagerError } from '../core/errors.ts'
 import type { Verdict } from '../core/plan.ts'
 import { DEFAULT_OPTIONS } from '../core/proxy-options.ts'
-import { type RegistryRoute, readRegistry, type Skipped } from '../core/registry.ts'
+import type { RegistryRoute, Skipped } from '../core/registry.ts'
 import type { SnapshotRoute } from '../core/snapshot.ts'
 import { rehearse } from './apply.ts'
-import { askRegistry } from './ask-registry.ts'
+import { fetchDroplets } from './ask-registry.ts'
 import { toPutChange } from './check-upstream.ts'
 import type { Host } from './host.ts'
 import { type ChangeQueue, QUEUE_LIMIT } from './queue.ts'
@@ -39,8 +39,6 @@ export interface SyncSummary {
   readonly rehearsal?: Pick<Rehearsal, 'files' | 'test'>
 }
 
-const TIMEOUT_MS = 5000
-const LIMIT_BYTES = 4 * 1024 * 1024
 /** Deletions that need no confirmation: these few, or this share of the routes that syncs have made. */
 const UNCONFIRMED = 2
 const UNCONFIRMED_SHARE = 0.2
@@ -104,18 +102,6 @@ async function submitAll(queue: ChangeQueue, changes: readonly Change[]): Promis
     results.push(...(await Promise.all(some.map((change) => queue.submit(change)))))
   }
   return results
-}
-
-async function fetchDroplets(host: Host) {
-  const answer = await askRegistry(host, '/droplets', { timeoutMs: TIMEOUT_MS, limitBytes: LIMIT_BYTES })
-  if (answer === undefined) throw new ProxyManagerError('REGISTRY_NOT_CONFIGURED')
-  const remedy = 'Look whether REGISTRY_URL is right and the Registry runs; all routes stand as they were'
-  if ('failure' in answer)
-    throw new ProxyManagerError('REGISTRY_UNAVAILABLE', { details: { failure: answer.failure, remedy } })
-  const droplets = answer.status === 200 ? readRegistry(parseJson(answer.body)) : undefined
-  if (droplets === undefined)
-    throw new ProxyManagerError('REGISTRY_UNAVAILABLE', { details: { registry_status: answer.status, remedy } })
-  return droplets
 }
 
 function isOurs(route: SnapshotRoute | undefined): boolean {
@@ -222,14 +208,5 @@ function summarize(
     skipped,
     skipped_count: skipped.length,
     orphaned: orphaned.filter((name) => !deleted.includes(name)).sort(),
-  }
-}
-
-/** `undefined` is no list of droplets, and neither is what no JSON parser takes. */
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
   }
 }
