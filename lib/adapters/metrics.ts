@@ -2,6 +2,7 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 
 export interface Metrics {
+  /** `operation` is `none` where no endpoint was reached. */
   request(operation: string, status: number, durationMs: number): void
   /** A change that ended: its outcome, or the code of its error. */
   change(result: string): void
@@ -76,6 +77,7 @@ export function promMetrics(): Metrics {
 
   // A series that begins with its first event shows no increase, and no alert would see it: these begin with 0.
   for (const result of RELOAD_RESULTS) reloads.zero({ result })
+  for (const status of ['401', '403', '429']) requests.zero({ operation: 'none', status })
   for (const ok of ['true', 'false']) tests.zero({ ok })
   for (const result of ['success', 'failure']) certbotRuns.inc({ result }, 0)
   for (const status of ['healthy', 'unhealthy']) probes.inc({ status }, 0)

@@ -133,6 +133,9 @@ export function endpoint<P, Q, B>(
   return Object.assign(handler, { route })
 }
 
+/** What a request that reached no endpoint is counted under: never its path, of which a caller could invent any number. */
+export const NO_OPERATION = 'none'
+
 /** A parameter that is `true` or `false`, and false where it is left out. */
 export function flag() {
   const word = v.picklist(['true', 'false'], 'must be true or false')

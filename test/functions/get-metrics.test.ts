@@ -56,6 +56,29 @@ test('requests are counted by endpoint and status, with their durations', async 
   }
 })
 
+test('what reaches no endpoint is counted under one name, whatever path it asked for', async () => {
+  const token = 'a-token-of-many-characters'
+  const deps = await fakeDeps({ settings: { PROXY_MANAGER_API_TOKEN: token } })
+  const app = createApp(() => deps)
+  const send = (path: string, method: string, headers = {}) => app(requestTo(path, { method, headers }))
+  const authorization = `Bearer ${token}`
+  await send('/proxies', 'GET')
+  await send('/secret-path', 'GET')
+  await send('/proxies', 'GET', { authorization, origin: 'http://evil.example' })
+  await send('/secret-path', 'GET', { authorization })
+  await send('/proxies', 'DELETE', { authorization })
+  const found = await samples(deps)
+  for (const [status, count] of [
+    ['401', 2],
+    ['403', 1],
+    ['404', 1],
+    ['405', 1],
+    ['429', 0],
+  ] as const)
+    assert.is(found.get(`http_request_duration_seconds_count{operation="none",status="${status}"}`), count, status)
+  assert.not.match([...found.keys()].join('\n'), 'secret-path')
+})
+
 test('what becomes of changes is counted, and what they shared', async () => {
   const deps = await fakeDeps()
   await put(deps)
