@@ -13,6 +13,14 @@ const Summary = v.object({
   skipped: v.array(v.object({ name: v.string(), reason: v.string() })),
   skipped_count: v.number(),
   orphaned: v.array(v.string()),
+  confirm_needed: v.optional(
+    v.pipe(
+      v.number(),
+      v.description(
+        'In the answer to a dry run: without this number as confirm, the call is refused (409 BLAST_RADIUS)',
+      ),
+    ),
+  ),
   plan: v.optional(Plan),
 })
 

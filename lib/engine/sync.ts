@@ -35,6 +35,8 @@ export interface SyncSummary {
   readonly skipped: readonly Skipped[]
   readonly skipped_count: number
   readonly orphaned: readonly string[]
+  /** Of a dry run: the number that the call itself must confirm, or it is refused (BLAST_RADIUS). */
+  readonly confirm_needed?: number
   /** Of a dry run: the files that would change, and NGINX's verdict on them. */
   readonly rehearsal?: Pick<Rehearsal, 'files' | 'test'>
 }
@@ -67,7 +69,8 @@ export async function syncFromRegistry(walk: Walk, queue: ChangeQueue, request: 
   const orphaned = ours.map((route) => route.record.droplet_name).filter((name) => !names.has(name))
   // A Registry that has lost its droplets must not take the routes along.
   const isPruning = request.prune && answer.routes.length > 0
-  if (isPruning && !request.dryRun) refuseBlast(orphaned, ours.length, request.confirm)
+  const isBlast = isPruning && orphaned.length > mostUnconfirmed(ours.length) && request.confirm !== orphaned.length
+  if (isBlast && !request.dryRun) throw blastRadius(orphaned, ours.length)
 
   const puts = await Promise.all(
     wanted.map((route) => toChange(walk.host, route, snapshot.routes.get(route.dropletName), request)),
@@ -87,7 +90,8 @@ export async function syncFromRegistry(walk: Walk, queue: ChangeQueue, request: 
 
   if (request.dryRun) {
     const { verdicts, ...rehearsal } = await queue.exclusively(() => rehearse(walk, changes))
-    return { ...summarize(changes, verdicts, skipped, orphaned), rehearsal }
+    const confirmation = isBlast ? { confirm_needed: orphaned.length } : {}
+    return { ...summarize(changes, verdicts, skipped, orphaned), ...confirmation, rehearsal }
   }
   const results = await submitAll(queue, changes)
   refuseBrokenHost(results)
@@ -139,14 +143,16 @@ function reasonOf({ code, message, details }: ProxyManagerError): string {
   return `${code}: ${message}${owner.length === 0 ? '' : ` (${owner.join(', ')})`}`
 }
 
-function refuseBlast(orphaned: readonly string[], ours: number, confirm: number | undefined): void {
-  const most = Math.max(UNCONFIRMED, Math.floor(ours * UNCONFIRMED_SHARE))
-  if (orphaned.length <= most || confirm === orphaned.length) return
-  throw new ProxyManagerError('BLAST_RADIUS', {
+function mostUnconfirmed(ours: number): number {
+  return Math.max(UNCONFIRMED, Math.floor(ours * UNCONFIRMED_SHARE))
+}
+
+function blastRadius(orphaned: readonly string[], ours: number): ProxyManagerError {
+  return new ProxyManagerError('BLAST_RADIUS', {
     details: {
       orphaned,
       count: orphaned.length,
-      unconfirmed: most,
+      unconfirmed: mostUnconfirmed(ours),
       remedy: `Look at the list; to delete them all, add confirm=${orphaned.length}`,
     },
   })

@@ -241,8 +241,13 @@ for (const [ours, gone, isRefused] of [
         assert.equal([details.orphaned, details.count], [names.sort(), gone])
       }
       assert.equal(contentsOf(deps.disk), before)
-      assert.equal((await sync(deps, { prune: true, dryRun: true })).deleted, names)
     }
+    for (const confirm of [undefined, gone - 1, gone]) {
+      const proposed = await sync(deps, { prune: true, dryRun: true, confirm })
+      const needed = isRefused && confirm !== gone ? gone : undefined
+      assert.equal([proposed.deleted, proposed.confirm_needed], [[...names].sort(), needed])
+    }
+    assert.is((await sync(deps, { dryRun: true })).confirm_needed, undefined)
     const { deleted, unchanged } = await sync(deps, { prune: true, confirm: isRefused ? gone : undefined })
     assert.equal([deleted, unchanged.length], [names.sort(), ours - gone])
     assert.is(deps.nginx.reloads, 2)
