@@ -1,4 +1,5 @@
 /** What answers look like, for the API's description: one sample droplet in each of them. */
+import { remedyOf } from '../core/certbot-diagnostic.ts'
 import type { ErrorCode } from '../core/errors.ts'
 import { DEFAULT_OPTIONS } from '../core/proxy-options.ts'
 
@@ -75,7 +76,11 @@ export const ERROR_EXAMPLES: {
     },
   },
   CONFIG_WRITE_FAILED: {
-    details: { errno: 'ENOSPC', file: 'fpai-orders.conf', remedy: 'Free space on the disk, then call again' },
+    details: {
+      errno: 'ENOSPC',
+      file: 'fpai-orders.conf',
+      remedy: 'The disk is full: free some space, then call again',
+    },
   },
   SSL_ISSUANCE_FAILED: {
     message: `The certificate was not issued: ${CERTBOT_SAID}`,
@@ -83,7 +88,7 @@ export const ERROR_EXAMPLES: {
       domain: DOMAIN,
       reason: 'dns',
       said: CERTBOT_SAID,
-      remedy: 'Point the name at this host, then call again',
+      remedy: remedyOf('dns'),
       certbot_output: CERTBOT_SAID,
       preflight: [{ check: 'dns', domain: DOMAIN, ok: false, detail: `${DOMAIN} does not resolve` }],
       culprit: 'caller',
@@ -94,12 +99,12 @@ export const ERROR_EXAMPLES: {
       domain: DOMAIN,
       reason: 'rate_limited',
       said: 'too many certificates (5) already issued for this exact set of domains in the last 168 hours',
-      remedy: 'Wait until retry_at',
+      remedy: remedyOf('rate_limited'),
       retry_at: AT,
     },
   },
   SSL_UNAVAILABLE: {
-    details: { reason: 'certbot_missing', remedy: 'Install certbot, or correct CERTBOT_BIN' },
+    details: { reason: 'certbot_missing', remedy: remedyOf('certbot_missing') },
   },
   REGISTRY_UNAVAILABLE: {
     details: {
