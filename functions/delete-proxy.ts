@@ -1,7 +1,8 @@
 import * as v from 'valibot'
 import { DropletName } from '../lib/core/proxy.ts'
 import { DeletedProxy, deleteAnswer, rehearsedDeleteAnswer } from '../lib/http/change-answer.ts'
-import { dryRunEntries, endpoint, flag, unknownKey } from '../lib/http/endpoint.ts'
+import { endpoint } from '../lib/http/endpoint.ts'
+import { DeleteQuery } from '../lib/http/parameters.ts'
 
 /** Removes a route: symlink first, then file, then NGINX reads again. Its certificate stays, unless told otherwise. */
 export default endpoint(
@@ -13,10 +14,7 @@ export default endpoint(
     method: 'DELETE',
     path: '/proxies/:droplet_name',
     params: v.strictObject({ droplet_name: DropletName }),
-    query: v.strictObject(
-      { ...dryRunEntries, delete_certificate: v.pipe(flag(), v.description('Delete its certificate as well')) },
-      unknownKey,
-    ),
+    query: DeleteQuery,
     body: undefined,
     responses: { 200: DeletedProxy },
     conditional: true,

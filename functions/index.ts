@@ -2,7 +2,7 @@
 import { Router } from 'itty-router'
 import { ProxyManagerError } from '../lib/core/errors.ts'
 import { correlationIdOf } from '../lib/http/correlation.ts'
-import type { Deps, Endpoint, InnerCall } from '../lib/http/endpoint.ts'
+import { type Deps, type Endpoint, type InnerCall, NO_OPERATION } from '../lib/http/endpoint.ts'
 import { errorResponse, toResponse } from '../lib/http/error-response.ts'
 import { guardRequest, requireGrant } from '../lib/http/guard.ts'
 import createProxy from './create-proxy.ts'
@@ -93,11 +93,13 @@ export function createApp(
 
   const handle = async (request: Request): Promise<Response> => {
     const deps = depsFor(request)
+    const started = deps.clock.monotonicMs()
     const correlationId = correlationIdOf(request.headers.get('x-correlation-id'), deps.clock.randomId)
     const response = await answer(request, deps, correlationId).catch((error: unknown) => {
       const plain = errorResponse(error, correlationId)
       const known = error instanceof ProxyManagerError ? error : undefined
       const { status } = plain
+      deps.engine.metrics.request(NO_OPERATION, status, deps.clock.monotonicMs() - started)
       deps.log.write('warn', {
         action: 'route',
         result: 'failure',
@@ -117,7 +119,7 @@ export function createApp(
 /** Another call of the same caller: what it may not do by itself, it may not do through a message either. */
 async function callInside(
   outer: Request,
-  { method, path, body }: InnerCall,
+  { method, path, parameters = {}, body }: InnerCall,
   base: string,
   correlationId: string,
   handle: (request: Request) => Promise<Response>,
@@ -129,7 +131,9 @@ async function callInside(
   }
   if (body !== undefined) headers.set('content-type', 'application/json')
   const init = { method, headers, ...(body === undefined ? {} : { body: JSON.stringify(body) }) }
-  const response = await handle(new Request(new URL(base + path, outer.url), init))
+  const url = new URL(base + path, outer.url)
+  for (const [name, value] of Object.entries(parameters)) if (value !== undefined) url.searchParams.set(name, value)
+  const response = await handle(new Request(url, init))
   return { status: response.status, body: await response.json() }
 }
 

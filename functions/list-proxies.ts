@@ -1,8 +1,8 @@
 import * as v from 'valibot'
-import { Domain } from '../lib/core/domain.ts'
-import { ProxyState, ProxyStatus } from '../lib/core/proxy-state.ts'
+import { ProxyState } from '../lib/core/proxy-state.ts'
 import { namesOf } from '../lib/core/route-names.ts'
 import { endpoint, NoParams } from '../lib/http/endpoint.ts'
+import { ListQuery } from '../lib/http/parameters.ts'
 
 /** Every route, sorted by droplet name. */
 export default endpoint(
@@ -13,18 +13,7 @@ export default endpoint(
     method: 'GET',
     path: '/proxies',
     params: NoParams,
-    query: v.strictObject(
-      {
-        domain: v.optional(Domain),
-        status: v.optional(
-          v.pipe(
-            v.picklist(ProxyStatus.options, `must be one of ${ProxyStatus.options.join(', ')}`),
-            v.description('Only routes of this status'),
-          ),
-        ),
-      },
-      () => 'is not a known parameter',
-    ),
+    query: ListQuery,
     body: undefined,
     responses: { 200: v.array(ProxyState) },
     errors: ['INVALID_REQUEST'],

@@ -1,6 +1,7 @@
 import * as v from 'valibot'
 import { Plan, planOf } from '../lib/http/change-answer.ts'
-import { endpoint, flag, NoParams, unknownKey } from '../lib/http/endpoint.ts'
+import { endpoint, NoParams } from '../lib/http/endpoint.ts'
+import { SyncQuery } from '../lib/http/parameters.ts'
 
 const Summary = v.object({
   synced: v.array(v.string()),
@@ -12,32 +13,16 @@ const Summary = v.object({
   skipped: v.array(v.object({ name: v.string(), reason: v.string() })),
   skipped_count: v.number(),
   orphaned: v.array(v.string()),
+  confirm_needed: v.optional(
+    v.pipe(
+      v.number(),
+      v.description(
+        'In the answer to a dry run: without this number as confirm, the call is refused (409 BLAST_RADIUS)',
+      ),
+    ),
+  ),
   plan: v.optional(Plan),
 })
-const word = v.picklist(['true', 'false'], 'must be true or false')
-const query = v.strictObject(
-  {
-    dry_run: v.pipe(flag(), v.description('Answer what would change, and change nothing')),
-    prune: v.pipe(flag(), v.description('Delete routes that a former sync made and the Registry has no more')),
-    require_healthy: v.pipe(flag(), v.description('Skip droplets whose upstream is not healthy')),
-    enable_ssl: v.optional(
-      v.pipe(
-        word,
-        v.description('Whether HTTPS is wanted; left out, routes keep what they have, and new ones are HTTP'),
-        v.transform((value) => value === 'true'),
-      ),
-    ),
-    confirm: v.optional(
-      v.pipe(
-        v.string(),
-        v.description('How many routes are to be deleted, where they are more than go unconfirmed (409 BLAST_RADIUS)'),
-        v.regex(/^\d{1,6}$/, 'must be a number of routes'),
-        v.transform(Number),
-      ),
-    ),
-  },
-  unknownKey,
-)
 
 /** Brings routes in line with the Registry. A POST says what it does; the GET is what existing callers send. */
 export default endpoint(
@@ -50,7 +35,7 @@ export default endpoint(
     path: '/proxy-manager/sync-from-registry',
     also: [{ method: 'GET', path: '/proxy-manager/sync-from-registry' }],
     params: NoParams,
-    query,
+    query: SyncQuery,
     body: undefined,
     responses: { 200: Summary },
     errors: [
@@ -59,6 +44,7 @@ export default endpoint(
       'PROXY_CONFIG_FAILED',
       'REGISTRY_NOT_CONFIGURED',
       'REGISTRY_UNAVAILABLE',
+      'NGINX_RELOAD_FAILED',
       'NGINX_ALREADY_BROKEN',
       'CONFIG_WRITE_FAILED',
       'BUSY',

@@ -1,31 +1,20 @@
 import * as v from 'valibot'
 import { ProxyManagerError } from '../lib/core/errors.ts'
 import { isMeantFor } from '../lib/core/mesh-words.ts'
-import { DropletName } from '../lib/core/proxy.ts'
 import type { Settings } from '../lib/core/settings.ts'
-import { endpoint, type InnerCall, NoParams, NoQuery } from '../lib/http/endpoint.ts'
+import { endpoint, NoParams, NoQuery } from '../lib/http/endpoint.ts'
+import { errorBody } from '../lib/http/error-response.ts'
+import { Command, callFor, Query } from '../lib/http/message-call.ts'
 
 const Text = v.pipe(
   v.string('must be a string'),
   v.minLength(1, 'must not be empty'),
   v.maxLength(256, 'must be at most 256 characters long'),
 )
-const Payload = v.optional(v.record(v.string(), v.unknown(), 'must be a JSON object'), {})
-const Query = v.variant('query', [
-  v.looseObject({ query: v.literal('routes') }),
-  v.looseObject({ query: v.literal('route'), droplet_name: DropletName }),
-  v.looseObject({ query: v.literal('health') }),
-])
-const Command = v.variant('command', [
-  v.looseObject({ command: v.literal('upsert'), droplet_name: DropletName, proxy: v.record(v.string(), v.unknown()) }),
-  v.looseObject({ command: v.literal('delete'), droplet_name: DropletName }),
-  v.looseObject({
-    command: v.literal('ssl'),
-    droplet_name: DropletName,
-    options: v.optional(v.record(v.string(), v.unknown()), {}),
-  }),
-  v.looseObject({ command: v.literal('sync') }),
-])
+const Payload = v.pipe(
+  v.union([Query, Command, v.record(v.string(), v.unknown())], 'must be a JSON object'),
+  v.description('Of a query or a command, one of these; of a status or an event, anything'),
+)
 
 /**
  * A message of the mesh. A `query` answers from the API and a `command` does what the API does, through the same endpoints under the same
@@ -48,7 +37,7 @@ export default endpoint(
         source: Text,
         target: Text,
         message_type: v.picklist(['status', 'event', 'command', 'query'], 'must be status, event, command or query'),
-        payload: Payload,
+        payload: v.optional(Payload, {}),
         timestamp: v.optional(Text),
       },
       (issue) =>
@@ -70,10 +59,11 @@ export default endpoint(
     },
     errors: ['INVALID_REQUEST', 'PAYLOAD_TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE'],
   },
-  async ({ body }, { callApi, clock, settings }) => {
-    const call = callFor(body.message_type, body.payload)
+  async ({ body }, { callApi, clock, correlationId = '', settings }) => {
+    const { message_type: type, payload } = body
+    const call = type === 'query' || type === 'command' ? callFor(type, payload) : undefined
     if (call !== undefined && !isMeantFor(settings, body.target)) throw misdelivered(settings)
-    const answer = call === undefined ? undefined : await callApi?.(call)
+    const answer = call === undefined ? undefined : ((await callApi?.(call)) ?? answerAlone(correlationId))
     return {
       status: 200,
       body: {
@@ -89,39 +79,18 @@ export default endpoint(
   },
 )
 
+/** A handler by itself has nobody to pass a call on to. */
+function answerAlone(correlationId: string) {
+  const error = new ProxyManagerError('NOT_FOUND', {
+    message: 'This endpoint was called by itself, and has no others to carry a query or a command out',
+    details: { culprit: 'host', remedy: 'Mount it with createApp(), beside the endpoints that it is to call' },
+  })
+  return { status: error.status, body: errorBody(error, correlationId) }
+}
+
 /** A command that was meant for another droplet would change the wrong host. */
 function misdelivered({ SERVICE_NAME, DROPLET_ID }: Settings): ProxyManagerError {
   const names = [...new Set([SERVICE_NAME, DROPLET_ID])].map((name) => JSON.stringify(name)).join(' or ')
   const message = `is another droplet: this one is called ${names}, and takes what is for "*" or "broadcast"`
   return new ProxyManagerError('INVALID_REQUEST', { details: { issues: [{ path: 'target', message }] } })
-}
-
-/** The call of this API that a message stands for. */
-function callFor(
-  type: 'status' | 'event' | 'command' | 'query',
-  payload: Readonly<Record<string, unknown>>,
-): InnerCall | undefined {
-  if (type === 'query') {
-    const query = parse(Query, payload)
-    if (query.query === 'route') return { method: 'GET', path: `/proxies/${query.droplet_name}` }
-    return { method: 'GET', path: query.query === 'health' ? '/proxy-manager/health' : '/proxies' }
-  }
-  if (type !== 'command') return undefined
-  const command = parse(Command, payload)
-  if (command.command === 'sync') return { method: 'POST', path: '/proxy-manager/sync-from-registry' }
-  const path = `/proxies/${command.droplet_name}`
-  if (command.command === 'upsert') return { method: 'PUT', path, body: command.proxy }
-  return command.command === 'delete'
-    ? { method: 'DELETE', path }
-    : { method: 'POST', path: `${path}/ssl`, body: command.options }
-}
-
-function parse<T extends v.GenericSchema>(schema: T, payload: unknown): v.InferOutput<T> {
-  const result = v.safeParse(schema, payload)
-  if (result.success) return result.output
-  const issues = result.issues.map((issue) => ({
-    path: `payload.${v.getDotPath(issue) ?? ''}`,
-    message: 'does not fit',
-  }))
-  throw new ProxyManagerError('INVALID_REQUEST', { details: { issues } })
 }

@@ -11,7 +11,7 @@ import type { Engine } from './engine/engine.ts'
 import { type Host, statePaths } from './engine/host.ts'
 import { type MeshMember, meshMember } from './engine/mesh-member.ts'
 import { nginxFactsReader } from './engine/nginx-facts.ts'
-import type { Deps } from './http/endpoint.ts'
+import { type Deps, NO_OPERATION } from './http/endpoint.ts'
 import { closeHttpServer, createHttpServer } from './http/listener.ts'
 import { usageCounter } from './http/usage.ts'
 import { type Environment, openHost } from './open-host.ts'
@@ -100,6 +100,11 @@ export async function serve(environment: Environment): Promise<void> {
         correlation_id: correlationId,
         cause: error instanceof Error ? error.message : String(error),
       }),
+    onRefusal: (status, durationMs) => {
+      deps.usage.record(status)
+      deps.engine.metrics.request(NO_OPERATION, status, durationMs)
+    },
+    onLockOut: (address) => log.write('warn', { action: 'lock_out', result: 'started', address }),
   })
   const { PROXY_MANAGER_HOST: host, PROXY_MANAGER_PORT: port } = settings
   server.once('error', (error: NodeJS.ErrnoException) => {

@@ -1,6 +1,6 @@
 /** This host, as an environment describes it: settings -> adapters -> state folder -> lock. */
 import { hostClock } from './adapters/clock.ts'
-import { hostFiles } from './adapters/files.ts'
+import { hostFiles, readWholeFile } from './adapters/files.ts'
 import { hostLock, type LockResult } from './adapters/lock.ts'
 import { hostLog } from './adapters/log.ts'
 import { promMetrics } from './adapters/metrics.ts'
@@ -8,7 +8,7 @@ import { hostNetwork } from './adapters/network.ts'
 import { hostProbe } from './adapters/probe.ts'
 import { hostProcesses } from './adapters/processes.ts'
 import { hostRunner } from './adapters/runner.ts'
-import { parseSettings, type Settings, withTokenFiles } from './core/settings.ts'
+import { parseSettings, type Settings } from './core/settings.ts'
 import { type Host, makeStateFolders, statePaths } from './engine/host.ts'
 
 export type Environment = Readonly<Record<string, string | undefined>>
@@ -21,7 +21,7 @@ export type OpenedHost =
 /** Makes the adapters and takes the lock of the state folder; log lines go to `output`. */
 export async function openHost(environment: Environment, output: NodeJS.WritableStream): Promise<OpenedHost> {
   const files = hostFiles()
-  const parsed = parseSettings(withTokenFiles(environment, (path) => files.read(path)?.text))
+  const parsed = parseSettings(environment, readWholeFile)
   if ('faults' in parsed) return { fault: parsed.faults.join('; '), mayPass: false }
   const settings = await settleStateFolder(parsed, environment, files)
   if ('fault' in settings) return settings

@@ -139,6 +139,7 @@ test('what must not be missed has an alert', () => {
     /health\{status="unhealthy"\}/,
     /nginx_test_duration_seconds_count\{ok="false"\}/,
     /queue_depth/,
+    /http_request_duration_seconds_count\{operation="none",status=~"401\|429"\}/,
   ])
     assert.ok(
       rules.some(({ expr }) => pattern.test(expr)),

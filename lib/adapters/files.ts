@@ -72,6 +72,15 @@ interface Cached<T> {
 const RACY_MS = 50
 const TAIL_BYTES = 65536
 
+/** What a file holds, or why it cannot be read: Node's code. */
+export function readWholeFile(path: string): { readonly text: string } | { readonly failure: string } {
+  try {
+    return statSync(path).isFile() ? { text: readFileSync(path, 'utf8') } : { failure: 'no file' }
+  } catch (error) {
+    return { failure: error instanceof Error && 'code' in error ? String(error.code) : String(error) }
+  }
+}
+
 /** The host's file system. */
 export function hostFiles(): Files {
   const texts = new Map<string, Cached<FileText>>()

@@ -2,11 +2,13 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 
 export interface Metrics {
+  /** `operation` is `none` where no endpoint was reached. */
   request(operation: string, status: number, durationMs: number): void
   /** A change that ended: its outcome, or the code of its error. */
   change(result: string): void
   batch(changes: number): void
   nginxTest(ok: boolean, durationMs: number): void
+  /** One that was not asked for, since it could not be proved, counts as one that failed. */
   nginxReload(result: string, durationMs: number): void
   certbotRun(result: string): void
   upstreamProbe(status: string): void
@@ -21,7 +23,7 @@ export interface RouteFigures {
   readonly health: string
   readonly generation: number
   readonly byStatus: ReadonlyMap<string, number>
-  /** Domain -> seconds since the epoch. */
+  /** Name that is served over HTTPS -> seconds since the epoch. */
   readonly expiries: ReadonlyMap<string, number>
   readonly queueDepth: number
   /** NGINX's own counts of client connections, where it told them. */
@@ -31,7 +33,7 @@ export interface RouteFigures {
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
 const PREFIX = 'proxy_manager_'
 const HEALTH = ['healthy', 'degraded', 'unhealthy']
-const RELOAD_RESULTS = ['success', 'refused', 'not_confirmed', 'wrong_certificate', 'not_running']
+const RELOAD_RESULTS = ['success', 'refused', 'not_confirmed', 'wrong_certificate', 'not_running', 'upgrading']
 
 /** Collects in memory, the process's own figures included. */
 export function promMetrics(): Metrics {
@@ -70,12 +72,17 @@ export function promMetrics(): Metrics {
   const health = gauge('health', '1 for what the host is, 0 for what it is not', 'status')
   const generation = gauge('generation', 'Generation of the configuration on disk')
   const routes = gauge('routes', 'Routes by status', 'status')
-  const expiry = gauge('certificate_expiry_timestamp_seconds', 'When the certificate of a domain expires', 'domain')
+  const expiry = gauge(
+    'certificate_expiry_timestamp_seconds',
+    'When the certificate of a domain or alias expires',
+    'domain',
+  )
   const depth = gauge('queue_depth', 'Changes that wait')
   const connections = gauge('nginx_connections', "NGINX's client connections by state", 'state')
 
   // A series that begins with its first event shows no increase, and no alert would see it: these begin with 0.
   for (const result of RELOAD_RESULTS) reloads.zero({ result })
+  for (const status of ['401', '403', '429']) requests.zero({ operation: 'none', status })
   for (const ok of ['true', 'false']) tests.zero({ ok })
   for (const result of ['success', 'failure']) certbotRuns.inc({ result }, 0)
   for (const status of ['healthy', 'unhealthy']) probes.inc({ status }, 0)

@@ -124,10 +124,13 @@ function readRoute(droplet: Droplet): RegistryRoute | string {
   const endpoint = /^http:\/\/(\[[^\]]+\]|[^/:@?#\\]+):(\d{1,5})\/?$/.exec(droplet.endpoint ?? '')
   const domain = first(droplet.domain, metadata.domain)
   if (domain === undefined) return 'has no domain'
+  const ownPort = first(droplet.port, droplet.internal_port, metadata.port, metadata.internal_port)
+  if (ownPort === undefined && droplet.endpoint && endpoint === null)
+    return 'has an endpoint that is not http://host:port'
   const fields = v.safeParse(v.object({ domain: Domain, host: UpstreamHost, port: Port }), {
     domain,
     host: first(droplet.host, metadata.host, endpoint?.[1]) ?? 'localhost',
-    port: first(droplet.port, droplet.internal_port, metadata.port, metadata.internal_port, endpoint?.[2]),
+    port: first(ownPort, endpoint?.[2]),
   })
   if (fields.success)
     return {

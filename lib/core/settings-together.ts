@@ -26,9 +26,12 @@ function loneReadToken(settings: Settings): string | undefined {
     : undefined
 }
 
+/** Each of these would do nothing, or fail again and again. */
+const NEED_REGISTRY = ['AUTH_REGISTRY_JWT', 'REGISTRY_REGISTER', 'REGISTRY_SYNC_INTERVAL_S', 'REGISTRY_TOKEN'] as const
+
 function lackOfRegistry(settings: Settings): readonly string[] {
   if (settings.REGISTRY_URL !== undefined) return []
-  const names = (['AUTH_REGISTRY_JWT', 'REGISTRY_REGISTER'] as const).filter((name) => settings[name])
+  const names = NEED_REGISTRY.filter((name) => Boolean(settings[name]))
   return names.map((name) => `${name}: takes REGISTRY_URL as well, which says where the Registry is`)
 }
 

@@ -95,14 +95,14 @@ const VARIABLES = {
   ),
   REGISTRY_URL: optionalUrl('Where the Registry is; its droplets are at /droplets below it', 'none'),
   REGISTRY_SYNC_INTERVAL_S: integer(
-    'Bring routes in line with the Registry this often, in seconds; 0 leaves it to callers',
+    'Bring routes in line with the Registry this often, in seconds; 0 leaves it to callers; needs REGISTRY_URL',
     0,
     86400,
     0,
   ),
   REGISTRY_REGISTER: boolean('Register with the Registry at the start: a POST to /droplets; needs REGISTRY_URL'),
   REGISTRY_TOKEN: token(
-    'Sent to the Registry as "Authorization: Bearer ...", for a sync, its key and the registration; or its file, as REGISTRY_TOKEN_FILE',
+    'Sent to the Registry as "Authorization: Bearer ...", for a sync, its key and the registration; or its file, as REGISTRY_TOKEN_FILE; needs REGISTRY_URL',
     4096,
   ),
   ORCHESTRATOR_URL: optionalUrl(
@@ -155,16 +155,27 @@ export function describeSettings(): readonly {
   return Object.entries(VARIABLES).map(([name, { fallback, help }]) => ({ name, fallback, help }))
 }
 
+/** What a file holds, or why it cannot be read. */
+export type ReadFile = (path: string) => { readonly text: string } | { readonly failure: string }
+
 /**
  * Parses an environment. Faults are sentences that name the variable, what it got and what it takes; a token's value is never repeated.
- * An empty variable counts as not set.
+ * An empty variable counts as not set. Where `read` is given, tokens may come from files.
  */
 export function parseSettings(
   environment: Readonly<Record<string, string | undefined>>,
+  read?: ReadFile,
 ): Settings | { readonly faults: readonly string[] } {
   const faults: string[] = []
   const entries = Object.entries(VARIABLES).map(([name, variable]: [string, Variable<unknown>]) => {
-    const value = environment[name]
+    const path = read === undefined ? undefined : tokenFileOf(environment, name)
+    const token = path === undefined ? undefined : read?.(path)
+    if (token !== undefined && ('failure' in token || token.text.trim() === '')) {
+      const fault = 'failure' in token ? `cannot be read (${token.failure})` : 'is empty'
+      faults.push(`${name}_FILE: ${path} ${fault}`)
+      return [name, variable.unset]
+    }
+    const value = token?.text.trim() ?? environment[name]
     if (value === undefined || value === '') return [name, variable.unset]
     const parsed = variable.parse(value)
     if (parsed === undefined) {
@@ -182,19 +193,23 @@ export function parseSettings(
   return unfit.length === 0 ? settings : { faults: unfit }
 }
 
+/** `NAME_TOKEN_FILE` names the file of `NAME_TOKEN`: how systemd credentials and container secrets hand a token over. */
+function tokenFileOf(environment: Readonly<Record<string, string | undefined>>, name: string): string | undefined {
+  return name.endsWith('_TOKEN') ? environment[`${name}_FILE`] || undefined : undefined
+}
+
 /**
- * An environment in which `NAME_TOKEN_FILE` has become `NAME_TOKEN`: how systemd credentials and container secrets hand a token over.
- * `read` gives a file's text; where there is none, or nothing in it, that is a fault of the token's.
+ * An environment in which the tokens stand that are in files. `read` gives a file's text; where there is none, or nothing in it, that is a
+ * fault of the token's.
  */
 export function withTokenFiles(
   environment: Readonly<Record<string, string | undefined>>,
   read: (path: string) => string | undefined,
 ): Readonly<Record<string, string | undefined>> {
-  const found = Object.entries(environment).flatMap(([name, path]) =>
-    name.endsWith('_TOKEN_FILE') && path !== undefined && path !== ''
-      ? [[name.slice(0, -'_FILE'.length), read(path)?.trim() || ' ']]
-      : [],
-  )
+  const found = Object.keys(VARIABLES).flatMap((name) => {
+    const path = tokenFileOf(environment, name)
+    return path === undefined ? [] : [[name, read(path)?.trim() || ' ']]
+  })
   return { ...environment, ...Object.fromEntries(found) }
 }
 

@@ -1,6 +1,10 @@
 /** Calls of the Registry that the operator has named. */
 import type { Download, ProbeAnswer } from '../adapters/probe.ts'
+import { ProxyManagerError } from '../core/errors.ts'
+import { type RegistryAnswer, readRegistry } from '../core/registry.ts'
 import type { Host } from './host.ts'
+
+const LIST_LIMITS = { timeoutMs: 5000, limitBytes: 4 * 1024 * 1024 }
 
 /** Asks for a path below REGISTRY_URL, as the holder of REGISTRY_TOKEN; resolves to `undefined` where there is no Registry. */
 export async function askRegistry(
@@ -15,4 +19,34 @@ export async function askRegistry(
     ...(token === undefined ? {} : { token }),
     ...how,
   })
+}
+
+/**
+ * The droplets that the Registry has.
+ * @throws {ProxyManagerError} REGISTRY_NOT_CONFIGURED, REGISTRY_UNAVAILABLE
+ */
+export async function fetchDroplets(host: Host): Promise<RegistryAnswer> {
+  const answer = await askRegistry(host, '/droplets', LIST_LIMITS)
+  if (answer === undefined) throw new ProxyManagerError('REGISTRY_NOT_CONFIGURED')
+  if ('failure' in answer) throw unavailable({ failure: answer.failure })
+  if (answer.status !== 200) throw unavailable({ registry_status: answer.status })
+  const listing = parseJson(answer.body)
+  if (listing === undefined) throw unavailable({ registry_status: 200, failure: 'its answer is not JSON' })
+  const droplets = readRegistry(listing)
+  if (droplets === undefined) throw unavailable({ registry_status: 200, failure: 'its answer is no list of droplets' })
+  return droplets
+}
+
+function unavailable(found: Readonly<Record<string, unknown>>): ProxyManagerError {
+  const remedy = 'Look whether REGISTRY_URL is right and the Registry runs; all routes stand as they were'
+  return new ProxyManagerError('REGISTRY_UNAVAILABLE', { details: { ...found, remedy } })
+}
+
+/** `undefined` where it is none: JSON has no such value. */
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
 }

@@ -155,7 +155,7 @@ export function createEngine(host: Host): Engine {
     metrics: host.metrics,
     readMetrics: () => readMetrics(walk, queue, readHealth),
     readHealth,
-    readDependencies: dependencyReader(host),
+    readDependencies: dependencyReader(walk),
     verifyToken: tokenVerifier(host),
     certificates: keeper,
     recover: () => recover(walk),

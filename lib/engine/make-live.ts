@@ -46,9 +46,11 @@ export async function makeLive(
 ): Promise<MadeLive> {
   const { host, state } = walk
   const reloader = walk.reloaderFor(observation)
+  const asked = host.clock.monotonicMs()
   const isRunning = reloader.findMaster(observation) !== undefined
   const obstacle = isRunning ? ((await reloader.isAlone(observation)) ? undefined : 'upgrading') : 'not_running'
   if (obstacle !== undefined && (isRunning || whenStopped === 'refuse')) {
+    host.metrics.nginxReload(obstacle, host.clock.monotonicMs() - asked)
     await removeTemporaries(host, plan.files)
     throw reloadFailed(obstacle, { stage: 'reload', state: 'unchanged' })
   }

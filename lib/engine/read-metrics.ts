@@ -1,6 +1,7 @@
 /** The figures that are looked up when somebody asks for them; the others were counted as they happened. */
 import { GENERATION_NAME, STATUS_PATH } from '../core/nginx-shared.ts'
 import { statusOf } from '../core/proxy-state.ts'
+import { securedNames } from '../core/route-names.ts'
 import type { ManagerHealth } from './health.ts'
 import type { Host } from './host.ts'
 import type { ChangeQueue } from './queue.ts'
@@ -25,8 +26,9 @@ export async function readMetrics(
   for (const route of snapshot.routes.values()) {
     const status = statusOf(route)
     byStatus.set(status, (byStatus.get(status) ?? 0) + 1)
-    if (route.record.certificate !== null)
-      expiries.set(route.record.domain, Date.parse(route.record.certificate.expiry) / 1000)
+    const { certificate } = route.record
+    if (certificate === null) continue
+    for (const name of securedNames(route.record)) expiries.set(name, Date.parse(certificate.expiry) / 1000)
   }
   const generation = snapshot.shared?.generation ?? 0
   host.metrics.routes({

@@ -4,10 +4,10 @@ import type { Change, Precondition, PutChange } from '../core/change.ts'
 import { ProxyManagerError } from '../core/errors.ts'
 import type { Verdict } from '../core/plan.ts'
 import { DEFAULT_OPTIONS } from '../core/proxy-options.ts'
-import { type RegistryRoute, readRegistry, type Skipped } from '../core/registry.ts'
+import type { RegistryRoute, Skipped } from '../core/registry.ts'
 import type { SnapshotRoute } from '../core/snapshot.ts'
 import { rehearse } from './apply.ts'
-import { askRegistry } from './ask-registry.ts'
+import { fetchDroplets } from './ask-registry.ts'
 import { toPutChange } from './check-upstream.ts'
 import type { Host } from './host.ts'
 import { type ChangeQueue, QUEUE_LIMIT } from './queue.ts'
@@ -35,12 +35,12 @@ export interface SyncSummary {
   readonly skipped: readonly Skipped[]
   readonly skipped_count: number
   readonly orphaned: readonly string[]
+  /** Of a dry run: the number that the call itself must confirm, or it is refused (BLAST_RADIUS). */
+  readonly confirm_needed?: number
   /** Of a dry run: the files that would change, and NGINX's verdict on them. */
   readonly rehearsal?: Pick<Rehearsal, 'files' | 'test'>
 }
 
-const TIMEOUT_MS = 5000
-const LIMIT_BYTES = 4 * 1024 * 1024
 /** Deletions that need no confirmation: these few, or this share of the routes that syncs have made. */
 const UNCONFIRMED = 2
 const UNCONFIRMED_SHARE = 0.2
@@ -69,7 +69,8 @@ export async function syncFromRegistry(walk: Walk, queue: ChangeQueue, request: 
   const orphaned = ours.map((route) => route.record.droplet_name).filter((name) => !names.has(name))
   // A Registry that has lost its droplets must not take the routes along.
   const isPruning = request.prune && answer.routes.length > 0
-  if (isPruning && !request.dryRun) refuseBlast(orphaned, ours.length, request.confirm)
+  const isBlast = isPruning && orphaned.length > mostUnconfirmed(ours.length) && request.confirm !== orphaned.length
+  if (isBlast && !request.dryRun) throw blastRadius(orphaned, ours.length)
 
   const puts = await Promise.all(
     wanted.map((route) => toChange(walk.host, route, snapshot.routes.get(route.dropletName), request)),
@@ -89,7 +90,8 @@ export async function syncFromRegistry(walk: Walk, queue: ChangeQueue, request: 
 
   if (request.dryRun) {
     const { verdicts, ...rehearsal } = await queue.exclusively(() => rehearse(walk, changes))
-    return { ...summarize(changes, verdicts, skipped, orphaned), rehearsal }
+    const confirmation = isBlast ? { confirm_needed: orphaned.length } : {}
+    return { ...summarize(changes, verdicts, skipped, orphaned), ...confirmation, rehearsal }
   }
   const results = await submitAll(queue, changes)
   refuseBrokenHost(results)
@@ -104,18 +106,6 @@ async function submitAll(queue: ChangeQueue, changes: readonly Change[]): Promis
     results.push(...(await Promise.all(some.map((change) => queue.submit(change)))))
   }
   return results
-}
-
-async function fetchDroplets(host: Host) {
-  const answer = await askRegistry(host, '/droplets', { timeoutMs: TIMEOUT_MS, limitBytes: LIMIT_BYTES })
-  if (answer === undefined) throw new ProxyManagerError('REGISTRY_NOT_CONFIGURED')
-  const remedy = 'Look whether REGISTRY_URL is right and the Registry runs; all routes stand as they were'
-  if ('failure' in answer)
-    throw new ProxyManagerError('REGISTRY_UNAVAILABLE', { details: { failure: answer.failure, remedy } })
-  const droplets = answer.status === 200 ? readRegistry(parseJson(answer.body)) : undefined
-  if (droplets === undefined)
-    throw new ProxyManagerError('REGISTRY_UNAVAILABLE', { details: { registry_status: answer.status, remedy } })
-  return droplets
 }
 
 function isOurs(route: SnapshotRoute | undefined): boolean {
@@ -153,14 +143,16 @@ function reasonOf({ code, message, details }: ProxyManagerError): string {
   return `${code}: ${message}${owner.length === 0 ? '' : ` (${owner.join(', ')})`}`
 }
 
-function refuseBlast(orphaned: readonly string[], ours: number, confirm: number | undefined): void {
-  const most = Math.max(UNCONFIRMED, Math.floor(ours * UNCONFIRMED_SHARE))
-  if (orphaned.length <= most || confirm === orphaned.length) return
-  throw new ProxyManagerError('BLAST_RADIUS', {
+function mostUnconfirmed(ours: number): number {
+  return Math.max(UNCONFIRMED, Math.floor(ours * UNCONFIRMED_SHARE))
+}
+
+function blastRadius(orphaned: readonly string[], ours: number): ProxyManagerError {
+  return new ProxyManagerError('BLAST_RADIUS', {
     details: {
       orphaned,
       count: orphaned.length,
-      unconfirmed: most,
+      unconfirmed: mostUnconfirmed(ours),
       remedy: `Look at the list; to delete them all, add confirm=${orphaned.length}`,
     },
   })
@@ -222,14 +214,5 @@ function summarize(
     skipped,
     skipped_count: skipped.length,
     orphaned: orphaned.filter((name) => !deleted.includes(name)).sort(),
-  }
-}
-
-/** `undefined` is no list of droplets, and neither is what no JSON parser takes. */
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
   }
 }

@@ -36,6 +36,8 @@ export interface Deps {
 export interface InnerCall {
   readonly method: Method
   readonly path: string
+  /** Of its query. */
+  readonly parameters?: Readonly<Record<string, string | undefined>>
   readonly body?: unknown
 }
 
@@ -104,7 +106,7 @@ export function endpoint<P, Q, B>(
     }
     try {
       const call = await parseCall(route, patterns, request)
-      const { status, body, headers, logged } = await handle(call, deps)
+      const { status, body, headers, logged } = await handle(call, { ...deps, correlationId })
       logLine('info', { result: 'success', status, ...subjectOf(call), ...logged })
       const plain = typeof body === 'string' && route.contentType !== undefined
       deps.engine.metrics.request(route.operationId, status, deps.clock.monotonicMs() - started)
@@ -130,6 +132,9 @@ export function endpoint<P, Q, B>(
   }
   return Object.assign(handler, { route })
 }
+
+/** What a request that reached no endpoint is counted under: never its path, of which a caller could invent any number. */
+export const NO_OPERATION = 'none'
 
 /** A parameter that is `true` or `false`, and false where it is left out. */
 export function flag() {

@@ -11,16 +11,16 @@ export interface PlainResponse {
 /** Any thrown value as the UDC error of this request; what is not in the catalogue becomes INTERNAL, without a word of its own. */
 export function errorResponse(thrown: unknown, correlationId: string): PlainResponse {
   const error = thrown instanceof ProxyManagerError ? thrown : new ProxyManagerError('INTERNAL', { cause: thrown })
-  const { code, message, details, status, headers, retryAfterS } = error
-  return jsonResponse(
-    status,
-    correlationId,
-    { error: { code, message, details: { ...details, correlation_id: correlationId } } },
-    {
-      ...headers,
-      ...(retryAfterS === undefined ? {} : { 'retry-after': String(retryAfterS) }),
-    },
-  )
+  const { status, headers, retryAfterS } = error
+  return jsonResponse(status, correlationId, errorBody(error, correlationId), {
+    ...headers,
+    ...(retryAfterS === undefined ? {} : { 'retry-after': String(retryAfterS) }),
+  })
+}
+
+/** A known error as the body of its answer. */
+export function errorBody({ code, message, details }: ProxyManagerError, correlationId: string) {
+  return { error: { code, message, details: { ...details, correlation_id: correlationId } } }
 }
 
 /** A JSON answer with the headers that every answer has. */

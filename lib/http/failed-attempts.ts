@@ -5,7 +5,8 @@ import { ProxyManagerError } from '../core/errors.ts'
 export interface FailedAttempts {
   /** @throws {ProxyManagerError} TOO_MANY_ATTEMPTS */
   refuseExcess(address: string): void
-  note(address: string): void
+  /** Whether this failure was the one too many. */
+  note(address: string): boolean
 }
 
 const MOST = 20
@@ -28,15 +29,16 @@ export function failedAttempts(now: () => number): FailedAttempts {
       else throw new ProxyManagerError('TOO_MANY_ATTEMPTS', { retryAfterS: Math.ceil(leftMs / 1000) })
     },
     note: (address) => {
-      if (address === '' || isLoopback(address)) return
+      if (address === '' || isLoopback(address)) return false
       const window = windows.get(address)
       if (window !== undefined && window.endsAt > now()) {
         window.count++
-        return
+        return window.count === MOST
       }
       const [oldest] = windows.keys()
       if (oldest !== undefined && windows.size >= MOST_ADDRESSES) windows.delete(oldest)
       windows.set(address, { count: 1, endsAt: now() + WINDOW_MS })
+      return false
     },
   }
 }

@@ -9,6 +9,11 @@ import { type Grant, isTokenShaped, type TokenFault, type TokenVerdict } from '.
 /** Load balancers and container engines probe these without a token. */
 export const OPEN_PATHS: ReadonlySet<string> = new Set(['/health', '/proxy-manager/health'])
 
+/** Whether a call is one that needs no token. */
+export function isProbe(method: string, path: string): boolean {
+  return OPEN_PATHS.has(path) && ['GET', 'HEAD'].includes(method)
+}
+
 /**
  * Checks token, Host and Origin, for every path alike, whether there is such an endpoint or not. `verifyToken` is asked about what no
  * setting has, where tokens of the Registry are taken.
@@ -30,8 +35,8 @@ export async function guardRequest(
   const presented = presentedToken(request)
   if (presented !== undefined && token !== undefined && isSame(presented, token)) return 'all'
   if (presented !== undefined && readToken !== undefined && isSame(presented, readToken)) return 'read'
-  const isProbe = url.pathname.startsWith(base) && OPEN_PATHS.has(url.pathname.slice(base.length))
-  if (isProbe && ['GET', 'HEAD'].includes(request.method)) return 'read'
+  const isMounted = url.pathname.startsWith(base)
+  if (isMounted && isProbe(request.method, url.pathname.slice(base.length))) return 'read'
   if (presented === undefined || !settings.AUTH_REGISTRY_JWT) throw unauthorized()
   // Registry's tokens come as Bearer alone; nothing of another form is worth a look at the key.
   const isToken = presented === bearerToken(request) && isTokenShaped(presented)

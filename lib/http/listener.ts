@@ -12,12 +12,17 @@ import { ProxyManagerError } from '../core/errors.ts'
 import { correlationIdOf } from './correlation.ts'
 import { errorResponse, type PlainResponse } from './error-response.ts'
 import { failedAttempts } from './failed-attempts.ts'
+import { isProbe } from './guard.ts'
 
 export interface ListenerOptions {
   readonly randomId: () => string
   readonly monotonicMs: () => number
   /** A failure that no handler could answer. */
   readonly onFailure: (error: unknown, correlationId: string) => void
+  /** A request was answered here, and reached nothing behind. */
+  readonly onRefusal: (status: number, durationMs: number) => void
+  /** An address has failed too often, and is not listened to for a while. */
+  readonly onLockOut: (address: string) => void
 }
 
 /** Slow senders are cut off: 5 s for the headers, 10 s for the whole request, 5 s of silence between two. */
@@ -37,34 +42,39 @@ const HOST = /^([a-z0-9_]([a-z0-9._-]*[a-z0-9_])?|\[[0-9a-f:.]+\])(:\d{1,5})?$/i
 /** A node:http server around a listener that turns requests into Fetch ones. Every answer is a UDC one, whatever breaks. */
 export function createHttpServer(
   listener: RequestListener,
-  { randomId, monotonicMs, onFailure }: ListenerOptions,
+  { randomId, monotonicMs, onFailure, onRefusal, onLockOut }: ListenerOptions,
 ): Server {
   const options = { ...TIMEOUTS, maxHeaderSize: MAX_HEADER_BYTES, requireHostHeader: false }
   const attempts = failedAttempts(monotonicMs)
   const server = createServer(options, async (request, response) => {
     const correlationId = correlationIdOf(request.headers['x-correlation-id']?.toString(), randomId)
     const address = request.socket.remoteAddress ?? ''
+    const started = monotonicMs()
     try {
-      refuseMalformed(request)
-      attempts.refuseExcess(address)
+      const path = pathOf(request)
+      // Who watches this service is not shut out by a neighbour's wrong token.
+      if (!isProbe(request.method ?? '', path)) attempts.refuseExcess(address)
       await listener(request, response)
       // A 401 that asks to wait is this host's own trouble, and no guess.
-      if (response.statusCode === 401 && !response.hasHeader('retry-after')) attempts.note(address)
+      if (response.statusCode === 401 && !response.hasHeader('retry-after') && attempts.note(address))
+        onLockOut(address)
       if (!response.headersSent && !response.writableEnded && !response.destroyed) throw new Error('no answer was sent')
     } catch (error) {
       if (!(error instanceof ProxyManagerError)) onFailure(error, correlationId)
-      if (!response.headersSent && !response.destroyed) send(response, errorResponse(error, correlationId))
+      if (response.headersSent || response.destroyed) return
+      const answer = errorResponse(error, correlationId)
+      onRefusal(answer.status, monotonicMs() - started)
+      send(response, answer)
     }
   })
   server.maxConnections = MAX_CONNECTIONS
-  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
-    sendRaw(socket, errorResponse(clientFault(error), randomId()))
-  })
+  const refuseRaw = (socket: Duplex, error: ProxyManagerError): void => {
+    if (sendRaw(socket, errorResponse(error, randomId()))) onRefusal(error.status, 0)
+  }
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => refuseRaw(socket, clientFault(error)))
   // Without this Node answers an unknown Expect by itself, with an empty 417.
   server.on('checkExpectation', (request, response) => server.emit('request', request, response))
-  server.on('connect', (_request, socket) => {
-    sendRaw(socket, errorResponse(notAllowed(), randomId()))
-  })
+  server.on('connect', (_request, socket) => refuseRaw(socket, notAllowed()))
   return server
 }
 
@@ -79,15 +89,20 @@ export async function closeHttpServer(server: Server, deadlineMs: number): Promi
   clearTimeout(deadline)
 }
 
-/** The adapter behind this builds a URL from Host and target, and fails in its own ways on those that make none. */
-function refuseMalformed(request: IncomingMessage): void {
+/**
+ * The path of a request. The adapter behind this builds a URL from Host and target, and fails in its own ways on those that make none.
+ * @throws {ProxyManagerError} METHOD_NOT_ALLOWED, INVALID_REQUEST
+ */
+function pathOf(request: IncomingMessage): string {
   if (!METHODS.has(request.method ?? '')) throw notAllowed()
   const hosts = request.rawHeaders.filter((name, i) => i % 2 === 0 && name.toLowerCase() === 'host').length
   const host = request.headers.host ?? ''
   if (hosts !== 1 || !HOST.test(host) || !URL.canParse(`http://${host}/`))
     throw invalid('Host', 'must stand once, as a name or address with a port or without')
   const target = request.url ?? ''
-  if (!target.startsWith('/') || !URL.canParse(`http://${host}${target}`)) throw invalid('path', 'must begin with "/"')
+  const url = target.startsWith('/') ? URL.parse(`http://${host}${target}`) : null
+  if (url === null) throw invalid('path', 'must begin with "/"')
+  return url.pathname
 }
 
 function clientFault(error: NodeJS.ErrnoException): ProxyManagerError {
@@ -114,13 +129,15 @@ function send(response: ServerResponse, { status, headers, body }: PlainResponse
   response.end(body)
 }
 
-function sendRaw(socket: Duplex, { status, headers, body }: PlainResponse): void {
+/** Whether there was somebody to send it to. */
+function sendRaw(socket: Duplex, { status, headers, body }: PlainResponse): boolean {
   // Node has let go of the socket by now: a reset while this answer is written would end the process.
   socket.on('error', () => socket.destroy())
   if (!socket.writable) {
     socket.destroy()
-    return
+    return false
   }
   const lines = Object.entries({ ...headers, connection: 'close' }).map(([name, value]) => `${name}: ${value}\r\n`)
   socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n${lines.join('')}\r\n${body}`)
+  return true
 }

@@ -1,6 +1,8 @@
 /** The errors in the API's description, from the catalogue. */
 import { ERRORS, type ErrorCode, ProxyManagerError } from '../core/errors.ts'
 import type { Route } from './endpoint.ts'
+import { errorBody } from './error-response.ts'
+import { ERROR_EXAMPLES } from './openapi-examples.ts'
 
 export type JsonObject = { readonly [key: string]: unknown }
 
@@ -48,8 +50,7 @@ export function describeErrors(route: Route, isOpen: boolean): JsonObject {
 }
 
 function exampleOf(code: ErrorCode): JsonObject {
-  const { message, details } = new ProxyManagerError(code)
-  return { error: { code, message, details: { ...details, correlation_id: '0b9d2f1c-5a53-4a0e-9f0e-1d1c3f1f7a10' } } }
+  return errorBody(new ProxyManagerError(code, ERROR_EXAMPLES[code]), '0b9d2f1c-5a53-4a0e-9f0e-1d1c3f1f7a10')
 }
 
 /** The UDC error body. */
@@ -93,7 +94,77 @@ export const ERROR_SCHEMA = {
               },
             },
             nginx_output: { type: 'string', description: 'What NGINX said of the configuration' },
-            reason: { type: 'string', description: 'Why, in one word: on UNAUTHORIZED, what is wrong with a JWT' },
+            diagnostics: {
+              type: 'array',
+              description: 'The same, parsed; files are named without their folders',
+              items: {
+                type: 'object',
+                required: ['level', 'file', 'line', 'message'],
+                properties: {
+                  level: { type: 'string' },
+                  file: { type: ['string', 'null'] },
+                  line: { type: ['integer', 'null'] },
+                  message: { type: 'string' },
+                },
+              },
+            },
+            reason: { type: 'string', description: 'Why, in one word' },
+            owner: {
+              type: 'object',
+              description: 'Who has what the call wants: a route, or a file that was written by hand',
+              properties: {
+                droplet_name: { type: 'string' },
+                domain: { type: 'string' },
+                file: { type: 'string' },
+                line: { type: 'integer' },
+              },
+            },
+            domain: { type: 'string', description: 'The name that it is about' },
+            certificate_for: { type: 'string', description: 'The name that a certificate was obtained for' },
+            revision: { type: ['string', 'null'], description: 'PRECONDITION_FAILED: what the route is at' },
+            upstream: { type: 'string', description: 'Where the route was to lead' },
+            health_status: { type: 'string' },
+            attempts: {
+              type: 'array',
+              description: 'UPSTREAM_UNHEALTHY: each address that was asked, and what came back',
+              items: {
+                type: 'object',
+                required: ['address', 'path'],
+                properties: {
+                  address: { type: 'string' },
+                  path: { type: 'string' },
+                  status: { type: 'integer' },
+                  failure: { type: 'string' },
+                },
+              },
+            },
+            errno: { type: 'string', description: "CONFIG_WRITE_FAILED: the system's word" },
+            file: { type: 'string', description: 'CONFIG_WRITE_FAILED: on which file, without its folders' },
+            said: { type: 'string', description: "The CA's words" },
+            certbot_output: { type: 'string' },
+            preflight: {
+              type: 'array',
+              description: 'What was looked at before the CA was asked',
+              items: {
+                type: 'object',
+                properties: {
+                  check: { type: 'string' },
+                  domain: { type: 'string' },
+                  ok: { type: 'boolean' },
+                  detail: { type: 'string' },
+                },
+              },
+            },
+            retry_at: { type: 'string', description: 'SSL_RATE_LIMITED: when an order may be placed again' },
+            orphaned: {
+              type: 'array',
+              description: 'BLAST_RADIUS: the routes that would be deleted',
+              items: { type: 'string' },
+            },
+            count: { type: 'integer', description: 'BLAST_RADIUS: how many these are, for confirm' },
+            unconfirmed: { type: 'integer', description: 'BLAST_RADIUS: how many go without confirm' },
+            failure: { type: 'string', description: 'REGISTRY_UNAVAILABLE: what was wrong' },
+            registry_status: { type: 'integer', description: 'REGISTRY_UNAVAILABLE: the status that it answered' },
           },
         },
       },

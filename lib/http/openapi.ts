@@ -4,6 +4,7 @@ import * as v from 'valibot'
 import type { Route } from './endpoint.ts'
 import { OPEN_PATHS } from './guard.ts'
 import { CORRELATION_HEADER, describeErrors, ERROR_SCHEMA, type JsonObject } from './openapi-errors.ts'
+import { ANSWER_EXAMPLES } from './openapi-examples.ts'
 
 /** Describes these endpoints; `version` is that of this software, and `base` the path in front of every route. */
 export function describeApi(routes: readonly Route[], version: string, base = ''): JsonObject {
@@ -114,7 +115,9 @@ const PRECONDITIONS: readonly JsonObject[] = [
 
 function describeAnswers(route: Route): JsonObject {
   const answers = Object.entries(route.responses).map(([status, schema]) => {
-    const content = { [route.contentType ?? 'application/json']: { schema: outputSchema(schema) } }
+    const value = ANSWER_EXAMPLES[route.operationId]?.[status]
+    const examples = value === undefined ? {} : { examples: { sample: { value } } }
+    const content = { [route.contentType ?? 'application/json']: { schema: outputSchema(schema), ...examples } }
     return [status, { description: route.summary, headers: CORRELATION_HEADER, content }]
   })
   return Object.fromEntries(answers)

@@ -1,11 +1,11 @@
-import { chmodSync, mkdtempSync, realpathSync, rmSync, statSync, utimesSync } from 'node:fs'
+import { chmodSync, mkdtempSync, realpathSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Callback, suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { effectJournal } from '../../fixtures/effects.ts'
 import { type Disk, memoryFiles } from '../../fixtures/memory-files.ts'
-import { type Files, hostFiles } from '../../lib/adapters/files.ts'
+import { type Files, hostFiles, readWholeFile } from '../../lib/adapters/files.ts'
 
 /** An empty folder, and what the contract cannot ask the adapter itself. */
 interface World {
@@ -260,6 +260,19 @@ for (const [name, makeWorld] of Object.entries({ memory: memoryWorld, host: host
     assert.equal(files.look(`${root}/link`), { kind: 'link', target: `${root}/b` })
     await files.remove(`${root}/link`)
     assert.is(files.look(`${root}/link`), undefined)
+  })
+
+  test('a file is read whole, or it is told why not', () => {
+    const { root, end } = hostWorld()
+    try {
+      assert.equal(readWholeFile(`${root}/a`), { failure: 'ENOENT' })
+      writeFileSync(`${root}/a`, 'text\n')
+      assert.equal(readWholeFile(`${root}/a`), { text: 'text\n' })
+      assert.equal(readWholeFile(`${root}/a/b`), { failure: 'ENOTDIR' })
+      assert.equal(readWholeFile(root), { failure: 'no file' })
+    } finally {
+      end()
+    }
   })
 
   test.run()

@@ -145,7 +145,8 @@ test('a record without a usable place is skipped with what is wrong, every fault
     assert.is(reasonFor({ ...PLAIN, ...differing }), reason, JSON.stringify(differing))
 })
 
-test('an endpoint that is more than http, host and port gives no place', () => {
+test('an endpoint that is more than http, host and port gives no place, and is told to be one', () => {
+  const reason = 'has an endpoint that is not http://host:port'
   for (const endpoint of [
     'https://a:1',
     'http://a',
@@ -159,7 +160,12 @@ test('an endpoint that is more than http, host and port gives no place', () => {
     'http://a:1\n',
     'http://:1',
   ])
-    assert.is(reasonFor({ name: 'app', domain: 'app.example.com', endpoint }), 'has no valid port', endpoint)
+    assert.is(reasonFor({ name: 'app', domain: 'app.example.com', endpoint }), reason, endpoint)
+  const unfit = { name: 'app', domain: 'app.example.com', endpoint: 'https://a:1' }
+  assert.is(reasonFor({ ...unfit, port: 0 }), 'has no valid port')
+  assert.is(reasonFor({ ...unfit, endpoint: 'http://a:70000' }), 'has no valid port')
+  assert.is(reasonFor({ ...unfit, endpoint: undefined }), 'has no valid port')
+  assert.is(read([{ ...unfit, port: 8001 }]).routes[0]?.upstream_port, 8001)
 })
 
 test('one record that does not fit stops no other, whatever it is', () => {

@@ -198,6 +198,7 @@ const rows: readonly Row[] = [
   {
     name: 'REGISTRY_TOKEN',
     ...token,
+    beside: { REGISTRY_URL: 'http://registry.example' },
     good: [...token.good, ['x'.repeat(4096), 'x'.repeat(4096)]],
     bad: ['short', 'x'.repeat(4097), '0123456789 abcdef', '0123456789abcdef\n'],
     takes: 'a token of 16 to 4096 printable characters without spaces',
@@ -206,6 +207,7 @@ const rows: readonly Row[] = [
   { name: 'PROXY_MANAGER_PUBLIC_URL', ...url },
   {
     name: 'REGISTRY_SYNC_INTERVAL_S',
+    beside: { REGISTRY_URL: 'http://registry.example' },
     unset: 0,
     good: [
       ['0', 0],
@@ -302,8 +304,25 @@ test('tokens of the Registry count as a token, and need to know where the Regist
   assert.not.ok(wantsCredentials(parsed({ REGISTRY_URL: 'http://registry.example' })))
   const read = 'r'.repeat(20)
   assert.is(parsed({ ...beside, PROXY_MANAGER_READ_TOKEN: read }).PROXY_MANAGER_READ_TOKEN, read)
-  for (const name of ['AUTH_REGISTRY_JWT', 'REGISTRY_REGISTER'])
-    assert.match(faults({ [name]: 'true' }).join(), new RegExp(`^${name}: takes REGISTRY_URL as well`))
+})
+
+test('what is of no use without a Registry needs to know where it is', () => {
+  for (const [name, value] of [
+    ['AUTH_REGISTRY_JWT', 'true'],
+    ['REGISTRY_REGISTER', 'true'],
+    ['REGISTRY_SYNC_INTERVAL_S', '60'],
+    ['REGISTRY_TOKEN', 't'.repeat(20)],
+  ] as const) {
+    assert.match(faults({ [name]: value }).join(), new RegExp(`^${name}: takes REGISTRY_URL as well`))
+    parsed({ [name]: value, REGISTRY_URL: 'http://registry.example' })
+  }
+  for (const [name, value] of [
+    ['AUTH_REGISTRY_JWT', 'false'],
+    ['REGISTRY_REGISTER', 'false'],
+    ['REGISTRY_SYNC_INTERVAL_S', '0'],
+    ['REGISTRY_TOKEN', ''],
+  ] as const)
+    parsed({ [name]: value })
 })
 
 test('every address of a host is told to nobody as the one to call', () => {
@@ -352,6 +371,30 @@ test('a token file that cannot be read, or is empty, never means that there is n
   }
   const unnamed = { PROXY_MANAGER_API_TOKEN_FILE: '', PROXY_MANAGER_API_TOKEN: 'x'.repeat(16) }
   assert.is(parsed(withTokenFiles(unnamed, () => undefined)).PROXY_MANAGER_API_TOKEN, 'x'.repeat(16))
+})
+
+test('a token file is named where it cannot be read or is empty, beside every other fault', () => {
+  const environment = {
+    PROXY_MANAGER_API_TOKEN_FILE: '/run/secrets/missing',
+    PROXY_MANAGER_API_TOKEN: 'x'.repeat(16),
+    PROXY_MANAGER_READ_TOKEN_FILE: '/run/secrets/empty',
+    REGISTRY_TOKEN_FILE: '/run/secrets/short',
+    PROXY_MANAGER_PORT: '0',
+  }
+  const read = (path: string) =>
+    path.endsWith('missing') ? { failure: 'ENOENT' } : { text: path.endsWith('short') ? 'secret\n' : ' \n' }
+  const found = parseSettings(environment, read)
+  assert.equal('faults' in found ? [...found.faults].sort() : [], [
+    'PROXY_MANAGER_API_TOKEN_FILE: /run/secrets/missing cannot be read (ENOENT)',
+    'PROXY_MANAGER_PORT: got "0", takes an integer from 1 to 65535',
+    'PROXY_MANAGER_READ_TOKEN_FILE: /run/secrets/empty is empty',
+    'REGISTRY_TOKEN: got a value that does not fit, takes a token of 16 to 4096 printable characters without spaces',
+  ])
+  const settings = parseSettings(
+    { PROXY_MANAGER_API_TOKEN_FILE: '/run/secrets/token', PROXY_MANAGER_READ_TOKEN_FILE: '' },
+    () => ({ text: `${'t'.repeat(20)}\n` }),
+  )
+  assert.is('faults' in settings ? settings.faults.join() : settings.PROXY_MANAGER_API_TOKEN, 't'.repeat(20))
 })
 
 test('every variable is described in words', () => {

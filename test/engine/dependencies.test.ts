@@ -11,8 +11,8 @@ const CA = 'https://acme-v02.api.letsencrypt.org/directory'
 /** Answers by address, and what was asked. */
 function answering({ host }: FakeDeps, answers: Readonly<Record<string, ProbeAnswer>>): string[] {
   const asked: string[] = []
-  host.probe.download = async ({ url }) => {
-    asked.push(url)
+  host.probe.download = async ({ url, token }) => {
+    asked.push(token === undefined ? url : `${url} with ${token}`)
     return answers[url] ?? { failure: 'ECONNREFUSED' }
   }
   return asked
@@ -32,12 +32,15 @@ test('NGINX alone is required, and what was not looked at yet is unknown', async
   const deps = await fakeDeps({ settings: REGISTRY })
   deps.host.probe.download = () => new Promise(() => undefined)
   const checked_at = '2026-01-01T00:00:00.000Z'
-  assert.equal(deps.engine.readDependencies(), [
-    { name: 'nginx', required: true, status: 'available', checked_at },
+  const others = [
     { name: 'certbot', required: false, status: 'available', checked_at },
     { name: 'registry', required: false, status: 'unknown', checked_at: null },
     { name: 'acme_ca', required: false, status: 'unknown', checked_at: null },
-  ])
+  ]
+  const unknown = { name: 'nginx', required: true, status: 'unknown', checked_at: null }
+  assert.equal(deps.engine.readDependencies(), [unknown, ...others])
+  await settled()
+  assert.equal(deps.engine.readDependencies(), [{ ...unknown, status: 'available', checked_at }, ...others])
 })
 
 test('nobody waits for a look that hangs, and it is not started twice', async () => {
@@ -54,9 +57,9 @@ test('nobody waits for a look that hangs, and it is not started twice', async ()
   assert.is(looks, 2)
 })
 
-test('what answers is available, whatever it says short of 500', async () => {
+test('a CA or an Orchestrator that answers is available, whatever it says short of 500', async () => {
   for (const [answer, status] of [
-    [{ status: 200, body: '[]' }, 'available'],
+    [{ status: 200, body: '{}' }, 'available'],
     [{ status: 301, body: '' }, 'available'],
     [{ status: 401, body: '' }, 'available'],
     [{ status: 404, body: '' }, 'available'],
@@ -70,11 +73,44 @@ test('what answers is available, whatever it says short of 500', async () => {
     [{ failure: 'DEPTH_ZERO_SELF_SIGNED_CERT' }, 'available'],
     [{ failure: 'UNABLE_TO_VERIFY_LEAF_SIGNATURE' }, 'available'],
   ] as const) {
-    const deps = await fakeDeps({ settings: REGISTRY })
-    answering(deps, { [CA]: answer, 'http://registry.example:8000/droplets': answer })
-    const { registry, acme_ca } = await looked(deps)
-    assert.equal([registry, acme_ca], [status, status], JSON.stringify(answer))
+    const deps = await fakeDeps({ settings: { ORCHESTRATOR_URL: 'http://orchestrator.example' } })
+    answering(deps, { [CA]: answer, 'http://orchestrator.example/health': answer })
+    const { orchestrator, acme_ca } = await looked(deps)
+    assert.equal([orchestrator, acme_ca], [status, status], JSON.stringify(answer))
   }
+})
+
+test('a Registry is available where a sync would get its list of droplets', async () => {
+  for (const [answer, status] of [
+    [{ status: 200, body: '[]' }, 'available'],
+    [{ status: 200, body: '{"droplets":[]}' }, 'available'],
+    [{ status: 200, body: '{"error":"no"}' }, 'unavailable'],
+    [{ status: 200, body: '<html>' }, 'unavailable'],
+    [{ status: 301, body: '' }, 'unavailable'],
+    [{ status: 401, body: '' }, 'unavailable'],
+    [{ status: 403, body: '' }, 'unavailable'],
+    [{ status: 404, body: '' }, 'unavailable'],
+    [{ status: 503, body: '' }, 'unavailable'],
+    [{ failure: 'ECONNREFUSED' }, 'unavailable'],
+    [{ failure: 'DEPTH_ZERO_SELF_SIGNED_CERT' }, 'unavailable'],
+  ] as const) {
+    const deps = await fakeDeps({ settings: REGISTRY })
+    answering(deps, { 'http://registry.example:8000/droplets': answer })
+    assert.is((await looked(deps)).registry, status, JSON.stringify(answer))
+  }
+})
+
+test('the Registry is shown its token, and nobody else is', async () => {
+  const deps = await fakeDeps({ settings: { ...REGISTRY, REGISTRY_TOKEN: 'a-token-of-many-characters' } })
+  const asked = answering(deps, {})
+  await looked(deps)
+  assert.equal(asked, ['http://registry.example:8000/droplets with a-token-of-many-characters', CA])
+})
+
+test('NGINX that does not run is unavailable, though its binary is there', async () => {
+  const deps = await fakeDeps()
+  deps.nginx.running = false
+  assert.is((await looked(deps)).nginx, 'unavailable')
 })
 
 test('each is asked at the address that is configured', async () => {

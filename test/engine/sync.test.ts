@@ -241,8 +241,13 @@ for (const [ours, gone, isRefused] of [
         assert.equal([details.orphaned, details.count], [names.sort(), gone])
       }
       assert.equal(contentsOf(deps.disk), before)
-      assert.equal((await sync(deps, { prune: true, dryRun: true })).deleted, names)
     }
+    for (const confirm of [undefined, gone - 1, gone]) {
+      const proposed = await sync(deps, { prune: true, dryRun: true, confirm })
+      const needed = isRefused && confirm !== gone ? gone : undefined
+      assert.equal([proposed.deleted, proposed.confirm_needed], [[...names].sort(), needed])
+    }
+    assert.is((await sync(deps, { dryRun: true })).confirm_needed, undefined)
     const { deleted, unchanged } = await sync(deps, { prune: true, confirm: isRefused ? gone : undefined })
     assert.equal([deleted, unchanged.length], [names.sort(), ours - gone])
     assert.is(deps.nginx.reloads, 2)
@@ -330,17 +335,22 @@ test('where health is required, an upstream without it is skipped and its route 
   assert.is((await deps.engine.getProxy('a')).last_health_status, 'healthy')
 })
 
-for (const [what, registry] of Object.entries({
-  'is down': { failure: 'ECONNREFUSED' },
-  'is slow': { failure: 'TIMEOUT' },
-  'answers too much': { failure: 'TOO_LARGE' },
-  'answers 404': { status: 404, body: '[]' },
-  redirects: { status: 302, body: '' },
-  'answers nothing': { status: 200, body: '' },
-  'answers HTML': { status: 200, body: '<!doctype html><title>secret</title>' },
-  'answers half of JSON': { status: 200, body: '[{"name":"a","secret' },
-  'answers another shape': { status: 200, body: '{"items":[]}' },
-})) {
+const NOT_JSON = { registry_status: 200, failure: 'its answer is not JSON' }
+for (const [what, registry, told] of [
+  ['is down', { failure: 'ECONNREFUSED' }, { failure: 'ECONNREFUSED' }],
+  ['is slow', { failure: 'TIMEOUT' }, { failure: 'TIMEOUT' }],
+  ['answers too much', { failure: 'TOO_LARGE' }, { failure: 'TOO_LARGE' }],
+  ['answers 404', { status: 404, body: '[]' }, { registry_status: 404 }],
+  ['redirects', { status: 302, body: '' }, { registry_status: 302 }],
+  ['answers nothing', { status: 200, body: '' }, NOT_JSON],
+  ['answers HTML', { status: 200, body: '<!doctype html><title>secret</title>' }, NOT_JSON],
+  ['answers half of JSON', { status: 200, body: '[{"name":"a","secret' }, NOT_JSON],
+  [
+    'answers another shape',
+    { status: 200, body: '{"items":[]}' },
+    { registry_status: 200, failure: 'its answer is no list of droplets' },
+  ],
+] as const) {
   test(`a Registry that ${what} is an error, and all routes stand`, async () => {
     const deps = await hostWith([record('a', 8001)])
     await sync(deps)
@@ -349,7 +359,8 @@ for (const [what, registry] of Object.entries({
     for (const differing of [{}, { dryRun: true }, { prune: true, confirm: 1 }]) {
       const { details, status } = await refusal(sync(deps, differing), 'REGISTRY_UNAVAILABLE')
       assert.equal([status, details.state, details.retryable], [503, 'unchanged', true])
-      assert.is(details.failure ?? details.registry_status, 'failure' in registry ? registry.failure : registry.status)
+      const { failure, registry_status } = details
+      assert.equal(JSON.parse(JSON.stringify({ registry_status, failure })), told)
       assert.not.match(JSON.stringify(details), 'secret')
     }
     assert.equal([contentsOf(deps.disk), deps.nginx.reloads], [before, 1])

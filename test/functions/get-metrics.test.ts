@@ -56,6 +56,29 @@ test('requests are counted by endpoint and status, with their durations', async 
   }
 })
 
+test('what reaches no endpoint is counted under one name, whatever path it asked for', async () => {
+  const token = 'a-token-of-many-characters'
+  const deps = await fakeDeps({ settings: { PROXY_MANAGER_API_TOKEN: token } })
+  const app = createApp(() => deps)
+  const send = (path: string, method: string, headers = {}) => app(requestTo(path, { method, headers }))
+  const authorization = `Bearer ${token}`
+  await send('/proxies', 'GET')
+  await send('/secret-path', 'GET')
+  await send('/proxies', 'GET', { authorization, origin: 'http://evil.example' })
+  await send('/secret-path', 'GET', { authorization })
+  await send('/proxies', 'DELETE', { authorization })
+  const found = await samples(deps)
+  for (const [status, count] of [
+    ['401', 2],
+    ['403', 1],
+    ['404', 1],
+    ['405', 1],
+    ['429', 0],
+  ] as const)
+    assert.is(found.get(`http_request_duration_seconds_count{operation="none",status="${status}"}`), count, status)
+  assert.not.match([...found.keys()].join('\n'), 'secret-path')
+})
+
 test('what becomes of changes is counted, and what they shared', async () => {
   const deps = await fakeDeps()
   await put(deps)
@@ -93,6 +116,8 @@ test('what alerts look at is there from the start, with 0: a first failure is an
     'nginx_reload_duration_seconds_count{result="refused"}',
     'nginx_reload_duration_seconds_count{result="not_confirmed"}',
     'nginx_reload_duration_seconds_count{result="wrong_certificate"}',
+    'nginx_reload_duration_seconds_count{result="not_running"}',
+    'nginx_reload_duration_seconds_count{result="upgrading"}',
     'nginx_test_duration_seconds_count{ok="false"}',
     'certbot_runs_total{result="failure"}',
     'upstream_probes_total{status="unhealthy"}',
@@ -124,6 +149,13 @@ test('a reload after which another certificate is shown has failed, and is count
   assert.equal(counts, [1, 1])
 })
 
+test('a change that finds NGINX stopped counts as a reload that failed', async () => {
+  const deps = await fakeDeps()
+  deps.nginx.running = false
+  for (let i = 0; i < 2; i++) await put(deps)
+  assert.is((await samples(deps)).get('nginx_reload_duration_seconds_count{result="not_running"}'), 2)
+})
+
 test('routes are counted by status, and a status that no route has is 0', async () => {
   const deps = await fakeDeps()
   const counts = async () => {
@@ -152,6 +184,21 @@ test('a certificate is told with the second at which it expires, until its route
   assert.is(found.get('certbot_runs_total{result="success"}'), 1)
   await put(deps)
   assert.not.ok((await samples(deps)).has(name))
+})
+
+test('each name that is served over HTTPS has its expiry, and one that the certificate is not for has none', async () => {
+  const deps = await fakeDeps({ settings: { SSL_PREFLIGHT: 'off' } })
+  await put(deps, { enable_ssl: true, options: { aliases: ['www.example.com'] } })
+  certbotThatIssues(deps, certificateFor(APP.domain, { aliases: ['www.example.com'] }))
+  const issued = await call(issueCertificate, deps, '/proxies/app/ssl', { method: 'POST' })
+  await put(deps, { enable_ssl: true, options: { aliases: ['www.example.com', 'new.example.com'] } })
+  const found = await samples(deps)
+  assert.equal(
+    [APP.domain, 'www.example.com', 'new.example.com'].map((name) =>
+      found.get(`certificate_expiry_timestamp_seconds{domain="${name}"}`),
+    ),
+    [Date.parse(issued.body.expiry) / 1000, Date.parse(issued.body.expiry) / 1000, undefined],
+  )
 })
 
 test('health checks of upstreams are counted by their result', async () => {

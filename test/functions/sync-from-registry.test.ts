@@ -181,4 +181,13 @@ test('parameters that do not fit answer 400', async () => {
   ])
 })
 
+test('while NGINX is stopped a sync is an error, and not a list of skips', async () => {
+  const deps = await depsWith([droplet('a', 8001), droplet('b', 8002)])
+  deps.nginx.running = false
+  const before = contentsOf(deps.disk)
+  const details = assertError(await sync(deps), 'NGINX_RELOAD_FAILED')
+  assert.equal([details.reason, details.state, details.culprit], ['not_running', 'unchanged', 'host'])
+  assert.equal(contentsOf(deps.disk), before)
+})
+
 test.run()

@@ -79,6 +79,61 @@ test('the command delete removes the route', async () => {
   assert.is(servedPort(deps, 'app.example.com'), undefined)
 })
 
+test('a dry run of a command changes nothing, and answers the plan', async () => {
+  const { deps, send } = await mesh({ REGISTRY_URL: 'http://registry.example:8000' })
+  await send('command', UPSERT)
+  deps.nginx.registry = {
+    status: 200,
+    body: JSON.stringify([{ name: 'other', domain: 'other.example.com', port: 8001 }]),
+  }
+  const before = contentsOf(deps.disk)
+  for (const payload of [
+    { ...UPSERT, proxy: { ...APP, upstream_port: 8009 } },
+    { command: 'delete', droplet_name: 'app' },
+    { command: 'sync' },
+  ])
+    for (const dry_run of [true, 'true']) {
+      const { body, text } = await send('command', { ...payload, dry_run })
+      assert.is(body.status, 'processed', text)
+      assert.ok(body.result.plan.changes.length > 0, text)
+      assert.equal(contentsOf(deps.disk), before)
+    }
+  assert.is(servedPort(deps, 'app.example.com'), 8002)
+  const { body } = await send('command', { command: 'ssl', droplet_name: 'app', dry_run: true })
+  assert.is(body.result.would_order, true)
+  assert.equal(contentsOf(deps.disk), before)
+  const wet = await send('command', { command: 'delete', droplet_name: 'app', dry_run: false })
+  assert.is(wet.body.result.status, 'deleted')
+  assert.is(servedPort(deps, 'app.example.com'), undefined)
+})
+
+test('a command takes the parameters of its call, and a query those of a list', async () => {
+  const { deps, send } = await mesh({ REGISTRY_URL: 'http://registry.example:8000' })
+  const droplets = Array.from({ length: 6 }, (_, i) => ({ name: `a${i}`, domain: `a${i}.example.com`, port: 8001 }))
+  deps.nginx.registry = { status: 200, body: JSON.stringify(droplets) }
+  await send('command', { command: 'sync' })
+  deps.nginx.registry = { status: 200, body: JSON.stringify(droplets.slice(3)) }
+  deps.nginx.upstreams.set(8001, 'ECONNREFUSED')
+  const blast = await send('command', { command: 'sync', prune: true })
+  assert.is(blast.body.result.error.code, 'BLAST_RADIUS')
+  const { body } = await send('command', {
+    command: 'sync',
+    prune: true,
+    confirm: 3,
+    require_healthy: true,
+    enable_ssl: false,
+  })
+  assert.equal([body.result.deleted.length, body.result.skipped_count], [3, 3])
+  const domains = async (query: unknown) =>
+    (await send('query', query)).body.result.map(({ domain }: { readonly domain: string }) => domain)
+  assert.equal(await domains({ query: 'routes', domain: 'a4.example.com' }), ['a4.example.com'])
+  assert.equal(await domains({ query: 'routes', status: 'pending_ssl' }), [])
+  const gone = await send('command', { command: 'delete', droplet_name: 'a4', delete_certificate: true })
+  assert.type(gone.body.result.certificate_deleted, 'boolean')
+  const unfit = await send('command', { command: 'delete', droplet_name: 'a5', dry_run: 'yes' })
+  assert.equal([unfit.body.status, unfit.body.result.error.code], ['failed', 'INVALID_REQUEST'])
+})
+
 test('the command sync brings routes in line with the Registry', async () => {
   const { deps, send } = await mesh({ REGISTRY_URL: 'http://registry.example:8000' })
   const droplets = [{ name: 'a', domain: 'a.example.com', port: 8001 }]
@@ -128,9 +183,32 @@ test('a payload that is no query and no command answers 400', async () => {
     ['command', { command: 'delete', droplet_name: 'a/../b' }],
     ['command', { command: 'delete', droplet_name: 'a/ssl' }],
     ['command', { command: 'ssl', droplet_name: 7 }],
+    ['command', { command: 'delete', droplet_name: 'app', dry_run: null }],
+    ['command', { command: 'delete', droplet_name: 'app', dryrun: true }],
+    ['command', { command: 'delete', droplet_name: 'app', prune: true }],
+    ['command', { command: 'sync', force: true }],
+    ['query', { query: 'health', dry_run: true }],
   ] as const)
     assertError(await send(type, payload), 'INVALID_REQUEST')
   assert.equal(contentsOf(deps.disk), before)
+})
+
+test('what is wrong with a payload is told by its field, with the words that it takes', async () => {
+  const { send } = await mesh()
+  const queries = 'must be one of "routes", "route", "health"'
+  const commands = 'must be one of "upsert", "delete", "ssl", "sync"'
+  for (const [type, payload, path, message] of [
+    ['query', {}, 'payload.query', queries],
+    ['query', { query: 'secrets' }, 'payload.query', queries],
+    ['command', {}, 'payload.command', commands],
+    ['command', { command: 'exec' }, 'payload.command', commands],
+    ['command', { command: 'delete' }, 'payload.droplet_name', 'is required'],
+    ['command', { command: 'upsert', droplet_name: 'app' }, 'payload.proxy', 'is required'],
+    ['command', { command: 'upsert', droplet_name: 'app', proxy: 7 }, 'payload.proxy', 'must be a JSON object'],
+    ['command', { command: 'sync', force: true }, 'payload.force', 'is not a known field'],
+    ['command', { command: 'sync', prune: [] }, 'payload.prune', 'must be true, false, a number or a string'],
+  ] as const)
+    assertIssues(await send(type, payload), [[path, message]])
 })
 
 test('a message that is none answers 400, every fault at once', async () => {
@@ -206,10 +284,19 @@ test('under a base a command finds its endpoint there', async () => {
   assert.is(servedPort(deps, 'app.example.com'), 8002)
 })
 
-test('mounted alone, without the API behind it, a command fails and says so', async () => {
-  const body = { ...MESSAGE, message_type: 'command', payload: UPSERT }
-  const answer = await call(udcMessage, await fakeDeps(), '/message', { method: 'POST', body })
-  assert.equal([answer.status, answer.body.status, answer.body.result], [200, 'failed', null])
+test('called alone, without the API behind it, a query or command fails and says what it lacks', async () => {
+  for (const [message_type, payload] of [
+    ['command', UPSERT],
+    ['query', { query: 'routes' }],
+  ] as const) {
+    const body = { ...MESSAGE, message_type, payload }
+    const answer = await call(udcMessage, await fakeDeps(), '/message', { method: 'POST', body })
+    assert.equal([answer.status, answer.body.status], [200, 'failed'])
+    const { code, details } = answer.body.result.error
+    assert.equal([code, details.culprit], ['NOT_FOUND', 'host'])
+    assert.match(details.remedy, 'createApp()')
+    assert.is(details.correlation_id, answer.headers.get('x-correlation-id'))
+  }
 })
 
 test('the payload stands on no line of the log', async () => {

@@ -179,7 +179,10 @@ test("metrics have NGINX's own connections and the generation that it serves", a
   const { host } = context
   const { port } = await host.droplet('measured')
   const { body } = await putRoute(host.manager, 'measured', 'measured.example.com', port)
+  const headers = { 'x-large': 'x'.repeat(20_000) }
+  assert.is((await fetch(`${host.manager.url}/proxies`, { headers })).status, 431)
   const found = await samples(context)
+  assert.is(found.get('http_request_duration_seconds_count{operation="none",status="431"}'), 1)
   assert.is(found.get('generation'), body.receipt?.generation)
   assert.ok((found.get('nginx_connections{state="active"}') ?? 0) >= 1)
   for (const state of ['reading', 'writing', 'waiting']) assert.ok(found.has(`nginx_connections{state="${state}"}`))

@@ -4,6 +4,7 @@ import * as assert from 'uvu/assert'
 import * as v from 'valibot'
 import { endpoints } from '../../functions/index.ts'
 import { describeApi } from '../../lib/http/openapi.ts'
+import { ERROR_SCHEMA } from '../../lib/http/openapi-errors.ts'
 
 const Content = v.record(
   v.string(),
@@ -74,7 +75,10 @@ export interface Described {
   readonly body?: unknown
 }
 
-/** An answer has the status, the type and the shape that are described. */
+const ErrorBody = v.object({ error: v.object({ code: v.string(), details: v.record(v.string(), v.unknown()) }) })
+const DETAILS = new Set(Object.keys(ERROR_SCHEMA.properties.error.properties.details.properties))
+
+/** An answer has the status, the type and the shape that are described; and an error is one that has an example there, with details that are known. */
 export function assertDescribed(method: string, path: string, { status, headers, body, text }: Described): void {
   const what = `${method} ${path} -> ${status} ${text.slice(0, 500)}`
   const content = operationFor(method, path).responses[String(status)]?.content
@@ -84,4 +88,14 @@ export function assertDescribed(method: string, path: string, { status, headers,
   if (found === undefined) throw new Error(`${what}: ${type} is not described`)
   const validate = validatorOf(found.schema)
   assert.ok(validate(body ?? text), `${what}: ${ajv.errorsText(validate.errors)}`)
+  const error = v.safeParse(ErrorBody, body)
+  if (error.success) {
+    assert.equal(
+      Object.keys(error.output.error.details).filter((name) => !DETAILS.has(name)),
+      [],
+      what,
+    )
+    const codes = Object.keys(found.examples)
+    assert.ok(codes.includes(error.output.error.code), `${what}: of errors, ${codes.join(', ')} are described`)
+  }
 }

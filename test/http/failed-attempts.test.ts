@@ -36,6 +36,17 @@ test('the 21st call within a minute of 20 failures is refused until the minute i
   )
 })
 
+test('the failure that locks an address is told apart, once each time', () => {
+  let now = 0
+  const attempts = failedAttempts(() => now)
+  const notes = () => Array.from({ length: 40 }, () => attempts.note('192.0.2.1'))
+  const once = Array.from({ length: 40 }, (_, i) => i === 19)
+  assert.equal(notes(), once)
+  now = 60_000
+  assert.equal(notes(), once)
+  assert.not.ok(Array.from({ length: 40 }, () => attempts.note('127.0.0.1')).includes(true))
+})
+
 test('one address does not shut another out, and loopback is never shut out', () => {
   const attempts = failedAttempts(() => 0)
   for (let i = 0; i < 100; i++)

@@ -21,6 +21,9 @@ interface Edge {
   readonly failures: (readonly [unknown, string])[]
   /** What reached the listener. */
   readonly reached: string[]
+  /** The statuses of what did not. */
+  readonly refused: number[]
+  readonly lockedOut: string[]
 }
 
 interface RawAnswer {
@@ -37,6 +40,8 @@ const answering: RequestListener = (_request, response) => {
 async function withEdge(listener: RequestListener, use: (edge: Edge) => Promise<void>): Promise<void> {
   const failures: (readonly [unknown, string])[] = []
   const reached: string[] = []
+  const refused: number[] = []
+  const lockedOut: string[] = []
   const server = createHttpServer(
     (request, response) => {
       reached.push(`${request.method} ${request.url}`)
@@ -46,6 +51,8 @@ async function withEdge(listener: RequestListener, use: (edge: Edge) => Promise<
       randomId: () => 'made',
       monotonicMs: () => 0,
       onFailure: (error, correlationId) => failures.push([error, correlationId]),
+      onRefusal: (status) => refused.push(status),
+      onLockOut: (address) => lockedOut.push(address),
     },
   )
   server.listen(0, '127.0.0.1')
@@ -53,7 +60,7 @@ async function withEdge(listener: RequestListener, use: (edge: Edge) => Promise<
   const address = server.address()
   if (address === null || typeof address === 'string') throw new Error('no port')
   try {
-    await use({ server, port: address.port, failures, reached })
+    await use({ server, port: address.port, failures, reached, refused, lockedOut })
   } finally {
     await closeHttpServer(server, 0)
   }
@@ -356,16 +363,54 @@ test('calls without a valid token are counted against their address; those that 
   ] as const) {
     const handler = createServerAdapter(() => new Response('{}', { status: 401, statusText: 'Unauthorized', headers }))
     await withEdge(handler, async ({ server, port }) => {
-      // Failures from loopback are never counted.
-      server.on('connection', (socket: Socket) =>
-        Object.defineProperty(socket, 'remoteAddress', { value: '192.0.2.9' }),
-      )
+      callFrom(server, '192.0.2.9')
       const statuses: number[] = []
       for (let i = 0; i < 21; i++)
         statuses.push((await sendText(port, 'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')).status)
       assert.equal(statuses, [...Array.from({ length: 20 }, () => 401), last])
     })
   }
+})
+
+/** Makes every connection one from elsewhere: failures from loopback are never counted. */
+function callFrom(server: Server, address: string): void {
+  server.on('connection', (socket: Socket) => Object.defineProperty(socket, 'remoteAddress', { value: address }))
+}
+
+test('an address that is locked out is told once, and can still ask for health', async () => {
+  const handler = createServerAdapter(
+    ({ url }) =>
+      new Response('{}', { status: new URL(url).pathname.endsWith('/health') ? 200 : 401, statusText: 'As told' }),
+  )
+  await withEdge(handler, async ({ server, port, refused, lockedOut, reached }) => {
+    callFrom(server, '192.0.2.9')
+    const call = async (line: string) =>
+      (await sendText(port, `${line} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`)).status
+    for (let i = 0; i < 20; i++) assert.is(await call('GET /proxies'), 401)
+    assert.equal([refused, lockedOut], [[], ['192.0.2.9']])
+    for (const line of ['GET /proxies', 'POST /health', 'GET /proxies/health', 'GET //health', 'DELETE /proxies/a'])
+      assert.is(await call(line), 429, line)
+    assert.equal([refused, lockedOut], [Array.from({ length: 5 }, () => 429), ['192.0.2.9']])
+    reached.length = 0
+    const probes = ['GET /health', 'HEAD /health', 'GET /proxy-manager/health', 'GET /health?x=1']
+    for (const line of probes) assert.is(await call(line), 200, line)
+    assert.equal(reached, probes)
+  })
+})
+
+test('what is answered here is counted by its status, and what is answered behind is not', async () => {
+  await withEdge(answering, async ({ port, refused }) => {
+    for (const [text, status] of [
+      ['GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n', 200],
+      ['TRACE / HTTP/1.1\r\nHost: a\r\n\r\n', 405],
+      ['CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n', 405],
+      ['GET / HTTP/1.1\r\nHost: a b\r\n\r\n', 400],
+      ['nonsense\r\n\r\n', 400],
+      [`GET / HTTP/1.1\r\nHost: a\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`, 431],
+    ] as const)
+      assert.is((await sendText(port, text)).status, status, text.slice(0, 40))
+    assert.equal(refused, [405, 405, 400, 400, 431])
+  })
 })
 
 test.run()

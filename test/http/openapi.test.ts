@@ -1,5 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import * as v from 'valibot'
 import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
 import { createApp, endpoints } from '../../functions/index.ts'
 import { ERRORS, type ErrorCode } from '../../lib/core/errors.ts'
@@ -24,25 +25,47 @@ function describedProperties(schema: unknown): string[] {
 /** Whether an endpoint is answered without a token, though one is set. */
 const isOpen = ({ path }: { readonly path: string }) => ['/health', '/proxy-manager/health'].includes(path)
 
+const namesIn = (details: object) => Object.keys(details).sort().join(' ')
+
+/** For each of these errors there is an answer whose details are those of the example. */
+function assertExamples(answered: World['details']): void {
+  const Example = v.object({ error: v.object({ details: v.record(v.string(), v.unknown()) }) })
+  const examples = operations.flatMap(({ operation }) =>
+    Object.values(operation.responses).flatMap(({ content }) =>
+      Object.entries(content['application/json']?.examples ?? {}),
+    ),
+  )
+  for (const [code, answers] of answered) {
+    const example = v.parse(Example, examples.find(([name]) => name === code)?.[1].value)
+    const names = namesIn(example.error.details)
+    assert.ok(answers.has(names), `${code}: the example has ${names}; answered were ${[...answers].join(' | ')}`)
+  }
+}
+
 interface World {
   readonly deps: FakeDeps
   /** Calls the app, and holds its answer against the description. */
   readonly send: (method: string, path: string, options?: CallOptions) => Promise<Answer>
   readonly seen: Set<string>
+  /** Of each error that was answered, the names of its details. */
+  readonly details: Map<string, Set<string>>
 }
 
 async function world(settings: Readonly<Record<string, string>> = {}): Promise<World> {
   const deps = await fakeDeps({ settings })
   const app = createApp(() => deps)
   const seen = new Set<string>()
+  const details: World['details'] = new Map()
   const send: World['send'] = async (method, path, options = {}) => {
     const answer = await answerOf(await app(requestTo(path, { ...options, method })))
     await deps.engine.idle()
     assertDescribed(method, path, answer)
     seen.add(`${operationFor(method, path).operationId} ${answer.body?.error?.code ?? answer.status}`)
+    const { code, details: told } = answer.body?.error ?? {}
+    if (code !== undefined) details.set(code, (details.get(code) ?? new Set()).add(namesIn(told)))
     return answer
   }
-  return { deps, send, seen }
+  return { deps, send, seen, details }
 }
 
 test('a public linter has nothing against the description, nor against that of a part of the API', async () => {
@@ -177,7 +200,7 @@ test('the server is the one that the description came from, its base included', 
 })
 
 test('what the routes answer is what is described', async () => {
-  const { deps, send, seen } = await world({ SSL_PREFLIGHT: 'off' })
+  const { deps, send, seen, details } = await world({ SSL_PREFLIGHT: 'off' })
   const ssl = { domain: 'ssl.example.com', upstream_port: 8003 }
   await send('PUT', '/proxies/app?dry_run=true', { body: APP })
   await send('PUT', '/proxies/app', { body: APP })
@@ -238,10 +261,11 @@ test('what the routes answer is what is described', async () => {
     'issueCertificate PROXY_NOT_FOUND',
   ])
     assert.ok(seen.has(outcome), `${outcome} was not seen: ${[...seen].join(', ')}`)
+  assertExamples(details)
 })
 
 test('what a broken host answers is what is described', async () => {
-  const { deps, send, seen } = await world({ REGISTRY_URL: 'http://registry.example:8000' })
+  const { deps, send, seen, details } = await world({ REGISTRY_URL: 'http://registry.example:8000' })
   await send('PUT', '/proxies/app', { body: APP })
   const other = { ...APP, domain: 'other.example.com' }
   deps.nginx.judge = (texts) =>
@@ -266,10 +290,11 @@ test('what a broken host answers is what is described', async () => {
     'syncFromRegistry REGISTRY_UNAVAILABLE',
   ])
     assert.ok(seen.has(outcome), `${outcome} was not seen: ${[...seen].join(', ')}`)
+  assertExamples(details)
 })
 
 test('what the mesh is answered is what is described', async () => {
-  const { deps, send, seen } = await world({ REGISTRY_URL: 'http://registry.example:8000' })
+  const { deps, send, seen, details } = await world({ REGISTRY_URL: 'http://registry.example:8000' })
   const droplets = Array.from({ length: 6 }, (_, i) => ({ name: `a${i}`, domain: `a${i}.example.com`, port: 8001 }))
   deps.nginx.registry = { status: 200, body: JSON.stringify([...droplets, { name: 'bad' }]) }
   for (const { method, path } of operations.filter((one) => one.method === 'GET' && !one.path.includes('{')))
@@ -290,6 +315,34 @@ test('what the mesh is answered is what is described', async () => {
       operation.operationId,
     )
   for (const outcome of ['syncFromRegistry BLAST_RADIUS', 'udcMessage INVALID_REQUEST']) assert.ok(seen.has(outcome))
+  assertExamples(details)
+})
+
+test('good answers of the calls that people make have an example that fits', () => {
+  const lacking = operations.flatMap(({ operation }) =>
+    Object.entries(operation.responses).flatMap(([status, { content }]) => {
+      const { schema, examples } = content['application/json'] ?? {}
+      if (!status.startsWith('2') || schema === undefined) return []
+      const values = Object.values(examples ?? {})
+      for (const { value } of values) {
+        const validate = validatorOf(schema)
+        assert.ok(validate(value), `${operation.operationId} ${status}: ${ajv.errorsText(validate.errors)}`)
+      }
+      return values.length === 0 ? [`${operation.operationId} ${status}`] : []
+    }),
+  )
+  const unshown = /^(getOpenapi|udc(Health|Capabilities|State|Dependencies)\d?) 200$/
+  assert.equal(
+    lacking.filter((name) => !unshown.test(name)),
+    [],
+  )
+})
+
+test('a payload is described as the queries and commands that there are, beside anything else', () => {
+  const body = operationFor('POST', '/message').requestBody?.content['application/json']?.schema
+  const text = JSON.stringify(body)
+  for (const word of ['routes', 'route', 'health', 'upsert', 'delete', 'ssl', 'sync'])
+    assert.match(text, `"const":"${word}"`)
 })
 
 test('who may not call is answered what is described', async () => {

@@ -1,0 +1,52 @@
+/** What calls take in their query, where an endpoint and the messages that stand for its call have it in common. */
+import * as v from 'valibot'
+import { Domain } from '../core/domain.ts'
+import { ProxyStatus } from '../core/proxy-state.ts'
+import { dryRunEntries, flag, unknownKey } from './endpoint.ts'
+
+const word = v.picklist(['true', 'false'], 'must be true or false')
+
+/** Of `GET /proxies`. */
+export const ListQuery = v.strictObject(
+  {
+    domain: v.optional(Domain),
+    status: v.optional(
+      v.pipe(
+        v.picklist(ProxyStatus.options, `must be one of ${ProxyStatus.options.join(', ')}`),
+        v.description('Only routes of this status'),
+      ),
+    ),
+  },
+  unknownKey,
+)
+
+/** Of `DELETE /proxies/{droplet_name}`. */
+export const DeleteQuery = v.strictObject(
+  { ...dryRunEntries, delete_certificate: v.pipe(flag(), v.description('Delete its certificate as well')) },
+  unknownKey,
+)
+
+/** Of a sync. */
+export const SyncQuery = v.strictObject(
+  {
+    ...dryRunEntries,
+    prune: v.pipe(flag(), v.description('Delete routes that a former sync made and the Registry has no more')),
+    require_healthy: v.pipe(flag(), v.description('Skip droplets whose upstream is not healthy')),
+    enable_ssl: v.optional(
+      v.pipe(
+        word,
+        v.description('Whether HTTPS is wanted; left out, routes keep what they have, and new ones are HTTP'),
+        v.transform((value) => value === 'true'),
+      ),
+    ),
+    confirm: v.optional(
+      v.pipe(
+        v.string(),
+        v.description('How many routes are to be deleted, where they are more than go unconfirmed (409 BLAST_RADIUS)'),
+        v.regex(/^\d{1,6}$/, 'must be a number of routes'),
+        v.transform(Number),
+      ),
+    ),
+  },
+  unknownKey,
+)
