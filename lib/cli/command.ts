@@ -1,8 +1,16 @@
 /** What a command is: its words, its options, and what it does with them. */
 import { parseArgs } from 'node:util'
 
-/** Scripts may rely on these. `serve` ends with 75 where the state folder is in use, or its disk cannot be written. */
-export const EXIT = { ok: 0, refused: 1, usage: 2, unreachable: 3, degraded: 4, wrongSetting: 78 } as const
+/** Scripts may rely on these; the last two are those of sysexits.h. */
+export const EXIT = {
+  ok: 0,
+  refused: 1,
+  usage: 2,
+  unreachable: 3,
+  degraded: 4,
+  mayPass: 75,
+  wrongSetting: 78,
+} as const
 
 /** Everything outside that a command may use. */
 export interface World {

@@ -15,7 +15,7 @@ export const serve: Command = {
     const settings = describeSettings().map(
       ({ name, fallback, help }) => `  ${name}${fallback === '' ? '' : ` (${fallback})`}\n      ${help}`,
     )
-    return `Ends with 78 for a wrong setting or a port that is taken, with 75 where the state folder is in use.\n\nSettings (environment variables):\n${settings.join('\n')}\n`
+    return `Ends with 78 for a wrong setting or a port that is taken, with 75 where the state folder is in use, or on a disk that is full or read-only.\n\nSettings (environment variables):\n${settings.join('\n')}\n`
   },
   run: async (_invocation, { environment }) => {
     await (await loadMain()).serve(environment)
@@ -27,12 +27,14 @@ export const recover: Command = {
   name: 'recover',
   summary: 'Finish or undo what a crash interrupted, once; for ExecStartPre of NGINX',
   options: [],
-  more: () => `Takes the settings of "proxy-manager serve". Ends with 0 where nothing is left undone, with 1 otherwise.
+  more: () => `Takes the settings of "proxy-manager serve". Ends with 0 where nothing is left undone, with 1 otherwise,
+with 75 where the state folder's disk is full or read-only, with 78 for a wrong setting.
 Where the API runs, that has recovered already: then it waits for a change that is under way, and does nothing itself.
 `,
   run: async (_invocation, { environment }) => {
     const recovery = await (await loadMain()).recoverOnce(withoutCallers(environment))
-    if ('fault' in recovery) throw new CommandFailure(EXIT.wrongSetting, recovery.fault)
+    if ('fault' in recovery)
+      throw new CommandFailure(recovery.mayPass ? EXIT.mayPass : EXIT.wrongSetting, recovery.fault)
     const { undone, seenToBy } = recovery
     const by = seenToBy === undefined ? '' : ` (the API runs as ${seenToBy})`
     const text = undone.length === 0 ? `Nothing is left undone${by}.` : `Left undone${by}: ${undone.join(', ')}.`
