@@ -32,7 +32,7 @@ with 75 where the state folder's disk is full or read-only, with 78 for a wrong 
 Where the API runs, that has recovered already: then it waits for a change that is under way, and does nothing itself.
 `,
   run: async (_invocation, { environment }) => {
-    const recovery = await (await loadMain()).recoverOnce(withoutCallers(environment))
+    const recovery = await (await loadMain()).recoverOnce(environment)
     if ('fault' in recovery)
       throw new CommandFailure(recovery.mayPass ? EXIT.mayPass : EXIT.wrongSetting, recovery.fault)
     const { undone, seenToBy } = recovery
@@ -40,14 +40,6 @@ Where the API runs, that has recovered already: then it waits for a change that 
     const text = undone.length === 0 ? `Nothing is left undone${by}.` : `Left undone${by}: ${undone.join(', ')}.`
     return { json: recovery, text, exitStatus: undone.length === 0 ? EXIT.ok : EXIT.refused }
   },
-}
-
-/** Who may call the API, and where, is no matter of recovery's: NGINX's unit has no token, without which an address beyond loopback is a fault. */
-function withoutCallers(environment: World['environment']): World['environment'] {
-  const names = Object.keys(environment).filter(
-    (name) => name !== 'PROXY_MANAGER_HOST' && !/_TOKEN(_FILE)?$/.test(name),
-  )
-  return Object.fromEntries(names.map((name) => [name, environment[name]]))
 }
 
 export const systemdUnitCommand: Command = {

@@ -93,15 +93,22 @@ export function nginxDropIn({ settings, envFile, given, program }: UnitOptions):
 # Recovery comes before NGINX's own test, which a change that was cut short would fail; so the list of commands is begun anew.
 # With "-" NGINX is started whatever recovery could do.
 [Service]
-${environment(given, envFile)}# No token is NGINX's business, nor recovery's.
-UnsetEnvironment=${TOKENS.join(' ')}
+${environment(
+  given.filter(([name]) => !CALLERS.includes(name)),
+  envFile,
+)}# Where the API listens is no matter of recovery's, and beyond loopback that takes a token, which is no business of NGINX's.
+UnsetEnvironment=${CALLERS.join(' ')}
 ExecStartPre=
 ExecStartPre=-${commandLine(...program, 'recover')}
 ExecStartPre=${commandLine(...nginx)} -g 'daemon on; master_process on;'
 `
 }
 
-const TOKENS = describeSettings().flatMap(({ name }) => (name.endsWith('_TOKEN') ? [name, `${name}_FILE`] : []))
+/** What recovery can do without. */
+const CALLERS = [
+  'PROXY_MANAGER_HOST',
+  ...describeSettings().flatMap(({ name }) => (name.endsWith('_TOKEN') ? [name, `${name}_FILE`] : [])),
+]
 
 function environment(given: UnitOptions['given'], envFile: string): string {
   const own = given.map(([name, value]) => `Environment=${quote(`${name}=${value}`)}\n`).join('')
