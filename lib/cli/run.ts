@@ -83,7 +83,7 @@ Exit statuses:
   2   wrong use of a command
   3   the API cannot be reached
   4   health: degraded
-  75  serve, recover: the state folder cannot be written; serve: another process uses it
+  75  serve, recover: the state folder's disk is full or read-only; serve: another process uses that folder
   78  serve, recover, systemd-unit: a wrong setting; serve: a port that is taken
 `
 }
