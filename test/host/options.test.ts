@@ -31,11 +31,18 @@ test('a network that is not allowed gets 403, one that is gets the droplet', asy
   assert.is(await through(host.nginx.httpPort, 'app.example.com'), 'app')
 })
 
-test('in maintenance everyone gets 503 with Retry-After, and afterwards the droplet again', async ({ host, port }) => {
+test('in maintenance everyone gets 503 with Retry-After, whatever else is set, and afterwards the droplet again', async ({
+  host,
+  port,
+}) => {
   await putRoute(host.manager, 'app', 'app.example.com', port, { options: { maintenance: true } })
   const head = await curl(['-si', '-H', 'Host: app.example.com', `http://127.0.0.1:${host.nginx.httpPort}/`])
   assert.match(head, /^HTTP\/1\.1 503/)
   assert.match(head, /retry-after: 120/i)
+  await putRoute(host.manager, 'app', 'app.example.com', port, {
+    options: { maintenance: true, redirect_to: 'other.example.com', allow: ['192.0.2.0/24'] },
+  })
+  assert.is(await through(host.nginx.httpPort, 'app.example.com'), 'status 503')
   await putRoute(host.manager, 'app', 'app.example.com', port)
   assert.is(await through(host.nginx.httpPort, 'app.example.com'), 'app')
 })
@@ -99,7 +106,10 @@ test('an upstream that speaks TLS is probed and proxied over TLS', async ({ host
   }
 })
 
-test('hsts is sent over HTTPS, in maintenance too, and never over HTTP', async ({ host, port }) => {
+test('over HTTPS hsts is sent, in maintenance too, and allow is kept; HTTP only redirects, and has neither', async ({
+  host,
+  port,
+}) => {
   const { httpPort, httpsPort } = host.nginx
   layLineage(host, 'strict.example.com')
   const headOf = (url: string) =>
@@ -118,6 +128,9 @@ test('hsts is sent over HTTPS, in maintenance too, and never over HTTP', async (
   assert.match(away, /^HTTP\/2 503/)
   assert.match(away, /\nstrict-transport-security: max-age=63072000\r\n/i)
   assert.match(away, /\nretry-after: 120\r\n/i)
+  assert.is(await put({ options: { allow: ['192.0.2.0/24'] } }), 200)
+  assert.match(await headOf(https), /^HTTP\/2 403/)
+  assert.match(await headOf(http), /^HTTP\/1\.1 308/)
   await putRoute(host.manager, 'plain', 'plain.example.com', port, { options: { hsts: true, maintenance: true } })
   const plain = await curl(['-si', '-H', 'Host: plain.example.com', http])
   assert.match(plain, /^HTTP\/1\.1 503/)
