@@ -6,7 +6,7 @@
 # What runs as root in it: NGINX's master (ports 80 and 443, the certificates' keys), certbot, and the API, which signals the one and runs the
 # other. NGINX's workers, which alone read what clients send, run as www-data.
 ARG NODE=24
-ARG DEBIAN=bookworm
+ARG DEBIAN=trixie
 
 FROM node:${NODE}-${DEBIAN}-slim AS build
 WORKDIR /build
@@ -21,12 +21,14 @@ RUN npm run build && chmod 755 dist/lib/cli/main.js && rm -r dist/fixtures
 RUN npm ci --omit=dev --omit=optional
 
 FROM node:${NODE}-${DEBIAN}-slim
-# The sample site that comes with NGINX would stay the default server of port 80. NGINX's logs: how a reload ended stands in the error log, where
-# Proxy Manager reads it, so that stays a file; the access log is thrown away, for nothing here would rotate it, and /dev/stdout cannot be opened
-# by the "nginx -t" of a service. A folder that is mounted over /var/log/nginx keeps both.
+# The sample site that comes with NGINX would stay the default server of port 80. The container's log has NGINX's errors. Its emergencies stand in
+# a file as well, which hardly grows: how a reload ended is read there. The access log is thrown away: nothing here would rotate it, and /dev/stdout
+# cannot be opened by the "nginx -t" of a service.
 RUN apt-get update \
- && apt-get install --yes --no-install-recommends certbot nginx-light supervisor \
+ && apt-get install --yes --no-install-recommends certbot nginx supervisor \
  && rm -rf /var/lib/apt/lists/* /etc/nginx/sites-enabled/default /etc/nginx/sites-available/default \
+ && sed -i 's|^error_log .*|error_log stderr;\nerror_log /var/log/nginx/emergencies.log emerg;|' /etc/nginx/nginx.conf \
+ && grep -q '^error_log stderr;' /etc/nginx/nginx.conf \
  && install -d -m 711 /var/lib/proxy-manager \
  && ln -s /opt/proxy-manager/dist/lib/cli/main.js /usr/local/bin/proxy-manager \
  && ln -sf /dev/null /var/log/nginx/access.log
@@ -101,4 +103,4 @@ HEALTHCHECK --interval=30s --timeout=10s --start-period=20s CMD proxy-manager he
 
 STOPSIGNAL SIGTERM
 # Recovery comes before NGINX starts. Whatever it could do, NGINX is to run; only a wrong setting (78) ends the container at once.
-CMD ["sh", "-c", "proxy-manager recover || [ $? -eq 1 ] || exit 78; exec supervisord --configuration /etc/supervisor/supervisord.conf"]
+CMD ["sh", "-c", "proxy-manager recover || [ $? -ne 78 ] || exit 78; exec supervisord --configuration /etc/supervisor/supervisord.conf"]

@@ -127,7 +127,9 @@ export async function serve(environment: Environment): Promise<void> {
 }
 
 /** What is left undone, in the names of the steps; nothing, where the running API sees to it. */
-export type Recovery = { readonly undone: readonly string[]; readonly seenToBy?: string } | { readonly fault: string }
+export type Recovery =
+  | { readonly undone: readonly string[]; readonly seenToBy?: string }
+  | { readonly fault: string; readonly mayPass: boolean }
 
 /**
  * Runs start-up recovery alone, before NGINX starts. Where the API runs, it has recovered already: then only a change that is under way is

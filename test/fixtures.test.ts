@@ -1,4 +1,5 @@
 /** What operators are given beside the product: it must speak of what the product really exports. */
+import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
@@ -156,6 +157,19 @@ test('panels of the dashboard have numbers of their own and do not lie on each o
       const isApart = a.x + a.w <= b.x || b.x + b.w <= a.x || a.y + a.h <= b.y || b.y + b.h <= a.y
       assert.ok(isApart, title)
     }
+  }
+})
+
+test('the sandbox tells its options, and starts nothing where it does not know a word', () => {
+  const sandbox = (...words: string[]) =>
+    spawnSync(process.execPath, [join(FOLDER, 'sandbox/main.ts'), ...words], { encoding: 'utf8' })
+  const help = sandbox('--help')
+  assert.is(help.status, 0)
+  assert.match(help.stdout, /^npm run sandbox .+\n[\s\S]+ {2}--once /)
+  for (const word of ['--onec', 'once']) {
+    const { status, stdout, stderr } = sandbox(word)
+    assert.equal([status, stdout], [2, ''])
+    assert.match(stderr, new RegExp(`^sandbox: .*'${word}'.*\\n\\nnpm run sandbox`))
   }
 })
 

@@ -1,12 +1,24 @@
 import { readFileSync } from 'node:fs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import * as v from 'valibot'
+import { parse } from 'yaml'
 import { endpoints } from '../functions/index.ts'
 import { ERRORS } from '../lib/core/errors.ts'
 import { DEFAULT_OPTIONS } from '../lib/core/proxy-options.ts'
 import { describeSettings } from '../lib/core/settings.ts'
 
 const test = suite('README')
+
+const Compose = v.object({
+  services: v.object({
+    'proxy-manager': v.object({
+      environment: v.record(v.string(), v.string()),
+      volumes: v.array(v.string()),
+      stop_grace_period: v.pipe(v.string(), v.regex(/^\d+s$/)),
+    }),
+  }),
+})
 
 const root = new URL('..', import.meta.url)
 const readme = readFileSync(new URL('README.md', root), 'utf8')
@@ -43,6 +55,21 @@ test('every endpoint stands in it, under each of its methods and paths', () => {
       assert.ok(readme.includes(`\`${call}\``), `${call} is missing`)
     }
   }
+})
+
+test('the compose example sets what is a setting, keeps what the image has as volumes, and waits for both programs to end', () => {
+  const dockerfile = readFileSync(new URL('Dockerfile', root), 'utf8')
+  const [, text = ''] = /```yaml\n(services:[^`]+)```/.exec(readme) ?? []
+  const service = v.parse(Compose, parse(text)).services['proxy-manager']
+  const names = describeSettings().flatMap(({ name }) => (name.endsWith('_TOKEN') ? [name, `${name}_FILE`] : [name]))
+  for (const name of Object.keys(service.environment)) assert.ok(names.includes(name), name)
+  // The default is nobody's address.
+  assert.ok(Object.hasOwn(service.environment, 'DEFAULT_SSL_EMAIL'))
+  const volumes = v.parse(v.array(v.string()), JSON.parse(/^VOLUME (.+)$/m.exec(dockerfile)?.[1] ?? ''))
+  assert.equal(service.volumes.map((volume) => volume.split(':')[1]).sort(), [...volumes].sort())
+  const waits = [...dockerfile.matchAll(/^stopwaitsecs=(\d+)$/gm)].map(([, seconds]) => Number(seconds))
+  assert.is(waits.length, 2)
+  assert.ok(Number.parseInt(service.stop_grace_period, 10) > waits.reduce((sum, seconds) => sum + seconds))
 })
 
 test('every npm script that it names is there', () => {

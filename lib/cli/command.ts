@@ -1,14 +1,24 @@
 /** What a command is: its words, its options, and what it does with them. */
 import { parseArgs } from 'node:util'
 
-/** Scripts may rely on these. `serve` and `recover` end with 78 for a wrong setting, `serve` with 75 where the state folder is in use. */
-export const EXIT = { ok: 0, refused: 1, usage: 2, unreachable: 3, degraded: 4, wrongSetting: 78 } as const
+/** Scripts may rely on these; the last two are those of sysexits.h. */
+export const EXIT = {
+  ok: 0,
+  refused: 1,
+  usage: 2,
+  unreachable: 3,
+  degraded: 4,
+  mayPass: 75,
+  wrongSetting: 78,
+} as const
 
 /** Everything outside that a command may use. */
 export interface World {
   readonly environment: Readonly<Record<string, string | undefined>>
   readonly out: (text: string) => void
   readonly err: (text: string) => void
+  /** A file's text; `undefined` where there is none that can be read. */
+  readonly read: (path: string) => string | undefined
   /** The program and its first arguments, as a service manager has to call them. */
   readonly program: readonly string[]
 }

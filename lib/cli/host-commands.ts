@@ -1,6 +1,7 @@
 /** The commands that work on this host without the API: serve, recover, systemd-unit. */
-import { describeSettings, parseSettings } from '../core/settings.ts'
-import { type Command, CommandFailure, EXIT } from './command.ts'
+import { describeSettings, parseSettings, withTokenFiles } from '../core/settings.ts'
+import { type Command, CommandFailure, EXIT, misuse, type World } from './command.ts'
+import { ENV_FILE, parseEnvFile } from './env-file.ts'
 import { nginxDropIn, systemdUnit } from './systemd-unit.ts'
 
 // Loaded only where they are needed: the whole API is more than a call to it takes.
@@ -14,7 +15,7 @@ export const serve: Command = {
     const settings = describeSettings().map(
       ({ name, fallback, help }) => `  ${name}${fallback === '' ? '' : ` (${fallback})`}\n      ${help}`,
     )
-    return `Ends with 78 for a wrong setting or a port that is taken, with 75 where the state folder is in use.\n\nSettings (environment variables):\n${settings.join('\n')}\n`
+    return `Ends with 78 for a wrong setting or a port that is taken, with 75 where the state folder is in use, or on a disk that is full or read-only.\n\nSettings (environment variables):\n${settings.join('\n')}\n`
   },
   run: async (_invocation, { environment }) => {
     await (await loadMain()).serve(environment)
@@ -26,12 +27,14 @@ export const recover: Command = {
   name: 'recover',
   summary: 'Finish or undo what a crash interrupted, once; for ExecStartPre of NGINX',
   options: [],
-  more: () => `Takes the settings of "proxy-manager serve". Ends with 0 where nothing is left undone, with 1 otherwise.
+  more: () => `Takes the settings of "proxy-manager serve". Ends with 0 where nothing is left undone, with 1 otherwise,
+with 75 where the state folder's disk is full or read-only, with 78 for a wrong setting.
 Where the API runs, that has recovered already: then it waits for a change that is under way, and does nothing itself.
 `,
   run: async (_invocation, { environment }) => {
     const recovery = await (await loadMain()).recoverOnce(environment)
-    if ('fault' in recovery) throw new CommandFailure(EXIT.wrongSetting, recovery.fault)
+    if ('fault' in recovery)
+      throw new CommandFailure(recovery.mayPass ? EXIT.mayPass : EXIT.wrongSetting, recovery.fault)
     const { undone, seenToBy } = recovery
     const by = seenToBy === undefined ? '' : ` (the API runs as ${seenToBy})`
     const text = undone.length === 0 ? `Nothing is left undone${by}.` : `Left undone${by}: ${undone.join(', ')}.`
@@ -42,31 +45,52 @@ Where the API runs, that has recovered already: then it waits for a change that 
 export const systemdUnitCommand: Command = {
   name: 'systemd-unit',
   summary: 'Print a hardened systemd unit for "proxy-manager serve" with the present settings',
-  options: [{ name: 'nginx', help: "Print the drop-in for NGINX's unit instead: recovery before NGINX starts" }],
-  more: () => `As root, with the settings in the environment:
+  options: [
+    { name: 'nginx', help: "Print the drop-in for NGINX's unit instead: recovery before NGINX starts" },
+    { name: 'env-file', value: 'FILE', help: `The file with the settings (${ENV_FILE})` },
+  ],
+  more: () => `As root:
   proxy-manager systemd-unit > /etc/systemd/system/proxy-manager.service
   mkdir -p /etc/systemd/system/nginx.service.d
   proxy-manager systemd-unit --nginx > /etc/systemd/system/nginx.service.d/proxy-manager.conf
   systemctl daemon-reload && systemctl enable --now proxy-manager
 
-Tokens are not printed: set PROXY_MANAGER_API_TOKEN_FILE (or ..._READ_TOKEN_FILE, REGISTRY_TOKEN_FILE), and the unit
-hands that file over as a credential.
+Both units read the settings in ${ENV_FILE} at each start; one NAME=value a line, without quotes. This command reads
+them too, for the folders that the service may write to: print both anew when a folder among the settings changes.
+Settings in this command's own environment are written into the units, and give way to those in the file.
+
+Tokens in the environment are not printed: set PROXY_MANAGER_API_TOKEN_FILE (or ..._READ_TOKEN_FILE,
+REGISTRY_TOKEN_FILE) there, and the unit hands that file over as a credential.
 `,
-  run: async ({ flag }, { environment, program }) => {
+  run: async ({ text, flag }, world) => {
+    const { program } = world
+    const envFile = text('env-file') ?? ENV_FILE
+    const filed = readEnvFile(envFile, text('env-file') !== undefined, world)
+    const environment = withTokenFiles({ ...world.environment, ...filed }, world.read)
     const settings = parseSettings(environment)
     if ('faults' in settings) throw new CommandFailure(EXIT.wrongSetting, settings.faults.join('; '))
     const { findNginxConfiguration } = await loadMain()
     const nginxConf = (await findNginxConfiguration(settings, environment)) ?? '/etc/nginx/nginx.conf'
     const given = (suffix: string) =>
       describeSettings().flatMap(({ name }): [name: string, value: string][] => {
-        const value = environment[`${name}${suffix}`] || undefined
-        return value === undefined || name.endsWith('_TOKEN') !== (suffix === '_FILE') ? [] : [[name, value]]
+        const value = world.environment[`${name}${suffix}`] || undefined
+        const isFiled = filed[name] !== undefined || filed[`${name}_FILE`] !== undefined
+        return value === undefined || isFiled || name.endsWith('_TOKEN') !== (suffix === '_FILE') ? [] : [[name, value]]
       })
-    const options = { settings, given: given(''), tokenFiles: given('_FILE'), program, nginxConf }
-    const [name, text] =
+    const options = { settings, envFile, given: given(''), tokenFiles: given('_FILE'), program, nginxConf }
+    const [name, unit] =
       flag('nginx') === true
         ? ['nginx.service.d/proxy-manager.conf', nginxDropIn(options)]
         : ['proxy-manager.service', systemdUnit(options)]
-    return { json: { name, text }, text: text.trimEnd() }
+    return { json: { name, text: unit }, text: unit.trimEnd() }
   },
+}
+
+function readEnvFile(path: string, isRequired: boolean, { read }: World): Readonly<Record<string, string>> {
+  if (!/^\/[^\x00-\x1f]*$/.test(path)) throw misuse(systemdUnitCommand, '--env-file takes an absolute path')
+  const text = read(path)
+  if (text === undefined && isRequired) throw new CommandFailure(EXIT.wrongSetting, `${path} cannot be read`)
+  const parsed = parseEnvFile(text ?? '')
+  if ('fault' in parsed) throw new CommandFailure(EXIT.wrongSetting, `${path}, ${parsed.fault}`)
+  return parsed.variables
 }

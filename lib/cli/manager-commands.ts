@@ -2,6 +2,7 @@
 import * as v from 'valibot'
 import { callApi } from './api.ts'
 import { type Command, EXIT, misuse } from './command.ts'
+import { describePlan, Planned } from './describe.ts'
 import { fields } from './text.ts'
 
 const Names = v.array(v.string())
@@ -12,6 +13,7 @@ const Summary = v.object({
   deleted: Names,
   skipped: v.array(v.object({ name: v.string(), reason: v.string() })),
   orphaned: Names,
+  plan: v.optional(Planned.entries.plan),
 })
 
 const Health = v.object({
@@ -38,6 +40,12 @@ export const sync: Command = {
     { name: 'require-healthy', help: 'Probe each upstream first' },
     { name: 'ssl', help: 'Want HTTPS for all of them (--no-ssl: for none); left out, each keeps what it has' },
   ],
+  more: () => `Examples:
+  proxy-manager sync --dry-run --prune
+  proxy-manager sync --prune --confirm 5
+
+Ends with 0 also where droplets were skipped: look at the last lines; with 1 where the API refuses, or NGINX in a dry run.
+`,
   run: async ({ text, flag }, world) => {
     const confirm = text('confirm')
     if (confirm !== undefined && !/^\d{1,6}$/.test(confirm)) throw misuse(sync, '--confirm takes a number of routes')
@@ -52,17 +60,17 @@ export const sync: Command = {
     const { json, shown } = await callApi(world, call, Summary)
     const named = (names: readonly string[]) => `${names.length}${names.length === 0 ? '' : `: ${names.join(', ')}`}`
     const skipped = shown.skipped.map(({ name, reason }) => `${name}: ${reason}`)
-    return {
-      json,
-      text: fields({
-        created: named(shown.created),
-        updated: named(shown.updated),
-        unchanged: named(shown.unchanged),
-        deleted: named(shown.deleted),
-        orphaned: named(shown.orphaned),
-        skipped: skipped.length === 0 ? '0' : skipped,
-      }),
-    }
+    const summary = fields({
+      created: named(shown.created),
+      updated: named(shown.updated),
+      unchanged: named(shown.unchanged),
+      deleted: named(shown.deleted),
+      orphaned: named(shown.orphaned),
+      skipped: skipped.length === 0 ? '0' : skipped,
+    })
+    if (shown.plan === undefined) return { json, text: summary }
+    const planned = describePlan(json, { plan: shown.plan })
+    return { ...planned, text: `${summary}\n\n${planned.text}` }
   },
 }
 

@@ -1,5 +1,6 @@
 /** The commands about routes: list, get, put, plan, delete, ssl. */
 import * as v from 'valibot'
+import { describeOptions } from '../core/proxy-options.ts'
 import { callApi, proxyPath } from './api.ts'
 import { type Command, type Invocation, misuse } from './command.ts'
 import {
@@ -33,9 +34,14 @@ const WANTED = [
   {
     name: 'options',
     value: 'JSON',
-    help: 'Options of the route, as a JSON object; those left out are set to their defaults',
+    help: 'Options of the route (below), as a JSON object; those left out are set to their defaults',
   },
 ] as const
+
+const optionsHelp = () => {
+  const lines = describeOptions().map(({ name, fallback, help }) => `  ${name} (${fallback})\n      ${help}`)
+  return `\nOptions of a route, with their defaults:\n${lines.join('\n')}\n`
+}
 
 export const list: Command = {
   name: 'list',
@@ -44,6 +50,10 @@ export const list: Command = {
     { name: 'domain', value: 'DOMAIN', help: 'Only the route of this domain' },
     { name: 'status', value: 'STATUS', help: 'Only those that are active, pending_ssl, drifted or disabled' },
   ],
+  more: () => `Examples:
+  proxy-manager list --status pending_ssl
+  proxy-manager list --json | jq -r '.[].domain'
+`,
   run: async ({ text }, world) => {
     const query = { domain: text('domain'), status: text('status') }
     const { json, shown } = await callApi(world, { method: 'GET', path: '/proxies', query }, v.array(Route))
@@ -65,6 +75,7 @@ export const get: Command = {
   summary: 'Show one route, its last health check and its certificate',
   takesName: true,
   options: [],
+  more: () => 'Example:\n  proxy-manager get app\n',
   run: async ({ name }, world) => {
     const { json, shown } = await callApi(world, { method: 'GET', path: proxyPath(name) }, Route)
     return { json, text: describeRoute(shown) }
@@ -76,11 +87,12 @@ export const put: Command = {
   summary: 'Create or replace a route; it is served when this ends with 0',
   takesName: true,
   options: WANTED,
-  more: () => `Example:
+  more: () => `Examples:
   proxy-manager put app --domain app.example.com --upstream http://localhost:8002
+  proxy-manager put app --domain app.example.com --upstream http://localhost:8002 --options '{"maintenance":true}'
 
 The same call twice changes nothing the second time. See what it would change with "proxy-manager plan".
-`,
+${optionsHelp()}`,
   run: async (invocation, world) => {
     const { name } = invocation
     const call = { method: 'PUT', path: proxyPath(name), body: wantedRoute(put, invocation) } as const
@@ -104,7 +116,11 @@ export const plan: Command = {
   summary: 'Show what put would change, and whether NGINX accepts it; nothing is changed',
   takesName: true,
   options: WANTED,
-  more: () => 'Ends with 1 where the API or NGINX refuses it.\n',
+  more: () => `Example:
+  proxy-manager plan app --domain app.example.com --upstream http://localhost:8002
+
+Ends with 1 where the API or NGINX refuses it.
+${optionsHelp()}`,
   run: async (invocation, world) => {
     const body = wantedRoute(plan, invocation)
     const call = { method: 'PUT', path: proxyPath(invocation.name), query: { dry_run: true }, body } as const
@@ -121,6 +137,7 @@ export const remove: Command = {
     { name: 'delete-certificate', help: 'Delete its certificate as well' },
     { name: 'dry-run', help: 'Show what would change; nothing is changed' },
   ],
+  more: () => 'Example:\n  proxy-manager delete app --delete-certificate\n',
   run: async ({ name, flag }, world) => {
     const path = proxyPath(name)
     if (flag('dry-run') === true) {
@@ -152,6 +169,12 @@ export const ssl: Command = {
       help: 'Look whether the CA would get its answers, and show what would change; nothing is changed',
     },
   ],
+  more: () => `Examples:
+  proxy-manager ssl app --dry-run
+  proxy-manager ssl app --email ops@example.com
+
+Takes as long as the CA does: seconds, at most about three minutes.
+`,
   run: async ({ name, text, flag }, world) => {
     const body = { email: text('email'), force_renew: flag('force-renew') }
     const call = { method: 'POST', path: `${proxyPath(name)}/ssl`, body } as const

@@ -74,12 +74,16 @@ ${lines.join('\n')}
 proxy-manager COMMAND --help tells more of each; proxy-manager serve --help has every setting. --version prints the version.
 
 serve, recover and systemd-unit work on this host. All others call the running API:
-  PROXY_MANAGER_URL        where it is (http://127.0.0.1:8100)
+  PROXY_MANAGER_URL        where it is (http://127.0.0.1:8100, with the port in PROXY_MANAGER_PORT where that is set)
   PROXY_MANAGER_API_TOKEN  the token to call it with, where it wants one (or ..._FILE: a file that has it)
 
 Exit statuses:
-  0  done                      3  the API cannot be reached
-  1  the API refused it        4  health: degraded (1: unhealthy)
-  2  wrong use of a command    78 a wrong setting
+  0   done
+  1   refused by the API; plan, dry runs: by NGINX; health: unhealthy; recover: something is left undone
+  2   wrong use of a command
+  3   the API cannot be reached
+  4   health: degraded
+  75  serve, recover: the state folder's disk is full or read-only; serve: another process uses that folder
+  78  serve, recover, systemd-unit: a wrong setting; serve: a port that is taken
 `
 }

@@ -1,10 +1,12 @@
 /** systemd's unit files, as text (systemd.unit(5), systemd.exec(5)). */
-import type { Settings } from '../core/settings.ts'
+import { describeSettings, type Settings } from '../core/settings.ts'
 import { COMPILE_CACHE, NODE_FLAGS } from './node-flags.ts'
 
 export interface UnitOptions {
   readonly settings: Settings
-  /** The settings that are not the defaults, as they were given; no secrets among them. */
+  /** The file whose settings both units read when they start, and which wins over what they have themselves. */
+  readonly envFile: string
+  /** The settings that were given otherwise; no secrets among them. */
   readonly given: readonly (readonly [name: string, value: string])[]
   /** The files that hold the tokens: variable -> path. */
   readonly tokenFiles: readonly (readonly [name: string, path: string])[]
@@ -15,7 +17,7 @@ export interface UnitOptions {
 }
 
 /** The unit of the API. */
-export function systemdUnit({ settings, given, tokenFiles, program, nginxConf }: UnitOptions): string {
+export function systemdUnit({ settings, envFile, given, tokenFiles, program, nginxConf }: UnitOptions): string {
   const [node = '', ...rest] = program
   const state = settings.PROXY_MANAGER_STATE_DIR
   const stateName = /^\/var\/lib\/(.+)$/.exec(state)?.[1]
@@ -44,7 +46,7 @@ After=network-online.target nginx.service
 Type=exec
 ExecStart=${commandLine(node, ...NODE_FLAGS, ...rest, 'serve')}
 Environment=${quote(`NODE_COMPILE_CACHE=${state}/${COMPILE_CACHE}`)}
-${given.map(([name, value]) => `Environment=${quote(`${name}=${value}`)}\n`).join('')}${credentials(tokenFiles)}Restart=on-failure
+${environment(given, envFile)}${credentials(tokenFiles)}Restart=on-failure
 RestartSec=2
 # A wrong setting is not mended by another start.
 RestartPreventExitStatus=78
@@ -56,7 +58,7 @@ KillMode=process
 CapabilityBoundingSet=CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER CAP_KILL CAP_NET_BIND_SERVICE
 NoNewPrivileges=yes
 ProtectSystem=strict
-${stateName === undefined ? '' : `StateDirectory=${quote(stateName)}\nStateDirectoryMode=0711\n`}# nginx -t opens NGINX's logs.
+${stateName === undefined ? '' : `StateDirectory=${quote(stateName)}\nStateDirectoryMode=0711\n`}# The folders of the settings as they were when this was made; nginx -t opens NGINX's logs.
 ${writablePaths(writable, optional)}
 ProtectHome=read-only
 PrivateTmp=yes
@@ -80,17 +82,37 @@ WantedBy=multi-user.target
 }
 
 /** The drop-in for NGINX's own unit. */
-export function nginxDropIn({ given, program }: UnitOptions): string {
-  // Where the API listens is no matter of recovery's, and beyond loopback that takes a token.
-  const settings = given.filter(([name]) => name !== 'PROXY_MANAGER_HOST')
+export function nginxDropIn({ settings, envFile, given, program }: UnitOptions): string {
+  const nginx = [
+    settings.NGINX_BIN,
+    '-t',
+    '-q',
+    ...(settings.NGINX_CONF === undefined ? [] : ['-c', settings.NGINX_CONF]),
+  ]
   return `# Made by: proxy-manager systemd-unit --nginx
 # Recovery comes before NGINX's own test, which a change that was cut short would fail; so the list of commands is begun anew.
 # With "-" NGINX is started whatever recovery could do.
 [Service]
-${settings.map(([name, value]) => `Environment=${quote(`${name}=${value}`)}\n`).join('')}ExecStartPre=
+${environment(
+  given.filter(([name]) => !CALLERS.includes(name)),
+  envFile,
+)}# Where the API listens is no matter of recovery's, and beyond loopback that takes a token, which is no business of NGINX's.
+UnsetEnvironment=${CALLERS.join(' ')}
+ExecStartPre=
 ExecStartPre=-${commandLine(...program, 'recover')}
-ExecStartPre=/usr/sbin/nginx -t -q -g 'daemon on; master_process on;'
+ExecStartPre=${commandLine(...nginx)} -g 'daemon on; master_process on;'
 `
+}
+
+/** What recovery can do without. */
+const CALLERS = [
+  'PROXY_MANAGER_HOST',
+  ...describeSettings().flatMap(({ name }) => (name.endsWith('_TOKEN') ? [name, `${name}_FILE`] : [])),
+]
+
+function environment(given: UnitOptions['given'], envFile: string): string {
+  const own = given.map(([name, value]) => `Environment=${quote(`${name}=${value}`)}\n`).join('')
+  return `${own}EnvironmentFile=-${envFile.replaceAll('%', '%%')}\n`
 }
 
 /** Tokens come as credentials (systemd.exec(5)): the files may be root's alone, and no token stands in an environment. */

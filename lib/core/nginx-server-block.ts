@@ -46,15 +46,18 @@ export function routeDirectives(record: RouteRecord, context: RenderContext): Di
     ['ssl_certificate', [`${folder}/fullchain.pem`]],
     ['ssl_certificate_key', [`${folder}/privkey.pem`]],
     ...tlsProfile(context.opensslVersion),
-    ...(record.options.hsts ? [HSTS] : []),
+    ...strictTransport(record, 'https'),
     challengeLocation(context),
     mainLocation(record, context, 'https'),
   ])
   return [...blocks, https]
 }
 
-/** Two years, as Mozilla's guidelines have it (RFC 6797). */
-const HSTS: Directive = ['add_header', ['Strict-Transport-Security', 'max-age=63072000', 'always']]
+/** Two years, as Mozilla's guidelines have it; over HTTP it must not be sent (RFC 6797, 7.2). */
+function strictTransport({ options }: RouteRecord, scheme: Scheme): Directive[] {
+  if (!options.hsts || scheme === 'http') return []
+  return [['add_header', ['Strict-Transport-Security', 'max-age=63072000', 'always']]]
+}
 
 /** A server block: its listens and names first. */
 export function server(
@@ -99,7 +102,8 @@ function challengeLocation(context: RenderContext): Directive {
 function mainLocation(record: RouteRecord, context: RenderContext, scheme: Scheme): Directive {
   const { maintenance, redirect_to: target } = record.options
   // `return` answers before `allow` is looked at: in maintenance, and with a redirect, everyone gets the same.
-  if (maintenance) return ['location', ['/'], MAINTENANCE]
+  // With an `add_header` of its own, a location no longer has those of its server.
+  if (maintenance) return ['location', ['/'], [...strictTransport(record, scheme), ...MAINTENANCE]]
   if (target !== null) return redirectLocation(scheme, target, context)
   return proxyLocation(record, portOf(scheme, context), STANDARD_PORT[scheme])
 }

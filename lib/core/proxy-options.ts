@@ -98,6 +98,18 @@ export interface ProxyOptions extends Readonly<v.InferOutput<typeof ProxyOptions
 
 export const DEFAULT_OPTIONS: ProxyOptions = v.parse(ProxyOptions, {})
 
+/** One line per option: its name, its default as JSON, what it is. */
+export function describeOptions(): readonly {
+  readonly name: string
+  readonly fallback: string
+  readonly help: string
+}[] {
+  return Object.entries(ProxyOptions.entries).map(([name, { wrapped, default: fallback }]) => {
+    const help = v.getDescription(wrapped.type === 'nullable' ? wrapped.wrapped : wrapped) ?? ''
+    return { name, fallback: JSON.stringify(fallback), help }
+  })
+}
+
 function isCidr(text: string): boolean {
   const [address = '', bits, ...rest] = text.split('/')
   const family = ipFamily(address)

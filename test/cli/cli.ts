@@ -16,6 +16,7 @@ export interface Ended {
 export async function runCli(
   words: readonly string[],
   environment: Readonly<Record<string, string>> = {},
+  files: Readonly<Record<string, string>> = {},
 ): Promise<Ended> {
   let [out, err] = ['', '']
   const status = await run(words, {
@@ -26,6 +27,7 @@ export async function runCli(
     err: (text) => {
       err += text
     },
+    read: (path) => files[path],
     program: ['/usr/bin/node', '/opt/proxy-manager/main.js'],
   })
   return { status, out, err }

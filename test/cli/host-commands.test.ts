@@ -197,21 +197,79 @@ test('systemd-unit hands the token for the Registry over as well, and what belon
     const [name = '', ...value] = line.split('=')
     return [name, value.join('=')]
   })
+  assert.is(pairs.length, Object.keys(settings).length - 2)
   assert.not.ok('faults' in parseSettings(Object.fromEntries(pairs)))
-  assert.not.match(dropIn.out, /TOKEN/)
+  assert.not.match(dropIn.out, /LoadCredential/)
+})
+
+const FILED = {
+  '/etc/proxy-manager.env':
+    '# folders\nNGINX_SITES_ENABLED=/srv/sites enabled\n\nPROXY_MANAGER_HOST=0.0.0.0\nPROXY_MANAGER_API_TOKEN=a-token-of-many-characters\n',
+}
+
+test('both units read the file with the settings, and are made for the folders that it names', async ({
+  environment,
+}) => {
+  const { status, out, err } = await runCli(
+    ['systemd-unit'],
+    { ...environment, PROXY_MANAGER_HOST: '127.0.0.2' },
+    FILED,
+  )
+  assert.is(status, 0, err)
+  assert.equal(lines(out, 'EnvironmentFile'), ['-/etc/proxy-manager.env'])
+  assert.ok(lines(out, 'ReadWritePaths').includes('"/srv/sites enabled"'))
+  // The file wins over Environment=, and a setting that is taken out of it must not go on in the unit.
+  assert.not.match(out, /NGINX_SITES_ENABLED|PROXY_MANAGER_HOST|a-token-of/)
+  const dropIn = await runCli(['systemd-unit', '--nginx'], environment, FILED)
+  assert.equal(lines(dropIn.out, 'EnvironmentFile'), ['-/etc/proxy-manager.env'])
+  const [unset = ''] = lines(dropIn.out, 'UnsetEnvironment')
+  assert.is(
+    unset,
+    'PROXY_MANAGER_HOST PROXY_MANAGER_API_TOKEN PROXY_MANAGER_API_TOKEN_FILE PROXY_MANAGER_READ_TOKEN PROXY_MANAGER_READ_TOKEN_FILE REGISTRY_TOKEN REGISTRY_TOKEN_FILE',
+  )
+})
+
+test('a unit that is made before the file with the settings is there reads it once it is', async ({ environment }) => {
+  const { out } = await runCli(['systemd-unit'], environment)
+  assert.equal(lines(out, 'EnvironmentFile'), ['-/etc/proxy-manager.env'])
+})
+
+test('systemd-unit takes another file with settings, which must be there', async ({ environment }) => {
+  const words = ['systemd-unit', '--env-file', '/srv/100%.env']
+  const { out } = await runCli(words, environment, { '/srv/100%.env': 'ACME_WEBROOT=/srv/acme' })
+  assert.equal(lines(out, 'EnvironmentFile'), ['-/srv/100%%.env'])
+  assert.ok(lines(out, 'ReadWritePaths').includes('/srv/acme'))
+  const missing = await runCli(words, environment)
+  assert.equal([missing.status, missing.err], [78, 'proxy-manager: /srv/100%.env cannot be read\n'])
+  assert.is((await runCli(['systemd-unit', '--env-file', 'here.env'], environment)).status, 2)
+})
+
+test('a line of that file that is read differently elsewhere ends systemd-unit with 78, and is not repeated', async ({
+  environment,
+}) => {
+  for (const line of ['LOG_LEVEL="warn"', 'export A=b', 'a secret', "LOG_LEVEL='warn'", 'A=b\\'])
+    assert.equal(await runCli(['systemd-unit'], environment, { '/etc/proxy-manager.env': `A=b\n${line}\n` }), {
+      status: 78,
+      out: '',
+      err: 'proxy-manager: /etc/proxy-manager.env, line 2: takes NAME=value, without quotes\n',
+    })
+  const wrong = await runCli(['systemd-unit'], environment, { '/etc/proxy-manager.env': 'LOG_LEVEL=loud\n' })
+  assert.is(wrong.status, 78)
 })
 
 test('systemd-unit --nginx puts recovery before the test that NGINX makes of its configuration', async ({
   environment,
 }) => {
-  const { out } = await runCli(['systemd-unit', '--nginx'], { ...environment, PROXY_MANAGER_HOST: '127.0.0.2' })
-  assert.not.match(out, /PROXY_MANAGER_HOST/)
-  assert.equal(lines(out, 'ExecStartPre'), [
-    '',
-    '-/usr/bin/node /opt/proxy-manager/main.js recover',
-    "/usr/sbin/nginx -t -q -g 'daemon on; master_process on;'",
-  ])
-  const json = JSON.parse((await runCli(['systemd-unit', '--nginx', '--json'], environment)).out)
+  const { NGINX_CONF: _, ...others } = environment
+  const { out } = await runCli(['systemd-unit', '--nginx'], { ...others, NGINX_BIN: '/opt/nginx' })
+  const recovery = '-/usr/bin/node /opt/proxy-manager/main.js recover'
+  assert.equal(lines(out, 'ExecStartPre'), ['', recovery, "/opt/nginx -t -q -g 'daemon on; master_process on;'"])
+  const own = await runCli(['systemd-unit', '--nginx'], { ...others, NGINX_CONF: '/srv/my nginx.conf' })
+  const test = `${others.NGINX_BIN} -t -q -c "/srv/my nginx.conf" -g 'daemon on; master_process on;'`
+  assert.equal(lines(own.out, 'ExecStartPre'), ['', recovery, test])
+  const json = JSON.parse(
+    (await runCli(['systemd-unit', '--nginx', '--json'], { ...others, NGINX_BIN: '/opt/nginx' })).out,
+  )
   assert.is(json.name, 'nginx.service.d/proxy-manager.conf')
   assert.is(json.text, out)
 })

@@ -45,6 +45,31 @@ test('sync shows what became of each droplet', async () => {
   })
 })
 
+test('sync --dry-run shows what would change, and ends with 1 where NGINX refuses it', async () => {
+  const changes = [{ path: '/sites-available/fpai-a.conf', action: 'create', diff: '+server {}\n' }]
+  const planned = (ok: boolean, output: string) => ({ ...SUMMARY, plan: { changes, nginx_test: { ok, output } } })
+  await withAnswer({ body: planned(true, 'ok') }, async ({ cli }) => {
+    const { status, out } = await cli('sync', '--dry-run')
+    assert.is(status, 0)
+    assert.ok(out.endsWith('neither\n\ncreate /sites-available/fpai-a.conf\n+server {}\n\nNGINX accepts it.\n'), out)
+  })
+  await withAnswer({ body: planned(false, 'no such thing') }, async ({ cli }) => {
+    const { status, out } = await cli('sync', '--dry-run')
+    assert.is(status, 1)
+    assert.match(out, /\nNGINX refuses it:\nno such thing\n$/)
+    const json = await cli('sync', '--dry-run', '--json')
+    assert.equal([json.status, JSON.parse(json.out)], [1, planned(false, 'no such thing')])
+  })
+  await withAnswer(
+    { body: { ...planned(true, ''), plan: { changes: [], nginx_test: { ok: true, output: '' } } } },
+    async ({ cli }) => {
+      const { status, out } = await cli('sync', '--dry-run')
+      assert.is(status, 0)
+      assert.match(out, /\n\nNothing would change\.\n$/)
+    },
+  )
+})
+
 test('sync passes its options on', async () => {
   await withAnswer({ body: SUMMARY }, async ({ cli }, seen) => {
     await cli('sync', '--dry-run', '--prune', '--confirm', '7', '--require-healthy', '--no-ssl')

@@ -1,5 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { EXIT } from '../../lib/cli/command.ts'
+import { DEFAULT_OPTIONS } from '../../lib/core/proxy-options.ts'
 import { describeSettings } from '../../lib/core/settings.ts'
 import packageJson from '../../package.json' with { type: 'json' }
 import { runCli, withAnswer, withApi } from './cli.ts'
@@ -18,6 +20,8 @@ const CALLING = [
   ['health'],
 ]
 
+const escaped = (text: string) => text.replace(/[[\]()]/g, '\\$&')
+
 test('--version prints the version of the package', async () => {
   assert.equal(await runCli(['--version']), { status: 0, out: `${packageJson.version}\n`, err: '' })
 })
@@ -31,6 +35,28 @@ test('--help names every command and exit status; each command has a help of its
     assert.is(own.status, 0)
     assert.match(own.out, new RegExp(`^proxy-manager ${name} .*\\n\\n.+\\.\\n\\nOptions:\\n`))
     assert.match(own.out, /^ {2}--json/m)
+  }
+  for (const exitStatus of Object.values(EXIT)) assert.match(out, new RegExp(`^  ${exitStatus} +\\S`, 'm'))
+})
+
+test('the help of every command that calls the API has examples of it, which the command takes', async () => {
+  for (const name of CALLING.map(([command = '']) => command).filter((command) => command !== 'health')) {
+    const { out } = await runCli([name, '--help'])
+    const examples = [...out.matchAll(/^ {2}proxy-manager (.+?)(?: \|.*)?$/gm)].map(([, words = '']) => words)
+    assert.ok(examples.length > 0, name)
+    for (const example of examples) {
+      const words = [...example.matchAll(/'([^']*)'|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? '')
+      assert.is(words[0], name, example)
+      assert.is((await runCli(words, { PROXY_MANAGER_URL: 'http://127.0.0.1:1' })).status, 3, example)
+    }
+  }
+})
+
+test('the help of put and plan has every option of a route, with its default and what it is', async () => {
+  for (const name of ['put', 'plan']) {
+    const { out } = await runCli([name, '--help'])
+    for (const [option, unset] of Object.entries(DEFAULT_OPTIONS))
+      assert.match(out, new RegExp(`^  ${option} \\(${escaped(JSON.stringify(unset))}\\)\n      [A-Z]`, 'm'))
   }
 })
 

@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import * as v from 'valibot'
-import { DEFAULT_OPTIONS, ProxyOptions } from '../../lib/core/proxy-options.ts'
+import { DEFAULT_OPTIONS, describeOptions, ProxyOptions } from '../../lib/core/proxy-options.ts'
 
 const test = suite('proxy-options')
 
@@ -91,6 +91,12 @@ test('aliases are folded, sorted, and each once: another order is no other route
   const given = ['www.Example.com', 'b.example.com.', 'bücher.example', 'B.example.com']
   const { aliases } = v.parse(ProxyOptions, { aliases: given })
   assert.equal(aliases, ['b.example.com', 'www.example.com', 'xn--bcher-kva.example'])
+})
+
+test('every option is described, with its default', () => {
+  const described = describeOptions()
+  assert.equal(Object.fromEntries(described.map(({ name, fallback }) => [name, JSON.parse(fallback)])), DEFAULT_OPTIONS)
+  for (const { name, help } of described) assert.match(help, /^[A-Z].{10,}/, name)
 })
 
 test.run()

@@ -114,4 +114,19 @@ test('a main configuration that is away for a moment stops changes, and nothing 
   assert.is((await putRoute(manager, 'other', 'other.example.com', droplet.port)).status, 201)
 })
 
+test('a refused reload is told also where NGINX logs to standard error, and its emergencies to a file', async ({
+  host,
+}) => {
+  const { nginx, manager } = host
+  const droplet = await host.droplet('app')
+  const logs = `error_log stderr; error_log ${nginx.root}/logs/emergencies.log emerg;`
+  writeFileSync(nginx.conf, readFileSync(nginx.conf, 'utf8').replace(/^error_log .*$/m, logs))
+  assert.is((await putRoute(manager, 'app', 'app.example.com', droplet.port)).status, 201)
+  writeFileSync(join(nginx.root, 'conf.d/taken.conf'), `server { listen 127.0.0.1:${droplet.port}; return 204; }`)
+  const refused = await putRoute(manager, 'other', 'other.example.com', droplet.port)
+  const { reason, nginx_output } = refused.body.error?.details ?? {}
+  assert.equal([refused.status, reason], [500, 'refused'])
+  assert.match(String(nginx_output), /still could not bind/)
+})
+
 test.run()

@@ -1,0 +1,56 @@
+import { globSync, readFileSync } from 'node:fs'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { endpoints } from '../functions/index.ts'
+import { DEFAULT_OPTIONS } from '../lib/core/proxy-options.ts'
+
+const test = suite('SPEC_Proxy_Manager_API_v1.md')
+
+const root = new URL('..', import.meta.url).pathname
+const page = readFileSync(`${root}SPEC_Proxy_Manager_API_v1.md`, 'utf8')
+
+/** What stands between backticks and begins like a path of this repository. */
+const cited = [...page.matchAll(/`([^`]+)`/g)]
+  .map(([, text = '']) => text)
+  .filter((text) => /^(functions|lib|test|fixtures|\.ci|\.github)(\/|$)|^(Dockerfile|package\.json)$/.test(text))
+
+test('every path that it names is there', () => {
+  assert.ok(cited.length > 80)
+  const expanded = cited.flatMap((path) => {
+    const [, before = '', words = '', after = ''] = /^(.*)\{(.*)\}(.*)$/.exec(path) ?? []
+    return words === '' ? [path] : words.split(',').map((word) => `${before}${word}${after}`)
+  })
+  assert.equal(
+    [...new Set(expanded)].filter((path) => globSync(path, { cwd: root }).length === 0),
+    [],
+  )
+})
+
+test('it goes through every section of the specification, and has every endpoint and option', () => {
+  const sections = [...page.matchAll(/^## (\d) · /gm)].map(([, number]) => Number(number))
+  assert.equal(sections, [1, 2, 3, 4, 5, 6, 7, 8, 9])
+  for (const number of [
+    '4.1.1',
+    '4.1.2',
+    '4.1.3',
+    '4.1.4',
+    '4.1.5',
+    '4.1.6',
+    '5.1',
+    '5.2',
+    '7.1',
+    '7.2',
+    '8.1',
+    '8.2',
+    '8.3',
+  ])
+    assert.ok(page.includes(`**${number}`) || page.includes(`| ${number} `), number)
+  const files = globSync('functions/*.ts', { cwd: root }).filter((path) => path !== 'functions/index.ts')
+  assert.is(files.length, endpoints.length)
+  const names = cited.join(' ')
+  for (const file of files) assert.ok(names.includes(file.replace(/^functions\/|\.ts$/g, '')), file)
+  for (const option of Object.keys(DEFAULT_OPTIONS).filter((name) => !name.endsWith('timeout_s')))
+    assert.ok(page.includes(`\`${option}\``), option)
+})
+
+test.run()
