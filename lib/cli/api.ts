@@ -1,5 +1,6 @@
 /** Calls of the running API. */
 import * as v from 'valibot'
+import { type ReadFile, readTokenFile } from '../core/settings.ts'
 import { CommandFailure, EXIT, type World } from './command.ts'
 
 /** Ordering a certificate takes minutes; Node itself gives up on an answer after five. */
@@ -33,7 +34,7 @@ export interface ApiAnswer<T> {
  * @throws {CommandFailure} where the API refuses, or cannot be reached
  */
 export async function callApi<T>(
-  { environment }: World,
+  { environment, read }: World,
   { method, path, query = {}, body }: ApiCall,
   schema: v.GenericSchema<unknown, T>,
 ): Promise<ApiAnswer<T>> {
@@ -45,7 +46,7 @@ export async function callApi<T>(
   const headers = {
     accept: 'application/json',
     ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-    ...authorization(environment),
+    ...authorization(environment, read),
   }
   const init = { method, headers, redirect: 'error', signal: AbortSignal.timeout(TIMEOUT_MS) } as const
   const { status, text } = await fetch(
@@ -77,7 +78,10 @@ function baseUrl({ PROXY_MANAGER_URL, PROXY_MANAGER_PORT }: World['environment']
   return url.replace(/\/+$/, '')
 }
 
-function authorization({ PROXY_MANAGER_API_TOKEN: token }: World['environment']): Record<string, string> {
+function authorization(environment: World['environment'], read: ReadFile): Record<string, string> {
+  const file = readTokenFile(environment, 'PROXY_MANAGER_API_TOKEN', read)
+  if (file !== undefined && 'fault' in file) throw new CommandFailure(EXIT.usage, file.fault)
+  const token = file?.token ?? environment.PROXY_MANAGER_API_TOKEN
   if (token === undefined || token === '') return {}
   if (!/^[\x21-\x7e]+$/.test(token))
     throw new CommandFailure(EXIT.usage, 'PROXY_MANAGER_API_TOKEN: takes printable characters without spaces')

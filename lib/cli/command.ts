@@ -1,5 +1,6 @@
 /** What a command is: its words, its options, and what it does with them. */
 import { parseArgs } from 'node:util'
+import type { ReadFile } from '../core/settings.ts'
 
 /** Scripts may rely on these; the last two are those of sysexits.h. */
 export const EXIT = {
@@ -17,8 +18,7 @@ export interface World {
   readonly environment: Readonly<Record<string, string | undefined>>
   readonly out: (text: string) => void
   readonly err: (text: string) => void
-  /** A file's text; `undefined` where there is none that can be read. */
-  readonly read: (path: string) => string | undefined
+  readonly read: ReadFile
   /** The program and its first arguments, as a service manager has to call them. */
   readonly program: readonly string[]
 }

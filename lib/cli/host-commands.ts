@@ -1,5 +1,5 @@
 /** The commands that work on this host without the API: serve, recover, systemd-unit. */
-import { describeSettings, parseSettings, withTokenFiles } from '../core/settings.ts'
+import { describeSettings, parseSettings } from '../core/settings.ts'
 import { type Command, CommandFailure, EXIT, misuse, type World } from './command.ts'
 import { ENV_FILE, parseEnvFile } from './env-file.ts'
 import { nginxDropIn, systemdUnit } from './systemd-unit.ts'
@@ -66,8 +66,8 @@ REGISTRY_TOKEN_FILE) there, and the unit hands that file over as a credential.
     const { program } = world
     const envFile = text('env-file') ?? ENV_FILE
     const filed = readEnvFile(envFile, text('env-file') !== undefined, world)
-    const environment = withTokenFiles({ ...world.environment, ...filed }, world.read)
-    const settings = parseSettings(environment)
+    const environment = { ...world.environment, ...filed }
+    const settings = parseSettings(environment, world.read)
     if ('faults' in settings) throw new CommandFailure(EXIT.wrongSetting, settings.faults.join('; '))
     const { findNginxConfiguration } = await loadMain()
     const nginxConf = (await findNginxConfiguration(settings, environment)) ?? '/etc/nginx/nginx.conf'
@@ -88,9 +88,10 @@ REGISTRY_TOKEN_FILE) there, and the unit hands that file over as a credential.
 
 function readEnvFile(path: string, isRequired: boolean, { read }: World): Readonly<Record<string, string>> {
   if (!/^\/[^\x00-\x1f]*$/.test(path)) throw misuse(systemdUnitCommand, '--env-file takes an absolute path')
-  const text = read(path)
-  if (text === undefined && isRequired) throw new CommandFailure(EXIT.wrongSetting, `${path} cannot be read`)
-  const parsed = parseEnvFile(text ?? '')
+  const file = read(path)
+  if ('failure' in file && (isRequired || file.failure !== 'ENOENT'))
+    throw new CommandFailure(EXIT.wrongSetting, `${path} cannot be read (${file.failure})`)
+  const parsed = parseEnvFile('text' in file ? file.text : '')
   if ('fault' in parsed) throw new CommandFailure(EXIT.wrongSetting, `${path}, ${parsed.fault}`)
   return parsed.variables
 }

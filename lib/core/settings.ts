@@ -168,14 +168,12 @@ export function parseSettings(
 ): Settings | { readonly faults: readonly string[] } {
   const faults: string[] = []
   const entries = Object.entries(VARIABLES).map(([name, variable]: [string, Variable<unknown>]) => {
-    const path = read === undefined ? undefined : tokenFileOf(environment, name)
-    const token = path === undefined ? undefined : read?.(path)
-    if (token !== undefined && ('failure' in token || token.text.trim() === '')) {
-      const fault = 'failure' in token ? `cannot be read (${token.failure})` : 'is empty'
-      faults.push(`${name}_FILE: ${path} ${fault}`)
+    const file = read !== undefined && name.endsWith('_TOKEN') ? readTokenFile(environment, name, read) : undefined
+    if (file !== undefined && 'fault' in file) {
+      faults.push(file.fault)
       return [name, variable.unset]
     }
-    const value = token?.text.trim() ?? environment[name]
+    const value = file?.token ?? environment[name]
     if (value === undefined || value === '') return [name, variable.unset]
     const parsed = variable.parse(value)
     if (parsed === undefined) {
@@ -193,24 +191,21 @@ export function parseSettings(
   return unfit.length === 0 ? settings : { faults: unfit }
 }
 
-/** `NAME_TOKEN_FILE` names the file of `NAME_TOKEN`: how systemd credentials and container secrets hand a token over. */
-function tokenFileOf(environment: Readonly<Record<string, string | undefined>>, name: string): string | undefined {
-  return name.endsWith('_TOKEN') ? environment[`${name}_FILE`] || undefined : undefined
-}
-
 /**
- * An environment in which the tokens stand that are in files. `read` gives a file's text; where there is none, or nothing in it, that is a
- * fault of the token's.
+ * The text of the file that `<name>_FILE` names, which is how systemd credentials and container secrets hand a token over; `undefined` where
+ * none is named. A file that cannot be read, or is empty, never means that there is no token.
  */
-export function withTokenFiles(
+export function readTokenFile(
   environment: Readonly<Record<string, string | undefined>>,
-  read: (path: string) => string | undefined,
-): Readonly<Record<string, string | undefined>> {
-  const found = Object.keys(VARIABLES).flatMap((name) => {
-    const path = tokenFileOf(environment, name)
-    return path === undefined ? [] : [[name, read(path)?.trim() || ' ']]
-  })
-  return { ...environment, ...Object.fromEntries(found) }
+  name: string,
+  read: ReadFile,
+): { readonly token: string } | { readonly fault: string } | undefined {
+  const path = environment[`${name}_FILE`] || undefined
+  if (path === undefined) return undefined
+  const file = read(path)
+  if ('failure' in file) return { fault: `${name}_FILE: ${path} cannot be read (${file.failure})` }
+  const token = file.text.trim()
+  return token === '' ? { fault: `${name}_FILE: ${path} is empty` } : { token }
 }
 
 /** `address:port` of a resolver, as NGINX and the DNS client take it: IPv6 in brackets, port 53 where none is given. */

@@ -27,7 +27,10 @@ export async function runCli(
     err: (text) => {
       err += text
     },
-    read: (path) => files[path],
+    read: (path) => {
+      const text = files[path]
+      return text === undefined ? { failure: 'ENOENT' } : { text }
+    },
     program: ['/usr/bin/node', '/opt/proxy-manager/main.js'],
   })
   return { status, out, err }

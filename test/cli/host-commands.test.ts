@@ -240,7 +240,7 @@ test('systemd-unit takes another file with settings, which must be there', async
   assert.equal(lines(out, 'EnvironmentFile'), ['-/srv/100%%.env'])
   assert.ok(lines(out, 'ReadWritePaths').includes('/srv/acme'))
   const missing = await runCli(words, environment)
-  assert.equal([missing.status, missing.err], [78, 'proxy-manager: /srv/100%.env cannot be read\n'])
+  assert.equal([missing.status, missing.err], [78, 'proxy-manager: /srv/100%.env cannot be read (ENOENT)\n'])
   assert.is((await runCli(['systemd-unit', '--env-file', 'here.env'], environment)).status, 2)
 })
 

@@ -142,6 +142,17 @@ test('the address may have a path; the token is sent where there is one', async 
   })
 })
 
+test('the token may be in a file; one that cannot be read, or is empty, ends with 2 before anything is sent', async () => {
+  const environment = { PROXY_MANAGER_URL: 'http://127.0.0.1:1', PROXY_MANAGER_API_TOKEN_FILE: '/run/token' }
+  assert.equal(await runCli(['list'], environment, { '/run/token': ' \n' }), {
+    status: 2,
+    out: '',
+    err: 'proxy-manager: PROXY_MANAGER_API_TOKEN_FILE: /run/token is empty\n',
+  })
+  const { status, err } = await runCli(['list'], environment)
+  assert.equal([status, err], [2, 'proxy-manager: PROXY_MANAGER_API_TOKEN_FILE: /run/token cannot be read (ENOENT)\n'])
+})
+
 test('a missing token is refused by the API: 1', async () => {
   await withApi(
     async ({ cli, environment }) => {

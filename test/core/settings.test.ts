@@ -4,9 +4,9 @@ import { isLoopbackHost } from '../../lib/core/address.ts'
 import {
   describeSettings,
   parseSettings,
+  type ReadFile,
   resolverAddress,
   type Settings,
-  withTokenFiles,
 } from '../../lib/core/settings.ts'
 import { wantsCredentials } from '../../lib/core/settings-together.ts'
 
@@ -14,14 +14,14 @@ const test = suite('settings')
 
 type Environment = Readonly<Record<string, string | undefined>>
 
-function parsed(environment: Environment): Settings {
-  const settings = parseSettings(environment)
+function parsed(environment: Environment, read?: ReadFile): Settings {
+  const settings = parseSettings(environment, read)
   if ('faults' in settings) throw new Error(settings.faults.join('; '))
   return settings
 }
 
-function faults(environment: Environment): readonly string[] {
-  const settings = parseSettings(environment)
+function faults(environment: Environment, read?: ReadFile): readonly string[] {
+  const settings = parseSettings(environment, read)
   return 'faults' in settings ? settings.faults : []
 }
 
@@ -354,23 +354,22 @@ test('a resolver is written as NGINX takes it: with its port, IPv6 in brackets',
 })
 
 test('a token may come from a file, and a read token never comes alone', () => {
-  const files: Readonly<Record<string, string>> = { '/run/secrets/token': `${'t'.repeat(20)}\n` }
+  const read = (path: string) =>
+    path === '/run/secrets/token' ? { text: `${'t'.repeat(20)}\n` } : { failure: 'ENOENT' }
   const environment = { PROXY_MANAGER_API_TOKEN_FILE: '/run/secrets/token', PROXY_MANAGER_PORT: '8101' }
-  const withFiles = withTokenFiles(environment, (path) => files[path])
-  assert.is(parsed(withFiles).PROXY_MANAGER_API_TOKEN, 't'.repeat(20))
-  assert.is(parsed(withFiles).PROXY_MANAGER_PORT, 8101)
-  const missing = withTokenFiles({ PROXY_MANAGER_API_TOKEN_FILE: '/nowhere' }, () => undefined)
-  assert.is(faults(missing).length, 1)
+  assert.is(parsed(environment, read).PROXY_MANAGER_API_TOKEN, 't'.repeat(20))
+  assert.is(parsed(environment, read).PROXY_MANAGER_PORT, 8101)
+  assert.is(faults({ PROXY_MANAGER_API_TOKEN_FILE: '/nowhere' }, read).length, 1)
   assert.match(faults({ PROXY_MANAGER_READ_TOKEN: 'r'.repeat(20) }).join(), 'PROXY_MANAGER_READ_TOKEN: takes')
 })
 
 test('a token file that cannot be read, or is empty, never means that there is no token, or another one', () => {
-  for (const text of [undefined, '', '\n']) {
+  for (const file of [{ failure: 'EACCES' }, { text: '' }, { text: '\n' }]) {
     const environment = { PROXY_MANAGER_API_TOKEN_FILE: '/run/secrets/token', PROXY_MANAGER_API_TOKEN: 'x'.repeat(16) }
-    assert.match(faults(withTokenFiles(environment, () => text)).join(), 'PROXY_MANAGER_API_TOKEN: got a value', text)
+    assert.match(faults(environment, () => file).join(), 'PROXY_MANAGER_API_TOKEN_FILE: /run/secrets/token')
   }
   const unnamed = { PROXY_MANAGER_API_TOKEN_FILE: '', PROXY_MANAGER_API_TOKEN: 'x'.repeat(16) }
-  assert.is(parsed(withTokenFiles(unnamed, () => undefined)).PROXY_MANAGER_API_TOKEN, 'x'.repeat(16))
+  assert.is(parsed(unnamed, () => ({ failure: 'ENOENT' })).PROXY_MANAGER_API_TOKEN, 'x'.repeat(16))
 })
 
 test('a token file is named where it cannot be read or is empty, beside every other fault', () => {
