@@ -25,7 +25,10 @@ async function readBytes(request: Request): Promise<Uint8Array> {
   const chunks: Uint8Array[] = []
   let size = 0
   for (;;) {
-    const next = await reader?.read()
+    // A stream that fails is a caller that has gone in the middle.
+    const next = await reader?.read().catch(() => {
+      throw brokenOff()
+    })
     if (next === undefined || next.done) return Buffer.concat(chunks)
     size += next.value.byteLength
     if (size > BODY_LIMIT_BYTES) throw tooLarge()
@@ -76,6 +79,13 @@ function findRepeatedKey(text: string): string | undefined {
 function tooLarge(): ProxyManagerError {
   // What is left of the body is never read: the connection ends with the answer.
   return new ProxyManagerError('PAYLOAD_TOO_LARGE', { headers: { connection: 'close' } })
+}
+
+function brokenOff(): ProxyManagerError {
+  return new ProxyManagerError('INVALID_REQUEST', {
+    details: { issues: [{ path: '', message: 'the body broke off' }] },
+    headers: { connection: 'close' },
+  })
 }
 
 function invalid(message: string, path = ''): ProxyManagerError {

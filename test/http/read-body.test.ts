@@ -90,6 +90,17 @@ test('an endless body is refused once it passes the limit, and read no further',
   assert.is(taken(), 70_000)
 })
 
+test("a body that breaks off is its caller's fault, and ends the connection", async () => {
+  const breaking = function* () {
+    yield Buffer.from('{"a":')
+    throw new Error('aborted')
+  }
+  const error = await refusal(streamed(breaking()).request)
+  assert.is(error.code, 'INVALID_REQUEST')
+  assert.equal(error.details.issues, [{ path: '', message: 'the body broke off' }])
+  assert.equal(error.headers, { connection: 'close' })
+})
+
 test('only application/json is taken, in any case and with parameters', async () => {
   for (const type of ['application/json', 'Application/JSON', 'application/json; charset=utf-8', 'application/json ;x'])
     assert.equal(await readJsonBody(post('{}', { 'content-type': type })), {}, type)
