@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { ProxyManagerError } from '../../lib/core/errors.ts'
-import { BODY_LIMIT_BYTES, readJsonBody } from '../../lib/http/read-body.ts'
+import { BODY_LIMIT_BYTES, DEPTH_LIMIT, readJsonBody } from '../../lib/http/read-body.ts'
 
 const test = suite('read-body')
 
@@ -187,9 +187,17 @@ test('a body with __proto__ reaches the schema as a key of its own, and changes 
   ])
 })
 
-test('a body nested as deep as the limit allows is read', async () => {
-  const depth = BODY_LIMIT_BYTES / 2 - 8
-  assert.ok(Array.isArray(await readJsonBody(post('['.repeat(depth) + ']'.repeat(depth)))))
+test('a body nested as deep as the limit allows is read, a deeper one is refused, however deep it is', async () => {
+  const nested = (depth: number) => '['.repeat(depth) + ']'.repeat(depth)
+  assert.ok(Array.isArray(await readJsonBody(post(nested(DEPTH_LIMIT)))))
+  assert.equal(await readJsonBody(post(`["${nested(100)}"]`)), [nested(100)])
+  const refused = [{ path: '', message: `the body is nested deeper than ${DEPTH_LIMIT} levels` }]
+  for (const depth of [DEPTH_LIMIT + 1, 5000, BODY_LIMIT_BYTES / 2]) {
+    assert.equal(await issuesOf(nested(depth)), refused, String(depth))
+    const object = `${'{"a":'.repeat(depth)}1${'}'.repeat(depth)}`
+    if (object.length <= BODY_LIMIT_BYTES) assert.equal(await issuesOf(object), refused, String(depth))
+  }
+  assert.equal(await issuesOf('['.repeat(BODY_LIMIT_BYTES)), [{ path: '', message: 'the body is not JSON' }])
 })
 
 test.run()
