@@ -85,6 +85,11 @@ export function createHttpServer(
   return server
 }
 
+/** Listens, with room for every connection that may be open to be opened at once: those beyond Node's 511 would wait for a second or more. */
+export function listenOn(server: Server, host: string, port: number): void {
+  server.listen({ host, port, backlog: MAX_CONNECTIONS })
+}
+
 /** Closes a server: calls in flight end, idle connections go at once, what is left at the deadline is cut off. */
 export async function closeHttpServer(server: Server, deadlineMs: number): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()))

@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import type { RequestListener, Server } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { createServerAdapter } from '@whatwg-node/server'
@@ -6,7 +7,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import * as v from 'valibot'
 import { ProxyManagerError } from '../../lib/core/errors.ts'
-import { closeHttpServer, createHttpServer } from '../../lib/http/listener.ts'
+import { closeHttpServer, createHttpServer, listenOn } from '../../lib/http/listener.ts'
 
 const test = suite('listener')
 
@@ -55,7 +56,7 @@ async function withEdge(listener: RequestListener, use: (edge: Edge) => Promise<
       onLockOut: (address) => lockedOut.push(address),
     },
   )
-  server.listen(0, '127.0.0.1')
+  listenOn(server, '127.0.0.1', 0)
   await once(server, 'listening')
   const address = server.address()
   if (address === null || typeof address === 'string') throw new Error('no port')
@@ -237,6 +238,28 @@ test('slow senders are cut off, and connections are counted', async () => {
     assert.is(server.maxConnections, 4096)
   })
 })
+
+test('a crowd of connections is taken in at once, before any of them has been looked at', async () => {
+  await withEdge(answering, async ({ port }) => {
+    const sockets = Array.from({ length: 1000 }, () => connect(port, '127.0.0.1').on('error', () => undefined))
+    // By now the system has been asked for all of them, and the server has had no time to accept one.
+    await new Promise<void>((resolve) => process.nextTick(resolve))
+    const states = statesOfConnectionsTo(port)
+    for (const socket of sockets) socket.destroy()
+    assert.is(states.length, 1000)
+    assert.equal([...new Set(states)], ['established'])
+  })
+})
+
+/** How far connections to a port have come, as the kernel has them (proc_net_tcp(5)). */
+function statesOfConnectionsTo(port: number): string[] {
+  const remote = `0100007F:${port.toString(16).toUpperCase().padStart(4, '0')}`
+  return readFileSync('/proc/net/tcp', 'utf8')
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/))
+    .filter((columns) => columns[2] === remote)
+    .map((columns) => (columns[3] === '01' ? 'established' : `state ${columns[3]}`))
+}
 
 test('a listener that throws, whatever it throws, is answered with INTERNAL and without a stack', async () => {
   const childProcess = Object.assign(new Error('secret'), { status: 1 })
