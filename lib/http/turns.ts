@@ -52,7 +52,8 @@ export function takingTurns(): Turns {
         if (isAbandoned || !socket.writable) return
         await Promise.race([answer().then(() => closed(response)), abandoned])
       })
-      lane.last = done
+      // Answers that are ready at once would otherwise follow each other without a look at any other connection.
+      lane.last = done.then(() => (lane.waiting > 1 ? nextRound() : undefined))
       // Node resumes the socket after each message of what it has just read; this comes after all of them.
       await Promise.resolve()
       if (lane.waiting > MOST_WAITING) socket.pause()
@@ -75,6 +76,10 @@ export function takingTurns(): Turns {
       await lane.last
     },
   }
+}
+
+async function nextRound(): Promise<void> {
+  await new Promise<void>((resolve) => setImmediate(resolve))
 }
 
 /** Its bytes have been handed to the system, or its connection is gone. */

@@ -509,6 +509,25 @@ test('a connection that piles requests up is read no further until they are answ
   })
 })
 
+test('a connection that piles requests up keeps no other one waiting, however fast they are answered', async () => {
+  let answered = 0
+  const listener: RequestListener = async (request, response) => {
+    if (request.url === '/piled') answered++
+    answering(request, response)
+  }
+  await withEdge(listener, async ({ port }) => {
+    const many = 2000
+    const pile = await opened(port)
+    const answers = received(pile)
+    pile.write('GET /piled HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(many))
+    await once(pile, 'data')
+    await sendText(port, get('/other', 'Host: a'))
+    assert.ok(answered < many, `${answered} were answered first`)
+    pile.destroy()
+    await answers
+  })
+})
+
 test('what is no request is refused behind the answers to those before it, and never in their place', async () => {
   for (const [broken, status] of [
     ['garbage\r\n\r\n', 400],
