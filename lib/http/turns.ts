@@ -33,6 +33,12 @@ export function takingTurns(): Turns {
     lanes.set(socket, lane)
     return lane
   }
+  let rounds: Promise<void> = Promise.resolve()
+  /** One round of the event loop for each that waits: connections that pile requests up share what a single one of them has. */
+  const nextRound = (): Promise<void> => {
+    rounds = rounds.then(() => new Promise((resolve) => setImmediate(resolve)))
+    return rounds
+  }
 
   return {
     take: async (request, response, answer) => {
@@ -76,10 +82,6 @@ export function takingTurns(): Turns {
       await lane.last
     },
   }
-}
-
-async function nextRound(): Promise<void> {
-  await new Promise<void>((resolve) => setImmediate(resolve))
 }
 
 /** Its bytes have been handed to the system, or its connection is gone. */

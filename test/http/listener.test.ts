@@ -528,6 +528,33 @@ test('a connection that piles requests up keeps no other one waiting, however fa
   })
 })
 
+test('of all connections that pile requests up, one request is answered in a round of the event loop', async () => {
+  let round = 0
+  let isOver = false
+  const count = () => {
+    round++
+    if (!isOver) setImmediate(count)
+  }
+  const rounds: number[] = []
+  const listener: RequestListener = async (request, response) => {
+    rounds.push(round)
+    answering(request, response)
+  }
+  await withEdge(listener, async ({ port }) => {
+    const piles = await Promise.all(Array.from({ length: 5 }, () => opened(port)))
+    count()
+    const answers = piles.map(async (pile) => {
+      const answer = received(pile)
+      pile.write(`${'GET / HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(50)}${get('/', 'Host: a')}`)
+      return statuses(await answer).length
+    })
+    assert.equal(await Promise.all(answers), [51, 51, 51, 51, 51])
+    isOver = true
+    // The first of a connection waits for nobody, and its last has nobody behind it.
+    assert.ok(new Set(rounds).size >= rounds.length - 2 * piles.length, `${new Set(rounds).size} rounds`)
+  })
+})
+
 test('what is no request is refused behind the answers to those before it, and never in their place', async () => {
   for (const [broken, status] of [
     ['garbage\r\n\r\n', 400],
