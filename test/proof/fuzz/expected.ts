@@ -43,6 +43,7 @@ export interface Meant {
 
 const IPV6 = readFileSync('/proc/net/if_inet6', 'utf8') !== ''
 const line = (text: string): Tree => [text.split(' '), null]
+const STRICT_TRANSPORT = line('add_header Strict-Transport-Security max-age=63072000 always')
 
 /** The directives of a route's file. */
 export function meantDirectives(meant: Meant): Tree[] {
@@ -74,6 +75,7 @@ export function meantDirectives(meant: Meant): Tree[] {
       return [
         ['location', '/'],
         [
+          ...(options.hsts && protocol === 'https' ? [STRICT_TRANSPORT] : []),
           line('add_header Retry-After 120 always'),
           line('default_type text/plain'),
           [['return', '503', 'This service is being redeployed.'], null],
@@ -149,7 +151,7 @@ export function meantDirectives(meant: Meant): Tree[] {
         line(`ssl_certificate ${folder}/fullchain.pem`),
         line(`ssl_certificate_key ${folder}/privkey.pem`),
         ...TLS_PROFILE.map(line),
-        ...(options.hsts ? [line('add_header Strict-Transport-Security max-age=63072000 always')] : []),
+        ...(options.hsts ? [STRICT_TRANSPORT] : []),
         challenge,
         main('https'),
       ],

@@ -44,8 +44,8 @@ export function faultsOf(request: FuzzRequest, answer: WireAnswer | string, secr
   const faults: string[] = []
   if (!ID.test(id)) faults.push('no correlation id')
   // What could not be read has no id of its own.
-  const isRead =
-    answer.headers.get('connection') !== 'close' || !/is not an HTTP request|HEADERS_TOO_LARGE/.test(answer.body)
+  const isUnread = isHead || /is not an HTTP request|HEADERS_TOO_LARGE/.test(answer.body)
+  const isRead = answer.headers.get('connection') !== 'close' || !isUnread
   if (isRead && asked.length === 1 && only !== undefined && ID.test(only) && only !== id)
     faults.push('another correlation id')
   if (answer.status !== 204 && answer.headers.get('cache-control') !== 'no-store') faults.push('may be cached')
@@ -99,9 +99,9 @@ const DESCRIBED = operations.map(({ method, path }) => ({
   pattern: new RegExp(`^${path.replace(/\{\w+\}/g, '[^/]+')}$`),
 }))
 
-/** Where dot segments lead is another path. */
+/** Dot segments, and what a URL's reader takes for another character, lead to another path. */
 function isDescribed({ method, target }: FuzzRequest): boolean {
   const [path = ''] = target.split('?')
-  if (/(^|\/)(\.|%2e){1,2}(\/|$)/i.test(path)) return false
+  if (/(^|\/)(\.|%2e){1,2}(\/|$)|[#\\]/i.test(path)) return false
   return DESCRIBED.some((one) => one.method === method && one.pattern.test(path))
 }
