@@ -54,7 +54,7 @@ export interface Probe {
 const BODY_BYTES = 4096
 const TICK_MS = 25
 /** What may come before an answer's head has ended: Node's own limit for it, some interim answers, and one read of what follows. */
-const HEAD_BYTES = 128 * 1024
+const HEAD_BYTES = 80 * 1024
 
 /** Probes with node-fetch, which honours a Host header and an agent, both of which the global fetch does not. */
 export function hostProbe(): Probe {

@@ -14,9 +14,13 @@ export interface Pulse {
 const EVERY_MS = 10
 const TIMEOUT_MS = 10_000
 
-/** Begins to ask; `stop` ends it and tells what came of it. */
-export function startPulse(port: number): { readonly stop: () => Promise<Pulse> } {
+/** Asks, and resolves once it has been answered for the first time, which is not counted; `stop` ends it and tells what came of it. */
+export async function startPulse(port: number): Promise<{ readonly stop: () => Promise<Pulse> }> {
   const worker = new Worker(new URL(import.meta.url), { workerData: { port } })
+  await new Promise((resolve, reject) => {
+    worker.once('message', resolve)
+    worker.once('error', reject)
+  })
   return {
     stop: async () => {
       const told = new Promise<Pulse>((resolve, reject) => {
@@ -33,6 +37,8 @@ export function startPulse(port: number): { readonly stop: () => Promise<Pulse> 
 
 async function beat(port: number): Promise<void> {
   const kept = new Agent({ keepAlive: true })
+  await ask(port, kept)
+  parentPort?.postMessage('begun')
   const times: number[] = []
   let failed = 0
   let isOver = false
