@@ -12,7 +12,7 @@ import { type Host, statePaths } from './engine/host.ts'
 import { type MeshMember, meshMember } from './engine/mesh-member.ts'
 import { nginxFactsReader } from './engine/nginx-facts.ts'
 import { type Deps, NO_OPERATION } from './http/endpoint.ts'
-import { closeHttpServer, createHttpServer } from './http/listener.ts'
+import { closeHttpServer, createHttpServer, listenOn } from './http/listener.ts'
 import { usageCounter } from './http/usage.ts'
 import { type Environment, openHost } from './open-host.ts'
 
@@ -112,10 +112,11 @@ export async function serve(environment: Environment): Promise<void> {
     const fault = `PROXY_MANAGER_PORT: ${host}:${port} cannot be listened on (${error.code})`
     refuseStart({ fault, exitStatus: EX_CONFIG })
   })
-  server.listen(port, host, () => {
+  server.once('listening', () => {
     log.write('info', { action: 'start', result: 'success', host, port })
     service.joinMesh()
   })
+  listenOn(server, host, port)
 
   const stop = async (): Promise<void> => {
     log.write('info', { action: 'stop', result: 'started' })

@@ -1,5 +1,5 @@
 /** Probes over fresh connections to an address that was checked before: health checks, the generation, the served certificate. */
-import { Agent } from 'node:http'
+import { type Agent, Agent as HttpAgent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
 import type { LookupFunction } from 'node:net'
 import { connect } from 'node:tls'
@@ -53,12 +53,15 @@ export interface Probe {
 
 const BODY_BYTES = 4096
 const TICK_MS = 25
+/** What may come before an answer's head has ended: Node's own limit for it, some interim answers, and one read of what follows. */
+const HEAD_BYTES = 80 * 1024
 
 /** Probes with node-fetch, which honours a Host header and an agent, both of which the global fetch does not. */
 export function hostProbe(): Probe {
   return {
     download: async ({ url, timeoutMs, limitBytes, token, json }) => {
       const signal = AbortSignal.timeout(timeoutMs)
+      const { agent, endOfHead } = boundedAgent(url.startsWith('https:') ? 'https' : 'http')
       try {
         // `size` makes a longer body fail while it is being read.
         const headers = {
@@ -68,10 +71,13 @@ export function hostProbe(): Probe {
           ...(json === undefined ? {} : { 'content-type': 'application/json' }),
         }
         const post = json === undefined ? {} : { method: 'POST', body: JSON.stringify(json) }
-        const response = await fetch(url, { signal, redirect: 'manual', size: limitBytes, headers, ...post })
+        const response = await fetch(url, { agent, signal, redirect: 'manual', size: limitBytes, headers, ...post })
+        endOfHead()
         return { status: response.status, body: await response.text() }
       } catch (error) {
         return { failure: failureOf(error, signal) }
+      } finally {
+        agent.destroy()
       }
     },
     handshake: ({ address, port, serverName, timeoutMs }) =>
@@ -99,10 +105,7 @@ export function hostProbe(): Probe {
         if (options.all === true) callback(null, [{ address, family }])
         else callback(null, address, family)
       }
-      const agent =
-        scheme === 'http'
-          ? new Agent({ keepAlive: false, lookup })
-          : new HttpsAgent({ keepAlive: false, lookup, rejectUnauthorized: false })
+      const { agent, endOfHead } = boundedAgent(scheme, { lookup, rejectUnauthorized: false })
       const { signal, stop } = ownTime(timeoutMs)
       try {
         const response = await fetch(`${scheme}://probe.invalid:${port}${path}`, {
@@ -112,6 +115,7 @@ export function hostProbe(): Probe {
           compress: false,
           headers: { host, 'user-agent': 'proxy-manager', connection: 'close' },
         })
+        endOfHead()
         let body = ''
         try {
           for await (const chunk of response.body ?? []) {
@@ -144,6 +148,33 @@ function ownTime(timeoutMs: number): { readonly signal: AbortSignal; readonly st
     if (left <= 0) controller.abort()
   }, TICK_MS)
   return { signal: controller.signal, stop: () => clearInterval(timer) }
+}
+
+/**
+ * An agent for one request, whose answer must begin within so many bytes. Node takes interim answers (RFC 9110, 15.2) without end, as fast as
+ * they come: a few peers that send them would leave this process no time for anything else.
+ */
+function boundedAgent(
+  scheme: 'http' | 'https',
+  options: object = {},
+): { readonly agent: Agent; readonly endOfHead: () => void } {
+  const agent = scheme === 'http' ? new HttpAgent({ ...options }) : new HttpsAgent({ ...options })
+  const connect = agent.createConnection.bind(agent)
+  let left = HEAD_BYTES
+  agent.createConnection = (...given) => {
+    const socket = connect(...given)
+    socket?.on('data', (chunk: Buffer) => {
+      left -= chunk.length
+      if (left < 0) socket.destroy(Object.assign(new Error('the answer does not begin'), { code: 'TOO_LARGE' }))
+    })
+    return socket
+  }
+  return {
+    agent,
+    endOfHead: () => {
+      left = Number.POSITIVE_INFINITY
+    },
+  }
 }
 
 function failureOf(error: unknown, signal: AbortSignal): string {

@@ -1,7 +1,8 @@
 /** certbot's arguments: values only as `--option=value`, so that none can become an option of its own. */
+import { lineageNameOf } from './lineage-name.ts'
 
 export interface CertbotOptions {
-  /** The lineage's name. */
+  /** The lineage is named for it. */
   readonly domain: string
   /** What the certificate is for: the domain and its aliases. */
   readonly names: readonly string[]
@@ -29,7 +30,7 @@ export function orderArguments(options: CertbotOptions): string[] {
     '--webroot',
     `--webroot-path=${options.webroot}`,
     '--preferred-challenges=http-01',
-    `--cert-name=${options.domain}`,
+    `--cert-name=${lineageNameOf(options.domain)}`,
     '--renew-with-new-domains',
     ...options.names.map((name) => `--domain=${name}`),
     `--email=${options.email}`,
@@ -43,7 +44,7 @@ export function orderArguments(options: CertbotOptions): string[] {
 export function deleteArguments(
   options: Pick<CertbotOptions, 'domain' | 'configDir' | 'workDir' | 'logsDir'>,
 ): string[] {
-  return ['delete', '--non-interactive', `--cert-name=${options.domain}`, ...folderArguments(options)]
+  return ['delete', '--non-interactive', `--cert-name=${lineageNameOf(options.domain)}`, ...folderArguments(options)]
 }
 
 /** The hook only leaves a mark that the running API looks for; certbot runs it through a shell. */

@@ -54,12 +54,25 @@ const Listing = v.union([
  * in this order. One record that does not fit is skipped with its reason and stops no other. `undefined` where it is no such list at all.
  */
 export function readRegistry(answer: unknown): RegistryAnswer | undefined {
+  const reading = readingRegistry(answer)
+  for (;;) {
+    const { done, value } = reading.next()
+    if (done === true) return value
+  }
+}
+
+/** So many records take about a millisecond. */
+const PIECE = 100
+
+/** {@link readRegistry} in pieces, for who has something else to do between them. */
+export function* readingRegistry(answer: unknown): Generator<undefined, RegistryAnswer | undefined> {
   const listing = v.safeParse(Listing, answer)
   if (!listing.success) return undefined
   const skipped: Skipped[] = []
   const unclear: string[] = []
   const found: Found[] = []
   for (const [i, record] of listing.output.entries()) {
+    if (i % PIECE === PIECE - 1) yield
     const droplet = v.safeParse(Droplet, record)
     const named = v.safeParse(Named, record)
     const name = named.success ? named.output.name : `record ${i + 1}`

@@ -1,7 +1,7 @@
 /** Calls of the Registry that the operator has named. */
 import type { Download, ProbeAnswer } from '../adapters/probe.ts'
 import { ProxyManagerError } from '../core/errors.ts'
-import { type RegistryAnswer, readRegistry } from '../core/registry.ts'
+import { type RegistryAnswer, readingRegistry } from '../core/registry.ts'
 import type { Host } from './host.ts'
 
 const LIST_LIMITS = { timeoutMs: 5000, limitBytes: 4 * 1024 * 1024 }
@@ -32,9 +32,19 @@ export async function fetchDroplets(host: Host): Promise<RegistryAnswer> {
   if (answer.status !== 200) throw unavailable({ registry_status: answer.status })
   const listing = parseJson(answer.body)
   if (listing === undefined) throw unavailable({ registry_status: 200, failure: 'its answer is not JSON' })
-  const droplets = readRegistry(listing)
+  const droplets = await readPiecemeal(host, listing)
   if (droplets === undefined) throw unavailable({ registry_status: 200, failure: 'its answer is no list of droplets' })
   return droplets
+}
+
+/** A list of 4 MiB has room for 100000 records: calls are answered between two pieces of it. */
+async function readPiecemeal({ clock }: Host, listing: unknown): Promise<RegistryAnswer | undefined> {
+  const reading = readingRegistry(listing)
+  for (;;) {
+    const { done, value } = reading.next()
+    if (done === true) return value
+    await clock.sleep(0)
+  }
 }
 
 function unavailable(found: Readonly<Record<string, unknown>>): ProxyManagerError {

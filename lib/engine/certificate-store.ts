@@ -4,6 +4,7 @@
  */
 import type { FileText } from '../adapters/files.ts'
 import { type CheckedCertificate, checkCertificate, isLoadable } from '../core/certificate.ts'
+import { lineageNameOf } from '../core/lineage-name.ts'
 import type { RouteRecord } from '../core/route-file.ts'
 import type { Snapshot } from '../core/snapshot.ts'
 import { type Host, statePaths, writeFailure } from './host.ts'
@@ -50,7 +51,8 @@ export function certificateStore(host: Host): CertificateStore {
     if (!('fault' in checked)) known.set(fullchain, { key, domain, checked })
     return checked
   }
-  const readLineage = (domain: string) => readPair(`${host.settings.CERTBOT_CONFIG_DIR}/live/${domain}`, domain)
+  const readLineage = (domain: string) =>
+    readPair(`${host.settings.CERTBOT_CONFIG_DIR}/live/${lineageNameOf(domain)}`, domain)
   const isWhole = (folder: string, { fullchain, privkey }: CheckedCertificate) =>
     host.files.read(`${folder}/fullchain.pem`)?.text === fullchain &&
     host.files.read(`${folder}/privkey.pem`)?.text === privkey

@@ -19,6 +19,7 @@ import { sslErrorOf } from './orders.ts'
 import { changeQueue } from './queue.ts'
 import { readMetrics } from './read-metrics.ts'
 import { recover, recoverJournal } from './recover.ts'
+import { registryReader } from './registry-reader.ts'
 import { tokenVerifier } from './registry-tokens.ts'
 import { rehearseIssue } from './rehearse-issue.ts'
 import { commandReloader, signalReloader } from './reload.ts'
@@ -76,6 +77,7 @@ export function createEngine(host: Host): Engine {
     return { results: changes.map(() => failure), tidy: async () => undefined }
   }
   const queue = changeQueue({ apply: applyOrRecover, arriving: () => arriving, clock: host.clock })
+  const readDroplets = registryReader(host)
 
   const submit = async (change: Change, probeMs: number): Promise<Changed> => {
     const started = host.clock.monotonicMs()
@@ -151,7 +153,7 @@ export function createEngine(host: Host): Engine {
       if (route === undefined) throw new ProxyManagerError('PROXY_NOT_FOUND')
       return show(route)
     },
-    syncFromRegistry: (request) => syncFromRegistry(walk, queue, request),
+    syncFromRegistry: (request) => syncFromRegistry(walk, queue, readDroplets, request),
     metrics: host.metrics,
     readMetrics: () => readMetrics(walk, queue, readHealth),
     readHealth,

@@ -1,5 +1,6 @@
 /** certbot's own folders for one lineage, and what a crash or a careless hand leaves in them. */
 import { deleteArguments } from '../core/certbot-command.ts'
+import { lineageNameOf } from '../core/lineage-name.ts'
 import { type Host, statePaths } from './host.ts'
 import { keepNewest } from './keep-newest.ts'
 import type { Walk } from './walk.ts'
@@ -13,11 +14,12 @@ const FILES = ['cert.pem', 'chain.pem', 'fullchain.pem', 'privkey.pem']
  */
 export async function setAsideBrokenLineage({ files, settings, clock }: Host, domain: string): Promise<boolean> {
   const root = settings.CERTBOT_CONFIG_DIR
-  const places = [`live/${domain}`, `archive/${domain}`, `renewal/${domain}.conf`]
+  const name = lineageNameOf(domain)
+  const places = [`live/${name}`, `archive/${name}`, `renewal/${name}.conf`]
   const present = places.filter((place) => files.look(`${root}/${place}`) !== undefined)
   if (present.length === 0) return false
-  const renewal = files.read(`${root}/renewal/${domain}.conf`)?.text ?? ''
-  const isComplete = FILES.every((name) => files.read(`${root}/live/${domain}/${name}`) !== undefined)
+  const renewal = files.read(`${root}/renewal/${name}.conf`)?.text ?? ''
+  const isComplete = FILES.every((file) => files.read(`${root}/live/${name}/${file}`) !== undefined)
   if (isComplete && renewal.includes('[renewalparams]') && present.length === places.length) return false
   await setAsideLineage({ files, settings, clock }, domain)
   return true
@@ -29,16 +31,17 @@ export async function setAsideLineage(
   domain: string,
 ): Promise<void> {
   const root = settings.CERTBOT_CONFIG_DIR
-  const aside = `${root}/broken-lineages/${domain}.${clock.nowMs()}`
+  const name = lineageNameOf(domain)
+  const aside = `${root}/broken-lineages/${name}.${clock.nowMs()}`
   await files.makeFolder(aside, 0o700)
   for (const [from, to] of [
-    [`live/${domain}`, 'live'],
-    [`archive/${domain}`, 'archive'],
-    [`renewal/${domain}.conf`, 'renewal.conf'],
+    [`live/${name}`, 'live'],
+    [`archive/${name}`, 'archive'],
+    [`renewal/${name}.conf`, 'renewal.conf'],
   ]) {
     if (files.look(`${root}/${from}`) !== undefined) await files.rename(`${root}/${from}`, `${aside}/${to}`)
   }
-  await keepNewest({ files }, `${root}/broken-lineages`, domain)
+  await keepNewest({ files }, `${root}/broken-lineages`, name)
 }
 
 const DELETE_TIMEOUT_MS = 20_000
@@ -51,9 +54,10 @@ const DELETE_TIMEOUT_MS = 20_000
 export async function deleteCertificateOf({ host, observe }: Walk, domain: string): Promise<boolean> {
   const { files, settings, runner, log } = host
   const { CERTBOT_BIN, CERTBOT_CONFIG_DIR: configDir, CERTBOT_WORK_DIR: workDir, CERTBOT_LOGS_DIR: logsDir } = settings
+  const name = lineageNameOf(domain)
   const isLeft = () =>
-    files.look(`${configDir}/renewal/${domain}.conf`) !== undefined ||
-    files.look(`${configDir}/live/${domain}`) !== undefined
+    files.look(`${configDir}/renewal/${name}.conf`) !== undefined ||
+    files.look(`${configDir}/live/${name}`) !== undefined
   try {
     const { routes } = (await observe([])).snapshot
     if ([...routes.values()].some(({ record }) => record.domain === domain)) return false

@@ -1,5 +1,6 @@
 /** The ledgers of orders on disk, one file for each domain, and the last operation of all. */
 import * as v from 'valibot'
+import { lineageNameOf } from '../core/lineage-name.ts'
 import {
   lastFailure,
   nextOrderAt,
@@ -95,5 +96,5 @@ export function readLastCertificate(host: Host): LastCertificate | undefined {
 }
 
 function pathOf(host: Host, domain: string): string {
-  return `${statePaths(host.settings).orders}/${domain}.json`
+  return `${statePaths(host.settings).orders}/${lineageNameOf(domain)}.json`
 }

@@ -11,7 +11,7 @@ export interface ChangeQueue {
    * @throws {ProxyManagerError} BUSY when too many wait
    */
   submit(change: Change): Promise<ChangeResult>
-  /** Runs something while no batch is being applied. */
+  /** Runs something while no batch is being applied. Jobs and batches take turns: neither keeps the other waiting for longer than one takes. */
   exclusively<T>(job: () => Promise<T>): Promise<T>
   /** From now on nothing new is taken: the process is about to end. */
   close(): void
@@ -69,12 +69,16 @@ export function changeQueue(options: QueueOptions): ChangeQueue {
   }
 
   const run = async (): Promise<void> => {
+    let isJobsTurn = true
     while (waiting.length > 0 || jobs.length > 0) {
-      const job = jobs.shift()
+      const job = isJobsTurn || waiting.length === 0 ? jobs.shift() : undefined
       if (job !== undefined) {
         await job()
+        isJobsTurn = false
         continue
       }
+      isJobsTurn = true
+      if (waiting.length === 0) continue
       await gather()
       const batch = takeBatch()
       // Whatever breaks, every caller gets an answer and the next batch its turn.

@@ -4,10 +4,9 @@ import type { Change, Precondition, PutChange } from '../core/change.ts'
 import { ProxyManagerError } from '../core/errors.ts'
 import type { Verdict } from '../core/plan.ts'
 import { DEFAULT_OPTIONS } from '../core/proxy-options.ts'
-import type { RegistryRoute, Skipped } from '../core/registry.ts'
+import type { RegistryAnswer, RegistryRoute, Skipped } from '../core/registry.ts'
 import type { SnapshotRoute } from '../core/snapshot.ts'
 import { rehearse } from './apply.ts'
-import { fetchDroplets } from './ask-registry.ts'
 import { toPutChange } from './check-upstream.ts'
 import type { Host } from './host.ts'
 import { type ChangeQueue, QUEUE_LIMIT } from './queue.ts'
@@ -41,6 +40,8 @@ export interface SyncSummary {
   readonly rehearsal?: Pick<Rehearsal, 'files' | 'test'>
 }
 
+/** More than these are counted, and not named. */
+const MOST_SKIPPED = 1000
 /** Deletions that need no confirmation: these few, or this share of the routes that syncs have made. */
 const UNCONFIRMED = 2
 const UNCONFIRMED_SHARE = 0.2
@@ -49,8 +50,13 @@ const UNCONFIRMED_SHARE = 0.2
  * Fetches the droplets and changes what differs.
  * @throws {ProxyManagerError} REGISTRY_NOT_CONFIGURED, REGISTRY_UNAVAILABLE, BLAST_RADIUS
  */
-export async function syncFromRegistry(walk: Walk, queue: ChangeQueue, request: SyncRequest): Promise<SyncSummary> {
-  const answer = await fetchDroplets(walk.host)
+export async function syncFromRegistry(
+  walk: Walk,
+  queue: ChangeQueue,
+  readDroplets: () => Promise<RegistryAnswer>,
+  request: SyncRequest,
+): Promise<SyncSummary> {
+  const answer = await readDroplets()
   const { snapshot } = await walk.observe([])
   const isWanted = (route: RegistryRoute) => isOurs(snapshot.routes.get(route.dropletName))
   const wanted = answer.routes.filter(isWanted)
@@ -211,7 +217,7 @@ function summarize(
     updated: replaced,
     unchanged,
     deleted,
-    skipped,
+    skipped: skipped.slice(0, MOST_SKIPPED),
     skipped_count: skipped.length,
     orphaned: orphaned.filter((name) => !deleted.includes(name)).sort(),
   }

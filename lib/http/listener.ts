@@ -13,6 +13,7 @@ import { correlationIdOf } from './correlation.ts'
 import { errorResponse, type PlainResponse } from './error-response.ts'
 import { failedAttempts } from './failed-attempts.ts'
 import { isProbe } from './guard.ts'
+import { takingTurns } from './turns.ts'
 
 export interface ListenerOptions {
   readonly randomId: () => string
@@ -46,7 +47,8 @@ export function createHttpServer(
 ): Server {
   const options = { ...TIMEOUTS, maxHeaderSize: MAX_HEADER_BYTES, requireHostHeader: false }
   const attempts = failedAttempts(monotonicMs)
-  const server = createServer(options, async (request, response) => {
+  const turns = takingTurns()
+  const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const correlationId = correlationIdOf(request.headers['x-correlation-id']?.toString(), randomId)
     const address = request.socket.remoteAddress ?? ''
     const started = monotonicMs()
@@ -62,20 +64,30 @@ export function createHttpServer(
     } catch (error) {
       if (!(error instanceof ProxyManagerError)) onFailure(error, correlationId)
       if (response.headersSent || response.destroyed) return
-      const answer = errorResponse(error, correlationId)
-      onRefusal(answer.status, monotonicMs() - started)
-      send(response, answer)
+      const refusal = errorResponse(error, correlationId)
+      onRefusal(refusal.status, monotonicMs() - started)
+      send(response, refusal)
     }
+  }
+  const server = createServer(options, (request, response) => {
+    void turns.take(request, response, () => answer(request, response))
   })
   server.maxConnections = MAX_CONNECTIONS
   const refuseRaw = (socket: Duplex, error: ProxyManagerError): void => {
-    if (sendRaw(socket, errorResponse(error, randomId()))) onRefusal(error.status, 0)
+    void turns.end(socket, () => {
+      if (sendRaw(socket, errorResponse(error, randomId()))) onRefusal(error.status, 0)
+    })
   }
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => refuseRaw(socket, clientFault(error)))
   // Without this Node answers an unknown Expect by itself, with an empty 417.
   server.on('checkExpectation', (request, response) => server.emit('request', request, response))
   server.on('connect', (_request, socket) => refuseRaw(socket, notAllowed()))
   return server
+}
+
+/** Listens, with room for every connection that may be open to be opened at once: those beyond Node's 511 would wait for a second or more. */
+export function listenOn(server: Server, host: string, port: number): void {
+  server.listen({ host, port, backlog: MAX_CONNECTIONS })
 }
 
 /** Closes a server: calls in flight end, idle connections go at once, what is left at the deadline is cut off. */
@@ -131,8 +143,6 @@ function send(response: ServerResponse, { status, headers, body }: PlainResponse
 
 /** Whether there was somebody to send it to. */
 function sendRaw(socket: Duplex, { status, headers, body }: PlainResponse): boolean {
-  // Node has let go of the socket by now: a reset while this answer is written would end the process.
-  socket.on('error', () => socket.destroy())
   if (!socket.writable) {
     socket.destroy()
     return false

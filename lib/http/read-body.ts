@@ -1,7 +1,9 @@
-/** Request bodies: JSON, at most 64 KiB, and nothing in it that two readers could understand differently. */
+/** Request bodies: JSON, at most 64 KiB, nested no deeper than any that has a meaning here, and nothing in it that two readers could understand differently. */
 import { ProxyManagerError } from '../core/errors.ts'
 
 export const BODY_LIMIT_BYTES = 64 * 1024
+/** A message with a route in it has six; much of what walks a value, JSON.stringify too, runs out of stack at some thousands. */
+export const DEPTH_LIMIT = 32
 
 /**
  * The parsed JSON body; `missing` where there is none.
@@ -25,7 +27,10 @@ async function readBytes(request: Request): Promise<Uint8Array> {
   const chunks: Uint8Array[] = []
   let size = 0
   for (;;) {
-    const next = await reader?.read()
+    // A stream that fails is a caller that has gone in the middle.
+    const next = await reader?.read().catch(() => {
+      throw brokenOff()
+    })
     if (next === undefined || next.done) return Buffer.concat(chunks)
     size += next.value.byteLength
     if (size > BODY_LIMIT_BYTES) throw tooLarge()
@@ -48,34 +53,41 @@ function parseJson(text: string): unknown {
   } catch {
     throw invalid('the body is not JSON')
   }
-  const repeated = findRepeatedKey(text)
-  if (repeated !== undefined) throw invalid('the body has the same key twice', repeated)
+  refuseAmbiguous(text)
   return value
 }
 
 /**
- * JSON.parse keeps the last of two equal keys and other readers the first (RFC 8259, 4), so such a body means two things.
- * Walks text that JSON.parse has accepted: a string before a colon is a key of the object that is open there.
+ * JSON.parse keeps the last of two equal keys and other readers the first (RFC 8259, 4), so such a body means two things; and any reader may
+ * set a limit to nesting (9). Walks text that JSON.parse has accepted: a string before a colon is a key of the object that is open there.
  */
-function findRepeatedKey(text: string): string | undefined {
+function refuseAmbiguous(text: string): void {
   const open: Set<string>[] = []
   for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"\s*:?|[{}[\]]/g)) {
-    if (token === '{' || token === '[') open.push(new Set())
-    else if (token === '}' || token === ']') open.pop()
+    if (token === '{' || token === '[') {
+      if (open.length === DEPTH_LIMIT) throw invalid(`the body is nested deeper than ${DEPTH_LIMIT} levels`)
+      open.push(new Set())
+    } else if (token === '}' || token === ']') open.pop()
     else if (token.endsWith(':')) {
       const key: unknown = JSON.parse(token.slice(0, -1))
       const keys = open.at(-1)
       if (typeof key !== 'string' || keys === undefined) continue
-      if (keys.has(key)) return key
+      if (keys.has(key)) throw invalid('the body has the same key twice', key)
       keys.add(key)
     }
   }
-  return undefined
 }
 
 function tooLarge(): ProxyManagerError {
   // What is left of the body is never read: the connection ends with the answer.
   return new ProxyManagerError('PAYLOAD_TOO_LARGE', { headers: { connection: 'close' } })
+}
+
+function brokenOff(): ProxyManagerError {
+  return new ProxyManagerError('INVALID_REQUEST', {
+    details: { issues: [{ path: '', message: 'the body broke off' }] },
+    headers: { connection: 'close' },
+  })
 }
 
 function invalid(message: string, path = ''): ProxyManagerError {

@@ -57,6 +57,30 @@ test('a text that never ends, of unknown length, is given up at the limit', asyn
   assert.ok(sent < 50_000_000, `${sent} bytes were taken`)
 })
 
+test('interim answers that never end are given up as well', async () => {
+  const answer = await download(
+    ({ socket }) => {
+      const pour = () => {
+        if (socket.destroyed) return
+        if (socket.write('HTTP/1.1 103 Early Hints\r\nx: y\r\n\r\n'.repeat(500))) setImmediate(pour)
+        else socket.once('drain', pour)
+      }
+      pour()
+    },
+    { timeoutMs: 60_000 },
+  )
+  assert.equal(answer, { failure: 'TOO_LARGE' })
+})
+
+test('a text in the smallest chunks is taken up to the limit', async () => {
+  const text = 'xxxxxxxx'.repeat(LIMIT_BYTES / 8)
+  const answer = await download(({ socket }) => {
+    const chunks = `8\r\nxxxxxxxx\r\n`.repeat(LIMIT_BYTES / 8)
+    socket.end(`HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n${chunks}0\r\n\r\n`)
+  })
+  assert.equal(answer, { status: 200, body: text })
+})
+
 test('what is compressed counts as what it becomes', async () => {
   const bomb = gzipSync(Buffer.alloc(50_000_000))
   assert.ok(bomb.length < LIMIT_BYTES)

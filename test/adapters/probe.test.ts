@@ -59,6 +59,31 @@ test('status and body come back; Host, path and a connection of its own are what
   assert.equal(seen, [['GET', '/health?x=1', 'app.example:81', 'close', undefined]])
 })
 
+test('interim answers without end are given up by their size, long before the time is over', async () => {
+  let sent = 0
+  const answer = await probe(
+    raw((socket) => {
+      const pour = () => {
+        const bytes = 'HTTP/1.1 103 Early Hints\r\nx: y\r\n\r\n'.repeat(500)
+        sent += bytes.length
+        if (socket.destroyed) return
+        if (socket.write(bytes)) setImmediate(pour)
+        else socket.once('drain', pour)
+      }
+      pour()
+    }),
+    60_000,
+  )
+  assert.equal(answer, { failure: 'TOO_LARGE' })
+  assert.ok(sent < 64 * 1024 * 1024, `${sent} bytes were sent`)
+})
+
+test('a few interim answers are passed over', async () => {
+  const interim = 'HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n'.repeat(3)
+  const answer = await probe(raw((socket) => socket.end(`${interim}HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok`)))
+  assert.equal(answer, { status: 200, body: 'ok' })
+})
+
 test('the connection goes to the given address; the name is never looked up', async () => {
   const server = http((_request, response) => response.end('here'))
   const port = await portOf(server)

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type CertbotOptions, deleteArguments, deployHook, orderArguments } from '../../lib/core/certbot-command.ts'
+import { lineageNameOf } from '../../lib/core/lineage-name.ts'
 
 const test = suite('certbot-command')
 
@@ -44,6 +45,17 @@ test('every name of a route is in one order', () => {
   const names = ['app.example.com', 'app.example.net', 'www.app.example.com']
   const named = orderArguments({ ...OPTIONS, names }).filter((word) => /^--(domain|cert-name)=/.test(word))
   assert.equal(named, ['--cert-name=app.example.com', ...names.map((name) => `--domain=${name}`)])
+})
+
+test('a lineage that could not be called like its domain is ordered and deleted under its other name', () => {
+  const domain = `${'a.'.repeat(125)}com`
+  const named = [orderArguments({ ...OPTIONS, domain, names: [domain] }), deleteArguments({ ...OPTIONS, domain })]
+  const wanted = `--cert-name=${lineageNameOf(domain)}`
+  assert.equal(
+    named.map((words) => words.filter((word) => word.startsWith('--cert-name='))),
+    [[wanted], [wanted]],
+  )
+  assert.ok(named[0]?.includes(`--domain=${domain}`))
 })
 
 test('another CA and other folders are passed on behind them, and only where they are set', () => {

@@ -3,6 +3,7 @@ import * as assert from 'uvu/assert'
 import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
 import type { RunResult } from '../../lib/adapters/runner.ts'
 import type { ErrorCode } from '../../lib/core/errors.ts'
+import { lineageNameOf } from '../../lib/core/lineage-name.ts'
 import { countEffects, refusal, textAt, writeAt } from './arrange.ts'
 import {
   CHALLENGES,
@@ -93,6 +94,28 @@ test('a pending route gets its certificate: one call of certbot, a copy, and a h
   const { ssl } = await deps.engine.readHealth()
   assert.equal([ssl.last_operation, ssl.last_operation_domain, ssl.last_operation_reason], ['success', DOMAIN, null])
   await deps.engine.idle()
+  assertInvariant(deps)
+})
+
+test('the longest domain there can be gets a certificate too, and its lineage can be set aside and deleted', async () => {
+  const domain = `${'a.'.repeat(123)}example`
+  assert.is(domain.length, 253)
+  const deps = await fakeDeps()
+  await putSecure(deps, 'app', domain)
+  const [first, second] = [certificateFor(domain), certificateFor(domain, { fromMs: START_MS - HOUR_MS / 2 })]
+  const calls = certbotThatIssues(deps, first, second)
+  assert.is((await issue(deps, 'app')).proxy.status, 'active')
+  const lineage = lineageNameOf(domain)
+  assert.equal(calls[0]?.slice(8, 11), [`--cert-name=${lineage}`, '--renew-with-new-domains', `--domain=${domain}`])
+  writeAt(deps.disk, `${CONFIG}/renewal/${lineage}.conf`, '')
+  assert.is((await issue(deps, 'app', true)).proxy.status, 'active')
+  assert.ok(deps.disk.has(`${CONFIG}/broken-lineages/${lineage}.${deps.clock.nowMs()}/renewal.conf`))
+  assert.is(servedFingerprint(deps, domain), second.fingerprint)
+  certbotThat(deps, () => ({ exitCode: 1, output: '' }))
+  const request = { dropletName: 'app', precondition: {}, deleteCertificate: true }
+  assert.is((await deps.engine.deleteProxy(request)).certificateDeleted, true)
+  await deps.engine.idle()
+  assert.equal(copiesOf(deps, domain), [])
   assertInvariant(deps)
 })
 

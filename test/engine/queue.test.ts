@@ -88,6 +88,23 @@ test('a second change of a droplet waits for the next batch; others overtake it,
   assert.equal(seen, ['a b c', 'a b', 'a'])
 })
 
+test('jobs and batches take turns: a crowd of jobs holds no change up, and no crowd of changes a job', async () => {
+  const seen: string[] = []
+  const queue = queueOver(async (changes) => {
+    seen.push(namesOf(changes))
+    return changes.map(resultOf)
+  })
+  const job = (name: string) =>
+    queue.exclusively(async () => {
+      seen.push(name)
+    })
+  await Promise.all([
+    ...['j1', 'j2', 'j3', 'j4'].map(job),
+    ...['a', 'a', 'b', 'a'].map((name) => queue.submit(remove(name))),
+  ])
+  assert.equal(seen, ['j1', 'a b', 'j2', 'a', 'j3', 'a', 'j4'])
+})
+
 test('a full queue answers BUSY with a time to come back, and takes changes again once it has emptied', async () => {
   const { queue, nextBatch } = heldQueue()
   const first = nextBatch()

@@ -402,4 +402,10 @@ test('two syncs at once do the work of one', async () => {
   await assertSettled(deps)
 })
 
+test('of very many records of which no route can be made, the first are named and all are counted', async () => {
+  const deps = await hostWith(Array.from({ length: 1500 }, (_, i) => ({ name: `junk ${i}`, domain: ';' })))
+  const { skipped, skipped_count } = await sync(deps)
+  assert.equal([skipped.length, skipped_count, skipped[999]?.name], [1000, 1500, 'junk 999'])
+})
+
 test.run()

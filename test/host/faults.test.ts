@@ -1,15 +1,16 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import type { FaultsPart } from '../proof/faults/bounds.ts'
 import { disk } from '../proof/faults/disk.ts'
 import { downtime } from '../proof/faults/downtime.ts'
-import { describeFindings, isKept, type Part } from '../proof/faults/findings.ts'
 import { others } from '../proof/faults/others.ts'
 import { soak } from '../proof/faults/soak.ts'
+import { describeFindings, isKept } from '../proof/findings.ts'
 
 const test = suite('the proofs of faults, in short')
 
 /** The storm and the sweep are tests of their own; system calls take strace, which tests do without. */
-const PARTS: Readonly<Record<string, Part>> = { disk, others, downtime, soak }
+const PARTS: Readonly<Record<string, FaultsPart>> = { disk, others, downtime, soak }
 const BOUNDS = { every: 1, rounds: 1, clients: 1, changes: 5, soak: 300 }
 
 for (const [name, part] of Object.entries(PARTS)) {

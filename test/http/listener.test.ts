@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
 import type { RequestListener, Server } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { createServerAdapter } from '@whatwg-node/server'
@@ -6,7 +7,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import * as v from 'valibot'
 import { ProxyManagerError } from '../../lib/core/errors.ts'
-import { closeHttpServer, createHttpServer } from '../../lib/http/listener.ts'
+import { closeHttpServer, createHttpServer, listenOn } from '../../lib/http/listener.ts'
 
 const test = suite('listener')
 
@@ -55,7 +56,7 @@ async function withEdge(listener: RequestListener, use: (edge: Edge) => Promise<
       onLockOut: (address) => lockedOut.push(address),
     },
   )
-  server.listen(0, '127.0.0.1')
+  listenOn(server, '127.0.0.1', 0)
   await once(server, 'listening')
   const address = server.address()
   if (address === null || typeof address === 'string') throw new Error('no port')
@@ -238,6 +239,28 @@ test('slow senders are cut off, and connections are counted', async () => {
   })
 })
 
+test('a crowd of connections is taken in at once, before any of them has been looked at', async () => {
+  await withEdge(answering, async ({ port }) => {
+    const sockets = Array.from({ length: 1000 }, () => connect(port, '127.0.0.1').on('error', () => undefined))
+    // By now the system has been asked for all of them, and the server has had no time to accept one.
+    await new Promise<void>((resolve) => process.nextTick(resolve))
+    const states = statesOfConnectionsTo(port)
+    for (const socket of sockets) socket.destroy()
+    assert.is(states.length, 1000)
+    assert.equal([...new Set(states)], ['established'])
+  })
+})
+
+/** How far connections to a port have come, as the kernel has them (proc_net_tcp(5)). */
+function statesOfConnectionsTo(port: number): string[] {
+  const remote = `0100007F:${port.toString(16).toUpperCase().padStart(4, '0')}`
+  return readFileSync('/proc/net/tcp', 'utf8')
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/))
+    .filter((columns) => columns[2] === remote)
+    .map((columns) => (columns[3] === '01' ? 'established' : `state ${columns[3]}`))
+}
+
 test('a listener that throws, whatever it throws, is answered with INTERNAL and without a stack', async () => {
   const childProcess = Object.assign(new Error('secret'), { status: 1 })
   for (const thrown of [new Error('secret'), childProcess, new TypeError('secret'), null, undefined, 'secret', 0]) {
@@ -410,6 +433,182 @@ test('what is answered here is counted by its status, and what is answered behin
     ] as const)
       assert.is((await sendText(port, text)).status, status, text.slice(0, 40))
     assert.equal(refused, [405, 405, 400, 400, 431])
+  })
+})
+
+/** A listener whose answers wait for `release`; `most` is how many were under way at once. */
+function holding() {
+  const waiting: (() => void)[] = []
+  const called: string[] = []
+  const count = { now: 0, most: 0 }
+  const listener: RequestListener = async (request, response) => {
+    called.push(`${request.method} ${request.url}`)
+    count.most = Math.max(count.most, ++count.now)
+    await new Promise<void>((resolve) => waiting.push(resolve))
+    count.now--
+    response.writeHead(200, { 'x-url': request.url ?? '' })
+    response.end('{}')
+  }
+  const until = async (isSo: () => boolean) => {
+    for (let i = 0; i < 10_000 && !isSo(); i++) await new Promise((resolve) => setImmediate(resolve))
+    assert.ok(isSo())
+  }
+  return {
+    listener,
+    called,
+    count,
+    until,
+    release: async () => {
+      await until(() => waiting.length > 0)
+      waiting.shift()?.()
+    },
+  }
+}
+
+const statuses = (text: string) => [...text.matchAll(/^HTTP\/1\.1 (\d+)/gm)].map(([, status]) => Number(status))
+
+test('requests of one connection take turns, in their order; those of others do not wait for them', async () => {
+  const { listener, called, count, until, release } = holding()
+  await withEdge(listener, async ({ port }) => {
+    const first = await opened(port)
+    const answers = received(first)
+    first.write(['/1', '/2', '/3'].map((target) => `GET ${target} HTTP/1.1\r\nHost: a\r\n\r\n`).join(''))
+    await until(() => called.length === 1)
+    const other = await opened(port)
+    const otherAnswer = received(other)
+    other.write(get('/other', 'Host: a'))
+    await until(() => called.length === 2)
+    assert.equal(called, ['GET /1', 'GET /other'])
+    for (let i = 0; i < 4; i++) await release()
+    assert.equal(statuses(await otherAnswer), [200])
+    first.end()
+    assert.equal(
+      [...(await answers).matchAll(/^x-url: (.*)\r$/gm)].map(([, url]) => url),
+      ['/1', '/2', '/3'],
+    )
+    assert.is(count.most, 2)
+  })
+})
+
+test('a connection that piles requests up is read no further until they are answered, and all of them are', async () => {
+  const { listener, called, until, release } = holding()
+  await withEdge(listener, async ({ server, port }) => {
+    const accepted = once(server, 'connection')
+    const socket = await opened(port)
+    const [ours] = await accepted
+    const answers = received(socket)
+    const many = 4000
+    const one = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'
+    socket.write(one.repeat(many))
+    await until(() => ours.isPaused())
+    assert.ok(ours.bytesRead < one.length * many, `${ours.bytesRead} bytes were read`)
+    for (let i = 0; i < many; i++) await release()
+    socket.end()
+    assert.is(statuses(await answers).length, many)
+    assert.is(called.length, many)
+  })
+})
+
+test('a connection that piles requests up keeps no other one waiting, however fast they are answered', async () => {
+  let answered = 0
+  const listener: RequestListener = async (request, response) => {
+    if (request.url === '/piled') answered++
+    answering(request, response)
+  }
+  await withEdge(listener, async ({ port }) => {
+    const many = 2000
+    const pile = await opened(port)
+    const answers = received(pile)
+    pile.write('GET /piled HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(many))
+    await once(pile, 'data')
+    await sendText(port, get('/other', 'Host: a'))
+    assert.ok(answered < many, `${answered} were answered first`)
+    pile.destroy()
+    await answers
+  })
+})
+
+test('of all connections that pile requests up, one request is answered in a round of the event loop', async () => {
+  let round = 0
+  let isOver = false
+  const count = () => {
+    round++
+    if (!isOver) setImmediate(count)
+  }
+  const rounds: number[] = []
+  const listener: RequestListener = async (request, response) => {
+    rounds.push(round)
+    answering(request, response)
+  }
+  await withEdge(listener, async ({ port }) => {
+    const piles = await Promise.all(Array.from({ length: 5 }, () => opened(port)))
+    count()
+    const answers = piles.map(async (pile) => {
+      const answer = received(pile)
+      pile.write(`${'GET / HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(50)}${get('/', 'Host: a')}`)
+      return statuses(await answer).length
+    })
+    assert.equal(await Promise.all(answers), [51, 51, 51, 51, 51])
+    isOver = true
+    // The first of a connection waits for nobody, and its last has nobody behind it.
+    assert.ok(new Set(rounds).size >= rounds.length - 2 * piles.length, `${new Set(rounds).size} rounds`)
+  })
+})
+
+test('what is no request is refused behind the answers to those before it, and never in their place', async () => {
+  for (const [broken, status] of [
+    ['garbage\r\n\r\n', 400],
+    ['CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n', 405],
+    ['PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n', 400],
+  ] as const) {
+    const { listener, called, until, release } = holding()
+    await withEdge(listener, async ({ port, failures }) => {
+      const socket = await opened(port)
+      const answers = received(socket)
+      socket.write(`GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n${broken}`)
+      await until(() => called.length === 1)
+      await release()
+      await release()
+      assert.equal(statuses(await answers), [200, 200, status], broken)
+      assert.equal(called, ['GET /1', 'GET /2'], broken)
+      assert.equal(failures, [])
+    })
+  }
+})
+
+test('nothing is done for a request behind an answer that ends the connection', async () => {
+  for (const first of [
+    'GET /1 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n',
+    'GET /1 HTTP/1.1\r\nHost: a b\r\n\r\n',
+  ]) {
+    await withEdge(answering, async ({ port, reached }) => {
+      const socket = await opened(port)
+      const answers = received(socket)
+      socket.write(`${first}DELETE /2 HTTP/1.1\r\nHost: a\r\n\r\n`)
+      assert.is(statuses(await answers).length, 1, first)
+      assert.not.ok(reached.includes('DELETE /2'), first)
+    })
+  }
+})
+
+test('a request that breaks off in its body is answered once, whether it was answered before its end or not', async () => {
+  const reading: RequestListener = async (request, response) => {
+    for await (const _ of request);
+    answering(request, response)
+  }
+  const half = 'PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n'
+  await withEdge(reading, async ({ port, failures }) => {
+    assert.is((await sendText(port, `${half}ZZ\r\n`)).status, 400)
+    assert.equal(failures, [])
+  })
+  await withEdge(answering, async ({ port, failures }) => {
+    const socket = await opened(port)
+    const answers = received(socket)
+    socket.write(half)
+    await once(socket, 'data')
+    socket.write('ZZ\r\n')
+    assert.equal(statuses(await answers), [200])
+    assert.equal(failures, [])
   })
 })
 

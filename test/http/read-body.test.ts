@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { ProxyManagerError } from '../../lib/core/errors.ts'
-import { BODY_LIMIT_BYTES, readJsonBody } from '../../lib/http/read-body.ts'
+import { BODY_LIMIT_BYTES, DEPTH_LIMIT, readJsonBody } from '../../lib/http/read-body.ts'
 
 const test = suite('read-body')
 
@@ -90,6 +90,17 @@ test('an endless body is refused once it passes the limit, and read no further',
   assert.is(taken(), 70_000)
 })
 
+test("a body that breaks off is its caller's fault, and ends the connection", async () => {
+  const breaking = function* () {
+    yield Buffer.from('{"a":')
+    throw new Error('aborted')
+  }
+  const error = await refusal(streamed(breaking()).request)
+  assert.is(error.code, 'INVALID_REQUEST')
+  assert.equal(error.details.issues, [{ path: '', message: 'the body broke off' }])
+  assert.equal(error.headers, { connection: 'close' })
+})
+
 test('only application/json is taken, in any case and with parameters', async () => {
   for (const type of ['application/json', 'Application/JSON', 'application/json; charset=utf-8', 'application/json ;x'])
     assert.equal(await readJsonBody(post('{}', { 'content-type': type })), {}, type)
@@ -176,9 +187,17 @@ test('a body with __proto__ reaches the schema as a key of its own, and changes 
   ])
 })
 
-test('a body nested as deep as the limit allows is read', async () => {
-  const depth = BODY_LIMIT_BYTES / 2 - 8
-  assert.ok(Array.isArray(await readJsonBody(post('['.repeat(depth) + ']'.repeat(depth)))))
+test('a body nested as deep as the limit allows is read, a deeper one is refused, however deep it is', async () => {
+  const nested = (depth: number) => '['.repeat(depth) + ']'.repeat(depth)
+  assert.ok(Array.isArray(await readJsonBody(post(nested(DEPTH_LIMIT)))))
+  assert.equal(await readJsonBody(post(`["${nested(100)}"]`)), [nested(100)])
+  const refused = [{ path: '', message: `the body is nested deeper than ${DEPTH_LIMIT} levels` }]
+  for (const depth of [DEPTH_LIMIT + 1, 5000, BODY_LIMIT_BYTES / 2]) {
+    assert.equal(await issuesOf(nested(depth)), refused, String(depth))
+    const object = `${'{"a":'.repeat(depth)}1${'}'.repeat(depth)}`
+    if (object.length <= BODY_LIMIT_BYTES) assert.equal(await issuesOf(object), refused, String(depth))
+  }
+  assert.equal(await issuesOf('['.repeat(BODY_LIMIT_BYTES)), [{ path: '', message: 'the body is not JSON' }])
 })
 
 test.run()

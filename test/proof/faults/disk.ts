@@ -4,8 +4,9 @@ import { closeSync, cpSync, mkdirSync, openSync, readdirSync, rmSync, writeSync 
 import { join } from 'node:path'
 import * as v from 'valibot'
 import { call, putRoute, type RealHost, startHost } from '../../host/host.ts'
-import type { Findings, Part } from './findings.ts'
-import { disagreement, leftovers, refusedByNginx, served } from './host-promises.ts'
+import type { Findings } from '../findings.ts'
+import { disagreement, leftovers, refusedByNginx, served } from '../host-promises.ts'
+import type { FaultsPart } from './bounds.ts'
 
 /** Each a mount of its own, below the host's folder. */
 const PLACES = ['sites-available', 'sites-enabled', 'state']
@@ -24,7 +25,7 @@ interface Disk {
 
 const ERRNO = { full: 'ENOSPC', 'read-only': 'EROFS' } as const
 
-export const disk: Part = {
+export const disk: FaultsPart = {
   title: 'disks that are full, and disks that are read-only',
   run: async (_bounds, stopped) => {
     const refusal = tryMount()

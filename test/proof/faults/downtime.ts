@@ -5,7 +5,7 @@ import { hostProcesses } from '../../../lib/adapters/processes.ts'
 import { measureFloor } from '../../bench/floor.ts'
 import { makeLineage } from '../../engine/arrange.ts'
 import { putRoute, type RealHost, startHost } from '../../host/host.ts'
-import type { Part } from './findings.ts'
+import type { FaultsPart } from './bounds.ts'
 import { type Count, download, keepWebSocket, sendRequests, startBackend, type Target } from './load.ts'
 
 const PLAIN = 'plain.example.com'
@@ -18,7 +18,7 @@ interface Noticed {
   readonly isOpen: boolean
 }
 
-export const downtime: Part = {
+export const downtime: FaultsPart = {
   title: 'changes under load on other routes',
   run: async ({ changes }, stopped) => {
     const host = await startHost()

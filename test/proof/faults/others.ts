@@ -4,8 +4,9 @@ import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import type { NginxInstance } from '../../../fixtures/nginx-instance.ts'
 import { putRoute, type RealHost, startHost, through } from '../../host/host.ts'
-import type { Findings, Part } from './findings.ts'
-import { disagreement, leftovers, refusedByNginx, served } from './host-promises.ts'
+import type { Findings } from '../findings.ts'
+import { disagreement, leftovers, refusedByNginx, served } from '../host-promises.ts'
+import type { FaultsPart } from './bounds.ts'
 
 /** Each does it once, at a moment of its own choosing. */
 const INTERFERENCES: Readonly<Record<string, (nginx: NginxInstance, round: number) => Promise<void>>> = {
@@ -44,7 +45,7 @@ interface Round {
   readonly violations: string[]
 }
 
-export const others: Part = {
+export const others: FaultsPart = {
   title: 'others reload, edit, rotate and upgrade at the same time',
   run: async ({ rounds }, stopped) => {
     const host = await startHost({ daemon: true })

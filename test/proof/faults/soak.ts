@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import * as v from 'valibot'
 import { KEPT } from '../../../lib/engine/keep-newest.ts'
 import { call, putRoute, type RealHost, startHost } from '../../host/host.ts'
-import type { Figure, Findings, Part } from './findings.ts'
+import type { Figure, Findings } from '../findings.ts'
+import type { FaultsPart } from './bounds.ts'
 
 const AT_ONCE = 100
 const SAMPLES = 8
@@ -30,7 +31,7 @@ interface Sample {
   readonly generation: number
 }
 
-export const soak: Part = {
+export const soak: FaultsPart = {
   title: 'thousands of changes, with names that come and go',
   run: async ({ soak: total }, stopped) => {
     const host = await startHost()

@@ -9,13 +9,14 @@ import {
   together,
 } from '../../engine/sweep-faults.ts'
 import { SWEEPS } from '../../engine/sweeps.ts'
-import type { Figure, Findings, Part } from './findings.ts'
+import type { Figure, Findings } from '../findings.ts'
+import type { FaultsPart } from './bounds.ts'
 
 const ERRNOS = ['ENOSPC', 'EACCES', 'EROFS', 'EIO', 'EMFILE']
 /** A recovery is broken after every so many stops of the change: each of these has as many faults of its own as the recovery has effects. */
 const RECOVERY_EVERY = 5
 
-export const steps: Part = {
+export const steps: FaultsPart = {
   title: 'each effect of a change fails, on a host of fakes',
   run: async ({ every }, stopped) => {
     const rows: [what: string, swept: Swept][] = []

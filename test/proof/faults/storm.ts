@@ -2,9 +2,9 @@
 import { startHost } from '../../host/host.ts'
 import { runStorm } from '../../host/storm.ts'
 import { startRegistry } from '../../host/storm-registry.ts'
-import type { Part } from './findings.ts'
+import type { FaultsPart } from './bounds.ts'
 
-export const storm: Part = {
+export const storm: FaultsPart = {
   title: 'random changes by many callers while processes are killed',
   run: async ({ rounds, clients }, stopped) => {
     const registry = await startRegistry()

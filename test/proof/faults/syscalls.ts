@@ -1,7 +1,8 @@
 /** The API's process killed, or failed by the kernel, at each system call that a change or a recovery makes; its code knows nothing of it. */
 import { type Answer, call, putRoute, type RealHost, startHost } from '../../host/host.ts'
-import type { Findings, Part } from './findings.ts'
-import { disagreement, leftovers, refusedByNginx, served } from './host-promises.ts'
+import type { Findings } from '../findings.ts'
+import { disagreement, leftovers, refusedByNginx, served } from '../host-promises.ts'
+import type { FaultsPart } from './bounds.ts'
 import { type Call, hasStrace, type Injection, inject, killedAt, listCalls, ONE_WORKER } from './strace.ts'
 
 const NAME = 'app'
@@ -27,7 +28,7 @@ interface Bench {
   readonly violations: string[]
 }
 
-export const syscalls: Part = {
+export const syscalls: FaultsPart = {
   title: 'each system call of a change fails, or is the last of its process',
   run: async ({ every }, stopped) => {
     if (!hasStrace()) return { figures: [], violations: [], impossible: 'strace cannot be run' }

@@ -1,8 +1,8 @@
 /** What must hold on a real host at any moment, and once nothing is under way. */
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { type NginxInstance, testNginx } from '../../../fixtures/nginx-instance.ts'
-import { call, type RealHost, through } from '../../host/host.ts'
+import { type NginxInstance, testNginx } from '../../fixtures/nginx-instance.ts'
+import { call, type RealHost, through } from '../host/host.ts'
 
 /** What NGINX says of what is on disk now, where it does not simply accept it. */
 export function refusedByNginx(nginx: NginxInstance): string[] {

@@ -15,19 +15,10 @@ export interface Findings {
   readonly impossible?: string
 }
 
-/** How far the parts go. */
-export interface Bounds {
-  /** Of the effects and system calls, every n-th is broken. */
-  readonly every: number
-  readonly rounds: number
-  readonly clients: number
-  readonly changes: number
-  readonly soak: number
-}
-
-export interface Part {
+/** One way to try; `B` says how far it goes. */
+export interface Part<B> {
   readonly title: string
-  run(bounds: Bounds, stopped: AbortSignal): Promise<Findings>
+  run(bounds: B, stopped: AbortSignal): Promise<Findings>
 }
 
 const SHOWN = 10

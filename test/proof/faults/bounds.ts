@@ -1,0 +1,13 @@
+/** How far the proofs of faults go. */
+import type { Part } from '../findings.ts'
+
+export interface Bounds {
+  /** Of the effects and system calls, every n-th is broken. */
+  readonly every: number
+  readonly rounds: number
+  readonly clients: number
+  readonly changes: number
+  readonly soak: number
+}
+
+export type FaultsPart = Part<Bounds>

@@ -1,0 +1,136 @@
+/** Callers that are slow, many, or never end, and a Registry and upstreams that are; meanwhile GET /health is timed. */
+import { readFileSync } from 'node:fs'
+import { setTimeout } from 'node:timers/promises'
+import { putRoute, type RealHost, startHost } from '../../host/host.ts'
+import type { Figure, Findings } from '../findings.ts'
+import { leftovers, refusedByNginx } from '../host-promises.ts'
+import type { FuzzPart } from './bounds.ts'
+import { HOSTILE_CALLERS, sufferCallers } from './hostile-callers.ts'
+import { type Behaviour, HOSTILE_PEERS, sufferRegistry, sufferUpstreams } from './hostile-peers.ts'
+import { startPulse } from './pulse.ts'
+import { type Peer, startPeer } from './registry.ts'
+
+const HEALTH_MS = 100
+const GROWTH_MIB = 256
+
+interface Measured {
+  readonly what: string
+  readonly p99Ms: number
+  readonly slowestMs: number
+  readonly asked: number
+}
+
+export const hostile: FuzzPart = {
+  title: 'callers and peers that are slow, many, or without end, while health is asked for',
+  run: async (bounds, stopped): Promise<Findings> => {
+    let api = 0
+    let behave: Behaviour = () => undefined
+    const peer: Peer = await startPeer((request, response) => {
+      request.on('error', () => undefined)
+      response.on('error', () => undefined)
+      behave(request, response, () => ({ peer: peer.port, api }))
+    })
+    const host = await startHost({}, { REGISTRY_URL: peer.url, HEALTH_CHECK_TIMEOUT_MS: '1000' })
+    api = host.manager.port
+    const violations: string[] = []
+    const measured: Measured[] = []
+    const figures: Figure[] = []
+    const under = async (what: string, suffer: () => Promise<void>) => {
+      stopped.throwIfAborted()
+      const pulse = await startPulse(host.manager.port)
+      await suffer()
+      const { asked, failed, p99Ms, slowestMs } = await pulse.stop()
+      if (failed > 0) violations.push(`${what}: ${failed} of ${asked} calls of /health failed`)
+      measured.push({ what, asked, p99Ms, slowestMs })
+    }
+    const waitedBefore = waitedMs(host)
+    const startedAt = performance.now()
+    try {
+      const droplet = await host.droplet('app')
+      await putRoute(host.manager, 'app', 'app.example.com', droplet.port)
+      await under('nothing', () => setTimeout(bounds.seconds * 500))
+      const before = residentMib(host)
+
+      for (const caller of HOSTILE_CALLERS) {
+        await under(caller.what, async () => {
+          const until = performance.now() + bounds.seconds * 500
+          let [opened, lasting] = [0, 0]
+          // Some are cut off at once: they come again.
+          do {
+            const suffered = await sufferCallers(host.manager, caller, bounds)
+            opened += suffered.opened
+            lasting += suffered.lasting
+          } while (performance.now() < until)
+          figures.push({ what: `${caller.what}: connections`, value: opened })
+          if (opened < caller.count(bounds)) violations.push(`${caller.what}: only ${opened} were taken in`)
+          if (lasting > 0) violations.push(`${caller.what}: ${lasting} were not cut off`)
+        })
+      }
+      for (const [what, behaviour] of Object.entries(HOSTILE_PEERS)) {
+        behave = behaviour
+        await under(`a Registry that ${what}`, async () => {
+          violations.push(
+            ...(await sufferRegistry(host.manager, bounds)).map((words) => `a Registry that ${what}: ${words}`),
+          )
+        })
+        if (what.startsWith('lists')) continue
+        await under(`upstreams, each of which ${what}`, async () => {
+          violations.push(
+            ...(await sufferUpstreams(host.manager, peer.port, bounds)).map(
+              (words) => `an upstream that ${what}: ${words}`,
+            ),
+          )
+        })
+      }
+      behave = () => undefined
+      await under('upstreams that are this API, or NGINX itself', async () => {
+        for (const port of [host.manager.port, host.nginx.httpPort, host.nginx.httpsPort]) {
+          const { status } = await putRoute(host.manager, 'self', 'self.example.com', port)
+          if (status !== 422) violations.push(`a route to this host itself: ${status}`)
+        }
+      })
+      const growth = residentMib(host) - before
+      violations.push(...leftovers(host.nginx), ...refusedByNginx(host.nginx))
+      const routes = await (await fetch(`${host.manager.url}/proxies`)).text()
+      if (/back-|self/.test(routes)) violations.push(`a route leads back: ${routes.slice(0, 300)}`)
+      return {
+        figures: [
+          ...figures,
+          ...measured.map(({ what, asked }) => ({ what: `${what}: calls of /health`, value: asked })),
+          ...measured.map(({ what, p99Ms }) => ({
+            what: `${what}: p99 of /health, ms`,
+            value: rounded(p99Ms),
+            atMost: HEALTH_MS,
+          })),
+          {
+            what: 'of its time, the API waited for a processor that others had, %',
+            value: rounded((100 * (waitedMs(host) - waitedBefore)) / (performance.now() - startedAt)),
+          },
+          {
+            what: 'slowest call of /health of all, ms',
+            value: rounded(Math.max(...measured.map(({ slowestMs }) => slowestMs))),
+          },
+          { what: 'resident memory that came with it, MiB', value: Math.round(growth), atMost: GROWTH_MIB },
+          { what: 'broken promises', value: violations.length, atMost: 0 },
+        ],
+        violations,
+      }
+    } finally {
+      await host.close()
+      peer.close()
+    }
+  },
+}
+
+function residentMib({ manager }: RealHost): number {
+  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${manager.pid}/status`, 'utf8'))?.[1]) / 1024
+}
+
+/** How long a process was ready to run, and was not: what other processes of this machine take from the figures (proc(5), schedstat). */
+function waitedMs({ manager }: RealHost): number {
+  return Number(readFileSync(`/proc/${manager.pid}/schedstat`, 'utf8').split(' ')[1]) / 1e6
+}
+
+function rounded(ms: number): number {
+  return Math.round(ms * 10) / 10
+}

@@ -1,0 +1,75 @@
+/** Asks GET /health all the time from a thread of its own, so that what this process is busy with does not count as the API's slowness. */
+import { Agent, get } from 'node:http'
+import { setTimeout } from 'node:timers/promises'
+import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
+
+export interface Pulse {
+  readonly asked: number
+  readonly failed: number
+  readonly medianMs: number
+  readonly p99Ms: number
+  readonly slowestMs: number
+}
+
+const EVERY_MS = 10
+const TIMEOUT_MS = 10_000
+
+/** Asks, and resolves once it has been answered for the first time, which is not counted; `stop` ends it and tells what came of it. */
+export async function startPulse(port: number): Promise<{ readonly stop: () => Promise<Pulse> }> {
+  const worker = new Worker(new URL(import.meta.url), { workerData: { port } })
+  await new Promise((resolve, reject) => {
+    worker.once('message', resolve)
+    worker.once('error', reject)
+  })
+  return {
+    stop: async () => {
+      const told = new Promise<Pulse>((resolve, reject) => {
+        worker.once('message', resolve)
+        worker.once('error', reject)
+      })
+      worker.postMessage('stop')
+      const pulse = await told
+      await worker.terminate()
+      return pulse
+    },
+  }
+}
+
+async function beat(port: number): Promise<void> {
+  const kept = new Agent({ keepAlive: true })
+  await ask(port, kept)
+  parentPort?.postMessage('begun')
+  const times: number[] = []
+  let failed = 0
+  let isOver = false
+  parentPort?.once('message', () => {
+    isOver = true
+  })
+  for (let i = 0; !isOver; i++) {
+    const started = performance.now()
+    // Every other time over a connection of its own, as a load balancer would.
+    const isHealthy = await ask(port, i % 2 === 0 ? kept : false)
+    times.push(performance.now() - started)
+    if (!isHealthy) failed++
+    await setTimeout(EVERY_MS)
+  }
+  kept.destroy()
+  times.sort((a, b) => a - b)
+  const at = (share: number) => times[Math.min(times.length - 1, Math.floor(share * times.length))] ?? 0
+  const pulse: Pulse = { asked: times.length, failed, medianMs: at(0.5), p99Ms: at(0.99), slowestMs: at(1) }
+  parentPort?.postMessage(pulse)
+}
+
+async function ask(port: number, agent: Agent | false): Promise<boolean> {
+  return await new Promise((resolve) => {
+    const request = get({ host: '127.0.0.1', port, path: '/health', agent, timeout: TIMEOUT_MS }, (response) => {
+      response.resume()
+      response.on('end', () => resolve(response.statusCode === 200))
+      response.on('error', () => resolve(false))
+    })
+    request.on('timeout', () => request.destroy())
+    request.on('error', () => resolve(false))
+  })
+}
+
+if (!isMainThread) await beat(workerData.port)

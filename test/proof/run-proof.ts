@@ -1,0 +1,105 @@
+/** The command line of a proof: which of its parts run, and how far they go. */
+import { parseArgs } from 'node:util'
+import { describeMachine } from '../bench/programs.ts'
+import { describeFindings, isKept, type Part } from './findings.ts'
+
+export interface Bound {
+  readonly full: number
+  readonly quick: number
+  readonly max: number
+  /** The parts that it is for, and what it counts there. */
+  readonly says: string
+}
+
+export interface Proof<B> {
+  readonly script: string
+  /** What it does, for `--help`. */
+  readonly purpose: string
+  readonly parts: Readonly<Record<string, Part<B>>>
+  readonly bounds: { readonly [K in keyof B & string]: Bound }
+  /** What it takes, and how it is gone on with. */
+  readonly notes: string
+}
+
+/** Runs the parts that were asked for, and prints what came of them; the process ends with 1 where a promise was broken. */
+export async function runProof<B extends object>(
+  proof: Proof<B>,
+  toBounds: (read: (name: keyof B & string) => number) => B,
+): Promise<void> {
+  const { parts, bounds } = proof
+  const names = Object.keys(parts)
+  const given = readArguments(Object.keys(bounds), names)
+  if (given.help === true) {
+    process.stdout.write(`${helpOf(proof)}\n`)
+    return
+  }
+  const chosen = String(given.only)
+    .split(',')
+    .map((name) => {
+      const part = Object.hasOwn(parts, name) ? parts[name] : undefined
+      return part === undefined ? refuse(`--only: got "${name}", takes ${names.join(', ')}`) : ([name, part] as const)
+    })
+  const limits = toBounds((name) => {
+    const { full, quick, max } = bounds[name]
+    const text = given[name]
+    if (text === undefined) return given.quick === true ? quick : full
+    const count = Number(text)
+    if (Number.isInteger(count) && count >= 1 && count <= max) return count
+    return refuse(`--${name}: got "${text}", takes an integer from 1 to ${max}`)
+  })
+
+  const stopped = new AbortController()
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stopped.abort())
+  process.stdout.write(`${describeMachine()}\n`)
+  for (const [name, part] of chosen) {
+    if (stopped.signal.aborted) break
+    process.stderr.write(`${name} ...\n`)
+    const started = performance.now()
+    try {
+      const findings = await part.run(limits, stopped.signal)
+      process.stdout.write(`\n${describeFindings(name, part.title, (performance.now() - started) / 1000, findings)}\n`)
+      if (!isKept(findings)) process.exitCode = 1
+    } catch (error) {
+      process.exitCode = 1
+      if (!stopped.signal.aborted)
+        process.stderr.write(`proof: ${name}: ${error instanceof Error ? error.stack : String(error)}\n`)
+    }
+  }
+  if (stopped.signal.aborted) process.exitCode = 130
+  else process.stdout.write(process.exitCode === 1 ? '\nA promise was broken.\n' : '\nEvery promise was kept.\n')
+}
+
+function helpOf<B>({ script, purpose, parts, bounds, notes }: Proof<B>): string {
+  const lines = Object.entries<Bound>(bounds).map(
+    ([name, { full, quick, says }]) => `  --${`${name} N`.padEnd(13)} ${says} (${full}; quick: ${quick})`,
+  )
+  return `${purpose} Ends with 1 where a promise is broken.
+
+  npm run ${script} [-- options]
+
+  --only A,B,..   only these parts: ${Object.keys(parts).join(', ')}
+  --quick         small numbers: minutes become seconds
+${lines.join('\n')}
+
+${notes}`
+}
+
+function readArguments(bounds: readonly string[], parts: readonly string[]): Record<string, unknown> {
+  try {
+    return parseArgs({
+      options: {
+        ...Object.fromEntries(bounds.map((name) => [name, { type: 'string' } as const])),
+        only: { type: 'string', default: parts.join(',') },
+        quick: { type: 'boolean', default: false },
+        help: { type: 'boolean', default: false },
+      },
+    }).values
+  } catch (error) {
+    return refuse(error instanceof Error ? error.message : String(error))
+  }
+}
+
+function refuse(words: string): never {
+  process.stderr.write(`proof: ${words}\n`)
+  process.exit(2)
+}
