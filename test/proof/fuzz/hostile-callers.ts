@@ -44,7 +44,7 @@ export const HOSTILE_CALLERS: readonly Caller[] = [
   },
   {
     what: 'bodies without end',
-    count: ({ connections }) => connections / 40,
+    count: ({ connections }) => connections / 100,
     act: (socket, isOver) => {
       socket.write(`${HEAD}Transfer-Encoding: chunked\r\n\r\n`)
       const piece = `4000\r\n${'x'.repeat(0x4000)}\r\n`
