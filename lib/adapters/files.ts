@@ -10,6 +10,7 @@ import {
   readlinkSync,
   readSync,
   realpathSync,
+  type Stats,
   statSync,
 } from 'node:fs'
 import { chmod, link, mkdir, open, rename, rm, symlink, unlink } from 'node:fs/promises'
@@ -63,8 +64,11 @@ export interface Files {
   syncFolder(path: string): Promise<void>
 }
 
+/** What of a file's status changes when the file does: numbers, since they are compared for every route at every look at the host. */
+type Stamp = Pick<Stats, 'dev' | 'ino' | 'size' | 'mtimeMs' | 'ctimeMs'>
+
 interface Cached<T> {
-  readonly stamp: string
+  readonly stamp: Stamp
   readonly value: T
 }
 
@@ -87,13 +91,13 @@ export function hostFiles(): Files {
   const targets = new Map<string, Cached<string>>()
   const folders = new Map<string, Cached<readonly string[]>>()
 
-  const readText = (path: string, stamp: string, mtimeMs: number): FileText | undefined => {
+  const readText = (path: string, stat: Stats): FileText => {
     const cached = texts.get(path)
-    if (cached?.stamp === stamp) return cached.value
-    const file = { text: readFileSync(path, 'utf8') }
-    if (Date.now() - mtimeMs > RACY_MS) texts.set(path, { stamp, value: file })
+    if (cached !== undefined && isSame(cached.stamp, stat)) return cached.value
+    const value = { text: readFileSync(path, 'utf8') }
+    if (Date.now() - stat.mtimeMs > RACY_MS) texts.set(path, { stamp: stampOf(stat), value })
     else texts.delete(path)
-    return file
+    return value
   }
 
   /** A name that is gone is not asked for again: what was kept for it would stay for ever. */
@@ -105,37 +109,33 @@ export function hostFiles(): Files {
     list: (folder) => {
       const names = orUndefined(() => {
         const stat = statSync(folder)
-        const stamp = stampOf(stat)
         const cached = folders.get(folder)
-        if (cached?.stamp === stamp) return cached.value
+        if (cached !== undefined && isSame(cached.stamp, stat)) return cached.value
         const value = readdirSync(folder)
-        if (Date.now() - stat.mtimeMs > RACY_MS) folders.set(folder, { stamp, value })
+        if (Date.now() - stat.mtimeMs > RACY_MS) folders.set(folder, { stamp: stampOf(stat), value })
         return value
       })
       return names ?? []
     },
     look: (path) =>
       orUndefined(() => {
-        const stat = lstatSync(path)
-        const stamp = stampOf(stat)
-        if (stat.isFile()) {
-          const file = readText(path, stamp, stat.mtimeMs)
-          return file && { kind: 'file', file }
-        }
+        const stat = lstatSync(path, { throwIfNoEntry: false })
+        if (stat === undefined) return undefined
+        if (stat.isFile()) return { kind: 'file', file: readText(path, stat) }
         if (!stat.isSymbolicLink()) return { kind: 'other' }
         const cached = targets.get(path)
-        if (cached?.stamp === stamp) return { kind: 'link', target: cached.value }
+        if (cached !== undefined && isSame(cached.stamp, stat)) return { kind: 'link', target: cached.value }
         const target = readlinkSync(path)
-        targets.set(path, { stamp, value: target })
+        targets.set(path, { stamp: stampOf(stat), value: target })
         return { kind: 'link', target }
       }),
     read: (path) =>
       orUndefined(() => {
         const stat = statSync(path)
-        return stat.isFile() ? readText(path, stampOf(stat), stat.mtimeMs) : undefined
+        return stat.isFile() ? readText(path, stat) : undefined
       }),
     realPath: (path) => orUndefined(() => realpathSync(path)),
-    stamp: (path) => orUndefined(() => stampOf(statSync(path))),
+    stamp: (path) => orUndefined(() => Object.values(stampOf(statSync(path))).join(':')),
     isWritable: (folder) =>
       orUndefined(() => accessSync(folder, constants.W_OK | constants.X_OK) === undefined) ?? false,
     tail: (path, offset) => {
@@ -213,8 +213,12 @@ async function sync(path: string, flags: number): Promise<void> {
   }
 }
 
-function stampOf(stat: { ino: number; size: number; mtimeMs: number; ctimeMs: number; dev: number }): string {
-  return `${stat.dev}:${stat.ino}:${stat.size}:${stat.mtimeMs}:${stat.ctimeMs}`
+function stampOf({ dev, ino, size, mtimeMs, ctimeMs }: Stats): Stamp {
+  return { dev, ino, size, mtimeMs, ctimeMs }
+}
+
+function isSame(a: Stamp, b: Stamp): boolean {
+  return a.mtimeMs === b.mtimeMs && a.ctimeMs === b.ctimeMs && a.size === b.size && a.ino === b.ino && a.dev === b.dev
 }
 
 function orUndefined<T>(read: () => T): T | undefined {

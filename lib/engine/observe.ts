@@ -26,6 +26,13 @@ export interface Observation {
   readonly isBare: boolean
 }
 
+/** A file that bears a name of ours; made once for each listing, since it is looked at in every sweep. */
+interface OwnFile {
+  readonly name: string
+  readonly path: string
+  readonly dropletName: string | undefined
+}
+
 /** Reads the host; `domains` are those whose certificates matter now. What was parsed is kept as long as its file has not changed. */
 export function observer(
   host: Host,
@@ -33,8 +40,8 @@ export function observer(
   certificates: CertificateStore,
 ): (domains: readonly string[]) => Promise<Observation> {
   const parsed = new WeakMap<FileText, ConfigurationFile>()
-  const ownNamesOf = new WeakMap<readonly string[], readonly string[]>()
-  const linksIn = new WeakMap<readonly string[], ReadonlyMap<string, FileImage>>()
+  const ownFilesOf = new WeakMap<readonly string[], readonly OwnFile[]>()
+  const linksIn = new WeakMap<readonly OwnFile[], ReadonlyMap<string, FileImage>>()
   const routesRead = new WeakMap<FileText, FoundRoute | { readonly unreadable: true }>()
 
   const tree: ConfigurationTree = {
@@ -52,20 +59,23 @@ export function observer(
   /** A host that has had a main configuration once is not taken for a bare one because it is away for a moment. */
   let isMainKnown = false
 
-  const ownNames = (folder: string): readonly string[] => {
+  const ownFiles = (folder: string): readonly OwnFile[] => {
     const names = host.files.list(folder)
-    return remember(ownNamesOf, names, () => names.filter(isOwnFileName).sort())
+    return remember(ownFilesOf, names, () => {
+      const own = names.filter(isOwnFileName).sort()
+      return own.map((name) => ({ name, path: `${folder}/${name}`, dropletName: dropletOfFileName(name) }))
+    })
   }
   /** A symlink cannot change without its folder: only other files have to be looked at each time. */
   const readImages = (folder: string): Map<string, FileImage> => {
-    const names = ownNames(folder)
-    const links = remember(linksIn, names, () => {
-      const found = names.map((name) => [name, host.files.look(`${folder}/${name}`)] as const)
+    const files = ownFiles(folder)
+    const links = remember(linksIn, files, () => {
+      const found = files.map(({ name, path }) => [name, host.files.look(path)] as const)
       return new Map(found.flatMap(([name, look]) => (look?.kind === 'link' ? [[name, { linkTo: look.target }]] : [])))
     })
     const images = new Map<string, FileImage>(links)
-    for (const name of links.size === names.length ? [] : names.filter((own) => !links.has(own))) {
-      const look = host.files.look(`${folder}/${name}`)
+    for (const { name, path } of links.size === files.length ? [] : files.filter((own) => !links.has(own.name))) {
+      const look = host.files.look(path)
       if (look?.kind === 'file') images.set(name, { text: look.file.text })
     }
     return images
@@ -82,9 +92,8 @@ export function observer(
     const foreignFiles = new Map<string, string>()
     const availableImages = new Map<string, FileImage>()
     let shared: Snapshot['shared']
-    for (const name of ownNames(available)) {
-      const look = host.files.look(`${available}/${name}`)
-      const dropletName = dropletOfFileName(name)
+    for (const { name, path, dropletName } of ownFiles(available)) {
+      const look = host.files.look(path)
       const text = look?.kind === 'file' ? look.file.text : undefined
       if (dropletName === undefined) {
         const read = text === undefined ? undefined : readSharedFile(text)
