@@ -133,7 +133,9 @@ async function sweepTemporaries({ host, observe }: Walk): Promise<void> {
  */
 async function mendFiles({ host, observe }: Walk): Promise<void> {
   const { snapshot } = await observe([])
-  const names = new Set([...snapshot.availableImages.keys(), ...[...snapshot.routes.keys()].map(routeFileName)])
+  // One that is what was written is no beginning of another.
+  const drifted = [...snapshot.routes].flatMap(([name, route]) => (route.drifted ? [routeFileName(name)] : []))
+  const names = new Set([...snapshot.availableImages.keys(), ...drifted])
   if (snapshot.shared === undefined && snapshot.routes.size > 0) names.add(SHARED_FILE)
   for (const name of names) {
     const path = `${snapshot.sitesAvailable}/${name}`
