@@ -112,6 +112,8 @@ function pathOf(request: IncomingMessage): string {
   if (hosts !== 1 || !HOST.test(host) || !URL.canParse(`http://${host}/`))
     throw invalid('Host', 'must stand once, as a name or address with a port or without')
   const target = request.url ?? ''
+  // A URL's reader would take the first for the end of the path and the second for a slash; neither is in a request's target (RFC 9112, 3.2).
+  if (/[#\\]/.test(target)) throw invalid('path', 'must be without "#" and "\\"')
   const url = target.startsWith('/') ? URL.parse(`http://${host}${target}`) : null
   if (url === null) throw invalid('path', 'must begin with "/"')
   return url.pathname

@@ -181,6 +181,16 @@ test('a target is a path: an absolute one, an authority, or an asterisk is refus
   })
 })
 
+test("a target that a URL's reader would take for another path is refused", async () => {
+  await withEdge(answering, async ({ port, reached }) => {
+    for (const target of ['/proxies/a#b', '/proxies\\a', '/proxies?x=\\', '/#']) {
+      const answer = await sendText(port, get(target, 'Host: a'))
+      assert.equal(udcError(answer).details.issues, [{ path: 'path', message: 'must be without "#" and "\\"' }], target)
+    }
+    assert.equal(reached, [])
+  })
+})
+
 test('the correlation id of a refused request is its own where it has a well-formed one', async () => {
   await withEdge(answering, async ({ port }) => {
     udcError(await sendText(port, get('/', 'Host: a b', 'X-Correlation-ID: abc-1')), 'abc-1')
