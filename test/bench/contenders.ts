@@ -5,7 +5,7 @@ import { freePort } from '../../fixtures/free-port.ts'
 import { createNginx, type NginxInstance } from '../../fixtures/nginx-instance.ts'
 import { caddyRoute, startCaddy } from './caddy-instance.ts'
 import { workersOf } from './floor.ts'
-import { domainOf, type ManagedHost, startHost } from './managed-host.ts'
+import { domainOf, type ManagedHost, type RouteOptions, startHost } from './managed-host.ts'
 import type { Scheme } from './options.ts'
 import type { Undo } from './undo.ts'
 
@@ -46,11 +46,16 @@ export async function startUpstream(undo: Undo): Promise<number> {
 }
 
 /** Starts ours, and a tuned one with its certificate and its TLS profile. */
-export async function startPair(undo: Undo, upstreams: Upstreams, stopped: AbortSignal): Promise<Pair> {
+export async function startPair(
+  undo: Undo,
+  upstreams: Upstreams,
+  stopped: AbortSignal,
+  options: RouteOptions = {},
+): Promise<Pair> {
   const host = await startHost(undo, stopped, { secureNames: [SECURE], http: KEPT })
-  await host.put(OPEN, upstreams.port, 'http')
-  await host.put(ECHO, upstreams.echoPort, 'http')
-  await host.put(SECURE, upstreams.port, 'https')
+  await host.put(OPEN, upstreams.port, 'http', options)
+  await host.put(ECHO, upstreams.echoPort, 'http', options)
+  await host.put(SECURE, upstreams.port, 'https', options)
   const tuned = await createNginx({ http: KEPT })
   undo.push(() => tuned.remove())
   writeFileSync(join(tuned.root, 'conf.d', 'tuned.conf'), tunedConfiguration(tuned, host, upstreams))

@@ -18,10 +18,15 @@ export interface ManagedHost {
   /** Of the API. */
   readonly pid: number
   /** Puts a route; an HTTPS one has to be served over HTTPS with the answer. */
-  put(name: string, upstreamPort: number, scheme: Scheme): Promise<Change>
+  put(name: string, upstreamPort: number, scheme: Scheme, options?: RouteOptions): Promise<Change>
   remove(name: string): Promise<void>
   /** Ends the API and starts it anew; milliseconds until it listened and answered a list. */
   restart(): Promise<number>
+}
+
+/** Those of a route's options that are measured. */
+export interface RouteOptions {
+  readonly buffering?: boolean
 }
 
 export interface Change {
@@ -68,7 +73,7 @@ export async function startHost(
     get pid() {
       return manager.pid
     },
-    put: (name, upstreamPort, scheme) => put(manager.url, name, upstreamPort, scheme),
+    put: (name, upstreamPort, scheme, options = {}) => put(manager.url, name, { upstreamPort, scheme, options }),
     remove: async (name) => {
       const { status, text } = await call(`${manager.url}/proxies/${name}`, { method: 'DELETE' })
       if (status !== 200) throw new Error(`DELETE ${name}: ${status} ${text}`)
@@ -110,8 +115,16 @@ export interface Routes {
   readonly scheme: Scheme
 }
 
-async function put(url: string, name: string, upstreamPort: number, scheme: Scheme): Promise<Change> {
-  const body = { domain: domainOf(name), upstream_port: upstreamPort, enable_ssl: scheme === 'https' }
+async function put(
+  url: string,
+  name: string,
+  {
+    upstreamPort,
+    scheme,
+    options,
+  }: { readonly upstreamPort: number; readonly scheme: Scheme; readonly options: RouteOptions },
+): Promise<Change> {
+  const body = { domain: domainOf(name), upstream_port: upstreamPort, enable_ssl: scheme === 'https', options }
   const { status, headers, text } = await call(`${url}/proxies/${name}`, { method: 'PUT', body })
   if (status !== 200 && status !== 201) throw new Error(`PUT ${name}: ${status} ${text}`)
   const timing = String(headers['server-timing'])

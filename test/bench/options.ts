@@ -11,6 +11,8 @@ export interface Options {
   readonly routes: readonly number[]
   readonly schemes: readonly Scheme[]
   readonly runs: number
+  /** Whether the routes of throughput have the option `buffering`. */
+  readonly buffering: boolean
 }
 
 export const HELP = `npm run bench [-- options]
@@ -23,6 +25,7 @@ export const HELP = `npm run bench [-- options]
   --routes N,...       numbers of routes for changes and caddy, 1 to 5000 each (1,100,1000)
   --scheme S,...       http, https: schemes of the routes for changes (http,https)
   --runs N             rounds, 1 to 200; the longer measurements take at most 5 of them (15)
+  --buffering          throughput: with the routes' option buffering, which the hand-tuned NGINX has as well
   --help               this text
 
 Prints medians and whether they reach their targets; asserts nothing.
@@ -38,6 +41,7 @@ export function readOptions(args: readonly string[]): Options | { readonly fault
         routes: { type: 'string', default: '1,100,1000' },
         scheme: { type: 'string', default: SCHEMES.join() },
         runs: { type: 'string', default: '15' },
+        buffering: { type: 'boolean', default: false },
         help: { type: 'boolean', default: false },
       },
     })
@@ -48,6 +52,7 @@ export function readOptions(args: readonly string[]): Options | { readonly fault
       routes: integersOf('routes', values.routes, 5000),
       schemes: wordsOf('scheme', values.scheme, SCHEMES),
       runs,
+      buffering: values.buffering,
     }
   } catch (error) {
     return { fault: error instanceof Error ? error.message : String(error) }

@@ -92,6 +92,7 @@ test('an option that is no such thing is refused with what it takes, and those l
     routes: [1, 5000],
     schemes: ['https'],
     runs: 15,
+    buffering: false,
   })
 })
 

@@ -38,10 +38,10 @@ const PROGRAMS = { http: 'wrk', https: 'h2load', h2: 'h2load' } as const
 /** All that is measured in a round takes about a minute. */
 const LIMIT_MS = 360_000
 
-export async function benchThroughput({ runs }: Options, stopped: AbortSignal): Promise<Findings> {
+export async function benchThroughput({ runs, buffering }: Options, stopped: AbortSignal): Promise<Findings> {
   return await withUndo(async (undo) => {
     const upstreams = { port: await startUpstream(undo), echoPort: await startEcho(undo) }
-    const { host, ours, tuned } = await startPair(undo, upstreams, stopped)
+    const { host, ours, tuned } = await startPair(undo, upstreams, stopped, { buffering })
     const caddy = isInstalled('caddy') ? await startCaddyContender(undo, host, upstreams) : undefined
     const contenders = [ours, tuned, ...(caddy === undefined ? [] : [caddy])]
     const protocols = PROTOCOLS.filter((protocol) => isInstalled(PROGRAMS[protocol]))
