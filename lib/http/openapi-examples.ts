@@ -10,7 +10,7 @@ const REVISION = 'f00a7ce98e6cbf0d'
 
 const CERTBOT_SAID = 'DNS problem: NXDOMAIN looking up A for orders.example.com'
 
-/** The particulars of an error, where it has any beside those that every error has; words of the occasion, where it has its own. */
+/** What an example says beside what every error says: its particulars, and its own words where the occasion has some. */
 export const ERROR_EXAMPLES: {
   readonly [C in ErrorCode]?: { readonly message?: string; readonly details: Readonly<Record<string, unknown>> }
 } = {
