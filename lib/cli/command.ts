@@ -53,6 +53,8 @@ export interface Command {
   readonly summary: string
   readonly takesName?: boolean
   readonly options: readonly Option[]
+  /** It goes on until it is ended, and prints no outcome. */
+  readonly isService?: boolean
   /** What the help says below the options: particulars and examples. */
   readonly more?: () => string
   /** Resolves to nothing where there is nothing more to say. */
@@ -71,10 +73,10 @@ export class CommandFailure extends Error {
   }
 }
 
-const COMMON: readonly Option[] = [
-  { name: 'json', help: 'Print JSON instead of text' },
-  { name: 'help', help: 'Print this' },
-]
+function optionsOf({ options, isService }: Command): readonly Option[] {
+  const json = isService ? [] : [{ name: 'json', help: 'Print JSON instead of text' }]
+  return [...options, ...json, { name: 'help', help: 'Print this' }]
+}
 
 /** @throws {CommandFailure} where the words do not fit the command */
 export function parseWords(
@@ -82,10 +84,7 @@ export function parseWords(
   words: readonly string[],
 ): { readonly invocation: Invocation; readonly json: boolean; readonly help: boolean } {
   const options = Object.fromEntries(
-    [...command.options, ...COMMON].map(({ name, value }) => [
-      name,
-      { type: value === undefined ? 'boolean' : 'string' } as const,
-    ]),
+    optionsOf(command).map(({ name, value }) => [name, { type: value === undefined ? 'boolean' : 'string' } as const]),
   )
   const { values, positionals } = tryParse(command, words, options)
   const flag = (option: string) => {
@@ -123,7 +122,7 @@ function tryParse(
 }
 
 export function helpOf(command: Command): string {
-  const shown = [...command.options, ...COMMON].map(({ name, value, isNegative, help }) => [
+  const shown = optionsOf(command).map(({ name, value, isNegative, help }) => [
     `--${isNegative ? 'no-' : ''}${name}${value === undefined ? '' : ` ${value}`}`,
     help,
   ])

@@ -11,6 +11,7 @@ export const serve: Command = {
   name: 'serve',
   summary: 'Run the API in the foreground; SIGTERM or SIGINT ends it, after the calls in flight',
   options: [],
+  isService: true,
   more: () => {
     const settings = describeSettings().map(
       ({ name, fallback, help }) => `  ${name}${fallback === '' ? '' : ` (${fallback})`}\n      ${help}`,

@@ -31,7 +31,7 @@ const VARIABLES = {
     'an IP address or host name',
     /^[A-Za-z0-9.:-]+$/,
   ),
-  PROXY_MANAGER_INSECURE: boolean('Listen beyond loopback without a token (behind a VPN)'),
+  PROXY_MANAGER_INSECURE: boolean('Listen beyond loopback without a token, and take any Host (behind a VPN)'),
   PROXY_MANAGER_ALLOWED_HOSTS: list(
     'Names that may stand in Host when no token is set; loopback names and addresses always may',
     (name) => /^[A-Za-z0-9.-]+$/.test(name),
@@ -71,7 +71,7 @@ const VARIABLES = {
   ),
   ACME_WEBROOT: optionalPath("Folder under which the CA's challenges are served", 'acme in the state folder'),
   DEFAULT_SSL_EMAIL: text(
-    'Contact that the CA is given where a call names none',
+    'Contact that the CA is given where a call names none; set your own',
     'admin@fullpotential.ai',
     'an e-mail address',
     EMAIL,
@@ -102,7 +102,7 @@ const VARIABLES = {
   ),
   REGISTRY_REGISTER: boolean('Register with the Registry at the start: a POST to /droplets; needs REGISTRY_URL'),
   REGISTRY_TOKEN: token(
-    'Sent to the Registry as "Authorization: Bearer ...", for a sync, its key and the registration; or its file, as REGISTRY_TOKEN_FILE; needs REGISTRY_URL',
+    'Sent to the Registry as "Authorization: Bearer ...", for a sync, a look at whether it is there, the registration and its key; or its file, as REGISTRY_TOKEN_FILE; needs REGISTRY_URL',
     4096,
   ),
   ORCHESTRATOR_URL: optionalUrl(

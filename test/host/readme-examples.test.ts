@@ -108,7 +108,7 @@ for (const example of examples) {
 
 test('serve --help prints every setting', async ({ scene }) => {
   const command = 'node lib/cli/main.ts serve --help'
-  assert.ok(readme.includes(`\`${command}\` prints every setting`))
+  assert.ok(readme.includes(`\`node_modules/.bin/${command}\` prints every setting`))
   const { status, out } = await scene.run(command)
   assert.is(status, 0)
   for (const { name } of describeSettings()) assert.ok(out.includes(name), name)

@@ -1,5 +1,5 @@
 /** The command line of a proof: which of its parts run, and how far they go. */
-import { parseArgs } from 'node:util'
+import { inspect, parseArgs } from 'node:util'
 import { describeMachine } from '../bench/programs.ts'
 import { describeFindings, isKept, type Part } from './findings.ts'
 
@@ -61,8 +61,7 @@ export async function runProof<B extends object>(
       if (!isKept(findings)) process.exitCode = 1
     } catch (error) {
       process.exitCode = 1
-      if (!stopped.signal.aborted)
-        process.stderr.write(`proof: ${name}: ${error instanceof Error ? error.stack : String(error)}\n`)
+      if (!stopped.signal.aborted) process.stderr.write(`proof: ${name}: ${inspect(error)}\n`)
     }
   }
   if (stopped.signal.aborted) process.exitCode = 130

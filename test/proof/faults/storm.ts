@@ -18,6 +18,7 @@ export const storm: FaultsPart = {
           { what: 'acknowledged changes lost', value: found.lost, atMost: 0 },
           { what: 'moments at which nginx -t was asked about the disk', value: found.moments },
           { what: 'moments at which it refused', value: found.refused, atMost: 0 },
+          { what: 'starts of NGINX that met a file as it went', value: found.crossed },
           { what: 'requests for a route that nobody changes', value: found.requests },
           { what: 'of these, failed while NGINX ran', value: found.failed, atMost: 0 },
           { what: 'of these, failed while NGINX was down', value: found.failedWhileDown },
