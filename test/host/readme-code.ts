@@ -23,7 +23,7 @@ export const takePackage: Take = async (example, { scene }) => {
   await scene.manager.end()
   const port = await freePort()
   const hooks = join(import.meta.dirname, 'own-package.ts')
-  await withFile({ ...example, text: scene.place(example.text, { 8080: port }) }, scene, async (path) => {
+  await withFile({ ...example, text: scene.place(example.text, { 8200: port }) }, scene, async (path) => {
     await scene.startListening(`exec node --import '${hooks}' '${path}'`, port, scene.environment)
     const { status, headers } = await fetch(`http://127.0.0.1:${port}/pm/proxies/app`)
     assert.equal([status, headers.has('etag')], [200, true], `README.md:${example.line}`)

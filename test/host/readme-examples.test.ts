@@ -64,7 +64,6 @@ const NOT_TAKEN: readonly (readonly [beginning: string, reason: string])[] = [
   ['cd /opt/proxy-manager && cp', 'it replaces an installation, and restarts its service'],
   ['systemctl disable ', 'it removes an installation'],
   ['services:', 'it needs Docker'],
-  ['date     ', 'the figures of one machine, from a run of minutes'],
 ]
 
 const examples = inOrder(readExamples(readme))
