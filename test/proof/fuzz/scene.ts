@@ -121,6 +121,8 @@ function standing(outer: string, root: string): ReadonlyMap<string, string> {
     '/etc/letsencrypt',
     process.cwd(),
   ]
-  for (const folder of beyond) found.set(folder, existsSync(folder) ? readdirSync(folder).sort().join(' ') : 'nothing')
+  // The package's tests build `dist` meanwhile.
+  const namesIn = (folder: string) => readdirSync(folder).filter((name) => name !== 'dist')
+  for (const folder of beyond) found.set(folder, existsSync(folder) ? namesIn(folder).sort().join(' ') : 'nothing')
   return found
 }
