@@ -114,15 +114,8 @@ function standing(outer: string, root: string): ReadonlyMap<string, string> {
     }
   }
   walk(outer)
-  const beyond = [
-    '/etc/nginx',
-    '/etc/nginx/sites-available',
-    '/etc/nginx/sites-enabled',
-    '/etc/letsencrypt',
-    process.cwd(),
-  ]
-  // The package's tests build `dist` meanwhile.
-  const namesIn = (folder: string) => readdirSync(folder).filter((name) => name !== 'dist')
-  for (const folder of beyond) found.set(folder, existsSync(folder) ? namesIn(folder).sort().join(' ') : 'nothing')
+  // The last one is where the API runs.
+  const beyond = ['/etc/nginx', '/etc/nginx/sites-available', '/etc/nginx/sites-enabled', '/etc/letsencrypt', '/']
+  for (const folder of beyond) found.set(folder, existsSync(folder) ? readdirSync(folder).sort().join(' ') : 'nothing')
   return found
 }
