@@ -48,9 +48,23 @@ export function hostNetwork(): Network {
       const lines = readOrEmpty('/etc/resolv.conf').split('\n')
       return lines.flatMap((line) => /^\s*nameserver\s+([0-9a-fA-F.:]+)\s*$/.exec(line)?.[1] ?? [])
     },
-    localAddresses: () =>
+    localAddresses: briefly(() =>
       Object.values(networkInterfaces()).flatMap((entries) => (entries ?? []).map((entry) => entry.address)),
-    hasIpv6: () => readOrEmpty('/proc/net/if_inet6') !== '',
+    ),
+    hasIpv6: briefly(() => readOrEmpty('/proc/net/if_inet6') !== ''),
+  }
+}
+
+/** Every change asks for these, and there may be hundreds at once; they hardly ever change. */
+const KEPT_MS = 1000
+
+/** Reads anew once what was read before is a second old. */
+function briefly<T>(read: () => T): () => T {
+  let kept: { readonly value: T; readonly untilMs: number } | undefined
+  return () => {
+    const nowMs = performance.now()
+    if (kept === undefined || kept.untilMs < nowMs) kept = { value: read(), untilMs: nowMs + KEPT_MS }
+    return kept.value
   }
 }
 

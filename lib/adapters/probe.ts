@@ -105,7 +105,7 @@ export function hostProbe(): Probe {
         if (options.all === true) callback(null, [{ address, family }])
         else callback(null, address, family)
       }
-      const { agent, endOfHead } = boundedAgent(scheme, { lookup, rejectUnauthorized: false })
+      const { agent, endOfHead } = boundedAgent(scheme, { lookup, rejectUnauthorized: false, autoSelectFamily: false })
       const { signal, stop } = ownTime(timeoutMs)
       try {
         const response = await fetch(`${scheme}://probe.invalid:${port}${path}`, {

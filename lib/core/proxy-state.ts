@@ -3,7 +3,7 @@ import * as v from 'valibot'
 import type { UpstreamHealth } from './change.ts'
 import { ProxyOptions } from './proxy-options.ts'
 import { CertificateSummary, HealthStatus, RouteSource } from './route-file.ts'
-import { unsecuredNames } from './route-names.ts'
+import { awaitsCertificate } from './route-names.ts'
 import type { SnapshotRoute } from './snapshot.ts'
 import { upstreamOf } from './upstream.ts'
 
@@ -80,5 +80,5 @@ export function proxyState(route: SnapshotRoute, health?: UpstreamHealth, sslErr
 export function statusOf({ record, enabled, drifted }: SnapshotRoute): ProxyStatus {
   if (!enabled) return 'disabled'
   if (drifted) return 'drifted'
-  return record.enable_ssl && unsecuredNames(record).length > 0 ? 'pending_ssl' : 'active'
+  return awaitsCertificate(record) ? 'pending_ssl' : 'active'
 }

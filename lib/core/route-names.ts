@@ -32,6 +32,11 @@ export function securedNames(route: CertifiedRoute): readonly string[] {
   return certificate === null ? [] : namesOf(route).filter((name) => coversName(certificate.domains, name))
 }
 
+/** Whether HTTPS is wanted, and one of the names is served over HTTP alone all the same. */
+export function awaitsCertificate(route: CertifiedRoute & { readonly enable_ssl: boolean }): boolean {
+  return route.enable_ssl && unsecuredNames(route).length > 0
+}
+
 /** The names that are served over HTTP alone. */
 export function unsecuredNames(route: CertifiedRoute): readonly string[] {
   const secured = securedNames(route)

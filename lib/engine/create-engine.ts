@@ -1,8 +1,6 @@
 /** The engine on a host: its verbs, made of the walk, the queue and what looks after certificates. */
-import type { Change, UpstreamHealth } from '../core/change.ts'
+import type { Change } from '../core/change.ts'
 import { ProxyManagerError } from '../core/errors.ts'
-import { type ProxyState, proxyState } from '../core/proxy-state.ts'
-import type { SnapshotRoute } from '../core/snapshot.ts'
 import { type AppliedBatch, applyBatch, rehearse } from './apply.ts'
 import { certificateStore } from './certificate-store.ts'
 import { toPutChange } from './check-upstream.ts'
@@ -15,7 +13,6 @@ import { deleteCertificateOf } from './lineage.ts'
 import { nginxFactsReader } from './nginx-facts.ts'
 import { observer } from './observe.ts'
 import { createIssuer } from './obtain.ts'
-import { sslErrorOf } from './orders.ts'
 import { changeQueue } from './queue.ts'
 import { readMetrics } from './read-metrics.ts'
 import { recover, recoverJournal } from './recover.ts'
@@ -23,6 +20,7 @@ import { registryReader } from './registry-reader.ts'
 import { tokenVerifier } from './registry-tokens.ts'
 import { rehearseIssue } from './rehearse-issue.ts'
 import { commandReloader, signalReloader } from './reload.ts'
+import { routeView } from './route-view.ts'
 import { syncFromRegistry } from './sync.ts'
 import { changeTester } from './test-change.ts'
 import type { Applied, Walk, WalkState } from './walk.ts'
@@ -48,7 +46,7 @@ export function createEngine(host: Host): Engine {
     reloaderFor: (observation) => (observation.isBare ? byCommand : bySignal),
     testChange: changeTester(host, certificates),
   }
-  const healthChecks = new Map<string, UpstreamHealth>()
+  const view = routeView(host)
   const readHealth = healthReader(walk)
 
   let arriving = 0
@@ -84,16 +82,13 @@ export function createEngine(host: Host): Engine {
     const result = await queue.submit(change)
     if (result instanceof ProxyManagerError) throw result
     const { outcome, route, receipt, steps } = result
-    if (outcome === 'deleted') healthChecks.delete(change.dropletName)
+    if (outcome === 'deleted') view.forget(change.dropletName)
     else if (change.kind === 'put' && change.health.checkedAt !== null)
-      healthChecks.set(change.dropletName, change.health)
+      view.noteHealth(change.dropletName, change.health)
     const walked = steps.test + steps.swap + steps.reload + steps.confirm
     const times = { queue: Math.max(0, host.clock.monotonicMs() - started - walked), probe: probeMs, ...steps }
-    return { outcome, proxy: show(route), receipt, times }
+    return { outcome, proxy: view.show(route), receipt, times }
   }
-
-  const show = (route: SnapshotRoute): ProxyState =>
-    proxyState(route, healthChecks.get(route.record.droplet_name), sslErrorOf(host, route))
 
   /** Switches a route to the certificate that is there for its domain. */
   const certify = async (dropletName: string, domain: string): Promise<Applied> => {
@@ -109,7 +104,7 @@ export function createEngine(host: Host): Engine {
     const [verdict] = verdicts
     if (verdict === undefined || verdict.outcome === 'refused')
       throw verdict?.error ?? new ProxyManagerError('INTERNAL')
-    return { ...rehearsal, outcome: verdict.outcome, proxy: show(verdict.route) }
+    return { ...rehearsal, outcome: verdict.outcome, proxy: view.show(verdict.route) }
   }
 
   /** What is served now: while a change is not confirmed, the state of before it. */
@@ -136,22 +131,22 @@ export function createEngine(host: Host): Engine {
     issueCertificate: async (request) => {
       const { applied, ordered, preflight } = await issuer.issue(request)
       const { outcome, route, receipt, steps } = applied
-      return { outcome, proxy: show(route), receipt, ordered, preflight, times: { queue: 0, probe: 0, ...steps } }
+      return { outcome, proxy: view.show(route), receipt, ordered, preflight, times: { queue: 0, probe: 0, ...steps } }
     },
     rehearseIssue: async (request) => {
       const { route, ...rehearsed } = await rehearseIssue(walk, queue, request)
-      return { ...rehearsed, proxy: show(route) }
+      return { ...rehearsed, proxy: view.show(route) }
     },
     rehearsePut: async (request) => rehearsed(await toPutChange(host, { source: 'api', ...request })),
     rehearseDelete: (request) => rehearsed({ kind: 'delete', ...request }),
     listProxies: async () => {
       const { routes } = await settled()
-      return [...routes.values()].map(show).sort((a, b) => (a.droplet_name < b.droplet_name ? -1 : 1))
+      return [...routes.values()].map(view.show).sort((a, b) => (a.droplet_name < b.droplet_name ? -1 : 1))
     },
     getProxy: async (dropletName) => {
       const route = (await settled()).routes.get(dropletName)
       if (route === undefined) throw new ProxyManagerError('PROXY_NOT_FOUND')
-      return show(route)
+      return view.show(route)
     },
     syncFromRegistry: (request) => syncFromRegistry(walk, queue, readDroplets, request),
     metrics: host.metrics,

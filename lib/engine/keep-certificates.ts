@@ -2,7 +2,7 @@
 import { isDueForRenewal } from '../core/certificate.ts'
 import type { ProxyManagerError } from '../core/errors.ts'
 import { nextTryAt } from '../core/order-ledger.ts'
-import { unsecuredNames } from '../core/route-names.ts'
+import { awaitsCertificate } from '../core/route-names.ts'
 import type { SnapshotRoute } from '../core/snapshot.ts'
 import { statePaths } from './host.ts'
 import type { Issuer } from './obtain.ts'
@@ -92,9 +92,7 @@ export function certificateKeeper(
       await bringIn()
     },
     issuePending: () =>
-      onceAtATime(async () =>
-        orderFor((await routesWantingHttps()).filter(({ record }) => unsecuredNames(record).length > 0)),
-      ),
+      onceAtATime(async () => orderFor((await routesWantingHttps()).filter(({ record }) => awaitsCertificate(record)))),
     renewDue: () =>
       onceAtATime(async () => {
         const isDue = ({ record }: SnapshotRoute) =>

@@ -43,6 +43,7 @@ export function observer(
   const ownFilesOf = new WeakMap<readonly string[], readonly OwnFile[]>()
   const linksIn = new WeakMap<readonly OwnFile[], ReadonlyMap<string, FileImage>>()
   const routesRead = new WeakMap<FileText, FoundRoute | { readonly unreadable: true }>()
+  const placed = new WeakMap<FoundRoute, SnapshotRoute>()
 
   const tree: ConfigurationTree = {
     list: (folder) => host.files.list(folder),
@@ -54,6 +55,15 @@ export function observer(
   const readRoute = (dropletName: string, file: FileText): FoundRoute | undefined => {
     const found = remember(routesRead, file, () => readRouteFile(dropletName, file.text) ?? { unreadable: true })
     return 'unreadable' in found ? undefined : found
+  }
+
+  /** The same object as long as nothing of it has changed, so that what was made of it can be kept. */
+  const place = (found: FoundRoute, enabled: boolean, drifted: boolean): SnapshotRoute => {
+    const before = placed.get(found)
+    if (before?.enabled === enabled && before.drifted === drifted) return before
+    const route = { ...found, enabled, drifted }
+    placed.set(found, route)
+    return route
   }
 
   /** A host that has had a main configuration once is not taken for a bare one because it is away for a moment. */
@@ -107,7 +117,7 @@ export function observer(
       // A file in place of the symlink is served too, whatever stands in it.
       const isCopy = enabledImages.has(name) && !isEnabled(name)
       if (route !== undefined) {
-        routes.set(dropletName, { ...route, enabled: enabledImages.has(name), drifted: route.drifted || isCopy })
+        routes.set(dropletName, place(route, enabledImages.has(name), route.drifted || isCopy))
       } else if (text !== undefined && (text.startsWith(NOTICE) || NOTICE.startsWith(text.trim())))
         availableImages.set(name, { text })
       else foreignFiles.set(dropletName, text ?? '')

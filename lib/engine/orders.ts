@@ -11,7 +11,7 @@ import {
   withOrder,
 } from '../core/order-ledger.ts'
 import type { SslError } from '../core/proxy-state.ts'
-import { unsecuredNames } from '../core/route-names.ts'
+import { awaitsCertificate } from '../core/route-names.ts'
 import type { SnapshotRoute } from '../core/snapshot.ts'
 import { type Host, statePaths } from './host.ts'
 import { replaceText } from './swap.ts'
@@ -30,7 +30,7 @@ export function ledgerOf(host: Host, domain: string): OrderLedger {
 
 /** What a route that has no certificate for one of its names tells of its last order; `undefined` where none has failed. */
 export function sslErrorOf(host: Host, { record }: SnapshotRoute): SslError | undefined {
-  if (!record.enable_ssl || unsecuredNames(record).length === 0) return undefined
+  if (!awaitsCertificate(record)) return undefined
   const ledger = ledgerOf(host, record.domain)
   const failure = lastFailure(ledger)
   const nowMs = host.clock.nowMs()

@@ -31,6 +31,8 @@ export const QUEUE_LIMIT = 2000
 const RETRY_AFTER_S = 2
 /** Less than a reload takes. A health check that hangs holds the others up for no longer than this. */
 const GATHER_MS = 100
+/** Time in which this process was too busy to look does not count, up to this: hundreds of calls at once make it busy by themselves. */
+const GATHER_AT_MOST_MS = 500
 
 export interface QueueOptions {
   readonly apply: (changes: readonly Change[]) => Promise<AppliedBatch>
@@ -64,8 +66,8 @@ export function changeQueue(options: QueueOptions): ChangeQueue {
 
   /** Calls whose upstream is being looked at right now will want a reload, too: a moment's wait for them saves one. */
   const gather = async (): Promise<void> => {
-    const deadline = clock.monotonicMs() + GATHER_MS
-    while (arriving() > 0 && clock.monotonicMs() < deadline) await clock.sleep(1)
+    const deadline = clock.monotonicMs() + GATHER_AT_MOST_MS
+    for (let ms = 0; ms < GATHER_MS && arriving() > 0 && clock.monotonicMs() < deadline; ms++) await clock.sleep(1)
   }
 
   const run = async (): Promise<void> => {

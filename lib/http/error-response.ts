@@ -1,5 +1,6 @@
 /** The only place that knows the UDC error body. */
 import { ProxyManagerError } from '../core/errors.ts'
+import { jsonText } from './json-text.ts'
 
 /** A response before it is one: what a Response and a raw socket can both be made of. */
 export interface PlainResponse {
@@ -30,7 +31,7 @@ export function jsonResponse(
   body: unknown,
   headers: Readonly<Record<string, string>> = {},
 ): PlainResponse {
-  return textResponse(status, correlationId, JSON.stringify(body), 'application/json; charset=utf-8', headers)
+  return textResponse(status, correlationId, jsonText(body), 'application/json; charset=utf-8', headers)
 }
 
 /** A text of any type with the headers that every answer has. */

@@ -224,18 +224,28 @@ test('a batch waits for calls that are about to arrive, and shares its reload wi
   assert.equal(seen, ['a b'])
 })
 
-test('a call that never arrives holds a batch up for a tenth of a second, no longer', async () => {
+/** How long a batch waits for a call that never arrives, where the process is busy for this many milliseconds at each look. */
+async function waitForNobody(busyMs: number): Promise<number> {
   let waitedMs = 0
   const clock = {
     monotonicMs: () => waitedMs,
     sleep: async (ms: number) => {
-      waitedMs += ms
+      waitedMs += ms + busyMs
     },
   }
   const apply = async (changes: readonly Change[]) => ({ results: changes.map(resultOf), tidy: async () => {} })
   const queue = changeQueue({ apply, arriving: () => 1, clock })
   assert.is(wordsOf(await queue.submit(remove('a'))), 'a')
-  assert.is(waitedMs, 100)
+  return waitedMs
+}
+
+test('a call that never arrives holds a batch up for a tenth of a second, no longer', async () => {
+  assert.is(await waitForNobody(0), 100)
+})
+
+test('time in which the process was too busy to look does not count, up to half a second', async () => {
+  assert.is(await waitForNobody(2), 300)
+  assert.is(await waitForNobody(24), 500)
 })
 
 test('a batch that has fewer results than changes leaves nobody waiting', async () => {
