@@ -1,4 +1,5 @@
 /** What this process takes of the host. */
+import { setFlagsFromString } from 'node:v8'
 
 export interface Resources {
   /** Resident memory, in MiB. */
@@ -21,4 +22,13 @@ export function hostResources(): Resources {
       return Math.round(percent * 10) / 10
     },
   }
+}
+
+/**
+ * Has V8 collect all of its heap whenever that has grown by a fifth. By itself it lets it grow to several times of what is in use: after bursts
+ * of changes this process then takes 170 MiB instead of 130, for the same processor time. To be called before most of the code is loaded. A V8
+ * without this flag says so on standard error, and goes on.
+ */
+export function keepHeapSmall(): void {
+  setFlagsFromString('--heap-growing-percent=20')
 }

@@ -1,0 +1,27 @@
+import { spawnSync } from 'node:child_process'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { hostResources } from '../../lib/adapters/resources.ts'
+
+const test = suite('resources')
+
+test('processor time is that since the last call, in percent of one core', () => {
+  const { cpuPercent } = hostResources()
+  const until = performance.now() + 20
+  while (performance.now() < until);
+  assert.ok(cpuPercent() > 0)
+})
+
+test('memory is what the system says of this process, in MiB', () => {
+  const { memoryMb } = hostResources()
+  assert.ok(Math.abs(memoryMb() - process.memoryUsage.rss() / 1024 / 1024) < 32)
+})
+
+test('this V8 knows how to keep its heap small', () => {
+  const lib = new URL('../../lib/adapters/resources.ts', import.meta.url).pathname
+  const script = `(await import('${lib}')).keepHeapSmall()`
+  const { status, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' })
+  assert.equal([status, stderr], [0, ''])
+})
+
+test.run()
