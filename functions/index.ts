@@ -5,6 +5,7 @@ import { correlationIdOf } from '../lib/http/correlation.ts'
 import { type Deps, type Endpoint, type InnerCall, NO_OPERATION } from '../lib/http/endpoint.ts'
 import { errorResponse, toResponse } from '../lib/http/error-response.ts'
 import { guardRequest, requireGrant } from '../lib/http/guard.ts'
+import { failureFields } from '../lib/http/log-fields.ts'
 import createProxy from './create-proxy.ts'
 import deleteProxy from './delete-proxy.ts'
 import getManagerHealth from './get-manager-health.ts'
@@ -46,7 +47,7 @@ export interface AppOptions {
   readonly mount?: readonly Endpoint[]
 }
 
-/** The API as one Fetch handler; `depsFor` makes what each request's handler is given. It never throws. */
+/** The API as one Fetch handler, which never throws as long as `depsFor` does not; that makes what each request's handler is given. */
 export function createApp(
   depsFor: (request: Request) => Deps,
   options: AppOptions = {},
@@ -72,7 +73,8 @@ export function createApp(
     const isUnsafeHead = isHead && endpoint?.route.method !== 'GET'
     if (endpoint === undefined || isUnsafeHead) return await answerUnrouted(request, correlationId)
     requireGrant(grant, endpoint.route.method)
-    const callApi = (call: InnerCall) => callInside(request, call, base, correlationId, handle)
+    const callApi = (call: InnerCall) =>
+      callInside(request, call, base, correlationId, (inner) => answerWith(deps, inner))
     const response = await endpoint(request, { ...deps, base, correlationId, routes, callApi })
     return isHead ? new Response(null, response) : response
   }
@@ -91,27 +93,25 @@ export function createApp(
     throw new ProxyManagerError('METHOD_NOT_ALLOWED', { headers: { allow } })
   }
 
+  /** What a message asks for inside of its own call counts as that one call. */
   const handle = async (request: Request): Promise<Response> => {
     const deps = depsFor(request)
-    const started = deps.clock.monotonicMs()
-    const correlationId = correlationIdOf(request.headers.get('x-correlation-id'), deps.clock.randomId)
-    const response = await answer(request, deps, correlationId).catch((error: unknown) => {
-      const plain = errorResponse(error, correlationId)
-      const known = error instanceof ProxyManagerError ? error : undefined
-      const { status } = plain
-      deps.engine.metrics.request(NO_OPERATION, status, deps.clock.monotonicMs() - started)
-      deps.log.write('warn', {
-        action: 'route',
-        result: 'failure',
-        correlation_id: correlationId,
-        status,
-        error_code: known?.code ?? 'INTERNAL',
-        ...(known?.details.reason === undefined ? {} : { reason: known.details.reason }),
-      })
-      return toResponse(plain)
-    })
+    const response = await answerWith(deps, request)
     deps.usage.record(response.status)
     return response
+  }
+
+  const answerWith = async (deps: Deps, request: Request): Promise<Response> => {
+    const started = deps.clock.monotonicMs()
+    const correlationId = correlationIdOf(request.headers.get('x-correlation-id'), deps.clock.randomId)
+    return await answer(request, deps, correlationId).catch((error: unknown) => {
+      const plain = errorResponse(error, correlationId)
+      const { status } = plain
+      deps.engine.metrics.request(NO_OPERATION, status, deps.clock.monotonicMs() - started)
+      const fields = { action: 'route', correlation_id: correlationId, status, ...failureFields(error) }
+      deps.log.write(status >= 500 ? 'error' : 'warn', fields)
+      return toResponse(plain)
+    })
   }
   return handle
 }

@@ -124,7 +124,13 @@ export async function serve(environment: Environment): Promise<void> {
     log.write('info', { action: 'stop', result: 'success' })
     await log.flush()
   }
-  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.once(signal, () => void stop())
+  let isStopping = false
+  // A terminal signals npm and this process alike, and npm passes its own on: a second signal must not cut the calls in flight off.
+  for (const signal of ['SIGTERM', 'SIGINT'] as const)
+    process.on(signal, () => {
+      if (!isStopping) void stop()
+      isStopping = true
+    })
 }
 
 /** What is left undone, in the names of the steps; nothing, where the running API sees to it. */

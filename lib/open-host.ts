@@ -50,10 +50,12 @@ async function settleStateFolder(
   { XDG_STATE_HOME, HOME, PROXY_MANAGER_STATE_DIR }: Environment,
   files: Host['files'],
 ): Promise<Settings | { readonly fault: string; readonly mayPass: boolean }> {
-  const own = XDG_STATE_HOME ?? (HOME === undefined ? undefined : `${HOME}/.local/state`)
+  // An empty variable is one that is not set (XDG Base Directory Specification).
+  const isSet = (value: string | undefined) => value !== undefined && value !== ''
+  const own = isSet(XDG_STATE_HOME) ? XDG_STATE_HOME : isSet(HOME) ? `${HOME}/.local/state` : undefined
   const folders = [
     parsed.PROXY_MANAGER_STATE_DIR,
-    ...(PROXY_MANAGER_STATE_DIR === undefined && own !== undefined ? [`${own}/proxy-manager`] : []),
+    ...(!isSet(PROXY_MANAGER_STATE_DIR) && own !== undefined ? [`${own}/proxy-manager`] : []),
   ]
   let failure: unknown
   for (const folder of folders) {

@@ -138,7 +138,7 @@ test('what must not be missed has an alert', () => {
     /nginx_reload_duration_seconds_count\{result!="success"\}/,
     /routes\{status=~"drifted/,
     /health\{status="unhealthy"\}/,
-    /nginx_test_duration_seconds_count\{ok="false"\}/,
+    /config_test_ok == 0/,
     /queue_depth/,
     /http_request_duration_seconds_count\{operation="none",status=~"401\|429"\}/,
   ])

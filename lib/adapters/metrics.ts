@@ -21,6 +21,8 @@ export interface Metrics {
 export interface RouteFigures {
   /** How the host does: one of {@link HEALTH}. */
   readonly health: string
+  /** Whether NGINX took the configuration as it is live at its last test; `undefined` where it has not been tested yet. */
+  readonly configTestOk: boolean | undefined
   readonly generation: number
   readonly byStatus: ReadonlyMap<string, number>
   /** Name that is served over HTTPS -> seconds since the epoch. */
@@ -60,7 +62,12 @@ export function promMetrics(): Metrics {
     'Changes that shared one test and one reload',
     [1, 2, 5, 10, 25, 50, 100, 250],
   )
-  const tests = histogram('nginx_test_duration_seconds', 'Configuration tests by verdict', SECONDS, 'ok')
+  const tests = histogram(
+    'nginx_test_duration_seconds',
+    'Configuration tests by verdict, those of changes that were refused and of plans among them',
+    SECONDS,
+    'ok',
+  )
   const reloads = histogram(
     'nginx_reload_duration_seconds',
     'Reloads by result, from the signal to the proof',
@@ -70,6 +77,7 @@ export function promMetrics(): Metrics {
   const certbotRuns = counter('certbot_runs_total', 'certbot runs by result', 'result')
   const probes = counter('upstream_probes_total', 'Health checks of upstreams by result', 'status')
   const health = gauge('health', '1 for what the host is, 0 for what it is not', 'status')
+  const configTest = gauge('config_test_ok', '1 where NGINX would start with the configuration as it is live, else 0')
   const generation = gauge('generation', 'Generation of the configuration on disk')
   const routes = gauge('routes', 'Routes by status', 'status')
   const expiry = gauge(
@@ -98,6 +106,8 @@ export function promMetrics(): Metrics {
     upstreamProbe: (status) => probes.inc({ status }),
     routes: (state) => {
       for (const status of HEALTH) health.set({ status }, status === state.health ? 1 : 0)
+      // Without a verdict it is no number, which no alert compares with.
+      configTest.set(state.configTestOk === undefined ? Number.NaN : Number(state.configTestOk))
       generation.set(state.generation)
       depth.set(state.queueDepth)
       for (const known of [routes, expiry, connections]) known.reset()

@@ -64,6 +64,18 @@ export function isLoopback(address: string): boolean {
   return canonicalIpv6(address) === '::1' || (embeddedIpv4(address)?.startsWith('127.') ?? false)
 }
 
+/**
+ * Who counts as one caller, from the remote address of a socket: an IPv4 address (also in IPv6 clothing), or the /64 in which one IPv6 host can
+ * give itself any number of addresses (RFC 4291, 2.5.4; RFC 8981). A zone (`fe80::1%eth0`, RFC 4007) is dropped.
+ */
+export function callerOf(remoteAddress: string): string {
+  const address = remoteAddress.replace(/%.*$/, '')
+  if (ipFamily(address) !== 6) return address
+  const groups = ipv6Groups(canonicalIpv6(address))
+  const network = groups.slice(0, 4).map((group) => group.toString(16))
+  return embeddedIpv4(address) ?? (isLoopback(address) ? address : `${network.join(':')}::/64`)
+}
+
 /** Whether an address or name of a listener is this host alone. */
 export function isLoopbackHost(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host)

@@ -55,13 +55,21 @@ export function isLoadable(fullchain: string, privkey: string, fingerprint: stri
   }
 }
 
+type Lifetime = Pick<CertificateSummary, 'not_before' | 'expiry'>
+
 /** Whether less than a third of a certificate's life is left, which suits 6 days as well as 90. */
-export function isDueForRenewal(
-  certificate: Pick<CertificateSummary, 'not_before' | 'expiry'>,
-  nowMs: number,
-): boolean {
+export function isDueForRenewal(certificate: Lifetime, nowMs: number): boolean {
+  return shareLeft(certificate, nowMs) < 1 / 3
+}
+
+/** Whether less than a quarter is left: whoever renews looks twice a day and has had the time to, so something is wrong. */
+export function isOverdueForRenewal(certificate: Lifetime, nowMs: number): boolean {
+  return shareLeft(certificate, nowMs) < 1 / 4
+}
+
+function shareLeft(certificate: Lifetime, nowMs: number): number {
   const [from, to] = [Date.parse(certificate.not_before), Date.parse(certificate.expiry)]
-  return to - nowMs < (to - from) / 3
+  return (to - nowMs) / (to - from)
 }
 
 /** Throws where one of them cannot be read: NGINX refuses a file of which only the beginning can be. */

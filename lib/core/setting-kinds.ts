@@ -39,7 +39,10 @@ export function optionalText(
 export function optionalUrl(help: string, fallback: string): Variable<string | undefined> {
   const takes = 'an http or https URL without credentials, query and fragment'
   const variable = optionalText(help, takes, /^https?:\/\/[\x21-\x7e]+$/, fallback)
-  const isBase = (value: string) => URL.canParse(value) && !/[?#]/.test(value) && new URL(value).username === ''
+  const isBase = (value: string) => {
+    const url = URL.parse(value)
+    return url !== null && !/[?#]/.test(value) && url.username + url.password === ''
+  }
   return { ...variable, parse: (value) => [value].filter(isBase).map(variable.parse)[0] }
 }
 

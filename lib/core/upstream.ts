@@ -9,7 +9,7 @@ const UPSTREAM_LABEL = /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/
  * Folds the host of an upstream: a name (underscores allowed, as container names have them), an IPv4 or an IPv6 address with or without
  * brackets. The spellings that only the C library takes for an address are refused.
  */
-export function normalizeUpstreamHost(input: string): string | { readonly fault: string } {
+function normalizeUpstreamHost(input: string): string | { readonly fault: string } {
   const bare = /^\[.*\]$/.test(input) ? input.slice(1, -1) : input
   const family = ipFamily(bare)
   if (family === 6) return canonicalIpv6(bare)

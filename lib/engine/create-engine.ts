@@ -77,9 +77,14 @@ export function createEngine(host: Host): Engine {
   const queue = changeQueue({ apply: applyOrRecover, arriving: () => arriving, clock: host.clock })
   const readDroplets = registryReader(host)
 
+  /** A change that is refused before it is part of a batch. */
+  const countRefusal = (error: unknown): never => {
+    if (error instanceof ProxyManagerError) host.metrics.change(error.code)
+    throw error
+  }
   const submit = async (change: Change, probeMs: number): Promise<Changed> => {
     const started = host.clock.monotonicMs()
-    const result = await queue.submit(change)
+    const result = await queue.submit(change).catch(countRefusal)
     if (result instanceof ProxyManagerError) throw result
     const { outcome, route, receipt, steps } = result
     if (outcome === 'deleted') view.forget(change.dropletName)
@@ -114,11 +119,18 @@ export function createEngine(host: Host): Engine {
     putProxy: async (request) => {
       const started = host.clock.monotonicMs()
       arriving++
-      const change = await toPutChange(host, { source: 'api', ...request }).finally(() => {
-        arriving--
-      })
+      const change = await toPutChange(host, { source: 'api', ...request })
+        .catch(countRefusal)
+        .finally(() => {
+          arriving--
+        })
       const changed = await submit(change, host.clock.monotonicMs() - started)
-      if (host.settings.SSL_AUTO_ISSUE && changed.proxy.status === 'pending_ssl') void keeper.issuePending()
+      if (host.settings.SSL_AUTO_ISSUE && changed.proxy.status === 'pending_ssl')
+        keeper
+          .issuePending()
+          .catch((cause: Error) =>
+            host.log.write('error', { action: 'issue_pending', result: 'failure', cause: cause.message }),
+          )
       return changed
     },
     deleteProxy: async ({ deleteCertificate, ...request }) => {

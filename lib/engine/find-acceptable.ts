@@ -6,7 +6,7 @@ import type { BatchPlan } from '../core/plan.ts'
 import { alreadyBroken, configFailed } from './failures.ts'
 import type { Observation } from './observe.ts'
 import { type TestResult, testCandidate } from './stage.ts'
-import type { Walk } from './walk.ts'
+import { testedNow, type Walk } from './walk.ts'
 
 export interface Acceptable {
   readonly changes: readonly Change[]
@@ -34,7 +34,7 @@ export async function findAcceptable(
   const whole = await tried(changes)
   if (whole.ok) return { changes, guilty: new Map(), test: whole }
   const baseline = await testCandidate(host, observation, [], new Set())
-  state.lastTest = { ok: baseline.ok, output: baseline.output, atMs: host.clock.nowMs() }
+  state.lastTest = testedNow(host, baseline)
   if (!baseline.ok) throw alreadyBroken(baseline)
 
   const good: Change[] = []

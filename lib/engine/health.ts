@@ -1,6 +1,6 @@
 /** Whether Proxy Manager can do its work on this host, in words that an operator can act on. */
 import * as v from 'valibot'
-import { isDueForRenewal } from '../core/certificate.ts'
+import { isOverdueForRenewal } from '../core/certificate.ts'
 import { ProxyManagerError } from '../core/errors.ts'
 import { ownerOf, unmarkedDefaults } from '../core/nginx-host.ts'
 import { statusOf } from '../core/proxy-state.ts'
@@ -10,7 +10,7 @@ import { missingInclude } from './failures.ts'
 import { type Host, statePaths } from './host.ts'
 import { readLastCertificate } from './orders.ts'
 import { testCandidate, testLive } from './stage.ts'
-import type { Walk } from './walk.ts'
+import { type LastTest, testedNow, type Walk } from './walk.ts'
 import { unwritableReader } from './writable.ts'
 
 export const ManagerHealth = v.object({
@@ -72,14 +72,16 @@ export function healthReader(walk: Walk): () => Promise<ManagerHealth> {
       : await testCandidate(host, observation, [], new Set())
     // A change that ended meanwhile has tested what is live now; this one may have read half of both.
     if (state.lastTest !== before || state.unconfirmed !== undefined) return
-    state.lastTest = { ok: result.ok, output: result.output, atMs: host.clock.nowMs() }
+    state.lastTest = testedNow(host, result)
   }
+  const isFresh = (tested: LastTest | undefined) =>
+    tested !== undefined && host.clock.monotonicMs() - tested.endedMs <= TEST_EVERY_MS
   const refreshTest = (): Promise<void> => {
     testing ??= test()
       .catch((error: Error) => {
         // Then the folders say so; of the configuration nothing is known.
         if (error instanceof ProxyManagerError && error.code === 'CONFIG_WRITE_FAILED') return
-        state.lastTest = { ok: false, output: error.message, atMs: host.clock.nowMs() }
+        state.lastTest = testedNow(host, { ok: false, output: error.message })
       })
       .finally(() => {
         testing = undefined
@@ -92,7 +94,7 @@ export function healthReader(walk: Walk): () => Promise<ManagerHealth> {
     const { snapshot, facts, isBare } = observation
     const unwritable = await readUnwritable(observation)
     if (facts.present && state.lastTest === undefined) await refreshTest()
-    else if (facts.present && host.clock.nowMs() - (state.lastTest?.atMs ?? 0) > TEST_EVERY_MS) void refreshTest()
+    else if (facts.present && !isFresh(state.lastTest)) void refreshTest()
 
     const { NGINX_SITES_ENABLED, NGINX_BIN, CERTBOT_BIN } = host.settings
     const routes = [...snapshot.routes.values()]
@@ -203,7 +205,7 @@ function certificateFault({ record }: SnapshotRoute, nowMs: number): string[] {
   if (certificate === null) return []
   const call = `POST /proxies/${name}/ssl, or look why certbot's timer does not renew it`
   if (Date.parse(certificate.expiry) <= nowMs) return [`the certificate of ${name} has expired: ${call}`]
-  return isDueForRenewal(certificate, nowMs)
+  return isOverdueForRenewal(certificate, nowMs)
     ? [`the certificate of ${name} runs out on ${certificate.expiry} and was not renewed: ${call}`]
     : []
 }

@@ -27,7 +27,7 @@ export function certificateKeeper(
 ): CertificateKeeper {
   const { host } = walk
   let seenMark: string | undefined
-  let lookedAtMs = 0
+  let lookedAtMs = Number.NEGATIVE_INFINITY
   let ordering: Promise<void> | undefined
 
   const routesWantingHttps = async (): Promise<readonly SnapshotRoute[]> => {
@@ -85,7 +85,7 @@ export function certificateKeeper(
   return {
     notice: async () => {
       const mark = host.files.stamp(statePaths(host.settings).renewedMark)
-      const nowMs = host.clock.nowMs()
+      const nowMs = host.clock.monotonicMs()
       if (mark === seenMark && nowMs - lookedAtMs < LOOK_EVERY_MS) return
       seenMark = mark
       lookedAtMs = nowMs

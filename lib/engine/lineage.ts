@@ -26,7 +26,7 @@ export async function setAsideBrokenLineage({ files, settings, clock }: Host, do
 }
 
 /** Moves all there is of a lineage aside; it can be looked at, or moved back, by hand. */
-export async function setAsideLineage(
+async function setAsideLineage(
   { files, settings, clock }: Pick<Host, 'files' | 'settings' | 'clock'>,
   domain: string,
 ): Promise<void> {

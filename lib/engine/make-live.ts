@@ -18,7 +18,7 @@ import {
   swapFiles,
   syncStaged,
 } from './swap.ts'
-import type { Receipt, StepTimes, Walk } from './walk.ts'
+import { type Receipt, type StepTimes, testedNow, type Walk } from './walk.ts'
 
 /** A stopped NGINX is no place to prove a change; only at the start, before NGINX's own, are files mended without it. */
 export type WhenStopped = 'refuse' | 'write'
@@ -74,7 +74,7 @@ export async function makeLive(
       throw reloadFailed(reload.reason, { stage: 'confirm', state: 'rolled_back' }, reload)
     }
     await dropJournal(host)
-    state.lastTest = { ok: true, output: tested.output, atMs: host.clock.nowMs() }
+    state.lastTest = testedNow(host, { ok: true, output: tested.output })
     const { reloadMs, confirmMs, provedBy } = reload
     const batch = plan.verdicts.filter(({ outcome }) => outcome !== 'refused' && outcome !== 'unchanged').length
     host.metrics.batch(batch)

@@ -45,7 +45,7 @@ export function sslErrorOf(host: Host, { record }: SnapshotRoute): SslError | un
 }
 
 /** Replaces the ledger of a domain, durably: a crash must not forget what the CA remembers. */
-export async function writeLedger(host: Host, domain: string, ledger: OrderLedger): Promise<void> {
+async function writeLedger(host: Host, domain: string, ledger: OrderLedger): Promise<void> {
   await replaceText(host, pathOf(host, domain), JSON.stringify(ledger))
 }
 

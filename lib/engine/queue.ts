@@ -103,10 +103,10 @@ export function changeQueue(options: QueueOptions): ChangeQueue {
     close: () => {
       isClosed = true
     },
-    submit: (change) => {
+    submit: async (change) => {
       if (isClosed) throw closed()
       if (waiting.length >= QUEUE_LIMIT) throw new ProxyManagerError('BUSY', { retryAfterS: RETRY_AFTER_S })
-      return new Promise((settle) => {
+      return await new Promise((settle) => {
         waiting.push({ change, settle })
         start()
       })

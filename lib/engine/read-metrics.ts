@@ -31,8 +31,10 @@ export async function readMetrics(
     for (const name of securedNames(route.record)) expiries.set(name, Date.parse(certificate.expiry) / 1000)
   }
   const generation = snapshot.shared?.generation ?? 0
+  const { status, nginx } = await readHealth()
   host.metrics.routes({
-    health: (await readHealth()).status,
+    health: status,
+    configTestOk: nginx.config_test_ok ?? undefined,
     generation,
     byStatus,
     expiries,

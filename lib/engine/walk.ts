@@ -59,7 +59,20 @@ export interface WalkState {
   /** A change could not be written since health has looked at the folders. */
   hasFailedToWrite: boolean
   /** The last test of the whole configuration as it is live. */
-  lastTest: { readonly ok: boolean; readonly output: string; readonly atMs: number } | undefined
+  lastTest: LastTest | undefined
+}
+
+export interface LastTest {
+  readonly ok: boolean
+  readonly output: string
+  /** When it ended: since the epoch, and on the clock that nobody sets. */
+  readonly atMs: number
+  readonly endedMs: number
+}
+
+/** A test that has ended at this moment. */
+export function testedNow({ clock }: Host, { ok, output }: Pick<LastTest, 'ok' | 'output'>): LastTest {
+  return { ok, output, atMs: clock.nowMs(), endedMs: clock.monotonicMs() }
 }
 
 export interface Walk {

@@ -52,7 +52,7 @@ export function unwritableReader(
   return async ({ snapshot, isBare }) => {
     const { mainPath } = snapshot.host
     const configuration = mainPath.slice(0, mainPath.lastIndexOf('/'))
-    const nowMs = host.clock.nowMs()
+    const nowMs = host.clock.monotonicMs()
     const isDue = nowMs - triedAtMs > TRY_EVERY_MS || !wasWritable || state.hasFailedToWrite
     const folders = [available, enabled, root, ...(isBare ? [] : [configuration])]
     if (!isDue && folders.every((folder) => host.files.isWritable(folder))) return ALL_WRITABLE

@@ -9,7 +9,7 @@ import type { Settings } from '../core/settings.ts'
 import type { Engine } from '../engine/engine.ts'
 import { correlationIdOf } from './correlation.ts'
 import { errorResponse, jsonResponse, textResponse, toResponse } from './error-response.ts'
-import { causeText, evidenceOf, isRecord, subjectOf } from './log-fields.ts'
+import { failureFields, isRecord, subjectOf } from './log-fields.ts'
 import { readJsonBody } from './read-body.ts'
 import type { Usage } from './usage.ts'
 
@@ -104,8 +104,9 @@ export function endpoint<P, Q, B>(
       const duration_ms = Math.round(deps.clock.monotonicMs() - started)
       deps.log.write(level, { action: route.operationId, correlation_id: correlationId, duration_ms, ...fields })
     }
+    let call: Call<P, Q, B> | undefined
     try {
-      const call = await parseCall(route, patterns, request)
+      call = await parseCall(route, patterns, request)
       const { status, body, headers, logged } = await handle(call, { ...deps, correlationId })
       logLine('info', { result: 'success', status, ...subjectOf(call), ...logged })
       const plain = typeof body === 'string' && route.contentType !== undefined
@@ -117,14 +118,10 @@ export function endpoint<P, Q, B>(
       )
     } catch (thrown) {
       const answer = errorResponse(thrown, correlationId)
-      const error = thrown instanceof ProxyManagerError ? thrown : undefined
       logLine(answer.status >= 500 ? 'error' : 'warn', {
-        result: 'failure',
         status: answer.status,
-        error_code: error?.code ?? 'INTERNAL',
-        ...subjectOf({ params: pathParams(patterns, request) }),
-        ...(error?.cause === undefined && error !== undefined ? {} : { cause: causeText(error?.cause ?? thrown) }),
-        ...evidenceOf(error?.details ?? {}),
+        ...subjectOf(call ?? { params: pathParams(patterns, request) }),
+        ...failureFields(thrown),
       })
       deps.engine.metrics.request(route.operationId, answer.status, deps.clock.monotonicMs() - started)
       return toResponse(answer)

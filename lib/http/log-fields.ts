@@ -1,4 +1,5 @@
 /** What the log says of a request. */
+import { ProxyManagerError } from '../core/errors.ts'
 
 /** What the request was about, for the log; only names that fit their grammar get there whole. */
 export function subjectOf({
@@ -21,13 +22,24 @@ export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null
 }
 
+/** What went wrong: the code, the cause where a program's fault or another program is behind it, and what the error says of it. */
+export function failureFields(thrown: unknown): Record<string, unknown> & { readonly result: string } {
+  const error = thrown instanceof ProxyManagerError ? thrown : undefined
+  return {
+    result: 'failure',
+    error_code: error?.code ?? 'INTERNAL',
+    ...(error?.cause === undefined && error !== undefined ? {} : { cause: causeText(error?.cause ?? thrown) }),
+    ...evidenceOf(error?.details ?? {}),
+  }
+}
+
 /** Those details of an error that an operator looks for first. */
-export function evidenceOf(details: Readonly<Record<string, unknown>>): Record<string, unknown> {
+function evidenceOf(details: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const names = ['state', 'reason', 'said', 'errno', 'nginx_output', 'domain']
   return Object.fromEntries(names.flatMap((name) => (details[name] === undefined ? [] : [[name, details[name]]])))
 }
 
 /** An error's own words, for the log alone. */
-export function causeText(cause: unknown): string {
+function causeText(cause: unknown): string {
   return cause instanceof Error ? (cause.stack ?? cause.message) : String(cause)
 }

@@ -398,7 +398,15 @@ guard('what breaks before a handler is reached answers a complete error, and is 
   const answer = await call(app, '/none', { headers: { 'x-correlation-id': 'c-1' } })
   assert.is(assertError(answer, 'NOT_FOUND').correlation_id, 'c-1')
   assert.equal(deps.lines, [
-    { level: 'warn', action: 'route', result: 'failure', correlation_id: 'c-1', status: 404, error_code: 'NOT_FOUND' },
+    {
+      level: 'warn',
+      action: 'route',
+      result: 'failure',
+      correlation_id: 'c-1',
+      status: 404,
+      error_code: 'NOT_FOUND',
+      state: 'unchanged',
+    },
   ])
 })
 
