@@ -5,6 +5,7 @@ import { correlationIdOf } from '../lib/http/correlation.ts'
 import { type Deps, type Endpoint, type InnerCall, NO_OPERATION } from '../lib/http/endpoint.ts'
 import { errorResponse, toResponse } from '../lib/http/error-response.ts'
 import { guardRequest, requireGrant } from '../lib/http/guard.ts'
+import { jsonWriter } from '../lib/http/json-writer.ts'
 import { failureFields } from '../lib/http/log-fields.ts'
 import createProxy from './create-proxy.ts'
 import deleteProxy from './delete-proxy.ts'
@@ -61,6 +62,7 @@ export function createApp(
   }
   const find = async (method: string, url: string): Promise<Endpoint | undefined> => await router.fetch({ method, url })
 
+  const toJson = jsonWriter()
   const routes = mount.map(({ route }) => route)
 
   const answer = async (request: Request, deps: Deps, correlationId: string): Promise<Response> => {
@@ -75,7 +77,7 @@ export function createApp(
     requireGrant(grant, endpoint.route.method)
     const callApi = (call: InnerCall) =>
       callInside(request, call, base, correlationId, (inner) => answerWith(deps, inner))
-    const response = await endpoint(request, { ...deps, base, correlationId, routes, callApi })
+    const response = await endpoint(request, { ...deps, base, correlationId, routes, toJson, callApi })
     return isHead ? new Response(null, response) : response
   }
 

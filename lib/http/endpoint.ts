@@ -25,6 +25,8 @@ export interface Deps {
   readonly version: string
   readonly usage: Usage
   readonly resources: Resources
+  /** Makes the text of an answer; `JSON.stringify` where it is left out. */
+  readonly toJson?: (body: unknown) => string
   /** The path in front of every route, where there is one. */
   readonly base?: string
   /** The endpoints that are mounted, where it is an app that calls. */
@@ -114,7 +116,7 @@ export function endpoint<P, Q, B>(
       return toResponse(
         plain
           ? textResponse(status, correlationId, body, route.contentType ?? '')
-          : jsonResponse(status, correlationId, body, headers),
+          : jsonResponse(status, correlationId, body, headers, deps.toJson),
       )
     } catch (thrown) {
       const answer = errorResponse(thrown, correlationId)

@@ -1,6 +1,5 @@
 /** The only place that knows the UDC error body. */
 import { ProxyManagerError } from '../core/errors.ts'
-import { jsonText } from './json-text.ts'
 
 /** A response before it is one: what a Response and a raw socket can both be made of. */
 export interface PlainResponse {
@@ -30,8 +29,9 @@ export function jsonResponse(
   correlationId: string,
   body: unknown,
   headers: Readonly<Record<string, string>> = {},
+  toJson: (body: unknown) => string = JSON.stringify,
 ): PlainResponse {
-  return textResponse(status, correlationId, jsonText(body), 'application/json; charset=utf-8', headers)
+  return textResponse(status, correlationId, toJson(body), 'application/json; charset=utf-8', headers)
 }
 
 /** A text of any type with the headers that every answer has. */

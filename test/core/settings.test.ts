@@ -72,7 +72,7 @@ const url = {
       'http://a:b',
       'http://a:70000',
     ],
-    ...['http://user@a', 'http://user:word@a', 'http://a?b=c', 'http://a/#b'],
+    ...['http://user@a', 'http://user:word@a', 'http://:word@a', 'http://a?b=c', 'http://a/#b'],
   ],
   takes: 'an http or https URL without credentials, query and fragment',
 }

@@ -94,6 +94,27 @@ test('what becomes of changes is counted, and what they shared', async () => {
   assert.is(found.get('batch_changes_count'), 2)
 })
 
+test('a change that is refused before it is part of a batch is counted as well', async () => {
+  const deps = await fakeDeps()
+  deps.nginx.upstreams.set(APP.upstream_port, 500)
+  await put(deps)
+  assert.is((await samples(deps)).get('changes_total{result="UPSTREAM_UNHEALTHY"}'), 1)
+})
+
+test('whether NGINX would start with the live configuration is told, whatever becomes of changes', async () => {
+  const deps = await fakeDeps()
+  const accept = deps.nginx.judge
+  deps.nginx.judge = (texts) =>
+    texts.some((text) => text.includes('bad.example.com')) ? refused('fpai-bad.conf', 3, 'bad') : accept(texts)
+  await put(deps)
+  await put(deps, { domain: 'bad.example.com' }, '/proxies/bad')
+  assert.is((await samples(deps)).get('config_test_ok'), 1)
+  deps.nginx.judge = () => refused('shop.conf', 12, 'unknown directive')
+  await deps.clock.sleep(61_000)
+  await samples(deps)
+  assert.is((await samples(deps)).get('config_test_ok'), 0)
+})
+
 test('tests and reloads of NGINX are counted by their result', async () => {
   const deps = await fakeDeps()
   await put(deps)

@@ -393,6 +393,20 @@ guard('a web page answers 403, with a token as without, and is told nothing by C
   }
 })
 
+guard('a fault before a handler is reached is an error of the log, with its cause', async () => {
+  const { app, deps } = await appOn({ AUTH_REGISTRY_JWT: 'true', REGISTRY_URL: 'http://registry.example.com' })
+  const broken = createApp(() => ({
+    ...deps,
+    engine: { ...deps.engine, verifyToken: () => Promise.reject(new Error('no such key store')) },
+  }))
+  const headers = { authorization: `Bearer ${tokenOf(signer, { exp: 4e9 })}` }
+  assertError(await call(broken, '/proxies', { headers }), 'INTERNAL')
+  const [line] = deps.lines
+  assert.equal([line?.level, line?.action, line?.status, line?.error_code], ['error', 'route', 500, 'INTERNAL'])
+  assert.match(String(line?.cause), /no such key store/)
+  assertError(await call(app, '/proxies'), 'UNAUTHORIZED')
+})
+
 guard('what breaks before a handler is reached answers a complete error, and is logged', async () => {
   const { app, deps } = await appOn()
   const answer = await call(app, '/none', { headers: { 'x-correlation-id': 'c-1' } })

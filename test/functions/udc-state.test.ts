@@ -43,6 +43,20 @@ test('requests through the app are counted, and those that failed here apart', a
   assert.equal([later.body.requests_total, later.body.requests_per_minute], [6, 0])
 })
 
+test('a message is one request, whatever it asks for', async () => {
+  const deps = await fakeDeps()
+  const app = createApp(() => deps)
+  const body = {
+    trace_id: 't',
+    source: 'o',
+    target: 'proxy-manager',
+    message_type: 'query',
+    payload: { query: 'routes' },
+  }
+  assert.is((await app(requestTo('/message', { method: 'POST', body }))).status, 200)
+  assert.is((await answerOf(await app(requestTo('/state')))).body.requests_total, 1)
+})
+
 test('a host on which nothing was routed yet has no generation', async () => {
   const { body } = await call(udcState, await fakeDeps(), '/state')
   assert.equal([body.registered_routes, body.metrics.generation], [0, null])

@@ -1,6 +1,7 @@
 /** A real NGINX with the real API beside it, as these tests use them. */
 import { request as httpRequest } from 'node:http'
 import * as v from 'valibot'
+import { call as callOnce } from '../../fixtures/call.ts'
 import { type Droplet, startDroplet } from '../../fixtures/droplet.ts'
 import { type Manager, startManager } from '../../fixtures/manager.ts'
 import { createNginx, type NginxInstance, type NginxOptions } from '../../fixtures/nginx-instance.ts'
@@ -84,14 +85,11 @@ export async function call(
   body?: unknown,
   headers: Record<string, string> = {},
 ): Promise<Answer> {
-  const response = await fetch(manager.url + path, {
-    method,
-    headers: { ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  })
-  const text = await response.text()
+  // A connection that is kept may be closed by the other side at the very moment of the next call: each call has its own.
+  const { status, headers: raw, text } = await callOnce(manager.url + path, { method, headers, body })
+  if (status === 0) throw new Error(`no answer to ${method} ${path}`)
   const json: unknown = text === '' ? {} : JSON.parse(text)
-  const { status, headers: sent } = response
+  const sent = new Headers(Object.entries(raw).map(([name, value]) => [name, String(value)]))
   assertDescribed(method, path, { status, headers: sent, text, body: json })
   return {
     status,

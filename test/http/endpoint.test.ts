@@ -321,6 +321,16 @@ test('an answer that cannot be sent is INTERNAL too', async () => {
   }
 })
 
+test('the log line of a failed call names the droplet and the domain that it was about', async () => {
+  const deps = await fakeDeps()
+  const failing = put(throwing(new ProxyManagerError('UPSTREAM_UNHEALTHY')))
+  const body = JSON.stringify({ domain: 'App.Example.com', upstream_port: 1 })
+  const headers = { 'content-type': 'application/json' }
+  await failing(new Request('http://127.0.0.1/things/app', { method: 'PUT', body, headers }), deps)
+  const { droplet_name, domain } = logged(deps)
+  assert.equal([droplet_name, domain], ['app', 'app.example.com'])
+})
+
 test('a name from the address is one field of the log line, cut to a length', async () => {
   const deps = await fakeDeps()
   await put(ok)(putRequest(`/things/%0a%1b[31m${'x'.repeat(500)}`, GOOD), deps)

@@ -61,6 +61,21 @@ test('one address does not shut another out, and loopback is never shut out', ()
   }
 })
 
+test('an IPv6 network of 64 bits is one caller, whatever the address in it, the zone or the spelling', () => {
+  const attempts = failedAttempts(() => 0)
+  for (let i = 0; i < 20; i++) attempts.note(`2001:db8:1:2:${i.toString(16)}::1`)
+  for (let i = 0; i < 20; i++) attempts.note(`fe80::${i.toString(16)}%eth0`)
+  for (let i = 0; i < 20; i++) attempts.note(`::ffff:192.0.2.${i}`)
+  for (const address of ['2001:DB8:1:2::ffff', 'fe80::1%eth1', 'fe80:0::2'])
+    assert.is(refusal(() => attempts.refuseExcess(address))?.code, 'TOO_MANY_ATTEMPTS', address)
+  for (const address of ['2001:db8:1:3::1', '192.0.2.1', '::ffff:192.0.2.1'])
+    assert.is(
+      refusal(() => attempts.refuseExcess(address)),
+      undefined,
+      address,
+    )
+})
+
 test('a crowd of addresses takes no more than its share of memory: the oldest is forgotten', () => {
   const attempts = failedAttempts(() => 0)
   for (let i = 0; i < 20; i++) attempts.note('198.51.100.1')
