@@ -83,14 +83,15 @@ export async function startService(environment: Environment): Promise<Service | 
   }
 }
 
-/** The API as a process: listens until SIGTERM or SIGINT. Where it cannot start it says so on standard error, and sets the exit status. */
-export async function serve(environment: Environment): Promise<void> {
-  const service = await startService(environment)
-  if ('fault' in service) return refuseStart(service)
-
-  const { deps } = service
-  const { settings, log, clock } = deps
-  const server = createHttpServer(createServerAdapter(createApp(() => deps)), {
+/**
+ * An HTTP server around an app of these handlers, which does what a Fetch handler cannot: it cuts slow and endless callers off, takes no more of
+ * them than it can hold, refuses what is no request, and slows guesses at tokens.
+ */
+export function createApiServer(
+  { usage, engine, log, clock }: Deps,
+  app: (request: Request) => Promise<Response>,
+): ReturnType<typeof createHttpServer> {
+  return createHttpServer(createServerAdapter(app), {
     randomId: clock.randomId,
     monotonicMs: clock.monotonicMs,
     onFailure: (error, correlationId) =>
@@ -101,11 +102,24 @@ export async function serve(environment: Environment): Promise<void> {
         cause: error instanceof Error ? error.message : String(error),
       }),
     onRefusal: (status, durationMs) => {
-      deps.usage.record(status)
-      deps.engine.metrics.request(NO_OPERATION, status, durationMs)
+      usage.record(status)
+      engine.metrics.request(NO_OPERATION, status, durationMs)
     },
     onLockOut: (address) => log.write('warn', { action: 'lock_out', result: 'started', address }),
   })
+}
+
+/** The API as a process: listens until SIGTERM or SIGINT. Where it cannot start it says so on standard error, and sets the exit status. */
+export async function serve(environment: Environment): Promise<void> {
+  const service = await startService(environment)
+  if ('fault' in service) return refuseStart(service)
+
+  const { deps } = service
+  const { settings, log } = deps
+  const server = createApiServer(
+    deps,
+    createApp(() => deps),
+  )
   const { PROXY_MANAGER_HOST: host, PROXY_MANAGER_PORT: port } = settings
   server.once('error', (error: NodeJS.ErrnoException) => {
     void service.close()

@@ -49,7 +49,7 @@ const TAKES: readonly (readonly [beginning: string, take: Take])[] = [
   ['{"droplet_id"', takeToldMesh],
   ['$ proxy-manager ', takeSession],
   ['import { fakeDeps } ', takeScript],
-  ["import { createServer } from 'node:http'", takePackage],
+  ["import { createApp } from 'proxy-manager'", takePackage],
   ['functions/ ', takeSourceTree],
 ]
 
