@@ -119,7 +119,7 @@ export const ERROR_SCHEMA = {
             certificate_for: { type: 'string', description: 'The name that a certificate was obtained for' },
             revision: { type: ['string', 'null'], description: 'PRECONDITION_FAILED: what the route is at' },
             upstream: { type: 'string', description: 'Where the route was to lead' },
-            health_status: { type: 'string' },
+            health_status: { type: 'string', description: 'UPSTREAM_UNHEALTHY: what its health check found' },
             attempts: {
               type: 'array',
               description: 'UPSTREAM_UNHEALTHY: each address that was asked, and what came back',
@@ -137,7 +137,7 @@ export const ERROR_SCHEMA = {
             errno: { type: 'string', description: "CONFIG_WRITE_FAILED: the system's word" },
             file: { type: 'string', description: 'CONFIG_WRITE_FAILED: on which file, without its folders' },
             said: { type: 'string', description: "The CA's words" },
-            certbot_output: { type: 'string' },
+            certbot_output: { type: 'string', description: 'What certbot said, without folders' },
             preflight: {
               type: 'array',
               description: 'What was looked at before the CA was asked',
