@@ -1,3 +1,4 @@
+import * as v from 'valibot'
 import { CreateProxyBody } from '../lib/core/proxy.ts'
 import { ChangedProxy, PendingProxy, PUT_ERRORS, putAnswer, rehearsedPutAnswer } from '../lib/http/change-answer.ts'
 import { DryRun, endpoint, NoParams } from '../lib/http/endpoint.ts'
@@ -14,7 +15,11 @@ export default endpoint(
     params: NoParams,
     query: DryRun,
     body: CreateProxyBody,
-    responses: { 200: ChangedProxy, 201: ChangedProxy, 202: PendingProxy },
+    responses: {
+      200: v.pipe(ChangedProxy, v.description('The route stands with this configuration already; or a dry run')),
+      201: v.pipe(ChangedProxy, v.description('Created, and served as asked')),
+      202: PendingProxy,
+    },
     conditional: true,
     errors: PUT_ERRORS,
   },

@@ -16,7 +16,7 @@ export default endpoint(
     params: v.strictObject({ droplet_name: DropletName }),
     query: DeleteQuery,
     body: undefined,
-    responses: { 200: DeletedProxy },
+    responses: { 200: v.pipe(DeletedProxy, v.description('Removed, and no longer served; or a dry run')) },
     conditional: true,
     errors: [
       'INVALID_REQUEST',

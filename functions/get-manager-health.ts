@@ -1,3 +1,4 @@
+import * as v from 'valibot'
 import { ManagerHealth } from '../lib/engine/health.ts'
 import { endpoint, NoParams, NoQuery } from '../lib/http/endpoint.ts'
 
@@ -13,7 +14,10 @@ export default endpoint(
     params: NoParams,
     query: NoQuery,
     body: undefined,
-    responses: { 200: ManagerHealth, 503: ManagerHealth },
+    responses: {
+      200: v.pipe(ManagerHealth, v.description('Healthy or degraded: changes work')),
+      503: v.pipe(ManagerHealth, v.description('Unhealthy: a change would fail')),
+    },
     errors: ['INVALID_REQUEST'],
   },
   async (_call, { engine }) => {

@@ -15,7 +15,7 @@ export default endpoint(
     query: NoQuery,
     body: undefined,
     contentType: 'text/plain; version=0.0.4; charset=utf-8',
-    responses: { 200: v.string() },
+    responses: { 200: v.pipe(v.string(), v.description('The figures as they are now')) },
     errors: ['INVALID_REQUEST'],
   },
   async (_call, { engine }) => ({ status: 200, body: await engine.readMetrics() }),

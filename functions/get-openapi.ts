@@ -14,7 +14,10 @@ export default endpoint(
     query: NoQuery,
     body: undefined,
     responses: {
-      200: v.objectWithRest({ openapi: v.literal('3.1.0'), paths: v.record(v.string(), v.unknown()) }, v.unknown()),
+      200: v.pipe(
+        v.objectWithRest({ openapi: v.literal('3.1.0'), paths: v.record(v.string(), v.unknown()) }, v.unknown()),
+        v.description('This description'),
+      ),
     },
     errors: ['INVALID_REQUEST'],
   },

@@ -15,7 +15,7 @@ export default endpoint(
     params: v.strictObject({ droplet_name: DropletName }),
     query: NoQuery,
     body: undefined,
-    responses: { 200: ProxyState },
+    responses: { 200: v.pipe(ProxyState, v.description('The route as it is now')) },
     errors: ['INVALID_REQUEST', 'PROXY_NOT_FOUND'],
   },
   async ({ params }, { engine }) => {

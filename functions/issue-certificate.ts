@@ -22,7 +22,12 @@ export default endpoint(
       },
       (issue) => (issue.expected === 'never' ? 'is not a known field' : 'must be a JSON object'),
     ),
-    responses: { 200: v.union([CertifiedProxy, RehearsedIssue]) },
+    responses: {
+      200: v.pipe(
+        v.union([CertifiedProxy, RehearsedIssue]),
+        v.description('Served over HTTPS with this certificate, whether it was ordered or there already; or a dry run'),
+      ),
+    },
     errors: [
       'INVALID_REQUEST',
       'PROXY_NOT_FOUND',

@@ -15,7 +15,7 @@ export default endpoint(
     params: NoParams,
     query: ListQuery,
     body: undefined,
-    responses: { 200: v.array(ProxyState) },
+    responses: { 200: v.pipe(v.array(ProxyState), v.description('These routes; none is an empty list')) },
     errors: ['INVALID_REQUEST'],
   },
   async ({ query }, { engine }) => {

@@ -15,7 +15,11 @@ export default endpoint(
     params: v.strictObject({ droplet_name: DropletName }),
     query: DryRun,
     body: PutProxyBody,
-    responses: { 200: ChangedProxy, 201: ChangedProxy, 202: PendingProxy },
+    responses: {
+      200: v.pipe(ChangedProxy, v.description('Replaced, or unchanged (receipt.reloaded is false); or a dry run')),
+      201: v.pipe(ChangedProxy, v.description('Created, and served as asked')),
+      202: PendingProxy,
+    },
     conditional: true,
     errors: PUT_ERRORS,
   },

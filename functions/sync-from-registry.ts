@@ -37,7 +37,9 @@ export default endpoint(
     params: NoParams,
     query: SyncQuery,
     body: undefined,
-    responses: { 200: Summary },
+    responses: {
+      200: v.pipe(Summary, v.description('What became of each record of the Registry, also where all were skipped')),
+    },
     errors: [
       'INVALID_REQUEST',
       'BLAST_RADIUS',

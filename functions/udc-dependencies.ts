@@ -7,7 +7,7 @@ const Service = v.object({
   checked_at: v.nullable(v.string()),
 })
 
-/** What this droplet needs, and whether it has it: from the last look, at most a minute old. */
+/** What this droplet needs, and whether it has it: from the last look. A call that finds it more than a minute old starts the next. */
 export default endpoint(
   {
     operationId: 'udcDependencies',
@@ -21,14 +21,17 @@ export default endpoint(
     query: NoQuery,
     body: undefined,
     responses: {
-      200: v.object({
-        required: v.array(v.string()),
-        optional: v.array(v.string()),
-        missing: v.array(v.string()),
-        required_services: v.array(Service),
-        optional_services: v.array(Service),
-        external_apis: v.array(Service),
-      }),
+      200: v.pipe(
+        v.object({
+          required: v.array(v.string()),
+          optional: v.array(v.string()),
+          missing: v.array(v.string()),
+          required_services: v.array(Service),
+          optional_services: v.array(Service),
+          external_apis: v.array(Service),
+        }),
+        v.description('What it needs, as of the last look'),
+      ),
     },
     errors: ['INVALID_REQUEST'],
   },

@@ -14,13 +14,16 @@ export default endpoint(
     query: NoQuery,
     body: undefined,
     responses: {
-      200: v.object({
-        status: v.picklist(['healthy', 'degraded', 'unhealthy']),
-        service: v.string(),
-        version: v.string(),
-        timestamp: v.string(),
-        uptime_seconds: v.number(),
-      }),
+      200: v.pipe(
+        v.object({
+          status: v.picklist(['healthy', 'degraded', 'unhealthy']),
+          service: v.string(),
+          version: v.string(),
+          timestamp: v.string(),
+          uptime_seconds: v.number(),
+        }),
+        v.description('The process answers, however the host is'),
+      ),
     },
     errors: ['INVALID_REQUEST'],
   },

@@ -48,14 +48,17 @@ export default endpoint(
             : 'must be a JSON object',
     ),
     responses: {
-      200: v.object({
-        received: v.literal(true),
-        trace_id: v.string(),
-        message_id: v.string(),
-        processed_at: v.string(),
-        status: v.picklist(['processed', 'noted', 'failed']),
-        result: v.pipe(v.unknown(), v.description('What the call answered, an error too; null where there was none')),
-      }),
+      200: v.pipe(
+        v.object({
+          received: v.literal(true),
+          trace_id: v.string(),
+          message_id: v.string(),
+          processed_at: v.string(),
+          status: v.picklist(['processed', 'noted', 'failed']),
+          result: v.pipe(v.unknown(), v.description('What the call answered, an error too; null where there was none')),
+        }),
+        v.description('The message was understood: status tells what was done, result what the call answered'),
+      ),
     },
     errors: ['INVALID_REQUEST', 'PAYLOAD_TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE'],
   },

@@ -4,9 +4,11 @@ import * as assert from 'uvu/assert'
 import * as v from 'valibot'
 import { parse } from 'yaml'
 import { endpoints } from '../functions/index.ts'
-import { ERRORS } from '../lib/core/errors.ts'
+import { ERRORS, ProxyManagerError } from '../lib/core/errors.ts'
 import { DEFAULT_OPTIONS } from '../lib/core/proxy-options.ts'
 import { describeSettings } from '../lib/core/settings.ts'
+import { failureFields } from '../lib/http/log-fields.ts'
+import { ERROR_SCHEMA } from '../lib/http/openapi-errors.ts'
 
 const test = suite('README')
 
@@ -45,6 +47,33 @@ test('every error code stands in its table, with its status, when it happens and
     assert.is(shown, String(status), code)
     assert.ok(when !== '' && remedy !== '', `${code} has an empty cell`)
   }
+})
+
+/** What stands between this heading and the next one. */
+function section(heading: string): string {
+  const [, text = ''] = readme.split(`\n${heading}\n`)
+  return text.split(/\n#+ /)[0] ?? ''
+}
+
+test('every detail that an error may have stands in the section about errors', () => {
+  const { properties } = ERROR_SCHEMA.properties.error.properties.details
+  const told = section('## Errors')
+  assert.equal(
+    Object.keys(properties).filter((name) => !told.includes(`\`${name}\``)),
+    [],
+  )
+})
+
+test('every field that the log has of a failure stands in the section about the log', () => {
+  const { properties } = ERROR_SCHEMA.properties.error.properties.details
+  const details = Object.fromEntries(Object.keys(properties).map((name) => [name, '']))
+  const names = Object.keys(failureFields(new ProxyManagerError('INTERNAL', { details, cause: new Error() })))
+  assert.ok(names.includes('cause') && names.includes('state'))
+  const told = section('### Logs')
+  assert.equal(
+    names.filter((name) => !told.includes(`\`${name}\``)),
+    [],
+  )
 })
 
 test('every endpoint stands in it, under each of its methods and paths', () => {

@@ -43,16 +43,23 @@ export function normalizeDomain(input: string): string | { readonly fault: strin
   return name
 }
 
-/** A domain that a route serves, folded by {@link normalizeDomain}. */
-export const Domain = v.pipe(
-  v.string('must be a string'),
-  v.description('DNS name that the route serves, such as app.example.com; Unicode and upper case are converted'),
-  v.rawTransform(({ dataset, addIssue, NEVER }) => {
-    const name = normalizeDomain(dataset.value)
-    if (typeof name === 'string') return name
-    addIssue({ message: name.fault })
-    return NEVER
-  }),
+/** A domain, folded by {@link normalizeDomain}; the words say what it is for. */
+export function domainFor(words: string) {
+  return v.pipe(
+    v.string('must be a string'),
+    v.description(words),
+    v.rawTransform(({ dataset, addIssue, NEVER }) => {
+      const name = normalizeDomain(dataset.value)
+      if (typeof name === 'string') return name
+      addIssue({ message: name.fault })
+      return NEVER
+    }),
+  )
+}
+
+/** A domain that a route serves. */
+export const Domain = domainFor(
+  'DNS name that the route serves, such as app.example.com; Unicode and upper case are converted',
 )
 
 /** Node's parser passes an ASCII name on as it is, so each `xn--` label is decoded, and must come back the same (RFC 5891, 5.4). */

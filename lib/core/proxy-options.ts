@@ -1,7 +1,7 @@
 /** What can be set for one route, each with a default that suits most. */
 import * as v from 'valibot'
 import { ipFamily } from './address.ts'
-import { Domain } from './domain.ts'
+import { Domain, domainFor } from './domain.ts'
 
 const flag = (unset: boolean, words: string) =>
   v.optional(v.pipe(v.boolean('must be true or false'), v.description(words)), unset)
@@ -81,12 +81,7 @@ export const ProxyOptions = v.strictObject(
       [],
     ),
     redirect_to: v.optional(
-      v.nullable(
-        v.pipe(
-          Domain,
-          v.description('Answer every request with a redirect to this domain; no upstream is needed then'),
-        ),
-      ),
+      v.nullable(domainFor('Answer every request with a redirect to this domain; no upstream is needed then')),
       null,
     ),
     maintenance: flag(false, 'Answer 503 with Retry-After, while the droplet is being redeployed'),

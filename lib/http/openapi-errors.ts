@@ -2,16 +2,10 @@
 import { ERRORS, type ErrorCode, ProxyManagerError } from '../core/errors.ts'
 import type { Route } from './endpoint.ts'
 import { errorBody } from './error-response.ts'
-import { ERROR_EXAMPLES } from './openapi-examples.ts'
+import { ERROR_EXAMPLES } from './openapi-error-examples.ts'
+import { errorHeaders } from './openapi-headers.ts'
 
 export type JsonObject = { readonly [key: string]: unknown }
-
-export const CORRELATION_HEADER = {
-  'X-Correlation-ID': { description: 'The id of this request', schema: { type: 'string' }, required: true },
-}
-const RETRY_HEADER = {
-  'Retry-After': { description: 'Seconds to wait before the next attempt', schema: { type: 'string' } },
-}
 
 /** Errors that every endpoint may answer, whatever it does. */
 const EVERYWHERE: readonly ErrorCode[] = [
@@ -22,6 +16,8 @@ const EVERYWHERE: readonly ErrorCode[] = [
   'HEADERS_TOO_LARGE',
   'INTERNAL',
 ]
+/** Errors that nobody is answered where no token is asked for. */
+const OF_TOKENS: readonly ErrorCode[] = ['UNAUTHORIZED', 'TOO_MANY_ATTEMPTS']
 
 /** The errors of an endpoint by their status, each code with an example; `isOpen` where it is answered without a token. */
 export function describeErrors(route: Route, isOpen: boolean): JsonObject {
@@ -29,7 +25,7 @@ export function describeErrors(route: Route, isOpen: boolean): JsonObject {
   for (const code of new Set([...route.errors, ...EVERYWHERE])) {
     const { status } = ERRORS[code]
     // A status that the endpoint answers by itself as well keeps its own description.
-    if (status in route.responses || (isOpen && code === 'UNAUTHORIZED')) continue
+    if (status in route.responses || (isOpen && OF_TOKENS.includes(code))) continue
     byStatus.set(status, [...(byStatus.get(status) ?? []), code])
   }
   return Object.fromEntries(
@@ -37,7 +33,7 @@ export function describeErrors(route: Route, isOpen: boolean): JsonObject {
       String(status),
       {
         description: codes.map((code) => `${code}: ${ERRORS[code].message}`).join('. '),
-        headers: [401, 429, 503].includes(status) ? { ...CORRELATION_HEADER, ...RETRY_HEADER } : CORRELATION_HEADER,
+        headers: errorHeaders(codes),
         content: {
           'application/json': {
             schema: { $ref: '#/components/schemas/Error' },
@@ -123,7 +119,7 @@ export const ERROR_SCHEMA = {
             certificate_for: { type: 'string', description: 'The name that a certificate was obtained for' },
             revision: { type: ['string', 'null'], description: 'PRECONDITION_FAILED: what the route is at' },
             upstream: { type: 'string', description: 'Where the route was to lead' },
-            health_status: { type: 'string' },
+            health_status: { type: 'string', description: 'UPSTREAM_UNHEALTHY: what its health check found' },
             attempts: {
               type: 'array',
               description: 'UPSTREAM_UNHEALTHY: each address that was asked, and what came back',
@@ -141,7 +137,7 @@ export const ERROR_SCHEMA = {
             errno: { type: 'string', description: "CONFIG_WRITE_FAILED: the system's word" },
             file: { type: 'string', description: 'CONFIG_WRITE_FAILED: on which file, without its folders' },
             said: { type: 'string', description: "The CA's words" },
-            certbot_output: { type: 'string' },
+            certbot_output: { type: 'string', description: 'What certbot said, without folders' },
             preflight: {
               type: 'array',
               description: 'What was looked at before the CA was asked',

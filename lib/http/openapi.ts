@@ -3,8 +3,9 @@ import { type ConversionConfig, type JsonSchema, toJsonSchema } from '@valibot/t
 import * as v from 'valibot'
 import type { Route } from './endpoint.ts'
 import { OPEN_PATHS } from './guard.ts'
-import { CORRELATION_HEADER, describeErrors, ERROR_SCHEMA, type JsonObject } from './openapi-errors.ts'
+import { describeErrors, ERROR_SCHEMA, type JsonObject } from './openapi-errors.ts'
 import { ANSWER_EXAMPLES } from './openapi-examples.ts'
+import { answerHeaders } from './openapi-headers.ts'
 
 /** Describes these endpoints; `version` is that of this software, and `base` the path in front of every route. */
 export function describeApi(routes: readonly Route[], version: string, base = ''): JsonObject {
@@ -113,12 +114,14 @@ const PRECONDITIONS: readonly JsonObject[] = [
   },
 ]
 
-function describeAnswers(route: Route): JsonObject {
-  const answers = Object.entries(route.responses).map(([status, schema]) => {
-    const value = ANSWER_EXAMPLES[route.operationId]?.[status]
+/** The words on a response's schema are what its status means; a response without any has the operation's summary. */
+function describeAnswers({ operationId, summary, responses, contentType = 'application/json' }: Route): JsonObject {
+  const answers = Object.entries(responses).map(([status, response]) => {
+    const { description = summary, ...schema } = outputSchema(response)
+    const value = ANSWER_EXAMPLES[operationId]?.[status]
     const examples = value === undefined ? {} : { examples: { sample: { value } } }
-    const content = { [route.contentType ?? 'application/json']: { schema: outputSchema(schema), ...examples } }
-    return [status, { description: route.summary, headers: CORRELATION_HEADER, content }]
+    const content = { [contentType]: { schema, ...examples } }
+    return [status, { description, headers: answerHeaders(operationId, status), content }]
   })
   return Object.fromEntries(answers)
 }

@@ -1,6 +1,6 @@
 /** What calls take in their query, where an endpoint and the messages that stand for its call have it in common. */
 import * as v from 'valibot'
-import { Domain } from '../core/domain.ts'
+import { domainFor } from '../core/domain.ts'
 import { ProxyStatus } from '../core/proxy-state.ts'
 import { dryRunEntries, flag, unknownKey } from './endpoint.ts'
 
@@ -9,7 +9,7 @@ const word = v.picklist(['true', 'false'], 'must be true or false')
 /** Of `GET /proxies`. */
 export const ListQuery = v.strictObject(
   {
-    domain: v.optional(Domain),
+    domain: v.optional(domainFor('Only the route that serves this domain, as its own or as an alias')),
     status: v.optional(
       v.pipe(
         v.picklist(ProxyStatus.options, `must be one of ${ProxyStatus.options.join(', ')}`),

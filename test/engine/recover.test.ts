@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
@@ -11,6 +12,13 @@ const STATE = '/var/lib/proxy-manager'
 const ROUTE = `${AVAILABLE}/fpai-old.conf`
 
 const test = suite('recover')
+
+/** A route's file with one more option in its record, and the right checksum. */
+function withOption(text: string, option: string): string {
+  const [notice = '', , ...signed] = text.split('\n')
+  const body = signed.join('\n').replace('"options":{', `"options":{${option},`)
+  return [notice, `# sha256: ${createHash('sha256').update(body).digest('hex')}`, body].join('\n')
+}
 
 test('a start with nothing to do changes nothing and reloads nothing', async () => {
   const deps = await worldWithRoute()
@@ -89,6 +97,23 @@ test('an edit by hand is no damage: it stays', async () => {
   const again = await restarted(deps)
   assert.is(textAt(again.disk, ROUTE), edited)
   assert.is((await again.engine.getProxy('old')).status, 'drifted')
+})
+
+test('a file with an option that only a newer version knows is left as it is and named, until a PUT replaces it', async () => {
+  const deps = await worldWithRoute()
+  const written = textAt(deps.disk, ROUTE) ?? ''
+  const newer = withOption(written, '"gzip":true')
+  writeAt(deps.disk, ROUTE, newer)
+  const again = await restarted(deps)
+  await put(again, 'other', 'other.example.com', 8002)
+  assert.is(textAt(again.disk, ROUTE), newer)
+  assert.is(servedPort(again, 'old.example.com'), 8001)
+  const reasons = async () => (await again.engine.readHealth()).reasons
+  assert.equal(await reasons(), ['fpai-old.conf is damaged: repeat the PUT of its route'])
+  await put(again, 'old', 'old.example.com', 8001)
+  assert.equal(await reasons(), [])
+  assert.is((await again.engine.getProxy('old')).status, 'active')
+  await assertSettled(again)
 })
 
 test('a dangling link of ours, with which NGINX would not start, is removed', async () => {

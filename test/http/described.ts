@@ -1,4 +1,4 @@
-/** Whether an answer is one that the API's own description has: status, type and shape. */
+/** Whether an answer is one that the API's own description has: status, headers, type and shape. */
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
 import * as assert from 'uvu/assert'
 import * as v from 'valibot'
@@ -13,12 +13,16 @@ const Content = v.record(
     examples: v.optional(v.record(v.string(), v.object({ value: v.unknown() })), {}),
   }),
 )
+const HeadersObject = v.record(
+  v.string(),
+  v.object({ description: v.string(), required: v.boolean(), schema: v.record(v.string(), v.unknown()) }),
+)
 const Operation = v.object({
   operationId: v.string(),
   summary: v.string(),
   parameters: v.array(v.looseObject({ name: v.string(), in: v.string(), required: v.boolean() })),
   requestBody: v.optional(v.object({ required: v.boolean(), content: Content })),
-  responses: v.record(v.string(), v.object({ description: v.string(), headers: v.unknown(), content: Content })),
+  responses: v.record(v.string(), v.object({ description: v.string(), headers: HeadersObject, content: Content })),
 })
 export type Operation = v.InferOutput<typeof Operation>
 const Document = v.looseObject({ paths: v.record(v.string(), v.record(v.string(), Operation)) })
@@ -78,11 +82,25 @@ export interface Described {
 const ErrorBody = v.object({ error: v.object({ code: v.string(), details: v.record(v.string(), v.unknown()) }) })
 const DETAILS = new Set(Object.keys(ERROR_SCHEMA.properties.error.properties.details.properties))
 
-/** An answer has the status, the type and the shape that are described; and an error is one that has an example there, with details that are known. */
+/** Headers that say something of the answer or the connection as such, not of the operation. */
+const OF_EVERY_ANSWER = /^(content-(type|length)|cache-control|x-content-type-options|connection|keep-alive|date)$/
+
+/** Every header that is sent is described, and every one that is always there is sent. */
+function assertHeaders(what: string, headers: Headers, described: Operation['responses'][string]['headers']): void {
+  const known = new Set(Object.keys(described).map((name) => name.toLowerCase()))
+  const strange = [...headers.keys()].filter((name) => !OF_EVERY_ANSWER.test(name) && !known.has(name))
+  assert.equal(strange, [], `${what}: headers that are not described`)
+  const missing = Object.entries(described).filter(([name, { required }]) => required && !headers.has(name))
+  assert.equal(missing, [], `${what}: headers that are described as always there`)
+}
+
+/** An answer has the status, the headers, the type and the shape that are described; and an error is one that has an example there, with details that are known. */
 export function assertDescribed(method: string, path: string, { status, headers, body, text }: Described): void {
   const what = `${method} ${path} -> ${status} ${text.slice(0, 500)}`
-  const content = operationFor(method, path).responses[String(status)]?.content
-  if (content === undefined) throw new Error(`${what}: no such status is described`)
+  const response = operationFor(method, path).responses[String(status)]
+  if (response === undefined) throw new Error(`${what}: no such status is described`)
+  const { content } = response
+  assertHeaders(what, headers, response.headers)
   const type = headers.get('content-type') ?? ''
   const found = content[type] ?? content[type.replace(/;.*/, '')]
   if (found === undefined) throw new Error(`${what}: ${type} is not described`)

@@ -22,6 +22,8 @@ function describedProperties(schema: unknown): string[] {
   return [...own, ...Object.values(schema).flatMap(describedProperties)]
 }
 
+const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8'
+
 /** Whether an endpoint is answered without a token, though one is set. */
 const isOpen = ({ path }: { readonly path: string }) => ['/health', '/proxy-manager/health'].includes(path)
 
@@ -124,7 +126,8 @@ test('every error that an endpoint may answer is described, with its status and 
     const { responses } =
       operations.find(({ operation }) => operation.operationId === route.operationId)?.operation ?? {}
     const withToken: readonly ErrorCode[] = isOpen(route) ? [] : ['UNAUTHORIZED']
-    assert.is(responses?.['401'] === undefined, isOpen(route), route.operationId)
+    // Where no token is asked for, nobody can have a wrong one, nor too many of them.
+    for (const status of ['401', '429']) assert.is(responses?.[status] === undefined, isOpen(route), route.operationId)
     for (const code of new Set<ErrorCode>([...route.errors, ...withToken, 'FORBIDDEN', 'INTERNAL'])) {
       const response = responses?.[String(ERRORS[code].status)]
       const content = response?.content['application/json']
@@ -189,6 +192,24 @@ test('what a stranger needs to know is said in words', () => {
     ...['stage', 'state', 'culprit', 'retryable', 'correlation_id', 'remedy', 'issues'],
   ])
     assert.ok(described.has(name), name)
+})
+
+test('where a name stands, the words say what it is for there', () => {
+  const Options = v.looseObject({
+    redirect_to: v.looseObject({ anyOf: v.array(v.looseObject({ description: v.optional(v.string()) })) }),
+  })
+  const Body = v.looseObject({
+    properties: v.looseObject({
+      domain: v.looseObject({ description: v.string() }),
+      options: v.looseObject({ properties: Options }),
+    }),
+  })
+  const { requestBody } = operationFor('PUT', '/proxies/app')
+  const { domain, options } = v.parse(Body, requestBody?.content['application/json']?.schema).properties
+  assert.match(domain.description, 'name that the route serves')
+  assert.match(options.properties.redirect_to.anyOf[0]?.description ?? '', 'redirect to this domain')
+  const filter = operationFor('GET', '/proxies').parameters.find(({ name }) => name === 'domain')
+  assert.match(String(filter?.description), 'Only the route that serves this domain')
 })
 
 test('the server is the one that the description came from, its base included', () => {
@@ -318,24 +339,66 @@ test('what the mesh is answered is what is described', async () => {
   assertExamples(details)
 })
 
-test('good answers of the calls that people make have an example that fits', () => {
-  const lacking = operations.flatMap(({ operation }) =>
-    Object.entries(operation.responses).flatMap(([status, { content }]) => {
-      const { schema, examples } = content['application/json'] ?? {}
-      if (!status.startsWith('2') || schema === undefined) return []
-      const values = Object.values(examples ?? {})
-      for (const { value } of values) {
-        const validate = validatorOf(schema)
-        assert.ok(validate(value), `${operation.operationId} ${status}: ${ajv.errorsText(validate.errors)}`)
+test('every answer of an endpoint itself has an example that fits', () => {
+  for (const { route } of endpoints)
+    for (const { method, path } of [route, ...(route.also ?? [])]) {
+      const { operationId, responses } = operationFor(method, path.replace(/:\w+/, 'app'))
+      for (const status of Object.keys(route.responses)) {
+        const content = responses[status]?.content[route.contentType ?? 'application/json']
+        const values = Object.values(content?.examples ?? {})
+        assert.is(values.length, 1, `${operationId} ${status}`)
+        const validate = validatorOf(content?.schema ?? {})
+        assert.ok(validate(values[0]?.value), `${operationId} ${status}: ${ajv.errorsText(validate.errors)}`)
       }
-      return values.length === 0 ? [`${operation.operationId} ${status}`] : []
-    }),
-  )
-  const unshown = /^(getOpenapi|udc(Health|Capabilities|State|Dependencies)\d?) 200$/
-  assert.equal(
-    lacking.filter((name) => !unshown.test(name)),
-    [],
-  )
+    }
+})
+
+test('every answer of an endpoint itself says what its status means there, beside what the endpoint is for', () => {
+  for (const { route } of endpoints) {
+    const { responses } = operationFor(route.method, route.path.replace(/:\w+/, 'app'))
+    const words = Object.keys(route.responses).map((status) => responses[status]?.description)
+    assert.is(new Set([route.summary, ...words]).size, words.length + 1, `${route.operationId}: ${words.join(' | ')}`)
+  }
+})
+
+test('metrics of the example are ones that are exported, with the same words', async () => {
+  const { deps, send } = await world({ SSL_PREFLIGHT: 'off' })
+  certbotThatIssues(deps, certificateFor(APP.domain))
+  await send('PUT', '/proxies/app', { body: APP })
+  await send('POST', '/proxies/app/ssl')
+  const exported = (await send('GET', '/metrics')).text.split('\n')
+  const { examples } = operationFor('GET', '/metrics').responses['200']?.content[METRICS_TYPE] ?? {}
+  const lines = v.parse(v.string(), examples?.sample?.value).trim().split('\n')
+  assert.ok(lines.length > 5)
+  for (const line of lines) {
+    const name = line.startsWith('#') ? line : line.replace(/\{.*| .*/, '')
+    assert.ok(
+      exported.some((other) => other.startsWith(name)),
+      line,
+    )
+  }
+})
+
+test('headers are described where they are sent, and as always there where they are', () => {
+  const named = (header: string, isRequired: boolean) =>
+    operations.flatMap(({ operation: { operationId, responses } }) =>
+      Object.entries(responses).flatMap(([status, { headers }]) =>
+        headers[header]?.required === isRequired && (status.startsWith('2') || operationId === 'putProxy')
+          ? [`${operationId} ${status}`]
+          : [],
+      ),
+    )
+  assert.equal(named('Location', true).sort(), ['createProxy 201', 'putProxy 201'])
+  assert.equal(named('Location', false).sort(), ['createProxy 202', 'putProxy 202'])
+  const put = ['createProxy 201', 'createProxy 202', 'putProxy 201', 'putProxy 202']
+  assert.equal(named('ETag', true).sort(), ['createProxy 201', 'createProxy 202', 'getProxy 200', ...put.slice(2)])
+  assert.equal(named('Server-Timing', true).sort(), put)
+  assert.equal(named('WWW-Authenticate', true), ['putProxy 401'])
+  assert.equal(named('Retry-After', true), ['putProxy 429'])
+  assert.equal(named('Retry-After', false).sort(), ['putProxy 401', 'putProxy 503'])
+  for (const { operation } of operations)
+    for (const [status, { headers }] of Object.entries(operation.responses))
+      assert.ok(headers['X-Correlation-ID']?.required, `${operation.operationId} ${status}`)
 })
 
 test('a payload is described as the queries and commands that there are, beside anything else', () => {
