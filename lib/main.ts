@@ -3,7 +3,7 @@ import { createServerAdapter } from '@whatwg-node/server'
 import { createApp } from '../functions/index.ts'
 import packageJson from '../package.json' with { type: 'json' }
 import { hostFiles } from './adapters/files.ts'
-import { hostResources } from './adapters/resources.ts'
+import { hostResources, keepHeapSmall } from './adapters/resources.ts'
 import { hostRunner } from './adapters/runner.ts'
 import type { Settings } from './core/settings.ts'
 import { createEngine } from './engine/create-engine.ts'
@@ -113,6 +113,7 @@ export function createApiServer(
 export async function serve(environment: Environment): Promise<void> {
   const service = await startService(environment)
   if ('fault' in service) return refuseStart(service)
+  keepHeapSmall()
 
   const { deps } = service
   const { settings, log } = deps

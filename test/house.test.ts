@@ -64,8 +64,8 @@ const isTypeOf =
 const MAY_IMPORT: Readonly<Record<string, readonly Rule[]>> = {
   cli: [
     isOneOf('cli', 'main', 'core', 'valibot', 'package.json', 'node:util'),
-    // Only the entry knows this host: the terminal, the files that hold tokens, and the process itself.
-    ({ from }, of) => of === 'lib/cli/main.ts' && partOf(from) === 'adapters',
+    // Only the entry knows this host: the terminal, and the files that hold tokens.
+    ({ from }, of) => of === 'lib/cli/main.ts' && ['lib/adapters/files.ts', 'lib/adapters/terminal.ts'].includes(from),
   ],
   main: [isOneOf('main', 'functions', 'http', 'engine', 'core', 'adapters', '@whatwg-node/server', 'package.json')],
   functions: [
