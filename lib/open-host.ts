@@ -3,6 +3,7 @@ import { hostClock } from './adapters/clock.ts'
 import { hostFiles, readWholeFile } from './adapters/files.ts'
 import { hostLock, type LockResult } from './adapters/lock.ts'
 import { hostLog } from './adapters/log.ts'
+import { loggingRunner } from './adapters/logging-runner.ts'
 import { promMetrics } from './adapters/metrics.ts'
 import { hostNetwork } from './adapters/network.ts'
 import { hostProbe } from './adapters/probe.ts'
@@ -26,12 +27,13 @@ export async function openHost(environment: Environment, output: NodeJS.Writable
   const settings = await settleStateFolder(parsed, environment, files)
   if ('fault' in settings) return settings
   const clock = hostClock()
+  const log = hostLog(settings.LOG_LEVEL, output, clock.nowMs)
   const host: Host = {
     settings,
     files,
     clock,
-    log: hostLog(settings.LOG_LEVEL, output, clock.nowMs),
-    runner: hostRunner(environment),
+    log,
+    runner: loggingRunner(hostRunner(environment), log, clock),
     probe: hostProbe(),
     processes: hostProcesses(),
     network: hostNetwork(),
