@@ -91,7 +91,9 @@ export function healthReader(walk: Walk): () => Promise<ManagerHealth> {
 
   return async () => {
     const observation = await walk.observe([])
-    const { snapshot, facts, isBare } = observation
+    const { facts, isBare } = observation
+    // While a change is not confirmed, what was served before it still is: between its renames a route would look broken.
+    const { snapshot } = state.unconfirmed ?? observation
     const unwritable = await readUnwritable(observation)
     if (facts.present && state.lastTest === undefined) await refreshTest()
     else if (facts.present && !isFresh(state.lastTest)) void refreshTest()

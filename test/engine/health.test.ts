@@ -1,6 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type FakeDeps, fakeDeps, MAIN_CONFIGURATION } from '../../fixtures/deps.ts'
+import type { ManagerHealth } from '../../lib/engine/health.ts'
 import {
   contentsOf,
   countEffects,
@@ -12,7 +13,7 @@ import {
   textAt,
   writeAt,
 } from './arrange.ts'
-import { put, worldWithRoute } from './world.ts'
+import { put, remove, worldWithRoute } from './world.ts'
 
 const AVAILABLE = '/etc/nginx/sites-available'
 const ENABLED = '/etc/nginx/sites-enabled'
@@ -210,6 +211,34 @@ test('routes are counted by status, and those that need a hand are named', async
     disabled: ['off'],
   })
 })
+
+/** What health says right after each effect of a change on files that NGINX reads. */
+async function healthDuring(deps: FakeDeps, change: () => Promise<unknown>): Promise<readonly ManagerHealth[]> {
+  const { files } = deps.host
+  const { rename, remove } = files
+  const said: ManagerHealth[] = []
+  const look = async (path: string) => {
+    if (path.startsWith('/etc/nginx/sites-')) said.push(await deps.engine.readHealth())
+  }
+  files.rename = (from, to) => rename(from, to).then(() => look(to))
+  files.remove = (path) => remove(path).then(() => look(path))
+  await change()
+  Object.assign(files, { rename, remove })
+  return said
+}
+
+for (const [what, change] of Object.entries({
+  created: (deps: FakeDeps) => put(deps, 'app', 'app.example.com', 8002),
+  deleted: (deps: FakeDeps) => remove(deps, 'old'),
+})) {
+  test(`a route that is being ${what} is no fault at any moment of it`, async () => {
+    const deps = await worldWithRoute()
+    const before = await deps.engine.readHealth()
+    const said = await healthDuring(deps, () => change(deps))
+    assert.ok(said.length > 1)
+    for (const { reasons, routes } of said) assert.equal([reasons, routes], [[], before.routes])
+  })
+}
 
 test('every fault is told at once', async () => {
   const deps = await worldWithRoute()
