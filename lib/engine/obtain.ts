@@ -13,6 +13,7 @@ import {
   rateLimited,
   UNTOLD_LIMIT_MS,
 } from './issue-failures.ts'
+import { setAsideBrokenLineage } from './lineage.ts'
 import { beginOrder, endOrder, ledgerOf, recordLastCertificate } from './orders.ts'
 import { type PreflightCheck, runPreflight } from './preflight.ts'
 import { runCertbot } from './run-certbot.ts'
@@ -171,9 +172,12 @@ async function order(walk: Walk, { record }: SnapshotRoute, email: string): Prom
     throw refusal
   }
 
-  const before = await beginOrder(host, domain).catch((error) => {
-    throw writeFailure(error, { stage: 'issue' })
-  })
+  // What certbot would stumble over goes first: where that fails, no order was made.
+  const before = await setAsideBrokenLineage(host, domain)
+    .then(() => beginOrder(host, domain))
+    .catch((error) => {
+      throw writeFailure(error, { stage: 'issue' })
+    })
   const previous = walk.certificates.newest(domain)
   const failure = await runCertbot(host, domain, names, email)
   const issued = walk.certificates.newest(domain)

@@ -1,9 +1,8 @@
-/** One order by certbot: with what it needs in place, its passing troubles sat out, and what it leaves behind swept. */
+/** One order by certbot: its passing troubles sat out, and what it leaves behind swept. */
 import { deployHook, orderArguments } from '../core/certbot-command.ts'
 import { diagnoseCertbot, logEvidence, publicCertbotOutput } from '../core/certbot-diagnostic.ts'
-import { type Host, statePaths, writeFailure } from './host.ts'
+import { type Host, statePaths } from './host.ts'
 import type { IssueDiagnostic } from './issue-failures.ts'
-import { setAsideBrokenLineage } from './lineage.ts'
 
 /** certbot may take long; it is ended before its caller has given up. */
 const CERTBOT_TIMEOUT_MS = 180_000
@@ -25,9 +24,6 @@ export async function runCertbot(
   const { settings, clock } = host
   const { webroot, renewedMark } = statePaths(settings)
   const challenges = `${webroot}/.well-known/acme-challenge`
-  await setAsideBrokenLineage(host, domain).catch((error) => {
-    throw writeFailure(error, { stage: 'issue' })
-  })
   const command = orderArguments({
     domain,
     names,
