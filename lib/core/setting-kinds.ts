@@ -46,6 +46,12 @@ export function optionalUrl(help: string, fallback: string): Variable<string | u
   return { ...variable, parse: (value) => [value].filter(isBase).map(variable.parse)[0] }
 }
 
+/** An address that is handed on as it is. */
+export function optionalHttpsUrl(help: string, fallback: string): Variable<string | undefined> {
+  const variable = optionalText(help, 'an https URL', /^https:\/\/[\x21-\x7e]+$/, fallback)
+  return { ...variable, parse: (value) => (URL.canParse(value) ? variable.parse(value) : undefined) }
+}
+
 export function token(help: string, most = 512): Variable<string | undefined> {
   const takes = `a token of 16 to ${most} printable characters without spaces`
   return optionalText(help, takes, new RegExp(`^[\\x21-\\x7e]{16,${most}}$`))

@@ -7,8 +7,8 @@ import {
   integer,
   isResolver,
   list,
+  optionalHttpsUrl,
   optionalPath,
-  optionalText,
   optionalUrl,
   path,
   text,
@@ -63,10 +63,8 @@ const VARIABLES = {
   CERTBOT_CONFIG_DIR: path("certbot's configuration folder, with its lineages", '/etc/letsencrypt'),
   CERTBOT_WORK_DIR: optionalPath("certbot's working folder; passed on when set", "certbot's own"),
   CERTBOT_LOGS_DIR: optionalPath("certbot's log folder; passed on when set", "certbot's own"),
-  ACME_DIRECTORY_URL: optionalText(
+  ACME_DIRECTORY_URL: optionalHttpsUrl(
     'Directory of another ACME CA: staging, an in-house one, a test one',
-    'an https URL',
-    /^https:\/\/[\x21-\x7e]+$/,
     "certbot's own: Let's Encrypt",
   ),
   ACME_WEBROOT: optionalPath("Folder under which the CA's challenges are served", 'acme in the state folder'),

@@ -133,7 +133,7 @@ const rows: readonly Row[] = [
     name: 'ACME_DIRECTORY_URL',
     unset: undefined,
     good: [['https://localhost:14000/dir', 'https://localhost:14000/dir']],
-    bad: ['http://a', 'a', 'https://', 'https://a b', '--server'],
+    bad: ['http://a', 'a', 'https://', 'https://a b', 'https://[', 'https://a:99999', '--server'],
     takes: 'an https URL',
   },
   { name: 'ACME_WEBROOT', unset: undefined, good: optionalGood, ...folder },
