@@ -8,7 +8,7 @@ import { namesOf } from '../core/route-names.ts'
 import type { Snapshot, SnapshotRoute } from '../core/snapshot.ts'
 import { missingInclude } from './failures.ts'
 import { type Host, statePaths } from './host.ts'
-import { readLastCertificate } from './orders.ts'
+import { type LastCertificate, readLastCertificate } from './orders.ts'
 import { testCandidate, testLive } from './stage.ts'
 import { type LastTest, testedNow, type Walk } from './walk.ts'
 import { unwritableReader } from './writable.ts'
@@ -138,9 +138,7 @@ export function healthReader(walk: Walk): () => Promise<ManagerHealth> {
       ...disabled.map(
         (name) => `route ${name} has no symlink in sites-enabled: repeat its PUT to serve it, or DELETE it`,
       ),
-      ...(lastCertificate?.result === 'failure'
-        ? [`the last certificate order, for ${lastCertificate.domain}, failed: ${lastCertificate.reason}`]
-        : []),
+      ...failedOrder(lastCertificate, routes),
       ...[...snapshot.foreignFiles.keys()].map(
         (name) => `fpai-${name}.conf was not written by Proxy Manager: move it away to manage ${name}`,
       ),
@@ -209,6 +207,14 @@ function certificateFault({ record }: SnapshotRoute, nowMs: number): string[] {
   if (Date.parse(certificate.expiry) <= nowMs) return [`the certificate of ${name} has expired: ${call}`]
   return isOverdueForRenewal(certificate, nowMs)
     ? [`the certificate of ${name} runs out on ${certificate.expiry} and was not renewed: ${call}`]
+    : []
+}
+
+/** The last order, where it failed and a route still needs what it was for. */
+function failedOrder(last: LastCertificate | undefined, routes: readonly SnapshotRoute[]): string[] {
+  const isWanted = routes.some(({ record }) => record.enable_ssl && record.domain === last?.domain)
+  return last?.result === 'failure' && isWanted
+    ? [`the last certificate order, for ${last.domain}, failed: ${last.reason}`]
     : []
 }
 

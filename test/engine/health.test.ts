@@ -13,6 +13,7 @@ import {
   textAt,
   writeAt,
 } from './arrange.ts'
+import { certbotThat, failing, issue, putSecure } from './certbot.ts'
 import { put, remove, worldWithRoute } from './world.ts'
 
 const AVAILABLE = '/etc/nginx/sites-available'
@@ -237,6 +238,28 @@ for (const [what, change] of Object.entries({
     const said = await healthDuring(deps, () => change(deps))
     assert.ok(said.length > 1)
     for (const { reasons, routes } of said) assert.equal([reasons, routes], [[], before.routes])
+  })
+}
+
+const NO_LONGER_WANTED: Readonly<Record<string, (deps: FakeDeps) => Promise<unknown>>> = {
+  'its route is deleted': (deps) => remove(deps, 's'),
+  'its route wants no HTTPS any more': (deps) => put(deps, 's', 's.example.com', 8001, false),
+  'its route has another domain': (deps) => putSecure(deps, 's', 'other.example.com'),
+}
+
+for (const [what, change] of Object.entries(NO_LONGER_WANTED)) {
+  test(`an order that failed is a fault until ${what}; what became of it stays known`, async () => {
+    const deps = await fakeDeps()
+    await putSecure(deps, 's', 's.example.com')
+    certbotThat(deps, failing(deps, 'caa'))
+    await refusal(issue(deps, 's'), 'SSL_ISSUANCE_FAILED')
+    const said = 'caa: CAA record for c.example.com prevents issuance'
+    assert.equal((await deps.engine.readHealth()).reasons, [
+      `the last certificate order, for s.example.com, failed: ${said}`,
+    ])
+    await change(deps)
+    const { status, ssl } = await deps.engine.readHealth()
+    assert.equal([status, ssl.last_operation, ssl.last_operation_reason], ['healthy', 'failure', said])
   })
 }
 
