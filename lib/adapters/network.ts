@@ -3,13 +3,19 @@ import { lookup, Resolver } from 'node:dns/promises'
 import { readFileSync } from 'node:fs'
 import { networkInterfaces } from 'node:os'
 
+/** One property of a name (RFC 8659, 4); the tag is in lower case. */
+export interface CaaRecord {
+  readonly tag: string
+  readonly value: string
+}
+
 export interface Network {
   /** Every address of a name the way programs on this host find it: hosts file, then DNS. Empty where it does not resolve in time. */
   lookup(name: string, timeoutMs: number): Promise<readonly string[]>
   /** Every address that these DNS servers (`address:port`) give a name, the hosts file left out. Empty where there is none in time. */
   query(name: string, servers: readonly string[], timeoutMs: number): Promise<readonly string[]>
-  /** The values of the `issue` properties of a name's own CAA records (RFC 8659); `undefined` where the servers fail to answer. */
-  caaIssuers(name: string, servers: readonly string[], timeoutMs: number): Promise<readonly string[] | undefined>
+  /** A name's own CAA records; `undefined` where the servers fail to answer. */
+  caaRecords(name: string, servers: readonly string[], timeoutMs: number): Promise<readonly CaaRecord[] | undefined>
   /** The nameservers of resolv.conf. */
   systemResolvers(): readonly string[]
   /** The addresses of this host's interfaces. */
@@ -33,11 +39,17 @@ export function hostNetwork(): Network {
       ])
       return [...(v4 ?? []), ...(v6 ?? [])]
     },
-    caaIssuers: async (name, servers, timeoutMs) => {
+    caaRecords: async (name, servers, timeoutMs) => {
       const resolver = new Resolver({ timeout: timeoutMs, tries: 1 })
       if (servers.length > 0) resolver.setServers([...servers])
       try {
-        return (await resolver.resolveCaa(name)).flatMap((record) => (record.issue === undefined ? [] : [record.issue]))
+        const records = await resolver.resolveCaa(name)
+        // Node keeps a property's value under its tag, beside `critical`, a number, and in newer versions `type`.
+        return records.flatMap((record) =>
+          Object.entries(record).flatMap(([tag, value]) =>
+            typeof value === 'string' && tag !== 'type' ? [{ tag: tag.toLowerCase(), value }] : [],
+          ),
+        )
       } catch (error) {
         // "There is no such record" is an answer.
         const code = error instanceof Error && 'code' in error ? error.code : undefined

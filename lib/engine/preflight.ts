@@ -1,4 +1,5 @@
 /** Before the CA is asked: would its questions be answered? Its limits are small, and a look from here costs nothing. */
+import type { CaaRecord } from '../adapters/network.ts'
 import type { Settings } from '../core/settings.ts'
 import { resolverAddress } from '../core/settings.ts'
 import type { Host } from './host.ts'
@@ -82,26 +83,28 @@ async function checkCaa(host: Host, domain: string, servers: readonly string[]):
   const labels = domain.split('.')
   for (let i = 0; i < labels.length - 1; i++) {
     const name = labels.slice(i).join('.')
-    const issuers = await host.network.caaIssuers(name, servers, LOOKUP_TIMEOUT_MS)
-    if (issuers === undefined)
+    const records = await host.network.caaRecords(name, servers, LOOKUP_TIMEOUT_MS)
+    if (records === undefined)
       return {
         check: 'caa',
         domain,
         ok: false,
         detail: `the CAA records of ${name} cannot be asked for: a CA refuses then`,
       }
-    if (issuers.length === 0) continue
-    const identity = caaIdentity(host.settings)
-    const names = issuers.map((issuer) => issuer.split(';')[0]?.trim() ?? '')
-    const isAllowed = identity === undefined ? names.some((issuer) => issuer !== '') : names.includes(identity)
-    return {
-      check: 'caa',
-      domain,
-      ok: isAllowed,
-      detail: `the CAA records of ${name} allow ${names.filter((issuer) => issuer !== '').join(', ') || 'no CA'}`,
-    }
+    if (records.length === 0) continue
+    const { ok, whom } = allowedBy(records, caaIdentity(host.settings))
+    return { check: 'caa', domain, ok, detail: `the CAA records of ${name} allow ${whom}` }
   }
   return { check: 'caa', domain, ok: true, detail: 'no CAA records' }
+}
+
+/** Whom CAA records let issue, and whether the CA of this name is among them. Without an `issue` they hold nobody back (RFC 8659, 4.2). */
+function allowedBy(records: readonly CaaRecord[], identity: string | undefined) {
+  const issues = records.filter(({ tag }) => tag === 'issue')
+  if (issues.length === 0) return { ok: true, whom: 'any CA' }
+  const names = issues.map(({ value }) => value.replace(/;.*/s, '').trim().toLowerCase()).filter((name) => name !== '')
+  const ok = identity === undefined ? names.length > 0 : names.includes(identity)
+  return { ok, whom: names.join(', ') || 'no CA' }
 }
 
 function caaIdentity({ ACME_DIRECTORY_URL: url }: Settings): string | undefined {

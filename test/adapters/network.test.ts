@@ -40,6 +40,19 @@ function addressRecord(question: Buffer): Buffer {
   return Buffer.concat([header, question.subarray(12, end), ...(isA ? [record] : [])])
 }
 
+/** Answers every question with CAA records: flags 0, tag and value (RFC 8659, 4.1). */
+const caaRecords =
+  (...records: readonly (readonly [tag: string, value: string])[]) =>
+  (question: Buffer) => {
+    const reply = nothing(0)(question)
+    reply.writeUInt16BE(records.length, 6)
+    const answers = records.map(([tag, value]) => {
+      const data = Buffer.concat([Buffer.from([0, tag.length]), Buffer.from(tag + value)])
+      return Buffer.concat([Buffer.from([0xc0, 12, 1, 1, 0, 1, 0, 0, 0, 60, 0, data.length]), data])
+    })
+    return Buffer.concat([reply, ...answers])
+  }
+
 test('localhost is found without asking anybody', async () => {
   const addresses = await network.lookup('localhost', 2000)
   assert.ok(addresses.includes('127.0.0.1') || addresses.includes('::1'), addresses.join())
@@ -65,16 +78,25 @@ test('a server that never answers costs no more than the time limit', async () =
 
 test('no CAA record is an answer; servers that fail, or stay silent, give none', async () => {
   const [noError, serverFailure, nameError] = [0, 2, 3]
-  for (const [answer, issuers] of [
+  for (const [answer, records] of [
     [nothing(noError), []],
     [nothing(nameError), []],
     [nothing(serverFailure), undefined],
     [undefined, undefined],
   ] as const) {
     const { socket, server } = await resolver(answer)
-    assert.equal(await network.caaIssuers('app.example', [server], 200), issuers)
+    assert.equal(await network.caaRecords('app.example', [server], 200), records)
     socket.close()
   }
+})
+
+test('a CAA record is told whatever it is about, its tag in lower case', async () => {
+  const { socket, server } = await resolver(caaRecords(['iodef', 'mailto:a@app.example'], ['ISSUE', 'CA.example; a=b']))
+  assert.equal(await network.caaRecords('app.example', [server], 2000), [
+    { tag: 'iodef', value: 'mailto:a@app.example' },
+    { tag: 'issue', value: 'CA.example; a=b' },
+  ])
+  socket.close()
 })
 
 test('the interfaces have loopback among them', () => {

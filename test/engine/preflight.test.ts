@@ -1,6 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
+import type { CaaRecord } from '../../lib/adapters/network.ts'
 import type { ProbeRequest } from '../../lib/adapters/probe.ts'
 import { type PreflightCheck, runPreflight } from '../../lib/engine/preflight.ts'
 import { CHALLENGES, putSecure } from './certbot.ts'
@@ -112,7 +113,7 @@ test('resolvers that are set are asked instead of the system, with a port and a 
     asked.push(request)
     return ['192.0.2.20']
   }
-  deps.host.network.caaIssuers = async (...request) => {
+  deps.host.network.caaRecords = async (...request) => {
     asked.push(request)
     return []
   }
@@ -126,40 +127,56 @@ test('resolvers that are set are asked instead of the system, with a port and a 
 })
 
 interface CaaCase {
+  /** By name, each `issue` or another property's tag, and its value. */
   readonly records: Readonly<Record<string, readonly string[] | undefined>>
   readonly ok: boolean
   readonly detail: string
   readonly directory?: string
 }
 
+const toRecord = (text: string): CaaRecord => {
+  const [tag = '', ...value] = text.split(' ')
+  return { tag, value: value.join(' ') }
+}
+
 const CAA: Readonly<Record<string, CaaCase>> = {
   'records of another CA': {
-    records: { [DOMAIN]: ['ca.example'] },
+    records: { [DOMAIN]: ['issue ca.example'] },
     ok: false,
     detail: `the CAA records of ${DOMAIN} allow ca.example`,
   },
   "records that name Let's Encrypt among others": {
-    records: { [DOMAIN]: ['ca.example', 'letsencrypt.org'] },
+    records: { [DOMAIN]: ['issue ca.example', 'issue letsencrypt.org'] },
     ok: true,
     detail: `the CAA records of ${DOMAIN} allow ca.example, letsencrypt.org`,
   },
   'a record with parameters': {
-    records: { [DOMAIN]: ['letsencrypt.org; validationmethods=http-01'] },
+    records: { [DOMAIN]: ['issue letsencrypt.org; validationmethods=http-01'] },
     ok: true,
     detail: `the CAA records of ${DOMAIN} allow letsencrypt.org`,
   },
   'a record that allows nobody': {
-    records: { [DOMAIN]: [';'] },
+    records: { [DOMAIN]: ['issue ;'] },
     ok: false,
     detail: `the CAA records of ${DOMAIN} allow no CA`,
   },
   "the parent's records, where the name has none": {
-    records: { 'example.com': ['ca.example'] },
+    records: { 'example.com': ['issue ca.example'] },
     ok: false,
     detail: 'the CAA records of example.com allow ca.example',
   },
   "the name's own records before its parent's": {
-    records: { [DOMAIN]: ['letsencrypt.org'], 'example.com': [';'] },
+    records: { [DOMAIN]: ['issue letsencrypt.org'], 'example.com': ['issue ;'] },
+    ok: true,
+    detail: `the CAA records of ${DOMAIN} allow letsencrypt.org`,
+  },
+  'records that name no issuer: any CA may, whatever the parent says': {
+    records: { [DOMAIN]: ['iodef mailto:a@example.com', 'issuewild ;'], 'example.com': ['issue ca.example'] },
+    ok: true,
+    detail: `the CAA records of ${DOMAIN} allow any CA`,
+  },
+  'an issuer in upper case': {
+    records: { [DOMAIN]: ['issue LetsEncrypt.org'] },
     ok: true,
     detail: `the CAA records of ${DOMAIN} allow letsencrypt.org`,
   },
@@ -169,19 +186,19 @@ const CAA: Readonly<Record<string, CaaCase>> = {
     detail: 'the CAA records of example.com cannot be asked for: a CA refuses then',
   },
   'another CA, of which only it knows what it goes by': {
-    records: { [DOMAIN]: ['ca.example'] },
+    records: { [DOMAIN]: ['issue ca.example'] },
     ok: true,
     detail: `the CAA records of ${DOMAIN} allow ca.example`,
     directory: 'https://acme.ca.example/dir',
   },
   'another CA, and records that allow nobody': {
-    records: { [DOMAIN]: [';'] },
+    records: { [DOMAIN]: ['issue ;'] },
     ok: false,
     detail: `the CAA records of ${DOMAIN} allow no CA`,
     directory: 'https://acme.ca.example/dir',
   },
   "Let's Encrypt's staging": {
-    records: { [DOMAIN]: ['letsencrypt.org'] },
+    records: { [DOMAIN]: ['issue letsencrypt.org'] },
     ok: true,
     detail: `the CAA records of ${DOMAIN} allow letsencrypt.org`,
     directory: 'https://acme-staging-v02.api.letsencrypt.org/directory',
@@ -191,7 +208,7 @@ const CAA: Readonly<Record<string, CaaCase>> = {
 for (const [what, { records, ok, detail, directory }] of Object.entries(CAA)) {
   test(`CAA: ${what}`, async () => {
     const deps = await world(['192.0.2.10'], directory === undefined ? {} : { ACME_DIRECTORY_URL: directory })
-    deps.host.network.caaIssuers = async (name) => (name in records ? records[name] : [])
+    deps.host.network.caaRecords = async (name) => (name in records ? records[name]?.map(toRecord) : [])
     assert.equal(await look(deps, 'caa'), [[ok, detail]])
   })
 }
@@ -199,7 +216,7 @@ for (const [what, { records, ok, detail, directory }] of Object.entries(CAA)) {
 test('the top level is not asked for CAA records', async () => {
   const deps = await world()
   const asked: string[] = []
-  deps.host.network.caaIssuers = async (name) => {
+  deps.host.network.caaRecords = async (name) => {
     asked.push(name)
     return []
   }
