@@ -6,6 +6,7 @@ import { certificateStore } from './certificate-store.ts'
 import { toPutChange } from './check-upstream.ts'
 import { dependencyReader } from './dependencies.ts'
 import type { Changed, Engine, Rehearsed } from './engine.ts'
+import { stopping } from './failures.ts'
 import { healthReader } from './health.ts'
 import type { Host } from './host.ts'
 import { certificateKeeper } from './keep-certificates.ts'
@@ -38,6 +39,7 @@ export function createEngine(host: Host): Engine {
   const byCommand = commandReloader(host)
   const bySignal = signalReloader(host)
   const certificates = certificateStore(host)
+  const closing = new AbortController()
   const walk: Walk = {
     host,
     state,
@@ -45,6 +47,7 @@ export function createEngine(host: Host): Engine {
     observe: observer(host, nginxFactsReader(host), certificates),
     reloaderFor: (observation) => (observation.isBare ? byCommand : bySignal),
     testChange: changeTester(host, certificates),
+    closing: closing.signal,
   }
   const view = routeView(host)
   const readHealth = healthReader(walk)
@@ -169,7 +172,10 @@ export function createEngine(host: Host): Engine {
     certificates: keeper,
     recover: () => recover(walk),
     idle: () => queue.idle(),
-    close: () => queue.close(),
+    close: () => {
+      queue.close()
+      closing.abort(stopping())
+    },
     retryRestore: async () => {
       if (state.degraded !== undefined) await queue.exclusively(() => recoverJournal(walk))
     },

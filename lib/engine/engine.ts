@@ -86,7 +86,7 @@ export interface Engine {
   recover(): Promise<readonly string[]>
   /** Resolves once no change runs or waits. */
   idle(): Promise<void>
-  /** Takes no change any more, from calls or from what still runs in the background. */
+  /** Takes no change and orders no certificate any more, for calls or for what still runs in the background. */
   close(): void
   /** Tries again to finish a restore that has failed; nothing happens where there is none. */
   retryRestore(): Promise<void>

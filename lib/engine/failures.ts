@@ -69,6 +69,11 @@ export function reloadFailed(
   })
 }
 
+/** The process is about to end. */
+export function stopping(): ProxyManagerError {
+  return new ProxyManagerError('BUSY', { message: 'Proxy Manager is stopping', retryAfterS: 2 })
+}
+
 /** The same failure, with what became of the host added. */
 export function withDetails(failure: ProxyManagerError, details: Readonly<Record<string, unknown>>): ProxyManagerError {
   return new ProxyManagerError(failure.code, {

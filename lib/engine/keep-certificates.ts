@@ -62,6 +62,7 @@ export function certificateKeeper(
   /** One after another: a background that orders in parallel would keep callers waiting for certbot. */
   const orderFor = async (routes: readonly SnapshotRoute[]): Promise<void> => {
     for (const { record } of routes) {
+      if (walk.closing.aborted) return
       if (nextTryAt(ledgerOf(host, record.domain), host.clock.nowMs()) > host.clock.nowMs()) continue
       const result = await issuer.issue({ dropletName: record.droplet_name, forceRenew: false }).then(
         () => 'success',

@@ -37,7 +37,7 @@ export interface Issued {
 export interface Issuer {
   /**
    * Gets a certificate for the names of a route and switches the route to it. Calls for one droplet at the same time share one order.
-   * @throws {ProxyManagerError} PROXY_NOT_FOUND, SSL_UNAVAILABLE, SSL_RATE_LIMITED, SSL_ISSUANCE_FAILED, and whatever a change may end in
+   * @throws {ProxyManagerError} PROXY_NOT_FOUND, SSL_UNAVAILABLE, SSL_RATE_LIMITED, SSL_ISSUANCE_FAILED, BUSY once the engine is closed, and whatever a change may end in
    */
   issue(request: IssueRequest): Promise<Issued>
   /** Whether a call for this domain is being answered: its certificate is its own to bring in. */
@@ -153,12 +153,14 @@ export async function lookFirst(
 
 /** One order at the CA, with its entry in the ledger. Returns what the preflight found. */
 async function order(walk: Walk, { record }: SnapshotRoute, email: string): Promise<PreflightCheck[]> {
-  const { host } = walk
+  const { host, closing } = walk
   const { clock } = host
   const { domain } = record
   const names = namesOf(record)
+  closing.throwIfAborted()
   refuseOrder(host, domain)
   const { preflight, refusal } = await lookFirst(host, names)
+  closing.throwIfAborted()
   if (refusal !== undefined) {
     const { reason } = refusal.details
     const entry = {
@@ -179,7 +181,7 @@ async function order(walk: Walk, { record }: SnapshotRoute, email: string): Prom
       throw writeFailure(error, { stage: 'issue' })
     })
   const previous = walk.certificates.newest(domain)
-  const failure = await runCertbot(host, domain, names, email)
+  const failure = await runCertbot(walk, domain, names, email)
   const issued = walk.certificates.newest(domain)
   const isNew = issued !== undefined && issued.summary.fingerprint_sha256 !== previous?.summary.fingerprint_sha256
   if (failure === undefined && isNew) {

@@ -3,6 +3,7 @@ import { deployHook, orderArguments } from '../core/certbot-command.ts'
 import { diagnoseCertbot, logEvidence, publicCertbotOutput } from '../core/certbot-diagnostic.ts'
 import { type Host, statePaths } from './host.ts'
 import type { IssueDiagnostic } from './issue-failures.ts'
+import type { Walk } from './walk.ts'
 
 /** certbot may take long; it is ended before its caller has given up. */
 const CERTBOT_TIMEOUT_MS = 180_000
@@ -14,9 +15,10 @@ const BUSY_PAUSE_MS = 4_000
 /**
  * Runs certbot until it has the lock and the CA has taken its nonces; `undefined` when it ended well. A refused nonce is to be tried again
  * (RFC 8555, 6.5), which certbot does once for each request.
+ * @throws {ProxyManagerError} BUSY once the engine is closed
  */
 export async function runCertbot(
-  host: Host,
+  { host, closing }: Walk,
   domain: string,
   names: readonly string[],
   email: string,
@@ -37,11 +39,14 @@ export async function runCertbot(
   })
   const before = new Set(host.files.list(challenges))
   for (let tries = 1; ; tries++) {
+    closing.throwIfAborted()
     const { exitCode, output } = await host.runner.run(settings.CERTBOT_BIN, command, {
       timeoutMs: CERTBOT_TIMEOUT_MS,
       graceMs: CERTBOT_GRACE_MS,
     })
     host.metrics.certbotRun(exitCode === 0 ? 'success' : 'failure')
+    // Another process may have taken this host: what certbot has got, and what it leaves behind, is that one's.
+    closing.throwIfAborted()
     if (exitCode === 0) return undefined
     const diagnostic = diagnoseCertbot(exitCode, `${output}\n${readLogEvidence(host, output)}`)
     if (diagnostic.reason === 'busy' && tries < TRIES) {

@@ -82,4 +82,6 @@ export interface Walk {
   readonly observe: (domains: readonly string[]) => Promise<Observation>
   readonly reloaderFor: (observation: Observation) => Reloader
   readonly testChange: ChangeTester
+  /** Aborted once the engine is closed; its reason is what callers are answered. */
+  readonly closing: AbortSignal
 }

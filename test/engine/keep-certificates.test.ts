@@ -296,6 +296,20 @@ background('a route that is gone by its turn is no order', async () => {
   assert.equal(linesOf(deps, 'issue_in_background').at(-1), ['warn', 'PROXY_NOT_FOUND', 'b'])
 })
 
+background('once the engine is closed, the routes whose turn has not come are not ordered for', async () => {
+  const deps = await fakeDeps()
+  for (const name of ['a', 'b', 'c']) await putSecure(deps, name, `${name}.example.com`)
+  const calls = certbotThatIssues(deps, certificateFor('a.example.com'))
+  const held = holdCertbot(deps)
+  const done = deps.engine.certificates.issuePending()
+  await held.started
+  deps.engine.close()
+  held.release()
+  await done
+  assert.is(calls.length, 1)
+  assert.equal(linesOf(deps, 'issue_in_background'), [['warn', 'BUSY', 'a']])
+})
+
 for (const days of [90, 45, 6]) {
   background(`a certificate of ${days} days that nobody renews is told of from a quarter of its life on`, async () => {
     const deps = await fakeDeps()

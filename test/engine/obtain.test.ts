@@ -381,6 +381,81 @@ passing('a CA that refuses every nonce is told as such, and is not counted', asy
 
 passing.run()
 
+const closing = suite('obtain: once the engine is closed')
+
+/** What an order leaves on disk: its entry, and what health tells of the last one. */
+const notesOf = (deps: FakeDeps) => [ledgerText(deps, DOMAIN), textAt(deps.disk, `${STATE}/last-certificate.json`)]
+
+closing('an order that is still being looked at is not made, nor noted', async () => {
+  for (const mode of ['warn', 'strict']) {
+    const deps = await pending({ SSL_PREFLIGHT: mode })
+    const calls = certbotThatIssues(deps, FIRST)
+    deps.host.network.lookup = async () => {
+      deps.engine.close()
+      return []
+    }
+    await refusal(issue(deps, 'app'), 'BUSY')
+    assert.equal([calls, notesOf(deps)], [[], [undefined, undefined]])
+  }
+})
+
+closing('an order that waits for its turn is not looked at either', async () => {
+  const deps = await pending()
+  await putSecure(deps, 'other', 'other.example.com')
+  certbotThat(deps, failing(deps, 'caa'))
+  const held = holdCertbot(deps)
+  const first = refusal(issue(deps, 'app'), 'BUSY')
+  await held.started
+  const second = refusal(issue(deps, 'other'), 'BUSY')
+  deps.engine.close()
+  const effects = deps.effects.journal.length
+  held.release()
+  await Promise.all([first, second])
+  assert.equal(
+    deps.effects.journal.slice(effects).map(({ verb, subject }) => `${verb} ${subject.slice(0, 16)}`),
+    ['run /usr/bin/certbot'],
+  )
+})
+
+closing("certbot's lock is not waited for any longer", async () => {
+  const deps = await pending()
+  const calls = certbotThat(deps, failing(deps, 'busy'))
+  const { sleep } = deps.host.clock
+  deps.host.clock.sleep = async (ms) => {
+    deps.engine.close()
+    await sleep(ms)
+  }
+  const { message, retryAfterS } = await refusal(issue(deps, 'app'), 'BUSY')
+  assert.equal([calls.length, message, retryAfterS], [1, 'Proxy Manager is stopping', 2])
+})
+
+const ENDINGS: Readonly<Record<string, (deps: FakeDeps) => (args: readonly string[]) => RunResult>> = {
+  'a certificate': (deps) => issuing(deps, FIRST),
+  'a failure': (deps) => failing(deps, 'challenge-not-found'),
+  'a lock that another one holds': (deps) => failing(deps, 'busy'),
+}
+
+for (const [what, end] of Object.entries(ENDINGS)) {
+  closing(`${what} is left to the next process: nothing is noted, and its challenges stay`, async () => {
+    const deps = await pending()
+    const calls = certbotThat(deps, end(deps))
+    const held = holdCertbot(deps)
+    const answer = refusal(issue(deps, 'app'), 'BUSY')
+    await held.started
+    deps.engine.close()
+    const notes = notesOf(deps)
+    writeAt(deps.disk, `${CHALLENGES}/of-the-next-process`, 'x')
+    held.release()
+    await answer
+    assert.is(calls.length, 1)
+    assert.equal(notesOf(deps), notes)
+    assert.equal(notes, [{ entries: [{ at: START_MS, result: 'failed', reason: 'interrupted' }] }, undefined])
+    assert.equal(deps.host.files.list(CHALLENGES), ['of-the-next-process'])
+  })
+}
+
+closing.run()
+
 const failures = suite('obtain: failures')
 
 interface Failure {
