@@ -37,7 +37,7 @@ export interface Service {
   readonly host: Host
   /** Registers with the Registry and begins to tell the Orchestrator, where the settings say so: for when the API is listened to. */
   joinMesh(): void
-  /** Ends it: timers, then `drain` (where calls in flight end), then the changes that run, then the lock. */
+  /** Ends it: timers, then `drain` (where calls in flight end), then the changes that run, then the lock. A second call waits for the first. */
   close(drain?: () => Promise<void>): Promise<void>
 }
 
@@ -65,21 +65,23 @@ export async function startService(environment: Environment): Promise<Service | 
   const { readHealth } = engine
   const mesh = meshMember(host, { version, readHealth, uptimeSeconds: () => usage.read().uptimeSeconds })
   const timers = startTimers(host, engine)
+  const end: Service['close'] = async (drain) => {
+    for (const timer of timers) clearInterval(timer)
+    await Promise.all([drain?.(), mesh.idle()])
+    await engine.idle()
+    // What still runs, a certbot or a sync, must not change this host after another process has taken it.
+    engine.close()
+    await engine.idle()
+    // A certbot that is still at it ends by itself; the next start brings in what it got.
+    host.runner.abandon()
+    await lock.release()
+  }
+  let ended: Promise<void> | undefined
   return {
     deps,
     host,
     joinMesh: () => void timers.push(...startTelling(host, mesh)),
-    close: async (drain) => {
-      for (const timer of timers) clearInterval(timer)
-      await Promise.all([drain?.(), mesh.idle()])
-      await engine.idle()
-      // What still runs, a certbot or a sync, must not change this host after another process has taken it.
-      engine.close()
-      await engine.idle()
-      // A certbot that is still at it ends by itself; the next start brings in what it got.
-      host.runner.abandon()
-      await lock.release()
-    },
+    close: (drain) => (ended ??= end(drain)),
   }
 }
 

@@ -1,10 +1,11 @@
-import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { PebbleOptions } from '../../fixtures/acme/pebble.ts'
+import { createNginx } from '../../fixtures/nginx-instance.ts'
 import { readLedger } from '../../lib/core/order-ledger.ts'
-import { type Answer, call, putRoute, type RealHost, through } from './host.ts'
+import { type Answer, call, putRoute, type RealHost, startHost, through } from './host.ts'
 import { type HostWithCa, startHostWithCa } from './host-with-ca.ts'
 
 const CHALLENGES = 'state/acme/.well-known/acme-challenge'
@@ -87,6 +88,24 @@ test('an API that is killed in the middle of an order serves, started again, wha
     assert.equal([again.status, again.body.ordered], [200, false], JSON.stringify(again.body))
     assert.equal(resultsOf(host, 'app.example.com'), ['failed'])
   })
+})
+
+test("an API that is stopped while it waits for certbot's lock ends, and calls it no more", async () => {
+  const { root, httpPort, httpsPort } = await createNginx()
+  const [certbot, calls] = [join(root, 'busy-certbot'), join(root, 'calls')]
+  const script = `#!/bin/sh\necho called >> ${calls}\necho 'Another instance of Certbot is already running.'\nexit 1\n`
+  writeFileSync(certbot, script, { mode: 0o755 })
+  const settings = { CERTBOT_BIN: certbot, SSL_AUTO_ISSUE: 'true', SSL_PREFLIGHT: 'off' }
+  const host = await startHost({ root, httpPort, httpsPort }, settings)
+  try {
+    await putRoute(host.manager, 'app', 'app.example.com', (await host.droplet('app')).port, { enable_ssl: true })
+    await eventually(() => existsSync(calls))
+    assert.is(await host.manager.end('SIGTERM'), 0)
+    assert.is(readFileSync(calls, 'utf8'), 'called\n')
+    assert.equal(resultsOf(host, 'app.example.com'), ['failed'])
+  } finally {
+    await host.close()
+  }
 })
 
 test('a certificate of six days is served, is not due, and the host is healthy', async () => {
