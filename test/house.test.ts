@@ -135,8 +135,8 @@ function filesWith(pattern: RegExp): string[] {
   return sources.filter(({ text }) => pattern.test(code(text))).map(({ path }) => path)
 }
 
-test('the environment is read in one place', () => {
-  assert.equal(filesWith(/process\.env/), ['lib/adapters/terminal.ts'])
+test('the environment is read in one place, and kept from commands in another', () => {
+  assert.equal(filesWith(/process\.env/), ['lib/adapters/runner.ts', 'lib/adapters/terminal.ts'])
 })
 
 test('the process itself is known to main and the adapters alone', () => {

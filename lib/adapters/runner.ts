@@ -33,11 +33,8 @@ const INHERITED = [
   ...['REQUESTS_CA_BUNDLE', 'SSL_CERT_FILE', 'HTTPS_PROXY', 'https_proxy', 'NO_PROXY', 'no_proxy'],
 ]
 
-/** Runs commands on this host, with those variables of `environment` that a child needs. */
+/** Runs commands on this host, with those variables of `environment` that a child needs, and no others. */
 export function hostRunner(environment: Readonly<Record<string, string | undefined>>): Runner {
-  const env = Object.fromEntries(
-    Object.keys(environment).map((name) => [name, INHERITED.includes(name) ? environment[name] : undefined]),
-  )
   const running = new Map<ChildProcess, () => void>()
   return {
     abandon: () => {
@@ -52,7 +49,7 @@ export function hostRunner(environment: Readonly<Record<string, string | undefin
         nodePath: false,
         throwOnError: false,
         // A group of its own, so that the time limit reaches what the command starts; no input, which some commands would wait for.
-        nodeOptions: { env, detached: true, stdio: ['ignore', 'pipe', 'pipe'] },
+        nodeOptions: { env: variablesFor(environment), detached: true, stdio: ['ignore', 'pipe', 'pipe'] },
       })
       const child = command.process
       if (child === undefined) return { exitCode: 127, output: '' }
@@ -97,4 +94,10 @@ export function hostRunner(environment: Readonly<Record<string, string | undefin
       })
     },
   }
+}
+
+/** tinyexec adds all of this process's own, whatever it is given: those are unset by name. */
+function variablesFor(environment: Readonly<Record<string, string | undefined>>): NodeJS.ProcessEnv {
+  const names = Object.keys({ ...process.env, ...environment })
+  return Object.fromEntries(names.map((name) => [name, INHERITED.includes(name) ? environment[name] : undefined]))
 }

@@ -116,6 +116,17 @@ test('a token in the environment does not reach a command; the path does', async
   }
 })
 
+test("what this process's environment has beside the one that was given does not reach a command, whenever it came", async () => {
+  const ownRunner = hostRunner({ PATH: '/usr/bin', LANG: 'C' })
+  process.env.DATABASE_PASSWORD = 'a-secret-of-this-process'
+  try {
+    const { output } = await ownRunner.run('/usr/bin/env', [], { timeoutMs: 10_000 })
+    assert.equal(output.trim().split('\n').toSorted(), ['LANG=C', 'PATH=/usr/bin'])
+  } finally {
+    delete process.env.DATABASE_PASSWORD
+  }
+})
+
 test(
   'a binary planted in node_modules/.bin of the working folder is not found',
   inFolder(async (folder) => {
