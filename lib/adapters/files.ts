@@ -13,7 +13,8 @@ import {
   type Stats,
   statSync,
 } from 'node:fs'
-import { chmod, link, mkdir, open, rename, rm, symlink, unlink } from 'node:fs/promises'
+import { link, open, rename, rm, symlink, unlink } from 'node:fs/promises'
+import { makeFolder } from './make-folder.ts'
 
 /** A file's text. The same object as long as the file has not changed, so that what was parsed from it can be kept. */
 export interface FileText {
@@ -105,6 +106,12 @@ export function hostFiles(): Files {
     for (const cache of [texts, targets, folders]) cache.delete(path)
   }
 
+  const removeFolder = async (path: string): Promise<void> => {
+    await rm(path, { force: true, recursive: true })
+    for (const cache of [texts, targets, folders])
+      for (const name of cache.keys()) if (name.startsWith(`${path}/`)) cache.delete(name)
+  }
+
   return {
     list: (folder) => {
       const names = orUndefined(() => {
@@ -191,15 +198,11 @@ export function hostFiles(): Files {
     remove: async (path) => {
       // One system call for what most of them are; `rm` looks first, and again.
       await unlink(path).catch((error: NodeJS.ErrnoException) =>
-        error.code === 'ENOENT' ? undefined : rm(path, { force: true, recursive: true }),
+        error.code === 'ENOENT' ? undefined : removeFolder(path),
       )
       forget(path)
     },
-    makeFolder: async (path, mode) => {
-      // With `recursive` Node says ENOENT where the disk is read-only (nodejs/node#47098): without, it names the true reason.
-      await mkdir(path, { recursive: true, mode }).catch(() => mkdir(path, { mode }))
-      await chmod(path, mode)
-    },
+    makeFolder,
     syncFolder: (path) => sync(path, constants.O_RDONLY | constants.O_DIRECTORY),
   }
 }

@@ -1,6 +1,8 @@
-import { chmodSync, mkdtempSync, realpathSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, realpathSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { type Callback, suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { effectJournal } from '../../fixtures/effects.ts'
@@ -308,7 +310,60 @@ test('a folder that is there already gets the mode as well', async () => {
   }
 })
 
+test('a folder that cannot be made is told, with the reason, also below /proc', async () => {
+  const { files, root, end } = hostWorld()
+  try {
+    for (const path of ['/proc/none', '/proc/none/deeper', '/proc/self/none'])
+      await fails(files.makeFolder(path, 0o700), 'ENOENT')
+    symlinkSync(`${root}/none`, `${root}/dangling`)
+    await fails(files.makeFolder(`${root}/dangling/a`, 0o700), 'ENOENT')
+    writeFileSync(`${root}/file`, 'x', { mode: 0o644 })
+    await fails(files.makeFolder(`${root}/file`, 0o700), 'EEXIST')
+    await fails(files.makeFolder(`${root}/file/a`, 0o700), 'ENOTDIR')
+    assert.is(statSync(`${root}/file`).mode & 0o777, 0o644)
+  } finally {
+    end()
+  }
+})
+
+test('a folder may be made by two at once, its parents too', async () => {
+  const { files, root, end } = hostWorld()
+  try {
+    await Promise.all(['a', 'b', 'b', 'c'].map((name) => files.makeFolder(`${root}/one/two/${name}`, 0o700)))
+    assert.equal(files.list(`${root}/one/two`).toSorted(), ['a', 'b', 'c'])
+  } finally {
+    end()
+  }
+})
+
+test('of a removed folder nothing that was read stays in memory', async () => {
+  const { files, root, end } = hostWorld()
+  try {
+    await files.makeFolder(`${root}/certificates/app/1`, 0o700)
+    await files.makeFolder(`${root}/certificates/app-2`, 0o700)
+    const paths = ['app/1', 'app-2'].map((folder) => `${root}/certificates/${folder}/privkey.pem`)
+    const texts = paths.map((path) => {
+      writeFileSync(path, 'a key')
+      utimesSync(path, 1_700_000_000, 1_700_000_000)
+      return new WeakRef(files.read(path) ?? {})
+    })
+    await files.remove(`${root}/certificates/app`)
+    collectGarbage()
+    assert.equal(
+      texts.map((text) => text.deref()),
+      [undefined, { text: 'a key' }],
+    )
+  } finally {
+    end()
+  }
+})
+
 test.run()
+
+function collectGarbage(): void {
+  setFlagsFromString('--expose-gc')
+  runInNewContext('gc')()
+}
 
 async function fails(effect: Promise<unknown>, code: string): Promise<void> {
   const error = await effect.then(
