@@ -40,7 +40,7 @@ export async function openHost(environment: Environment, output: NodeJS.Writable
     metrics: promMetrics(),
   }
   try {
-    return { host, lock: await hostLock().take(await lockName(host), statePaths(host.settings).lockFile) }
+    return { host, lock: await hostLock().take(statePaths(settings).lock) }
   } catch (error) {
     return unwritable(settings, error)
   }
@@ -82,13 +82,4 @@ function unwritable({ PROXY_MANAGER_STATE_DIR: folder }: Settings, error: unknow
     fault: `PROXY_MANAGER_STATE_DIR: ${folder} cannot be written (${code})`,
     mayPass: PASSING.includes(code),
   }
-}
-
-/** A secret of the state folder: who cannot read it cannot take its lock in advance. */
-async function lockName({ settings, files, clock }: Host): Promise<string> {
-  const path = statePaths(settings).lockId
-  const found = files.read(path)?.text
-  if (found !== undefined && found !== '') return found
-  await files.writeScratch(path, clock.randomId(), 0o600)
-  return files.read(path)?.text ?? ''
 }

@@ -27,8 +27,7 @@ export function statePaths(settings: Settings) {
   const root = settings.PROXY_MANAGER_STATE_DIR
   return {
     root,
-    lockId: `${root}/lock-id`,
-    lockFile: `${root}/lock`,
+    lock: `${root}/lock`,
     journal: `${root}/journal`,
     staging: `${root}/staging`,
     lastGood: `${root}/last-good`,

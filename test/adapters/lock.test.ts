@@ -1,5 +1,6 @@
-import { randomUUID } from 'node:crypto'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
@@ -7,6 +8,9 @@ import * as assert from 'uvu/assert'
 import { hostLock, type LockResult } from '../../lib/adapters/lock.ts'
 
 const test = suite<{ folder: string }>('lock')
+
+const ADAPTER = new URL('../../lib/adapters/lock.ts', import.meta.url).href
+const UNSEEN = { heldBy: 'a process that cannot be seen from here, of another user or container' }
 
 test.before((context) => {
   context.folder = mkdtempSync(join(tmpdir(), 'proxy-manager-lock-'))
@@ -18,46 +22,100 @@ function held(result: LockResult): { readonly release: () => Promise<void> } {
   return result
 }
 
-test('a second take of the same name says which process holds it, every time', async ({ folder }) => {
-  const [name, path] = [randomUUID(), join(folder, 'a')]
-  const first = held(await hostLock().take(name, path))
-  for (let i = 0; i < 3; i++) assert.equal(await hostLock().take(name, path), { heldBy: `process ${process.pid}` })
+/** A process that takes a lock and keeps it; it has it by the time this resolves. */
+async function holding(command: string, ...args: readonly string[]): Promise<ChildProcess> {
+  const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] })
+  await once(child.stdout, 'data')
+  return child
+}
+
+async function kill(child: ChildProcess): Promise<void> {
+  const ended = once(child, 'close')
+  child.kill('SIGKILL')
+  await ended
+}
+
+test('a second take says which process has it, every time', async ({ folder }) => {
+  const path = join(folder, 'a')
+  const first = held(await hostLock().take(path))
+  for (let i = 0; i < 3; i++) assert.equal(await hostLock().take(path), { heldBy: `process ${process.pid}` })
   await first.release()
 })
 
-test('where the name is not seen, as in another network namespace, the file is locked all the same', async ({
-  folder,
-}) => {
+test('it is gone at the very moment its holder is killed, and names that process until then', async ({ folder }) => {
   const path = join(folder, 'b')
-  const first = held(await hostLock().take(randomUUID(), path))
-  assert.equal(await hostLock().take(randomUUID(), path), { heldBy: 'a process in another container or namespace' })
+  const script = `import { hostLock } from '${ADAPTER}'
+    console.log(await hostLock().take('${path}'))
+    setInterval(() => {}, 1000)`
+  const holder = await holding(process.execPath, '--input-type=module', '-e', script)
+  assert.equal(await hostLock().take(path), { heldBy: `process ${holder.pid}` })
+  await kill(holder)
+  await held(await hostLock().take(path)).release()
+})
+
+test('whoever has the file by flock(2), as an older version does, has the lock', async ({ folder }) => {
+  const path = join(folder, 'c')
+  const holder = await holding('/usr/bin/flock', '--no-fork', path, '/bin/sh', '-c', 'echo; exec sleep 60')
+  assert.equal(await hostLock().take(path), { heldBy: `process ${holder.pid}` })
+  await kill(holder)
+  await held(await hostLock().take(path)).release()
+})
+
+test('a holder that this process may not see has it all the same', async ({ folder }) => {
+  const path = join(folder, 'd')
+  const first = held(await hostLock().take(path))
+  assert.equal(await hostLock({ proc: folder }).take(path), UNSEEN)
+  assert.equal(await hostLock({ proc: join(folder, 'none') }).take(path), UNSEEN)
   await first.release()
-  await held(await hostLock().take(randomUUID(), path)).release()
 })
 
-test('once released it can be taken again', async ({ folder }) => {
-  const [name, path] = [randomUUID(), join(folder, 'c')]
-  for (let i = 0; i < 3; i++) await held(await hostLock().take(name, path)).release()
+for (const umask of [0o077, 0o000]) {
+  test(`only its owner can open the file, and so take it, under umask ${umask.toString(8)}`, async ({ folder }) => {
+    const path = join(folder, `umask-${umask}`)
+    const former = process.umask(umask)
+    try {
+      const first = held(await hostLock().take(path))
+      assert.is(statSync(path).mode & 0o777, 0o600)
+      await first.release()
+    } finally {
+      process.umask(former)
+    }
+  })
+}
+
+test('once released it can be taken again; to release it twice does no harm to the next', async ({ folder }) => {
+  const path = join(folder, 'f')
+  for (let i = 0; i < 3; i++) {
+    const first = held(await hostLock().take(path))
+    await first.release()
+    const next = held(await hostLock().take(path))
+    await first.release()
+    assert.equal(await hostLock().take(path), { heldBy: `process ${process.pid}` })
+    await next.release()
+  }
 })
 
-test('two names and files are two locks', async ({ folder }) => {
-  const locks = await Promise.all(
-    ['d', 'e'].map(async (file) => held(await hostLock().take(randomUUID(), join(folder, file)))),
-  )
+test('two files are two locks', async ({ folder }) => {
+  const locks = await Promise.all(['g', 'h'].map(async (name) => held(await hostLock().take(join(folder, name)))))
   for (const lock of locks) await lock.release()
 })
 
 test('of many that take it at once one gets it', async ({ folder }) => {
-  const [name, path] = [randomUUID(), join(folder, 'f')]
-  const results = await Promise.all(Array.from({ length: 10 }, () => hostLock().take(name, path)))
+  const path = join(folder, 'i')
+  const results = await Promise.all(Array.from({ length: 10 }, () => hostLock().take(path)))
   const winners = results.filter((result) => 'release' in result)
   assert.is(winners.length, 1)
   for (const winner of winners) await held(winner).release()
 })
 
-test('names of any length and alphabet are taken', async ({ folder }) => {
-  for (const name of ['', 'ä\0/..', 'x'.repeat(5000)])
-    await held(await hostLock().take(`${randomUUID()}${name}`, join(folder, 'g'))).release()
+test('where flock(1) is missing or fails nobody gets it, and it is told why', async ({ folder }) => {
+  const reason = (flock: string) =>
+    hostLock({ flock })
+      .take(join(folder, 'j'))
+      .then(() => 'taken', String)
+  assert.match(await reason('/no/such/flock'), 'spawn /no/such/flock ENOENT')
+  assert.match(await reason('/usr/bin/env'), '/usr/bin/env ended with 125')
+  await held(await hostLock().take(join(folder, 'j'))).release()
 })
 
 test.run()
