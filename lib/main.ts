@@ -130,7 +130,8 @@ export async function serve(environment: Environment): Promise<void> {
     refuseStart({ fault, exitStatus: EX_CONFIG })
   })
   server.once('listening', () => {
-    log.write('info', { action: 'start', result: 'success', host, port })
+    const { PROXY_MANAGER_STATE_DIR } = settings
+    log.write('info', { action: 'start', result: 'success', host, port, state_folder: PROXY_MANAGER_STATE_DIR })
     service.joinMesh()
   })
   listenOn(server, host, port)

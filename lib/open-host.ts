@@ -42,12 +42,12 @@ export async function openHost(environment: Environment, output: NodeJS.Writable
   try {
     return { host, lock: await hostLock().take(statePaths(settings).lock) }
   } catch (error) {
-    return unwritable(settings, error)
+    return unusable(settings, error)
   }
 }
 
-/** The configured state folder; the user's own where that is the default and cannot be written. */
-async function settleStateFolder(
+/** The configured state folder; the user's own where that is the default one and not for this user. */
+export async function settleStateFolder(
   parsed: Settings,
   { XDG_STATE_HOME, HOME, PROXY_MANAGER_STATE_DIR }: Environment,
   files: Host['files'],
@@ -66,20 +66,25 @@ async function settleStateFolder(
       await makeStateFolders({ settings, files })
       return settings
     } catch (error) {
-      // The next folder, or none.
-      failure ??= error
+      failure = error
+      // Whatever else is in the way, the state of before may be in that folder: a start without it would forget a change that was cut short.
+      if (!['EACCES', 'EPERM'].includes(codeOf(error))) break
     }
   }
-  return unwritable(parsed, failure)
+  return unusable(parsed, failure)
 }
 
 /** Whoever starts this again need not wait for another setting. */
-const PASSING = ['EROFS', 'ENOSPC', 'EDQUOT', 'EIO', 'EMFILE', 'ENFILE']
+const PASSING = ['EROFS', 'ENOSPC', 'EDQUOT', 'EIO', 'EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN']
 
-function unwritable({ PROXY_MANAGER_STATE_DIR: folder }: Settings, error: unknown) {
-  const { code = 'UNKNOWN' } = error as NodeJS.ErrnoException
+function unusable({ PROXY_MANAGER_STATE_DIR: folder }: Settings, error: unknown) {
+  const reason = error instanceof Error ? error.message : String(error)
   return {
-    fault: `PROXY_MANAGER_STATE_DIR: ${folder} cannot be written (${code})`,
-    mayPass: PASSING.includes(code),
+    fault: `PROXY_MANAGER_STATE_DIR: ${folder} cannot be used (${reason})`,
+    mayPass: PASSING.includes(codeOf(error)),
   }
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : ''
 }

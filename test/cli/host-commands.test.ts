@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { startManager } from '../../fixtures/manager.ts'
 import { hostLock } from '../../lib/adapters/lock.ts'
 import { parseSettings } from '../../lib/core/settings.ts'
 import { type Ended, runCli } from './cli.ts'
@@ -57,6 +58,31 @@ test('serve with a wrong setting ends with 78, in one line that names it', async
   assert.is(status, 78)
   assert.is(out, '')
   assert.match(err, /^proxy-manager: PROXY_MANAGER_PORT: got "0", takes .*\n$/)
+})
+
+test('serve says in the line of its start where it listens, and which state folder it has', async ({
+  root,
+  environment,
+}) => {
+  const manager = await startManager(environment)
+  await manager.end()
+  const { timestamp, ...line } = JSON.parse(manager.log.find((line) => line.includes('"action":"start"')) ?? '')
+  assert.equal(line, {
+    level: 'info',
+    action: 'start',
+    result: 'success',
+    host: '127.0.0.1',
+    port: manager.port,
+    state_folder: join(root, 'state'),
+  })
+})
+
+test('serve, recover with a state folder where none can be made end with 78, and say so', async ({ environment }) => {
+  for (const command of ['serve', 'recover']) {
+    const { status, err } = await runProcess([command], { ...environment, PROXY_MANAGER_STATE_DIR: '/proc/state' })
+    assert.is(status, 78)
+    assert.match(err, /^proxy-manager: PROXY_MANAGER_STATE_DIR: \/proc\/state cannot be used \(ENOENT: .+\)\n$/)
+  }
 })
 
 test('serve on a port that is taken ends with 78, and lets go of the state folder', async ({ environment }) => {

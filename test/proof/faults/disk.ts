@@ -78,7 +78,7 @@ async function breakDisk(place: string, how: 'full' | 'read-only'): Promise<stri
     if (place === 'state' && how === 'read-only') {
       // Without its lock, and with no place for a journal, it does not start; whoever starts it again may try later.
       const refusal = await host.restart('SIGTERM').then(() => 'it starts', String)
-      expect(/ended with 75: .*\(EROFS\)/.test(refusal), `a start on such a disk: ${refusal}`)
+      expect(/ended with 75: .*\(EROFS: /.test(refusal), `a start on such a disk: ${refusal}`)
       mounted.mend(how)
       await host.restart('SIGTERM')
     } else {

@@ -1,0 +1,89 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { effectJournal } from '../fixtures/effects.ts'
+import { type Disk, memoryFiles } from '../fixtures/memory-files.ts'
+import type { Files } from '../lib/adapters/files.ts'
+import { parseSettings, type Settings } from '../lib/core/settings.ts'
+import { type Environment, settleStateFolder } from '../lib/open-host.ts'
+
+const test = suite('the state folder')
+
+const DEFAULT = '/var/lib/proxy-manager'
+
+/** A disk on which making anything in these folders fails, and what became of the state folder. */
+async function settle(environment: Environment, failures: Readonly<Record<string, string>>) {
+  const disk: Disk = new Map()
+  const files: Files = {
+    ...memoryFiles(disk, effectJournal()),
+    makeFolder: async (path) => {
+      const [, code] = Object.entries(failures).find(([folder]) => path.startsWith(folder)) ?? []
+      if (code !== undefined) throw Object.assign(new Error(`${code}: mkdir '${path}'`), { code })
+      disk.set(path, { kind: 'folder' })
+    },
+  }
+  const settled = await settleStateFolder(settings(environment), environment, files)
+  return {
+    folder: 'fault' in settled ? undefined : settled.PROXY_MANAGER_STATE_DIR,
+    fault: 'fault' in settled ? settled : undefined,
+    made: [...disk.keys()].filter((path) => path.endsWith('/proxy-manager')),
+  }
+}
+
+function settings(environment: Environment): Settings {
+  const parsed = parseSettings(environment, () => ({ failure: 'ENOENT' }))
+  if ('faults' in parsed) throw new Error(parsed.faults.join('; '))
+  return parsed
+}
+
+test('it is the default one where that can be made', async () => {
+  const { folder, made } = await settle({ HOME: '/home/ops' }, {})
+  assert.equal([folder, made], [DEFAULT, [DEFAULT]])
+})
+
+for (const code of ['EACCES', 'EPERM'])
+  test(`it is the user's own where the default one is not for this user (${code})`, async () => {
+    for (const [environment, own] of [
+      [{ HOME: '/home/ops' }, '/home/ops/.local/state/proxy-manager'],
+      [{ HOME: '/home/ops', XDG_STATE_HOME: '/srv/state' }, '/srv/state/proxy-manager'],
+      [{ HOME: '/home/ops', XDG_STATE_HOME: '' }, '/home/ops/.local/state/proxy-manager'],
+      [{ HOME: '/home/ops', PROXY_MANAGER_STATE_DIR: '' }, '/home/ops/.local/state/proxy-manager'],
+    ] as const) {
+      const { folder, made } = await settle(environment, { [DEFAULT]: code })
+      assert.equal([folder, made], [own, [own]])
+    }
+  })
+
+for (const code of ['EROFS', 'ENOSPC', 'EDQUOT', 'EIO', 'EMFILE', 'ENFILE', 'ENOMEM'])
+  test(`a default one that its disk withholds (${code}) is not exchanged for another: it may come back`, async () => {
+    const { fault, made } = await settle({ HOME: '/home/ops' }, { [DEFAULT]: code })
+    assert.equal(made, [])
+    assert.equal(fault, {
+      fault: `PROXY_MANAGER_STATE_DIR: ${DEFAULT} cannot be used (${code}: mkdir '${DEFAULT}')`,
+      mayPass: true,
+    })
+  })
+
+test('a default one that cannot be made for another reason is a fault', async () => {
+  for (const code of ['ENOENT', 'ENOTDIR', 'EEXIST', 'ELOOP']) {
+    const { fault, made } = await settle({ HOME: '/home/ops' }, { [DEFAULT]: code })
+    assert.equal([fault?.mayPass, made], [false, []], code)
+  }
+})
+
+test('a folder that was asked for is that one or none', async () => {
+  const { fault, made } = await settle({ HOME: '/home/ops', PROXY_MANAGER_STATE_DIR: '/srv/pm' }, { '/srv': 'EACCES' })
+  assert.equal(made, [])
+  assert.equal(fault, {
+    fault: "PROXY_MANAGER_STATE_DIR: /srv/pm cannot be used (EACCES: mkdir '/srv/pm')",
+    mayPass: false,
+  })
+})
+
+test('where there is no folder for this user at all, the last reason counts', async () => {
+  assert.equal((await settle({}, { [DEFAULT]: 'EACCES' })).fault?.mayPass, false)
+  const { fault } = await settle({ HOME: '/home/ops' }, { [DEFAULT]: 'EACCES', '/home': 'EROFS' })
+  assert.is(fault?.mayPass, true)
+  assert.match(fault?.fault ?? '', "EROFS: mkdir '/home/ops/.local/state/proxy-manager'")
+})
+
+test.run()
