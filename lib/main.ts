@@ -12,7 +12,7 @@ import { type Host, statePaths } from './engine/host.ts'
 import { type MeshMember, meshMember } from './engine/mesh-member.ts'
 import { nginxFactsReader } from './engine/nginx-facts.ts'
 import { type Deps, NO_OPERATION } from './http/endpoint.ts'
-import { closeHttpServer, createHttpServer, listenOn } from './http/listener.ts'
+import { closeHttpServer, createHttpServer, describeListenFault, listenOn } from './http/listener.ts'
 import { usageCounter } from './http/usage.ts'
 import { type Environment, openHost } from './open-host.ts'
 
@@ -49,11 +49,11 @@ export interface Refusal {
 /** Takes this host, or says why not; for a process that listens by itself. */
 export async function startService(environment: Environment): Promise<Service | Refusal> {
   const opened = await openHost(environment, process.stdout)
-  if ('fault' in opened) return { ...opened, exitStatus: opened.mayPass ? EX_TEMPFAIL : EX_CONFIG }
+  if ('fault' in opened) return refusal(opened)
   const { host, lock } = opened
   if ('heldBy' in lock) {
     const folder = host.settings.PROXY_MANAGER_STATE_DIR
-    return { fault: `the state folder ${folder} is in use by ${lock.heldBy}: stop it first`, exitStatus: EX_TEMPFAIL }
+    return refusal({ fault: `the state folder ${folder} is in use by ${lock.heldBy}: stop it first`, mayPass: true })
   }
 
   const engine = createEngine(host)
@@ -126,8 +126,7 @@ export async function serve(environment: Environment): Promise<void> {
   const { PROXY_MANAGER_HOST: host, PROXY_MANAGER_PORT: port } = settings
   server.once('error', (error: NodeJS.ErrnoException) => {
     void service.close()
-    const fault = `PROXY_MANAGER_PORT: ${host}:${port} cannot be listened on (${error.code})`
-    refuseStart({ fault, exitStatus: EX_CONFIG })
+    refuseStart(refusal(describeListenFault(error.code ?? 'UNKNOWN', host, port)))
   })
   server.once('listening', () => {
     const { PROXY_MANAGER_STATE_DIR } = settings
@@ -233,6 +232,10 @@ async function syncQuietly(engine: Engine): Promise<void> {
     requireHealthy: false,
     enableSsl: undefined,
   })
+}
+
+function refusal({ fault, mayPass }: { readonly fault: string; readonly mayPass: boolean }): Refusal {
+  return { fault, exitStatus: mayPass ? EX_TEMPFAIL : EX_CONFIG }
 }
 
 function refuseStart({ fault, exitStatus }: Refusal): void {

@@ -16,7 +16,8 @@ export const serve: Command = {
     const settings = describeSettings().map(
       ({ name, fallback, help }) => `  ${name}${fallback === '' ? '' : ` (${fallback})`}\n      ${help}`,
     )
-    return `Ends with 78 for a wrong setting or a port that is taken, with 75 where the state folder is in use, or on a disk that is full or read-only.\n\nSettings (environment variables):\n${settings.join('\n')}\n`
+    return `Ends with 78 for a wrong setting, a port that is taken, or a state folder that cannot be had; with 75 for what may pass: where the
+state folder is in use, or on a disk that is full or read-only, or PROXY_MANAGER_HOST is no address of this host yet.\n\nSettings (environment variables):\n${settings.join('\n')}\n`
   },
   run: async (_invocation, { environment }) => {
     await (await loadMain()).serve(environment)
@@ -29,7 +30,7 @@ export const recover: Command = {
   summary: 'Finish or undo what a crash interrupted, once; for ExecStartPre of NGINX',
   options: [],
   more: () => `Takes the settings of "proxy-manager serve". Ends with 0 where nothing is left undone, with 1 otherwise,
-with 75 where the state folder's disk is full or read-only, with 78 for a wrong setting.
+with 75 where the state folder's disk is full or read-only, with 78 for a wrong setting or a state folder that cannot be had.
 Where the API runs, that has recovered already: then it waits for a change that is under way, and does nothing itself.
 `,
   run: async (_invocation, { environment }) => {

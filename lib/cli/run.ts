@@ -83,7 +83,8 @@ Exit statuses:
   2   wrong use of a command
   3   the API cannot be reached
   4   health: degraded
-  75  serve, recover: the state folder's disk is full or read-only; serve: another process uses that folder
-  78  serve, recover, systemd-unit: a wrong setting; serve: a port that is taken
+  75  what may pass: serve, recover: the state folder's disk is full or read-only; serve: another process uses that folder, or
+      PROXY_MANAGER_HOST is no address of this host yet
+  78  serve, recover, systemd-unit: a wrong setting; serve, recover: a state folder that cannot be had; serve: a port that is taken
 `
 }

@@ -85,15 +85,29 @@ test('serve, recover with a state folder where none can be made end with 78, and
   }
 })
 
-test('serve on a port that is taken ends with 78, and lets go of the state folder', async ({ environment }) => {
+test('serve on a port that is taken ends with 78, says so, and lets go of the state folder', async (context) => {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
   const address = server.address()
   if (address === null || typeof address === 'string') throw new Error('no port')
-  const { status, err } = await runProcess(['serve'], { ...environment, PROXY_MANAGER_PORT: String(address.port) })
+  const environment = { ...context.environment, PROXY_MANAGER_PORT: String(address.port) }
+  const { status, err } = await runProcess(['serve'], environment)
   server.close()
   assert.is(status, 78)
-  assert.match(err, /cannot be listened on \(EADDRINUSE\)/)
+  assert.is(
+    err,
+    `proxy-manager: PROXY_MANAGER_PORT: port ${address.port} of 127.0.0.1 cannot be listened on (EADDRINUSE): another process has it\n`,
+  )
+})
+
+test('serve on an address that this host does not have yet ends with 75, and names the setting', async (context) => {
+  const environment = { ...context.environment, PROXY_MANAGER_HOST: '192.0.2.77', PROXY_MANAGER_INSECURE: 'true' }
+  const { status, err } = await runProcess(['serve'], environment)
+  assert.is(status, 75)
+  assert.match(
+    err,
+    /^proxy-manager: PROXY_MANAGER_HOST: port 8100 of 192\.0\.2\.77 cannot be listened on \(EADDRNOTAVAIL\): .+\n$/,
+  )
 })
 
 test('recover removes what a crash left, and ends with 0 where NGINX has not started yet', async ({

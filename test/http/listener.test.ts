@@ -7,9 +7,25 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import * as v from 'valibot'
 import { ProxyManagerError } from '../../lib/core/errors.ts'
-import { closeHttpServer, createHttpServer, listenOn } from '../../lib/http/listener.ts'
+import { closeHttpServer, createHttpServer, describeListenFault, listenOn } from '../../lib/http/listener.ts'
 
 const test = suite('listener')
+
+for (const [code, setting, mayPass] of [
+  ['EADDRINUSE', 'PORT', false],
+  ['EACCES', 'PORT', false],
+  ['EADDRNOTAVAIL', 'HOST', true],
+  ['ENOTFOUND', 'HOST', true],
+  ['EAI_AGAIN', 'HOST', true],
+  ['EINVAL', 'HOST', false],
+  ['EAFNOSUPPORT', 'HOST', false],
+] as const)
+  test(`${code} is a fault of PROXY_MANAGER_${setting}, ${mayPass ? 'and may pass' : 'until that is changed'}`, () => {
+    const described = describeListenFault(code, '10.0.0.7', 8100)
+    const fault = `^PROXY_MANAGER_${setting}: port 8100 of 10\\.0\\.0\\.7 cannot be listened on \\(${code}\\): [a-z ,]+$`
+    assert.match(described.fault, new RegExp(fault))
+    assert.is(described.mayPass, mayPass)
+  })
 
 const UdcBody = v.strictObject({
   error: v.strictObject({ code: v.string(), message: v.string(), details: v.record(v.string(), v.unknown()) }),
