@@ -3,6 +3,7 @@ import type { Clock } from '../adapters/clock.ts'
 import type { Change } from '../core/change.ts'
 import { ProxyManagerError } from '../core/errors.ts'
 import type { AppliedBatch } from './apply.ts'
+import { stopping } from './failures.ts'
 import type { ChangeResult } from './walk.ts'
 
 export interface ChangeQueue {
@@ -104,7 +105,7 @@ export function changeQueue(options: QueueOptions): ChangeQueue {
       isClosed = true
     },
     submit: async (change) => {
-      if (isClosed) throw closed()
+      if (isClosed) throw stopping()
       if (waiting.length >= QUEUE_LIMIT) throw new ProxyManagerError('BUSY', { retryAfterS: RETRY_AFTER_S })
       return await new Promise((settle) => {
         waiting.push({ change, settle })
@@ -112,7 +113,7 @@ export function changeQueue(options: QueueOptions): ChangeQueue {
       })
     },
     exclusively: async (job) => {
-      if (isClosed) throw closed()
+      if (isClosed) throw stopping()
       return await new Promise((resolve, reject) => {
         jobs.push(() => job().then(resolve, reject))
         start()
@@ -125,8 +126,4 @@ export function changeQueue(options: QueueOptions): ChangeQueue {
       return waiting.length + jobs.length
     },
   }
-}
-
-function closed(): ProxyManagerError {
-  return new ProxyManagerError('BUSY', { message: 'Proxy Manager is stopping', retryAfterS: RETRY_AFTER_S })
 }
