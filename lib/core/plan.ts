@@ -43,7 +43,7 @@ export interface BatchPlan {
   readonly generation: number
   /** Names of the routes that the plan writes, which nobody else may have. */
   readonly domains: ReadonlySet<string>
-  /** Names of its routes that are served over HTTPS, with the fingerprint (SHA-256) of the certificate that must be shown for each. */
+  /** Names that are served over HTTPS, of routes that it writes or finds as wanted, with the fingerprint (SHA-256) of the certificate for each. */
   readonly secured: ReadonlyMap<string, string>
 }
 
@@ -73,12 +73,15 @@ export function planBatch(
     }
     return verdict
   })
-  const touched = new Set(changes.map((change) => change.dropletName))
+  // What is refused asks nothing of its route, which may be one that is not served as it should be.
+  const touched = new Set(
+    changes.filter((_, i) => verdicts[i]?.outcome !== 'refused').map(({ dropletName }) => dropletName),
+  )
   const routeFiles = [...touched].flatMap((name) => routeFileChanges(snapshot, routes, name))
-  const isRefused = verdicts.every(({ outcome }) => outcome === 'refused')
-  const shared = isRefused
-    ? { files: [], generation: snapshot.shared?.generation ?? 0 }
-    : planShared(snapshot, routes, isForced || routeFiles.length > 0, nextGeneration)
+  const shared =
+    touched.size === 0
+      ? { files: [], generation: snapshot.shared?.generation ?? 0 }
+      : planShared(snapshot, routes, isForced || routeFiles.length > 0, nextGeneration)
   const certificates = [...touched].flatMap((name): [string, CheckedCertificate][] => {
     const record = routes.get(name)?.record
     const certificate = record?.certificate === null ? undefined : snapshot.certificates.get(record?.domain ?? '')

@@ -561,6 +561,17 @@ test('an alias that a block written by hand serves is refused, and its place is 
   )
 })
 
+test('a change that is refused asks nothing of the certificate of its route', () => {
+  const served = after([put('app')], issued)
+  const stale = put('app', {}, { precondition: { ifMatch: ['0123456789abcdef'] } })
+  const planned = plan(served, stale, put('b'))
+  assert.equal(verdicts(planned), ['PRECONDITION_FAILED', 'created'])
+  assert.equal([planned.secured.size, planned.certificates.size], [0, 0])
+  const unchanged = plan(served, put('app'), put('b'))
+  assert.equal(verdicts(unchanged), ['unchanged', 'created'])
+  assert.equal([...unchanged.secured.keys()], ['app.example.com'])
+})
+
 test('each name that the certificate is for has to show it', () => {
   const names = ['app.example.com', '*.example.net']
   const covering = { ...certificate, summary: { ...certificate.summary, domains: names } }

@@ -219,6 +219,21 @@ batch('what goes live is what was tested last, to the byte: nothing of a refused
   await assertSettled(deps)
 })
 
+batch('a refused change of a route that shows no certificate leaves the others of its batch alone', async () => {
+  const deps = await worldWithRoute()
+  await installLineage(deps, 'tls.example.com', makeLineage('tls.example.com'))
+  await deps.engine.putProxy(request('tls', 'tls.example.com', 8003, true))
+  deps.disk.delete(`${ENABLED}/fpai-tls.conf`)
+  const stale = { ...request('tls', 'tls.example.com', 8004, true), precondition: { ifMatch: ['0123456789abcdef'] } }
+  const [wrong, valid] = await Promise.all([
+    refusal(deps.engine.putProxy(stale), 'PRECONDITION_FAILED'),
+    put(deps, 'app', 'app.example.com', 8002),
+  ])
+  assert.equal([wrong.details.state, valid.outcome], ['unchanged', 'created'])
+  assert.is(servedPort(deps, 'app.example.com'), 8002)
+  await assertSettled(deps)
+})
+
 batch('NGINX refuses every change of a batch: nothing live is touched', async () => {
   const deps = await worldWithRoute()
   const before = contentsOf(deps.disk)
