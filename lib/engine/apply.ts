@@ -6,10 +6,10 @@
 import type { Change } from '../core/change.ts'
 import { ProxyManagerError } from '../core/errors.ts'
 import { SHARED_FILE } from '../core/nginx-shared.ts'
-import { type BatchPlan, planBatch } from '../core/plan.ts'
+import { type BatchPlan, planBatch, type Verdict } from '../core/plan.ts'
 import { readSharedFile } from '../core/route-file.ts'
 import { notIncluded } from './failures.ts'
-import { findAcceptable } from './find-acceptable.ts'
+import { type Acceptable, findAcceptable } from './find-acceptable.ts'
 import { makeLive, type WhenStopped } from './make-live.ts'
 import type { Observation } from './observe.ts'
 import type { TestResult } from './stage.ts'
@@ -35,7 +35,7 @@ export async function applyBatch(
   try {
     return await walkBatch(walk, changes, whenStopped)
   } catch (error) {
-    const failure = error instanceof ProxyManagerError ? error : new ProxyManagerError('INTERNAL', { cause: error })
+    const failure = asFailure(error)
     return { results: changes.map(() => failure), tidy: NOTHING }
   } finally {
     walk.state.unconfirmed = undefined
@@ -71,28 +71,53 @@ async function walkBatch(walk: Walk, changes: readonly Change[], whenStopped: Wh
   // What is on disk is as wanted, and NGINX does not serve it: it gets another generation to read.
   const whole = isSettled ? plan(changes, true) : settled
   const planned = (some: readonly Change[]) => (some === changes ? whole : plan(some, isSettled))
-  refuseWithoutInclude(observation)
 
+  let acceptable: Acceptable = { changes, guilty: new Map(), test: UNTESTED }
+  let accepted = whole
   let staysStaged = false
+  let applied: AppliedBatch | ProxyManagerError
   try {
-    const acceptable = observation.isBare
-      ? { changes, guilty: new Map<Change, ProxyManagerError>(), test: UNTESTED }
-      : await findAcceptable(walk, observation, changes, planned)
-    const accepted = acceptable.guilty.size === 0 ? whole : planned(acceptable.changes)
+    refuseWithoutInclude(observation)
+    if (!observation.isBare) acceptable = await findAcceptable(walk, observation, changes, planned)
+    if (acceptable.guilty.size > 0) accepted = planned(acceptable.changes)
     const isEmpty = accepted.files.length === 0 || acceptable.changes.length === 0
     staysStaged = !isEmpty && acceptable.guilty.size === 0
     const { receipt, steps, tidy } = isEmpty
       ? { receipt: unchangedReceipt(accepted), steps: NO_STEPS, tidy: NOTHING }
       : await makeLive(walk, observation, accepted, acceptable.test, whenStopped)
-    const results = resultsOf(accepted, receipt, steps, isSettled)
-    const byChange = new Map(acceptable.changes.map((change, i) => [change, results[i]]))
-    const ofChange = (change: Change) =>
-      acceptable.guilty.get(change) ?? byChange.get(change) ?? new ProxyManagerError('INTERNAL')
-    return { results: changes.map(ofChange), tidy }
+    applied = { results: resultsOf(accepted, receipt, steps, isSettled), tidy }
+  } catch (error) {
+    applied = asFailure(error)
   } finally {
     // What was refused is staged, too; a swap has taken its own away.
     if (!staysStaged) await removeTemporaries(walk.host, whole.files)
   }
+  const { results, tidy } =
+    applied instanceof ProxyManagerError
+      ? await withoutTheFailed(walk, acceptable.changes, accepted, applied, whenStopped)
+      : applied
+  const byChange = new Map(acceptable.changes.map((change, i) => [change, results[i]]))
+  const ofChange = (change: Change) =>
+    acceptable.guilty.get(change) ?? byChange.get(change) ?? new ProxyManagerError('INTERNAL')
+  return { results: changes.map(ofChange), tidy }
+}
+
+/** A failure is that of the changes that were to be made. What was refused, or is so already, is looked at again without them. */
+async function withoutTheFailed(
+  walk: Walk,
+  changes: readonly Change[],
+  { verdicts }: BatchPlan,
+  failure: ProxyManagerError,
+  whenStopped: WhenStopped,
+): Promise<AppliedBatch> {
+  const results = verdicts.map((verdict) => (verdict.outcome === 'refused' ? verdict.error : failure))
+  const isBystander = (verdict?: Verdict) => verdict?.outcome === 'refused' || verdict?.outcome === 'unchanged'
+  const bystanders = changes.filter((_, i) => isBystander(verdicts[i]))
+  const isOneKind = bystanders.length === 0 || bystanders.length === changes.length
+  if (isOneKind || walk.state.degraded !== undefined) return { results, tidy: NOTHING }
+  const again = await applyBatch(walk, bystanders, whenStopped)
+  const byChange = new Map(bystanders.map((change, i) => [change, again.results[i]]))
+  return { results: changes.map((change) => byChange.get(change) ?? failure), tidy: again.tidy }
 }
 
 /** A 200 says that it is served, also where nothing had to change: somebody may have stopped NGINX, or edited without a reload. */
@@ -138,4 +163,8 @@ function nextGeneration(state: WalkState, { snapshot }: Observation): number {
   const damaged = snapshot.availableImages.get(SHARED_FILE)
   const read = damaged !== undefined && 'text' in damaged ? readSharedFile(damaged.text)?.generation : undefined
   return Math.max(state.generation, snapshot.shared?.generation ?? 0, read ?? 0) + 1
+}
+
+function asFailure(error: unknown): ProxyManagerError {
+  return error instanceof ProxyManagerError ? error : new ProxyManagerError('INTERNAL', { cause: error })
 }

@@ -245,6 +245,101 @@ batch('NGINX refuses every change of a batch: nothing live is touched', async ()
   assert.is(deps.nginx.reloads, 1)
 })
 
+/** A deletion of nothing, a conflict, an unchanged PUT, and one that is to be made: each one's answer, in one batch. */
+async function answersOfMixedBatch(deps: FakeDeps): Promise<string[]> {
+  const results = await Promise.allSettled([
+    remove(deps, 'nobody'),
+    put(deps, 'thief', 'old.example.com', 8002),
+    put(deps, 'old', 'old.example.com', 8001),
+    put(deps, 'app', 'app.example.com', 8003),
+  ])
+  return results.map((result) => (result.status === 'fulfilled' ? result.value.outcome : result.reason.code))
+}
+
+for (const [what, arrange, code] of [
+  ['reload is refused', (deps) => refuseNextReload(deps, PORT_TAKEN), 'NGINX_RELOAD_FAILED'],
+  [
+    'host is broken',
+    (deps) => {
+      deps.nginx.judge = () => refused('shop.conf', 12, 'unknown directive "x"')
+    },
+    'NGINX_ALREADY_BROKEN',
+  ],
+  [
+    'disk is full',
+    (deps) => {
+      deps.host.files.write = async (path) => {
+        throw Object.assign(new Error('ENOSPC'), { code: 'ENOSPC', path })
+      }
+    },
+    'CONFIG_WRITE_FAILED',
+  ],
+] as const satisfies readonly (readonly [string, (deps: FakeDeps) => void, string])[]) {
+  batch(
+    `where the ${what}, the changes that were to be made fail; others of the batch keep their answers`,
+    async () => {
+      const deps = await worldWithRoute()
+      arrange(deps)
+      assert.equal(await answersOfMixedBatch(deps), ['PROXY_NOT_FOUND', 'DOMAIN_CONFLICT', 'unchanged', code])
+      await assertSettled(deps)
+    },
+  )
+}
+
+batch(
+  'an unchanged PUT beside a change that is rolled back is answered with the generation that is served',
+  async () => {
+    const deps = await worldWithRoute()
+    refuseNextReload(deps, PORT_TAKEN)
+    const [{ receipt }] = await Promise.all([
+      put(deps, 'old', 'old.example.com', 8001),
+      refusal(put(deps, 'app', 'app.example.com', 8002), 'NGINX_RELOAD_FAILED'),
+    ])
+    assert.equal([receipt.generation, receipt.reloaded], [3, false])
+    assert.match([...deps.nginx.loaded.values()].join(), 'return 200 3;')
+  },
+)
+
+batch('with NGINX stopped a refused change keeps its answer, and an unchanged one is no success', async () => {
+  const deps = await worldWithRoute()
+  deps.nginx.running = false
+  const failed = 'NGINX_RELOAD_FAILED'
+  assert.equal(await answersOfMixedBatch(deps), ['PROXY_NOT_FOUND', 'DOMAIN_CONFLICT', failed, failed])
+})
+
+batch('where even the restore fails, a refused change keeps its answer, and nothing is built on the rest', async () => {
+  const deps = await worldWithRoute()
+  deps.nginx.refuseReload = PORT_TAKEN
+  const failed = 'NGINX_RELOAD_FAILED'
+  assert.equal(await answersOfMixedBatch(deps), ['PROXY_NOT_FOUND', 'DOMAIN_CONFLICT', failed, failed])
+  assert.ok(deps.disk.has(`${STATE}/journal`))
+})
+
+batch('what NGINX itself refuses keeps its words, whatever becomes of the others', async () => {
+  const deps = await worldWithRoute()
+  deps.nginx.judge = (texts) =>
+    texts.some((text) => text.includes('bad.example.com')) ? refused('fpai-bad.conf', 7, 'invalid parameter') : ACCEPTED
+  refuseNextReload(deps, PORT_TAKEN)
+  const [bad] = await Promise.all([
+    refusal(put(deps, 'bad', 'bad.example.com', 8002), 'PROXY_CONFIG_FAILED'),
+    refusal(put(deps, 'app', 'app.example.com', 8003), 'NGINX_RELOAD_FAILED'),
+  ])
+  assert.match(String(bad.details.nginx_output), 'invalid parameter in fpai-bad.conf:7')
+  await assertSettled(deps)
+})
+
+batch('a domain whose first taker fails is the next one’s', async () => {
+  const deps = await worldWithRoute()
+  refuseNextReload(deps, PORT_TAKEN)
+  const [, next] = await Promise.all([
+    refusal(put(deps, 'a', 'same.example.com', 8002), 'NGINX_RELOAD_FAILED'),
+    put(deps, 'b', 'same.example.com', 8003),
+  ])
+  assert.is(next.outcome, 'created')
+  assert.is(servedPort(deps, 'same.example.com'), 8003)
+  await assertSettled(deps)
+})
+
 batch.run()
 
 const test = suite('apply: test')
