@@ -109,9 +109,19 @@ async function submitAll(queue: ChangeQueue, changes: readonly Change[]): Promis
   const results: ChangeResult[] = []
   for (let from = 0; from < changes.length; from += QUEUE_LIMIT / 2) {
     const some = changes.slice(from, from + QUEUE_LIMIT / 2)
-    results.push(...(await Promise.all(some.map((change) => queue.submit(change)))))
+    results.push(...(await Promise.all(some.map((change) => submitOne(queue, change)))))
   }
   return results
+}
+
+/** One for which the queue has no room is left out like any other that fails: the rest of the sync is under way. */
+async function submitOne(queue: ChangeQueue, change: Change): Promise<ChangeResult> {
+  try {
+    return await queue.submit(change)
+  } catch (error) {
+    if (error instanceof ProxyManagerError) return error
+    throw error
+  }
 }
 
 function isOurs(route: SnapshotRoute | undefined): boolean {
@@ -123,11 +133,13 @@ function asFound(found: SnapshotRoute | undefined): Precondition {
   return found === undefined ? { ifNoneMatchAny: true } : { ifMatch: [found.revision] }
 }
 
-/** Where the host itself keeps everything from being done, no droplet was skipped: the call has failed. */
+/** Where the host itself kept all that was to be changed from it, no droplet was skipped: the call has failed. */
 function refuseBrokenHost(results: readonly ChangeResult[]): void {
-  const [first] = results
-  if (!(first instanceof ProxyManagerError) || first.status < 500 || first.details.culprit !== 'host') return
-  if (results.every((result) => result instanceof ProxyManagerError && result.code === first.code)) throw first
+  const failure = results.find(
+    (result) => result instanceof ProxyManagerError && result.status >= 500 && result.details.culprit === 'host',
+  )
+  const hasChanged = results.some((result) => !(result instanceof ProxyManagerError) && result.outcome !== 'unchanged')
+  if (failure instanceof ProxyManagerError && !hasChanged) throw failure
 }
 
 const Owner = v.object({

@@ -1,8 +1,19 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
+import { QUEUE_LIMIT } from '../../lib/engine/queue.ts'
 import type { SyncRequest, SyncSummary } from '../../lib/engine/sync.ts'
-import { ACCEPTED, assertSettled, contentsOf, countEffects, refusal, refused, writeAt } from './arrange.ts'
+import {
+  ACCEPTED,
+  assertSettled,
+  contentsOf,
+  countEffects,
+  PORT_TAKEN,
+  refusal,
+  refused,
+  refuseNextReload,
+  writeAt,
+} from './arrange.ts'
 import { put, remove, servedPort } from './world.ts'
 
 const test = suite('sync')
@@ -87,6 +98,26 @@ test('more droplets than the queue takes at once are all served', async () => {
   assert.is((await sync(deps)).created.length, 2500)
   assert.is(deps.nginx.reloads, 3)
   await assertSettled(deps)
+})
+
+test('where the queue has no room for all, those that it took are made and told, the rest are skipped', async () => {
+  const deps = await hostWith(records(30))
+  const others = Array.from({ length: QUEUE_LIMIT - 10 }, (_, i) => remove(deps, `nobody-${i}`).catch(() => undefined))
+  const summary = await sync(deps)
+  await Promise.all(others)
+  assert.equal([summary.created.length, summary.skipped_count], [10, 20])
+  for (const { reason } of summary.skipped) assert.is(reason, 'BUSY: Too many changes are waiting')
+  assert.is(servedPort(deps, 'app-9.example.com'), 9009)
+  await assertSettled(deps)
+})
+
+test('where the queue has no room for any, the sync is refused as busy', async () => {
+  const deps = await hostWith(records(30))
+  const others = Array.from({ length: QUEUE_LIMIT }, (_, i) => remove(deps, `nobody-${i}`).catch(() => undefined))
+  const { details } = await refusal(sync(deps), 'BUSY')
+  assert.is(details.state, 'unchanged')
+  await Promise.all(others)
+  assert.is(deps.nginx.reloads, 0)
 })
 
 test('one hostile record of 100 is skipped, the other 99 are applied with one reload', async () => {
@@ -391,6 +422,20 @@ test('a host whose NGINX takes nothing is an error, not 100 skipped droplets', a
   deps.nginx.judge = () => refused('vhost.conf', 1, 'unknown directive "x"')
   await refusal(sync(deps), 'NGINX_ALREADY_BROKEN')
   assert.equal([contentsOf(deps.disk), deps.nginx.reloads], [before, 0])
+})
+
+test('a host that takes none of the changes is an error also beside what is unchanged, or refused by itself', async () => {
+  const deps = await hostWith([record('same', 8001), record('new', 8002), record('thief', 8003, 'own.example.com')])
+  await put(deps, 'own', 'own.example.com', 8009)
+  answer(deps, [record('same', 8001)])
+  await sync(deps)
+  answer(deps, [record('same', 8001), record('new', 8002), record('thief', 8003, 'own.example.com')])
+  refuseNextReload(deps, PORT_TAKEN)
+  const { details } = await refusal(sync(deps), 'NGINX_RELOAD_FAILED')
+  assert.is(details.state, 'rolled_back')
+  const { created, unchanged, skipped } = await sync(deps)
+  assert.equal([created, unchanged, skipped.map(({ name }) => name)], [['new'], ['same'], ['thief']])
+  await assertSettled(deps)
 })
 
 test('two syncs at once do the work of one', async () => {
