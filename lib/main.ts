@@ -3,6 +3,7 @@ import { createServerAdapter } from '@whatwg-node/server'
 import { createApp } from '../functions/index.ts'
 import packageJson from '../package.json' with { type: 'json' }
 import { hostFiles } from './adapters/files.ts'
+import { repeat } from './adapters/repeat.ts'
 import { hostResources, keepHeapSmall } from './adapters/resources.ts'
 import { hostRunner } from './adapters/runner.ts'
 import type { Settings } from './core/settings.ts'
@@ -215,12 +216,10 @@ function startTelling({ settings, log }: Host, mesh: MeshMember): readonly NodeJ
   ]
 }
 
-/** Runs a job again and again; what it throws is logged. */
+/** Runs a job again and again, one at a time; what it throws is logged. */
 function repeater(log: Host['log']) {
   return (ms: number, action: string, job: () => Promise<void>): NodeJS.Timeout =>
-    setInterval(() => {
-      job().catch((error: Error) => log.write('error', { action, result: 'failure', cause: error.message }))
-    }, ms)
+    repeat(ms, job, ({ message }) => log.write('error', { action, result: 'failure', cause: message }))
 }
 
 /** A sync that nobody asked for deletes nothing. */
