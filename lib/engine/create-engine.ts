@@ -90,7 +90,8 @@ export function createEngine(host: Host): Engine {
     const result = await queue.submit(change).catch(countRefusal)
     if (result instanceof ProxyManagerError) throw result
     const { outcome, route, receipt, steps } = result
-    if (outcome === 'deleted') view.forget(change.dropletName)
+    // What was made has its own check in its file, and may lead elsewhere than what was checked before.
+    if (outcome !== 'unchanged') view.forget(change.dropletName)
     else if (change.kind === 'put' && change.health.checkedAt !== null)
       view.noteHealth(change.dropletName, change.health)
     const walked = steps.test + steps.swap + steps.reload + steps.confirm
