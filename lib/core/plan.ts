@@ -1,36 +1,12 @@
 /**
  * From what was found and what is wanted to the files that change. Pure: the same snapshot and changes give the same plan.
- *
- * | found                                    | put                | create (POST)    | delete             |
- * |------------------------------------------|--------------------|------------------|--------------------|
- * | nothing                                  | create             | create           | PROXY_NOT_FOUND    |
- * | the route as wanted, enabled             | unchanged          | unchanged        | delete             |
- * | the route as wanted, drifted or disabled | replace            | replace          | delete             |
- * | the route with another configuration     | replace            | DROPLET_EXISTS   | delete             |
- * | a file of that name written by hand      | DROPLET_EXISTS     | DROPLET_EXISTS   | DROPLET_EXISTS     |
- * | another owner of the domain              | DOMAIN_CONFLICT    | DOMAIN_CONFLICT  | (does not matter)  |
- * | not what If-Match or If-None-Match say   | PRECONDITION_FAILED on every one                           |
- *
- * A fourth change, `certify`, gives a route the certificate that is there for its domain: unchanged where it serves that one already,
- * PROXY_NOT_FOUND where the route is gone, PRECONDITION_FAILED where it has moved to another domain meanwhile.
  */
 import type { CheckedCertificate } from './certificate.ts'
-import type { CertifyChange, Change, Precondition, PutChange } from './change.ts'
-import { ProxyManagerError } from './errors.ts'
-import { ownerOf } from './nginx-host.ts'
-import type { RenderContext } from './nginx-server-block.ts'
+import type { Change } from './change.ts'
+import { planChange, type Verdict } from './plan-change.ts'
 import { planShared, routeFileChanges } from './plan-files.ts'
-import { type RouteRecord, readRouteFile, renderRouteFile, routeFileName } from './route-file.ts'
 import { namesOf, securedNames } from './route-names.ts'
 import type { FileChange, Snapshot, SnapshotRoute } from './snapshot.ts'
-import { recordOf, sameSpec } from './wanted-record.ts'
-
-export type Outcome = 'created' | 'replaced' | 'unchanged' | 'deleted'
-
-/** What a plan says of one change: what it does, or why it is refused. */
-export type Verdict =
-  | { readonly outcome: Outcome; readonly route: SnapshotRoute }
-  | { readonly outcome: 'refused'; readonly error: ProxyManagerError }
 
 export interface BatchPlan {
   /** One for each change, in their order. */
@@ -58,21 +34,7 @@ export function planBatch(
   now: string,
   isForced = false,
 ): BatchPlan {
-  const routes = new Map(snapshot.routes)
-  const droplets = new Map<string, string>()
-  for (const [name, { record }] of routes) for (const own of namesOf(record)) droplets.set(own, name)
-  const verdicts = changes.map((change) => {
-    const verdict = planChange(snapshot, routes, droplets, change, now)
-    if (verdict.outcome === 'refused' || verdict.outcome === 'unchanged') return verdict
-    const previous = routes.get(change.dropletName)
-    if (previous !== undefined) for (const name of namesOf(previous.record)) droplets.delete(name)
-    if (verdict.outcome === 'deleted') routes.delete(change.dropletName)
-    else {
-      routes.set(change.dropletName, verdict.route)
-      for (const name of namesOf(verdict.route.record)) droplets.set(name, change.dropletName)
-    }
-    return verdict
-  })
+  const { verdicts, routes } = planRoutes(snapshot, changes, now)
   // What is refused asks nothing of its route, which may be one that is not served as it should be.
   const touched = new Set(
     changes.filter((_, i) => verdicts[i]?.outcome !== 'refused').map(({ dropletName }) => dropletName),
@@ -97,130 +59,85 @@ export function planBatch(
   }
 }
 
-function planChange(
-  snapshot: Snapshot,
-  routes: ReadonlyMap<string, SnapshotRoute>,
-  droplets: ReadonlyMap<string, string>,
-  change: Change,
-  now: string,
-): Verdict {
-  const found = routes.get(change.dropletName)
-  if (snapshot.foreignFiles.has(change.dropletName)) return refuse(handWritten(change.dropletName))
-  if (change.kind === 'certify') return planCertify(snapshot, found, change, now)
-  const failed = failedPrecondition(change.precondition, found)
-  if (failed !== undefined) return refuse(failed)
-  if (change.kind === 'delete') {
-    return found === undefined ? refuse(new ProxyManagerError('PROXY_NOT_FOUND')) : { outcome: 'deleted', route: found }
-  }
-  const conflict = findConflict(snapshot, droplets, change)
-  if (conflict !== undefined) return refuse(conflict)
-  const wanted = recordOf(change, found, snapshot.certificates.get(change.spec.domain), now)
-  if (found === undefined) return { outcome: 'created', route: routeOf(wanted, snapshot.context) }
-
-  const { created_at, updated_at, last_health_status, last_health_checked_at } = found.record
-  const asFound = { ...wanted, created_at, updated_at, last_health_status, last_health_checked_at }
-  const isSame = renderRouteFile(asFound, snapshot.context) === found.text
-  if (isSame && found.enabled && !found.drifted) return { outcome: 'unchanged', route: found }
-  if (change.mode === 'create' && !sameSpec(asFound, found.record)) {
-    return refuse(
-      new ProxyManagerError('DROPLET_EXISTS', {
-        details: { owner: { droplet_name: change.dropletName, domain: found.record.domain } },
-      }),
-    )
-  }
-  return { outcome: 'replaced', route: routeOf(wanted, snapshot.context) }
+interface PlannedRoutes {
+  readonly verdicts: readonly Verdict[]
+  /** The routes that there are then. */
+  readonly routes: ReadonlyMap<string, SnapshotRoute>
+  /** The droplet that has each name then. */
+  readonly owners: ReadonlyMap<string, string>
 }
 
-function planCertify(
+/**
+ * A put may take what another put of the batch gives up, so that routes can exchange their names. It may not where that other one is refused
+ * and keeps its names: the takers are then planned anew, without what they would take.
+ */
+function planRoutes(snapshot: Snapshot, changes: readonly Change[], now: string): PlannedRoutes {
+  const planWith = (keeping: ReadonlySet<string>) => planInTurn(snapshot, changes, keeping, now)
+  const planned = planWith(new Set())
+  const keeping = findRobbed(snapshot, changes, planned)
+  if (keeping.size === 0) return planned
+  const again = planWith(keeping)
+  if (findRobbed(snapshot, changes, again).size === 0) return again
+  // Where everyone keeps what it has until its turn, nobody takes what is not free.
+  return planWith(new Set(changes.map(({ dropletName }) => dropletName)))
+}
+
+/** One change after another; the names that puts give up are free from the start, but for the droplets in `keeping`. */
+function planInTurn(
   snapshot: Snapshot,
-  found: SnapshotRoute | undefined,
-  change: CertifyChange,
+  changes: readonly Change[],
+  keeping: ReadonlySet<string>,
   now: string,
-): Verdict {
-  if (found === undefined) {
-    return refuse(
-      new ProxyManagerError('PROXY_NOT_FOUND', { message: 'The route was deleted; its certificate stays where it is' }),
-    )
+): PlannedRoutes {
+  const routes = new Map(snapshot.routes)
+  const owners = new Map<string, string>()
+  const take = (names: readonly string[], dropletName: string) => {
+    for (const name of names) if (!owners.has(name)) owners.set(name, dropletName)
   }
-  if (found.record.domain !== change.domain) {
-    const details = {
-      domain: found.record.domain,
-      certificate_for: change.domain,
-      remedy: 'Ask for the certificate of the new domain',
+  const giveUp = (names: readonly string[], dropletName: string) => {
+    for (const name of names) if (owners.get(name) === dropletName) owners.delete(name)
+  }
+  for (const [dropletName, route] of routes) take(namesOfRoute(route), dropletName)
+  for (const change of changes) {
+    if (change.kind !== 'put' || keeping.has(change.dropletName)) continue
+    const kept = namesOf(change.spec)
+    const given = namesOfRoute(routes.get(change.dropletName)).filter((name) => !kept.includes(name))
+    giveUp(given, change.dropletName)
+  }
+  const verdicts = changes.map((change) => {
+    const { dropletName } = change
+    const verdict = planChange(snapshot, routes, owners, change, now)
+    const before = routes.get(dropletName)
+    const after = verdict.outcome === 'refused' ? before : verdict.outcome === 'deleted' ? undefined : verdict.route
+    giveUp(namesOfRoute(before), dropletName)
+    take(namesOfRoute(after), dropletName)
+    if (after === undefined) routes.delete(dropletName)
+    else routes.set(dropletName, after)
+    return verdict
+  })
+  return { verdicts, routes, owners }
+}
+
+/** Droplets one of whose names another has taken; with those who took it, who have to stay where they are then, and whom that robs in turn. */
+function findRobbed(
+  snapshot: Snapshot,
+  changes: readonly Change[],
+  { routes, owners }: PlannedRoutes,
+): ReadonlySet<string> {
+  const dropletNames = changes.map(({ dropletName }) => dropletName)
+  const robbed = new Set(
+    dropletNames.filter((own) => namesOfRoute(routes.get(own)).some((name) => owners.get(name) !== own)),
+  )
+  for (const own of robbed)
+    for (const name of namesOfRoute(snapshot.routes.get(own))) {
+      const owner = owners.get(name)
+      if (owner !== undefined) robbed.add(owner)
     }
-    return refuse(
-      new ProxyManagerError('PRECONDITION_FAILED', { message: 'The route has moved to another domain', details }),
-    )
-  }
-  const certificate = snapshot.certificates.get(change.domain)?.summary ?? null
-  const isServed =
-    found.record.certificate?.fingerprint_sha256 === certificate?.fingerprint_sha256 && found.record.enable_ssl
-  if (isServed && found.enabled && !found.drifted) return { outcome: 'unchanged', route: found }
-  return {
-    outcome: 'replaced',
-    route: routeOf({ ...found.record, enable_ssl: true, certificate, updated_at: now }, snapshot.context),
-  }
+  return robbed
 }
 
-function findConflict(
-  snapshot: Snapshot,
-  droplets: ReadonlyMap<string, string>,
-  change: PutChange,
-): ProxyManagerError | undefined {
-  const { httpPort, httpsPort } = snapshot.context
-  for (const domain of namesOf(change.spec)) {
-    const owner = droplets.get(domain)
-    if (owner !== undefined && owner !== change.dropletName)
-      return new ProxyManagerError('DOMAIN_CONFLICT', { details: { domain, owner: { droplet_name: owner } } })
-    const server = ownerOf(domain, snapshot.host.servers, [httpPort, httpsPort])
-    if (server === undefined) continue
-    return new ProxyManagerError('DOMAIN_CONFLICT', {
-      message: 'A server block written by hand already serves this domain',
-      details: {
-        domain,
-        culprit: 'host',
-        owner: { file: server.file, line: server.line },
-        remedy: 'Remove the name from that server block, or choose another domain',
-      },
-    })
-  }
-  return undefined
-}
-
-function failedPrecondition(
-  precondition: Precondition,
-  found: SnapshotRoute | undefined,
-): ProxyManagerError | undefined {
-  const { ifMatch, ifNoneMatchAny } = precondition
-  const isWrongRevision = Array.isArray(ifMatch) && !ifMatch.includes(found?.revision)
-  const isMissing = ifMatch !== undefined && found === undefined
-  if (!isMissing && !isWrongRevision && !(ifNoneMatchAny === true && found !== undefined)) return undefined
-  const revision = found?.revision ?? null
-  if (ifMatch !== undefined) return new ProxyManagerError('PRECONDITION_FAILED', { details: { revision } })
-  const remedy = 'Leave If-None-Match out to replace it'
-  return new ProxyManagerError('PRECONDITION_FAILED', {
-    message: 'There is a route already',
-    details: { revision, remedy },
-  })
-}
-
-function handWritten(dropletName: string): ProxyManagerError {
-  const file = routeFileName(dropletName)
-  return new ProxyManagerError('DROPLET_EXISTS', {
-    message: 'A file that Proxy Manager did not write bears the name of this route',
-    details: {
-      owner: { file },
-      culprit: 'host',
-      remedy: `Move ${file} away from sites-available and sites-enabled, then call again`,
-    },
-  })
-}
-
-function routeOf(record: RouteRecord, context: RenderContext): SnapshotRoute {
-  const found = readRouteFile(record.droplet_name, renderRouteFile(record, context))
-  if (found === undefined)
-    throw new ProxyManagerError('INTERNAL', { details: { stage: 'plan' }, cause: new Error('unreadable route file') })
-  return { ...found, enabled: true }
+function namesOfRoute(route: SnapshotRoute | undefined): readonly string[] {
+  return route === undefined ? [] : namesOf(route.record)
 }
 
 function writtenNames(verdict: Verdict): readonly string[] {
@@ -232,8 +149,4 @@ function fingerprintsOf(route: SnapshotRoute | undefined): (readonly [name: stri
   const fingerprint = route?.record.certificate?.fingerprint_sha256
   if (route === undefined || fingerprint === undefined) return []
   return securedNames(route.record).map((name) => [name, fingerprint])
-}
-
-function refuse(error: ProxyManagerError): Verdict {
-  return { outcome: 'refused', error }
 }

@@ -2,7 +2,7 @@
 import * as v from 'valibot'
 import type { Change, Precondition, PutChange } from '../core/change.ts'
 import { ProxyManagerError } from '../core/errors.ts'
-import type { Verdict } from '../core/plan.ts'
+import type { Verdict } from '../core/plan-change.ts'
 import { DEFAULT_OPTIONS } from '../core/proxy-options.ts'
 import type { RegistryAnswer, RegistryRoute, Skipped } from '../core/registry.ts'
 import type { SnapshotRoute } from '../core/snapshot.ts'

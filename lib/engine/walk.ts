@@ -1,6 +1,6 @@
 /** What the steps of the walk share, and what comes out of it. */
 import type { ProxyManagerError } from '../core/errors.ts'
-import type { Outcome, Verdict } from '../core/plan.ts'
+import type { Outcome, Verdict } from '../core/plan-change.ts'
 import type { FileChange, SnapshotRoute } from '../core/snapshot.ts'
 import type { CertificateStore } from './certificate-store.ts'
 import type { Host } from './host.ts'

@@ -1,3 +1,4 @@
+import * as fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { CheckedCertificate } from '../../lib/core/certificate.ts'
@@ -8,6 +9,7 @@ import { type BatchPlan, planBatch } from '../../lib/core/plan.ts'
 import type { ProxySpec } from '../../lib/core/proxy.ts'
 import { DEFAULT_OPTIONS } from '../../lib/core/proxy-options.ts'
 import { type RouteRecord, readRouteFile, readSharedFile, renderRouteFile } from '../../lib/core/route-file.ts'
+import { namesOf } from '../../lib/core/route-names.ts'
 import type { Snapshot, SnapshotRoute } from '../../lib/core/snapshot.ts'
 import { context, routeRecord } from './samples.ts'
 
@@ -77,6 +79,8 @@ function put(dropletName: string, own: Partial<ProxySpec> = {}, change: Partial<
   }
 }
 
+const aliased = (...aliases: string[]) => ({ options: { ...DEFAULT_OPTIONS, aliases } })
+
 const create = (dropletName: string, own: Partial<ProxySpec> = {}) => put(dropletName, own, { mode: 'create' })
 
 function remove(dropletName: string, precondition: Precondition = {}): DeleteChange {
@@ -125,6 +129,11 @@ function plan(snapshot: Snapshot, ...changes: readonly Change[]): BatchPlan {
 /** Each verdict in a word: its outcome, or the code of its refusal. */
 function verdicts({ verdicts }: BatchPlan): string[] {
   return verdicts.map((verdict) => (verdict.outcome === 'refused' ? verdict.error.code : verdict.outcome))
+}
+
+/** The domain of each droplet's route. */
+function domainsOf({ routes }: Snapshot): Record<string, string> {
+  return Object.fromEntries([...routes].map(([name, { record }]) => [name, record.domain]))
 }
 
 function refusal(planned: BatchPlan): ProxyManagerError {
@@ -365,7 +374,106 @@ test('a domain moves from one droplet to another in one batch, in that order alo
     'create enabled/fpai-b.conf',
   ])
   assert.equal(verdicts(plan(before, taking, remove('a'))), ['DOMAIN_CONFLICT', 'deleted'])
-  assert.equal(verdicts(plan(before, put('a', { domain: 'y.example.com' }), taking)), ['replaced', 'created'])
+})
+
+test('a name that a put gives up is free for the others of its batch, in either order', () => {
+  const before = after([put('a', { domain: 'x.example.com' })])
+  const [taking, giving] = [put('b', { domain: 'x.example.com' }), put('a', { domain: 'y.example.com' })]
+  assert.equal(verdicts(plan(before, giving, taking)), ['replaced', 'created'])
+  const moved = plan(before, taking, giving)
+  assert.equal(verdicts(moved), ['created', 'replaced'])
+  assert.equal(domainsOf(applied(before, moved)), { a: 'y.example.com', b: 'x.example.com' })
+})
+
+const ring = after(['a', 'b', 'c', 'd'].map((name) => put(name)))
+const turned = (...moves: readonly string[]) =>
+  moves.map(([from = '', to = '']) => put(from, { domain: `${to}.example.com` }))
+
+test('routes exchange their domains in one batch: two of them, or a ring', () => {
+  const two = plan(ring, ...turned('ab', 'ba'))
+  assert.equal(verdicts(two), ['replaced', 'replaced'])
+  assert.equal(domainsOf(applied(ring, two)), {
+    a: 'b.example.com',
+    b: 'a.example.com',
+    c: 'c.example.com',
+    d: 'd.example.com',
+  })
+  const four = plan(ring, ...turned('ab', 'bc', 'cd', 'da'))
+  assert.equal(verdicts(four), ['replaced', 'replaced', 'replaced', 'replaced'])
+  assert.equal(domainsOf(applied(ring, four)), {
+    a: 'b.example.com',
+    b: 'c.example.com',
+    c: 'd.example.com',
+    d: 'a.example.com',
+  })
+})
+
+test('of an exchange all of it is refused where one of it is, and nothing else', () => {
+  const stale = { precondition: { ifMatch: ['0123456789abcdef'] } }
+  for (const [changes, expected] of [
+    [turned('ab', 'bc'), 'DOMAIN_CONFLICT DOMAIN_CONFLICT'],
+    [[...turned('ab'), put('b', { domain: 'a.example.com' }, stale)], 'DOMAIN_CONFLICT PRECONDITION_FAILED'],
+    [[put('a', { domain: 'b.example.com' }, stale), ...turned('ba')], 'PRECONDITION_FAILED DOMAIN_CONFLICT'],
+    [
+      [...turned('ab', 'bc'), put('c', { domain: 'a.example.com' }, stale)],
+      'DOMAIN_CONFLICT DOMAIN_CONFLICT PRECONDITION_FAILED',
+    ],
+  ] as const) {
+    const planned = plan(ring, ...changes, put('d', { domain: 'e.example.com' }), put('f', { domain: 'd.example.com' }))
+    assert.is(verdicts(planned).join(' '), `${expected} replaced created`)
+    const { a, b, c, d, f } = domainsOf(applied(ring, planned))
+    assert.equal(
+      [a, b, c, d, f],
+      ['a', 'b', 'c', 'e', 'd'].map((name) => `${name}.example.com`),
+    )
+  }
+})
+
+test('whatever a batch asks for, each name has one route, and a route whose change is refused stays as it was', () => {
+  const name = fc.constantFrom('a', 'b', 'c', 'd', 'e', 'f')
+  const change = fc.record({
+    dropletName: name,
+    domain: name,
+    aliases: fc.uniqueArray(name, { maxLength: 2 }),
+    isStale: fc.boolean(),
+    isDeletion: fc.nat(5).map((n) => n === 0),
+  })
+  const batch = fc.uniqueArray(change, { selector: ({ dropletName }) => dropletName, maxLength: 6 })
+  const toChange = ({
+    dropletName,
+    domain,
+    aliases,
+    isStale,
+    isDeletion,
+  }: typeof change extends fc.Arbitrary<infer T> ? T : never) => {
+    const precondition = isStale ? { ifMatch: ['0123456789abcdef'] } : {}
+    if (isDeletion) return remove(dropletName, precondition)
+    const others = aliases.filter((alias) => alias !== domain).map((alias) => `${alias}.example.com`)
+    return put(dropletName, { domain: `${domain}.example.com`, ...aliased(...others) }, { precondition })
+  }
+  const property = fc.property(batch, batch, (first, second) => {
+    const before = after(first.filter(({ isStale }) => !isStale).map(toChange))
+    const changes = second.map(toChange)
+    const planned = plan(before, ...changes)
+    const { routes } = applied(before, planned)
+    const names = [...routes.values()].flatMap(({ record }) => namesOf(record))
+    assert.is(new Set(names).size, names.length)
+    for (const [i, verdict] of planned.verdicts.entries()) {
+      const dropletName = changes[i]?.dropletName ?? ''
+      const expected = verdict.outcome === 'refused' ? before.routes.get(dropletName) : verdict.route
+      assert.is(routes.get(dropletName)?.text, verdict.outcome === 'deleted' ? undefined : expected?.text)
+    }
+  })
+  fc.assert(property, { numRuns: 1000 })
+})
+
+test('a batch of a thousand routes that all move by one name is planned, or refused, at once', () => {
+  const many = Array.from({ length: 1000 }, (_, i) => `app-${i}`)
+  const before = after(many.map((own) => put(own)))
+  const chain = (last: string) => many.map((own, i) => put(own, { domain: `${many[i + 1] ?? last}.example.com` }))
+  assert.equal(new Set(verdicts(plan(before, ...chain('app-0')))), new Set(['replaced']))
+  const blocked = after([put('other')], before)
+  assert.equal(new Set(verdicts(plan(blocked, ...chain('other')))), new Set(['DOMAIN_CONFLICT']))
 })
 
 test('several changes share one plan and one generation; a refused one leaves the others whole', () => {
@@ -536,8 +644,6 @@ function outcomeRecord({ verdicts: [verdict] }: BatchPlan): RouteRecord | undefi
   return verdict === undefined || verdict.outcome === 'refused' ? undefined : verdict.route.record
 }
 
-const aliased = (...aliases: string[]) => ({ options: { ...DEFAULT_OPTIONS, aliases } })
-
 test('an alias has one owner, whether others want it as their domain or as an alias', () => {
   const before = after([put('a', aliased('shared.example.com'))])
   const others = [
@@ -545,11 +651,12 @@ test('an alias has one owner, whether others want it as their domain or as an al
     put('c', aliased('x.example.com', 'shared.example.com')),
     put('d', aliased('a.example.com')),
   ]
-  const planned = plan(before, ...others, put('a'), ...others)
-  const conflict = 'DOMAIN_CONFLICT'
-  assert.equal(verdicts(planned), [conflict, conflict, conflict, 'replaced', 'created', conflict, conflict])
-  const owners = planned.verdicts.map((verdict) => (verdict.outcome === 'refused' ? verdict.error.details.domain : ''))
-  assert.equal(owners.slice(0, 3), ['shared.example.com', 'shared.example.com', 'a.example.com'])
+  const refused = plan(before, ...others)
+  assert.equal(verdicts(refused), ['DOMAIN_CONFLICT', 'DOMAIN_CONFLICT', 'DOMAIN_CONFLICT'])
+  const wanted = refused.verdicts.map((verdict) => (verdict.outcome === 'refused' ? verdict.error.details.domain : ''))
+  assert.equal(wanted, ['shared.example.com', 'shared.example.com', 'a.example.com'])
+  const planned = plan(before, put('a'), ...others)
+  assert.equal(verdicts(planned), ['replaced', 'created', 'DOMAIN_CONFLICT', 'DOMAIN_CONFLICT'])
   assert.equal([...planned.domains], ['a.example.com', 'shared.example.com'])
 })
 

@@ -74,6 +74,19 @@ export const SWEEPS = {
     isBefore: (deps) => servedFingerprint(deps, DOMAIN) === FIRST.fingerprint,
     isAfter: (deps) => servedFingerprint(deps, DOMAIN) === RENEWED.fingerprint,
   },
+  'exchange of domains': {
+    prepare: async (deps) => {
+      await put(deps, 'app', 'app.example.com', 8002)
+      await put(deps, 'other', 'other.example.com', 8003)
+    },
+    change: (deps) =>
+      allOrNone([
+        put(deps, 'app', 'other.example.com', 8002, false),
+        put(deps, 'other', 'app.example.com', 8003, false),
+      ]),
+    isBefore: (deps) => ports(deps) === '8002 - - - 8003 -',
+    isAfter: (deps) => ports(deps) === '8003 - - - 8002 -',
+  },
   'sync from the Registry': {
     prepare: async (deps) => {
       list(deps, [record('moved', 8002), record('gone', 8003)])

@@ -248,6 +248,46 @@ test('a droplet of a new name has its domain in the sync that prunes the old one
   await assertSettled(deps)
 })
 
+test('two droplets that exchange their domains in the Registry do so in one sync', async () => {
+  const deps = await hostWith([record('blue', 8001, 'app.example.com'), record('green', 8002, 'next.example.com')])
+  await sync(deps)
+  answer(deps, [record('blue', 8001, 'next.example.com'), record('green', 8002, 'app.example.com')])
+  assert.equal((await sync(deps, { dryRun: true })).updated, ['blue', 'green'])
+  const { updated, skipped } = await sync(deps)
+  assert.equal([updated, skipped], [['blue', 'green'], []])
+  assert.equal([servedPort(deps, 'app.example.com'), servedPort(deps, 'next.example.com')], [8002, 8001])
+  assert.is(deps.nginx.reloads, 2)
+  await assertSettled(deps)
+})
+
+for (const bad of ['blue', 'green']) {
+  test(`where NGINX refuses ${bad}, of two that exchange their domains neither moves, and others go on`, async () => {
+    const domains = { blue: 'app.example.com', green: 'next.example.com' }
+    const deps = await hostWith([record('blue', 8001, domains.blue), record('green', 8002, domains.green)])
+    await sync(deps)
+    const before = await deps.engine.listProxies()
+    const exchanged = [record('blue', 8001, domains.green), record('green', 8002, domains.blue)]
+    for (const position of [0, 1, 2, 3]) {
+      const others = [0, 1, 2].map((i) => record(`other-${position}-${i}`, 9000 + i))
+      answer(deps, [...others.slice(0, position), ...exchanged, ...others.slice(position)])
+      deps.nginx.judge = (texts) =>
+        texts.some(
+          (text) =>
+            text.includes(bad === 'blue' ? '8001' : '8002') &&
+            text.includes(domains[bad === 'blue' ? 'green' : 'blue']),
+        )
+          ? refused(`fpai-${bad}.conf`, 7, 'invalid parameter "x"')
+          : ACCEPTED
+      const { created, updated, skipped } = await sync(deps)
+      assert.equal([created.length, updated, skipped.map(({ name }) => name).sort()], [3, [], ['blue', 'green']])
+      const after = await deps.engine.listProxies()
+      assert.equal(after.slice(0, 2), before)
+      await assertSettled(deps)
+    }
+    assert.equal([servedPort(deps, domains.blue), servedPort(deps, domains.green)], [8001, 8002])
+  })
+}
+
 for (const [ours, gone, isRefused] of [
   [2, 1, false],
   [3, 2, false],

@@ -94,6 +94,25 @@ test('a Registry is read in each of its shapes, and what it names is served', as
   assert.is((await call(host.manager, 'GET', '/proxies/bare-list')).body.domain, 'bare.example.com')
 })
 
+test('two droplets that exchange their domains in the Registry are served so after one sync', async (context) => {
+  const { host } = context
+  const [blue, green] = [await host.droplet('blue'), await host.droplet('green')]
+  const domains = ['current.example.com', 'next.example.com']
+  const records = ([first, second]: readonly string[]) => [
+    { name: 'blue', domain: first, host: '127.0.0.1', port: blue.port },
+    { name: 'green', domain: second, host: '127.0.0.1', port: green.port },
+  ]
+  const served = () => Promise.all(domains.map((domain) => through(host.nginx.httpPort, domain)))
+  answerWith(context, records(domains))
+  await sync(context)
+  assert.equal(await served(), ['blue', 'green'])
+  answerWith(context, records(domains.toReversed()))
+  const { updated, skipped } = await sync(context)
+  assert.equal([updated, skipped], [['blue', 'green'], []])
+  assert.equal(await served(), ['green', 'blue'])
+  assert.ok(testNginx(host.nginx).ok)
+})
+
 test('500 droplets in one sync take one reload, and all of them are served', async (context) => {
   const { host } = context
   const droplet = await host.droplet('crowd')
