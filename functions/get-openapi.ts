@@ -21,5 +21,5 @@ export default endpoint(
     },
     errors: ['INVALID_REQUEST'],
   },
-  async (_call, { routes = [], version, base }) => ({ status: 200, body: describeApi(routes, version, base) }),
+  async (_call, { describe, version }) => ({ status: 200, body: describe?.() ?? describeApi([], version) }),
 )

@@ -7,6 +7,7 @@ import { errorResponse, toResponse } from '../lib/http/error-response.ts'
 import { guardRequest, requireGrant } from '../lib/http/guard.ts'
 import { jsonWriter } from '../lib/http/json-writer.ts'
 import { failureFields } from '../lib/http/log-fields.ts'
+import { describeApi } from '../lib/http/openapi.ts'
 import createProxy from './create-proxy.ts'
 import deleteProxy from './delete-proxy.ts'
 import getManagerHealth from './get-manager-health.ts'
@@ -63,6 +64,12 @@ export function createApp(
   const find = async (method: string, url: string): Promise<Endpoint | undefined> => await router.fetch({ method, url })
 
   const toJson = jsonWriter()
+  let description: object | undefined
+  /** Made once: it takes 10 ms, in which nothing else is done. */
+  const describe = (version: string): object => {
+    description ??= describeApi(routes, version, base)
+    return description
+  }
   const routes = mount.map(({ route }) => route)
 
   const answer = async (request: Request, deps: Deps, correlationId: string): Promise<Response> => {
@@ -77,7 +84,8 @@ export function createApp(
     requireGrant(grant, endpoint.route.method)
     const callApi = (call: InnerCall) =>
       callInside(request, call, base, correlationId, (inner) => answerWith(deps, inner))
-    const response = await endpoint(request, { ...deps, base, correlationId, routes, toJson, callApi })
+    const ofApp = { base, correlationId, routes, toJson, callApi, describe: () => describe(deps.version) }
+    const response = await endpoint(request, { ...deps, ...ofApp })
     return isHead ? new Response(null, response) : response
   }
 

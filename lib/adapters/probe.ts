@@ -55,13 +55,15 @@ const BODY_BYTES = 4096
 const TICK_MS = 25
 /** What may come before an answer's head has ended: Node's own limit for it, some interim answers, and one read of what follows. */
 const HEAD_BYTES = 80 * 1024
+/** No more interim answers than this come in one piece. */
+const MOST_INTERIM = 16
 
 /** Probes with node-fetch, which honours a Host header and an agent, both of which the global fetch does not. */
 export function hostProbe(): Probe {
   return {
     download: async ({ url, timeoutMs, limitBytes, token, json }) => {
       const signal = AbortSignal.timeout(timeoutMs)
-      const { agent, endOfHead } = boundedAgent(url.startsWith('https:') ? 'https' : 'http')
+      const { agent, endOfHead, isTooLarge } = boundedAgent(url.startsWith('https:') ? 'https' : 'http')
       try {
         // `size` makes a longer body fail while it is being read.
         const headers = {
@@ -75,7 +77,7 @@ export function hostProbe(): Probe {
         endOfHead()
         return { status: response.status, body: await response.text() }
       } catch (error) {
-        return { failure: failureOf(error, signal) }
+        return { failure: isTooLarge() ? 'TOO_LARGE' : failureOf(error, signal) }
       } finally {
         agent.destroy()
       }
@@ -105,7 +107,11 @@ export function hostProbe(): Probe {
         if (options.all === true) callback(null, [{ address, family }])
         else callback(null, address, family)
       }
-      const { agent, endOfHead } = boundedAgent(scheme, { lookup, rejectUnauthorized: false, autoSelectFamily: false })
+      const { agent, endOfHead, isTooLarge } = boundedAgent(scheme, {
+        lookup,
+        rejectUnauthorized: false,
+        autoSelectFamily: false,
+      })
       const { signal, stop } = ownTime(timeoutMs)
       try {
         const response = await fetch(`${scheme}://probe.invalid:${port}${path}`, {
@@ -127,7 +133,7 @@ export function hostProbe(): Probe {
         }
         return { status: response.status, body: body.slice(0, BODY_BYTES) }
       } catch (error) {
-        return { failure: failureOf(error, signal) }
+        return { failure: isTooLarge() ? 'TOO_LARGE' : failureOf(error, signal) }
       } finally {
         stop()
         agent.destroy()
@@ -152,28 +158,35 @@ function ownTime(timeoutMs: number): { readonly signal: AbortSignal; readonly st
 
 /**
  * An agent for one request, whose answer must begin within so many bytes. Node takes interim answers (RFC 9110, 15.2) without end, as fast as
- * they come: a few peers that send them would leave this process no time for anything else.
+ * they come, and those of one piece without a look at anything else: a few peers that send them would leave this process no time.
  */
 function boundedAgent(
   scheme: 'http' | 'https',
   options: object = {},
-): { readonly agent: Agent; readonly endOfHead: () => void } {
+): { readonly agent: Agent; readonly endOfHead: () => void; readonly isTooLarge: () => boolean } {
   const agent = scheme === 'http' ? new HttpAgent({ ...options }) : new HttpsAgent({ ...options })
   const connect = agent.createConnection.bind(agent)
   let left = HEAD_BYTES
+  let isBegun = false
   agent.createConnection = (...given) => {
     const socket = connect(...given)
     socket?.on('data', (chunk: Buffer) => {
+      if (isBegun) return
       left -= chunk.length
-      if (left < 0) socket.destroy(Object.assign(new Error('the answer does not begin'), { code: 'TOO_LARGE' }))
+      if (left >= 0 && chunk.toString('latin1').split('\r\n\r\nHTTP/1.').length <= MOST_INTERIM) return
+      left = -1
+      // Node's parser is given this piece in any case: there is to be nothing in it to parse.
+      chunk.fill(0)
+      socket.destroy()
     })
     return socket
   }
   return {
     agent,
     endOfHead: () => {
-      left = Number.POSITIVE_INFINITY
+      isBegun = true
     },
+    isTooLarge: () => left < 0,
   }
 }
 

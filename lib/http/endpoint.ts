@@ -31,6 +31,8 @@ export interface Deps {
   readonly base?: string
   /** The endpoints that are mounted, where it is an app that calls. */
   readonly routes?: readonly Route[]
+  /** The description of the API that is mounted, where it is an app that calls. */
+  readonly describe?: () => object
   /** Calls another endpoint of the same app, as the same caller, where it is an app that calls. */
   readonly callApi?: (call: InnerCall) => Promise<{ readonly status: number; readonly body: unknown }>
 }

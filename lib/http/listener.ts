@@ -24,15 +24,20 @@ export interface ListenerOptions {
   readonly onRefusal: (status: number, durationMs: number) => void
   /** An address has failed too often, and is not listened to for a while. */
   readonly onLockOut: (address: string) => void
+  /** How long a caller may take to take an answer. */
+  readonly answerTimeoutMs?: number
 }
 
-/** Slow senders are cut off: 5 s for the headers, 10 s for the whole request, 5 s of silence between two. */
+/** Slow callers are cut off: 5 s for the headers, 10 s for the whole request, 30 s to take the answer, 5 s of silence between two. */
 const TIMEOUTS = {
   headersTimeout: 5_000,
   requestTimeout: 10_000,
   keepAliveTimeout: 5_000,
   connectionsCheckingInterval: 1_000,
 }
+const ANSWER_TIMEOUT_MS = 30_000
+/** How often it is looked at meanwhile. */
+const UNTAKEN_LOOKS = 30
 const MAX_HEADER_BYTES = 16 * 1024
 const MAX_CONNECTIONS = 4096
 
@@ -43,7 +48,7 @@ const HOST = /^([a-z0-9_]([a-z0-9._-]*[a-z0-9_])?|\[[0-9a-f:.]+\])(:\d{1,5})?$/i
 /** A node:http server around a listener that turns requests into Fetch ones. Every answer is a UDC one, whatever breaks. */
 export function createHttpServer(
   listener: RequestListener,
-  { randomId, monotonicMs, onFailure, onRefusal, onLockOut }: ListenerOptions,
+  { randomId, monotonicMs, onFailure, onRefusal, onLockOut, answerTimeoutMs = ANSWER_TIMEOUT_MS }: ListenerOptions,
 ): Server {
   const options = { ...TIMEOUTS, maxHeaderSize: MAX_HEADER_BYTES, requireHostHeader: false }
   const attempts = failedAttempts(monotonicMs)
@@ -70,9 +75,12 @@ export function createHttpServer(
     }
   }
   const server = createServer(options, (request, response) => {
-    void turns.take(request, response, () => answer(request, response))
+    const [path = ''] = (request.url ?? '').split('?')
+    void turns.take(request, response, () => answer(request, response), isProbe(request.method ?? '', path))
   })
   server.maxConnections = MAX_CONNECTIONS
+  server.on('connection', turns.join)
+  endUntaken(server, answerTimeoutMs)
   const refuseRaw = (socket: Duplex, error: ProxyManagerError): void => {
     void turns.end(socket, () => {
       if (sendRaw(socket, errorResponse(error, randomId()))) onRefusal(error.status, 0)
@@ -103,6 +111,31 @@ const LISTEN_FAULTS: Readonly<Record<string, readonly [setting: string, words: s
 export function describeListenFault(code: string, host: string, port: number): { fault: string; mayPass: boolean } {
   const [setting, words, mayPass] = LISTEN_FAULTS[code] ?? ['PROXY_MANAGER_HOST', 'that is no address for it', false]
   return { fault: `${setting}: port ${port} of ${host} cannot be listened on (${code}): ${words}`, mayPass }
+}
+
+/**
+ * Ends connections whose caller has had this long for an answer and has not taken the whole of it, or has not closed its side after the last
+ * one. Node's own time-outs do not: that of a socket begins anew with whatever the caller sends, is off while an answer is made, and the
+ * adapter behind this turns it off; and of a connection that was refused Node keeps no account.
+ */
+function endUntaken(server: Server, afterMs: number): void {
+  const lastSeen = new Map<IncomingMessage['socket'], { taken: number; looks: number }>()
+  server.on('connection', (socket) => {
+    lastSeen.set(socket, { taken: 0, looks: 0 })
+    socket.once('close', () => lastSeen.delete(socket))
+  })
+  const look = setInterval(() => {
+    for (const [socket, seen] of lastSeen) {
+      const taken = socket.bytesWritten - socket.writableLength
+      const isWaiting = taken === seen.taken && (socket.writableLength > 0 || socket.writableEnded)
+      seen.looks = isWaiting ? seen.looks + 1 : 0
+      seen.taken = taken
+      // With a reset, since the system would keep what it has of the answer for minutes.
+      if (seen.looks === UNTAKEN_LOOKS) socket.resetAndDestroy()
+    }
+  }, afterMs / UNTAKEN_LOOKS)
+  look.unref()
+  server.once('close', () => clearInterval(look))
 }
 
 /** Closes a server: calls in flight end, idle connections go at once, what is left at the deadline is cut off. */

@@ -78,6 +78,12 @@ test('interim answers without end are given up by their size, long before the ti
   assert.ok(sent < 64 * 1024 * 1024, `${sent} bytes were sent`)
 })
 
+test('many interim answers in one piece are given up, whatever follows them', async () => {
+  const interim = 'HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n'.repeat(100)
+  const answer = await probe(raw((socket) => socket.end(`${interim}HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok`)))
+  assert.equal(answer, { failure: 'TOO_LARGE' })
+})
+
 test('a few interim answers are passed over', async () => {
   const interim = 'HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n'.repeat(3)
   const answer = await probe(raw((socket) => socket.end(`${interim}HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok`)))

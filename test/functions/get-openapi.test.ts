@@ -33,6 +33,15 @@ test('two calls answer the same, to the byte', async () => {
   assert.is(texts[0], texts[1])
 })
 
+test('each app has a description of its own', async () => {
+  const deps = await fakeDeps()
+  for (const base of ['', '/pm']) {
+    const app = createApp(() => ({ ...deps, version: '1.2.3' }), { base })
+    const { body } = await answerOf(await app(requestTo(`${base}/openapi.json`)))
+    assert.equal([body.info.version, body.servers], ['1.2.3', [{ url: base === '' ? '/' : base }]])
+  }
+})
+
 test('no setting of this host stands in it', async () => {
   const deps = await fakeDeps({
     settings: { REGISTRY_URL: 'http://registry.secret:8000', SERVICE_NAME: 'secret-name' },

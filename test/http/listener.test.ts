@@ -54,7 +54,11 @@ const answering: RequestListener = (_request, response) => {
   response.end('{"ok":true}')
 }
 
-async function withEdge(listener: RequestListener, use: (edge: Edge) => Promise<void>): Promise<void> {
+async function withEdge(
+  listener: RequestListener,
+  use: (edge: Edge) => Promise<void>,
+  answerTimeoutMs?: number,
+): Promise<void> {
   const failures: (readonly [unknown, string])[] = []
   const reached: string[] = []
   const refused: number[] = []
@@ -70,6 +74,7 @@ async function withEdge(listener: RequestListener, use: (edge: Edge) => Promise<
       onFailure: (error, correlationId) => failures.push([error, correlationId]),
       onRefusal: (status) => refused.push(status),
       onLockOut: (address) => lockedOut.push(address),
+      ...(answerTimeoutMs === undefined ? {} : { answerTimeoutMs }),
     },
   )
   listenOn(server, '127.0.0.1', 0)
@@ -462,6 +467,12 @@ test('what is answered here is counted by its status, and what is answered behin
   })
 })
 
+/** Lets rounds of the event loop pass until it is so. */
+async function until(isSo: () => boolean): Promise<void> {
+  for (let i = 0; i < 10_000 && !isSo(); i++) await new Promise((resolve) => setImmediate(resolve))
+  assert.ok(isSo())
+}
+
 /** A listener whose answers wait for `release`; `most` is how many were under way at once. */
 function holding() {
   const waiting: (() => void)[] = []
@@ -475,15 +486,10 @@ function holding() {
     response.writeHead(200, { 'x-url': request.url ?? '' })
     response.end('{}')
   }
-  const until = async (isSo: () => boolean) => {
-    for (let i = 0; i < 10_000 && !isSo(); i++) await new Promise((resolve) => setImmediate(resolve))
-    assert.ok(isSo())
-  }
   return {
     listener,
     called,
     count,
-    until,
     release: async () => {
       await until(() => waiting.length > 0)
       waiting.shift()?.()
@@ -494,7 +500,7 @@ function holding() {
 const statuses = (text: string) => [...text.matchAll(/^HTTP\/1\.1 (\d+)/gm)].map(([, status]) => Number(status))
 
 test('requests of one connection take turns, in their order; those of others do not wait for them', async () => {
-  const { listener, called, count, until, release } = holding()
+  const { listener, called, count, release } = holding()
   await withEdge(listener, async ({ port }) => {
     const first = await opened(port)
     const answers = received(first)
@@ -517,17 +523,22 @@ test('requests of one connection take turns, in their order; those of others do 
 })
 
 test('a connection that piles requests up is read no further until they are answered, and all of them are', async () => {
-  const { listener, called, until, release } = holding()
+  const { listener, called, release } = holding()
   await withEdge(listener, async ({ server, port }) => {
     const accepted = once(server, 'connection')
     const socket = await opened(port)
     const [ours] = await accepted
     const answers = received(socket)
-    const many = 4000
+    const many = 6000
     const one = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'
+    let made = 0
+    server.on('request', () => made++)
     socket.write(one.repeat(many))
     await until(() => ours.isPaused())
-    assert.ok(ours.bytesRead < one.length * many, `${ours.bytesRead} bytes were read`)
+    for (let i = 0; i < 100; i++) await new Promise((resolve) => setImmediate(resolve))
+    assert.ok(ours.bytesRead <= 128 * 1024, `${ours.bytesRead} bytes were read`)
+    // One piece of 8 KiB brings that many.
+    assert.ok(made < 400, `${made} requests were made of them`)
     for (let i = 0; i < many; i++) await release()
     socket.end()
     assert.is(statuses(await answers).length, many)
@@ -554,31 +565,214 @@ test('a connection that piles requests up keeps no other one waiting, however fa
   })
 })
 
-test('of all connections that pile requests up, one request is answered in a round of the event loop', async () => {
+/** Counts rounds of the event loop while `use` lasts. */
+async function countingRounds(use: (round: () => number) => Promise<void>): Promise<void> {
   let round = 0
   let isOver = false
   const count = () => {
     round++
     if (!isOver) setImmediate(count)
   }
-  const rounds: number[] = []
-  const listener: RequestListener = async (request, response) => {
-    rounds.push(round)
-    answering(request, response)
-  }
-  await withEdge(listener, async ({ port }) => {
-    const piles = await Promise.all(Array.from({ length: 5 }, () => opened(port)))
-    count()
-    const answers = piles.map(async (pile) => {
-      const answer = received(pile)
-      pile.write(`${'GET / HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(50)}${get('/', 'Host: a')}`)
-      return statuses(await answer).length
-    })
-    assert.equal(await Promise.all(answers), [51, 51, 51, 51, 51])
+  count()
+  try {
+    await use(() => round)
+  } finally {
     isOver = true
-    // The first of a connection waits for nobody, and its last has nobody behind it.
-    assert.ok(new Set(rounds).size >= rounds.length - 2 * piles.length, `${new Set(rounds).size} rounds`)
+  }
+}
+
+/** Connections that have been accepted, from both of their ends. */
+async function connected(server: Server, port: number, count: number): Promise<[readonly Socket[], readonly Socket[]]> {
+  const ours: Socket[] = []
+  server.on('connection', (socket: Socket) => ours.push(socket))
+  const sockets = await Promise.all(Array.from({ length: count }, () => opened(port)))
+  await until(() => ours.length === count)
+  return [sockets, ours]
+}
+
+/** Four, and four of the next one, where it is counted a moment later. */
+const MOST_IN_A_ROUND = 8
+
+/** How many there are at most of the same number. */
+const mostAlike = (numbers: readonly number[]) =>
+  Math.max(...numbers.map((one) => numbers.filter((other) => other === one).length))
+
+test('of all connections that pile requests up, a few requests are answered in a round of the event loop', async () => {
+  for (const target of ['/', '/health']) {
+    await countingRounds(async (round) => {
+      const rounds: number[] = []
+      const listener: RequestListener = async (request, response) => {
+        rounds.push(round())
+        answering(request, response)
+      }
+      await withEdge(listener, async ({ server, port }) => {
+        const [piles] = await connected(server, port, 5)
+        const answers = piles.map(async (pile) => {
+          const answer = received(pile)
+          pile.write(`${`GET ${target} HTTP/1.1\r\nHost: a\r\n\r\n`.repeat(50)}${get(target, 'Host: a')}`)
+          return statuses(await answer).length
+        })
+        assert.equal(await Promise.all(answers), [51, 51, 51, 51, 51])
+        assert.ok(mostAlike(rounds) <= MOST_IN_A_ROUND, `${mostAlike(rounds)} in one round`)
+      })
+    })
+  }
+})
+
+test('of what many connections ask for at once, a few requests begin in a round of the event loop', async () => {
+  await countingRounds(async (round) => {
+    const rounds: number[] = []
+    const listener: RequestListener = async (request, response) => {
+      rounds.push(round())
+      answering(request, response)
+    }
+    await withEdge(listener, async ({ server, port }) => {
+      const [sockets] = await connected(server, port, 50)
+      const answers = sockets.map(received)
+      for (const socket of sockets) socket.write(get('/', 'Host: a'))
+      await Promise.all(answers)
+      assert.is(rounds.length, 50)
+      assert.ok(mostAlike(rounds) <= MOST_IN_A_ROUND, `${mostAlike(rounds)} in one round`)
+    })
   })
+})
+
+test('bodies without end that come at once are refused a few at a time, and read no further', async () => {
+  const limit = 64 * 1024
+  await countingRounds(async (round) => {
+    const rounds: number[] = []
+    const listener: RequestListener = async (request, response) => {
+      let size = 0
+      for await (const chunk of request.iterator({ destroyOnReturn: false })) {
+        size += chunk.length
+        if (size > limit) break
+      }
+      rounds.push(round())
+      response.writeHead(413, { connection: 'close' })
+      response.end('{}')
+      // As the adapter does with what is left.
+      request.resume()
+    }
+    await withEdge(listener, async ({ server, port }) => {
+      const [sockets, ours] = await connected(server, port, 30)
+      const answers = sockets.map(received)
+      const body = `4000\r\n${'x'.repeat(0x4000)}\r\n`.repeat(64)
+      for (const socket of sockets)
+        socket.write(`PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n${body}`)
+      for (const answer of answers) assert.is(parsed(await answer).status, 413)
+      assert.is(rounds.length, 30)
+      assert.ok(mostAlike(rounds) <= MOST_IN_A_ROUND, `${mostAlike(rounds)} in one round`)
+      const most = Math.max(...ours.map(({ bytesRead }) => bytesRead))
+      assert.ok(most < 8 * limit, `${most} bytes were read`)
+    })
+  })
+})
+
+test('who asks for health waits for no other connection, however many ask for something at once', async () => {
+  for (const probe of ['/health', '/proxy-manager/health', '/health?x=1']) {
+    await withEdge(answering, async ({ server, port, reached }) => {
+      const [sockets] = await connected(server, port, 51)
+      const answers = sockets.map(received)
+      for (const [i, socket] of sockets.entries()) socket.write(get(i === 50 ? probe : '/', 'Host: a'))
+      await Promise.all(answers)
+      assert.is(reached.length, 51)
+      const before = reached.indexOf(`GET ${probe}`)
+      assert.ok(before <= 5, `${before} requests came before ${probe}`)
+    })
+  }
+})
+
+test('new connections are taken in before requests begin, so that health is asked for in time on a new one too', async () => {
+  await withEdge(answering, async ({ port, reached }) => {
+    const sockets = Array.from({ length: 101 }, () => connect(port, '127.0.0.1').on('error', () => undefined))
+    const answers = sockets.map(received)
+    for (const [i, socket] of sockets.entries()) socket.write(get(i === 100 ? '/health' : '/', 'Host: a'))
+    await Promise.all(answers)
+    assert.is(reached.length, 101)
+    const before = reached.indexOf('GET /health')
+    assert.ok(before < 25, `${before} requests came before it`)
+  })
+})
+
+test('an answer that its caller does not take ends with the connection, whatever is sent meanwhile', async () => {
+  const big = 'x'.repeat(16 * 1024 * 1024)
+  const listeners: RequestListener[] = [
+    (_request, response) => {
+      response.writeHead(200, { 'content-length': big.length })
+      response.end(big)
+    },
+    createServerAdapter(() => new Response(big)),
+  ]
+  for (const listener of listeners) {
+    await withEdge(
+      listener,
+      async ({ server, port, failures }) => {
+        const accepted = once(server, 'connection')
+        const socket = await opened(port)
+        socket.pause()
+        const [ours] = await accepted
+        const gone = once(ours, 'close')
+        socket.write('GET /proxies HTTP/1.1\r\nHost: a\r\n\r\n')
+        const dripping = setInterval(() => socket.write('X'), 5)
+        await gone
+        clearInterval(dripping)
+        assert.equal(failures, [])
+        socket.destroy()
+      },
+      90,
+    )
+  }
+})
+
+test('a connection that was refused ends, although its caller keeps its side open', async () => {
+  for (const [text, status] of [
+    ['CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n', 405],
+    ['garbage\r\n\r\n', 400],
+  ] as const) {
+    await withEdge(
+      answering,
+      async ({ server, port }) => {
+        const accepted = once(server, 'connection')
+        const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true }).on('error', () => undefined)
+        const [ours] = await accepted
+        const gone = once(ours, 'close')
+        const answer = once(socket, 'data')
+        socket.write(text)
+        assert.equal(statuses(String(await answer)), [status])
+        await gone
+        socket.destroy()
+      },
+      90,
+    )
+  }
+})
+
+test('an answer that is taken slowly comes whole, and a connection that waits for an answer is left alone', async () => {
+  const piece = 'x'.repeat(1024 * 1024)
+  const pieces = 24
+  const listener: RequestListener = async (_request, response) => {
+    // Longer than a caller may take to take one.
+    for (let i = 0; i < 40; i++) await new Promise((resolve) => setTimeout(resolve, 5))
+    response.writeHead(200, { 'content-length': piece.length * pieces, connection: 'close' })
+    for (let i = 0; i < pieces; i++) response.write(piece)
+    response.end()
+  }
+  await withEdge(
+    listener,
+    async ({ port }) => {
+      const socket = await opened(port)
+      let size = 0
+      socket.on('data', (chunk: Buffer) => {
+        size += chunk.length
+        socket.pause()
+        setImmediate(() => socket.resume())
+      })
+      socket.write(get('/', 'Host: a'))
+      await once(socket, 'close')
+      assert.ok(size > piece.length * pieces, `${size} bytes`)
+    },
+    150,
+  )
 })
 
 test('what is no request is refused behind the answers to those before it, and never in their place', async () => {
@@ -587,7 +781,7 @@ test('what is no request is refused behind the answers to those before it, and n
     ['CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n', 405],
     ['PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n', 400],
   ] as const) {
-    const { listener, called, until, release } = holding()
+    const { listener, called, release } = holding()
     await withEdge(listener, async ({ port, failures }) => {
       const socket = await opened(port)
       const answers = received(socket)

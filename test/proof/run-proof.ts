@@ -7,6 +7,8 @@ export interface Bound {
   readonly full: number
   readonly quick: number
   readonly max: number
+  /** What `--help` says instead of the two numbers, where they are another each time. */
+  readonly given?: string
   /** The parts that it is for, and what it counts there. */
   readonly says: string
 }
@@ -70,7 +72,8 @@ export async function runProof<B extends object>(
 
 function helpOf<B>({ script, purpose, parts, bounds, notes }: Proof<B>): string {
   const lines = Object.entries<Bound>(bounds).map(
-    ([name, { full, quick, says }]) => `  --${`${name} N`.padEnd(13)} ${says} (${full}; quick: ${quick})`,
+    ([name, { full, quick, given, says }]) =>
+      `  --${`${name} N`.padEnd(13)} ${says} (${given ?? `${full}; quick: ${quick}`})`,
   )
   return `${purpose} Ends with 1 where a promise is broken.
 

@@ -6,11 +6,15 @@ import type { Bounds } from './bounds.ts'
 
 /** 5 s for the headers and 10 s for the whole, looked at every second; and what a busy machine takes. */
 const CUT_OFF_MS = 14_000
+/** 30 s for the answer, and what it takes to answer until the system has no room for more. */
+const UNTAKEN_CUT_OFF_MS = 60_000
 const HEAD = 'PUT /proxies/app HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n'
 
 export interface Caller {
   readonly what: string
   readonly count: (bounds: Bounds) => number
+  /** By when it is cut off, where it is not as soon as slow senders are. */
+  readonly cutOffMs?: number
   /** What it does once it is connected, until `isOver`. */
   readonly act: (socket: Socket, isOver: () => boolean) => void
 }
@@ -44,7 +48,7 @@ export const HOSTILE_CALLERS: readonly Caller[] = [
   },
   {
     what: 'bodies without end',
-    count: ({ connections }) => connections / 100,
+    count: ({ connections }) => connections / 40,
     act: (socket, isOver) => {
       socket.write(`${HEAD}Transfer-Encoding: chunked\r\n\r\n`)
       const piece = `4000\r\n${'x'.repeat(0x4000)}\r\n`
@@ -71,12 +75,26 @@ export const HOSTILE_CALLERS: readonly Caller[] = [
       more()
     },
   },
+  {
+    what: 'callers that take no answer',
+    count: ({ connections }) => connections / 100,
+    cutOffMs: UNTAKEN_CUT_OFF_MS,
+    act: (socket, isOver) => {
+      socket.pause()
+      socket.write(PILE)
+      // Who reads nothing learns only so that it was cut off.
+      drip(socket, 500, () => 'GET', isOver)
+    },
+  },
 ]
+
+/** Many times what the system keeps of answers that nobody takes. */
+const PILE = 'GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n'.repeat(1000)
 
 /** Opens them all at once, and waits until each is cut off; those that are not within the time count as lasting. */
 export async function sufferCallers(
   manager: Manager,
-  { count, act }: Caller,
+  { count, act, cutOffMs = CUT_OFF_MS }: Caller,
   bounds: Bounds,
 ): Promise<{ readonly opened: number; readonly lasting: number }> {
   let isOver = false
@@ -94,7 +112,7 @@ export async function sufferCallers(
   const late = new AbortController()
   await Promise.race([
     Promise.all(sockets.map(({ closed }) => closed)),
-    setTimeout(CUT_OFF_MS, undefined, { signal: late.signal }).catch(() => undefined),
+    setTimeout(cutOffMs, undefined, { signal: late.signal }).catch(() => undefined),
   ])
   late.abort()
   isOver = true

@@ -1,13 +1,17 @@
 /** Asks GET /health all the time from a thread of its own, so that what this process is busy with does not count as the API's slowness. */
+import { readFileSync } from 'node:fs'
 import { Agent, get } from 'node:http'
 import { setTimeout } from 'node:timers/promises'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
+import type { Manager } from '../../../fixtures/manager.ts'
 
 export interface Pulse {
   readonly asked: number
   readonly failed: number
   readonly medianMs: number
   readonly p99Ms: number
+  /** The same for how long the API ran during a call: what it would have taken with the processors free. */
+  readonly ownP99Ms: number
   readonly slowestMs: number
 }
 
@@ -15,8 +19,8 @@ const EVERY_MS = 10
 const TIMEOUT_MS = 10_000
 
 /** Asks, and resolves once it has been answered for the first time, which is not counted; `stop` ends it and tells what came of it. */
-export async function startPulse(port: number): Promise<{ readonly stop: () => Promise<Pulse> }> {
-  const worker = new Worker(new URL(import.meta.url), { workerData: { port } })
+export async function startPulse({ port, pid }: Manager): Promise<{ readonly stop: () => Promise<Pulse> }> {
+  const worker = new Worker(new URL(import.meta.url), { workerData: { port, pid } })
   await new Promise((resolve, reject) => {
     worker.once('message', resolve)
     worker.once('error', reject)
@@ -35,29 +39,46 @@ export async function startPulse(port: number): Promise<{ readonly stop: () => P
   }
 }
 
-async function beat(port: number): Promise<void> {
+async function beat(port: number, pid: number): Promise<void> {
   const kept = new Agent({ keepAlive: true })
   await ask(port, kept)
   parentPort?.postMessage('begun')
   const times: number[] = []
+  const own: number[] = []
   let failed = 0
   let isOver = false
   parentPort?.once('message', () => {
     isOver = true
   })
   for (let i = 0; !isOver; i++) {
-    const started = performance.now()
+    const [started, before] = [performance.now(), processorMs(pid).ran]
     // Every other time over a connection of its own, as a load balancer would.
     const isHealthy = await ask(port, i % 2 === 0 ? kept : false)
     times.push(performance.now() - started)
+    own.push(processorMs(pid).ran - before)
     if (!isHealthy) failed++
     await setTimeout(EVERY_MS)
   }
   kept.destroy()
-  times.sort((a, b) => a - b)
-  const at = (share: number) => times[Math.min(times.length - 1, Math.floor(share * times.length))] ?? 0
-  const pulse: Pulse = { asked: times.length, failed, medianMs: at(0.5), p99Ms: at(0.99), slowestMs: at(1) }
+  const pulse: Pulse = {
+    asked: times.length,
+    failed,
+    medianMs: quantile(times, 0.5),
+    p99Ms: quantile(times, 0.99),
+    ownP99Ms: quantile(own, 0.99),
+    slowestMs: quantile(times, 1),
+  }
   parentPort?.postMessage(pulse)
+}
+
+function quantile(values: readonly number[], share: number): number {
+  return values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(share * values.length))] ?? 0
+}
+
+/** How long a process ran, and how long it was ready to and others had the processors (proc(5), schedstat). */
+export function processorMs(pid: number): { readonly ran: number; readonly waited: number } {
+  const [ran = 0, waited = 0] = readFileSync(`/proc/${pid}/schedstat`, 'utf8').split(' ').map(Number)
+  return { ran: ran / 1e6, waited: waited / 1e6 }
 }
 
 async function ask(port: number, agent: Agent | false): Promise<boolean> {
@@ -72,4 +93,4 @@ async function ask(port: number, agent: Agent | false): Promise<boolean> {
   })
 }
 
-if (!isMainThread) await beat(workerData.port)
+if (!isMainThread) await beat(workerData.port, workerData.pid)
