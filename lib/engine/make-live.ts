@@ -181,7 +181,10 @@ async function keepDrifted(host: Host, plan: BatchPlan): Promise<void> {
     const name = fileName(path)
     if (before === null || !('text' in before) || before.text === '' || isAsWritten(name, before.text)) continue
     const { backups } = statePaths(host.settings)
-    await host.files.writeScratch(`${backups}/${name}.${host.clock.nowMs()}`, before.text, 0o600)
+    // Both folders may hold an edit of the same name, and both are kept within a millisecond.
+    let time = host.clock.nowMs()
+    while (host.files.look(`${backups}/${name}.${time}`) !== undefined) time++
+    await host.files.writeScratch(`${backups}/${name}.${time}`, before.text, 0o600)
     await keepNewest(host, backups, name)
     host.log.write('warn', {
       action: 'replace_drifted',
