@@ -28,6 +28,7 @@ const LONGEST_FIRST = [
   'host/certbot',
   'host/certificate',
   'host/faults',
+  'host/largest',
   'host/route-life',
   'host/storm',
   'host/readme',

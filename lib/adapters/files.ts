@@ -43,8 +43,8 @@ export interface Files {
   stamp(path: string): string | undefined
   /** Whether this process may create files in a folder. */
   isWritable(folder: string): boolean
-  /** Size of a file in bytes, and its text from `offset` (at most 64 KiB). */
-  tail(path: string, offset: number): { readonly size: number; readonly text: string }
+  /** Size of a file in bytes, and its text from `offset` (at most 64 KiB). At `next`, behind the last whole line of it, one reads on. */
+  tail(path: string, offset: number): { readonly size: number; readonly text: string; readonly next: number }
 
   /** Creates a file that must not exist yet, never through a symlink, with exactly this mode. {@link syncFile} makes it durable. */
   write(path: string, text: string, mode: number): Promise<void>
@@ -148,16 +148,17 @@ export function hostFiles(): Files {
     tail: (path, offset) => {
       const content = orUndefined(() => {
         const size = statSync(path).size
-        if (size <= offset) return { size, text: '' }
+        if (size <= offset) return { size, text: '', next: offset }
         const file = openSync(path, 'r')
         try {
           const buffer = Buffer.alloc(Math.min(size - offset, TAIL_BYTES))
-          return { size, text: buffer.toString('utf8', 0, readSync(file, buffer, 0, buffer.length, offset)) }
+          const piece = buffer.subarray(0, readSync(file, buffer, 0, buffer.length, offset))
+          return { size, text: piece.toString(), next: offset + wholeLines(piece) }
         } finally {
           closeSync(file)
         }
       })
-      return content ?? { size: 0, text: '' }
+      return content ?? { size: 0, text: '', next: offset }
     },
 
     write: async (path, text, mode) => {
@@ -205,6 +206,11 @@ export function hostFiles(): Files {
     makeFolder,
     syncFolder: (path) => sync(path, constants.O_RDONLY | constants.O_DIRECTORY),
   }
+}
+
+/** The bytes of its whole lines; of a line that fills a piece, all of it. */
+function wholeLines(piece: Buffer): number {
+  return piece.lastIndexOf('\n') + 1 || (piece.length === TAIL_BYTES ? piece.length : 0)
 }
 
 async function sync(path: string, flags: number): Promise<void> {

@@ -64,11 +64,6 @@ export function readNginx(text: string): ReadResult {
   }
 }
 
-/** Every directive of this name at the top of a list, in order. */
-export function directivesNamed(directives: readonly ReadDirective[], name: string): ReadDirective[] {
-  return directives.filter((found) => found.name === name)
-}
-
 function directive(
   head: readonly Token[],
   end: number,

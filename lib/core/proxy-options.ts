@@ -21,7 +21,7 @@ function seconds(min: number, max: number, unset: number, words: string) {
 }
 
 /** An address or a network in CIDR notation, IPv4 or IPv6. */
-export const Cidr = v.pipe(
+const Cidr = v.pipe(
   v.string('must be a string'),
   v.check((text) => isCidr(text), 'must be an IP address or a network such as 10.0.0.0/8'),
 )

@@ -49,22 +49,14 @@ const Listing = v.union([
   ),
 ])
 
-/**
- * Reads a Registry's answer: a bare array or `{ "droplets": [...] }`; the place of a droplet in its own fields, in `metadata`, or in `endpoint`,
- * in this order. One record that does not fit is skipped with its reason and stops no other. `undefined` where it is no such list at all.
- */
-export function readRegistry(answer: unknown): RegistryAnswer | undefined {
-  const reading = readingRegistry(answer)
-  for (;;) {
-    const { done, value } = reading.next()
-    if (done === true) return value
-  }
-}
-
 /** So many records take about a millisecond. */
 const PIECE = 100
 
-/** {@link readRegistry} in pieces, for who has something else to do between them. */
+/**
+ * Reads a Registry's answer: a bare array or `{ "droplets": [...] }`; the place of a droplet in its own fields, in `metadata`, or in `endpoint`,
+ * in this order. One record that does not fit is skipped with its reason and stops no other. `undefined` where it is no such list at all.
+ * It pauses between pieces, for who has something else to do meanwhile.
+ */
 export function* readingRegistry(answer: unknown): Generator<undefined, RegistryAnswer | undefined> {
   const listing = v.safeParse(Listing, answer)
   if (!listing.success) return undefined

@@ -110,10 +110,9 @@ export function readSharedFile(text: string): { readonly generation: number; rea
 
 /** A shared file as it was, under another generation: what a restored configuration is told apart by. */
 export function renumberSharedFile(text: string, generation: number): string {
-  const found = readSharedFile(text)
-  if (found === undefined) return text
-  const configuration = text.slice(text.indexOf('\n', text.indexOf('# record: ')) + 1)
-  const renumbered = configuration.replace(`return 200 ${found.generation};`, `return 200 ${generation};`)
+  const [found, header] = [readSharedFile(text), readHeader(text)]
+  if (found === undefined || header === undefined) return text
+  const renumbered = header.configuration.replace(`return 200 ${found.generation};`, `return 200 ${generation};`)
   return withHeader(JSON.stringify({ generation }), renumbered)
 }
 
@@ -122,17 +121,32 @@ export function revisionOf(text: string): string {
   return sha256(text).slice(0, 16)
 }
 
+const RECORD = '# record: '
+/** In bytes: NGINX reads a comment only if it fits into 4096 of them with the line's end (NGX_CONF_BUFFER). */
+const LONGEST_COMMENT = 4095
+/** What fits in any case: no character has more than four bytes. */
+const PIECES = /.{1,1000}/gsu
+
 function withHeader(record: string, configuration: string): string {
-  const signed = `# record: ${record}\n${configuration}`
+  const isShort = Buffer.byteLength(RECORD + record) <= LONGEST_COMMENT
+  const pieces = isShort ? [record] : (record.match(PIECES) ?? [])
+  const signed = pieces.map((piece) => `${RECORD}${piece}\n`).join('') + configuration
   return `${NOTICE}\n# sha256: ${sha256(signed)}\n${signed}`
 }
 
-function readHeader(text: string): { readonly record: unknown; readonly intact: boolean } | undefined {
-  const match = /^#[^\n]*\n# sha256: ([0-9a-f]{64})\n(# record: ([^\n]*)\n[\s\S]*)$/.exec(text)
+interface Header {
+  readonly record: unknown
+  readonly configuration: string
+  readonly intact: boolean
+}
+
+function readHeader(text: string): Header | undefined {
+  const match = /^#[^\n]*\n# sha256: ([0-9a-f]{64})\n(((?:# record: [^\n]*\n)+)([\s\S]*))$/.exec(text)
   if (match === null) return undefined
-  const [, checksum, signed = '', json = ''] = match
+  const [, checksum, signed = '', lines = '', configuration = ''] = match
+  const json = lines.slice(RECORD.length, -1).replaceAll(`\n${RECORD}`, '')
   try {
-    return { record: JSON.parse(json), intact: sha256(signed) === checksum }
+    return { record: JSON.parse(json), configuration, intact: sha256(signed) === checksum }
   } catch {
     return undefined
   }

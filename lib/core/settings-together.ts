@@ -4,7 +4,7 @@ import type { Settings } from './settings.ts'
 
 /** Sentences that name the variable, and what it takes. */
 export function faultsBetween(settings: Settings): readonly string[] {
-  const rules = [exposure, loneReadToken, lackOfRegistry, untellableAddress]
+  const rules = [exposure, loneReadToken, lackOfRegistry, untellableAddress, sameFolder, samePort]
   return rules.flatMap((faultIn) => faultIn(settings) ?? [])
 }
 
@@ -41,4 +41,14 @@ function untellableAddress(settings: Settings): string | undefined {
   const isTold = REGISTRY_REGISTER || ORCHESTRATOR_URL !== undefined
   if (!isTold || PROXY_MANAGER_PUBLIC_URL !== undefined || !['0.0.0.0', '::'].includes(host)) return undefined
   return `PROXY_MANAGER_PUBLIC_URL: takes the URL that others reach this API at: REGISTRY_REGISTER and ORCHESTRATOR_URL tell it, and PROXY_MANAGER_HOST is ${JSON.stringify(host)}`
+}
+
+/** A route's symlink would take the place of its own file. */
+function sameFolder({ NGINX_SITES_AVAILABLE, NGINX_SITES_ENABLED: enabled }: Settings): string | undefined {
+  if (enabled !== NGINX_SITES_AVAILABLE) return undefined
+  return `NGINX_SITES_ENABLED: got ${JSON.stringify(enabled)}, takes another folder than NGINX_SITES_AVAILABLE, into whose files its symlinks lead`
+}
+
+function samePort({ NGINX_HTTP_PORT, NGINX_HTTPS_PORT: port }: Settings): string | undefined {
+  return port === NGINX_HTTP_PORT ? `NGINX_HTTPS_PORT: got ${port}, takes another port than NGINX_HTTP_PORT` : undefined
 }

@@ -80,10 +80,11 @@ const VARIABLES = {
     ['strict', 'warn', 'off'],
     'warn',
   ),
+  // More than 2^31 - 1 ms no timer waits: it would fire at once.
   SSL_RENEW_INTERVAL_HOURS: integer(
     'Look this often for certificates to renew; 0 leaves it to the timer of certbot',
     0,
-    720,
+    596,
     0,
   ),
   DNS_SERVERS: list(

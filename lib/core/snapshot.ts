@@ -15,8 +15,8 @@ export interface Snapshot {
   readonly sitesAvailable: string
   readonly sitesEnabled: string
   readonly routes: ReadonlyMap<string, SnapshotRoute>
-  /** Files that bear the name of a droplet's route and that Proxy Manager did not write (empty ones apart): droplet name -> text. */
-  readonly foreignFiles: ReadonlyMap<string, string>
+  /** Files that bear the name of a droplet's route and that Proxy Manager did not write (empty ones apart), by droplet name. */
+  readonly foreignFiles: ReadonlySet<string>
   readonly shared: { readonly text: string; readonly generation: number; readonly enabled: boolean } | undefined
   /** What stands in sites-enabled under one of our names: file name -> image. */
   readonly enabledImages: ReadonlyMap<string, FileImage>

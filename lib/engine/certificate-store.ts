@@ -99,8 +99,7 @@ export function certificateStore(host: Host): CertificateStore {
           await host.files.write(`${folder}/fullchain.pem`, certificate.fullchain, 0o600)
           await host.files.write(`${folder}/privkey.pem`, certificate.privkey, 0o600)
           await Promise.all(['fullchain.pem', 'privkey.pem'].map((name) => host.files.syncFile(`${folder}/${name}`)))
-          await host.files.syncFolder(folder)
-          await host.files.syncFolder(parent)
+          for (const changed of [folder, parent, copies]) await host.files.syncFolder(changed)
         } catch (error) {
           throw writeFailure(error)
         }

@@ -19,6 +19,7 @@ import {
   syncStaged,
 } from './swap.ts'
 import { type Receipt, type StepTimes, testedNow, type Walk } from './walk.ts'
+import { findWrongCertificate } from './wrong-certificate.ts'
 
 /** A stopped NGINX is no place to prove a change; only at the start, before NGINX's own, are files mended without it. */
 export type WhenStopped = 'refuse' | 'write'
@@ -31,7 +32,6 @@ export interface MadeLive {
 }
 
 const NOT_RELOADED: ReloadResult = { ok: true, provedBy: 'exit_status', reloadMs: 0, confirmMs: 0 }
-const HANDSHAKE_TIMEOUT_MS = 5000
 
 /**
  * Makes a tested plan live, and proves it.
@@ -116,29 +116,12 @@ async function reloadAndConfirm(
   const reload = await walk.reloaderFor(observation).reload(observation, plan.generation, test.durationMs)
   const started = host.clock.monotonicMs()
   const isProvable = reload.ok && reload.provedBy === 'generation_probe' && plan.secured.size > 0
-  const wrong = isProvable ? await findWrongCertificate(host, plan) : undefined
+  const wrong = isProvable ? await findWrongCertificate(host, plan.secured) : undefined
   const result: ReloadResult =
     wrong === undefined ? reload : { ok: false, reason: 'wrong_certificate', output: wrong, diagnostics: [] }
   host.metrics.nginxReload(result.ok ? 'success' : result.reason, host.clock.monotonicMs() - signalled)
   if (!result.ok || !isProvable) return result
   return { ...result, provedBy: 'tls_handshake', confirmMs: result.confirmMs + host.clock.monotonicMs() - started }
-}
-
-async function findWrongCertificate(host: Host, plan: BatchPlan): Promise<string | undefined> {
-  const shown = await Promise.all(
-    [...plan.secured].map(async ([name, fingerprint]) => {
-      const request = {
-        address: '127.0.0.1',
-        port: host.settings.NGINX_HTTPS_PORT,
-        serverName: name,
-        timeoutMs: HANDSHAKE_TIMEOUT_MS,
-      }
-      const handshake = await host.probe.handshake(request)
-      if ('failure' in handshake) return `${name}: no handshake (${handshake.failure})`
-      return handshake.fingerprint === fingerprint ? undefined : `${name}: another certificate is shown`
-    }),
-  )
-  return shown.find((fault) => fault !== undefined)
 }
 
 /** Copies that no generation uses any more; workers that still end their connections have read theirs. */
@@ -198,7 +181,10 @@ async function keepDrifted(host: Host, plan: BatchPlan): Promise<void> {
     const name = fileName(path)
     if (before === null || !('text' in before) || before.text === '' || isAsWritten(name, before.text)) continue
     const { backups } = statePaths(host.settings)
-    await host.files.writeScratch(`${backups}/${name}.${host.clock.nowMs()}`, before.text, 0o600)
+    // Both folders may hold an edit of the same name, and both are kept within a millisecond.
+    let time = host.clock.nowMs()
+    while (host.files.look(`${backups}/${name}.${time}`) !== undefined) time++
+    await host.files.writeScratch(`${backups}/${name}.${time}`, before.text, 0o600)
     await keepNewest(host, backups, name)
     host.log.write('warn', {
       action: 'replace_drifted',

@@ -99,7 +99,7 @@ export function observer(
     const isEnabled = (name: string) => leadsTo(enabledImages.get(name), enabled, `${available}/${name}`)
 
     const routes = new Map<string, SnapshotRoute>()
-    const foreignFiles = new Map<string, string>()
+    const foreignFiles = new Set<string>()
     const availableImages = new Map<string, FileImage>()
     let shared: Snapshot['shared']
     for (const { name, path, dropletName } of ownFiles(available)) {
@@ -120,7 +120,7 @@ export function observer(
         routes.set(dropletName, place(route, enabledImages.has(name), route.drifted || isCopy))
       } else if (text !== undefined && (text.startsWith(NOTICE) || NOTICE.startsWith(text.trim())))
         availableImages.set(name, { text })
-      else foreignFiles.set(dropletName, text ?? '')
+      else foreignFiles.add(dropletName)
     }
 
     const isOwn = (path: string) => {

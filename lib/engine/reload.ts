@@ -5,6 +5,7 @@
  */
 import { type Diagnostic, parseDiagnostics, publicOutput } from '../core/nginx-diagnostic.ts'
 import { GENERATION_NAME } from '../core/nginx-shared.ts'
+import { followLog } from './follow-log.ts'
 import { configurationArguments, type Host } from './host.ts'
 import type { Observation } from './observe.ts'
 
@@ -97,25 +98,6 @@ export function signalReloader(host: Host): Reloader {
     return findMaster(observation) === predecessor || acceptingWorkers(predecessor) > 0
   }
 
-  /** What the master has logged since `offset` that means it gave the new configuration up. */
-  const refusalSince = (
-    path: string | undefined,
-    offset: number,
-    master: number,
-  ): Omit<ReloadResult & { ok: false }, 'ok' | 'reason'> | undefined => {
-    if (path === undefined) return undefined
-    const isRotated = files.tail(path, Number.POSITIVE_INFINITY).size < offset
-    const lines = files
-      .tail(path, isRotated ? 0 : offset)
-      .text.split('\n')
-      .filter((line) => line.includes(`[emerg] ${master}#`))
-    // Binding is tried five times: only the last word counts.
-    const isFinal = lines.some((line) => !line.includes(' bind() to ') || line.includes('still could not bind()'))
-    if (!isFinal) return undefined
-    const output = lines.join('\n')
-    return { output: publicOutput(output), diagnostics: parseDiagnostics(output) }
-  }
-
   const reloadMaster = async (
     master: number,
     observation: Observation,
@@ -124,7 +106,7 @@ export function signalReloader(host: Host): Reloader {
     deadline: number,
   ): Promise<ReloadResult> => {
     const errorLog = logPath(observation)
-    const offset = errorLog === undefined ? 0 : files.tail(errorLog, Number.POSITIVE_INFINITY).size
+    const findRefusal = errorLog === undefined ? undefined : followLog(files, errorLog, master)
     const old = processes.workersOf(master).filter((pid) => processes.workerState(pid) === 'accepting')
     if (!processes.hangUp(master)) {
       // Not ours to signal: a wrapper at NGINX_BIN may have the right.
@@ -158,7 +140,7 @@ export function signalReloader(host: Host): Reloader {
         }
       }
       if (polls % POLLS_PER_LOG_READ === 0) {
-        const refusal = refusalSince(errorLog, offset, master)
+        const refusal = findRefusal?.()
         if (refusal !== undefined) return { ok: false, reason: 'refused', ...refusal }
         if (!processes.isNginxMaster(master)) {
           // Another binary may have taken over since; whether it has read the files of now is not known.

@@ -1,8 +1,8 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { heartbeat, publicUrl, registration } from '../../lib/core/mesh-words.ts'
-import { readRegistry } from '../../lib/core/registry.ts'
 import { parseSettings, type Settings } from '../../lib/core/settings.ts'
+import { readRegistry } from './read-registry.ts'
 
 const test = suite('what the mesh is told')
 

@@ -36,7 +36,7 @@ const empty: Snapshot = {
   sitesAvailable: AVAILABLE,
   sitesEnabled: ENABLED,
   routes: new Map(),
-  foreignFiles: new Map(),
+  foreignFiles: new Set(),
   shared: undefined,
   enabledImages: new Map(),
   availableImages: new Map(),
@@ -164,7 +164,7 @@ function foreign(...names: string[]): Snapshot {
 const one = after([put('app')])
 const drifted = withRoute(one, 'app', { drifted: true, text: 'edited' })
 const disabled: Snapshot = { ...withRoute(one, 'app', { enabled: false }), enabledImages: new Map() }
-const byHand: Snapshot = { ...empty, foreignFiles: new Map([['app', 'server { }']]) }
+const byHand: Snapshot = { ...empty, foreignFiles: new Set(['app']) }
 const taken = after([put('other', { domain: 'app.example.com' })])
 
 test('the truth table, row by row', () => {

@@ -6,10 +6,12 @@ import { printNginx } from '../../lib/core/nginx-print.ts'
 import { readNginx } from '../../lib/core/nginx-read.ts'
 import { routeDirectives } from '../../lib/core/nginx-server-block.ts'
 import type { SharedContext } from '../../lib/core/nginx-shared.ts'
+import { DEFAULT_OPTIONS } from '../../lib/core/proxy-options.ts'
 import {
   dropletOfFileName,
   isOwnFileName,
   NOTICE,
+  type RouteRecord,
   readRouteFile,
   readSharedFile,
   renderRouteFile,
@@ -56,6 +58,54 @@ test('what a file says of its route is what was written', () => {
     const found = readRouteFile('app', text)
     assert.equal(found, { record, text, revision: revisionOf(text), drifted: false })
     assert.is(renderRouteFile(found?.record ?? routeRecord(), context), text)
+  }
+})
+
+/** What NGINX holds of a file at once (NGX_CONF_BUFFER): a word or a comment, and what ends it. */
+const NGINX_BUFFER = 4096
+
+/** A route whose `# record: ` line would have this many bytes. */
+function recordOfLength(bytes: number): RouteRecord {
+  const lineOf = (created_at: string) => `# record: ${JSON.stringify(routeRecord({ created_at }))}`
+  return routeRecord({ created_at: 'x'.repeat(bytes - Buffer.byteLength(lineOf(''))) })
+}
+
+test('a record stands on one line as long as NGINX reads such a line, and to the byte as before', () => {
+  const longest = recordOfLength(NGINX_BUFFER - 1)
+  assert.is(renderRouteFile(longest, context).split('\n')[2], `# record: ${JSON.stringify(longest)}`)
+  const longer = recordOfLength(NGINX_BUFFER)
+  const lines = renderRouteFile(longer, context).split('\n').slice(2)
+  assert.is(
+    lines.findIndex((line) => !line.startsWith('# record: ')),
+    Math.ceil(JSON.stringify(longer).length / 1000),
+  )
+})
+
+test('no word and no comment of the largest routes is longer than NGINX reads, and all of it is read back', () => {
+  const names = Array.from({ length: 99 }, (_, i) =>
+    [`n${i + 100}`, ...Array(3).fill('x'.repeat(62)), 'y'.repeat(50), 'com'].join('.'),
+  )
+  const networks = Array.from({ length: 200 }, (_, i) => `2001:0db8:0000:0000:0000:0000:0000:${i + 1000}/128`)
+  // A character of two, of three, and of four bytes (a surrogate pair), at both distances from a line's end.
+  const issuers = ['\u00fc', '\u2028', '\u{1f512}'].flatMap((character) =>
+    [0, 1].map((n) => 'x'.repeat(n) + character.repeat(2000)),
+  )
+  for (const issuer of ['CA', ...issuers]) {
+    const record = routeRecord({
+      options: { ...DEFAULT_OPTIONS, aliases: names, allow: networks },
+      certificate: { ...certificate, issuer, domains: ['app.example.com', ...names] },
+    })
+    const text = renderRouteFile(record, context)
+    const tokens = text.split('\n').flatMap((line) => (line.startsWith('#') ? [line] : line.trim().split(' ')))
+    const longest = Math.max(...tokens.map((token) => Buffer.byteLength(token)))
+    assert.ok(longest < NGINX_BUFFER, String(longest))
+    assert.ok(readNginx(text).complete)
+    assert.equal(readRouteFile('app', Buffer.from(text).toString()), {
+      record,
+      text,
+      revision: revisionOf(text),
+      drifted: false,
+    })
   }
 })
 

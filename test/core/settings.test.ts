@@ -175,10 +175,10 @@ const rows: readonly Row[] = [
     unset: 0,
     good: [
       ['0', 0],
-      ['720', 720],
+      ['596', 596],
     ],
-    bad: ['-1', '721', '1.5', 'daily'],
-    takes: 'an integer from 0 to 720',
+    bad: ['-1', '597', '720', '1.5', 'daily'],
+    takes: 'an integer from 0 to 596',
   },
   {
     name: 'DNS_SERVERS',
@@ -336,6 +336,29 @@ test('every address of a host is told to nobody as the one to call', () => {
       parsed({ ...environment, PROXY_MANAGER_PUBLIC_URL: 'http://edge.example:8100' })
       parsed({ ...environment, PROXY_MANAGER_HOST: '10.0.0.7' })
     }
+})
+
+test('no interval is longer than a timer can wait: it would fire again and again at once', () => {
+  const longestMs = 2 ** 31 - 1
+  const settings = parsed({
+    SSL_RENEW_INTERVAL_HOURS: '596',
+    REGISTRY_SYNC_INTERVAL_S: '86400',
+    REGISTRY_URL: 'http://registry.example',
+  })
+  assert.ok(settings.SSL_RENEW_INTERVAL_HOURS * 3_600_000 <= longestMs)
+  assert.ok(settings.REGISTRY_SYNC_INTERVAL_S * 1000 <= longestMs)
+})
+
+test('the two folders of sites are different ones, and so are the two ports of NGINX', () => {
+  const folder = '/etc/nginx/conf.d'
+  for (const enabled of [folder, `${folder}/`])
+    assert.equal(faults({ NGINX_SITES_AVAILABLE: folder, NGINX_SITES_ENABLED: enabled }), [
+      'NGINX_SITES_ENABLED: got "/etc/nginx/conf.d", takes another folder than NGINX_SITES_AVAILABLE, into whose files its symlinks lead',
+    ])
+  assert.equal(faults({ NGINX_SITES_AVAILABLE: '/etc/nginx/sites-enabled/' }).length, 1)
+  parsed({ NGINX_SITES_AVAILABLE: '/etc/nginx/conf.d', NGINX_SITES_ENABLED: '/etc/nginx/conf.d/enabled' })
+  for (const ports of [{ NGINX_HTTP_PORT: '443' }, { NGINX_HTTP_PORT: '8080', NGINX_HTTPS_PORT: '8080' }])
+    assert.match(faults(ports).join(), /^NGINX_HTTPS_PORT: got \d+, takes another port than NGINX_HTTP_PORT$/)
 })
 
 test('loopback is localhost, ::1 and 127.0.0.0/8, and no name that only looks like them', () => {

@@ -84,6 +84,7 @@ test('a copy is complete, root alone can read it, and it is on the medium before
       `syncFile ${DOMAIN}/${FIRST.fingerprint}/privkey.pem`,
       `syncFolder ${DOMAIN}/${FIRST.fingerprint}`,
       `syncFolder ${DOMAIN}`,
+      'syncFolder ',
     ],
   )
 })

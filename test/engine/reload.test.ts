@@ -111,6 +111,49 @@ test('a refusal is found in a log that was rotated meanwhile', async () => {
   assert.ok(deps.clock.monotonicMs() - started < 1000)
 })
 
+test('a refusal is found behind any number of lines of others, and told whole', async () => {
+  const deps = await worldWithRoute()
+  const noise =
+    '2026/01/01 00:00:00 [error] 1000#1000: *1 connect() failed, request: "GET /caf\u00e9 HTTP/1.1"\n'.repeat(1500)
+  const [bind = '', ...rest] = PORT_TAKEN.split('\n')
+  onReload(deps, (count) => {
+    deps.nginx.refuseReload = count === 1 ? [noise, bind, noise, ...rest, noise].join('\n') : undefined
+  })
+  const started = deps.clock.monotonicMs()
+  const error = await refusal(put(deps, 'app', 'app.example.com', 8002), 'NGINX_RELOAD_FAILED')
+  assert.is(error.details.reason, 'refused')
+  assert.is(
+    error.details.nginx_output,
+    PORT_TAKEN.split('\n')
+      .filter((line) => line.includes('[emerg]'))
+      .join('\n'),
+  )
+  assert.ok(deps.clock.monotonicMs() - started < 1000)
+})
+
+test('a refusal that is logged in two pieces is told once', async () => {
+  const deps = await worldWithRoute()
+  const log = '/var/log/nginx/error.log'
+  const half = PORT_TAKEN.length - 10
+  const sleep = deps.host.clock.sleep
+  let naps = 0
+  onReload(deps, (count) => {
+    deps.nginx.refuseReload = count === 1 ? PORT_TAKEN.slice(0, half) : undefined
+    naps = count === 1 ? 1 : 0
+  })
+  deps.host.clock.sleep = async (ms) => {
+    // What the fake logs ends its line: here the line goes on.
+    if (naps === 1) writeAt(deps.disk, log, PORT_TAKEN.slice(0, half))
+    if (naps === 60) writeAt(deps.disk, log, `${PORT_TAKEN}\n`)
+    if (naps > 0) naps++
+    await sleep(ms)
+  }
+  const error = await refusal(put(deps, 'app', 'app.example.com', 8002), 'NGINX_RELOAD_FAILED')
+  assert.is(error.details.reason, 'refused')
+  assert.is(String(error.details.nginx_output).match(/still could not bind\(\)$/gm)?.length, 1)
+  assert.is(String(error.details.nginx_output).match(/still/g)?.length, 1)
+})
+
 /** The next reloads take this long, one after another, until the worker of before accepts nothing any more. */
 function slowReloads(deps: FakeDeps, durationsMs: readonly number[]): void {
   const { processes, clock } = deps.host
