@@ -6,6 +6,7 @@ import { hostFiles } from './adapters/files.ts'
 import { repeat } from './adapters/repeat.ts'
 import { hostResources, keepHeapSmall } from './adapters/resources.ts'
 import { hostRunner } from './adapters/runner.ts'
+import { ProxyManagerError } from './core/errors.ts'
 import type { Settings } from './core/settings.ts'
 import { createEngine } from './engine/create-engine.ts'
 import type { Engine } from './engine/engine.ts'
@@ -14,6 +15,7 @@ import { type MeshMember, meshMember } from './engine/mesh-member.ts'
 import { nginxFactsReader } from './engine/nginx-facts.ts'
 import { type Deps, NO_OPERATION } from './http/endpoint.ts'
 import { closeHttpServer, createHttpServer, describeListenFault, listenOn } from './http/listener.ts'
+import { failureFields } from './http/log-fields.ts'
 import { usageCounter } from './http/usage.ts'
 import { type Environment, openHost } from './open-host.ts'
 
@@ -104,9 +106,12 @@ export function createApiServer(
         correlation_id: correlationId,
         cause: error instanceof Error ? error.message : String(error),
       }),
-    onRefusal: (status, durationMs) => {
+    onRefusal: ({ error, status, correlationId, durationMs }) => {
       usage.record(status)
       engine.metrics.request(NO_OPERATION, status, durationMs)
+      // Who is locked out has had a line for it, and would fill the log; what is no refusal of ours is told by `onFailure`.
+      if (error instanceof ProxyManagerError && error.code !== 'TOO_MANY_ATTEMPTS')
+        log.write('warn', { action: 'listen', correlation_id: correlationId, status, ...failureFields(error) })
     },
     onLockOut: (address) => log.write('warn', { action: 'lock_out', result: 'started', address }),
   })

@@ -20,12 +20,19 @@ export interface ListenerOptions {
   readonly monotonicMs: () => number
   /** A failure that no handler could answer. */
   readonly onFailure: (error: unknown, correlationId: string) => void
-  /** A request was answered here, and reached nothing behind. */
-  readonly onRefusal: (status: number, durationMs: number) => void
+  /** A request was refused here, and reached nothing behind. */
+  readonly onRefusal: (refusal: Refusal) => void
   /** An address has failed too often, and is not listened to for a while. */
   readonly onLockOut: (address: string) => void
   /** How long a caller may take to take an answer. */
   readonly answerTimeoutMs?: number
+}
+
+export interface Refusal {
+  readonly error: unknown
+  readonly status: number
+  readonly correlationId: string
+  readonly durationMs: number
 }
 
 /** Slow callers are cut off: 5 s for the headers, 10 s for the whole request, 30 s to take the answer, 5 s of silence between two. */
@@ -61,6 +68,9 @@ export function createHttpServer(
       const path = pathOf(request)
       // Who watches this service is not shut out by a neighbour's wrong token.
       if (!isProbe(request.method ?? '', path)) attempts.refuseExcess(address)
+      // Of several Node keeps the first alone. Taken together (RFC 9110, 5.3) they are nobody's token.
+      const { authorization = [] } = request.headersDistinct
+      if (authorization.length > 1) request.headers.authorization = authorization.join(', ')
       await listener(request, response)
       // A 401 that asks to wait is this host's own trouble, and no guess.
       if (response.statusCode === 401 && !response.hasHeader('retry-after') && attempts.note(address))
@@ -70,7 +80,7 @@ export function createHttpServer(
       if (!(error instanceof ProxyManagerError)) onFailure(error, correlationId)
       if (response.headersSent || response.destroyed) return
       const refusal = errorResponse(error, correlationId)
-      onRefusal(refusal.status, monotonicMs() - started)
+      onRefusal({ error, status: refusal.status, correlationId, durationMs: monotonicMs() - started })
       send(response, refusal)
     }
   }
@@ -83,7 +93,9 @@ export function createHttpServer(
   endUntaken(server, answerTimeoutMs)
   const refuseRaw = (socket: Duplex, error: ProxyManagerError): void => {
     void turns.end(socket, () => {
-      if (sendRaw(socket, errorResponse(error, randomId()))) onRefusal(error.status, 0)
+      const correlationId = randomId()
+      if (sendRaw(socket, errorResponse(error, correlationId)))
+        onRefusal({ error, status: error.status, correlationId, durationMs: 0 })
     })
   }
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => refuseRaw(socket, clientFault(error)))

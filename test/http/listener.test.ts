@@ -6,6 +6,8 @@ import { createServerAdapter } from '@whatwg-node/server'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import * as v from 'valibot'
+import { fakeDeps } from '../../fixtures/deps.ts'
+import { createApp } from '../../functions/index.ts'
 import { ProxyManagerError } from '../../lib/core/errors.ts'
 import { closeHttpServer, createHttpServer, describeListenFault, listenOn } from '../../lib/http/listener.ts'
 
@@ -72,7 +74,7 @@ async function withEdge(
       randomId: () => 'made',
       monotonicMs: () => 0,
       onFailure: (error, correlationId) => failures.push([error, correlationId]),
-      onRefusal: (status) => refused.push(status),
+      onRefusal: ({ status }) => refused.push(status),
       onLockOut: (address) => lockedOut.push(address),
       ...(answerTimeoutMs === undefined ? {} : { answerTimeoutMs }),
     },
@@ -119,7 +121,7 @@ function parsed(text: string): RawAnswer {
     return [name.toLowerCase(), value.join(': ')]
   })
   return {
-    status: Number(/^HTTP\/1\.1 (\d{3}) \S/.exec(statusLine)?.[1]),
+    status: Number(/^HTTP\/1\.1 (\d{3})/.exec(statusLine)?.[1]),
     headers: new Map(headers),
     body: body.join('\r\n\r\n'),
   }
@@ -407,6 +409,21 @@ test('closing lets a call in flight end, and waits for nothing else', async () =
     const late = connect(port, '127.0.0.1')
     const [error] = await once(late, 'error')
     assert.is(error.code, 'ECONNREFUSED')
+  })
+})
+
+test('of two tokens that a call shows neither is taken, in whatever order', async () => {
+  const token = 'a-token-of-many-characters'
+  const deps = await fakeDeps({ settings: { PROXY_MANAGER_API_TOKEN: token } })
+  await withEdge(createServerAdapter(createApp(() => deps)), async ({ port }) => {
+    const statusOf = async (...shown: readonly string[]) => {
+      const lines = shown.map((one) => `Authorization: Bearer ${one}\r\n`).join('')
+      return (await sendText(port, `GET /proxies HTTP/1.1\r\nHost: a\r\nConnection: close\r\n${lines}\r\n`)).status
+    }
+    assert.is(await statusOf(token), 200)
+    assert.is(await statusOf(token, 'another'), 401)
+    assert.is(await statusOf('another', token), 401)
+    assert.is(await statusOf(token, token), 401)
   })
 })
 
