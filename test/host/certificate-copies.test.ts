@@ -1,6 +1,7 @@
-import { execFileSync } from 'node:child_process'
+import { execFile } from 'node:child_process'
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Pebble } from '../../fixtures/acme/pebble.ts'
@@ -20,7 +21,7 @@ setUp(test, async (context, undo) => {
 
 test("a renewal by certbot itself, behind the API's back, is served without a call", async ({ host, pebble, root }) => {
   const first = await told(host)
-  renewByHand(host, pebble)
+  await renewByHand(host, pebble)
   const renewed = await eventually(async () => {
     const fingerprint = await told(host)
     return fingerprint === first ? undefined : fingerprint
@@ -31,13 +32,14 @@ test("a renewal by certbot itself, behind the API's back, is served without a ca
 test('a renewal while the API is down is served after its start', async ({ host, pebble, root }) => {
   const first = await told(host)
   await host.manager.end('SIGKILL')
-  renewByHand(host, pebble)
+  await renewByHand(host, pebble)
   assert.is((await shown(host, root)).fingerprint, first)
   await host.restart('SIGKILL')
-  await eventually(async () => {
+  const renewed = await eventually(async () => {
     const { fingerprint } = await shown(host, root)
     return fingerprint === first ? undefined : fingerprint
   })
+  await eventually(async () => ((await told(host)) === renewed ? true : undefined))
 })
 
 test('a deleted or damaged lineage does not touch what NGINX reads', async ({ host, port, root }) => {
@@ -107,11 +109,11 @@ function lineagesOf({ nginx }: RealHost): readonly string[] {
 }
 
 /** What certbot's timer does, forced. */
-function renewByHand({ nginx: { root } }: RealHost, pebble: Pebble): void {
+async function renewByHand({ nginx: { root } }: RealHost, pebble: Pebble): Promise<void> {
   const folders = [`--config-dir=${root}/letsencrypt`, `--work-dir=${root}/work`, `--logs-dir=${root}/certbot-logs`]
   const options = ['--force-renewal', '--no-random-sleep-on-renew', '--non-interactive', '--cert-name=app.example.com']
-  execFileSync('/usr/bin/certbot', ['renew', ...options, ...folders], {
+  // A process that stands still would go on with connections that the API has closed meanwhile.
+  await promisify(execFile)('/usr/bin/certbot', ['renew', ...options, ...folders], {
     env: { ...process.env, REQUESTS_CA_BUNDLE: pebble.caBundle },
-    stdio: 'pipe',
   })
 }
