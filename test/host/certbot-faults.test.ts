@@ -176,9 +176,9 @@ function certificateOf({ body }: Answer): { readonly not_before: string; readonl
   return { not_before: from, expiry }
 }
 
-/** Looks until it is so; fails after twenty seconds. */
+/** Looks until it is so; fails after a minute. */
 async function eventually(look: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 20_000
+  const deadline = Date.now() + 60_000
   while (Date.now() < deadline) {
     if (await look()) return
     await new Promise((resolve) => setTimeout(resolve, 5))

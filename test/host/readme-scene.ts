@@ -8,7 +8,7 @@ import { startPebble } from '../../fixtures/acme/pebble.ts'
 import { type Droplet, startDroplet } from '../../fixtures/droplet.ts'
 import { freePort } from '../../fixtures/free-port.ts'
 import { startServer } from '../../fixtures/loopback-server.ts'
-import { type Manager, startManager } from '../../fixtures/manager.ts'
+import { COMPILE_CACHE, type Manager, startManager } from '../../fixtures/manager.ts'
 import { createNginx, type NginxInstance } from '../../fixtures/nginx-instance.ts'
 
 export const ROOT = new URL('../..', import.meta.url).pathname
@@ -117,7 +117,12 @@ function shellOf(managerUrl: string, folder: string): Readonly<Record<string, st
     writeFileSync(join(bin, name), `#!/bin/sh\nexec '${process.execPath}'${script} "$@"\n`)
     chmodSync(join(bin, name), 0o755)
   }
-  return { PATH: `${bin}:${process.env.PATH}`, HOME: folder, PROXY_MANAGER_URL: managerUrl }
+  return {
+    PATH: `${bin}:${process.env.PATH}`,
+    HOME: folder,
+    NODE_COMPILE_CACHE: COMPILE_CACHE,
+    PROXY_MANAGER_URL: managerUrl,
+  }
 }
 
 function run(command: string, env: Readonly<Record<string, string>>): Promise<Ran> {
