@@ -1,6 +1,6 @@
 /**
- * Runs every test file: the fast ones first, in this process; long ones and those on a real NGINX after, each in a process of its own.
- * uvu alone would exit 0 when a hook throws, when a file forgets `.run()`, and would hang on an open handle: so what passed is counted
+ * Runs every test file, several processes at a time: the fast ones together in one of them, long ones and those on a real NGINX each in one of
+ * its own. uvu alone would exit 0 when a hook throws, when a file forgets `.run()`, and would hang on an open handle: so what passed is counted
  * against what was planned.
  *
  *     node test/run.ts [--fast] [part of a file name ...]
@@ -16,7 +16,8 @@ const uvu = globalThis as typeof globalThis & {
   UVU_INDEX?: number
   UVU_QUEUE?: [string | null, ...Run[]][]
 }
-const SUITE_TIMEOUT_MS = 150_000
+/** For one that hangs: on a machine that is busy with other things a suite may take minutes. */
+const SUITE_TIMEOUT_MS = 300_000
 /** More than there are cores: most files wait, for NGINX and for certbot. */
 const PROCESSES_AT_ONCE = 4
 /**
@@ -69,12 +70,15 @@ for (const [place, beginning] of LONGEST_FIRST.entries())
     fail(`no test file begins with ${beginning} any more: it is to leave the list`)
 uvu.UVU_DEFER = 1
 uvu.UVU_QUEUE = []
-for (const file of apart.length === 1 ? files : together) await runHere(file)
 if (apart.length > 1) {
+  // Those that are run together take as long as one of the longest.
+  const groups = [together, ...apart.map((file) => [file])].filter((group) => group.length > 0)
   const lanes = Array.from({ length: PROCESSES_AT_ONCE }, async () => {
-    for (let file = apart.shift(); file !== undefined; file = apart.shift()) await runApart(file)
+    for (let group = groups.shift(); group !== undefined; group = groups.shift()) await runApart(group)
   })
   await Promise.all(lanes)
+} else {
+  for (const file of files) await runHere(file)
 }
 finish()
 
@@ -106,10 +110,10 @@ async function runHere(file: string): Promise<void> {
   process.stdout.write(`  ${((performance.now() - started) / 1000).toFixed(1)} s\n`)
 }
 
-async function runApart(file: string): Promise<void> {
-  const child = spawn(process.execPath, [import.meta.filename, relative(root, file)], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
+/** In a process of their own, which has no others apart: none of them is to be, or there is one alone. */
+async function runApart(group: readonly string[]): Promise<void> {
+  const names = group.map((file) => relative(root, file))
+  const child = spawn(process.execPath, [import.meta.filename, ...names], { stdio: ['ignore', 'pipe', 'inherit'] })
   let output = ''
   child.stdout.on('data', (chunk: Buffer) => {
     output += chunk.toString()
@@ -119,7 +123,7 @@ async function runApart(file: string): Promise<void> {
   process.stdout.write(closing === null ? output : output.slice(0, closing.index))
   passed += Number(closing?.[1] ?? 0)
   failed += Number(closing?.[2] ?? 0)
-  if (closing === null) fail(`${relative(root, file)} ended without a count`)
+  if (closing === null) fail(`${names.join(', ')} ended without a count`)
 }
 
 function finish(): never {

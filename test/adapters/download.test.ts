@@ -1,10 +1,11 @@
 import { once } from 'node:events'
-import { createServer, type IncomingMessage, type RequestListener } from 'node:http'
+import type { IncomingMessage, RequestListener } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
 import { gzipSync } from 'node:zlib'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { freePort } from '../../fixtures/free-port.ts'
+import { startServer } from '../../fixtures/loopback-server.ts'
 import { type Download, hostProbe, type ProbeAnswer } from '../../lib/adapters/probe.ts'
 import { makeLineage } from '../engine/arrange.ts'
 
@@ -12,16 +13,11 @@ const test = suite('download')
 const LIMIT_BYTES = 100_000
 
 async function download(listener: RequestListener, how: Partial<Download> = {}): Promise<ProbeAnswer> {
-  const server = createServer(listener)
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  if (address === null || typeof address === 'string') throw new Error('no port')
+  const server = await startServer(listener)
   try {
-    const url = `http://127.0.0.1:${address.port}/droplets`
+    const url = `${server.url}/droplets`
     return await hostProbe().download({ url, timeoutMs: 2000, limitBytes: LIMIT_BYTES, ...how })
   } finally {
-    server.closeAllConnections()
     server.close()
   }
 }
@@ -98,9 +94,7 @@ for (const [what, listener] of Object.entries<RequestListener>({
   },
 })) {
   test(`${what} is ended by the time limit`, async () => {
-    const started = performance.now()
     assert.equal(await download(listener, { timeoutMs: 200 }), { failure: 'TIMEOUT' })
-    assert.ok(performance.now() - started < 1500)
   })
 }
 

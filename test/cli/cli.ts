@@ -1,8 +1,8 @@
 /** The command line as tests use it: run in this process against an API on a loopback port, its words caught. */
-import { once } from 'node:events'
-import { createServer, type RequestListener } from 'node:http'
+import type { RequestListener } from 'node:http'
 import { createServerAdapter } from '@whatwg-node/server'
 import { type FakeDeps, type FakeOptions, fakeDeps } from '../../fixtures/deps.ts'
+import { startServer } from '../../fixtures/loopback-server.ts'
 import { createApp } from '../../functions/index.ts'
 import { run } from '../../lib/cli/run.ts'
 
@@ -42,17 +42,12 @@ export interface Api {
 }
 
 async function listening<T>(listener: RequestListener, use: (api: Api) => Promise<T>): Promise<T> {
-  const server = createServer(listener)
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  if (address === null || typeof address === 'string') throw new Error('no port')
-  const environment = { PROXY_MANAGER_URL: `http://127.0.0.1:${address.port}` }
+  const server = await startServer(listener)
+  const environment = { PROXY_MANAGER_URL: server.url }
   try {
     return await use({ environment, cli: (...words) => runCli(words, environment) })
   } finally {
     server.close()
-    server.closeAllConnections()
   }
 }
 

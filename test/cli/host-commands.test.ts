@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { startManager } from '../../fixtures/manager.ts'
+import { COMPILE_CACHE, startManager } from '../../fixtures/manager.ts'
 import { hostLock } from '../../lib/adapters/lock.ts'
 import { parseSettings } from '../../lib/core/settings.ts'
 import { type Ended, runCli } from './cli.ts'
@@ -39,7 +39,7 @@ test.after.each(({ root }) => rmSync(root, { recursive: true, force: true }))
 /** Runs the entry as a process of its own. */
 async function runProcess(words: readonly string[], environment: Record<string, string>): Promise<Ended> {
   const child = spawn(process.execPath, [ENTRY, ...words], {
-    env: { PATH: process.env.PATH, ...environment },
+    env: { PATH: process.env.PATH, NODE_COMPILE_CACHE: COMPILE_CACHE, ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   let [out, err] = ['', '']

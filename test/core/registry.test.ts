@@ -232,9 +232,10 @@ test('what is no list of droplets is none', () => {
 
 test('a list as long as it may be is read at once, and does not keep the process', () => {
   const records = Array.from({ length: 60_000 }, (_, i) => ({ name: `a${i}`, domain: `a${i}.b.co`, port: 1 }))
-  const started = performance.now()
+  const started = process.cpuUsage()
   assert.is(read(records).routes.length, records.length)
-  assert.ok(performance.now() - started < 5000)
+  // Of the processor's time, since others may have it meanwhile; comparing each of them with all the others takes minutes.
+  assert.ok(process.cpuUsage(started).user < 10_000_000)
 })
 
 test('whatever a Registry says: nothing is thrown, every record is a route or skipped, and routes are told apart', () => {

@@ -2,92 +2,68 @@ import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'no
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { PebbleOptions } from '../../fixtures/acme/pebble.ts'
 import { createNginx } from '../../fixtures/nginx-instance.ts'
 import { readLedger } from '../../lib/core/order-ledger.ts'
 import { type Answer, call, putRoute, type RealHost, startHost, through } from './host.ts'
 import { type HostWithCa, startHostWithCa } from './host-with-ca.ts'
+import { setUp } from './set-up.ts'
 
 const CHALLENGES = 'state/acme/.well-known/acme-challenge'
 
 /** Without a preflight, what lies under the challenge path is certbot's. */
-async function withCa(options: Partial<PebbleOptions>, use: (context: HostWithCa) => Promise<void>): Promise<void> {
-  const context = await startHostWithCa({ SSL_PREFLIGHT: 'off' }, options)
-  try {
-    await use(context)
-  } finally {
-    await context.close()
-  }
-}
+const SETTINGS = { SSL_PREFLIGHT: 'off' }
 
-const test = suite('certbot and the CA, failing in the middle')
+const test = suite<HostWithCa>('certbot and the CA, failing in the middle')
 
-test('a CA that refuses a fifth of its own nonces issues all the same, and each certificate counts once', async () => {
-  await withCa({ refusedNonces: 20 }, async ({ host, port }) => {
-    for (const name of ['a', 'b', 'c']) {
-      await putRoute(host.manager, name, `${name}.example.com`, port, { enable_ssl: true })
-      const issued = await call(host.manager, 'POST', `/proxies/${name}/ssl`)
-      assert.is(issued.status, 200, JSON.stringify(issued.body))
-      assert.equal(resultsOf(host, `${name}.example.com`), ['issued'])
-    }
-  })
+setUp(test, async (context, undo) => {
+  Object.assign(context, await startHostWithCa(SETTINGS, { validitySeconds: 6 * 86_400 }))
+  undo(context.close)
 })
 
-test('a CA that goes down in the middle of an order is told as such; up again, the next try works', async () => {
-  await withCa({}, async ({ host, pebble, port }) => {
-    await putRoute(host.manager, 'app', 'app.example.com', port, { enable_ssl: true })
-    const issuing = call(host.manager, 'POST', '/proxies/app/ssl')
-    await eventually(() => isChallenged(host))
-    await pebble.stopCa()
-    const failed = await issuing
-    assert.is(failed.status, 502, JSON.stringify(failed.body))
-    const { code, message, details } = failed.body.error ?? { code: '', message: '', details: {} }
-    assert.equal(
-      [code, details.reason, details.culprit, details.retryable],
-      ['SSL_ISSUANCE_FAILED', 'ca_down', 'ca', true],
-    )
-    assert.match(message, /Connection refused|Max retries exceeded|Connection aborted|Connection reset/)
-    assert.match(String(details.remedy), /reaches the CA/)
-    await assertUntouched(host)
-    await pebble.startCa()
-    // Another CA now, to which certbot's account is unknown.
-    rmSync(join(host.nginx.root, 'letsencrypt/accounts'), { recursive: true })
-    await assertIssues(host)
-    assert.equal(resultsOf(host, 'app.example.com'), ['issued'])
-  })
+test('a certbot that is killed in the middle is told as such, leaves nothing behind, and the next try works', async ({
+  host,
+  port,
+}) => {
+  await putRoute(host.manager, 'app', 'app.example.com', port, { enable_ssl: true })
+  const issuing = call(host.manager, 'POST', '/proxies/app/ssl')
+  await eventually(() => isChallenged(host))
+  process.kill(certbotOf(host), 'SIGKILL')
+  const failed = await issuing
+  assert.is(failed.status, 502, JSON.stringify(failed.body))
+  const { code, message, details } = failed.body.error ?? { code: '', message: '', details: {} }
+  assert.equal([code, details.reason, details.culprit], ['SSL_ISSUANCE_FAILED', 'interrupted', 'host'])
+  assert.is(message, 'The certificate was not issued: certbot was ended from outside')
+  assert.not.ok(JSON.stringify(failed.body).includes(host.nginx.root))
+  await assertUntouched(host, 'app')
+  await assertIssues(host, 'app')
+  assert.equal(resultsOf(host, 'app.example.com'), ['failed', 'issued'])
+  assert.equal(readdirSync(join(host.nginx.root, 'letsencrypt/archive')), ['app.example.com'])
 })
 
-test('a certbot that is killed in the middle is told as such, leaves nothing behind, and the next try works', async () => {
-  await withCa({}, async ({ host, port }) => {
-    await putRoute(host.manager, 'app', 'app.example.com', port, { enable_ssl: true })
-    const issuing = call(host.manager, 'POST', '/proxies/app/ssl')
-    await eventually(() => isChallenged(host))
-    process.kill(certbotOf(host), 'SIGKILL')
-    const failed = await issuing
-    assert.is(failed.status, 502, JSON.stringify(failed.body))
-    const { code, message, details } = failed.body.error ?? { code: '', message: '', details: {} }
-    assert.equal([code, details.reason, details.culprit], ['SSL_ISSUANCE_FAILED', 'interrupted', 'host'])
-    assert.is(message, 'The certificate was not issued: certbot was ended from outside')
-    assert.not.ok(JSON.stringify(failed.body).includes(host.nginx.root))
-    await assertUntouched(host)
-    await assertIssues(host)
-    assert.equal(resultsOf(host, 'app.example.com'), ['failed', 'issued'])
-    assert.equal(readdirSync(join(host.nginx.root, 'letsencrypt/archive')), ['app.example.com'])
-  })
+test('a certificate of six days is served, is not due, and the host is healthy', async ({ host: { manager } }) => {
+  // That of the test before.
+  const { not_before: from, expiry } = certificateOf(await call(manager, 'GET', '/proxies/app'))
+  assert.is(Math.round((Date.parse(expiry) - Date.parse(from)) / 86_400_000), 6)
+  const again = await call(manager, 'POST', '/proxies/app/ssl')
+  assert.equal([again.status, again.body.ordered, again.body.receipt?.reloaded], [200, false, false])
+  assert.is(again.body.status, 'active')
+  const health = await call(manager, 'GET', '/proxy-manager/health')
+  assert.equal([health.status, health.body.status, health.body.reasons], [200, 'healthy', []])
 })
 
-test('an API that is killed in the middle of an order serves, started again, what certbot has got meanwhile', async () => {
-  await withCa({}, async ({ host, port }) => {
-    await putRoute(host.manager, 'app', 'app.example.com', port, { enable_ssl: true })
-    const issuing = call(host.manager, 'POST', '/proxies/app/ssl').catch(() => undefined)
-    await eventually(() => isChallenged(host))
-    await host.restart('SIGKILL')
-    assert.is(await issuing, undefined)
-    await eventually(async () => (await call(host.manager, 'GET', '/proxies/app')).body.status === 'active')
-    const again = await call(host.manager, 'POST', '/proxies/app/ssl')
-    assert.equal([again.status, again.body.ordered], [200, false], JSON.stringify(again.body))
-    assert.equal(resultsOf(host, 'app.example.com'), ['failed'])
-  })
+test('an API that is killed in the middle of an order serves, started again, what certbot has got meanwhile', async ({
+  host,
+  port,
+}) => {
+  await putRoute(host.manager, 'killed', 'killed.example.com', port, { enable_ssl: true })
+  const issuing = call(host.manager, 'POST', '/proxies/killed/ssl').catch(() => undefined)
+  await eventually(() => isChallenged(host))
+  await host.restart('SIGKILL')
+  assert.is(await issuing, undefined)
+  await eventually(async () => (await call(host.manager, 'GET', '/proxies/killed')).body.status === 'active')
+  const again = await call(host.manager, 'POST', '/proxies/killed/ssl')
+  assert.equal([again.status, again.body.ordered], [200, false], JSON.stringify(again.body))
+  assert.equal(resultsOf(host, 'killed.example.com'), ['failed'])
 })
 
 test("an API that is stopped while it waits for certbot's lock ends, and calls it no more", async () => {
@@ -108,17 +84,40 @@ test("an API that is stopped while it waits for certbot's lock ends, and calls i
   }
 })
 
-test('a certificate of six days is served, is not due, and the host is healthy', async () => {
-  await withCa({ validitySeconds: 6 * 86_400 }, async ({ host, port }) => {
-    await putRoute(host.manager, 'app', 'app.example.com', port, { enable_ssl: true })
-    const issued = await assertIssues(host)
-    const { not_before: from, expiry } = certificateOf(issued)
-    assert.is(Math.round((Date.parse(expiry) - Date.parse(from)) / 86_400_000), 6)
-    const again = await call(host.manager, 'POST', '/proxies/app/ssl')
-    assert.equal([again.status, again.body.ordered, again.body.receipt?.reloaded], [200, false, false])
-    const health = await call(host.manager, 'GET', '/proxy-manager/health')
-    assert.equal([health.status, health.body.status, health.body.reasons], [200, 'healthy', []])
-  })
+test('a CA that goes down in the middle of an order is told as such; up again, the next try works', async (context) => {
+  const { host, pebble, port } = context
+  await putRoute(host.manager, 'outage', 'outage.example.com', port, { enable_ssl: true })
+  const issuing = call(host.manager, 'POST', '/proxies/outage/ssl')
+  await eventually(() => isChallenged(host))
+  await pebble.stopCa()
+  const failed = await issuing
+  assert.is(failed.status, 502, JSON.stringify(failed.body))
+  const { code, message, details } = failed.body.error ?? { code: '', message: '', details: {} }
+  assert.equal(
+    [code, details.reason, details.culprit, details.retryable],
+    ['SSL_ISSUANCE_FAILED', 'ca_down', 'ca', true],
+  )
+  assert.match(message, /Connection refused|Max retries exceeded|Connection aborted|Connection reset/)
+  assert.match(String(details.remedy), /reaches the CA/)
+  await assertUntouched(host, 'outage')
+  await pebble.startCa()
+  // Another CA now, to which certbot's account is unknown.
+  rmSync(join(host.nginx.root, 'letsencrypt/accounts'), { recursive: true })
+  await assertIssues(host, 'outage')
+  assert.equal(resultsOf(host, 'outage.example.com'), ['issued'])
+})
+
+test('a CA that refuses a fifth of its own nonces issues all the same, and each certificate counts once', async () => {
+  const { host, port, close } = await startHostWithCa(SETTINGS, { refusedNonces: 20 })
+  try {
+    for (const name of ['a', 'b']) {
+      await putRoute(host.manager, name, `${name}.example.com`, port, { enable_ssl: true })
+      await assertIssues(host, name)
+      assert.equal(resultsOf(host, `${name}.example.com`), ['issued'])
+    }
+  } finally {
+    await close()
+  }
 })
 
 test.run()
@@ -151,19 +150,18 @@ function certbotOf({ manager }: RealHost): number {
 }
 
 /** HTTP goes on, no challenge is left, and NGINX has not been given anything. */
-async function assertUntouched(host: RealHost): Promise<void> {
+async function assertUntouched(host: RealHost, name: string): Promise<void> {
   const { nginx, manager } = host
   assert.equal(challengesIn(host), [])
-  assert.is(await through(nginx.httpPort, 'app.example.com'), 'app')
-  assert.is((await call(manager, 'GET', '/proxies/app')).body.status, 'pending_ssl')
-  assert.not.ok(existsSync(join(nginx.root, 'state/certificates/app.example.com')))
+  assert.is(await through(nginx.httpPort, `${name}.example.com`), 'app')
+  assert.is((await call(manager, 'GET', `/proxies/${name}`)).body.status, 'pending_ssl')
+  assert.not.ok(existsSync(join(nginx.root, `state/certificates/${name}.example.com`)))
 }
 
-async function assertIssues({ manager }: RealHost): Promise<Answer> {
-  const issued = await call(manager, 'POST', '/proxies/app/ssl')
+async function assertIssues({ manager }: RealHost, name: string): Promise<void> {
+  const issued = await call(manager, 'POST', `/proxies/${name}/ssl`)
   assert.is(issued.status, 200, JSON.stringify(issued.body))
   assert.equal([issued.body.status, issued.body.receipt?.proved_by], ['active', 'tls_handshake'])
-  return issued
 }
 
 /** What the ledger of a domain says of those orders that the CA has counted. */
@@ -178,9 +176,9 @@ function certificateOf({ body }: Answer): { readonly not_before: string; readonl
   return { not_before: from, expiry }
 }
 
-/** Looks until it is so; fails after twenty seconds. */
+/** Looks until it is so; fails after a minute. */
 async function eventually(look: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 20_000
+  const deadline = Date.now() + 60_000
   while (Date.now() < deadline) {
     if (await look()) return
     await new Promise((resolve) => setTimeout(resolve, 5))

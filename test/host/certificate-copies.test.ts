@@ -1,111 +1,119 @@
-import { execFileSync } from 'node:child_process'
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { execFile } from 'node:child_process'
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Pebble } from '../../fixtures/acme/pebble.ts'
-import { eventually, fingerprintOf, route, secure } from './certificate.ts'
+import { eventually, fingerprintOf, route, type Secure, secure } from './certificate.ts'
 import { call, putRoute, type RealHost } from './host.ts'
 import { type HostWithCa, startHostWithCa } from './host-with-ca.ts'
 import { setUp } from './set-up.ts'
 
 const test = suite<HostWithCa>('the copy of a certificate that NGINX reads')
 
+/** One route for all of them: each order takes certbot for seconds. */
 setUp(test, async (context, undo) => {
   Object.assign(context, await startHostWithCa())
   undo(context.close)
+  await route(context.host, 'app', context.port)
 })
 
-test("a renewal by certbot itself, behind the API's back, is served without a call", async (context) => {
-  const { host, pebble, root } = context
-  const first = await route(host, 'renewed', context.port)
-  renewByHand(host, pebble, 'renewed.example.com')
-  const shown = await eventually(async () => {
-    const fingerprint = fingerprintOf(await call(host.manager, 'GET', '/proxies/renewed'))
-    return fingerprint === fingerprintOf(first) ? undefined : fingerprint
+test("a renewal by certbot itself, behind the API's back, is served without a call", async ({ host, pebble, root }) => {
+  const first = await told(host)
+  await renewByHand(host, pebble)
+  const renewed = await eventually(async () => {
+    const fingerprint = await told(host)
+    return fingerprint === first ? undefined : fingerprint
   })
-  assert.is((await secure(host.nginx.httpsPort, 'renewed.example.com', root)).fingerprint, shown)
+  assert.is((await shown(host, root)).fingerprint, renewed)
 })
 
-test('a renewal while the API is down is served after its start', async (context) => {
-  const { host, pebble, root } = context
-  const first = await route(host, 'down', context.port)
+test('a renewal while the API is down is served after its start', async ({ host, pebble, root }) => {
+  const first = await told(host)
   await host.manager.end('SIGKILL')
-  renewByHand(host, pebble, 'down.example.com')
-  assert.is((await secure(host.nginx.httpsPort, 'down.example.com', root)).fingerprint, fingerprintOf(first))
+  await renewByHand(host, pebble)
+  assert.is((await shown(host, root)).fingerprint, first)
   await host.restart('SIGKILL')
-  await eventually(async () => {
-    const { fingerprint } = await secure(host.nginx.httpsPort, 'down.example.com', root)
-    return fingerprint === fingerprintOf(first) ? undefined : fingerprint
+  const renewed = await eventually(async () => {
+    const { fingerprint } = await shown(host, root)
+    return fingerprint === first ? undefined : fingerprint
   })
+  await eventually(async () => ((await told(host)) === renewed ? true : undefined))
 })
 
-test('a deleted or damaged lineage does not touch what NGINX reads', async (context) => {
-  const { host, root } = context
-  const first = await route(host, 'damaged', context.port)
-  rmSync(join(host.nginx.root, 'letsencrypt/live/damaged.example.com'), { recursive: true })
+test('a deleted or damaged lineage does not touch what NGINX reads', async ({ host, port, root }) => {
+  const first = await told(host)
+  rmSync(join(host.nginx.root, 'letsencrypt/live/app.example.com'), { recursive: true })
   const other = await host.droplet('other')
-  assert.is(
-    (await putRoute(host.manager, 'damaged', 'damaged.example.com', other.port, { enable_ssl: true })).status,
-    200,
-  )
-  const shown = await secure(host.nginx.httpsPort, 'damaged.example.com', root)
-  assert.is(shown.fingerprint, fingerprintOf(first))
-  assert.is(shown.body, 'other')
+  assert.is((await putRoute(host.manager, 'app', 'app.example.com', other.port, { enable_ssl: true })).status, 200)
+  const served = await shown(host, root)
+  assert.equal([served.fingerprint, served.body], [first, 'other'])
   // And what is left of it does not get in the way of the next order.
-  const forced = await call(host.manager, 'POST', '/proxies/damaged/ssl', { force_renew: true })
+  const forced = await call(host.manager, 'POST', '/proxies/app/ssl', { force_renew: true })
   assert.is(forced.status, 200, JSON.stringify(forced.body))
-  assert.not.ok(existsSync(join(host.nginx.root, 'letsencrypt/live/damaged.example.com-0001')))
+  assert.equal(lineagesOf(host), ['app.example.com'])
+  await putRoute(host.manager, 'app', 'app.example.com', port, { enable_ssl: true })
 })
 
-test('an emptied renewal file ends in the same lineage, not in another one', async (context) => {
-  const { host } = context
-  await route(host, 'emptied', context.port)
-  writeFileSync(join(host.nginx.root, 'letsencrypt/renewal/emptied.example.com.conf'), '')
-  const forced = await call(host.manager, 'POST', '/proxies/emptied/ssl', { force_renew: true })
+test('an emptied renewal file ends in the same lineage, not in another one', async ({ host }) => {
+  writeFileSync(join(host.nginx.root, 'letsencrypt/renewal/app.example.com.conf'), '')
+  const forced = await call(host.manager, 'POST', '/proxies/app/ssl', { force_renew: true })
   assert.is(forced.status, 200, JSON.stringify(forced.body))
-  assert.equal(
-    readdirSync(join(host.nginx.root, 'letsencrypt/live')).filter((name) => name.startsWith('emptied')),
-    ['emptied.example.com'],
-  )
+  assert.equal(lineagesOf(host), ['app.example.com'])
 })
 
-test('a lost copy is mended at the start, so that NGINX can start', async (context) => {
-  const { host, root } = context
-  const first = await route(host, 'lost', context.port)
+test('a lost copy is mended at the start, so that NGINX can start', async ({ host, root }) => {
+  const first = await told(host)
   await host.manager.end('SIGTERM')
-  rmSync(join(host.nginx.root, 'state/certificates/lost.example.com'), { recursive: true })
+  rmSync(join(host.nginx.root, 'state/certificates/app.example.com'), { recursive: true })
   await host.restart('SIGKILL')
-  assert.is((await secure(host.nginx.httpsPort, 'lost.example.com', root)).fingerprint, fingerprintOf(first))
+  assert.is((await shown(host, root)).fingerprint, first)
   await host.nginx.stop()
   await host.nginx.start()
-  assert.is((await secure(host.nginx.httpsPort, 'lost.example.com', root)).body, 'app')
+  assert.is((await shown(host, root)).body, 'app')
 })
 
 test('a copy that is damaged after NGINX has accepted it is noticed by the next change, before anything goes live', async (context) => {
   const { host, root, port } = context
-  const first = await route(host, 'torn', port)
+  const first = await told(host)
   for (const more of [{}, { options: { buffering: true } }])
     await putRoute(host.manager, 'next', 'next.example.com', port, more)
-  const key = join(host.nginx.root, 'state/certificates/torn.example.com', fingerprintOf(first) ?? '', 'privkey.pem')
+  const key = join(host.nginx.root, 'state/certificates/app.example.com', first, 'privkey.pem')
   const whole = readFileSync(key)
   writeFileSync(key, 'torn')
   const refused = await putRoute(host.manager, 'next', 'next.example.com', port)
   assert.equal([refused.status, refused.body.error?.code], [503, 'NGINX_ALREADY_BROKEN'])
-  assert.is((await secure(host.nginx.httpsPort, 'torn.example.com', root)).fingerprint, fingerprintOf(first))
+  assert.is((await shown(host, root)).fingerprint, first)
   writeFileSync(key, whole)
   assert.is((await putRoute(host.manager, 'next', 'next.example.com', port)).status, 200)
 })
 
 test.run()
 
+/** The fingerprint of the route's certificate, as the API tells it. */
+async function told({ manager }: RealHost): Promise<string> {
+  return fingerprintOf(await call(manager, 'GET', '/proxies/app'))
+}
+
+/** What a client of the route sees. */
+async function shown({ nginx }: RealHost, root: string): Promise<Secure> {
+  return await secure(nginx.httpsPort, 'app.example.com', root)
+}
+
+/** Those of certbot. */
+function lineagesOf({ nginx }: RealHost): readonly string[] {
+  return readdirSync(join(nginx.root, 'letsencrypt/live'), { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => name)
+}
+
 /** What certbot's timer does, forced. */
-function renewByHand(host: RealHost, pebble: Pebble, domain: string): void {
-  const { root } = host.nginx
+async function renewByHand({ nginx: { root } }: RealHost, pebble: Pebble): Promise<void> {
   const folders = [`--config-dir=${root}/letsencrypt`, `--work-dir=${root}/work`, `--logs-dir=${root}/certbot-logs`]
-  const options = ['--force-renewal', '--no-random-sleep-on-renew', '--non-interactive', `--cert-name=${domain}`]
-  execFileSync('/usr/bin/certbot', ['renew', ...options, ...folders], {
+  const options = ['--force-renewal', '--no-random-sleep-on-renew', '--non-interactive', '--cert-name=app.example.com']
+  // A process that stands still would go on with connections that the API has closed meanwhile.
+  await promisify(execFile)('/usr/bin/certbot', ['renew', ...options, ...folders], {
     env: { ...process.env, REQUESTS_CA_BUNDLE: pebble.caBundle },
-    stdio: 'pipe',
   })
 }

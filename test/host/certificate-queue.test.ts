@@ -14,22 +14,15 @@ setUp(test, async (context, undo) => {
   undo(context.close)
 })
 
-test('calls for one droplet at the same time share one order; ten droplets at once all get theirs', async (context) => {
+test('calls for one droplet at the same time share one order; of several droplets at once all get theirs', async (context) => {
   const { host, port, root } = context
-  await putRoute(host.manager, 'shared', 'shared.example.com', port, { enable_ssl: true })
-  const both = await Promise.all([1, 2, 3].map(() => call(host.manager, 'POST', '/proxies/shared/ssl')))
-  assert.equal(
-    both.map(({ status }) => status),
-    [200, 200, 200],
-  )
-  assert.is(new Set(both.map(fingerprintOf)).size, 1)
-
-  const names = Array.from({ length: 10 }, (_, i) => `many-${i}`)
+  const names = ['shared', 'shared', 'shared', 'one', 'two', 'three']
   await Promise.all(
-    names.map((name) => putRoute(host.manager, name, `${name}.example.com`, port, { enable_ssl: true })),
+    [...new Set(names)].map((name) => putRoute(host.manager, name, `${name}.example.com`, port, { enable_ssl: true })),
   )
   const issued = await Promise.all(names.map((name) => call(host.manager, 'POST', `/proxies/${name}/ssl`)))
   assert.equal([...new Set(issued.map(({ status }) => status))], [200])
+  assert.is(new Set(issued.map(fingerprintOf)).size, 4)
   for (const [i, name] of names.entries()) {
     const shown = await secure(host.nginx.httpsPort, `${name}.example.com`, root)
     assert.is(shown.fingerprint, fingerprintOf(issued[i]))

@@ -49,9 +49,9 @@ export async function secure(port: number, domain: string, ca: string): Promise<
   })
 }
 
-/** Asks until there is an answer; fails after ten seconds. */
+/** Asks until there is an answer; fails after a minute. */
 export async function eventually<T>(ask: () => Promise<T | undefined>): Promise<T> {
-  const deadline = Date.now() + 10_000
+  const deadline = Date.now() + 60_000
   while (Date.now() < deadline) {
     const answer = await ask()
     if (answer !== undefined) return answer

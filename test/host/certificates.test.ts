@@ -4,7 +4,7 @@ import { request } from 'node:http'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { eventually, fingerprintOf, route, secure } from './certificate.ts'
+import { eventually, fingerprintOf, secure } from './certificate.ts'
 import { call, putRoute, through } from './host.ts'
 import { type HostWithCa, startHostWithCa } from './host-with-ca.ts'
 import { setUp } from './set-up.ts'
@@ -16,6 +16,7 @@ setUp(test, async (context, undo) => {
   undo(context.close)
 })
 
+// Those that follow go on with its route: each order takes certbot for seconds.
 test('a route goes from 202 to HTTPS that a client verifies against the root', async ({ host, port, root }) => {
   const { manager, nginx } = host
   const pending = await putRoute(manager, 'app', 'app.example.com', port, { enable_ssl: true })
@@ -53,19 +54,19 @@ test('a route goes from 202 to HTTPS that a client verifies against the root', a
 
 test('again without force it is the same certificate, and the CA is not asked; forced it is another one, served at once', async (context) => {
   const { host, root } = context
-  const first = await route(host, 'again', context.port)
-  const again = await call(host.manager, 'POST', '/proxies/again/ssl')
+  const first = await call(host.manager, 'GET', '/proxies/app')
+  const again = await call(host.manager, 'POST', '/proxies/app/ssl')
   assert.is(again.status, 200)
   assert.is(again.body.ordered, false)
   assert.is(again.body.receipt?.reloaded, false)
   assert.is(fingerprintOf(again), fingerprintOf(first))
-  const forced = await call(host.manager, 'POST', '/proxies/again/ssl', { force_renew: true })
+  const forced = await call(host.manager, 'POST', '/proxies/app/ssl', { force_renew: true })
   assert.is(forced.status, 200, JSON.stringify(forced.body))
   assert.is(forced.body.ordered, true)
   assert.is.not(fingerprintOf(forced), fingerprintOf(first))
-  assert.is((await secure(host.nginx.httpsPort, 'again.example.com', root)).fingerprint, fingerprintOf(forced))
+  assert.is((await secure(host.nginx.httpsPort, 'app.example.com', root)).fingerprint, fingerprintOf(forced))
   // The former copy goes once the caller has its answer: no generation uses it.
-  const copies = () => readdirSync(join(host.nginx.root, 'state/certificates/again.example.com'))
+  const copies = () => readdirSync(join(host.nginx.root, 'state/certificates/app.example.com'))
   await eventually(async () => copies().length === 1 || undefined)
   assert.equal(copies(), [fingerprintOf(forced)])
 })
@@ -108,42 +109,43 @@ test('a domain that only redirects does so over HTTPS, with a certificate of its
 })
 
 test('the private key is readable by root alone, and is in no answer and in no log', async ({ host }) => {
-  const folder = join(host.nginx.root, 'state/certificates/again.example.com')
+  const folder = join(host.nginx.root, 'state/certificates/app.example.com')
   const [fingerprint = ''] = readdirSync(folder)
   const keyPath = join(folder, fingerprint, 'privkey.pem')
   assert.is(statSync(keyPath).mode & 0o777, 0o600)
   const secret = readFileSync(keyPath, 'utf8').split('\n')[1] ?? ''
   assert.ok(secret.length > 20)
-  const answers = [await call(host.manager, 'GET', '/proxies/again'), await call(host.manager, 'GET', '/proxies')]
+  const answers = [await call(host.manager, 'GET', '/proxies/app'), await call(host.manager, 'GET', '/proxies')]
   assert.not.ok(JSON.stringify(answers.map(({ body }) => body)).includes(secret))
   assert.not.ok(host.manager.log.join('\n').includes(secret))
 })
 
-test('DELETE leaves the certificate, and a route created over it is HTTPS at once; with delete_certificate it is gone', async (context) => {
-  const { host } = context
-  const lineage = join(host.nginx.root, 'letsencrypt/live/kept.example.com')
-  await route(host, 'kept', context.port)
-  await call(host.manager, 'DELETE', '/proxies/kept')
-  assert.ok(existsSync(lineage))
-  const created = await putRoute(host.manager, 'kept', 'kept.example.com', context.port, { enable_ssl: true })
-  assert.is(created.status, 201)
-  assert.is(created.body.status, 'active')
-  const deleted = await call(host.manager, 'DELETE', '/proxies/kept?delete_certificate=true')
-  assert.is(deleted.body.certificate_deleted, true)
-  assert.not.ok(existsSync(lineage))
-  assert.not.ok(existsSync(join(host.nginx.root, 'state/certificates/kept.example.com')))
-  assert.is((await putRoute(host.manager, 'kept', 'kept.example.com', context.port, { enable_ssl: true })).status, 202)
-})
-
-test('a domain that changes never serves the certificate of the former one', async (context) => {
-  const { host } = context
-  await route(host, 'moving', context.port)
-  const moved = await putRoute(host.manager, 'moving', 'moved.example.com', context.port, { enable_ssl: true })
+test('a domain that changes never serves the certificate of the former one; back again, it has its own at once', async (context) => {
+  const { host, port, root } = context
+  const first = fingerprintOf(await call(host.manager, 'GET', '/proxies/app'))
+  const moved = await putRoute(host.manager, 'app', 'moved.example.com', port, { enable_ssl: true })
   assert.is(moved.status, 202)
-  await secure(host.nginx.httpsPort, 'moving.example.com', context.root).then(
+  await secure(host.nginx.httpsPort, 'app.example.com', root).then(
     () => assert.unreachable('the former name is still served'),
     () => undefined,
   )
+  const back = await putRoute(host.manager, 'app', 'app.example.com', port, { enable_ssl: true })
+  assert.equal([back.status, back.body.status, fingerprintOf(back)], [200, 'active', first])
+})
+
+test('DELETE leaves the certificate, and a route created over it is HTTPS at once; with delete_certificate it is gone', async (context) => {
+  const { host } = context
+  const lineage = join(host.nginx.root, 'letsencrypt/live/app.example.com')
+  await call(host.manager, 'DELETE', '/proxies/app')
+  assert.ok(existsSync(lineage))
+  const created = await putRoute(host.manager, 'app', 'app.example.com', context.port, { enable_ssl: true })
+  assert.is(created.status, 201)
+  assert.is(created.body.status, 'active')
+  const deleted = await call(host.manager, 'DELETE', '/proxies/app?delete_certificate=true')
+  assert.is(deleted.body.certificate_deleted, true)
+  assert.not.ok(existsSync(lineage))
+  assert.not.ok(existsSync(join(host.nginx.root, 'state/certificates/app.example.com')))
+  assert.is((await putRoute(host.manager, 'app', 'app.example.com', context.port, { enable_ssl: true })).status, 202)
 })
 
 test.run()

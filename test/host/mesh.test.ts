@@ -1,8 +1,9 @@
 import { EventEmitter, once } from 'node:events'
-import { createServer, type Server, type ServerResponse } from 'node:http'
+import type { ServerResponse } from 'node:http'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import * as v from 'valibot'
+import { startServer } from '../../fixtures/loopback-server.ts'
 import { testNginx } from '../../fixtures/nginx-instance.ts'
 import { makeSigner, pemOf, tokenOf } from '../engine/tokens.ts'
 import { lint } from '../http/lint.ts'
@@ -11,7 +12,6 @@ import { setUp } from './set-up.ts'
 
 interface Context {
   host: RealHost
-  registry: Server
   /** What the Registry does with a request for its droplets. */
   answer: (response: ServerResponse) => void
 }
@@ -20,22 +20,15 @@ const test = suite<Context>('the mesh, on a real NGINX')
 
 setUp(test, async (context, undo) => {
   context.answer = (response) => response.end('[]')
-  context.registry = createServer((request, response) => {
+  const registry = await startServer((request, response) => {
     if (request.url === '/api/droplets') context.answer(response)
     else response.writeHead(404).end()
   })
-  undo(() => {
-    context.registry.closeAllConnections()
-    context.registry.close()
-  })
-  context.registry.listen(0, '127.0.0.1')
-  await once(context.registry, 'listening')
-  const address = context.registry.address()
-  if (address === null || typeof address === 'string') throw new Error('no port')
+  undo(registry.close)
   context.host = await startHost(
     {},
     {
-      REGISTRY_URL: `http://127.0.0.1:${address.port}/api`,
+      REGISTRY_URL: `${registry.url}/api`,
       // A port that nobody has: what this process looks for outside stays on this machine.
       ACME_DIRECTORY_URL: 'https://127.0.0.1:1/directory',
     },
@@ -237,9 +230,7 @@ test.run()
 
 interface Citizen {
   host: RealHost
-  /** The Registry and the Orchestrator in one. */
-  mesh: Server
-  /** What it tells about its key; nothing while it is down. */
+  /** What the mesh, the Registry and the Orchestrator in one, tells about its key; nothing while it is down. */
   key: string | undefined
   /** What it was told: where, by which token, and what. */
   told: { readonly url: string; readonly token: string | undefined; readonly body: unknown }[]
@@ -255,7 +246,7 @@ setUp(citizen, async (context, undo) => {
   context.key = JSON.stringify({ public_key: pemOf(signer) })
   context.told = []
   context.seen = new EventEmitter()
-  context.mesh = createServer(async (request, response) => {
+  const mesh = await startServer(async (request, response) => {
     const { method, url = '', headers } = request
     if (context.key === undefined) response.destroy()
     else if (method === 'POST') {
@@ -268,15 +259,8 @@ setUp(citizen, async (context, undo) => {
     else response.writeHead(404).end()
     context.seen.emit(url)
   })
-  undo(() => {
-    context.mesh.closeAllConnections()
-    context.mesh.close()
-  })
-  context.mesh.listen(0, '127.0.0.1')
-  await once(context.mesh, 'listening')
-  const address = context.mesh.address()
-  if (address === null || typeof address === 'string') throw new Error('no port')
-  const url = `http://127.0.0.1:${address.port}/`
+  undo(mesh.close)
+  const url = `${mesh.url}/`
   context.host = await startHost(
     {},
     {

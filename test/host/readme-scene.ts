@@ -2,13 +2,13 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:http'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { startPebble } from '../../fixtures/acme/pebble.ts'
 import { type Droplet, startDroplet } from '../../fixtures/droplet.ts'
 import { freePort } from '../../fixtures/free-port.ts'
-import { type Manager, startManager } from '../../fixtures/manager.ts'
+import { startServer } from '../../fixtures/loopback-server.ts'
+import { COMPILE_CACHE, type Manager, startManager } from '../../fixtures/manager.ts'
 import { createNginx, type NginxInstance } from '../../fixtures/nginx-instance.ts'
 
 export const ROOT = new URL('../..', import.meta.url).pathname
@@ -101,18 +101,11 @@ async function startRegistry(port: number, undo: (() => Promise<unknown>)[]): Pr
     { name: 'billing', domain: 'billing.example.com', port, status: 'inactive' },
     { name: 'hello', domain: 'hello.example.com', port, status: 'active' },
   ]
-  const server = createServer((request, response) =>
+  const { url, close } = await startServer((request, response) =>
     response.writeHead(request.url === '/droplets' ? 200 : 404).end(JSON.stringify(droplets)),
   )
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  undo.push(async () => {
-    server.closeAllConnections()
-    server.close()
-  })
-  const address = server.address()
-  if (address === null || typeof address === 'string') throw new Error('no port')
-  return `http://127.0.0.1:${address.port}`
+  undo.push(async () => close())
+  return url
 }
 
 /** The environment of a reader's shell: `node` is this one, and `proxy-manager` the command line of this clone. */
@@ -124,7 +117,12 @@ function shellOf(managerUrl: string, folder: string): Readonly<Record<string, st
     writeFileSync(join(bin, name), `#!/bin/sh\nexec '${process.execPath}'${script} "$@"\n`)
     chmodSync(join(bin, name), 0o755)
   }
-  return { PATH: `${bin}:${process.env.PATH}`, HOME: folder, PROXY_MANAGER_URL: managerUrl }
+  return {
+    PATH: `${bin}:${process.env.PATH}`,
+    HOME: folder,
+    NODE_COMPILE_CACHE: COMPILE_CACHE,
+    PROXY_MANAGER_URL: managerUrl,
+  }
 }
 
 function run(command: string, env: Readonly<Record<string, string>>): Promise<Ran> {

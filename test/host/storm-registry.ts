@@ -1,7 +1,6 @@
 /** A Registry whose droplets change with each sync that a storm makes. */
-import { once } from 'node:events'
-import { createServer } from 'node:http'
 import type { Droplet } from '../../fixtures/droplet.ts'
+import { startServer } from '../../fixtures/loopback-server.ts'
 import { type Answer, call, type RealHost } from './host.ts'
 
 export interface StormRegistry {
@@ -16,24 +15,17 @@ const NAMES = ['listed-0', 'listed-1', 'listed-2', 'listed-3', 'listed-4']
 
 export async function startRegistry(): Promise<StormRegistry> {
   let listed: readonly unknown[] = []
-  const server = createServer((_request, response) => {
+  const { url, close } = await startServer((_request, response) => {
     response.writeHead(200, { 'content-type': 'application/json' })
     response.end(JSON.stringify(listed))
   })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  if (address === null || typeof address === 'string') throw new Error('no port')
   return {
-    url: `http://127.0.0.1:${address.port}`,
+    url,
     names: NAMES,
     list: (droplets) => {
       listed = droplets
     },
-    close: () => {
-      server.close()
-      server.closeAllConnections()
-    },
+    close,
   }
 }
 

@@ -11,10 +11,10 @@ test('nothing acknowledged is lost, and the disk never holds what NGINX refuses'
   const host = await startHost({}, { REGISTRY_URL: registry.url })
   try {
     const victims = ['api', 'api', 'master', 'api', 'nginx'] as const
-    const figures = await runStorm(host, { rounds: 10, clients: 12, victims, registry })
+    const figures = await runStorm(host, { rounds: 5, clients: 12, victims, registry })
     assert.equal(figures.violations, [])
     assert.equal([figures.lost, figures.refused, figures.failed], [0, 0, 0])
-    assert.ok(figures.acknowledged >= 20 && figures.moments >= 20 && figures.requests > 0)
+    assert.ok(figures.acknowledged >= 10 && figures.moments >= 10 && figures.requests > 0)
   } finally {
     await host.close()
     registry.close()

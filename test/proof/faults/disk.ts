@@ -16,11 +16,20 @@ const FILL = Buffer.alloc(4096, 1)
 
 const Health = v.looseObject({ status: v.string(), reasons: v.array(v.string()) })
 
+type How = 'full' | 'read-only'
+
 interface Disk {
+  readonly place: string
   readonly folder: string
   /** From now on nothing more can be written, until it is taken back. */
-  readonly break: (how: 'full' | 'read-only') => void
-  readonly mend: (how: 'full' | 'read-only') => void
+  readonly break: (how: How) => void
+  readonly mend: (how: How) => void
+}
+
+/** Of the two droplets. */
+interface Ports {
+  readonly one: number
+  readonly two: number
 }
 
 const ERRNO = { full: 'ENOSPC', 'read-only': 'EROFS' } as const
@@ -30,42 +39,54 @@ export const disk: FaultsPart = {
   run: async (_bounds, stopped) => {
     const refusal = tryMount()
     if (refusal !== undefined) return { figures: [], violations: [], impossible: refusal }
-    const violations: string[] = []
-    let tried = 0
-    for (const place of PLACES) {
-      for (const how of ['full', 'read-only'] as const) {
-        stopped.throwIfAborted()
-        tried++
-        const found = await breakDisk(place, how)
-        violations.push(...found.map((word) => `${place}, ${how}: ${word}`))
-      }
-    }
-    return summarize(tried, violations)
+    return await breakDisks(stopped)
   },
 }
 
-async function breakDisk(place: string, how: 'full' | 'read-only'): Promise<string[]> {
+/** One host for all of them: each way to break a place ends with a host that is well again. */
+async function breakDisks(stopped: AbortSignal): Promise<Findings> {
+  const violations: string[] = []
+  const disks: Disk[] = []
+  let tried = 0
+  const host = await startHost()
+  try {
+    const ports: Ports = { one: (await host.droplet('one')).port, two: (await host.droplet('two')).port }
+    await putRoute(host.manager, 'app', 'app.example.com', ports.one)
+    await host.manager.end()
+    for (const place of PLACES) disks.push(mountOver(place, join(host.nginx.root, place)))
+    await host.restart('SIGKILL')
+    for (const disk of disks) {
+      for (const how of ['full', 'read-only'] as const) {
+        stopped.throwIfAborted()
+        tried++
+        const found = await breakDisk(host, disk, how, ports)
+        violations.push(...found.map((word) => `${disk.place}, ${how}: ${word}`))
+      }
+    }
+    return summarize(tried, violations)
+  } finally {
+    await host.manager.end()
+    for (const { folder } of disks) unmount(folder)
+    await host.close()
+  }
+}
+
+async function breakDisk(host: RealHost, disk: Disk, how: How, { one, two }: Ports): Promise<string[]> {
   const found: string[] = []
   const expect = (isSo: boolean, words: string) => {
     if (!isSo) found.push(words)
   }
-  const host = await startHost()
-  let mounted: Disk | undefined
-  let isBroken = false
-  try {
-    const [one, two] = [await host.droplet('one'), await host.droplet('two')]
-    await putRoute(host.manager, 'app', 'app.example.com', one.port)
-    await host.manager.end()
-    mounted = mountOver(join(host.nginx.root, place))
-    await host.restart('SIGKILL')
-    // Twice: the second one waits until what the first one needed is cleaned up.
-    for (let i = 0; i < 2; i++) await putRoute(host.manager, 'ready', 'ready.example.com', one.port)
+  const { place } = disk
+  await putRoute(host.manager, 'app', 'app.example.com', one)
+  // Twice: the second one waits until what the first one needed is cleaned up, and changes nothing.
+  for (let i = 0; i < 2; i++) await putRoute(host.manager, 'ready', 'ready.example.com', one)
 
-    mounted.break(how)
-    isBroken = true
-    const changes = [await putRoute(host.manager, 'new', 'new.example.com', two.port)]
+  let isBroken = true
+  disk.break(how)
+  try {
+    const changes = [await putRoute(host.manager, 'new', 'new.example.com', two)]
     // The link of a route that stands already is not touched: such a change needs nothing of sites-enabled.
-    if (place !== 'sites-enabled') changes.push(await putRoute(host.manager, 'app', 'app.example.com', two.port))
+    if (place !== 'sites-enabled') changes.push(await putRoute(host.manager, 'app', 'app.example.com', two))
     for (const { status, body } of changes) {
       const details = body.error?.details
       expect(status === 500 && body.error?.code === 'CONFIG_WRITE_FAILED', `PUT: ${status} ${body.error?.code}`)
@@ -79,28 +100,24 @@ async function breakDisk(place: string, how: 'full' | 'read-only'): Promise<stri
       // Without its lock, and with no place for a journal, it does not start; whoever starts it again may try later.
       const refusal = await host.restart('SIGTERM').then(() => 'it starts', String)
       expect(/ended with 75: .*\(EROFS: /.test(refusal), `a start on such a disk: ${refusal}`)
-      mounted.mend(how)
+      disk.mend(how)
+      isBroken = false
       await host.restart('SIGTERM')
     } else {
       await host.restart('SIGTERM')
       await expectOld(host, expect, 'after a start on such a disk')
       await expectSick(host, expect, how)
-      mounted.mend(how)
     }
-    isBroken = false
-    const { status, body } = await putRoute(host.manager, 'app', 'app.example.com', two.port)
-    expect(status === 200, `the next PUT: ${status} ${JSON.stringify(body.error)}`)
-    expect((await served(host, 'app.example.com')) === 'two', 'the next PUT is not served')
-    expect((await health(host)).status !== 'unhealthy', 'health does not get well')
-    await putRoute(host.manager, 'ready', 'ready.example.com', one.port)
-    found.push(...leftovers(host.nginx), ...refusedByNginx(host.nginx))
-    return found
   } finally {
-    await host.manager.end()
-    if (isBroken) mounted?.mend(how)
-    if (mounted !== undefined) unmount(mounted.folder)
-    await host.close()
+    if (isBroken) disk.mend(how)
   }
+  const { status, body } = await putRoute(host.manager, 'app', 'app.example.com', two)
+  expect(status === 200, `the next PUT: ${status} ${JSON.stringify(body.error)}`)
+  expect((await served(host, 'app.example.com')) === 'two', 'the next PUT is not served')
+  expect((await health(host)).status !== 'unhealthy', 'health does not get well')
+  await putRoute(host.manager, 'ready', 'ready.example.com', one)
+  found.push(...leftovers(host.nginx), ...refusedByNginx(host.nginx))
+  return found
 }
 
 type Expect = (isSo: boolean, words: string) => void
@@ -114,7 +131,7 @@ async function expectOld(host: RealHost, expect: Expect, when: string): Promise<
   for (const words of refusedByNginx(host.nginx)) expect(false, words)
 }
 
-async function expectSick(host: RealHost, expect: Expect, how: 'full' | 'read-only'): Promise<void> {
+async function expectSick(host: RealHost, expect: Expect, how: How): Promise<void> {
   const { status, reasons } = await health(host)
   const isTold = reasons.some(
     (reason) => /cannot be written/.test(reason) && (how === 'read-only' || /ENOSPC/.test(reason)),
@@ -126,7 +143,7 @@ async function health({ manager }: RealHost) {
   return v.parse(Health, (await call(manager, 'GET', '/proxy-manager/health')).body)
 }
 
-function mountOver(folder: string): Disk {
+function mountOver(place: string, folder: string): Disk {
   const copy = `${folder}.copy`
   cpSync(folder, copy, { recursive: true, verbatimSymlinks: true })
   mount('-t', 'tmpfs', '-o', SIZE, 'none', folder)
@@ -135,6 +152,7 @@ function mountOver(folder: string): Disk {
   rmSync(copy, { recursive: true })
   const filler = join(folder, '.filler')
   return {
+    place,
     folder,
     break: (how) => {
       if (how === 'full') fill(filler)

@@ -1,6 +1,7 @@
 /** Callers that are slow, many, or never end, and a Registry and upstreams that are; meanwhile GET /health is timed. */
 import { readFileSync } from 'node:fs'
 import { setTimeout } from 'node:timers/promises'
+import { type LoopbackServer, startServer } from '../../../fixtures/loopback-server.ts'
 import { putRoute, type RealHost, startHost } from '../../host/host.ts'
 import type { Figure, Findings } from '../findings.ts'
 import { leftovers, refusedByNginx } from '../host-promises.ts'
@@ -8,7 +9,6 @@ import type { FuzzPart } from './bounds.ts'
 import { HOSTILE_CALLERS, sufferCallers } from './hostile-callers.ts'
 import { type Behaviour, HOSTILE_PEERS, sufferRegistry, sufferUpstreams } from './hostile-peers.ts'
 import { processorMs, startPulse } from './pulse.ts'
-import { type Peer, startPeer } from './registry.ts'
 
 const HEALTH_MS = 100
 const GROWTH_MIB = 256
@@ -31,7 +31,7 @@ export const hostile: FuzzPart = {
   run: async (bounds, stopped): Promise<Findings> => {
     let api = 0
     let behave: Behaviour = () => undefined
-    const peer: Peer = await startPeer((request, response) => {
+    const peer: LoopbackServer = await startServer((request, response) => {
       request.on('error', () => undefined)
       response.on('error', () => undefined)
       behave(request, response, () => ({ peer: peer.port, api }))

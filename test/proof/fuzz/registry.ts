@@ -1,32 +1,7 @@
 /** A Registry that means harm: besides a few droplets it lists everything that no route may be made of. */
-import { once } from 'node:events'
-import { createServer, type RequestListener } from 'node:http'
 import * as v from 'valibot'
 import type { AcceptedBody } from './expected.ts'
 import { AcceptedBody as Body } from './expected.ts'
-
-export interface Peer {
-  readonly url: string
-  readonly port: number
-  close(): void
-}
-
-/** An HTTP server on loopback. */
-export async function startPeer(listener: RequestListener): Promise<Peer> {
-  const server = createServer(listener)
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  if (address === null || typeof address === 'string') throw new Error('no port')
-  return {
-    url: `http://127.0.0.1:${address.port}`,
-    port: address.port,
-    close: () => {
-      server.close()
-      server.closeAllConnections()
-    },
-  }
-}
 
 /** What stands in its list of droplets: those that routes are made of, by their names, and the whole. */
 export function harmfulListing(port: number): {

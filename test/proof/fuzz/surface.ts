@@ -1,12 +1,13 @@
 /** Requests by the ten thousand over kept connections: valid ones and what is made of them, to an API without a token and to one with. */
 import fc from 'fast-check'
 import * as v from 'valibot'
+import { type LoopbackServer, startServer } from '../../../fixtures/loopback-server.ts'
 import type { Findings } from '../findings.ts'
 import type { FuzzPart } from './bounds.ts'
 import { type Accepted, faultsOfLog, faultsOnDisk, strangeArguments } from './check-host.ts'
 import { AcceptedBody, domainOf } from './expected.ts'
 import { faultsOf } from './judge.ts'
-import { harmfulListing, type Peer, startPeer } from './registry.ts'
+import { harmfulListing } from './registry.ts'
 import { type FuzzRequest, fuzzRequest, type Surroundings, toBytes } from './requests.ts'
 import { type Scene, startScene } from './scene.ts'
 import { keptConnection, type WireAnswer } from './wire.ts'
@@ -39,7 +40,7 @@ export const surface: FuzzPart = {
     const violations: string[] = []
     for (const tokens of [undefined, TOKENS]) {
       const droplets: unknown[] = []
-      const registry = await startPeer((request, response) => {
+      const registry = await startServer((request, response) => {
         response.writeHead(request.url === '/droplets' ? 200 : 404, { 'content-type': 'application/json' })
         response.end(JSON.stringify(droplets))
       })
@@ -75,7 +76,7 @@ export const surface: FuzzPart = {
 }
 
 async function fuzz(
-  registry: Peer,
+  registry: LoopbackServer,
   droplets: unknown[],
   tokens: typeof TOKENS | undefined,
   { requests, seed }: { readonly requests: number; readonly seed: number },
