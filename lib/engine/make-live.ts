@@ -76,7 +76,10 @@ export async function makeLive(
     await dropJournal(host)
     state.lastTest = testedNow(host, { ok: true, output: tested.output })
     const { reloadMs, confirmMs, provedBy } = reload
-    const batch = plan.verdicts.filter(({ outcome }) => outcome !== 'refused' && outcome !== 'unchanged').length
+    const accepted = plan.verdicts.filter(({ outcome }) => outcome !== 'refused')
+    const changed = accepted.filter(({ outcome }) => outcome !== 'unchanged')
+    // Where nothing had to change on disk, NGINX was made to read it for all of them.
+    const batch = changed.length > 0 ? changed.length : accepted.length
     host.metrics.batch(batch)
     return {
       receipt: {

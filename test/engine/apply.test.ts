@@ -56,7 +56,8 @@ unchanged('what is on disk and not served is made to be served, and the receipt 
   deps.nginx.loaded = new Map()
   const changed = await put(deps, 'old', 'old.example.com', 8001)
   assert.is(changed.outcome, 'unchanged')
-  assert.equal([changed.receipt.reloaded, changed.receipt.proved_by], [true, 'generation_probe'])
+  const { reloaded, proved_by, batch: shared } = changed.receipt
+  assert.equal([reloaded, proved_by, shared], [true, 'generation_probe', 1])
   assert.is(servedPort(deps, 'old.example.com'), 8001)
   await assertSettled(deps)
 })
