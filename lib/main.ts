@@ -111,7 +111,7 @@ export function createApiServer(
       engine.metrics.request(NO_OPERATION, status, durationMs)
       // Who is locked out has had a line for it, and would fill the log; what is no refusal of ours is told by `onFailure`.
       if (error instanceof ProxyManagerError && error.code !== 'TOO_MANY_ATTEMPTS')
-        log.write('warn', { action: 'listen', correlation_id: correlationId, status, ...failureFields(error) })
+        log.write('warn', { action: 'refuse', correlation_id: correlationId, status, ...failureFields(error) })
     },
     onLockOut: (address) => log.write('warn', { action: 'lock_out', result: 'started', address }),
   })
