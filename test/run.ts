@@ -1,7 +1,7 @@
 /**
- * Runs every test file, several processes at a time: the fast ones together in one of them, long ones and those on a real NGINX each in one of
- * its own. uvu alone would exit 0 when a hook throws, when a file forgets `.run()`, and would hang on an open handle: so what passed is counted
- * against what was planned.
+ * Runs every test file: the fast ones first, together in one process; beside them the long ones, and after them those on a real NGINX, each in
+ * a process of its own. uvu alone would exit 0 when a hook throws, when a file forgets `.run()`, and would hang on an open handle: so what
+ * passed is counted against what was planned.
  *
  *     node test/run.ts [--fast] [part of a file name ...]
  */
@@ -71,12 +71,9 @@ for (const [place, beginning] of LONGEST_FIRST.entries())
 uvu.UVU_DEFER = 1
 uvu.UVU_QUEUE = []
 if (apart.length > 1) {
-  // Those that are run together take as long as one of the longest.
-  const groups = [together, ...apart.map((file) => [file])].filter((group) => group.length > 0)
-  const lanes = Array.from({ length: PROCESSES_AT_ONCE }, async () => {
-    for (let group = groups.shift(); group !== undefined; group = groups.shift()) await runApart(group)
-  })
-  await Promise.all(lanes)
+  const alone = (some: readonly string[]) => some.map((file) => [file])
+  await runInLanes([together, ...alone(apart.filter((file) => !isHost(file)))])
+  await runInLanes(alone(apart.filter(isHost)))
 } else {
   for (const file of files) await runHere(file)
 }
@@ -108,6 +105,14 @@ async function runHere(file: string): Promise<void> {
     if (skipped > 0) fail(`${name} skips ${skipped} tests`)
   }
   process.stdout.write(`  ${((performance.now() - started) / 1000).toFixed(1)} s\n`)
+}
+
+async function runInLanes(groups: readonly (readonly string[])[]): Promise<void> {
+  const waiting = groups.values()
+  const lanes = Array.from({ length: PROCESSES_AT_ONCE }, async () => {
+    for (const group of waiting) if (group.length > 0) await runApart(group)
+  })
+  await Promise.all(lanes)
 }
 
 /** In a process of their own, which has no others apart: none of them is to be, or there is one alone. */

@@ -41,6 +41,7 @@ export function observer(
 ): (domains: readonly string[]) => Promise<Observation> {
   const parsed = new WeakMap<FileText, ConfigurationFile>()
   const ownFilesOf = new WeakMap<readonly string[], readonly OwnFile[]>()
+  const pathsOf = new WeakMap<readonly OwnFile[], ReadonlyMap<string, OwnFile>>()
   const linksIn = new WeakMap<readonly OwnFile[], ReadonlyMap<string, FileImage>>()
   const routesRead = new WeakMap<FileText, FoundRoute | { readonly unreadable: true }>()
   const placed = new WeakMap<FoundRoute, SnapshotRoute>()
@@ -71,10 +72,16 @@ export function observer(
 
   const ownFiles = (folder: string): readonly OwnFile[] => {
     const names = host.files.list(folder)
-    return remember(ownFilesOf, names, () => {
-      const own = names.filter(isOwnFileName).sort()
-      return own.map((name) => ({ name, path: `${folder}/${name}`, dropletName: dropletOfFileName(name) }))
-    })
+    return remember(ownFilesOf, names, () =>
+      [...names].sort().flatMap((name) => {
+        const own = ownFileAt(`${folder}/${name}`)
+        return own === undefined ? [] : [own]
+      }),
+    )
+  }
+  const ownByPath = (folder: string): ReadonlyMap<string, OwnFile> => {
+    const files = ownFiles(folder)
+    return remember(pathsOf, files, () => new Map(files.map((own) => [own.path, own])))
   }
   /** A symlink cannot change without its folder: only other files have to be looked at each time. */
   const readImages = (folder: string): Map<string, FileImage> => {
@@ -123,9 +130,10 @@ export function observer(
       else foreignFiles.add(dropletName)
     }
 
+    const included = ownByPath(enabled)
     const isOwn = (path: string) => {
-      const name = path.slice(path.lastIndexOf('/') + 1)
-      return isOwnFileName(name) && !foreignFiles.has(dropletOfFileName(name) ?? '')
+      const own = included.get(path) ?? ownFileAt(path)
+      return own !== undefined && !foreignFiles.has(own.dropletName ?? '')
     }
     const found = facts.confPath === undefined ? undefined : readHostConfiguration(facts.confPath, enabled, tree, isOwn)
     if (found !== undefined) isMainKnown = true
@@ -172,6 +180,11 @@ function readBareFolders(sitesEnabled: string, tree: ConfigurationTree, isOwn: (
   const configuration = readHostConfiguration(mainPath, sitesEnabled, withMain, isOwn)
   if (configuration === undefined) throw new Error('the main file stands in the tree')
   return configuration
+}
+
+function ownFileAt(path: string): OwnFile | undefined {
+  const name = path.slice(path.lastIndexOf('/') + 1)
+  return isOwnFileName(name) ? { name, path, dropletName: dropletOfFileName(name) } : undefined
 }
 
 function leadsTo(image: FileImage | undefined, folder: string, path: string): boolean {

@@ -34,6 +34,8 @@ const RETRY_AFTER_S = 2
 const GATHER_MS = 100
 /** Time in which this process was too busy to look does not count, up to this: hundreds of calls at once make it busy by themselves. */
 const GATHER_AT_MOST_MS = 500
+/** Less than a millisecond where nothing else happens. */
+const QUIET_ROUNDS = 8
 
 export interface QueueOptions {
   readonly apply: (changes: readonly Change[]) => Promise<AppliedBatch>
@@ -68,7 +70,18 @@ export function changeQueue(options: QueueOptions): ChangeQueue {
   /** Calls whose upstream is being looked at right now will want a reload, too: a moment's wait for them saves one. */
   const gather = async (): Promise<void> => {
     const deadline = clock.monotonicMs() + GATHER_AT_MOST_MS
-    for (let ms = 0; ms < GATHER_MS && arriving() > 0 && clock.monotonicMs() < deadline; ms++) await clock.sleep(1)
+    for (let ms = 0; ms < GATHER_MS && clock.monotonicMs() < deadline; ms++) {
+      if (await isQuiet()) return
+      await clock.sleep(1)
+    }
+  }
+  /** Calls that came together begin a few in a round of the event loop: that none is on its way now does not mean that there are no more. */
+  const isQuiet = async (): Promise<boolean> => {
+    for (let round = 0; round < QUIET_ROUNDS; round++) {
+      if (arriving() > 0) return false
+      await nextRound()
+    }
+    return true
   }
 
   const run = async (): Promise<void> => {
@@ -97,7 +110,7 @@ export function changeQueue(options: QueueOptions): ChangeQueue {
 
   /** One turn of the event loop later, so that calls that arrived together start together. */
   const start = () => {
-    running ??= new Promise((resolve, reject) => setImmediate(() => run().then(resolve, reject)))
+    running ??= nextRound().then(run)
   }
 
   return {
@@ -126,4 +139,8 @@ export function changeQueue(options: QueueOptions): ChangeQueue {
       return waiting.length + jobs.length
     },
   }
+}
+
+function nextRound(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
 }

@@ -224,6 +224,23 @@ test('a batch waits for calls that are about to arrive, and shares its reload wi
   assert.equal(seen, ['a b'])
 })
 
+test('a batch waits for calls that begin a few rounds of the event loop later', async () => {
+  const seen: string[] = []
+  const queue = queueOver(async (changes) => {
+    seen.push(namesOf(changes))
+    return changes.map(resultOf)
+  })
+  const rounds = async (count: number) => {
+    for (let i = 0; i < count; i++) await new Promise((resolve) => setImmediate(resolve))
+  }
+  const later = async (name: string, after: number) => {
+    await rounds(after)
+    return await queue.submit(remove(name))
+  }
+  await Promise.all([later('a', 0), later('b', 3), later('c', 5)])
+  assert.equal(seen, ['a b c'])
+})
+
 /** How long a batch waits for a call that never arrives, where the process is busy for this many milliseconds at each look. */
 async function waitForNobody(busyMs: number): Promise<number> {
   let waitedMs = 0
