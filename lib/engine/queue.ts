@@ -34,8 +34,8 @@ const RETRY_AFTER_S = 2
 const GATHER_MS = 100
 /** Time in which this process was too busy to look does not count, up to this: hundreds of calls at once make it busy by themselves. */
 const GATHER_AT_MOST_MS = 500
-/** Less than a millisecond where nothing else happens. */
-const QUIET_ROUNDS = 8
+/** More than the listener lets pass between requests while it takes new connections in; half a millisecond where nothing else happens. */
+const QUIET_ROUNDS = 64
 
 export interface QueueOptions {
   readonly apply: (changes: readonly Change[]) => Promise<AppliedBatch>

@@ -237,7 +237,7 @@ test('a batch waits for calls that begin a few rounds of the event loop later', 
     await rounds(after)
     return await queue.submit(remove(name))
   }
-  await Promise.all([later('a', 0), later('b', 3), later('c', 5)])
+  await Promise.all([later('a', 0), later('b', 30), later('c', 60)])
   assert.equal(seen, ['a b c'])
 })
 
