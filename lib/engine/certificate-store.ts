@@ -8,6 +8,7 @@ import { lineageNameOf } from '../core/lineage-name.ts'
 import type { RouteRecord } from '../core/route-file.ts'
 import type { Snapshot } from '../core/snapshot.ts'
 import { type Host, statePaths, writeFailure } from './host.ts'
+import { settleAll } from './settle-all.ts'
 
 export interface CertificateStore {
   /** The certificate that may be served for a domain: that of certbot's lineage of this name or, where it is none, the newest copy. */
@@ -86,23 +87,22 @@ export function certificateStore(host: Host): CertificateStore {
       return `${host.files.stamp(`${folder}/fullchain.pem`)} ${host.files.stamp(`${folder}/privkey.pem`)}`
     },
     copy: async (certificates) => {
-      const made: string[] = []
-      for (const [domain, certificate] of certificates) {
-        const parent = `${copies}/${domain}`
-        const folder = `${parent}/${certificate.summary.fingerprint_sha256}`
-        if (isWhole(folder, certificate)) continue
-        made.push(host.files.look(parent) === undefined ? parent : folder)
-        try {
-          await host.files.remove(folder)
-          await host.files.makeFolder(parent, 0o700)
-          await host.files.makeFolder(folder, 0o700)
-          await host.files.write(`${folder}/fullchain.pem`, certificate.fullchain, 0o600)
-          await host.files.write(`${folder}/privkey.pem`, certificate.privkey, 0o600)
-          await Promise.all(['fullchain.pem', 'privkey.pem'].map((name) => host.files.syncFile(`${folder}/${name}`)))
-          for (const changed of [folder, parent, copies]) await host.files.syncFolder(changed)
-        } catch (error) {
-          throw writeFailure(error)
-        }
+      const missing = [...certificates]
+        .map(([domain, certificate]) => {
+          const parent = `${copies}/${domain}`
+          return { certificate, parent, folder: `${parent}/${certificate.summary.fingerprint_sha256}` }
+        })
+        .filter(({ folder, certificate }) => !isWhole(folder, certificate))
+      if (missing.length === 0) return []
+      const made = missing.map(({ parent, folder }) => (host.files.look(parent) === undefined ? parent : folder))
+      try {
+        // A batch may bring hundreds: the disk takes them together in the time of a few.
+        await settleAll(missing.map((copy) => writeCopy(host, copy)))
+        await settleAll(missing.map(({ folder }) => host.files.syncFolder(folder)))
+        await settleAll(missing.map(({ parent }) => host.files.syncFolder(parent)))
+        await host.files.syncFolder(copies)
+      } catch (error) {
+        throw writeFailure(error)
       }
       return made
     },
@@ -123,6 +123,22 @@ export function certificateStore(host: Host): CertificateStore {
       }
     },
   }
+}
+
+interface Copy {
+  readonly certificate: CheckedCertificate
+  readonly parent: string
+  readonly folder: string
+}
+
+/** Writes a copy anew; its folders are still to be synced. */
+async function writeCopy({ files }: Host, { certificate, parent, folder }: Copy): Promise<void> {
+  await files.remove(folder)
+  await files.makeFolder(parent, 0o700)
+  await files.makeFolder(folder, 0o700)
+  await files.write(`${folder}/fullchain.pem`, certificate.fullchain, 0o600)
+  await files.write(`${folder}/privkey.pem`, certificate.privkey, 0o600)
+  await Promise.all(['fullchain.pem', 'privkey.pem'].map((name) => files.syncFile(`${folder}/${name}`)))
 }
 
 function isValidAt({ summary }: CheckedCertificate, nowMs: number): boolean {

@@ -2,6 +2,7 @@
 import * as v from 'valibot'
 import { type FileChange, type FileImage, sameImage } from '../core/snapshot.ts'
 import { type Host, statePaths } from './host.ts'
+import { settleAll } from './settle-all.ts'
 
 const Image = v.nullable(v.union([v.strictObject({ text: v.string() }), v.strictObject({ linkTo: v.string() })]))
 const Journal = v.strictObject({
@@ -176,12 +177,6 @@ async function removeAll(host: Host, files: readonly FileChange[]): Promise<void
 
 async function syncFoldersOf(host: Host, files: readonly FileChange[]): Promise<void> {
   for (const folder of new Set(files.map(({ path }) => folderOf(path)))) await host.files.syncFolder(folder)
-}
-
-/** Waits for all, then fails with the first failure: nothing goes on in the background when the caller starts to undo. */
-async function settleAll(effects: readonly Promise<void>[]): Promise<void> {
-  const failed = (await Promise.allSettled(effects)).find((result) => result.status === 'rejected')
-  if (failed !== undefined) throw failed.reason
 }
 
 function isLink(image: FileImage | null): boolean {
