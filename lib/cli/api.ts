@@ -73,8 +73,12 @@ export function proxyPath(name: string): string {
 
 function baseUrl({ PROXY_MANAGER_URL, PROXY_MANAGER_PORT }: World['environment']): string {
   const url = PROXY_MANAGER_URL || `http://127.0.0.1:${PROXY_MANAGER_PORT || 8100}`
-  if (!/^https?:\/\//.test(url) || !URL.canParse(url))
-    throw new CommandFailure(EXIT.usage, `PROXY_MANAGER_URL: got ${JSON.stringify(url)}, takes an http or https URL`)
+  if (!/^https?:\/\//.test(url) || !URL.canParse(url)) {
+    const fault = PROXY_MANAGER_URL
+      ? `PROXY_MANAGER_URL: got ${JSON.stringify(url)}, takes an http or https URL`
+      : `PROXY_MANAGER_PORT: got ${JSON.stringify(PROXY_MANAGER_PORT)}, takes a port`
+    throw new CommandFailure(EXIT.usage, fault)
+  }
   return url.replace(/\/+$/, '')
 }
 

@@ -49,7 +49,8 @@ export const systemdUnitCommand: Command = {
   summary: 'Print a hardened systemd unit for "proxy-manager serve" with the present settings',
   options: [
     { name: 'nginx', help: "Print the drop-in for NGINX's unit instead: recovery before NGINX starts" },
-    { name: 'env-file', value: 'FILE', help: `The file with the settings (${ENV_FILE})` },
+    // Not --env-file, which Node takes for itself wherever it stands.
+    { name: 'environment-file', value: 'FILE', help: `The file with the settings (${ENV_FILE})` },
   ],
   more: () => `As root:
   proxy-manager systemd-unit > /etc/systemd/system/proxy-manager.service
@@ -66,8 +67,8 @@ REGISTRY_TOKEN_FILE) there, and the unit hands that file over as a credential.
 `,
   run: async ({ text, flag }, world) => {
     const { program } = world
-    const envFile = text('env-file') ?? ENV_FILE
-    const filed = readEnvFile(envFile, text('env-file') !== undefined, world)
+    const envFile = text('environment-file') ?? ENV_FILE
+    const filed = readEnvFile(envFile, text('environment-file') !== undefined, world)
     const environment = { ...world.environment, ...filed }
     const settings = parseSettings(environment, world.read)
     if ('faults' in settings) throw new CommandFailure(EXIT.wrongSetting, settings.faults.join('; '))
@@ -89,7 +90,7 @@ REGISTRY_TOKEN_FILE) there, and the unit hands that file over as a credential.
 }
 
 function readEnvFile(path: string, isRequired: boolean, { read }: World): Readonly<Record<string, string>> {
-  if (!/^\/[^\x00-\x1f]*$/.test(path)) throw misuse(systemdUnitCommand, '--env-file takes an absolute path')
+  if (!/^\/[^\x00-\x1f]*$/.test(path)) throw misuse(systemdUnitCommand, '--environment-file takes an absolute path')
   const file = read(path)
   if ('failure' in file && (isRequired || file.failure !== 'ENOENT'))
     throw new CommandFailure(EXIT.wrongSetting, `${path} cannot be read (${file.failure})`)

@@ -88,5 +88,6 @@ export function list(help: string, fits: (item: string) => boolean, takes: strin
 
 export function choice<const T extends string>(help: string, options: readonly T[], unset: NoInfer<T>): Variable<T> {
   const parse = (value: string) => options.find((option) => option === value)
-  return { help, fallback: unset, takes: options.join(', '), parse, unset }
+  const takes = options.join(', ')
+  return { help: `${help}: ${takes}`, fallback: unset, takes, parse, unset }
 }

@@ -41,7 +41,7 @@ const VARIABLES = {
     'When set, every call but the health checks needs "Authorization: Bearer ..." or X-API-Token; or its file, as PROXY_MANAGER_API_TOKEN_FILE',
   ),
   PROXY_MANAGER_READ_TOKEN: token(
-    'Another token, which only reads; needs PROXY_MANAGER_API_TOKEN, or AUTH_REGISTRY_JWT, as well',
+    'Another token, which only reads; or its file, as PROXY_MANAGER_READ_TOKEN_FILE; needs PROXY_MANAGER_API_TOKEN, or AUTH_REGISTRY_JWT, as well',
   ),
   AUTH_REGISTRY_JWT: boolean(
     'Take JWTs that the Registry has signed (RS256) as "Authorization: Bearer ..." beside the token; needs REGISTRY_URL',

@@ -23,6 +23,7 @@ export interface Turns {
 interface Lane {
   last: Promise<void>
   waiting: number
+  isEnding: boolean
   /** The request that was read last: where a connection breaks off, it may be in the middle of this one. */
   newest?: { readonly request: IncomingMessage; readonly response: ServerResponse; readonly abandon: () => void }
 }
@@ -47,7 +48,7 @@ const MOST_JOINED = 32
 export function takingTurns(): Turns {
   const lanes = new WeakMap<Duplex, Lane>()
   const laneOf = (socket: Duplex): Lane => {
-    const lane = lanes.get(socket) ?? { last: Promise.resolve(), waiting: 0 }
+    const lane = lanes.get(socket) ?? { last: Promise.resolve(), waiting: 0, isEnding: false }
     lanes.set(socket, lane)
     return lane
   }
@@ -108,11 +109,14 @@ export function takingTurns(): Turns {
       if (lane.waiting <= MOST_WAITING && socket.isPaused() && socket.writable) socket.resume()
     },
     end: async (socket, refuse) => {
+      const lane = laneOf(socket)
+      // Node tells of every further piece that it cannot read.
+      if (lane.isEnding) return
+      lane.isEnding = true
       // Node may have let go of the socket: a reset would end the process.
       socket.on('error', () => socket.destroy())
       // Node would go on reading, and have every further piece refused.
       socket.pause()
-      const lane = laneOf(socket)
       const { newest } = lane
       const isInside = newest !== undefined && !newest.request.complete
       const isAnswered = isInside && newest.response.headersSent

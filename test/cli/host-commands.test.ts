@@ -274,13 +274,13 @@ test('a unit that is made before the file with the settings is there reads it on
 })
 
 test('systemd-unit takes another file with settings, which must be there', async ({ environment }) => {
-  const words = ['systemd-unit', '--env-file', '/srv/100%.env']
+  const words = ['systemd-unit', '--environment-file', '/srv/100%.env']
   const { out } = await runCli(words, environment, { '/srv/100%.env': 'ACME_WEBROOT=/srv/acme' })
   assert.equal(lines(out, 'EnvironmentFile'), ['-/srv/100%%.env'])
   assert.ok(lines(out, 'ReadWritePaths').includes('/srv/acme'))
   const missing = await runCli(words, environment)
   assert.equal([missing.status, missing.err], [78, 'proxy-manager: /srv/100%.env cannot be read (ENOENT)\n'])
-  assert.is((await runCli(['systemd-unit', '--env-file', 'here.env'], environment)).status, 2)
+  assert.is((await runCli(['systemd-unit', '--environment-file', 'here.env'], environment)).status, 2)
 })
 
 test('a line of that file that is read differently elsewhere ends systemd-unit with 78, and is not repeated', async ({

@@ -412,6 +412,25 @@ test('closing lets a call in flight end, and waits for nothing else', async () =
   })
 })
 
+test('what is no request is refused once, however much more of it there is', async () => {
+  const warnings: Error[] = []
+  const keep = (warning: Error) => void warnings.push(warning)
+  process.on('warning', keep)
+  try {
+    await withEdge(answering, async ({ port, refused }) => {
+      const socket = await opened(port)
+      const answer = received(socket)
+      for (let i = 0; i < 20; i++) socket.write(`nonsense ${'x'.repeat(64 * 1024)}\r\n\r\n`)
+      socket.end()
+      assert.is((await answer).split('HTTP/1.1 400').length - 1, 1)
+      assert.equal(refused, [400])
+    })
+    assert.equal(warnings, [])
+  } finally {
+    process.off('warning', keep)
+  }
+})
+
 test('of two tokens that a call shows neither is taken, in whatever order', async () => {
   const token = 'a-token-of-many-characters'
   const deps = await fakeDeps({ settings: { PROXY_MANAGER_API_TOKEN: token } })
