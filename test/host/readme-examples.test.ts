@@ -61,7 +61,7 @@ const NOT_TAKEN: readonly (readonly [beginning: string, reason: string])[] = [
     'apt-get install ',
     'it installs packages and a service on a host with systemd; the units that it prints have a test below',
   ],
-  ['cd /opt/proxy-manager && cp', 'it replaces an installation, and restarts its service'],
+  ['cd /opt/proxy-manager && rm -rf', 'it replaces an installation, and restarts its service'],
   ['systemctl stop ', 'it puts a former installation back'],
   ['systemctl disable ', 'it removes an installation'],
   ['services:', 'it needs Docker'],
