@@ -17,7 +17,7 @@ COPY functions functions
 COPY lib lib
 COPY fixtures fixtures
 RUN npm run build && chmod 755 dist/lib/cli/main.js && rm -r dist/fixtures
-# Left out as optional: a Node beside the image's own, and the TypeScript that valibot can do without.
+# Left out as optional: the TypeScript that valibot can do without.
 RUN npm ci --omit=dev --omit=optional
 
 FROM node:${NODE}-${DEBIAN}-slim
