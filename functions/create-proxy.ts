@@ -1,7 +1,9 @@
 import * as v from 'valibot'
-import { CreateProxyBody } from '../lib/core/proxy.ts'
-import { ChangedProxy, PendingProxy, PUT_ERRORS, putAnswer, rehearsedPutAnswer } from '../lib/http/change-answer.ts'
-import { DryRun, endpoint, NoParams } from '../lib/http/endpoint.ts'
+import { ChangedProxy, PendingProxy, PUT_ERRORS } from '../lib/http/answer-schemas.ts'
+import { putAnswer, rehearsedPutAnswer } from '../lib/http/answers.ts'
+import { endpoint } from '../lib/http/endpoint.ts'
+import { DryRun, NoParams } from '../lib/http/parameters.ts'
+import { CreateProxyBody } from '../lib/route/spec.ts'
 
 /** Creates a route, and refuses to replace one that has another configuration. */
 export default endpoint(

@@ -1,8 +1,9 @@
 import * as v from 'valibot'
-import { DropletName } from '../lib/core/proxy.ts'
-import { DeletedProxy, deleteAnswer, rehearsedDeleteAnswer } from '../lib/http/change-answer.ts'
+import { DeletedProxy } from '../lib/http/answer-schemas.ts'
+import { deleteAnswer, rehearsedDeleteAnswer } from '../lib/http/answers.ts'
 import { endpoint } from '../lib/http/endpoint.ts'
 import { DeleteQuery } from '../lib/http/parameters.ts'
+import { DropletName } from '../lib/route/droplet-name.ts'
 
 /** Removes a route: symlink first, then file, then NGINX reads again. Its certificate stays, unless told otherwise. */
 export default endpoint(

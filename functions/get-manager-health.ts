@@ -1,6 +1,7 @@
 import * as v from 'valibot'
-import { ManagerHealth } from '../lib/engine/health.ts'
-import { endpoint, NoParams, NoQuery } from '../lib/http/endpoint.ts'
+import { ManagerHealth } from '../lib/health/health.ts'
+import { endpoint } from '../lib/http/endpoint.ts'
+import { NoParams, NoQuery } from '../lib/http/parameters.ts'
 
 /** Whether this host's NGINX, folders and routes are as they should be, and what to do where they are not. */
 export default endpoint(

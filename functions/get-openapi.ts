@@ -1,6 +1,7 @@
 import * as v from 'valibot'
-import { endpoint, NoParams, NoQuery } from '../lib/http/endpoint.ts'
-import { describeApi } from '../lib/http/openapi.ts'
+import { endpoint } from '../lib/http/endpoint.ts'
+import { describeApi } from '../lib/http/openapi/describe-api.ts'
+import { NoParams, NoQuery } from '../lib/http/parameters.ts'
 
 /** The API as OpenAPI 3.1: what is mounted, as it is validated. */
 export default endpoint(

@@ -1,8 +1,9 @@
 import * as v from 'valibot'
-import { DropletName } from '../lib/core/proxy.ts'
-import { ProxyState } from '../lib/core/proxy-state.ts'
-import { etagOf } from '../lib/http/change-answer.ts'
-import { endpoint, NoQuery } from '../lib/http/endpoint.ts'
+import { etagOf } from '../lib/http/answers.ts'
+import { endpoint } from '../lib/http/endpoint.ts'
+import { NoQuery } from '../lib/http/parameters.ts'
+import { DropletName } from '../lib/route/droplet-name.ts'
+import { ProxyState } from '../lib/route/state.ts'
 
 /** One route, its last health check, its certificate. */
 export default endpoint(

@@ -1,8 +1,10 @@
 import * as v from 'valibot'
-import { DropletName } from '../lib/core/proxy.ts'
-import { EMAIL } from '../lib/core/settings.ts'
-import { CertifiedProxy, certifiedAnswer, RehearsedIssue, rehearsedIssueAnswer } from '../lib/http/change-answer.ts'
-import { DryRun, endpoint } from '../lib/http/endpoint.ts'
+import { CertifiedProxy, RehearsedIssue } from '../lib/http/answer-schemas.ts'
+import { certifiedAnswer, rehearsedIssueAnswer } from '../lib/http/answers.ts'
+import { endpoint } from '../lib/http/endpoint.ts'
+import { DryRun } from '../lib/http/parameters.ts'
+import { DropletName } from '../lib/route/droplet-name.ts'
+import { EMAIL } from '../lib/settings/settings.ts'
 
 /** Obtains or renews the certificate of a route's domain, and switches the route to HTTPS. The body may be left out. */
 export default endpoint(

@@ -1,8 +1,8 @@
 import * as v from 'valibot'
-import { ProxyState } from '../lib/core/proxy-state.ts'
-import { namesOf } from '../lib/core/route-names.ts'
-import { endpoint, NoParams } from '../lib/http/endpoint.ts'
-import { ListQuery } from '../lib/http/parameters.ts'
+import { endpoint } from '../lib/http/endpoint.ts'
+import { ListQuery, NoParams } from '../lib/http/parameters.ts'
+import { namesOf } from '../lib/route/names.ts'
+import { ProxyState } from '../lib/route/state.ts'
 
 /** Every route, sorted by droplet name. */
 export default endpoint(

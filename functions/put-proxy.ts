@@ -1,7 +1,10 @@
 import * as v from 'valibot'
-import { DropletName, PutProxyBody } from '../lib/core/proxy.ts'
-import { ChangedProxy, PendingProxy, PUT_ERRORS, putAnswer, rehearsedPutAnswer } from '../lib/http/change-answer.ts'
-import { DryRun, endpoint } from '../lib/http/endpoint.ts'
+import { ChangedProxy, PendingProxy, PUT_ERRORS } from '../lib/http/answer-schemas.ts'
+import { putAnswer, rehearsedPutAnswer } from '../lib/http/answers.ts'
+import { endpoint } from '../lib/http/endpoint.ts'
+import { DryRun } from '../lib/http/parameters.ts'
+import { DropletName } from '../lib/route/droplet-name.ts'
+import { PutProxyBody } from '../lib/route/spec.ts'
 
 /** Creates or replaces a route; the same call twice changes nothing the second time. */
 export default endpoint(

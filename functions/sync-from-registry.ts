@@ -1,7 +1,8 @@
 import * as v from 'valibot'
-import { Plan, planOf } from '../lib/http/change-answer.ts'
-import { endpoint, NoParams } from '../lib/http/endpoint.ts'
-import { SyncQuery } from '../lib/http/parameters.ts'
+import { Plan } from '../lib/http/answer-schemas.ts'
+import { planOf } from '../lib/http/answers.ts'
+import { endpoint } from '../lib/http/endpoint.ts'
+import { NoParams, SyncQuery } from '../lib/http/parameters.ts'
 
 const Summary = v.object({
   synced: v.array(v.string()),

@@ -1,5 +1,6 @@
 import * as v from 'valibot'
-import { endpoint, NoParams, NoQuery } from '../lib/http/endpoint.ts'
+import { endpoint } from '../lib/http/endpoint.ts'
+import { NoParams, NoQuery } from '../lib/http/parameters.ts'
 
 const Service = v.object({
   name: v.string(),

@@ -1,5 +1,6 @@
 import * as v from 'valibot'
-import { endpoint, NoParams, NoQuery } from '../lib/http/endpoint.ts'
+import { endpoint } from '../lib/http/endpoint.ts'
+import { NoParams, NoQuery } from '../lib/http/parameters.ts'
 
 /** The Universal Droplet Contract's health: 200 as long as the process answers; `status` says how the host is. */
 export default endpoint(

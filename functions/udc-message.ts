@@ -1,10 +1,11 @@
 import * as v from 'valibot'
-import { ProxyManagerError } from '../lib/core/errors.ts'
-import { isMeantFor } from '../lib/core/mesh-words.ts'
-import type { Settings } from '../lib/core/settings.ts'
-import { endpoint, NoParams, NoQuery } from '../lib/http/endpoint.ts'
+import { ProxyManagerError } from '../lib/errors.ts'
+import { endpoint } from '../lib/http/endpoint.ts'
 import { errorBody } from '../lib/http/error-response.ts'
 import { Command, callFor, Query } from '../lib/http/message-call.ts'
+import { NoParams, NoQuery } from '../lib/http/parameters.ts'
+import { isMeantFor } from '../lib/mesh/announcements.ts'
+import type { Settings } from '../lib/settings/settings.ts'
 
 const Text = v.pipe(
   v.string('must be a string'),

@@ -1,33 +1,21 @@
 /** The composition root: environment -> host -> engine -> API; ends when it is told to, after the calls in flight. */
-import { createServerAdapter } from '@whatwg-node/server'
+
 import { createApp } from '../functions/index.ts'
 import packageJson from '../package.json' with { type: 'json' }
-import { hostFiles } from './adapters/files.ts'
-import { repeat } from './adapters/repeat.ts'
 import { hostResources, keepHeapSmall } from './adapters/resources.ts'
-import { hostRunner } from './adapters/runner.ts'
-import { ProxyManagerError } from './core/errors.ts'
-import type { Settings } from './core/settings.ts'
+import { createApiServer } from './api-server.ts'
 import { createEngine } from './engine/create-engine.ts'
-import type { Engine } from './engine/engine.ts'
-import { type Host, statePaths } from './engine/host.ts'
-import { type MeshMember, meshMember } from './engine/mesh-member.ts'
-import { nginxFactsReader } from './engine/nginx-facts.ts'
-import { type Deps, NO_OPERATION } from './http/endpoint.ts'
-import { closeHttpServer, createHttpServer, describeListenFault, listenOn } from './http/listener.ts'
-import { failureFields } from './http/log-fields.ts'
-import { usageCounter } from './http/usage.ts'
+import { usageCounter } from './health/usage.ts'
+import type { Host } from './host/host.ts'
+import { describeListenFault } from './http/listener/listen-failure.ts'
+import { closeHttpServer, listenOn } from './http/listener/listener.ts'
+import type { Deps } from './http/operation.ts'
+import { meshMember } from './mesh/member.ts'
 import { type Environment, openHost } from './open-host.ts'
+import { startTelling, startTimers } from './timers.ts'
 
 /** How long calls in flight may take after SIGTERM; a change has ended or been undone by then. */
 const DRAIN_MS = 20_000
-const NOTICE_EVERY_MS = 1000
-const ORDER_EVERY_MS = 30_000
-const RESTORE_EVERY_MS = 10_000
-const LOOK_EVERY_MS = 1000
-const BEAT_EVERY_MS = 60_000
-/** How long a change of the API's may be under way while another process waits for its end. */
-const CHANGE_MS = 15_000
 
 /** sysexits.h: a fault in the settings, which a restart does not mend; and one that may be gone the next time. */
 const EX_CONFIG = 78
@@ -88,35 +76,6 @@ export async function startService(environment: Environment): Promise<Service | 
   }
 }
 
-/**
- * An HTTP server around an app of these handlers, which does what a Fetch handler cannot: it cuts slow and endless callers off, takes no more of
- * them than it can hold, refuses what is no request, and slows guesses at tokens.
- */
-export function createApiServer(
-  { usage, engine, log, clock }: Deps,
-  app: (request: Request) => Promise<Response>,
-): ReturnType<typeof createHttpServer> {
-  return createHttpServer(createServerAdapter(app), {
-    randomId: clock.randomId,
-    monotonicMs: clock.monotonicMs,
-    onFailure: (error, correlationId) =>
-      log.write('error', {
-        action: 'listen',
-        result: 'failure',
-        correlation_id: correlationId,
-        cause: error instanceof Error ? error.message : String(error),
-      }),
-    onRefusal: ({ error, status, correlationId, durationMs }) => {
-      usage.record(status)
-      engine.metrics.request(NO_OPERATION, status, durationMs)
-      // Who is locked out has had a line for it, and would fill the log; what is no refusal of ours is told by `onFailure`.
-      if (error instanceof ProxyManagerError && error.code !== 'TOO_MANY_ATTEMPTS')
-        log.write('warn', { action: 'refuse', correlation_id: correlationId, status, ...failureFields(error) })
-    },
-    onLockOut: (address) => log.write('warn', { action: 'lock_out', result: 'started', address }),
-  })
-}
-
 /** The API as a process: listens until SIGTERM or SIGINT. Where it cannot start it says so on standard error, and sets the exit status. */
 export async function serve(environment: Environment): Promise<void> {
   const service = await startService(environment)
@@ -156,88 +115,6 @@ export async function serve(environment: Environment): Promise<void> {
     })
 }
 
-/** What is left undone, in the names of the steps; nothing, where the running API sees to it. */
-export type Recovery =
-  | { readonly undone: readonly string[]; readonly seenToBy?: string }
-  | { readonly fault: string; readonly mayPass: boolean }
-
-/**
- * Runs start-up recovery alone, before NGINX starts. Where the API runs, it has recovered already: then only a change that is under way is
- * waited for, so that NGINX never reads half of one. Log lines go to standard error.
- */
-export async function recoverOnce(environment: Environment): Promise<Recovery> {
-  const opened = await openHost(environment, process.stderr)
-  if ('fault' in opened) return opened
-  const { host, lock } = opened
-  if ('heldBy' in lock) {
-    const { journal } = statePaths(host.settings)
-    const isUnderWay = () => host.files.read(journal) !== undefined
-    const until = host.clock.monotonicMs() + CHANGE_MS
-    while (isUnderWay() && host.clock.monotonicMs() < until) await host.clock.sleep(100)
-    return { undone: isUnderWay() ? ['recover_journal'] : [], seenToBy: lock.heldBy }
-  }
-  const engine = createEngine(host)
-  const undone = await engine.recover()
-  await engine.idle()
-  await lock.release()
-  await host.log.flush()
-  return { undone }
-}
-
-/** NGINX's main configuration, where its binary or a setting names one. */
-export async function findNginxConfiguration(
-  settings: Settings,
-  environment: Environment,
-): Promise<string | undefined> {
-  const readFacts = nginxFactsReader({ settings, files: hostFiles(), runner: hostRunner(environment) })
-  return (await readFacts()).confPath
-}
-
-/** What happens without a call: renewals are noticed, and certificates ordered where the operator wants it. */
-function startTimers({ settings, log }: Host, engine: Engine): NodeJS.Timeout[] {
-  const every = repeater(log)
-  const { certificates } = engine
-  const renewEveryMs = settings.SSL_RENEW_INTERVAL_HOURS * 3_600_000
-  return [
-    every(NOTICE_EVERY_MS, 'notice_renewals', certificates.notice),
-    every(RESTORE_EVERY_MS, 'retry_restore', engine.retryRestore),
-    ...(settings.SSL_AUTO_ISSUE ? [every(ORDER_EVERY_MS, 'issue_pending', certificates.issuePending)] : []),
-    ...(settings.REGISTRY_SYNC_INTERVAL_S > 0
-      ? [every(settings.REGISTRY_SYNC_INTERVAL_S * 1000, 'sync_from_registry', () => syncQuietly(engine))]
-      : []),
-    ...(renewEveryMs > 0 ? [every(renewEveryMs, 'renew_due', certificates.renewDue)] : []),
-  ]
-}
-
-/** What the mesh is told: at once, and then from time to time. */
-function startTelling({ settings, log }: Host, mesh: MeshMember): readonly NodeJS.Timeout[] {
-  const every = repeater(log)
-  const { REGISTRY_REGISTER, ORCHESTRATOR_URL } = settings
-  void mesh.register()
-  void mesh.beat()
-  return [
-    ...(REGISTRY_REGISTER ? [every(LOOK_EVERY_MS, 'register', mesh.register)] : []),
-    ...(ORCHESTRATOR_URL === undefined ? [] : [every(BEAT_EVERY_MS, 'heartbeat', mesh.beat)]),
-  ]
-}
-
-/** Runs a job again and again, one at a time; what it throws is logged. */
-function repeater(log: Host['log']) {
-  return (ms: number, action: string, job: () => Promise<void>): NodeJS.Timeout =>
-    repeat(ms, job, ({ message }) => log.write('error', { action, result: 'failure', cause: message }))
-}
-
-/** A sync that nobody asked for deletes nothing. */
-async function syncQuietly(engine: Engine): Promise<void> {
-  await engine.syncFromRegistry({
-    dryRun: false,
-    prune: false,
-    confirm: undefined,
-    requireHealthy: false,
-    enableSsl: undefined,
-  })
-}
-
 function refusal({ fault, mayPass }: { readonly fault: string; readonly mayPass: boolean }): Refusal {
   return { fault, exitStatus: mayPass ? EX_TEMPFAIL : EX_CONFIG }
 }
@@ -246,3 +123,6 @@ function refuseStart({ fault, exitStatus }: Refusal): void {
   process.stderr.write(`proxy-manager: ${fault}\n`)
   process.exitCode = exitStatus
 }
+
+export { createApiServer } from './api-server.ts'
+export { findNginxConfiguration, type Recovery, recoverOnce } from './recover-once.ts'

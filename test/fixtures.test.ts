@@ -10,7 +10,7 @@ import { fakeDeps } from '../fixtures/deps.ts'
 import getMetrics from '../functions/get-metrics.ts'
 import issueCertificate from '../functions/issue-certificate.ts'
 import putProxy from '../functions/put-proxy.ts'
-import { GENERATION_NAME } from '../lib/core/nginx-shared.ts'
+import { GENERATION_NAME } from '../lib/nginx/generation.ts'
 import { certbotThatIssues, certificateFor } from './engine/certbot.ts'
 import { APP, call } from './functions/wire.ts'
 

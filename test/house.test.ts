@@ -42,66 +42,74 @@ function read(pattern: string): Source[] {
 const sources = [...read('lib/**/*.ts'), ...read('functions/**/*.ts')]
 const code = (text: string) => text.replace(/^\s*\/\*[\s\S]*?\*\//gm, '').replace(/^\s*\/\/.*$/gm, '')
 
-/** The part of the house that a file of ours belongs to; a package's own name otherwise. */
-function partOf(path: string): string {
-  if (path === 'lib/main.ts' || path === 'lib/open-host.ts') return 'main'
-  return (
-    /^lib\/(adapters|cli|core|engine|http)\//.exec(path)?.[1] ?? /^(functions|fixtures|test)\//.exec(path)?.[1] ?? path
+/** The rooms from the ground up: a file imports from its own room and from those above it in this list, types included. */
+const FLOORS: readonly (readonly [room: string, packages: readonly string[]])[] = [
+  ['lib/errors.ts', []],
+  ['lib/net', ['valibot', 'node:net', 'node:url']],
+  ['lib/adapters', ['tinyexec', 'node-fetch', 'prom-client', 'tslog', 'node:*']],
+  ['lib/settings', ['valibot']],
+  ['lib/host', []],
+  ['lib/certificates', ['valibot', 'node:crypto']],
+  ['lib/upstream', ['valibot', 'node:net']],
+  ['lib/route', ['valibot', 'node:crypto']],
+  ['lib/nginx/config', []],
+  ['lib/nginx', []],
+  ['lib/render', ['valibot']],
+  ['lib/snapshot', []],
+  ['lib/plan', ['diff']],
+  ['lib/change', ['valibot']],
+  ['lib/issuance', []],
+  ['lib/mesh', ['valibot', 'jose/*', 'node:crypto']],
+  ['lib/health', ['valibot']],
+  ['lib/engine', []],
+  ['lib/http', ['valibot', 'itty-router', 'node:crypto']],
+  ['lib/http/openapi', ['valibot', '@valibot/to-json-schema']],
+  ['lib/http/listener', ['node:http', 'node:stream']],
+  ['functions', ['valibot']],
+  ['lib', ['@whatwg-node/server', 'package.json']],
+  ['lib/cli', ['valibot', 'node:util']],
+  ['lib/cli/commands', ['valibot', 'package.json']],
+  ['lib/cli/main.ts', []],
+]
+
+/** The floor that a file stands on: that of the longest room that it lies in; -1 for what is none of ours. */
+function floorOf(path: string): number {
+  const rooms = FLOORS.map(([room], floor) => ({ room, floor })).filter(
+    ({ room }) => path === room || path.startsWith(`${room}/`),
   )
+  return rooms.sort((a, b) => b.room.length - a.room.length)[0]?.floor ?? -1
 }
 
-type Rule = (imported: Import, of: string) => boolean
-const isNode = ({ from }: Import) => from.startsWith('node:')
-const isOneOf =
-  (...parts: readonly string[]): Rule =>
-  ({ from }) =>
-    parts.includes(partOf(from))
-const isTypeOf =
-  (part: string): Rule =>
-  ({ from, isType }) =>
-    isType && partOf(from) === part
-
-const MAY_IMPORT: Readonly<Record<string, readonly Rule[]>> = {
-  cli: [
-    isOneOf('cli', 'main', 'core', 'valibot', 'package.json', 'node:util'),
-    // Only the entry knows this host: the terminal, and the files that hold tokens.
-    ({ from }, of) => of === 'lib/cli/main.ts' && ['lib/adapters/files.ts', 'lib/adapters/terminal.ts'].includes(from),
-  ],
-  main: [isOneOf('main', 'functions', 'http', 'engine', 'core', 'adapters', '@whatwg-node/server', 'package.json')],
-  functions: [
-    isOneOf('http', 'engine', 'core', 'valibot'),
-    // Only the table knows other functions, and the router.
-    ({ from }, of) => of === 'functions/index.ts' && (from === 'itty-router' || partOf(from) === 'functions'),
-  ],
-  http: [
-    isOneOf('http', 'core', 'valibot', '@valibot/to-json-schema', 'node:http', 'node:crypto', 'node:stream'),
-    isTypeOf('engine'),
-    isTypeOf('adapters'),
-  ],
-  engine: [
-    isOneOf('engine', 'core', 'valibot'),
-    isTypeOf('adapters'),
-    ({ from }, of) => of === 'lib/engine/registry-tokens.ts' && from.startsWith('jose/'),
-  ],
-  core: [isOneOf('core', 'valibot', 'diff', 'node:crypto', 'node:net', 'node:url')],
-  adapters: [isOneOf('adapters', 'tinyexec', 'node-fetch', 'prom-client', 'tslog'), isNode],
-}
-
-for (const [part, rules] of Object.entries(MAY_IMPORT)) {
-  test(`${part} imports what it may, and nothing else`, () => {
-    const own = sources.filter(({ path }) => partOf(path) === part)
+for (const [floor, [room, packages]] of FLOORS.entries()) {
+  test(`${room} imports what lies below it, and nothing else`, () => {
+    const own = sources.filter(({ path }) => floorOf(path) === floor)
     assert.ok(own.length > 0)
+    const isPackage = (from: string) =>
+      packages.some((name) => (name.endsWith('*') ? from.startsWith(name.slice(0, -1)) : from === name))
+    const isBelow = (from: string) => floorOf(from) >= 0 && floorOf(from) <= floor
     const strangers = own.flatMap(({ path, imports }) =>
-      imports.filter((imported) => !rules.some((rule) => rule(imported, path))).map(({ from }) => `${path}: ${from}`),
+      imports.filter(({ from }) => !isBelow(from) && !isPackage(from)).map(({ from }) => `${path}: ${from}`),
     )
     assert.equal(strangers, [])
   })
 }
 
-test('every file belongs to a part of the house', () => {
-  const homeless = sources.filter(({ path }) => !Object.hasOwn(MAY_IMPORT, partOf(path))).map(({ path }) => path)
-  assert.equal(homeless, [])
+test('no room has more than 12 files', () => {
+  const full = FLOORS.map(([room], floor) => [room, sources.filter(({ path }) => floorOf(path) === floor).length])
+  assert.equal(
+    full.filter(([room, count]) => room !== 'functions' && Number(count) > 12),
+    [],
+  )
 })
+
+/** Rooms in which nothing waits, reads or writes; and the files of other rooms of which that is true. */
+const PURE =
+  /^lib\/(errors\.ts|net\/|settings\/|route\/|nginx\/config\/|render\/|plan\/|certificates\/(certificate|coverage|lineage-name|certbot-arguments|certbot-diagnostic|order-ledger)\.ts|mesh\/(registry-records|registry-key|token-claims|announcements)\.ts)/
+
+const partOf = (path: string) => {
+  if (/^lib\/[^/]+\.ts$/.test(path) && path !== 'lib/errors.ts') return 'main'
+  return /^lib\/(adapters)\//.exec(path)?.[1] ?? /^(functions|fixtures|test)\//.exec(path)?.[1] ?? path
+}
 
 /** Files that import a module, types left out. */
 function importersOf(module: string): string[] {
@@ -117,10 +125,10 @@ for (const [module, importers] of Object.entries({
   tinyexec: ['lib/adapters/runner.ts'],
   'node-fetch': ['lib/adapters/probe.ts'],
   tslog: ['lib/adapters/log.ts'],
-  'itty-router': ['functions/index.ts'],
-  '@whatwg-node/server': ['lib/main.ts'],
-  diff: ['lib/core/diff.ts'],
-  'jose/jwt/verify': ['lib/engine/registry-tokens.ts'],
+  'itty-router': ['lib/http/app.ts'],
+  '@whatwg-node/server': ['lib/api-server.ts'],
+  diff: ['lib/plan/diff.ts'],
+  'jose/jwt/verify': ['lib/mesh/verify-token.ts'],
   // flock(1) has to inherit the descriptor that it locks.
   'node:child_process': ['lib/adapters/lock.ts'],
   'node:vm': [],
@@ -136,11 +144,13 @@ function filesWith(pattern: RegExp): string[] {
 }
 
 test('the environment is read in one place, and kept from commands in another', () => {
-  assert.equal(filesWith(/process\.env/), ['lib/adapters/runner.ts', 'lib/adapters/terminal.ts'])
+  assert.equal(filesWith(/process\.env/), ['lib/adapters/runner.ts', 'lib/cli/terminal.ts'])
 })
 
 test('the process itself is known to main and the adapters alone', () => {
-  const strangers = filesWith(/\bprocess\.\w/).filter((path) => !['main', 'adapters'].includes(partOf(path)))
+  const strangers = filesWith(/\bprocess\.\w/).filter(
+    (path) => !['main', 'adapters'].includes(partOf(path)) && path !== 'lib/cli/terminal.ts',
+  )
   assert.equal(strangers, [])
 })
 
@@ -149,14 +159,17 @@ test('time and chance come from the clock', () => {
     /\bDate\.now\(|\bnew Date\(\)|performance\.now\(|Math\.random\(|randomUUID\(|\bsetTimeout\(|\bsetInterval\(/
   // Draining its own connections is the listener's.
   const strangers = filesWith(pattern).filter(
-    (path) => !['main', 'adapters'].includes(partOf(path)) && path !== 'lib/http/listener.ts',
+    (path) =>
+      !['main', 'adapters'].includes(partOf(path)) &&
+      path !== 'lib/cli/terminal.ts' &&
+      !path.startsWith('lib/http/listener/'),
   )
   assert.equal(strangers, [])
 })
 
-test('core is pure: nothing in it waits, reads or writes', () => {
+test('pure rooms are pure: nothing in them waits, reads or writes', () => {
   const waiting = sources.filter(
-    ({ path, text }) => partOf(path) === 'core' && /\bawait\b|\basync\b|console\./.test(code(text)),
+    ({ path, text }) => PURE.test(path) && /\bawait\b|\basync\b|console\./.test(code(text)),
   )
   assert.equal(
     waiting.map(({ path }) => path),
@@ -181,7 +194,11 @@ test('only catalogued errors are thrown on the way to an answer', () => {
 })
 
 test('nothing is written to standard output but by main, the log and the terminal', () => {
-  assert.equal(filesWith(/console\.|process\.std(out|err)/), ['lib/adapters/terminal.ts', 'lib/main.ts'])
+  assert.equal(filesWith(/console\.|process\.std(out|err)/), [
+    'lib/cli/terminal.ts',
+    'lib/main.ts',
+    'lib/recover-once.ts',
+  ])
 })
 
 test('no file is longer than 250 lines', () => {
@@ -215,7 +232,7 @@ test('every file of functions/ is an endpoint, and all that they export is in th
 test('Node runs the API alike, whoever starts it', () => {
   const flags = NODE_FLAGS.join(' ')
   const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
-  assert.match(scripts.start, `exec node ${flags} lib/cli/main.ts serve`)
+  assert.match(scripts.start, `exec sh lib/cli/node.sh ${flags} lib/cli/main.ts serve`)
   assert.match(readFileSync(join(root, 'Dockerfile'), 'utf8'), `NODE_OPTIONS=${flags} `)
 })
 

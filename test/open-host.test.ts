@@ -3,8 +3,9 @@ import * as assert from 'uvu/assert'
 import { effectJournal } from '../fixtures/effects.ts'
 import { type Disk, memoryFiles } from '../fixtures/memory-files.ts'
 import type { Files } from '../lib/adapters/files.ts'
-import { parseSettings, type Settings } from '../lib/core/settings.ts'
 import { type Environment, settleStateFolder } from '../lib/open-host.ts'
+import { parseSettings } from '../lib/settings/parse-settings.ts'
+import type { Settings } from '../lib/settings/settings.ts'
 
 const test = suite('the state folder')
 

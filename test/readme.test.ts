@@ -4,11 +4,11 @@ import * as assert from 'uvu/assert'
 import * as v from 'valibot'
 import { parse } from 'yaml'
 import { endpoints } from '../functions/index.ts'
-import { ERRORS, ProxyManagerError } from '../lib/core/errors.ts'
-import { DEFAULT_OPTIONS } from '../lib/core/proxy-options.ts'
-import { describeSettings } from '../lib/core/settings.ts'
-import { failureFields } from '../lib/http/log-fields.ts'
-import { ERROR_SCHEMA } from '../lib/http/openapi-errors.ts'
+import { ERRORS, ProxyManagerError } from '../lib/errors.ts'
+import { ERROR_SCHEMA } from '../lib/http/openapi/error-schema.ts'
+import { failureFields } from '../lib/http/request-log.ts'
+import { DEFAULT_OPTIONS } from '../lib/route/options.ts'
+import { describeSettings } from '../lib/settings/settings.ts'
 
 const test = suite('README')
 

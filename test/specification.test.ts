@@ -2,7 +2,7 @@ import { globSync, readFileSync } from 'node:fs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { endpoints } from '../functions/index.ts'
-import { DEFAULT_OPTIONS } from '../lib/core/proxy-options.ts'
+import { DEFAULT_OPTIONS } from '../lib/route/options.ts'
 
 const test = suite('SPEC_Proxy_Manager_API_v1.md')
 

@@ -1,4 +1,5 @@
 /** The file system: reads that notice changes cheaply, and the few effects of which durable changes are made. */
+
 import {
   accessSync,
   closeSync,

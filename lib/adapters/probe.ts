@@ -1,4 +1,5 @@
 /** Probes over fresh connections to an address that was checked before: health checks, the generation, the served certificate. */
+
 import { type Agent, Agent as HttpAgent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
 import type { LookupFunction } from 'node:net'

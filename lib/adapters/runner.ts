@@ -4,6 +4,27 @@ import type { ChildProcess } from 'node:child_process'
 import { Socket } from 'node:net'
 import { constants } from 'node:os'
 import { x } from 'tinyexec'
+import type { Clock } from './clock.ts'
+import type { Log } from './log.ts'
+
+/** Runs as `runner` does, and tells at the level `debug` what was run, how it ended and how long it took. */
+export function loggingRunner(runner: Runner, log: Log, { monotonicMs }: Pick<Clock, 'monotonicMs'>): Runner {
+  return {
+    ...runner,
+    run: async (file, args, options) => {
+      const started = monotonicMs()
+      const ended = await runner.run(file, args, options)
+      log.write('debug', {
+        action: 'run',
+        result: ended.exitCode === 0 ? 'success' : 'failure',
+        duration_ms: Math.round(monotonicMs() - started),
+        command: [file, ...args].join(' '),
+        exit_status: ended.exitCode,
+      })
+      return ended
+    },
+  }
+}
 
 export interface RunResult {
   /** The exit status; 124 after the time limit, 127 where there is no such binary, 126 where it may not run, 128+n after a signal. */

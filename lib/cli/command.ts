@@ -1,6 +1,7 @@
 /** What a command is: its words, its options, and what it does with them. */
+
 import { parseArgs } from 'node:util'
-import type { ReadFile } from '../core/settings.ts'
+import type { ReadFile } from '../settings/token-file.ts'
 
 /** Scripts may rely on these; the last two are those of sysexits.h. */
 export const EXIT = {

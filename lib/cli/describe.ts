@@ -1,4 +1,5 @@
 /** What commands show of the API's answers. */
+
 import * as v from 'valibot'
 import { EXIT, type Outcome } from './command.ts'
 import { fields } from './text.ts'

@@ -1,8 +1,8 @@
 #!/usr/bin/env node
 /** The command line's entry: it gives the command this host. */
 import { readWholeFile } from '../adapters/files.ts'
-import { hostTerminal } from '../adapters/terminal.ts'
-import { run } from './run.ts'
+import { run } from './commands/index.ts'
+import { hostTerminal } from './terminal.ts'
 
 const { words, environment, binary, out, err, tolerateClosedReader, exitWith } = hostTerminal()
 // A command may lose its reader; a service that loses its log's reader has failed.

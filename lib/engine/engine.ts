@@ -1,16 +1,16 @@
 /** What handlers call: one verb for each thing the API does. */
 import type { Metrics } from '../adapters/metrics.ts'
-import type { Precondition } from '../core/change.ts'
-import type { ProxySpec } from '../core/proxy.ts'
-import type { ProxyState } from '../core/proxy-state.ts'
-import type { TokenVerdict } from '../core/token-claims.ts'
-import type { Dependency } from './dependencies.ts'
-import type { ManagerHealth } from './health.ts'
-import type { CertificateKeeper } from './keep-certificates.ts'
-import type { IssueRequest } from './obtain.ts'
-import type { PreflightCheck } from './preflight.ts'
-import type { SyncRequest, SyncSummary } from './sync.ts'
-import type { Applied, Receipt, Rehearsal, StepTimes } from './walk.ts'
+import type { PreflightCheck } from '../certificates/preflight.ts'
+import type { Applied, Receipt, Rehearsal, StepTimes } from '../change/context.ts'
+import type { Dependency } from '../health/dependencies.ts'
+import type { ManagerHealth } from '../health/health.ts'
+import type { CertificateKeeper } from '../issuance/maintain.ts'
+import type { IssueRequest } from '../issuance/may-order.ts'
+import type { SyncRequest, SyncSummary } from '../mesh/sync.ts'
+import type { TokenVerdict } from '../mesh/token-claims.ts'
+import type { Precondition } from '../plan/change.ts'
+import type { ProxySpec } from '../route/spec.ts'
+import type { ProxyState } from '../route/state.ts'
 
 export interface PutRequest {
   readonly dropletName: string

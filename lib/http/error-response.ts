@@ -1,5 +1,5 @@
 /** The only place that knows the UDC error body. */
-import { ProxyManagerError } from '../core/errors.ts'
+import { ProxyManagerError } from '../errors.ts'
 
 /** A response before it is one: what a Response and a raw socket can both be made of. */
 export interface PlainResponse {

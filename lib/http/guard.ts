@@ -1,10 +1,10 @@
 /** Who may call: who shows a token, where one is wanted; programs on this host otherwise, and no web page that a browser here has open. */
+
 import { createHash, timingSafeEqual } from 'node:crypto'
-import { isLoopbackHost } from '../core/address.ts'
-import { ProxyManagerError } from '../core/errors.ts'
-import type { Settings } from '../core/settings.ts'
-import { wantsCredentials } from '../core/settings-together.ts'
-import { type Grant, isTokenShaped, type TokenFault, type TokenVerdict } from '../core/token-claims.ts'
+import { ProxyManagerError } from '../errors.ts'
+import { type Grant, isTokenShaped, type TokenFault, type TokenVerdict } from '../mesh/token-claims.ts'
+import { isLoopbackHost } from '../net/address.ts'
+import { type Settings, wantsCredentials } from '../settings/settings.ts'
 
 /** Load balancers and container engines probe these without a token. */
 export const OPEN_PATHS: ReadonlySet<string> = new Set(['/health', '/proxy-manager/health'])

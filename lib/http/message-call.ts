@@ -1,9 +1,10 @@
 /** The calls of this API that the mesh's queries and commands stand for. They take what those calls take, and nothing else. */
+
 import * as v from 'valibot'
-import { ProxyManagerError } from '../core/errors.ts'
-import { DropletName } from '../core/proxy.ts'
-import { DryRun, type InnerCall } from './endpoint.ts'
-import { DeleteQuery, ListQuery, SyncQuery } from './parameters.ts'
+import { ProxyManagerError } from '../errors.ts'
+import { DropletName } from '../route/droplet-name.ts'
+import type { InnerCall } from './operation.ts'
+import { DeleteQuery, DryRun, ListQuery, SyncQuery } from './parameters.ts'
 
 /** JSON has `true` and `3` where a query has words; the call looks at what the words are. */
 const Parameter = v.optional(

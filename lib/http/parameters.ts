@@ -1,8 +1,33 @@
 /** What calls take in their query, where an endpoint and the messages that stand for its call have it in common. */
+
 import * as v from 'valibot'
-import { domainFor } from '../core/domain.ts'
-import { ProxyStatus } from '../core/proxy-state.ts'
-import { dryRunEntries, flag, unknownKey } from './endpoint.ts'
+import { domainFor } from '../net/domain.ts'
+import { ProxyStatus } from '../route/state.ts'
+
+/** A parameter that is `true` or `false`, and false where it is left out. */
+export function flag() {
+  const word = v.picklist(['true', 'false'], 'must be true or false')
+  return v.optional(
+    v.pipe(
+      word,
+      v.transform((value) => value === 'true'),
+    ),
+    'false',
+  )
+}
+
+/** `?dry_run=true`: say what would change, and change nothing. */
+export const dryRunEntries = {
+  dry_run: v.pipe(flag(), v.description('Answer what would change, and change nothing')),
+}
+export const DryRun = v.strictObject(dryRunEntries, unknownKey)
+export const NoQuery = v.strictObject({}, unknownKey)
+export const NoParams = v.strictObject({})
+
+/** What is said of a query parameter that nobody knows. */
+export function unknownKey(): string {
+  return 'is not a known parameter'
+}
 
 const word = v.picklist(['true', 'false'], 'must be true or false')
 

@@ -1,5 +1,5 @@
 /** Request bodies: JSON, at most 64 KiB, nested no deeper than any that has a meaning here, and nothing in it that two readers could understand differently. */
-import { ProxyManagerError } from '../core/errors.ts'
+import { ProxyManagerError } from '../errors.ts'
 
 export const BODY_LIMIT_BYTES = 64 * 1024
 /** A message with a route in it has six; much of what walks a value, JSON.stringify too, runs out of stack at some thousands. */

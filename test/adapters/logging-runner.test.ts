@@ -1,8 +1,8 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { LogFields } from '../../lib/adapters/log.ts'
-import { loggingRunner } from '../../lib/adapters/logging-runner.ts'
 import type { RunResult } from '../../lib/adapters/runner.ts'
+import { loggingRunner } from '../../lib/adapters/runner.ts'
 
 const test = suite('logging runner')
 

@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { repeat } from '../../lib/adapters/repeat.ts'
+import { repeat } from '../../lib/timers.ts'
 
 const test = suite<{ timers: NodeJS.Timeout[] }>('repeat')
 

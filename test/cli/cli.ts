@@ -4,7 +4,7 @@ import { createServerAdapter } from '@whatwg-node/server'
 import { type FakeDeps, type FakeOptions, fakeDeps } from '../../fixtures/deps.ts'
 import { startServer } from '../../fixtures/loopback-server.ts'
 import { createApp } from '../../functions/index.ts'
-import { run } from '../../lib/cli/run.ts'
+import { run } from '../../lib/cli/commands/index.ts'
 
 export interface Ended {
   readonly status: number | undefined

@@ -8,7 +8,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { COMPILE_CACHE, startManager } from '../../fixtures/manager.ts'
 import { hostLock } from '../../lib/adapters/lock.ts'
-import { parseSettings } from '../../lib/core/settings.ts'
+import { parseSettings } from '../../lib/settings/parse-settings.ts'
 import { type Ended, runCli } from './cli.ts'
 
 interface Context {

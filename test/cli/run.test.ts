@@ -1,8 +1,8 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { EXIT } from '../../lib/cli/command.ts'
-import { DEFAULT_OPTIONS } from '../../lib/core/proxy-options.ts'
-import { describeSettings } from '../../lib/core/settings.ts'
+import { DEFAULT_OPTIONS } from '../../lib/route/options.ts'
+import { describeSettings } from '../../lib/settings/settings.ts'
 import packageJson from '../../package.json' with { type: 'json' }
 import { runCli, withAnswer, withApi } from './cli.ts'
 

@@ -1,8 +1,8 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { readServerNames, renderStandIn } from '../../lib/core/accepted-routes.ts'
-import { DEFAULT_OPTIONS } from '../../lib/core/proxy-options.ts'
-import { renderRouteFile } from '../../lib/core/route-file.ts'
+import { readServerNames, renderStandIn } from '../../lib/render/placeholder.ts'
+import { renderRouteFile } from '../../lib/render/route-file.ts'
+import { DEFAULT_OPTIONS } from '../../lib/route/options.ts'
 import { context, routeRecord } from './samples.ts'
 
 const test = suite('accepted-routes')

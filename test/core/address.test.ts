@@ -1,6 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { canonicalIpv6, embeddedIpv4, ipFamily, isForbiddenAddress, isLoopback } from '../../lib/core/address.ts'
+import { canonicalIpv6, embeddedIpv4, ipFamily, isLoopback } from '../../lib/net/address.ts'
+import { isForbiddenAddress } from '../../lib/upstream/forbidden-address.ts'
 
 const test = suite('address')
 

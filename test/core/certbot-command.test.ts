@@ -4,8 +4,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { type CertbotOptions, deleteArguments, deployHook, orderArguments } from '../../lib/core/certbot-command.ts'
-import { lineageNameOf } from '../../lib/core/lineage-name.ts'
+import {
+  type CertbotOptions,
+  deleteArguments,
+  deployHook,
+  orderArguments,
+} from '../../lib/certificates/certbot-arguments.ts'
+import { lineageNameOf } from '../../lib/certificates/lineage-name.ts'
 
 const test = suite('certbot-command')
 

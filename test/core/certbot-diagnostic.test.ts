@@ -7,7 +7,7 @@ import {
   logEvidence,
   publicCertbotOutput,
   remedyOf,
-} from '../../lib/core/certbot-diagnostic.ts'
+} from '../../lib/certificates/certbot-diagnostic.ts'
 
 const test = suite('certbot-diagnostic')
 

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { checkCertificate, isDueForRenewal, isLoadable } from '../../lib/core/certificate.ts'
+import { checkCertificate, isDueForRenewal, isLoadable } from '../../lib/certificates/certificate.ts'
 
 const test = suite('certificate')
 

@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { describeChange } from '../../lib/core/diff.ts'
+import { describeChange } from '../../lib/plan/diff.ts'
 
 const test = suite('diff')
 

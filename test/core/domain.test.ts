@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { Domain } from '../../lib/core/domain.ts'
+import { Domain } from '../../lib/net/domain.ts'
 import { assertRefused, assertTaken, faults, label, NOT_STRINGS, nameOf } from './schemas.ts'
 
 const test = suite('domain')

@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { ERRORS, ProxyManagerError } from '../../lib/core/errors.ts'
+import { ERRORS, ProxyManagerError } from '../../lib/errors.ts'
 
 const test = suite('errors')
 

@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { normalizeDomain } from '../../lib/core/domain.ts'
-import { lineageNameOf } from '../../lib/core/lineage-name.ts'
+import { lineageNameOf } from '../../lib/certificates/lineage-name.ts'
+import { normalizeDomain } from '../../lib/net/domain.ts'
 
 const test = suite('lineage-name')
 

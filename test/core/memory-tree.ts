@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
-import type { ConfigurationTree } from '../../lib/core/nginx-include.ts'
-import { readNginx } from '../../lib/core/nginx-read.ts'
+import type { ConfigurationTree } from '../../lib/nginx/config/include.ts'
+import { readNginx } from '../../lib/nginx/config/parse.ts'
 
 /** A host's files as path -> text; a folder lists what lies in it. */
 export function memoryTree(files: Readonly<Record<string, string>>): ConfigurationTree {

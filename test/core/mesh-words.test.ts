@@ -1,7 +1,9 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { heartbeat, publicUrl, registration } from '../../lib/core/mesh-words.ts'
-import { parseSettings, type Settings } from '../../lib/core/settings.ts'
+import { heartbeat, registration } from '../../lib/mesh/announcements.ts'
+import { parseSettings } from '../../lib/settings/parse-settings.ts'
+import type { Settings } from '../../lib/settings/settings.ts'
+import { publicUrl } from '../../lib/settings/settings.ts'
 import { readRegistry } from './read-registry.ts'
 
 const test = suite('what the mesh is told')

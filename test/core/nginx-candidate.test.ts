@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { type Candidate, renderCandidate } from '../../lib/core/nginx-candidate.ts'
-import { readNginx } from '../../lib/core/nginx-read.ts'
+import { type Candidate, renderCandidate } from '../../lib/nginx/config/candidate.ts'
+import { readNginx } from '../../lib/nginx/config/parse.ts'
 import { debianFiles, memoryTree } from './memory-tree.ts'
 
 const test = suite('nginx-candidate')

@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { findUnacceptable, parseDiagnostics, publicOutput } from '../../lib/core/nginx-diagnostic.ts'
+import { findUnacceptable, parseDiagnostics, publicOutput } from '../../lib/nginx/config/diagnostic.ts'
 import { fixture } from './memory-tree.ts'
 
 const test = suite('nginx-diagnostic')

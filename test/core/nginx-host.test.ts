@@ -3,14 +3,12 @@ import * as assert from 'uvu/assert'
 import {
   type ForeignServer,
   type HostConfiguration,
-  listenAddresses,
-  ownerOf,
   readHostConfiguration,
   readListen,
-  withoutDefaultServer,
-} from '../../lib/core/nginx-host.ts'
-import { absolutePath, baseName, bringsIn, byBytes, expandInclude } from '../../lib/core/nginx-include.ts'
-import { type ReadDirective, readNginx } from '../../lib/core/nginx-read.ts'
+} from '../../lib/nginx/config/host-config.ts'
+import { absolutePath, baseName, bringsIn, byBytes, expandInclude } from '../../lib/nginx/config/include.ts'
+import { listenAddresses, ownerOf, withoutDefaultServer } from '../../lib/nginx/config/listens.ts'
+import { type ReadDirective, readNginx } from '../../lib/nginx/config/parse.ts'
 import { debianFiles, memoryTree } from './memory-tree.ts'
 
 const test = suite('nginx-host')

@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { ProxyManagerError } from '../../lib/core/errors.ts'
-import { type Argument, type Directive, printNginx } from '../../lib/core/nginx-print.ts'
+import { ProxyManagerError } from '../../lib/errors.ts'
+import { type Argument, type Directive, printNginx } from '../../lib/nginx/config/print.ts'
 import { ngxConfParse, type Tree } from './ngx-conf-parse.ts'
 
 const test = suite('nginx-print')

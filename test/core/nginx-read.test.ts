@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { type ReadDirective, readNginx } from '../../lib/core/nginx-read.ts'
+import { type ReadDirective, readNginx } from '../../lib/nginx/config/parse.ts'
 import { ngxConfParse, type Tree } from './ngx-conf-parse.ts'
 
 const test = suite('nginx-read')

@@ -8,7 +8,7 @@ import {
   type OrderLedger,
   readLedger,
   withOrder,
-} from '../../lib/core/order-ledger.ts'
+} from '../../lib/certificates/order-ledger.ts'
 
 const test = suite('order-ledger')
 

@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import * as v from 'valibot'
-import { DEFAULT_OPTIONS, describeOptions, ProxyOptions } from '../../lib/core/proxy-options.ts'
+import { DEFAULT_OPTIONS, describeOptions, ProxyOptions } from '../../lib/route/options.ts'
 
 const test = suite('proxy-options')
 

@@ -1,9 +1,9 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import * as v from 'valibot'
-import { DEFAULT_OPTIONS } from '../../lib/core/proxy-options.ts'
-import { ProxyState, proxyState, statusOf } from '../../lib/core/proxy-state.ts'
-import type { SnapshotRoute } from '../../lib/core/snapshot.ts'
+import { DEFAULT_OPTIONS } from '../../lib/route/options.ts'
+import { ProxyState, proxyState, statusOf } from '../../lib/route/state.ts'
+import type { SnapshotRoute } from '../../lib/route/stored-route.ts'
 import { routeRecord } from './samples.ts'
 
 const test = suite('proxy-state')

@@ -1,9 +1,10 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { Domain } from '../../lib/core/domain.ts'
-import { CreateProxyBody, DropletName, nameFromDomain, PutProxyBody } from '../../lib/core/proxy.ts'
-import { DEFAULT_OPTIONS } from '../../lib/core/proxy-options.ts'
-import { UpstreamHost, UpstreamPort, UpstreamUrl } from '../../lib/core/upstream.ts'
+import { Domain } from '../../lib/net/domain.ts'
+import { DropletName, nameFromDomain } from '../../lib/route/droplet-name.ts'
+import { DEFAULT_OPTIONS } from '../../lib/route/options.ts'
+import { CreateProxyBody, PutProxyBody } from '../../lib/route/spec.ts'
+import { UpstreamHost, UpstreamPort, UpstreamUrl } from '../../lib/upstream/upstream.ts'
 import { assertRefused, assertTaken, faults, label, NOT_STRINGS } from './schemas.ts'
 
 const test = suite('proxy')

@@ -1,5 +1,5 @@
 /** A Registry's answer, read without a pause. */
-import { type RegistryAnswer, readingRegistry } from '../../lib/core/registry.ts'
+import { type RegistryAnswer, readingRegistry } from '../../lib/mesh/registry-records.ts'
 
 export function readRegistry(answer: unknown): RegistryAnswer | undefined {
   const reading = readingRegistry(answer)

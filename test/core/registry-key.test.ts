@@ -1,7 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { readRegistryKeys } from '../../lib/core/registry-key.ts'
+import { readRegistryKeys } from '../../lib/mesh/registry-key.ts'
 import { jwkOf, makeSigner, pemOf } from '../engine/tokens.ts'
 
 const test = suite('registry key')

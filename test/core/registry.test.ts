@@ -1,7 +1,7 @@
 import * as fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { RegistryAnswer } from '../../lib/core/registry.ts'
+import type { RegistryAnswer } from '../../lib/mesh/registry-records.ts'
 import { readRegistry } from './read-registry.ts'
 
 const test = suite('registry')

@@ -2,24 +2,17 @@ import { createHash } from 'node:crypto'
 import fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { printNginx } from '../../lib/core/nginx-print.ts'
-import { readNginx } from '../../lib/core/nginx-read.ts'
-import { routeDirectives } from '../../lib/core/nginx-server-block.ts'
-import type { SharedContext } from '../../lib/core/nginx-shared.ts'
-import { DEFAULT_OPTIONS } from '../../lib/core/proxy-options.ts'
-import {
-  dropletOfFileName,
-  isOwnFileName,
-  NOTICE,
-  type RouteRecord,
-  readRouteFile,
-  readSharedFile,
-  renderRouteFile,
-  renderSharedFile,
-  renumberSharedFile,
-  revisionOf,
-  routeFileName,
-} from '../../lib/core/route-file.ts'
+import { readNginx } from '../../lib/nginx/config/parse.ts'
+import { printNginx } from '../../lib/nginx/config/print.ts'
+import { renderRouteFile } from '../../lib/render/route-file.ts'
+import { routeDirectives } from '../../lib/render/server-block.ts'
+import type { SharedContext } from '../../lib/render/shared-file.ts'
+import { readSharedFile, renderSharedFile, renumberSharedFile } from '../../lib/render/shared-file.ts'
+import { NOTICE } from '../../lib/route/file-envelope.ts'
+import { dropletOfFileName, isOwnFileName, routeFileName } from '../../lib/route/file-names.ts'
+import { DEFAULT_OPTIONS } from '../../lib/route/options.ts'
+import type { RouteRecord } from '../../lib/route/record.ts'
+import { readRouteFile, revisionOf } from '../../lib/route/stored-route.ts'
 import { context, routeRecord } from './samples.ts'
 
 const test = suite('route-file')

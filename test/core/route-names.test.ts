@@ -1,7 +1,8 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { DEFAULT_OPTIONS } from '../../lib/core/proxy-options.ts'
-import { coversAll, coversName, namesOf, securedNames, unsecuredNames } from '../../lib/core/route-names.ts'
+import { coversAll, coversName } from '../../lib/certificates/coverage.ts'
+import { namesOf, securedNames, unsecuredNames } from '../../lib/route/names.ts'
+import { DEFAULT_OPTIONS } from '../../lib/route/options.ts'
 
 const test = suite('route-names')
 

@@ -1,6 +1,6 @@
-import type { RenderContext } from '../../lib/core/nginx-server-block.ts'
-import { DEFAULT_OPTIONS } from '../../lib/core/proxy-options.ts'
-import type { RouteRecord } from '../../lib/core/route-file.ts'
+import type { RenderContext } from '../../lib/render/context.ts'
+import { DEFAULT_OPTIONS } from '../../lib/route/options.ts'
+import type { RouteRecord } from '../../lib/route/record.ts'
 
 /** A host with nothing unusual about it. */
 export const context: RenderContext = {

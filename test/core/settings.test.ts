@@ -1,14 +1,10 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { isLoopbackHost } from '../../lib/core/address.ts'
-import {
-  describeSettings,
-  parseSettings,
-  type ReadFile,
-  resolverAddress,
-  type Settings,
-} from '../../lib/core/settings.ts'
-import { wantsCredentials } from '../../lib/core/settings-together.ts'
+import { isLoopbackHost } from '../../lib/net/address.ts'
+import { resolverAddress } from '../../lib/net/dns-server.ts'
+import { parseSettings } from '../../lib/settings/parse-settings.ts'
+import { describeSettings, type Settings, wantsCredentials } from '../../lib/settings/settings.ts'
+import type { ReadFile } from '../../lib/settings/token-file.ts'
 
 const test = suite('settings')
 

@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { isTokenShaped, judgeClaims } from '../../lib/core/token-claims.ts'
+import { isTokenShaped, judgeClaims } from '../../lib/mesh/token-claims.ts'
 
 const test = suite('token claims')
 const NOW_MS = 1_800_000_000_000

@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { DEFAULT_OPTIONS } from '../../lib/core/proxy-options.ts'
-import { UpstreamHost, UpstreamPort, UpstreamUrl, upstreamOf } from '../../lib/core/upstream.ts'
+import { DEFAULT_OPTIONS } from '../../lib/route/options.ts'
+import { UpstreamHost, UpstreamPort, UpstreamUrl, upstreamOf } from '../../lib/upstream/upstream.ts'
 import { assertRefused, assertTaken, faults, label, NOT_STRINGS, nameOf } from './schemas.ts'
 
 const test = suite('upstream')

@@ -8,7 +8,7 @@ import type { FakeDeps } from '../../fixtures/deps.ts'
 import { MASTER_PID } from '../../fixtures/fake-nginx.ts'
 import type { Disk } from '../../fixtures/memory-files.ts'
 import type { RunResult } from '../../lib/adapters/runner.ts'
-import { type ErrorCode, ProxyManagerError } from '../../lib/core/errors.ts'
+import { type ErrorCode, ProxyManagerError } from '../../lib/errors.ts'
 import { assertInvariant } from './world.ts'
 
 export const ACCEPTED: RunResult = {

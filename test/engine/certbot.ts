@@ -7,9 +7,9 @@ import { join } from 'node:path'
 import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
 import type { Disk } from '../../fixtures/memory-files.ts'
 import type { RunOptions, RunResult } from '../../lib/adapters/runner.ts'
-import { readLedger } from '../../lib/core/order-ledger.ts'
-import { DEFAULT_OPTIONS } from '../../lib/core/proxy-options.ts'
+import { readLedger } from '../../lib/certificates/order-ledger.ts'
 import type { Changed, IssuedProxy } from '../../lib/engine/engine.ts'
+import { DEFAULT_OPTIONS } from '../../lib/route/options.ts'
 import { writeAt } from './arrange.ts'
 
 export const START_MS = Date.parse('2026-01-01T00:00:00.000Z')

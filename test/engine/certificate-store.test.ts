@@ -1,10 +1,10 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
-import type { CheckedCertificate } from '../../lib/core/certificate.ts'
-import { readRouteFile } from '../../lib/core/route-file.ts'
-import type { SnapshotRoute } from '../../lib/core/snapshot.ts'
-import { type CertificateStore, certificateStore } from '../../lib/engine/certificate-store.ts'
+import type { CheckedCertificate } from '../../lib/certificates/certificate.ts'
+import { type CertificateStore, certificateStore } from '../../lib/certificates/store.ts'
+import type { SnapshotRoute } from '../../lib/route/stored-route.ts'
+import { readRouteFile } from '../../lib/route/stored-route.ts'
 import { contentsOf, refusal, textAt, writeAt } from './arrange.ts'
 import {
   type Certificate,

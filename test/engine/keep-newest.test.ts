@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { fakeDeps } from '../../fixtures/deps.ts'
-import { KEPT, keepNewest } from '../../lib/engine/keep-newest.ts'
+import { KEPT, keepNewest } from '../../lib/host/prune-backups.ts'
 import { textAt, writeAt } from './arrange.ts'
 import { put, worldWithRoute } from './world.ts'
 

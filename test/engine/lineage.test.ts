@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
-import { setAsideBrokenLineage } from '../../lib/engine/lineage.ts'
+import { setAsideBrokenLineage } from '../../lib/certificates/lineage.ts'
 import { contentsOf, countEffects, refusal, textAt, writeAt } from './arrange.ts'
 import {
   CONFIG,

@@ -2,7 +2,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
 import type { ProbeAnswer } from '../../lib/adapters/probe.ts'
-import { type MeshMember, meshMember } from '../../lib/engine/mesh-member.ts'
+import { type MeshMember, meshMember } from '../../lib/mesh/member.ts'
 import { settled } from './arrange.ts'
 
 const test = suite('a member of the mesh')

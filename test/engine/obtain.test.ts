@@ -2,8 +2,8 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
 import type { RunResult } from '../../lib/adapters/runner.ts'
-import type { ErrorCode } from '../../lib/core/errors.ts'
-import { lineageNameOf } from '../../lib/core/lineage-name.ts'
+import { lineageNameOf } from '../../lib/certificates/lineage-name.ts'
+import type { ErrorCode } from '../../lib/errors.ts'
 import { countEffects, refusal, textAt, writeAt } from './arrange.ts'
 import {
   CHALLENGES,

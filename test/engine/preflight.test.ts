@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert'
 import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
 import type { CaaRecord } from '../../lib/adapters/network.ts'
 import type { ProbeRequest } from '../../lib/adapters/probe.ts'
-import { type PreflightCheck, runPreflight } from '../../lib/engine/preflight.ts'
+import { type PreflightCheck, runPreflight } from '../../lib/certificates/preflight.ts'
 import { CHALLENGES, putSecure } from './certbot.ts'
 
 const test = suite('preflight')

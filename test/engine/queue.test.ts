@@ -1,9 +1,9 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Change } from '../../lib/core/change.ts'
-import { ProxyManagerError } from '../../lib/core/errors.ts'
-import { type ChangeQueue, changeQueue, QUEUE_LIMIT } from '../../lib/engine/queue.ts'
-import type { ChangeResult } from '../../lib/engine/walk.ts'
+import type { ChangeResult } from '../../lib/change/context.ts'
+import { type ChangeQueue, changeQueue, QUEUE_LIMIT } from '../../lib/change/queue.ts'
+import { ProxyManagerError } from '../../lib/errors.ts'
+import type { Change } from '../../lib/plan/change.ts'
 import { refusal } from './arrange.ts'
 
 const test = suite('queue')

@@ -2,7 +2,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { fakeDeps } from '../../fixtures/deps.ts'
 import type { ProbeAnswer } from '../../lib/adapters/probe.ts'
-import { registryReader } from '../../lib/engine/registry-reader.ts'
+import { registryReader } from '../../lib/mesh/registry-reader.ts'
 import { refusal } from './arrange.ts'
 
 const test = suite('registry-reader')

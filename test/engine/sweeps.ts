@@ -1,6 +1,6 @@
 /** The changes whose every effect is made to fail in turn, by the sweep's tests and by the proof. */
 import type { FakeDeps } from '../../fixtures/deps.ts'
-import { ProxyManagerError } from '../../lib/core/errors.ts'
+import { ProxyManagerError } from '../../lib/errors.ts'
 import { certificateFor, HOUR_MS, issue, putLineage, putSecure, START_MS, servedFingerprint } from './certbot.ts'
 import { put, remove, servedPort } from './world.ts'
 

@@ -1,8 +1,8 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
-import { QUEUE_LIMIT } from '../../lib/engine/queue.ts'
-import type { SyncRequest, SyncSummary } from '../../lib/engine/sync.ts'
+import { QUEUE_LIMIT } from '../../lib/change/queue.ts'
+import type { SyncRequest, SyncSummary } from '../../lib/mesh/sync.ts'
 import {
   ACCEPTED,
   assertSettled,

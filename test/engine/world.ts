@@ -2,8 +2,9 @@
 import * as assert from 'uvu/assert'
 import { type FakeDeps, type FakeOptions, fakeDeps } from '../../fixtures/deps.ts'
 import { enabledTexts } from '../../fixtures/fake-nginx.ts'
-import { readRouteFile, readSharedFile } from '../../lib/core/route-file.ts'
 import type { Changed } from '../../lib/engine/engine.ts'
+import { readSharedFile } from '../../lib/render/shared-file.ts'
+import { readRouteFile } from '../../lib/route/stored-route.ts'
 
 const AVAILABLE = '/etc/nginx/sites-available/'
 const ENABLED = '/etc/nginx/sites-enabled/'

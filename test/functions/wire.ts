@@ -2,9 +2,9 @@
 import { createHash } from 'node:crypto'
 import * as assert from 'uvu/assert'
 import type { FakeDeps } from '../../fixtures/deps.ts'
-import { ERRORS, type ErrorCode } from '../../lib/core/errors.ts'
-import { DEFAULT_OPTIONS } from '../../lib/core/proxy-options.ts'
-import type { Deps } from '../../lib/http/endpoint.ts'
+import { ERRORS, type ErrorCode } from '../../lib/errors.ts'
+import type { Deps } from '../../lib/http/operation.ts'
+import { DEFAULT_OPTIONS } from '../../lib/route/options.ts'
 import { textAt } from '../engine/arrange.ts'
 import { assertDescribed } from '../http/described.ts'
 

@@ -5,7 +5,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import * as v from 'valibot'
 import { createNginx, NGINX_BIN, type NginxInstance, testNginx } from '../../fixtures/nginx-instance.ts'
-import { isAtLeast } from '../../lib/core/version.ts'
+import { isAtLeast } from '../../lib/nginx/config/version.ts'
 import { setUp } from './set-up.ts'
 
 const test = suite<{ nginx: NginxInstance }>('every golden server block, as this NGINX reads it')

@@ -125,7 +125,10 @@ console.log(JSON.stringify([response.status, deps.nginx.reloads, (await response
 test('its command line runs', async () => {
   const program = join(project, 'node_modules/proxy-manager', packageJson.bin['proxy-manager'])
   assert.is(await run(process.execPath, [program, '--version'], project), packageJson.version)
-  assert.match(await run(process.execPath, [program, 'systemd-unit'], project), /^ExecStart=.*\/dist\/lib\/cli\/main\.js serve$/m)
+  assert.match(
+    await run(process.execPath, [program, 'systemd-unit'], project),
+    /^ExecStart=.*\/dist\/lib\/cli\/main\.js serve$/m,
+  )
 })
 
 test('its types hold for TypeScript of their own', async () => {

@@ -3,8 +3,8 @@ import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
 import * as assert from 'uvu/assert'
 import * as v from 'valibot'
 import { endpoints } from '../../functions/index.ts'
-import { describeApi } from '../../lib/http/openapi.ts'
-import { ERROR_SCHEMA } from '../../lib/http/openapi-errors.ts'
+import { describeApi } from '../../lib/http/openapi/describe-api.ts'
+import { ERROR_SCHEMA } from '../../lib/http/openapi/error-schema.ts'
 
 const Content = v.record(
   v.string(),

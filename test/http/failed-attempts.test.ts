@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { ProxyManagerError } from '../../lib/core/errors.ts'
-import { failedAttempts } from '../../lib/http/failed-attempts.ts'
+import { ProxyManagerError } from '../../lib/errors.ts'
+import { failedAttempts } from '../../lib/http/listener/failed-attempts.ts'
 
 const test = suite('failed attempts')
 

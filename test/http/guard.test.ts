@@ -1,9 +1,10 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { ProxyManagerError } from '../../lib/core/errors.ts'
-import { parseSettings, type Settings } from '../../lib/core/settings.ts'
-import type { TokenVerdict } from '../../lib/core/token-claims.ts'
+import { ProxyManagerError } from '../../lib/errors.ts'
 import { guardRequest } from '../../lib/http/guard.ts'
+import type { TokenVerdict } from '../../lib/mesh/token-claims.ts'
+import { parseSettings } from '../../lib/settings/parse-settings.ts'
+import type { Settings } from '../../lib/settings/settings.ts'
 
 const test = suite('guard')
 

@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { jsonWriter } from '../../lib/http/json-writer.ts'
+import { jsonWriter } from '../../lib/http/app.ts'
 
 const test = suite('json writer')
 

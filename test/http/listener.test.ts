@@ -8,8 +8,9 @@ import * as assert from 'uvu/assert'
 import * as v from 'valibot'
 import { fakeDeps } from '../../fixtures/deps.ts'
 import { createApp } from '../../functions/index.ts'
-import { ProxyManagerError } from '../../lib/core/errors.ts'
-import { closeHttpServer, createHttpServer, describeListenFault, listenOn } from '../../lib/http/listener.ts'
+import { ProxyManagerError } from '../../lib/errors.ts'
+import { describeListenFault } from '../../lib/http/listener/listen-failure.ts'
+import { closeHttpServer, createHttpServer, listenOn } from '../../lib/http/listener/listener.ts'
 
 const test = suite('listener')
 

@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { ProxyManagerError } from '../../lib/core/errors.ts'
+import { ProxyManagerError } from '../../lib/errors.ts'
 import { BODY_LIMIT_BYTES, DEPTH_LIMIT, readJsonBody } from '../../lib/http/read-body.ts'
 
 const test = suite('read-body')

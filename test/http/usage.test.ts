@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { usageCounter } from '../../lib/http/usage.ts'
+import { usageCounter } from '../../lib/health/usage.ts'
 
 const test = suite('usage')
 const START = Date.parse('2026-01-01T00:00:00.500Z')

@@ -1,6 +1,6 @@
 /** What every answer has to keep, whatever was asked. */
 import * as v from 'valibot'
-import { ERRORS, type ErrorCode } from '../../../lib/core/errors.ts'
+import { ERRORS, type ErrorCode } from '../../../lib/errors.ts'
 import { assertDescribed, operations } from '../../http/described.ts'
 import type { FuzzRequest } from './requests.ts'
 import type { WireAnswer } from './wire.ts'

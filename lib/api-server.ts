@@ -1,0 +1,36 @@
+/** The HTTP server around the app of one service. */
+
+import { createServerAdapter } from '@whatwg-node/server'
+import { ProxyManagerError } from './errors.ts'
+import { createHttpServer } from './http/listener/listener.ts'
+import { type Deps, NO_OPERATION } from './http/operation.ts'
+import { failureFields } from './http/request-log.ts'
+
+/**
+ * An HTTP server around an app of these handlers, which does what a Fetch handler cannot: it cuts slow and endless callers off, takes no more of
+ * them than it can hold, refuses what is no request, and slows guesses at tokens.
+ */
+export function createApiServer(
+  { usage, engine, log, clock }: Deps,
+  app: (request: Request) => Promise<Response>,
+): ReturnType<typeof createHttpServer> {
+  return createHttpServer(createServerAdapter(app), {
+    randomId: clock.randomId,
+    monotonicMs: clock.monotonicMs,
+    onFailure: (error, correlationId) =>
+      log.write('error', {
+        action: 'listen',
+        result: 'failure',
+        correlation_id: correlationId,
+        cause: error instanceof Error ? error.message : String(error),
+      }),
+    onRefusal: ({ error, status, correlationId, durationMs }) => {
+      usage.record(status)
+      engine.metrics.request(NO_OPERATION, status, durationMs)
+      // Who is locked out has had a line for it, and would fill the log; what is no refusal of ours is told by `onFailure`.
+      if (error instanceof ProxyManagerError && error.code !== 'TOO_MANY_ATTEMPTS')
+        log.write('warn', { action: 'refuse', correlation_id: correlationId, status, ...failureFields(error) })
+    },
+    onLockOut: (address) => log.write('warn', { action: 'lock_out', result: 'started', address }),
+  })
+}

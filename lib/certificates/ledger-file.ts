@@ -1,0 +1,75 @@
+/** The ledgers of orders on disk, one file for each domain, and the last operation of all. */
+
+import * as v from 'valibot'
+import type { Host } from '../host/host.ts'
+import { replaceText } from '../host/replace-file.ts'
+import { statePaths } from '../host/state-folder.ts'
+import { lineageNameOf } from './lineage-name.ts'
+import { type OrderEntry, type OrderLedger, readLedger, withOrder } from './order-ledger.ts'
+
+export const LastCertificate = v.object({
+  timestamp: v.string(),
+  domain: v.string(),
+  result: v.picklist(['success', 'failure']),
+  reason: v.nullable(v.string()),
+})
+export type LastCertificate = v.InferOutput<typeof LastCertificate>
+
+export function ledgerOf(host: Host, domain: string): OrderLedger {
+  return readLedger(host.files.read(pathOf(host, domain))?.text)
+}
+
+/** Replaces the ledger of a domain, durably: a crash must not forget what the CA remembers. */
+async function writeLedger(host: Host, domain: string, ledger: OrderLedger): Promise<void> {
+  await replaceText(host, pathOf(host, domain), JSON.stringify(ledger))
+}
+
+/** Notes an order before it is made, as a failure: that is what it stays if the process ends meanwhile. */
+export async function beginOrder(host: Host, domain: string): Promise<OrderLedger> {
+  const before = ledgerOf(host, domain)
+  await writeLedger(
+    host,
+    domain,
+    withOrder(before, { at: host.clock.nowMs(), result: 'failed', reason: 'interrupted' }),
+  )
+  return before
+}
+
+/** Notes how an order ended, and until when the CA wants none, where it said so. */
+export async function endOrder(
+  host: Host,
+  domain: string,
+  before: OrderLedger,
+  entry: OrderEntry,
+  blockedUntil?: number,
+): Promise<void> {
+  const blocked = blockedUntil === undefined ? before : { ...before, blocked_until: blockedUntil }
+  await writeLedger(host, domain, withOrder(blocked, entry, blockedUntil))
+}
+
+export async function recordLastCertificate(host: Host, domain: string, reason: string | null): Promise<void> {
+  const record: LastCertificate = {
+    timestamp: new Date(host.clock.nowMs()).toISOString(),
+    domain,
+    result: reason === null ? 'success' : 'failure',
+    reason,
+  }
+  await host.files
+    .writeScratch(statePaths(host.settings).lastCertificate, JSON.stringify(record), 0o600)
+    .catch((error: Error) => {
+      host.log.write('warn', { action: 'record_certificate', result: 'failed', error: error.message })
+    })
+}
+
+export function readLastCertificate(host: Host): LastCertificate | undefined {
+  const text = host.files.read(statePaths(host.settings).lastCertificate)?.text
+  try {
+    return text === undefined ? undefined : v.parse(LastCertificate, JSON.parse(text))
+  } catch {
+    return undefined
+  }
+}
+
+function pathOf(host: Host, domain: string): string {
+  return `${statePaths(host.settings).orders}/${lineageNameOf(domain)}.json`
+}

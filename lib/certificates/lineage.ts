@@ -1,0 +1,43 @@
+/** certbot's own folders for one lineage, and what a crash or a careless hand leaves in them. */
+import type { Host } from '../host/host.ts'
+import { keepNewest } from '../host/prune-backups.ts'
+import { lineageNameOf } from './lineage-name.ts'
+
+const FILES = ['cert.pem', 'chain.pem', 'fullchain.pem', 'privkey.pem']
+
+/**
+ * Moves a lineage that certbot could not renew out of its way, into `broken-lineages/` beside it. With an empty `renewal/X.conf` certbot puts
+ * the new certificate into `X-0001`, where nobody reads it; with a leftover `live/X` it lets the CA issue and fails afterwards.
+ * Returns whether there was one.
+ */
+export async function setAsideBrokenLineage({ files, settings, clock }: Host, domain: string): Promise<boolean> {
+  const root = settings.CERTBOT_CONFIG_DIR
+  const name = lineageNameOf(domain)
+  const places = [`live/${name}`, `archive/${name}`, `renewal/${name}.conf`]
+  const present = places.filter((place) => files.look(`${root}/${place}`) !== undefined)
+  if (present.length === 0) return false
+  const renewal = files.read(`${root}/renewal/${name}.conf`)?.text ?? ''
+  const isComplete = FILES.every((file) => files.read(`${root}/live/${name}/${file}`) !== undefined)
+  if (isComplete && renewal.includes('[renewalparams]') && present.length === places.length) return false
+  await setAsideLineage({ files, settings, clock }, domain)
+  return true
+}
+
+/** Moves all there is of a lineage aside; it can be looked at, or moved back, by hand. */
+export async function setAsideLineage(
+  { files, settings, clock }: Pick<Host, 'files' | 'settings' | 'clock'>,
+  domain: string,
+): Promise<void> {
+  const root = settings.CERTBOT_CONFIG_DIR
+  const name = lineageNameOf(domain)
+  const aside = `${root}/broken-lineages/${name}.${clock.nowMs()}`
+  await files.makeFolder(aside, 0o700)
+  for (const [from, to] of [
+    [`live/${name}`, 'live'],
+    [`archive/${name}`, 'archive'],
+    [`renewal/${name}.conf`, 'renewal.conf'],
+  ]) {
+    if (files.look(`${root}/${from}`) !== undefined) await files.rename(`${root}/${from}`, `${aside}/${to}`)
+  }
+  await keepNewest({ files }, `${root}/broken-lineages`, name)
+}

@@ -1,0 +1,72 @@
+/**
+ * The test of a change. What NGINX has accepted, and nobody has touched since, is not loaded again by it: a route stands there with its names
+ * alone. Whatever else there is, the change itself above all, is tested as it is; and where NGINX refuses that, it is asked about the whole.
+ */
+import type { CertificateStore } from '../certificates/store.ts'
+import type { FileChange } from '../host/file-image.ts'
+import type { Host } from '../host/host.ts'
+import { isAtLeast } from '../nginx/config/version.ts'
+import type { TestResult } from '../nginx/config-test.ts'
+import { readServerNames, renderStandIn, type ServerNames } from '../render/placeholder.ts'
+import { routeFileName } from '../route/file-names.ts'
+import type { SnapshotRoute } from '../route/stored-route.ts'
+import type { Observation } from '../snapshot/observe.ts'
+import { testCandidate } from './test-candidate.ts'
+
+/** Tests the host's configuration with these files; `names` are those that nobody else may have. */
+export type ChangeTester = (
+  observation: Observation,
+  files: readonly FileChange[],
+  names: ReadonlySet<string>,
+) => Promise<TestResult>
+
+/** Builds the tester; it remembers what was accepted. */
+export function changeTester(host: Host, certificates: Pick<CertificateStore, 'copyStamp'>): ChangeTester {
+  const namesOf = new WeakMap<SnapshotRoute['record'], readonly ServerNames[]>()
+  let surroundings = ''
+  let accepted: ReadonlyMap<string, string> = new Map()
+
+  /** All that NGINX reads beside our own files, and NGINX itself. */
+  const stampSurroundings = ({ snapshot }: Observation): string =>
+    [host.settings.NGINX_BIN, ...snapshot.host.files].map((path) => `${path} ${host.files.stamp(path)}`).join('\n')
+
+  const serverNames = ({ record, text }: SnapshotRoute): readonly ServerNames[] => {
+    const found = namesOf.get(record) ?? readServerNames(text)
+    namesOf.set(record, found)
+    return found
+  }
+
+  return async (observation, files, names) => {
+    const { snapshot, facts } = observation
+    // Read before the test: what changes while it runs is not taken for accepted.
+    const around = stampSurroundings(observation)
+    const changed = new Set(files.map(({ path }) => path.slice(path.lastIndexOf('/') + 1)))
+    const kept = [...snapshot.routes.values()].filter(
+      (route) => route.enabled && !route.drifted && !changed.has(routeFileName(route.record.droplet_name)),
+    )
+    const keys = new Map(
+      kept.map((route) => [route.record.droplet_name, `${route.revision} ${certificates.copyStamp(route.record)}`]),
+    )
+    const canRefuse = isAtLeast(facts.version, [1, 19, 4])
+    const spared =
+      around === surroundings
+        ? kept.filter(({ record }) => {
+            const isKnown = accepted.get(record.droplet_name) === keys.get(record.droplet_name)
+            return isKnown && (canRefuse || record.certificate === null)
+          })
+        : []
+    const standIn = {
+      spared: new Set(spared.map(({ record }) => routeFileName(record.droplet_name))),
+      standIn: renderStandIn(spared.flatMap(serverNames)),
+    }
+    let test = await testCandidate(host, observation, files, names, spared.length === 0 ? {} : standIn)
+    // A refusal that names a file of the change is about that file, whatever stands beside it.
+    const isOfChange = test.diagnostics.some(({ file }) => changed.has(file ?? ''))
+    if (!test.ok && !isOfChange && spared.length > 0) test = await testCandidate(host, observation, files, names)
+    if (test.ok) {
+      surroundings = around
+      accepted = keys
+    }
+    return test
+  }
+}

@@ -1,0 +1,102 @@
+/** What goes wrong in the walk, in the catalogue's words, each with the remedy for a tired operator. */
+import { ProxyManagerError } from '../errors.ts'
+import type { FileChange } from '../host/file-image.ts'
+import type { Host } from '../host/host.ts'
+import { statePaths } from '../host/state-folder.ts'
+import { writeFailure } from '../host/write-failure.ts'
+import { type CandidateOptions, renderCandidate } from '../nginx/config/candidate.ts'
+import { runTest, type TestResult } from '../nginx/config-test.ts'
+import type { Observation } from '../snapshot/observe.ts'
+import { stagedPath, stageTexts, syncStaged } from './swap.ts'
+
+/** NGINX refuses this change. */
+export function configFailed(test: TestResult): ProxyManagerError {
+  const culprit = test.ended ? {} : { culprit: 'host' }
+  return new ProxyManagerError('PROXY_CONFIG_FAILED', {
+    details: { nginx_output: test.output, diagnostics: test.diagnostics, ...culprit },
+  })
+}
+
+/** NGINX refuses the host's configuration without any change of ours. */
+export function alreadyBroken(test: TestResult): ProxyManagerError {
+  const file = test.diagnostics.find((diagnostic) => diagnostic.file !== null)?.file ?? "the host's configuration"
+  return new ProxyManagerError('NGINX_ALREADY_BROKEN', {
+    details: {
+      nginx_output: test.output,
+      diagnostics: test.diagnostics,
+      remedy: `Mend ${file} (nginx -t shows the same), then call again`,
+    },
+  })
+}
+
+/** Candidates stand beside the main configuration under this prefix. */
+export const CANDIDATE_PREFIX = '.proxy-manager-'
+
+/**
+ * Stages the texts of these files, and tests the host's configuration with them while they reach the medium. Nothing that NGINX serves is
+ * touched; the staged texts stay, for the swap or for {@link removeTemporaries}. `standIn` is a text in place of other enabled files.
+ * @throws {ProxyManagerError} CONFIG_WRITE_FAILED when they, or the candidate, cannot be written
+ */
+export async function testCandidate(
+  host: Host,
+  observation: Observation,
+  files: readonly FileChange[],
+  domains: ReadonlySet<string>,
+  standIn: Pick<CandidateOptions, 'spared' | 'standIn'> = {},
+): Promise<TestResult> {
+  const { snapshot, tree } = observation
+  const { mainPath } = snapshot.host
+  const { staging } = statePaths(host.settings)
+  const id = host.clock.randomId()
+  const nestedFolder = `${staging}/${id}`
+  const candidatePath = `${mainPath.slice(0, mainPath.lastIndexOf('/'))}/${CANDIDATE_PREFIX}${id}.conf`
+  const pidPath = `${staging}/${id}.pid`
+  const candidate = renderCandidate(
+    {
+      mainPath,
+      sitesEnabled: snapshot.sitesEnabled,
+      stagingFolder: nestedFolder,
+      pidPath,
+      changed: changedIncludes(files),
+      ...standIn,
+    },
+    tree,
+  )
+  const inRealNames = (said: string) =>
+    files.reduce((text, { path }) => text.replaceAll(stagedPath(path), path), said.replaceAll(candidatePath, mainPath))
+  try {
+    if (candidate.nested.size > 0) await host.files.makeFolder(nestedFolder, 0o700)
+    await Promise.all([
+      stageTexts(host, files),
+      // NGINX opens it, too: where it cannot, the disk is to blame and not the configuration.
+      host.files.writeScratch(pidPath, '', 0o644),
+      host.files.writeScratch(candidatePath, candidate.main, 0o600),
+      ...[...candidate.nested].map(([name, text]) => host.files.writeScratch(`${nestedFolder}/${name}`, text, 0o600)),
+    ])
+    const [test] = await Promise.all([
+      runTest(host, ['-c', candidatePath], domains, inRealNames),
+      syncStaged(host, files),
+    ])
+    return test
+  } catch (error) {
+    throw writeFailure(error)
+  } finally {
+    // A leftover is swept at the next start; it must not hide what the test said.
+    const nested = candidate.nested.size > 0 ? [host.files.remove(nestedFolder)] : []
+    await Promise.allSettled([host.files.remove(candidatePath), host.files.remove(pidPath), ...nested])
+  }
+}
+
+/** What the candidate includes in place of the enabled files that change. */
+function changedIncludes(files: readonly FileChange[]): Map<string, string | null> {
+  const changed = new Map<string, string | null>()
+  for (const { path, after } of files) {
+    if (after === null) changed.set(fileName(path), null)
+    else if ('text' in after) changed.set(fileName(path), stagedPath(path))
+  }
+  return changed
+}
+
+function fileName(path: string): string {
+  return path.slice(path.lastIndexOf('/') + 1)
+}

@@ -1,0 +1,129 @@
+/** Calls of the running API. */
+
+import * as v from 'valibot'
+import { type ReadFile, readTokenFile } from '../settings/token-file.ts'
+import { CommandFailure, EXIT, type World } from './command.ts'
+
+/** Ordering a certificate takes minutes; Node itself gives up on an answer after five. */
+const TIMEOUT_MS = 290_000
+
+const Refused = v.object({
+  error: v.looseObject({
+    code: v.string(),
+    message: v.string(),
+    details: v.optional(v.record(v.string(), v.unknown()), {}),
+  }),
+})
+const Issues = v.array(v.object({ path: v.string(), message: v.string() }))
+
+export interface ApiCall {
+  readonly method: 'GET' | 'PUT' | 'POST' | 'DELETE'
+  readonly path: string
+  readonly query?: Readonly<Record<string, string | boolean | undefined>>
+  readonly body?: unknown
+}
+
+/** An answer: its status, its body as it came, and the parts of it that are shown. */
+export interface ApiAnswer<T> {
+  readonly status: number
+  readonly json: unknown
+  readonly shown: T
+}
+
+/**
+ * Calls, and reads those parts of the answer that `schema` names: more may be there, since the API may be a newer one.
+ * @throws {CommandFailure} where the API refuses, or cannot be reached
+ */
+export async function callApi<T>(
+  { environment, read }: World,
+  { method, path, query = {}, body }: ApiCall,
+  schema: v.GenericSchema<unknown, T>,
+): Promise<ApiAnswer<T>> {
+  const base = baseUrl(environment)
+  const parameters = Object.entries(query).flatMap(([name, value]) =>
+    value === undefined ? [] : [[name, String(value)]],
+  )
+  const search = parameters.length === 0 ? '' : `?${new URLSearchParams(parameters)}`
+  const headers = {
+    accept: 'application/json',
+    ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+    ...authorization(environment, read),
+  }
+  const init = { method, headers, redirect: 'error', signal: AbortSignal.timeout(TIMEOUT_MS) } as const
+  const { status, text } = await fetch(
+    `${base}${path}${search}`,
+    body === undefined ? init : { ...init, body: JSON.stringify(body) },
+  ).then(
+    async (response) => ({ status: response.status, text: await response.text() }),
+    (error: unknown) => {
+      throw unreachable(`${base} cannot be reached (${causeOf(error)})`)
+    },
+  )
+  const json = parseJson(text)
+  const refused = v.safeParse(Refused, json)
+  if (refused.success) throw new CommandFailure(EXIT.refused, describeRefusal(refused.output), json)
+  const parsed = v.safeParse(schema, json)
+  if (!parsed.success) throw unreachable(`what answers at ${base} (status ${status}) is not Proxy Manager`)
+  return { status, json, shown: parsed.output }
+}
+
+/** A droplet's name as a part of a path; the API has the rule for it. */
+export function proxyPath(name: string): string {
+  return `/proxies/${encodeURIComponent(name)}`
+}
+
+function baseUrl({ PROXY_MANAGER_URL, PROXY_MANAGER_PORT }: World['environment']): string {
+  const url = PROXY_MANAGER_URL || `http://127.0.0.1:${PROXY_MANAGER_PORT || 8100}`
+  if (!/^https?:\/\//.test(url) || !URL.canParse(url)) {
+    const fault = PROXY_MANAGER_URL
+      ? `PROXY_MANAGER_URL: got ${JSON.stringify(url)}, takes an http or https URL`
+      : `PROXY_MANAGER_PORT: got ${JSON.stringify(PROXY_MANAGER_PORT)}, takes a port`
+    throw new CommandFailure(EXIT.usage, fault)
+  }
+  return url.replace(/\/+$/, '')
+}
+
+function authorization(environment: World['environment'], read: ReadFile): Record<string, string> {
+  const file = readTokenFile(environment, 'PROXY_MANAGER_API_TOKEN', read)
+  if (file !== undefined && 'fault' in file) throw new CommandFailure(EXIT.usage, file.fault)
+  const token = file?.token ?? environment.PROXY_MANAGER_API_TOKEN
+  if (token === undefined || token === '') return {}
+  if (!/^[\x21-\x7e]+$/.test(token))
+    throw new CommandFailure(EXIT.usage, 'PROXY_MANAGER_API_TOKEN: takes printable characters without spaces')
+  return { authorization: `Bearer ${token}` }
+}
+
+function unreachable(what: string): CommandFailure {
+  const remedy = 'Start it with "proxy-manager serve", or set PROXY_MANAGER_URL to where it is'
+  return new CommandFailure(EXIT.unreachable, `${what}\n  remedy: ${remedy}`)
+}
+
+/** What stands behind fetch's "fetch failed". */
+function causeOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error)
+  if (error.name === 'TimeoutError') return `no answer within ${TIMEOUT_MS / 1000} s`
+  const { cause } = error
+  if (!(cause instanceof Error)) return error.message
+  return 'code' in cause && typeof cause.code === 'string' ? cause.code : cause.message
+}
+
+/** Code and message, then what the details say that a person needs. */
+function describeRefusal({ error: { code, message, details } }: v.InferOutput<typeof Refused>): string {
+  const issues = v.is(Issues, details.issues) ? details.issues : []
+  const nginx = typeof details.nginx_output === 'string' ? details.nginx_output.trim().split('\n') : []
+  const named = ['owner', 'remedy', 'correlation_id'].flatMap((name) => {
+    const value = details[name]
+    if (value === undefined) return []
+    return [`${name.replace('_', ' ')}: ${typeof value === 'string' ? value : JSON.stringify(value)}`]
+  })
+  const lines = [...issues.map((issue) => `${issue.path || 'request'}: ${issue.message}`), ...nginx, ...named]
+  return [`${code}: ${message}`, ...lines.map((line) => `  ${line}`)].join('\n')
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,65 @@
+/** The figures that are looked up when somebody asks for them; the others were counted as they happened. */
+import type { Walk } from '../change/context.ts'
+import type { ChangeQueue } from '../change/queue.ts'
+import type { Host } from '../host/host.ts'
+import { GENERATION_NAME, STATUS_PATH } from '../nginx/generation.ts'
+import { securedNames } from '../route/names.ts'
+import { statusOf } from '../route/state.ts'
+import type { ManagerHealth } from './health.ts'
+
+const STATUS_TIMEOUT_MS = 500
+
+/** Everything in Prometheus' text format. */
+export async function readMetrics(
+  { host, observe, state }: Walk,
+  queue: ChangeQueue,
+  readHealth: () => Promise<ManagerHealth>,
+): Promise<string> {
+  const { snapshot } = state.unconfirmed ?? (await observe([]))
+  const byStatus = new Map<string, number>([
+    ['active', 0],
+    ['pending_ssl', 0],
+    ['drifted', 0],
+    ['disabled', 0],
+  ])
+  const expiries = new Map<string, number>()
+  for (const route of snapshot.routes.values()) {
+    const status = statusOf(route)
+    byStatus.set(status, (byStatus.get(status) ?? 0) + 1)
+    const { certificate } = route.record
+    if (certificate === null) continue
+    for (const name of securedNames(route.record)) expiries.set(name, Date.parse(certificate.expiry) / 1000)
+  }
+  const generation = snapshot.shared?.generation ?? 0
+  const { status, nginx } = await readHealth()
+  host.metrics.routes({
+    health: status,
+    configTestOk: nginx.config_test_ok ?? undefined,
+    generation,
+    byStatus,
+    expiries,
+    queueDepth: queue.depth,
+    connections: await readConnections(host),
+  })
+  return await host.metrics.text()
+}
+
+/** ngx_http_stub_status_module's page: "Active connections: 3", then "Reading: 0 Writing: 1 Waiting: 2". */
+async function readConnections({ probe, settings }: Host): Promise<Map<string, number>> {
+  const request = {
+    address: '127.0.0.1',
+    port: settings.NGINX_HTTP_PORT,
+    host: GENERATION_NAME,
+    path: STATUS_PATH,
+    timeoutMs: STATUS_TIMEOUT_MS,
+  }
+  const answer = await probe.get(request)
+  const text = 'body' in answer && answer.status === 200 ? answer.body : ''
+  const figures = [...text.matchAll(/(Active connections|Reading|Writing|Waiting): (\d+)/g)]
+  return new Map(
+    figures.map(([, name = '', count]) => [
+      name === 'Active connections' ? 'active' : name.toLowerCase(),
+      Number(count),
+    ]),
+  )
+}

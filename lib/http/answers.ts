@@ -1,0 +1,118 @@
+/** What the answers to changes have in common: receipt, ETag, Server-Timing, the next step, and the plan of a dry run. */
+
+import type * as v from 'valibot'
+import type { Changed, IssuedProxy, Rehearsed, RehearsedIssue as RehearsedCertificate } from '../engine/engine.ts'
+import { describeChange } from '../plan/diff.ts'
+import { unsecuredNames } from '../route/names.ts'
+import type { ProxyState } from '../route/state.ts'
+import type { Plan } from './answer-schemas.ts'
+import type { Answer } from './operation.ts'
+
+/** 201 created, 200 replaced or unchanged, 202 where HTTPS is wanted and has no certificate yet. */
+export function putAnswer(changed: Changed, base = ''): Answer {
+  const { proxy, receipt, outcome } = changed
+  const isPending = proxy.status === 'pending_ssl'
+  return {
+    status: isPending ? 202 : outcome === 'created' ? 201 : 200,
+    body: { ...proxy, receipt, ...(isPending ? { next: nextStep(proxy, base) } : {}) },
+    headers: {
+      etag: etagOf(proxy),
+      ...(outcome === 'created' ? { location: `${base}/proxies/${proxy.droplet_name}` } : {}),
+      ...serverTiming(changed),
+    },
+    logged: loggedOf(changed),
+  }
+}
+
+export function certifiedAnswer(issued: IssuedProxy): Answer {
+  const { proxy, receipt, ordered, preflight } = issued
+  const { droplet_name, domain, status, certificate } = proxy
+  return {
+    status: 200,
+    body: {
+      droplet_name,
+      domain,
+      status,
+      expiry: certificate?.expiry,
+      issuer: certificate?.issuer,
+      certificate,
+      ordered,
+      preflight,
+      receipt,
+    },
+    headers: { etag: etagOf(proxy), ...serverTiming(issued) },
+    logged: { ...loggedOf(issued), ordered },
+  }
+}
+
+export function deleteAnswer(changed: Changed & { readonly certificateDeleted?: boolean }): Answer {
+  const { proxy, receipt } = changed
+  return {
+    status: 200,
+    body: {
+      status: 'deleted',
+      droplet_name: proxy.droplet_name,
+      ...(changed.certificateDeleted === undefined ? {} : { certificate_deleted: changed.certificateDeleted }),
+      receipt,
+    },
+    headers: serverTiming(changed),
+    logged: loggedOf(changed),
+  }
+}
+
+export function rehearsedPutAnswer(rehearsed: Rehearsed): Answer {
+  return { status: 200, body: { ...rehearsed.proxy, plan: planOf(rehearsed) }, logged: { dry_run: true } }
+}
+
+export function rehearsedIssueAnswer(rehearsed: RehearsedCertificate): Answer {
+  const { droplet_name, domain, status } = rehearsed.proxy
+  const { wouldOrder: would_order, preflight } = rehearsed
+  return {
+    status: 200,
+    body: { droplet_name, domain, status, would_order, preflight, plan: planOf(rehearsed) },
+    logged: { dry_run: true },
+  }
+}
+
+export function rehearsedDeleteAnswer(rehearsed: Rehearsed): Answer {
+  const { droplet_name } = rehearsed.proxy
+  return {
+    status: 200,
+    body: { status: 'would_delete', droplet_name, plan: planOf(rehearsed) },
+    logged: { dry_run: true },
+  }
+}
+
+/** A strong entity tag (RFC 9110, 8.8.3). */
+export function etagOf(proxy: ProxyState): string {
+  return `"${proxy.revision}"`
+}
+
+export function planOf({ files, test }: Pick<Rehearsed, 'files' | 'test'>): v.InferOutput<typeof Plan> {
+  return { changes: files.map(describeChange), nginx_test: { ok: test.ok, output: test.output } }
+}
+
+function nextStep(proxy: ProxyState, base: string) {
+  const names = unsecuredNames(proxy)
+  const served = `${names.join(', ')} ${names.length === 1 ? 'is' : 'are'} served over HTTP`
+  return {
+    method: 'POST',
+    path: `${base}/proxies/${proxy.droplet_name}/ssl`,
+    reason: `${served}; HTTPS is wanted and there is no certificate yet`,
+  }
+}
+
+function serverTiming({ times }: Changed): Readonly<Record<string, string>> {
+  const metrics = Object.entries(times).map(([name, ms]) => `${name};dur=${ms.toFixed(1)}`)
+  return { 'server-timing': metrics.join(', ') }
+}
+
+function loggedOf({ outcome, proxy, receipt }: Changed): Readonly<Record<string, unknown>> {
+  return {
+    outcome,
+    domain: proxy.domain,
+    droplet_name: proxy.droplet_name,
+    generation: receipt.generation,
+    batch: receipt.batch,
+  }
+}

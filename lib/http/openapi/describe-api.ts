@@ -1,0 +1,164 @@
+/** The API's description, OpenAPI 3.1, derived from the very schemas that validate. */
+
+import { type ConversionConfig, type JsonSchema, toJsonSchema } from '@valibot/to-json-schema'
+import * as v from 'valibot'
+import { OPEN_PATHS } from '../guard.ts'
+import type { Route } from '../operation.ts'
+import { ERROR_SCHEMA } from './error-schema.ts'
+import { describeErrors } from './errors.ts'
+import { ANSWER_EXAMPLES } from './examples.ts'
+import { answerHeaders } from './headers.ts'
+import type { JsonObject } from './json.ts'
+
+/** Describes these endpoints; `version` is that of this software, and `base` the path in front of every route. */
+export function describeApi(routes: readonly Route[], version: string, base = ''): JsonObject {
+  const paths: Record<string, Record<string, unknown>> = {}
+  for (const route of routes) {
+    for (const [i, { method, path }] of [route, ...(route.also ?? [])].entries()) {
+      const name = path.replace(/:(\w+)/g, '{$1}')
+      paths[name] = { ...paths[name], [method.toLowerCase()]: describeOperation(route, path, i) }
+    }
+  }
+  return {
+    openapi: '3.1.0',
+    info: {
+      title: 'Proxy Manager',
+      version,
+      description: 'Turns NGINX and certbot on one host into an HTTP API for a mesh of small services.',
+      license: { name: 'MIT', identifier: 'MIT' },
+    },
+    // Relative to where this description was found: whatever the host, the port and the base are.
+    servers: [{ url: base === '' ? '/' : base }],
+    tags: TAGS.filter(({ name }) => routes.some((route) => tagOf(route) === name)),
+    paths,
+    components: {
+      securitySchemes: {
+        bearer: { type: 'http', scheme: 'bearer', description: 'The token, where one is set' },
+        registryJwt: {
+          type: 'http',
+          scheme: 'bearer',
+          bearerFormat: 'JWT',
+          description: 'Signed by the Registry (RS256), with "exp"; where AUTH_REGISTRY_JWT is set',
+        },
+        apiToken: {
+          type: 'apiKey',
+          in: 'header',
+          name: 'X-API-Token',
+          description: 'The same token, in another header',
+        },
+      },
+      schemas: { Error: ERROR_SCHEMA },
+    },
+  }
+}
+
+const TAGS = [
+  { name: 'proxies', description: 'Routes, from a domain to a droplet, and their certificates' },
+  {
+    name: 'service',
+    description: 'This service itself: health, figures, its description, and what the mesh asks of every droplet',
+  },
+] as const
+
+function tagOf({ path }: Route): (typeof TAGS)[number]['name'] {
+  return path.startsWith('/proxies') ? 'proxies' : 'service'
+}
+
+/** Whether a token is set is up to the host: where none is, a call without one is as good. */
+const WITH_TOKEN = [{}, { bearer: [] }, { registryJwt: [] }, { apiToken: [] }]
+
+function describeOperation(route: Route, path: string, variant: number): JsonObject {
+  const isOpen = OPEN_PATHS.has(path)
+  const parameters = [
+    ...parametersIn('path', route.params),
+    ...parametersIn('query', route.query),
+    ...(route.conditional === true ? PRECONDITIONS : []),
+    {
+      name: 'X-Correlation-ID',
+      in: 'header',
+      required: false,
+      description: 'Stands in the answer, in its error and on every line of the log; made where it is left out',
+      schema: { type: 'string', pattern: '^[A-Za-z0-9._-]{1,128}$' },
+    },
+  ]
+  return {
+    operationId: variant === 0 ? route.operationId : `${route.operationId}${variant + 1}`,
+    summary: route.summary,
+    description: route.description,
+    tags: [tagOf(route)],
+    security: isOpen ? [] : WITH_TOKEN,
+    parameters,
+    ...(route.body === undefined
+      ? {}
+      : {
+          requestBody: {
+            required: !v.is(route.body, {}),
+            content: { 'application/json': { schema: inputSchema(route.body) } },
+          },
+        }),
+    responses: { ...describeAnswers(route), ...describeErrors(route, isOpen) },
+  }
+}
+
+const PRECONDITIONS: readonly JsonObject[] = [
+  {
+    name: 'If-Match',
+    in: 'header',
+    required: false,
+    description: 'The ETag that the route must have, or * for any: 412 where it has another',
+    schema: { type: 'string' },
+  },
+  {
+    name: 'If-None-Match',
+    in: 'header',
+    required: false,
+    description: '*: 412 where there is such a route already',
+    schema: { type: 'string' },
+  },
+]
+
+/** The words on a response's schema are what its status means; a response without any has the operation's summary. */
+function describeAnswers({ operationId, summary, responses, contentType = 'application/json' }: Route): JsonObject {
+  const answers = Object.entries(responses).map(([status, response]) => {
+    const { description = summary, ...schema } = outputSchema(response)
+    const value = ANSWER_EXAMPLES[operationId]?.[status]
+    const examples = value === undefined ? {} : { examples: { sample: { value } } }
+    const content = { [contentType]: { schema, ...examples } }
+    return [status, { description, headers: answerHeaders(operationId, status), content }]
+  })
+  return Object.fromEntries(answers)
+}
+
+function parametersIn(place: 'path' | 'query', schema: v.GenericSchema): JsonObject[] {
+  const { properties = {}, required = [] } = inputSchema(schema) as {
+    properties?: Record<string, JsonObject>
+    required?: readonly string[]
+  }
+  return Object.entries(properties).map(([name, { description, ...own }]) => ({
+    name,
+    in: place,
+    required: place === 'path' || required.includes(name),
+    description,
+    schema: own,
+  }))
+}
+
+function inputSchema(schema: v.GenericSchema): JsonObject {
+  return withoutDialect(toJsonSchema(schema as never, { ...CONVERSION, typeMode: 'input' }))
+}
+
+function outputSchema(schema: v.GenericSchema): JsonObject {
+  return withoutDialect(toJsonSchema(schema as never, { ...CONVERSION, typeMode: 'output' }))
+}
+
+/** Checks in code have no words in JSON Schema: those that are known are left out, and any other kind stops the description. */
+const UNSPEAKABLE = ['check', 'raw_check', 'raw_transform', 'transform', 'not_values']
+const CONVERSION: ConversionConfig = {
+  target: 'draft-2020-12',
+  overrideAction: ({ valibotAction, jsonSchema }) =>
+    UNSPEAKABLE.includes(valibotAction.type) ? jsonSchema : undefined,
+}
+
+function withoutDialect({ $schema: _, ...schema }: JsonSchema): JsonObject {
+  return { ...schema }
+}

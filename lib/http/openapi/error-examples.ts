@@ -1,0 +1,110 @@
+/** What errors look like, for the API's description. */
+import { remedyOf } from '../../certificates/certbot-diagnostic.ts'
+import type { ErrorCode } from '../../errors.ts'
+import { AT, DOMAIN, DROPLET, REVISION } from './sample.ts'
+
+const CERTBOT_SAID = 'DNS problem: NXDOMAIN looking up A for orders.example.com'
+
+/** What an example says beside what every error says: its particulars, and its own words where the occasion has some. */
+export const ERROR_EXAMPLES: {
+  readonly [C in ErrorCode]?: { readonly message?: string; readonly details: Readonly<Record<string, unknown>> }
+} = {
+  INVALID_REQUEST: {
+    details: {
+      issues: [
+        { path: 'upstream_port', message: 'must be an integer from 1 to 65535' },
+        { path: 'nginx', message: 'is not a known field' },
+      ],
+    },
+  },
+  DOMAIN_CONFLICT: { details: { domain: DOMAIN, owner: { droplet_name: 'billing' } } },
+  DROPLET_EXISTS: { details: { owner: { droplet_name: DROPLET, domain: DOMAIN } } },
+  BLAST_RADIUS: {
+    details: {
+      orphaned: ['billing', DROPLET, 'search'],
+      count: 3,
+      unconfirmed: 2,
+      remedy: 'Look at the list; to delete them all, add confirm=3',
+    },
+  },
+  PRECONDITION_FAILED: { details: { revision: REVISION } },
+  UPSTREAM_UNHEALTHY: {
+    details: {
+      upstream: 'http://localhost:8001',
+      health_status: 'unhealthy',
+      attempts: [{ address: '127.0.0.1', path: '/health', failure: 'ECONNREFUSED' }],
+      remedy: 'Start the droplet, see that its health check answers 2xx, or pass "require_healthy": false',
+    },
+  },
+  UPSTREAM_UNRESOLVABLE: {
+    details: {
+      upstream: 'http://orders.internal:8001',
+      remedy: 'Correct the name, or pass the address as upstream_host',
+    },
+  },
+  UPSTREAM_FORBIDDEN: {
+    message: 'The upstream leads to an address at which no droplet lives',
+    details: { upstream: 'http://169.254.169.254:80' },
+  },
+  PROXY_CONFIG_FAILED: {
+    details: {
+      nginx_output:
+        'nginx: [emerg] duplicate upstream "fpai_orders" in fpai-orders.conf:3\nnginx: configuration file nginx.conf test failed',
+      diagnostics: [{ level: 'emerg', file: 'fpai-orders.conf', line: 3, message: 'duplicate upstream "fpai_orders"' }],
+    },
+  },
+  NGINX_RELOAD_FAILED: {
+    message: 'NGINX is not running',
+    details: {
+      reason: 'not_running',
+      remedy: 'Start NGINX (systemctl start nginx), then call again',
+      nginx_output: '',
+      diagnostics: [],
+    },
+  },
+  NGINX_ALREADY_BROKEN: {
+    details: {
+      nginx_output:
+        'nginx: [emerg] unknown directive "servr" in site.conf:1\nnginx: configuration file nginx.conf test failed',
+      diagnostics: [{ level: 'emerg', file: 'site.conf', line: 1, message: 'unknown directive "servr"' }],
+      remedy: 'Mend site.conf (nginx -t shows the same), then call again',
+    },
+  },
+  CONFIG_WRITE_FAILED: {
+    details: {
+      errno: 'ENOSPC',
+      file: 'fpai-orders.conf',
+      remedy: 'The disk is full: free some space, then call again',
+    },
+  },
+  SSL_ISSUANCE_FAILED: {
+    message: `The certificate was not issued: ${CERTBOT_SAID}`,
+    details: {
+      domain: DOMAIN,
+      reason: 'dns',
+      said: CERTBOT_SAID,
+      remedy: remedyOf('dns'),
+      certbot_output: CERTBOT_SAID,
+      preflight: [{ check: 'dns', domain: DOMAIN, ok: false, detail: `${DOMAIN} does not resolve` }],
+      culprit: 'caller',
+    },
+  },
+  SSL_RATE_LIMITED: {
+    details: {
+      domain: DOMAIN,
+      reason: 'rate_limited',
+      said: 'too many certificates (5) already issued for this exact set of domains in the last 168 hours',
+      remedy: remedyOf('rate_limited'),
+      retry_at: AT,
+    },
+  },
+  SSL_UNAVAILABLE: {
+    details: { reason: 'certbot_missing', remedy: remedyOf('certbot_missing') },
+  },
+  REGISTRY_UNAVAILABLE: {
+    details: {
+      failure: 'ECONNREFUSED',
+      remedy: 'Look whether REGISTRY_URL is right and the Registry runs; all routes stand as they were',
+    },
+  },
+}

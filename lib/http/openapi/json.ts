@@ -1,0 +1,3 @@
+/** JSON objects of the description. */
+
+export type JsonObject = { readonly [key: string]: unknown }

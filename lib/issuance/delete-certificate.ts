@@ -1,0 +1,41 @@
+/** Deletes the lineage and the copies of a domain. */
+import { deleteArguments } from '../certificates/certbot-arguments.ts'
+import { setAsideLineage } from '../certificates/lineage.ts'
+import { lineageNameOf } from '../certificates/lineage-name.ts'
+import type { Walk } from '../change/context.ts'
+import { statePaths } from '../host/state-folder.ts'
+
+const DELETE_TIMEOUT_MS = 20_000
+
+/**
+ * Deletes the lineage of a domain and every copy of it, unless a route has (or has got again) that domain: NGINX would not start without what
+ * it reads. To be called while no change is applied. certbot does it where it can; what it cannot read is moved aside.
+ * Returns whether nothing of it is left in place.
+ */
+export async function deleteCertificateOf({ host, observe }: Walk, domain: string): Promise<boolean> {
+  const { files, settings, runner, log } = host
+  const { CERTBOT_BIN, CERTBOT_CONFIG_DIR: configDir, CERTBOT_WORK_DIR: workDir, CERTBOT_LOGS_DIR: logsDir } = settings
+  const name = lineageNameOf(domain)
+  const isLeft = () =>
+    files.look(`${configDir}/renewal/${name}.conf`) !== undefined ||
+    files.look(`${configDir}/live/${name}`) !== undefined
+  try {
+    const { routes } = (await observe([])).snapshot
+    if ([...routes.values()].some(({ record }) => record.domain === domain)) return false
+    if (isLeft())
+      await runner.run(CERTBOT_BIN, deleteArguments({ domain, configDir, workDir, logsDir }), {
+        timeoutMs: DELETE_TIMEOUT_MS,
+      })
+    if (isLeft()) await setAsideLineage(host, domain)
+    await files.remove(`${statePaths(settings).certificates}/${domain}`)
+    return true
+  } catch (error) {
+    log.write('error', {
+      action: 'delete_certificate',
+      result: 'failed',
+      domain,
+      error: error instanceof Error ? error.message : String(error),
+    })
+    return false
+  }
+}

@@ -1,0 +1,53 @@
+/** Why there is no certificate, in the catalogue's words. */
+import { type IssueDiagnostic, type IssueFailure, remedyOf } from '../certificates/certbot-diagnostic.ts'
+import { UNTOLD_LIMIT_MS } from '../certificates/order-ledger.ts'
+import type { PreflightCheck } from '../certificates/preflight.ts'
+import { type Culprit, ProxyManagerError } from '../errors.ts'
+
+/** Strict preflight: what has failed here would fail at the CA. */
+export function preflightFailed(preflight: readonly PreflightCheck[]): ProxyManagerError | undefined {
+  const failed = preflight.find(({ ok }) => !ok)
+  if (failed === undefined) return undefined
+  const reason = failed.check === 'challenge' ? 'unreachable' : failed.check
+  return new ProxyManagerError('SSL_ISSUANCE_FAILED', {
+    message: `The CA was not asked: ${failed.detail}`,
+    details: { domain: failed.domain, reason, remedy: remedyOf(reason), preflight, culprit: 'caller' },
+  })
+}
+
+/** certbot has failed, for this reason. */
+export function issuanceFailed(
+  domain: string,
+  failure: IssueDiagnostic,
+  preflight: readonly PreflightCheck[],
+  nowMs: number,
+): ProxyManagerError {
+  const { reason, said, remedy, retryAt, output } = failure
+  if (reason === 'rate_limited') {
+    return rateLimited(domain, retryAt ?? nowMs + UNTOLD_LIMIT_MS, nowMs, said)
+  }
+  const details = { domain, reason, said, remedy, certbot_output: output, preflight }
+  if (reason === 'certbot_missing') return new ProxyManagerError('SSL_UNAVAILABLE', { details })
+  return new ProxyManagerError('SSL_ISSUANCE_FAILED', {
+    message: `The certificate was not issued: ${said}`,
+    details: { ...details, culprit: culpritOf(reason) },
+  })
+}
+
+/** No order before that time, by the CA's word or by the budget kept here. */
+export function rateLimited(domain: string, at: number, nowMs: number, said: string): ProxyManagerError {
+  const details = {
+    domain,
+    reason: 'rate_limited',
+    said,
+    remedy: remedyOf('rate_limited'),
+    retry_at: new Date(at).toISOString(),
+  }
+  return new ProxyManagerError('SSL_RATE_LIMITED', { details, retryAfterS: Math.ceil((at - nowMs) / 1000) })
+}
+
+/** Names and their DNS are the caller's, the machine is the host's; the rest is the CA's. */
+function culpritOf(reason: IssueFailure): Culprit {
+  if (['dns', 'unreachable', 'caa', 'rejected', 'account'].includes(reason)) return 'caller'
+  return ['disk', 'busy', 'timed_out', 'interrupted', 'certbot_missing'].includes(reason) ? 'host' : 'ca'
+}

@@ -1,0 +1,104 @@
+/** What has to happen to certificates without a call: renewals are brought in, pending routes get theirs, what runs out is renewed. */
+import { isDueForRenewal } from '../certificates/certificate.ts'
+import { ledgerOf } from '../certificates/ledger-file.ts'
+import { nextTryAt } from '../certificates/order-ledger.ts'
+import type { Applied, Walk } from '../change/context.ts'
+import type { ProxyManagerError } from '../errors.ts'
+import { statePaths } from '../host/state-folder.ts'
+import { awaitsCertificate } from '../route/names.ts'
+import type { SnapshotRoute } from '../route/stored-route.ts'
+import type { Issuer } from './obtain.ts'
+
+export interface CertificateKeeper {
+  /** Looks for renewals: at once where certbot's deploy hook has left its mark, else every minute. Cheap enough to be called every second. */
+  notice(): Promise<void>
+  /** Orders for routes that want HTTPS and have no certificate for one of their names, where the last failure is long enough ago. */
+  issuePending(): Promise<void>
+  /** Orders for routes whose certificate has less than a third of its life left. */
+  renewDue(): Promise<void>
+}
+
+const LOOK_EVERY_MS = 60_000
+
+export function certificateKeeper(
+  walk: Walk,
+  issuer: Issuer,
+  certify: (dropletName: string, domain: string) => Promise<Applied>,
+): CertificateKeeper {
+  const { host } = walk
+  let seenMark: string | undefined
+  let lookedAtMs = Number.NEGATIVE_INFINITY
+  let ordering: Promise<void> | undefined
+
+  const routesWantingHttps = async (): Promise<readonly SnapshotRoute[]> => {
+    const { snapshot } = await walk.observe([])
+    return [...snapshot.routes.values()].filter(
+      ({ record, drifted, enabled }) => record.enable_ssl && enabled && !drifted,
+    )
+  }
+
+  const bringIn = async (): Promise<void> => {
+    const renewed = (await routesWantingHttps()).filter(({ record }) => {
+      if (issuer.isIssuing(record.domain)) return false
+      const newest = walk.certificates.newest(record.domain)
+      return newest !== undefined && newest.summary.fingerprint_sha256 !== record.certificate?.fingerprint_sha256
+    })
+    await Promise.all(
+      renewed.map(async ({ record: { droplet_name, domain } }) => {
+        const result = await certify(droplet_name, domain).then(
+          () => 'success',
+          (error: ProxyManagerError) => error.code,
+        )
+        host.log.write(result === 'success' ? 'info' : 'error', {
+          action: 'bring_in_renewal',
+          result,
+          droplet_name,
+          domain,
+        })
+      }),
+    )
+  }
+
+  /** One after another: a background that orders in parallel would keep callers waiting for certbot. */
+  const orderFor = async (routes: readonly SnapshotRoute[]): Promise<void> => {
+    for (const { record } of routes) {
+      if (walk.closing.aborted) return
+      if (nextTryAt(ledgerOf(host, record.domain), host.clock.nowMs()) > host.clock.nowMs()) continue
+      const result = await issuer.issue({ dropletName: record.droplet_name, forceRenew: false }).then(
+        () => 'success',
+        (error: ProxyManagerError) => error.code,
+      )
+      host.log.write(result === 'success' ? 'info' : 'warn', {
+        action: 'issue_in_background',
+        result,
+        droplet_name: record.droplet_name,
+        domain: record.domain,
+      })
+    }
+  }
+  const onceAtATime = (job: () => Promise<void>): Promise<void> => {
+    ordering ??= job().finally(() => {
+      ordering = undefined
+    })
+    return ordering
+  }
+
+  return {
+    notice: async () => {
+      const mark = host.files.stamp(statePaths(host.settings).renewedMark)
+      const nowMs = host.clock.monotonicMs()
+      if (mark === seenMark && nowMs - lookedAtMs < LOOK_EVERY_MS) return
+      seenMark = mark
+      lookedAtMs = nowMs
+      await bringIn()
+    },
+    issuePending: () =>
+      onceAtATime(async () => orderFor((await routesWantingHttps()).filter(({ record }) => awaitsCertificate(record)))),
+    renewDue: () =>
+      onceAtATime(async () => {
+        const isDue = ({ record }: SnapshotRoute) =>
+          record.certificate !== null && isDueForRenewal(record.certificate, host.clock.nowMs())
+        await orderFor((await routesWantingHttps()).filter(isDue))
+      }),
+  }
+}

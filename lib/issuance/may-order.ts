@@ -1,0 +1,85 @@
+/** Whether a certificate has to be ordered, and whether it may be. */
+import { remedyOf } from '../certificates/certbot-diagnostic.ts'
+import { isDueForRenewal } from '../certificates/certificate.ts'
+import { coversAll } from '../certificates/coverage.ts'
+import { ledgerOf } from '../certificates/ledger-file.ts'
+import { lastFailure, nextOrderAt } from '../certificates/order-ledger.ts'
+import { type PreflightCheck, runPreflight } from '../certificates/preflight.ts'
+import type { Walk } from '../change/context.ts'
+import { ProxyManagerError } from '../errors.ts'
+import type { Host } from '../host/host.ts'
+import { namesOf } from '../route/names.ts'
+import type { SnapshotRoute } from '../route/stored-route.ts'
+import { preflightFailed, rateLimited } from './failures.ts'
+
+export interface IssueRequest {
+  readonly dropletName: string
+  /** Contact for a new account at the CA; DEFAULT_SSL_EMAIL where left out. */
+  readonly email?: string | undefined
+  /** Order a new certificate although the present one is not due for renewal. */
+  readonly forceRenew: boolean
+}
+
+/** Whether the CA has to be asked: there is no certificate for all names of the route, or it is due, or the caller insists. */
+export function needsOrder(
+  { host, certificates }: Walk,
+  { record }: SnapshotRoute,
+  { forceRenew }: Pick<IssueRequest, 'forceRenew'>,
+): boolean {
+  const present = certificates.newest(record.domain)?.summary
+  if (forceRenew || present === undefined) return true
+  return isDueForRenewal(present, host.clock.nowMs()) || !coversAll(present.domains, namesOf(record))
+}
+
+/**
+ * The route, as long as it is there and (once ordering has begun) still has the domain.
+ * @throws {ProxyManagerError} PROXY_NOT_FOUND, PRECONDITION_FAILED
+ */
+export async function findRoute(walk: Walk, dropletName: string, orderedFor?: string): Promise<SnapshotRoute> {
+  const { snapshot } = await walk.observe([])
+  const route = snapshot.routes.get(dropletName)
+  if (route === undefined) {
+    throw new ProxyManagerError(
+      'PROXY_NOT_FOUND',
+      orderedFor === undefined ? {} : { message: 'The route was deleted while its certificate was being issued' },
+    )
+  }
+  if (orderedFor !== undefined && route.record.domain !== orderedFor) {
+    const details = {
+      domain: route.record.domain,
+      certificate_for: orderedFor,
+      remedy: 'Ask for the certificate of the new domain',
+    }
+    throw new ProxyManagerError('PRECONDITION_FAILED', { message: 'The route has moved to another domain', details })
+  }
+  return route
+}
+
+/**
+ * Refuses an order that cannot be made, or may not be made yet.
+ * @throws {ProxyManagerError} SSL_UNAVAILABLE, SSL_RATE_LIMITED
+ */
+export function refuseOrder(host: Host, domain: string): void {
+  const { settings, clock, files } = host
+  if (files.stamp(settings.CERTBOT_BIN) === undefined) {
+    throw new ProxyManagerError('SSL_UNAVAILABLE', {
+      details: { reason: 'certbot_missing', remedy: remedyOf('certbot_missing') },
+    })
+  }
+  const ledger = ledgerOf(host, domain)
+  const at = nextOrderAt(ledger, clock.nowMs())
+  if (at === undefined) return
+  const last = lastFailure(ledger)
+  const why = last === undefined ? '' : `; the last order failed: ${last.reason}: ${last.said ?? ''}`
+  throw rateLimited(domain, at, clock.nowMs(), `the budget kept here for this name is used up${why}`)
+}
+
+/** What is looked at before the CA is asked, and why it must not be asked, where the setting is strict about that. */
+export async function lookFirst(
+  host: Host,
+  names: readonly string[],
+): Promise<{ readonly preflight: PreflightCheck[]; readonly refusal: ProxyManagerError | undefined }> {
+  const { SSL_PREFLIGHT: mode } = host.settings
+  const preflight = mode === 'off' ? [] : await runPreflight(host, names)
+  return { preflight, refusal: mode === 'strict' ? preflightFailed(preflight) : undefined }
+}

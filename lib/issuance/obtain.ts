@@ -1,0 +1,118 @@
+/** Obtains certificates: within the CA's limits, after a look whether it can succeed, one certbot at a time, and proved by a handshake. */
+import { diagnoseCertbot } from '../certificates/certbot-diagnostic.ts'
+import { beginOrder, ledgerOf, recordLastCertificate } from '../certificates/ledger-file.ts'
+import { setAsideBrokenLineage } from '../certificates/lineage.ts'
+import type { PreflightCheck } from '../certificates/preflight.ts'
+import { runCertbot } from '../certificates/run-certbot.ts'
+import type { Applied, Walk } from '../change/context.ts'
+import { writeFailure } from '../host/write-failure.ts'
+import { namesOf } from '../route/names.ts'
+import type { SnapshotRoute } from '../route/stored-route.ts'
+import { issuanceFailed } from './failures.ts'
+import { findRoute, type IssueRequest, lookFirst, needsOrder, refuseOrder } from './may-order.ts'
+import { closeOrder, noteFailure } from './record-order.ts'
+
+export interface Issued {
+  readonly applied: Applied
+  /** Whether the CA was asked; false where a certificate was there that is not due for renewal. */
+  readonly ordered: boolean
+  readonly preflight: readonly PreflightCheck[]
+}
+
+export interface Issuer {
+  /**
+   * Gets a certificate for the names of a route and switches the route to it. Calls for one droplet at the same time share one order.
+   * @throws {ProxyManagerError} PROXY_NOT_FOUND, SSL_UNAVAILABLE, SSL_RATE_LIMITED, SSL_ISSUANCE_FAILED, BUSY once the engine is closed, and whatever a change may end in
+   */
+  issue(request: IssueRequest): Promise<Issued>
+  /** Whether a call for this domain is being answered: its certificate is its own to bring in. */
+  isIssuing(domain: string): boolean
+  /** Runs something while no certbot of ours runs: it holds a lock on its folders. */
+  alone<T>(job: () => Promise<T>): Promise<T>
+}
+
+export function createIssuer(walk: Walk, certify: (dropletName: string, domain: string) => Promise<Applied>): Issuer {
+  const { host } = walk
+  const inFlight = new Map<string, Promise<Issued>>()
+  let lane: Promise<unknown> = Promise.resolve()
+
+  const alone = <T>(job: () => Promise<T>): Promise<T> => {
+    const done = lane.then(job, job)
+    lane = done.catch(() => undefined)
+    return done
+  }
+
+  const issue = async (request: IssueRequest, route: SnapshotRoute): Promise<Issued> => {
+    const { dropletName, email = host.settings.DEFAULT_SSL_EMAIL } = request
+    const { domain } = route.record
+    const isWanted = needsOrder(walk, route, request)
+    const preflight = isWanted
+      ? await alone(() => order(walk, route, email)).catch(async (error) => {
+          // Without its route the challenge cannot be answered: then that is what the caller has to know.
+          await findRoute(walk, dropletName, domain)
+          throw error
+        })
+      : []
+    return { applied: await certify(dropletName, domain), ordered: isWanted, preflight }
+  }
+
+  return {
+    alone,
+    isIssuing: (domain) => [...inFlight.keys()].some((key) => key.split(' ')[1] === domain),
+    issue: async (request) => {
+      const route = await findRoute(walk, request.dropletName)
+      const key = `${request.dropletName} ${namesOf(route.record).join(' ')} ${request.forceRenew}`
+      const running = inFlight.get(key) ?? issue(request, route).finally(() => inFlight.delete(key))
+      inFlight.set(key, running)
+      return await running
+    },
+  }
+}
+
+/** One order at the CA, with its entry in the ledger. Returns what the preflight found. */
+async function order(walk: Walk, { record }: SnapshotRoute, email: string): Promise<PreflightCheck[]> {
+  const { host, closing } = walk
+  const { clock } = host
+  const { domain } = record
+  const names = namesOf(record)
+  closing.throwIfAborted()
+  refuseOrder(host, domain)
+  const { preflight, refusal } = await lookFirst(host, names)
+  closing.throwIfAborted()
+  if (refusal !== undefined) {
+    const { reason } = refusal.details
+    const entry = {
+      at: clock.nowMs(),
+      result: 'failed',
+      reason: String(reason),
+      said: refusal.message,
+      uncounted: true,
+    } as const
+    await closeOrder(host, domain, ledgerOf(host, domain), entry)
+    throw refusal
+  }
+
+  // What certbot would stumble over goes first: where that fails, no order was made.
+  const before = await setAsideBrokenLineage(host, domain)
+    .then(() => beginOrder(host, domain))
+    .catch((error) => {
+      throw writeFailure(error, { stage: 'issue' })
+    })
+  const previous = walk.certificates.newest(domain)
+  const failure = await runCertbot(walk, domain, names, email)
+  const issued = walk.certificates.newest(domain)
+  const isNew = issued !== undefined && issued.summary.fingerprint_sha256 !== previous?.summary.fingerprint_sha256
+  if (failure === undefined && isNew) {
+    await closeOrder(host, domain, before, { at: clock.nowMs(), result: 'issued' })
+    await recordLastCertificate(host, domain, null)
+    return preflight
+  }
+  // certbot's exit status 0 is no certificate: only the files are.
+  const diagnostic = failure ?? {
+    ...diagnoseCertbot(0, ''),
+    said: walk.certificates.lineageFault(domain) ?? 'certbot ended well, and there is no new certificate',
+    output: '',
+  }
+  await noteFailure(host, domain, before, diagnostic)
+  throw issuanceFailed(domain, diagnostic, preflight, clock.nowMs())
+}

@@ -1,0 +1,137 @@
+/** The host's own configuration, as far as a change has to know it: read from the main file through all its includes. */
+import { baseName, bringsIn, type ConfigurationTree, expandInclude } from './include.ts'
+import type { ReadDirective } from './parse.ts'
+
+/** One `listen` of a server block: `*` and `[::]` are the wildcards. */
+export interface Listen {
+  readonly address: string
+  readonly port: number
+  readonly options: readonly string[]
+}
+
+/** A server block that Proxy Manager did not write. */
+export interface ForeignServer {
+  readonly names: readonly string[]
+  readonly listens: readonly Listen[]
+  /** The file's name without folders, for messages. */
+  readonly file: string
+  readonly line: number
+}
+
+export interface HostConfiguration {
+  readonly mainPath: string
+  /** Every file of the host's own that was read, the main one first. */
+  readonly files: readonly string[]
+  /** Whether sites-enabled is included inside `http`, with a pattern that our file names match. */
+  readonly includesSitesEnabled: boolean
+  readonly servers: readonly ForeignServer[]
+  /** Names of directives directly inside the `http` block (in any file). */
+  readonly httpDirectives: ReadonlySet<string>
+  /** Names of directives at the top level, such as `worker_shutdown_timeout`. */
+  readonly mainDirectives: ReadonlySet<string>
+  /** Where the master writes its errors: the last `error_log` at the top level; `undefined` for the built-in default. */
+  readonly errorLog: string | undefined
+  readonly pid: string | undefined
+}
+
+/**
+ * Reads the host's configuration from its main file. `isOwn` names the files that Proxy Manager wrote: they are not looked into.
+ * Returns `undefined` where the main file cannot be read.
+ */
+export function readHostConfiguration(
+  mainPath: string,
+  sitesEnabled: string,
+  tree: ConfigurationTree,
+  isOwn: (path: string) => boolean,
+): HostConfiguration | undefined {
+  if (tree.read(mainPath) === undefined) return undefined
+  const files = new Set<string>()
+  const servers: ForeignServer[] = []
+  const httpDirectives = new Set<string>()
+  const mainDirectives = new Set<string>()
+  let includesSitesEnabled = false
+  let errorLog: string | undefined
+  let pid: string | undefined
+
+  /** `open` are the files that lead here: one that includes itself is a loop, in which NGINX runs out of file descriptors. */
+  const walk = (path: string, context: string, open: readonly string[]): void => {
+    if (open.includes(path) || isOwn(path)) return
+    files.add(path)
+    visit(tree.read(path)?.directives ?? [], path, context, [...open, path])
+  }
+  const visit = (
+    directives: readonly ReadDirective[],
+    path: string,
+    context: string,
+    open: readonly string[],
+  ): void => {
+    for (const directive of directives) {
+      if (directive.name === 'include') {
+        if (context === 'http' && bringsIn(directive, mainPath, sitesEnabled)) includesSitesEnabled = true
+        for (const included of expandInclude(directive, mainPath, tree)) walk(included, context, open)
+        continue
+      }
+      if (context === 'main') mainDirectives.add(directive.name)
+      if (context === 'http') httpDirectives.add(directive.name)
+      if (context === 'main' && directive.name === 'error_log') errorLog = directive.args[0]
+      if (context === 'main' && directive.name === 'pid') pid = directive.args[0]
+      if (context === 'main' && directive.name === 'http') visit(directive.block ?? [], path, 'http', open)
+      if (context === 'http' && directive.name === 'server') {
+        const included = (file: string) => void files.add(file)
+        servers.push(readServer(directive, path, mainPath, tree, included))
+      }
+    }
+  }
+  walk(mainPath, 'main', [])
+  return { mainPath, files: [...files], includesSitesEnabled, servers, httpDirectives, mainDirectives, errorLog, pid }
+}
+
+/** Reads the arguments of one `listen`: one for each port of a range (NGINX 1.15.10), none for a unix socket. */
+export function readListen(args: readonly string[]): Listen[] {
+  const [endpoint = '', ...options] = args
+  if (endpoint.startsWith('unix:')) return []
+  const match = /^(?:(\[[^\]]*\]|[^:]*):)?(\d{1,5})(?:-(\d{1,5}))?$/.exec(endpoint)
+  if (match === null) return [{ address: wildcard(endpoint), port: 80, options }]
+  const [address, first, last] = [wildcard(match[1] ?? '*'), Number(match[2]), Number(match[3] ?? match[2])]
+  return Array.from({ length: Math.max(0, last - first + 1) }, (_, i) => ({ address, port: first + i, options }))
+}
+
+function wildcard(address: string): string {
+  return address === '0.0.0.0' || address === '' ? '*' : address.toLowerCase()
+}
+
+function readServer(
+  server: ReadDirective,
+  path: string,
+  mainPath: string,
+  tree: ConfigurationTree,
+  onInclude: (path: string) => void,
+): ForeignServer {
+  const names: string[] = []
+  const listens: Listen[] = []
+  const visit = (directives: readonly ReadDirective[], open: readonly string[]): void => {
+    for (const directive of directives) {
+      if (directive.name === 'server_name') names.push(...directive.args.map((name) => name.toLowerCase()))
+      if (directive.name === 'listen') listens.push(...readListen(directive.args))
+      if (directive.name === 'include') {
+        for (const included of expandInclude(directive, mainPath, tree)) {
+          onInclude(included)
+          if (!open.includes(included)) visit(tree.read(included)?.directives ?? [], [...open, included])
+        }
+      }
+    }
+  }
+  visit(server.block ?? [], [path])
+  const hasListen = (server.block ?? []).some((directive) => directive.name === 'listen') || listens.length > 0
+  return {
+    names,
+    listens: hasListen ? listens : [{ address: '*', port: 80, options: [] }],
+    file: baseName(path),
+    line: server.line,
+  }
+}
+
+/** The line that the operator has to add. */
+export function missingInclude(sitesEnabled: string): string {
+  return `Add "include ${sitesEnabled}/*;" to the http block of NGINX's main configuration`
+}

@@ -1,0 +1,93 @@
+/** Includes: which files an NGINX configuration is made of, in which order. */
+import type { ReadDirective } from './parse.ts'
+
+/** The host's files at one moment: texts and folder listings, without any other side effect. */
+export interface ConfigurationTree {
+  /** The directives of a file; `undefined` where it cannot be read. */
+  read(path: string): ConfigurationFile | undefined
+  /** The names in a folder, in no particular order; none where it cannot be read. */
+  list(folder: string): readonly string[]
+}
+
+export interface ConfigurationFile {
+  readonly text: string
+  readonly directives: readonly ReadDirective[]
+}
+
+/** What the pattern of the include has to match. */
+const OUR_NAMES = ['000-proxy-manager.conf', 'fpai-a.conf']
+
+/** Whether an include brings our files in: its folder is sites-enabled and its pattern matches their names. */
+export function bringsIn(include: ReadDirective, mainPath: string, sitesEnabled: string): boolean {
+  const pattern = absolutePath(include.args[0] ?? '', mainPath)
+  const name = baseName(pattern)
+  const folder = pattern.slice(0, -name.length - 1)
+  return (
+    trimSlash(folder) === trimSlash(sitesEnabled) &&
+    isGlob(name) &&
+    OUR_NAMES.every((own) => globToRegExp(name).test(own))
+  )
+}
+
+/**
+ * The files that an include stands for, in NGINX's order: glob(3) sorts by bytes and skips dot-files unless the pattern starts with a dot;
+ * relative paths start at the main file's folder (ngx_conf_include).
+ */
+export function expandInclude(
+  include: ReadDirective,
+  mainPath: string,
+  tree: Pick<ConfigurationTree, 'list'>,
+): string[] {
+  const path = absolutePath(include.args[0] ?? '', mainPath)
+  if (!isGlob(path)) return [path]
+  let folders = ['']
+  for (const segment of path.split('/').filter((name) => name !== '')) {
+    folders = folders.flatMap((folder) => {
+      if (!isGlob(segment)) return [`${folder}/${segment}`]
+      const matches = globToRegExp(segment)
+      const names = tree.list(folder === '' ? '/' : folder).filter((name) => matches.test(name))
+      return names.sort(byBytes).map((name) => `${folder}/${name}`)
+    })
+  }
+  return folders
+}
+
+/** A path of the configuration as NGINX resolves it: relative ones start at the main file's folder. */
+export function absolutePath(path: string, mainPath: string): string {
+  return path.startsWith('/') ? path : `${mainPath.slice(0, mainPath.lastIndexOf('/'))}/${path}`
+}
+
+export function baseName(path: string): string {
+  return path.slice(path.lastIndexOf('/') + 1)
+}
+
+/** The order of glob(3) in the C locale (by code unit, which is by byte for every name below U+D800). */
+export function byBytes(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0
+}
+
+function isGlob(path: string): boolean {
+  return /[*?[]/.test(path)
+}
+
+function globToRegExp(glob: string): RegExp {
+  const source = glob.replace(
+    /\[([!^]?)(\]?[^\]]*)\]|[*?]|[.+^${}()|[\]\\]/g,
+    (part, negated?: string, set?: string) => {
+      if (part === '*') return '[^/]*'
+      if (part === '?') return '[^/]'
+      if (set === undefined) return `\\${part}`
+      return `[${negated === '' ? '' : '^'}${set.replace(/[[\]\\^]/g, '\\$&')}]`
+    },
+  )
+  try {
+    return new RegExp(glob.startsWith('.') ? `^${source}$` : `^(?!\\.)${source}$`)
+  } catch {
+    // A range that runs backwards: nothing is in it.
+    return /(?!)/
+  }
+}
+
+function trimSlash(path: string): string {
+  return path.replace(/\/+$/, '')
+}

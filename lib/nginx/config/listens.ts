@@ -1,0 +1,48 @@
+/** Which server block owns a name, which addresses to listen on, which default servers there are. */
+import { type ForeignServer, type Listen, readListen } from './host-config.ts'
+
+/** The hand-written server block that already serves a domain on one of these ports, if any. Wildcards and patterns lose to an exact name. */
+export function ownerOf(
+  domain: string,
+  servers: readonly ForeignServer[],
+  ports: readonly number[],
+): ForeignServer | undefined {
+  return servers.find(
+    (server) =>
+      server.listens.some((listen) => ports.includes(listen.port)) &&
+      server.names.some((name) => name === domain || name === `.${domain}` || name === `${domain}.`),
+  )
+}
+
+/**
+ * The addresses on which our server blocks must listen to be reached on a port: the wildcards, and every address that the host's own blocks
+ * bind by itself, since NGINX looks for names only among the blocks of the most specific address (ngx_http_core: "How nginx processes a request").
+ */
+export function listenAddresses(servers: readonly ForeignServer[], port: number, hasIpv6: boolean): string[] {
+  const listens = servers.flatMap((server) => server.listens).filter((listen) => listen.port === port)
+  const isDualStack = listens.some((listen) => listen.address === '[::]' && listen.options.includes('ipv6only=off'))
+  const wildcards = isDualStack ? [`[::]:${port}`] : hasIpv6 ? [`${port}`, `[::]:${port}`] : [`${port}`]
+  const specific = listens.filter((listen) => listen.address !== '*' && listen.address !== '[::]')
+  return [...wildcards, ...new Set(specific.map((listen) => `${listen.address}:${port}`))]
+}
+
+/** Those of {@link listenAddresses} for which the host has no default server of its own: a second one is an error. */
+export function withoutDefaultServer(addresses: readonly string[], servers: readonly ForeignServer[]): string[] {
+  const isDefault = (listen: Listen) => listen.options.includes('default_server') || listen.options.includes('default')
+  const taken = servers.flatMap((server) => server.listens.filter(isDefault))
+  return addresses.filter((address) => {
+    const [own] = readListen([address])
+    return !taken.some((listen) => listen.address === own?.address && listen.port === own.port)
+  })
+}
+
+/** Hand-written blocks that look like a default server and do not say so: behind our catch-all they get no more unknown names. */
+export function unmarkedDefaults(servers: readonly ForeignServer[], port: number): readonly ForeignServer[] {
+  return servers.filter(
+    ({ names, listens }) =>
+      (names.length === 0 || names.includes('_') || names.includes('')) &&
+      listens.some(
+        (listen) => listen.port === port && !listen.options.some((option) => /^default(_server)?$/.test(option)),
+      ),
+  )
+}

@@ -1,0 +1,53 @@
+/** How a reload ended, and what to do if it failed. */
+import { type HostState, ProxyManagerError, type Stage } from '../errors.ts'
+import type { Diagnostic } from './config/diagnostic.ts'
+
+const RELOAD_FAILURES: Readonly<Record<ReloadFailure, { readonly message: string; readonly remedy: string }>> = {
+  not_running: { message: 'NGINX is not running', remedy: 'Start NGINX (systemctl start nginx), then call again' },
+  upgrading: {
+    message: "NGINX's binary is being replaced: a former master still serves beside the new one",
+    remedy: 'Finish the upgrade (QUIT to the master in nginx.pid.oldbin), or take it back, then call again',
+  },
+  refused: {
+    message: 'NGINX refused the new configuration after its test had passed',
+    remedy: 'See nginx_output: often a port that another process holds',
+  },
+  wrong_certificate: {
+    message: 'NGINX did not show the certificate that the route is to have',
+    remedy: 'See nginx_output; look whether another server block has the domain on the HTTPS port',
+  },
+  not_confirmed: {
+    message: 'NGINX did not serve the new configuration in time',
+    remedy: "See NGINX's error log; a listener with proxy_protocol on the HTTP port cannot be probed",
+  },
+}
+
+export function reloadFailed(
+  reason: ReloadFailure,
+  at: { readonly stage: Stage; readonly state: HostState },
+  reload?: ReloadResult & { ok: false },
+): ProxyManagerError {
+  const { message, remedy } = RELOAD_FAILURES[reason]
+  const nginx_output = reload?.output ?? ''
+  return new ProxyManagerError('NGINX_RELOAD_FAILED', {
+    message,
+    details: { ...at, reason, remedy, nginx_output, diagnostics: reload?.diagnostics ?? [] },
+  })
+}
+
+export type ProvedBy = 'generation_probe' | 'tls_handshake' | 'exit_status'
+
+export type ReloadResult =
+  | { readonly ok: true; readonly provedBy: ProvedBy; readonly reloadMs: number; readonly confirmMs: number }
+  | {
+      readonly ok: false
+      readonly reason: ReloadFailure
+      readonly output: string
+      readonly diagnostics: readonly Diagnostic[]
+    }
+
+export type ReloadFailure = 'not_running' | 'upgrading' | 'refused' | 'not_confirmed' | 'wrong_certificate'
+
+export function notRunning(): ReloadResult {
+  return { ok: false, reason: 'not_running', output: '', diagnostics: [] }
+}

@@ -1,0 +1,52 @@
+/** From a wanted change to the record of its route. */
+import type { CheckedCertificate } from '../certificates/certificate.ts'
+import { DEFAULT_OPTIONS } from '../route/options.ts'
+import type { RouteRecord } from '../route/record.ts'
+import type { SnapshotRoute } from '../route/stored-route.ts'
+import type { PutChange } from './change.ts'
+
+/** The record that a put makes, over the one that was found. */
+export function recordOf(
+  change: PutChange,
+  found: SnapshotRoute | undefined,
+  certificate: CheckedCertificate | undefined,
+  now: string,
+): RouteRecord {
+  const { spec } = change
+  return {
+    version: 1,
+    droplet_name: change.dropletName,
+    domain: spec.domain,
+    upstream_host: spec.upstream_host,
+    upstream_port: spec.upstream_port,
+    upstream_addresses: change.upstream.addresses === null ? null : [...change.upstream.addresses],
+    resolvers: [...change.upstream.resolvers],
+    enable_ssl: spec.enable_ssl,
+    source: change.source,
+    options: spec.options ?? DEFAULT_OPTIONS,
+    certificate: spec.enable_ssl ? (certificate?.summary ?? presentCertificate(found, spec.domain)) : null,
+    last_health_status: change.health.status,
+    last_health_checked_at: change.health.checkedAt,
+    created_at: found?.record.created_at ?? now,
+    updated_at: now,
+  }
+}
+
+/** What a caller asked for; where it resolves to and which certificate serves it are not the caller's words. */
+export function sameSpec(a: RouteRecord, b: RouteRecord): boolean {
+  return (
+    a.domain === b.domain &&
+    a.upstream_host === b.upstream_host &&
+    a.upstream_port === b.upstream_port &&
+    a.enable_ssl === b.enable_ssl &&
+    JSON.stringify(a.options) === JSON.stringify(b.options)
+  )
+}
+
+/**
+ * What the route serves already stays, even expired or with a clock that is behind: to go back to plain HTTP without a word would be worse.
+ * One that cannot be read any more keeps NGINX's test from passing, and is mended at the next start.
+ */
+function presentCertificate(found: SnapshotRoute | undefined, domain: string): RouteRecord['certificate'] {
+  return found?.record.domain === domain ? found.record.certificate : null
+}

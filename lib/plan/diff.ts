@@ -1,0 +1,22 @@
+/** Changes of files as a person reads them. */
+
+import { createTwoFilesPatch } from 'diff'
+import type { FileChange, FileImage } from '../host/file-image.ts'
+
+export interface DescribedChange {
+  readonly path: string
+  readonly action: 'create' | 'replace' | 'delete'
+  /** A unified diff; a symlink reads as one line with its target. */
+  readonly diff: string
+}
+
+export function describeChange({ path, before, after }: FileChange): DescribedChange {
+  const action = before === null ? 'create' : after === null ? 'delete' : 'replace'
+  const [from, to] = [before === null ? '/dev/null' : path, after === null ? '/dev/null' : path]
+  return { path, action, diff: createTwoFilesPatch(from, to, textOf(before), textOf(after)) }
+}
+
+function textOf(image: FileImage | null): string {
+  if (image === null) return ''
+  return 'text' in image ? image.text : `symlink to ${image.linkTo}\n`
+}

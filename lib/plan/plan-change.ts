@@ -1,0 +1,165 @@
+/**
+ * What becomes of one change, on what was found and the changes before it.
+ *
+ * | found                                    | put                | create (POST)    | delete             |
+ * |------------------------------------------|--------------------|------------------|--------------------|
+ * | nothing                                  | create             | create           | PROXY_NOT_FOUND    |
+ * | the route as wanted, enabled             | unchanged          | unchanged        | delete             |
+ * | the route as wanted, drifted or disabled | replace            | replace          | delete             |
+ * | the route with another configuration     | replace            | DROPLET_EXISTS   | delete             |
+ * | a file of that name written by hand      | DROPLET_EXISTS     | DROPLET_EXISTS   | DROPLET_EXISTS     |
+ * | another owner of the domain              | DOMAIN_CONFLICT    | DOMAIN_CONFLICT  | (does not matter)  |
+ * | not what If-Match or If-None-Match say   | PRECONDITION_FAILED on every one                           |
+ *
+ * A fourth change, `certify`, gives a route the certificate that is there for its domain: unchanged where it serves that one already,
+ * PROXY_NOT_FOUND where the route is gone, PRECONDITION_FAILED where it has moved to another domain meanwhile.
+ */
+import { ProxyManagerError } from '../errors.ts'
+import { ownerOf } from '../nginx/config/listens.ts'
+import type { RenderContext } from '../render/context.ts'
+import { renderRouteFile } from '../render/route-file.ts'
+import { routeFileName } from '../route/file-names.ts'
+import { namesOf } from '../route/names.ts'
+import type { RouteRecord } from '../route/record.ts'
+import { readRouteFile, type SnapshotRoute } from '../route/stored-route.ts'
+import type { Snapshot } from '../snapshot/snapshot.ts'
+import { recordOf, sameSpec } from './build-record.ts'
+import type { CertifyChange, Change, Precondition, PutChange } from './change.ts'
+
+export type Outcome = 'created' | 'replaced' | 'unchanged' | 'deleted'
+
+/** What a plan says of one change: what it does, or why it is refused. */
+export type Verdict =
+  | { readonly outcome: Outcome; readonly route: SnapshotRoute }
+  | { readonly outcome: 'refused'; readonly error: ProxyManagerError }
+
+/** `routes` are those that the changes before this one have left, `owners` the droplets that have their names. */
+export function planChange(
+  snapshot: Snapshot,
+  routes: ReadonlyMap<string, SnapshotRoute>,
+  owners: ReadonlyMap<string, string>,
+  change: Change,
+  now: string,
+): Verdict {
+  const found = routes.get(change.dropletName)
+  if (snapshot.foreignFiles.has(change.dropletName)) return refuse(handWritten(change.dropletName))
+  if (change.kind === 'certify') return planCertify(snapshot, found, change, now)
+  const failed = failedPrecondition(change.precondition, found)
+  if (failed !== undefined) return refuse(failed)
+  if (change.kind === 'delete') {
+    return found === undefined ? refuse(new ProxyManagerError('PROXY_NOT_FOUND')) : { outcome: 'deleted', route: found }
+  }
+  const conflict = findConflict(snapshot, owners, change)
+  if (conflict !== undefined) return refuse(conflict)
+  const wanted = recordOf(change, found, snapshot.certificates.get(change.spec.domain), now)
+  if (found === undefined) return { outcome: 'created', route: routeOf(wanted, snapshot.context) }
+
+  const { created_at, updated_at, last_health_status, last_health_checked_at } = found.record
+  const asFound = { ...wanted, created_at, updated_at, last_health_status, last_health_checked_at }
+  const isSame = renderRouteFile(asFound, snapshot.context) === found.text
+  if (isSame && found.enabled && !found.drifted) return { outcome: 'unchanged', route: found }
+  if (change.mode === 'create' && !sameSpec(asFound, found.record)) {
+    return refuse(
+      new ProxyManagerError('DROPLET_EXISTS', {
+        details: { owner: { droplet_name: change.dropletName, domain: found.record.domain } },
+      }),
+    )
+  }
+  return { outcome: 'replaced', route: routeOf(wanted, snapshot.context) }
+}
+
+function planCertify(
+  snapshot: Snapshot,
+  found: SnapshotRoute | undefined,
+  change: CertifyChange,
+  now: string,
+): Verdict {
+  if (found === undefined) {
+    return refuse(
+      new ProxyManagerError('PROXY_NOT_FOUND', { message: 'The route was deleted; its certificate stays where it is' }),
+    )
+  }
+  if (found.record.domain !== change.domain) {
+    const details = {
+      domain: found.record.domain,
+      certificate_for: change.domain,
+      remedy: 'Ask for the certificate of the new domain',
+    }
+    return refuse(
+      new ProxyManagerError('PRECONDITION_FAILED', { message: 'The route has moved to another domain', details }),
+    )
+  }
+  const certificate = snapshot.certificates.get(change.domain)?.summary ?? null
+  const isServed =
+    found.record.certificate?.fingerprint_sha256 === certificate?.fingerprint_sha256 && found.record.enable_ssl
+  if (isServed && found.enabled && !found.drifted) return { outcome: 'unchanged', route: found }
+  return {
+    outcome: 'replaced',
+    route: routeOf({ ...found.record, enable_ssl: true, certificate, updated_at: now }, snapshot.context),
+  }
+}
+
+function findConflict(
+  snapshot: Snapshot,
+  owners: ReadonlyMap<string, string>,
+  change: PutChange,
+): ProxyManagerError | undefined {
+  const { httpPort, httpsPort } = snapshot.context
+  for (const domain of namesOf(change.spec)) {
+    const owner = owners.get(domain)
+    if (owner !== undefined && owner !== change.dropletName)
+      return new ProxyManagerError('DOMAIN_CONFLICT', { details: { domain, owner: { droplet_name: owner } } })
+    const server = ownerOf(domain, snapshot.host.servers, [httpPort, httpsPort])
+    if (server === undefined) continue
+    return new ProxyManagerError('DOMAIN_CONFLICT', {
+      message: 'A server block written by hand already serves this domain',
+      details: {
+        domain,
+        culprit: 'host',
+        owner: { file: server.file, line: server.line },
+        remedy: 'Remove the name from that server block, or choose another domain',
+      },
+    })
+  }
+  return undefined
+}
+
+function failedPrecondition(
+  precondition: Precondition,
+  found: SnapshotRoute | undefined,
+): ProxyManagerError | undefined {
+  const { ifMatch, ifNoneMatchAny } = precondition
+  const isWrongRevision = Array.isArray(ifMatch) && !ifMatch.includes(found?.revision)
+  const isMissing = ifMatch !== undefined && found === undefined
+  if (!isMissing && !isWrongRevision && !(ifNoneMatchAny === true && found !== undefined)) return undefined
+  const revision = found?.revision ?? null
+  if (ifMatch !== undefined) return new ProxyManagerError('PRECONDITION_FAILED', { details: { revision } })
+  const remedy = 'Leave If-None-Match out to replace it'
+  return new ProxyManagerError('PRECONDITION_FAILED', {
+    message: 'There is a route already',
+    details: { revision, remedy },
+  })
+}
+
+function handWritten(dropletName: string): ProxyManagerError {
+  const file = routeFileName(dropletName)
+  return new ProxyManagerError('DROPLET_EXISTS', {
+    message: 'A file that Proxy Manager did not write bears the name of this route',
+    details: {
+      owner: { file },
+      culprit: 'host',
+      remedy: `Move ${file} away from sites-available and sites-enabled, then call again`,
+    },
+  })
+}
+
+function routeOf(record: RouteRecord, context: RenderContext): SnapshotRoute {
+  const found = readRouteFile(record.droplet_name, renderRouteFile(record, context))
+  if (found === undefined)
+    throw new ProxyManagerError('INTERNAL', { details: { stage: 'plan' }, cause: new Error('unreadable route file') })
+  return { ...found, enabled: true }
+}
+
+function refuse(error: ProxyManagerError): Verdict {
+  return { outcome: 'refused', error }
+}

@@ -1,0 +1,48 @@
+/** Recovery without the API: for the moment before NGINX starts. */
+import { hostFiles } from './adapters/files.ts'
+import { hostRunner } from './adapters/runner.ts'
+import { createEngine } from './engine/create-engine.ts'
+import { statePaths } from './host/state-folder.ts'
+import { nginxFactsReader } from './nginx/binary.ts'
+import { type Environment, openHost } from './open-host.ts'
+import type { Settings } from './settings/settings.ts'
+
+/** How long a change of the API's may be under way while another process waits for its end. */
+const CHANGE_MS = 15_000
+
+/** What is left undone, in the names of the steps; nothing, where the running API sees to it. */
+export type Recovery =
+  | { readonly undone: readonly string[]; readonly seenToBy?: string }
+  | { readonly fault: string; readonly mayPass: boolean }
+
+/**
+ * Runs start-up recovery alone, before NGINX starts. Where the API runs, it has recovered already: then only a change that is under way is
+ * waited for, so that NGINX never reads half of one. Log lines go to standard error.
+ */
+export async function recoverOnce(environment: Environment): Promise<Recovery> {
+  const opened = await openHost(environment, process.stderr)
+  if ('fault' in opened) return opened
+  const { host, lock } = opened
+  if ('heldBy' in lock) {
+    const { journal } = statePaths(host.settings)
+    const isUnderWay = () => host.files.read(journal) !== undefined
+    const until = host.clock.monotonicMs() + CHANGE_MS
+    while (isUnderWay() && host.clock.monotonicMs() < until) await host.clock.sleep(100)
+    return { undone: isUnderWay() ? ['recover_journal'] : [], seenToBy: lock.heldBy }
+  }
+  const engine = createEngine(host)
+  const undone = await engine.recover()
+  await engine.idle()
+  await lock.release()
+  await host.log.flush()
+  return { undone }
+}
+
+/** NGINX's main configuration, where its binary or a setting names one. */
+export async function findNginxConfiguration(
+  settings: Settings,
+  environment: Environment,
+): Promise<string | undefined> {
+  const readFacts = nginxFactsReader({ settings, files: hostFiles(), runner: hostRunner(environment) })
+  return (await readFacts()).confPath
+}

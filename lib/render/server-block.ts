@@ -1,0 +1,93 @@
+/** A route as NGINX directives, valid from NGINX 1.18 to today's mainline. */
+import type { Directive } from '../nginx/config/print.ts'
+import { securedNames, unsecuredNames } from '../route/names.ts'
+import type { RouteRecord } from '../route/record.ts'
+import { http2, httpsListens, type RenderContext, server } from './context.ts'
+import { proxyLocation, upstreamBlock } from './proxy-location.ts'
+import { tlsProfile } from './tls-profile.ts'
+
+/** The server blocks (and the upstream) of one route. */
+export function routeDirectives(record: RouteRecord, context: RenderContext): Directive[] {
+  const { certificate } = record
+  const http = (names: readonly string[], location: Directive): Directive =>
+    server(
+      context.httpListens.map((address): Directive => ['listen', [address]]),
+      names,
+      [challengeLocation(context), location],
+    )
+  const [secured, unsecured] = [securedNames(record), unsecuredNames(record)]
+  // Each name is redirected to itself, and never to what the client calls it: so each has a block of its own.
+  const redirects = secured.map((name) => http([name], securedLocation(record, name, context)))
+  const plain = unsecured.length === 0 ? [] : [http(unsecured, mainLocation(record, context, 'http'))]
+  const blocks = [...upstreamBlock(record), ...redirects, ...plain]
+  if (certificate === null || secured.length === 0) return blocks
+  const folder = `${context.certificates}/${record.domain}/${certificate.fingerprint_sha256}`
+  const https = server(httpsListens(context, context.httpsListens), secured, [
+    ...http2(context),
+    ['ssl_certificate', [`${folder}/fullchain.pem`]],
+    ['ssl_certificate_key', [`${folder}/privkey.pem`]],
+    ...tlsProfile(context.opensslVersion),
+    ...strictTransport(record, 'https'),
+    challengeLocation(context),
+    mainLocation(record, context, 'https'),
+  ])
+  return [...blocks, https]
+}
+
+/** Two years, as Mozilla's guidelines have it; over HTTP it must not be sent (RFC 6797, 7.2). */
+function strictTransport({ options }: RouteRecord, scheme: Scheme): Directive[] {
+  if (!options.hsts || scheme === 'http') return []
+  return [['add_header', ['Strict-Transport-Security', 'max-age=63072000', 'always']]]
+}
+
+/** HTTP-01 (RFC 8555, 8.3) is asked for over plain HTTP: never redirected, never proxied, open to everyone. */
+function challengeLocation(context: RenderContext): Directive {
+  return [
+    'location',
+    ['^~', '/.well-known/acme-challenge/'],
+    [
+      ['root', [context.webroot]],
+      ['default_type', ['text/plain']],
+      ['auth_basic', ['off']],
+      ['allow', ['all']],
+      ['try_files', [{ variable: 'uri' }, '=404']],
+    ],
+  ]
+}
+
+/** What the names of a route lead to: its upstream, another domain, or a word that it is away. */
+function mainLocation(record: RouteRecord, context: RenderContext, scheme: Scheme): Directive {
+  const { maintenance, redirect_to: target } = record.options
+  // `return` answers before `allow` is looked at: in maintenance, and with a redirect, everyone gets the same.
+  // With an `add_header` of its own, a location no longer has those of its server.
+  if (maintenance) return ['location', ['/'], [...strictTransport(record, scheme), ...MAINTENANCE]]
+  if (target !== null) return redirectLocation(scheme, target, context)
+  return proxyLocation(record, portOf(scheme, context), STANDARD_PORT[scheme])
+}
+
+/** Over HTTP, a name leads to where it would lead over HTTPS, in one step. */
+function securedLocation(record: RouteRecord, name: string, context: RenderContext): Directive {
+  const { maintenance, redirect_to: target } = record.options
+  return redirectLocation('https', maintenance ? name : (target ?? name), context)
+}
+
+/** 308 keeps the method and the body (RFC 9110, 15.4.9). */
+function redirectLocation(scheme: Scheme, domain: string, context: RenderContext): Directive {
+  const port = portOf(scheme, context)
+  const origin = `${scheme}://${domain}${port === STANDARD_PORT[scheme] ? '' : `:${port}`}`
+  return ['location', ['/'], [['return', ['308', [origin, { variable: 'request_uri' }]]]]]
+}
+
+type Scheme = 'http' | 'https'
+const STANDARD_PORT: Readonly<Record<Scheme, number>> = { http: 80, https: 443 }
+
+function portOf(scheme: Scheme, { httpPort, httpsPort }: RenderContext): number {
+  return scheme === 'https' ? httpsPort : httpPort
+}
+
+/** Seconds after which a client may ask again: about as long as a redeployment takes. */
+const MAINTENANCE: readonly Directive[] = [
+  ['add_header', ['Retry-After', '120', 'always']],
+  ['default_type', ['text/plain']],
+  ['return', ['503', 'This service is being redeployed.']],
+]

@@ -1,0 +1,127 @@
+/** The one file beside all routes: what they have in common, the generation's server block, and the catch-all. */
+
+import * as v from 'valibot'
+import { type Directive, printNginx } from '../nginx/config/print.ts'
+import { isAtLeast } from '../nginx/config/version.ts'
+import { GENERATION_NAME, STATUS_PATH } from '../nginx/generation.ts'
+import { readHeader, withHeader } from '../route/file-envelope.ts'
+import { http2, httpsListens, type RenderContext, server } from './context.ts'
+import { tlsProfile } from './tls-profile.ts'
+
+/** What the shared file has to know beyond {@link RenderContext}. */
+export interface SharedContext {
+  readonly generation: number
+  /** Listen addresses that have no default server of the host's own: the catch-all takes these. */
+  readonly catchAllHttp: readonly string[]
+  readonly catchAllHttps: readonly string[]
+  /** Names of directives that the host's `http` block sets already: NGINX refuses a second setting. */
+  readonly setByHost: ReadonlySet<string>
+}
+
+/** The catch-all's own name, so that it never meets a `_` of the host's. */
+const CATCH_ALL_NAME = 'catch-all.proxy-manager.invalid'
+
+const STATUS_LOCATION: Directive = ['location', ['=', STATUS_PATH], [['stub_status', []]]]
+
+/** The shared file: what routes have in common, the generation's server block, and the catch-all for names that nobody serves. */
+export function sharedDirectives(shared: SharedContext, context: RenderContext): Directive[] {
+  const settings: Directive[] = [
+    // A name of 47 characters does not fit the default of 64, and fails the test for every site on the host.
+    ['server_names_hash_bucket_size', ['512']],
+    ['server_names_hash_max_size', ['8192']],
+  ]
+  return [
+    ...settings.filter(([name]) => !shared.setByHost.has(name)),
+    // Only a WebSocket may change the protocol: after `Upgrade: h2c` a client would speak past NGINX, and make up the headers it sets.
+    [
+      'map',
+      [{ variable: 'http_upgrade' }, { variable: 'proxy_manager_upgrade' }],
+      [
+        ['default', ['']],
+        ['websocket', ['websocket']],
+      ],
+    ],
+    [
+      'map',
+      [{ variable: 'proxy_manager_upgrade' }, { variable: 'proxy_manager_connection' }],
+      [
+        ['default', ['']],
+        ['websocket', ['upgrade']],
+      ],
+    ],
+    [
+      'geo',
+      [{ variable: 'proxy_manager_is_loopback' }],
+      [
+        ['default', ['0']],
+        ['127.0.0.0/8', ['1']],
+        ['::1', ['1']],
+      ],
+    ],
+    server(
+      context.httpListens.map((address): Directive => ['listen', [address]]),
+      [GENERATION_NAME],
+      [
+        ['access_log', ['off']],
+        ['default_type', ['text/plain']],
+        // `return` runs before `allow` and `deny` are looked at, so the address is asked here.
+        ['if', ['(', { variable: 'proxy_manager_is_loopback' }, '=', '0', ')'], [['return', ['444']]]],
+        ['location', ['/'], [['return', ['200', String(shared.generation)]]]],
+        ...(context.hasStubStatus === true ? [STATUS_LOCATION] : []),
+      ],
+    ),
+    ...(shared.catchAllHttp.length === 0 ? [] : [catchAllHttp(shared.catchAllHttp)]),
+    ...(shared.catchAllHttps.length === 0 || !isAtLeast(context.nginxVersion, [1, 19, 4])
+      ? []
+      : [catchAllHttps(shared.catchAllHttps, context)]),
+  ]
+}
+
+function catchAllHttp(addresses: readonly string[]): Directive {
+  const listens = addresses.map((address): Directive => ['listen', [address, 'default_server']])
+  return server(
+    listens,
+    [CATCH_ALL_NAME],
+    [
+      ['access_log', ['off']],
+      ['return', ['444']],
+    ],
+  )
+}
+
+/** Refuses the handshake for unknown names, so that no stranger is shown another site's certificate (NGINX 1.19.4). */
+function catchAllHttps(addresses: readonly string[], context: RenderContext): Directive {
+  // The protocols of a listening socket are its default server's: they must be the routes' here too.
+  return server(
+    httpsListens(context, addresses, ['default_server']),
+    [CATCH_ALL_NAME],
+    [
+      ...http2(context),
+      ['access_log', ['off']],
+      ['ssl_reject_handshake', ['on']],
+      ...tlsProfile(context.opensslVersion),
+    ],
+  )
+}
+
+/** The whole text of the shared file, its record being the generation. */
+export function renderSharedFile(shared: SharedContext, context: RenderContext): string {
+  return withHeader(JSON.stringify({ generation: shared.generation }), printNginx(sharedDirectives(shared, context)))
+}
+
+/** The generation that a shared file serves, and whether the file is what was written; `undefined` where it cannot be read. */
+export function readSharedFile(text: string): { readonly generation: number; readonly intact: boolean } | undefined {
+  const header = readHeader(text)
+  const record = v.safeParse(v.object({ generation: v.pipe(v.number(), v.integer()) }), header?.record)
+  return header !== undefined && record.success
+    ? { generation: record.output.generation, intact: header.intact }
+    : undefined
+}
+
+/** A shared file as it was, under another generation: what a restored configuration is told apart by. */
+export function renumberSharedFile(text: string, generation: number): string {
+  const [found, header] = [readSharedFile(text), readHeader(text)]
+  if (found === undefined || header === undefined) return text
+  const renumbered = header.configuration.replace(`return 200 ${found.generation};`, `return 200 ${generation};`)
+  return withHeader(JSON.stringify({ generation }), renumbered)
+}

@@ -1,0 +1,19 @@
+/** Names of droplets, which are the names of their routes. */
+import * as v from 'valibot'
+
+/** A droplet's name, which is also part of a file name: letters, digits, `_` and `-` inside, 1 to 63 characters. */
+export const DropletName = v.pipe(
+  v.string('must be a string'),
+  v.description('Name of the droplet, and of its route'),
+  v.regex(
+    /^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$/,
+    'must be 1 to 63 of a-z, 0-9, "_" and "-", beginning and ending with a letter or digit',
+  ),
+  v.notValues(['default', '000-default', '000-proxy-manager'], 'is reserved'),
+)
+export type DropletName = string
+
+/** The droplet name that a domain gives when the caller names none. */
+export function nameFromDomain(domain: string): DropletName {
+  return domain.replaceAll('.', '-')
+}

@@ -1,0 +1,35 @@
+/** All that a route file says about its route. */
+
+import * as v from 'valibot'
+import { CertificateSummary } from '../certificates/certificate.ts'
+import { Domain } from '../net/domain.ts'
+import { HealthStatus } from '../upstream/upstream.ts'
+import { DropletName } from './droplet-name.ts'
+import { ProxyOptions } from './options.ts'
+
+export const RouteSource = v.picklist(['api', 'registry'])
+export type RouteSource = v.InferOutput<typeof RouteSource>
+
+export const RouteRecord = v.object({
+  version: v.literal(1),
+  droplet_name: DropletName,
+  domain: Domain,
+  /** Null, as the port is, where the route only redirects. */
+  upstream_host: v.nullable(v.string()),
+  upstream_port: v.nullable(v.number()),
+  /** Literal addresses, the first one first; null where NGINX asks `resolvers` for `upstream_host` while it runs. */
+  upstream_addresses: v.nullable(v.array(v.string())),
+  resolvers: v.array(v.string()),
+  enable_ssl: v.boolean(),
+  /** Who made the route: a call, or a sync with the Registry, which leaves routes of calls alone. */
+  source: v.optional(RouteSource, 'api'),
+  options: v.optional(ProxyOptions, {}),
+  certificate: v.nullable(CertificateSummary),
+  last_health_status: HealthStatus,
+  last_health_checked_at: v.nullable(v.string()),
+  created_at: v.string(),
+  updated_at: v.string(),
+})
+
+/** All that a route's file says about it. Times are ISO 8601 in UTC. */
+export interface RouteRecord extends Readonly<v.InferOutput<typeof RouteRecord>> {}

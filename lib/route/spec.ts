@@ -1,0 +1,110 @@
+/** The route that a caller wants, as the bodies of PUT and POST say it. Its grammar refuses everything else. */
+
+import * as v from 'valibot'
+import { Domain } from '../net/domain.ts'
+import { UpstreamHost, UpstreamPort, UpstreamUrl } from '../upstream/upstream.ts'
+import { DropletName, nameFromDomain } from './droplet-name.ts'
+import { ProxyOptions } from './options.ts'
+
+const flag = (words: string) => v.optional(v.pipe(v.boolean('must be true or false'), v.description(words)), true)
+
+const bodyEntries = {
+  domain: Domain,
+  upstream_host: v.optional(UpstreamHost),
+  upstream_port: v.optional(UpstreamPort),
+  upstream: v.optional(UpstreamUrl),
+  require_healthy: flag('Probe the upstream first, and refuse the route (422) where it is not healthy'),
+  enable_ssl: flag('Serve the domain over HTTPS; over HTTP alone (202) until it has a certificate'),
+  options: v.optional(ProxyOptions, {}),
+}
+
+type Body = v.InferOutput<v.ObjectSchema<typeof bodyEntries, undefined>>
+
+/** What a caller wants of a route, once parsed. */
+export interface ProxySpec {
+  readonly domain: string
+  /** Null, as the port is, where the route only redirects and names no upstream. */
+  readonly upstream_host: string | null
+  readonly upstream_port: number | null
+  readonly require_healthy: boolean
+  readonly enable_ssl: boolean
+  /** The defaults where left out. */
+  readonly options?: ProxyOptions
+}
+
+/** The body of `PUT /proxies/{droplet_name}`. */
+export const PutProxyBody = v.pipe(
+  v.strictObject(bodyEntries, objectMessage),
+  v.rawCheck(({ dataset, addIssue }) => checkBody(dataset.value, addIssue)),
+  v.transform(toSpec),
+)
+
+/** The body of `POST /proxies`: the same, and a name, made from the domain where it is left out (`a.example.com` becomes `a-example-com`). */
+export const CreateProxyBody = v.pipe(
+  v.strictObject({ droplet_name: v.optional(DropletName), ...bodyEntries }, objectMessage),
+  v.rawCheck(({ dataset, addIssue }) => {
+    checkBody(dataset.value, addIssue)
+    if (
+      dataset.typed &&
+      dataset.value.droplet_name === undefined &&
+      !v.is(DropletName, nameFromDomain(dataset.value.domain))
+    ) {
+      addIssue({ message: 'no droplet name can be made from this domain: pass droplet_name' })
+    }
+  }),
+  v.transform((body) => ({ droplet_name: body.droplet_name ?? nameFromDomain(body.domain), ...toSpec(body) })),
+)
+
+/** Runs beside the checks of the single fields, so that a caller learns of every fault at once: `body` may be half parsed. */
+function checkBody(body: unknown, addIssue: AddIssue): void {
+  if (!isPartialBody(body)) return
+  const options = isPartialOptions(body.options) ? body.options : {}
+  if (body.upstream === undefined) {
+    const isNeeded =
+      options.redirect_to === undefined || options.redirect_to === null || body.upstream_host !== undefined
+    if (body.upstream_port === undefined && isNeeded)
+      addIssue({ message: 'is required (or upstream as http://host:port)', path: keyPath(body, 'upstream_port') })
+  } else if (body.upstream_host !== undefined || body.upstream_port !== undefined) {
+    addIssue({ message: 'upstream stands instead of upstream_host and upstream_port: pass one form' })
+  }
+  const { aliases = [], redirect_to: target } = options
+  const pathOf = (option: string): Path => [...keyPath(body, 'options'), ...keyPath(options, option)]
+  if (!Array.isArray(aliases)) return
+  if (aliases.includes(body.domain)) addIssue({ message: 'must not hold the domain itself', path: pathOf('aliases') })
+  if (typeof target === 'string' && [body.domain, ...aliases].includes(target))
+    addIssue({ message: 'must be another domain than those of this route', path: pathOf('redirect_to') })
+}
+
+type Path = [v.ObjectPathItem, ...v.ObjectPathItem[]]
+type AddIssue = (issue: { readonly message: string; readonly path?: Path }) => void
+
+function keyPath(input: Record<string, unknown>, key: string): [v.ObjectPathItem] {
+  return [{ type: 'object', origin: 'key', input, key, value: input[key] }]
+}
+
+function isPartialBody(value: unknown): value is Partial<Record<keyof Body, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function isPartialOptions(value: unknown): value is Partial<Record<keyof ProxyOptions, unknown>> {
+  return typeof value === 'object' && value !== null
+}
+
+function toSpec(body: Body): ProxySpec {
+  const port = body.upstream?.port ?? body.upstream_port ?? null
+  return {
+    domain: body.domain,
+    upstream_host: port === null ? null : (body.upstream?.host ?? body.upstream_host ?? 'localhost'),
+    upstream_port: port,
+    require_healthy: body.require_healthy,
+    enable_ssl: body.enable_ssl,
+    options: body.upstream?.scheme === 'https' ? { ...body.options, upstream_scheme: 'https' } : body.options,
+  }
+}
+
+/** One message for everything that can be wrong with an object as a whole; it never repeats the input. */
+function objectMessage(issue: v.StrictObjectIssue): string {
+  if (issue.expected === 'never') return 'is not a known field'
+  if (issue.received === 'undefined') return 'is required'
+  return 'must be a JSON object'
+}

@@ -1,0 +1,85 @@
+/** A route as the API shows it. */
+
+import * as v from 'valibot'
+import { CertificateSummary } from '../certificates/certificate.ts'
+import { HealthStatus, type UpstreamHealth, upstreamOf } from '../upstream/upstream.ts'
+import { awaitsCertificate } from './names.ts'
+import { ProxyOptions } from './options.ts'
+import { RouteSource } from './record.ts'
+import type { SnapshotRoute } from './stored-route.ts'
+
+/**
+ * `active`: served as asked · `pending_ssl`: served over HTTP, HTTPS wanted, no certificate yet for one of its names · `drifted`: the file on disk is not what was
+ * written · `disabled`: no symlink in sites-enabled.
+ */
+export const ProxyStatus = v.pipe(
+  v.picklist(['active', 'pending_ssl', 'drifted', 'disabled']),
+  v.description(
+    'active: served as asked; pending_ssl: over HTTP until there is a certificate for all of its names; drifted: the file was edited by hand; disabled: not in sites-enabled',
+  ),
+)
+export type ProxyStatus = v.InferOutput<typeof ProxyStatus>
+
+/** Why the last order for a route failed, and when the next one may be made; times are ISO 8601. */
+export const SslError = v.object({
+  reason: v.string(),
+  message: v.string(),
+  at: v.string(),
+  next_attempt_at: v.string(),
+})
+export type SslError = v.InferOutput<typeof SslError>
+
+const text = (words: string) => v.pipe(v.string(), v.description(words))
+const truth = (words: string) => v.pipe(v.boolean(), v.description(words))
+
+export const ProxyState = v.object({
+  droplet_name: text('Name of the droplet, and of its route'),
+  domain: text('The name that is served, in lower case, as an A-label'),
+  upstream: v.pipe(v.nullable(v.string()), v.description('Where its requests go; null where it only redirects')),
+  upstream_host: v.nullable(v.string()),
+  upstream_port: v.nullable(v.number()),
+  enable_ssl: truth('Whether HTTPS is wanted'),
+  ssl_enabled: truth('Whether it is served over HTTPS'),
+  status: ProxyStatus,
+  source: RouteSource,
+  options: ProxyOptions,
+  last_health_status: HealthStatus,
+  last_health_checked_at: v.nullable(v.string()),
+  certificate: v.nullable(CertificateSummary),
+  ssl_error: v.optional(SslError),
+  created_at: v.string(),
+  updated_at: v.string(),
+  revision: text('Changes with every byte of the configuration; also the ETag'),
+})
+export type ProxyState = v.InferOutput<typeof ProxyState>
+
+/** The route of a snapshot as an answer; `health` is a later check than the one in its file, if there was one. */
+export function proxyState(route: SnapshotRoute, health?: UpstreamHealth, sslError?: SslError): ProxyState {
+  const { record } = route
+  return {
+    droplet_name: record.droplet_name,
+    domain: record.domain,
+    upstream: upstreamOf(record)?.url ?? null,
+    upstream_host: record.upstream_host,
+    upstream_port: record.upstream_port,
+    enable_ssl: record.enable_ssl,
+    ssl_enabled: record.certificate !== null,
+    status: statusOf(route),
+    source: record.source,
+    options: record.options,
+    last_health_status: health?.status ?? record.last_health_status,
+    last_health_checked_at: health?.checkedAt ?? record.last_health_checked_at,
+    certificate: record.certificate,
+    ...(sslError === undefined ? {} : { ssl_error: sslError }),
+    created_at: record.created_at,
+    updated_at: record.updated_at,
+    revision: route.revision,
+  }
+}
+
+/** The most urgent of the states that a route can be in. */
+export function statusOf({ record, enabled, drifted }: SnapshotRoute): ProxyStatus {
+  if (!enabled) return 'disabled'
+  if (drifted) return 'drifted'
+  return awaitsCertificate(record) ? 'pending_ssl' : 'active'
+}

@@ -1,0 +1,66 @@
+/** What happens without a call, from time to time. */
+import type { Engine } from './engine/engine.ts'
+import type { Host } from './host/host.ts'
+import type { MeshMember } from './mesh/member.ts'
+
+/** Starts a job again and again, `everyMs` apart; never while it still runs, so that none pile up behind one that hangs. */
+export function repeat(everyMs: number, job: () => Promise<void>, onFailure: (error: Error) => void): NodeJS.Timeout {
+  let isRunning = false
+  return setInterval(async () => {
+    if (isRunning) return
+    isRunning = true
+    await job().catch(onFailure)
+    isRunning = false
+  }, everyMs)
+}
+
+const NOTICE_EVERY_MS = 1000
+const ORDER_EVERY_MS = 30_000
+const RESTORE_EVERY_MS = 10_000
+const LOOK_EVERY_MS = 1000
+const BEAT_EVERY_MS = 60_000
+
+/** What happens without a call: renewals are noticed, and certificates ordered where the operator wants it. */
+export function startTimers({ settings, log }: Host, engine: Engine): NodeJS.Timeout[] {
+  const every = repeater(log)
+  const { certificates } = engine
+  const renewEveryMs = settings.SSL_RENEW_INTERVAL_HOURS * 3_600_000
+  return [
+    every(NOTICE_EVERY_MS, 'notice_renewals', certificates.notice),
+    every(RESTORE_EVERY_MS, 'retry_restore', engine.retryRestore),
+    ...(settings.SSL_AUTO_ISSUE ? [every(ORDER_EVERY_MS, 'issue_pending', certificates.issuePending)] : []),
+    ...(settings.REGISTRY_SYNC_INTERVAL_S > 0
+      ? [every(settings.REGISTRY_SYNC_INTERVAL_S * 1000, 'sync_from_registry', () => syncQuietly(engine))]
+      : []),
+    ...(renewEveryMs > 0 ? [every(renewEveryMs, 'renew_due', certificates.renewDue)] : []),
+  ]
+}
+
+/** What the mesh is told: at once, and then from time to time. */
+export function startTelling({ settings, log }: Host, mesh: MeshMember): readonly NodeJS.Timeout[] {
+  const every = repeater(log)
+  const { REGISTRY_REGISTER, ORCHESTRATOR_URL } = settings
+  void mesh.register()
+  void mesh.beat()
+  return [
+    ...(REGISTRY_REGISTER ? [every(LOOK_EVERY_MS, 'register', mesh.register)] : []),
+    ...(ORCHESTRATOR_URL === undefined ? [] : [every(BEAT_EVERY_MS, 'heartbeat', mesh.beat)]),
+  ]
+}
+
+/** Runs a job again and again, one at a time; what it throws is logged. */
+function repeater(log: Host['log']) {
+  return (ms: number, action: string, job: () => Promise<void>): NodeJS.Timeout =>
+    repeat(ms, job, ({ message }) => log.write('error', { action, result: 'failure', cause: message }))
+}
+
+/** A sync that nobody asked for deletes nothing. */
+async function syncQuietly(engine: Engine): Promise<void> {
+  await engine.syncFromRegistry({
+    dryRun: false,
+    prune: false,
+    confirm: undefined,
+    requireHealthy: false,
+    enableSsl: undefined,
+  })
+}

@@ -1,0 +1,102 @@
+/** Where a route leads: a host, a port, and how it is spoken to. */
+
+import * as v from 'valibot'
+import { canonicalIpv6, ipFamily } from '../net/address.ts'
+
+/** Where NGINX is to find the upstream: literal addresses, or a name for these resolvers. */
+export interface ResolvedUpstream {
+  readonly addresses: readonly string[] | null
+  readonly resolvers: readonly string[]
+}
+
+export interface UpstreamHealth {
+  readonly status: HealthStatus
+  readonly checkedAt: string | null
+}
+
+export const HealthStatus = v.picklist(['healthy', 'unhealthy', 'unknown'])
+export type HealthStatus = v.InferOutput<typeof HealthStatus>
+
+const UPSTREAM_LABEL = /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/
+
+/**
+ * Folds the host of an upstream: a name (underscores allowed, as container names have them), an IPv4 or an IPv6 address with or without
+ * brackets. The spellings that only the C library takes for an address are refused.
+ */
+function normalizeUpstreamHost(input: string): string | { readonly fault: string } {
+  const bare = /^\[.*\]$/.test(input) ? input.slice(1, -1) : input
+  const family = ipFamily(bare)
+  if (family === 6) return canonicalIpv6(bare)
+  if (family === 4 && bare === input) return bare
+  const name = input.toLowerCase().replace(/\.$/, '')
+  const labels = name.split('.')
+  const last = labels.at(-1) ?? ''
+  // Some letters outside ASCII have a lower case inside it: the name is held against its grammar as it was given.
+  const isName =
+    /^[\x00-\x7f]*$/.test(input) &&
+    name.length <= 253 &&
+    labels.every((label) => UPSTREAM_LABEL.test(label)) &&
+    !/^(\d+|0x[0-9a-f]*)$/.test(last)
+  return isName
+    ? name
+    : { fault: 'must be a host name, an IPv4 address of four decimal octets, or an IPv6 address without a zone' }
+}
+
+export const UpstreamHost = v.pipe(
+  v.string('must be a string'),
+  v.description('Where the droplet listens: host name, IPv4 or IPv6 address; localhost where left out'),
+  v.rawTransform(({ dataset, addIssue, NEVER }) => {
+    const host = normalizeUpstreamHost(dataset.value)
+    if (typeof host === 'string') return host
+    addIssue({ message: host.fault })
+    return NEVER
+  }),
+)
+
+export const UpstreamPort = v.pipe(
+  v.number('must be an integer from 1 to 65535'),
+  v.description('Port of the droplet; required unless upstream is given'),
+  v.integer('must be an integer from 1 to 65535'),
+  v.minValue(1, 'must be an integer from 1 to 65535'),
+  v.maxValue(65535, 'must be an integer from 1 to 65535'),
+)
+
+/** `http://host:port` (or `https`), the short way to write `upstream_host` and `upstream_port`. */
+export const UpstreamUrl = v.pipe(
+  v.string('must be a string'),
+  v.description('http://host:port (or https), instead of upstream_host and upstream_port'),
+  v.rawTransform(({ dataset, addIssue, NEVER }) => {
+    const match = /^https?:\/\/([^/:@?#\\]+|\[[^\]]+\]):(\d{1,5})\/?$/.exec(dataset.value)
+    const host = normalizeUpstreamHost(match?.[1] ?? '')
+    const port = Number(match?.[2])
+    const scheme: 'http' | 'https' = dataset.value.startsWith('https:') ? 'https' : 'http'
+    if (match !== null && typeof host === 'string' && port >= 1 && port <= 65535) return { host, port, scheme }
+    addIssue({ message: 'must be http://host:port or https://host:port' })
+    return NEVER
+  }),
+)
+
+/** The upstream of a route, where it has one. */
+export interface Upstream {
+  readonly scheme: 'http' | 'https'
+  /** A name, or an address without brackets. */
+  readonly host: string
+  readonly port: number
+  /** `host:port`, with brackets around an IPv6 address. */
+  readonly authority: string
+  /** `http://host:port` (or `https`). */
+  readonly url: string
+}
+
+/** The upstream that the fields of a route name; a route that only redirects may have none. */
+export function upstreamOf(route: {
+  readonly upstream_host: string | null
+  readonly upstream_port: number | null
+  readonly options?: { readonly upstream_scheme: 'http' | 'https' }
+}): Upstream | undefined {
+  const { upstream_host: host, upstream_port: port } = route
+  if (host === null || port === null) return undefined
+  const scheme = route.options?.upstream_scheme ?? 'http'
+  const authority = `${host.includes(':') ? `[${host}]` : host}:${port}`
+  return { scheme, host, port, authority, url: `${scheme}://${authority}` }
+}
