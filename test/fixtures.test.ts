@@ -11,8 +11,8 @@ import getMetrics from '../functions/get-metrics.ts'
 import issueCertificate from '../functions/issue-certificate.ts'
 import putProxy from '../functions/put-proxy.ts'
 import { GENERATION_NAME } from '../lib/nginx/generation.ts'
-import { certbotThatIssues, certificateFor } from './engine/certbot.ts'
 import { APP, call } from './functions/wire.ts'
+import { certbotThatIssues, certificateFor } from './helpers/certbot.ts'
 
 const test = suite('fixtures')
 const FOLDER = join(import.meta.dirname, '..', 'fixtures')

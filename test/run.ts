@@ -25,22 +25,22 @@ const PROCESSES_AT_ONCE = 4
  * not tell: each order waits for certbot, which sleeps for two seconds, and whole proofs are run by a file of 23 lines.
  */
 const LONGEST_FIRST = [
-  'engine/sweep',
-  'host/certbot',
-  'host/certificate',
-  'host/faults',
-  'host/largest',
-  'host/route-life',
-  'host/storm',
-  'host/readme',
-  'host/mesh',
-  'host/package',
+  'change/sweep',
+  'system/certbot',
+  'system/certificate',
+  'system/faults',
+  'system/largest',
+  'system/route-life',
+  'system/storm',
+  'system/readme',
+  'system/mesh',
+  'system/package',
 ]
 
 const root = new URL('..', import.meta.url).pathname
 const wanted = process.argv.slice(2).filter((argument) => !argument.startsWith('--'))
 const isFast = process.argv.includes('--fast')
-const isHost = (file: string) => file.includes('/host/')
+const isSystem = (file: string) => file.includes('/system/')
 const rank = (file: string) => {
   const place = LONGEST_FIRST.findIndex((beginning) => file.startsWith(`${root}test/${beginning}`))
   return place < 0 ? LONGEST_FIRST.length : place
@@ -48,9 +48,9 @@ const rank = (file: string) => {
 const files = globSync('test/**/*.test.ts', { cwd: root })
   .map((file) => `${root}${file}`)
   .filter((file) => wanted.length === 0 || wanted.some((part) => relative(root, file).includes(part)))
-  .filter((file) => !isFast || !isHost(file))
+  .filter((file) => !isFast || !isSystem(file))
   .sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1))
-const apart = isFast ? [] : files.filter((file) => isHost(file) || rank(file) < LONGEST_FIRST.length)
+const apart = isFast ? [] : files.filter((file) => isSystem(file) || rank(file) < LONGEST_FIRST.length)
 const together = files.filter((file) => !apart.includes(file))
 
 let passed = 0
@@ -72,8 +72,8 @@ uvu.UVU_DEFER = 1
 uvu.UVU_QUEUE = []
 if (apart.length > 1) {
   const alone = (some: readonly string[]) => some.map((file) => [file])
-  await runInLanes([together, ...alone(apart.filter((file) => !isHost(file)))])
-  await runInLanes(alone(apart.filter(isHost)))
+  await runInLanes([together, ...alone(apart.filter((file) => !isSystem(file)))])
+  await runInLanes(alone(apart.filter(isSystem)))
 } else {
   for (const file of files) await runHere(file)
 }

@@ -7,7 +7,7 @@ import * as assert from 'uvu/assert'
 import { freePort } from '../../fixtures/free-port.ts'
 import { startServer } from '../../fixtures/loopback-server.ts'
 import { type Download, hostProbe, type ProbeAnswer } from '../../lib/adapters/probe.ts'
-import { makeLineage } from '../engine/arrange.ts'
+import { makeLineage } from '../helpers/arrange.ts'
 
 const test = suite('download')
 const LIMIT_BYTES = 100_000

@@ -6,7 +6,7 @@ import { createSecureContext, createServer as createTlsServer } from 'node:tls'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { hostProbe, type ProbeAnswer } from '../../lib/adapters/probe.ts'
-import { makeLineage } from '../engine/arrange.ts'
+import { makeLineage } from '../helpers/arrange.ts'
 
 const test = suite('probe')
 

@@ -2,7 +2,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
 import createProxy from '../../functions/create-proxy.ts'
-import { contentsOf, writeAt } from '../engine/arrange.ts'
+import { contentsOf, writeAt } from '../helpers/arrange.ts'
 import { APP, appProxy, assertError, assertIssues, call, NO_TIMES, revisionAt } from './wire.ts'
 
 const test = suite('POST /proxies')

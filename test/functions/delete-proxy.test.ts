@@ -4,9 +4,9 @@ import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
 import deleteProxy from '../../functions/delete-proxy.ts'
 import getProxy from '../../functions/get-proxy.ts'
 import putProxy from '../../functions/put-proxy.ts'
-import { contentsOf, PORT_TAKEN, refuseNextReload } from '../engine/arrange.ts'
-import { certbotThat, certificateFor, copiesOf, putLineage, putSecure } from '../engine/certbot.ts'
-import { filesOf } from '../engine/world.ts'
+import { contentsOf, PORT_TAKEN, refuseNextReload } from '../helpers/arrange.ts'
+import { certbotThat, certificateFor, copiesOf, putLineage, putSecure } from '../helpers/certbot.ts'
+import { filesOf } from '../helpers/world.ts'
 import { APP, assertError, assertIssues, type CallOptions, call, NO_TIMES, revisionAt } from './wire.ts'
 
 const test = suite('DELETE /proxies/:droplet_name')

@@ -6,8 +6,8 @@ import { createApp } from '../../functions/index.ts'
 import issueCertificate from '../../functions/issue-certificate.ts'
 import putProxy from '../../functions/put-proxy.ts'
 import { GENERATION_NAME, STATUS_PATH } from '../../lib/nginx/generation.ts'
-import { PORT_TAKEN, refused, refuseNextReload, writeAt } from '../engine/arrange.ts'
-import { certbotThatIssues, certificateFor } from '../engine/certbot.ts'
+import { PORT_TAKEN, refused, refuseNextReload, writeAt } from '../helpers/arrange.ts'
+import { certbotThatIssues, certificateFor } from '../helpers/certbot.ts'
 import { APP, answerOf, assertIssues, call, requestTo } from './wire.ts'
 
 const test = suite('GET /proxy-manager/metrics')

@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert'
 import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
 import getProxy from '../../functions/get-proxy.ts'
 import putProxy from '../../functions/put-proxy.ts'
-import { textAt, writeAt } from '../engine/arrange.ts'
+import { textAt, writeAt } from '../helpers/arrange.ts'
 import { APP, appProxy, assertError, assertIssues, call, revisionAt } from './wire.ts'
 
 const test = suite('GET /proxies/:droplet_name')

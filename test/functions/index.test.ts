@@ -4,8 +4,8 @@ import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
 import getProxy from '../../functions/get-proxy.ts'
 import { createApp, endpoints } from '../../functions/index.ts'
 import putProxy from '../../functions/put-proxy.ts'
-import { contentsOf } from '../engine/arrange.ts'
-import { makeSigner, pemOf, tokenOf } from '../engine/tokens.ts'
+import { contentsOf } from '../helpers/arrange.ts'
+import { makeSigner, pemOf, tokenOf } from '../helpers/tokens.ts'
 import { type Answer, APP, answerOf, assertError, type CallOptions, requestTo } from './wire.ts'
 
 const test = suite('the app')

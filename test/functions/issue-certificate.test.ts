@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert'
 import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
 import getProxy from '../../functions/get-proxy.ts'
 import issueCertificate from '../../functions/issue-certificate.ts'
-import { contentsOf, PORT_TAKEN, refuseNextReload, writeAt } from '../engine/arrange.ts'
+import { contentsOf, PORT_TAKEN, refuseNextReload, writeAt } from '../helpers/arrange.ts'
 import {
   certbotThat,
   certbotThatIssues,
@@ -14,7 +14,7 @@ import {
   putSecure,
   START_MS,
   servedFingerprint,
-} from '../engine/certbot.ts'
+} from '../helpers/certbot.ts'
 import { assertError, assertIssues, type CallOptions, call, requestTo, revisionAt } from './wire.ts'
 
 const test = suite('POST /proxies/:droplet_name/ssl')

@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert'
 import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
 import listProxies from '../../functions/list-proxies.ts'
 import putProxy from '../../functions/put-proxy.ts'
-import { textAt, writeAt } from '../engine/arrange.ts'
+import { textAt, writeAt } from '../helpers/arrange.ts'
 import { APP, appProxy, assertIssues, call } from './wire.ts'
 
 const test = suite('GET /proxies')

@@ -2,7 +2,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { fakeDeps } from '../../fixtures/deps.ts'
 import putProxy from '../../functions/put-proxy.ts'
-import { contentsOf, installLineage, makeLineage, PORT_TAKEN, refused, refuseNextReload } from '../engine/arrange.ts'
+import { contentsOf, installLineage, makeLineage, PORT_TAKEN, refused, refuseNextReload } from '../helpers/arrange.ts'
 import {
   APP,
   appProxy,

@@ -3,8 +3,8 @@ import * as assert from 'uvu/assert'
 import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
 import putProxy from '../../functions/put-proxy.ts'
 import syncFromRegistry from '../../functions/sync-from-registry.ts'
-import { contentsOf } from '../engine/arrange.ts'
-import { servedPort } from '../engine/world.ts'
+import { contentsOf } from '../helpers/arrange.ts'
+import { servedPort } from '../helpers/world.ts'
 import { APP, assertError, assertIssues, call } from './wire.ts'
 
 const test = suite('POST /proxy-manager/sync-from-registry')

@@ -2,7 +2,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { fakeDeps } from '../../fixtures/deps.ts'
 import udcDependencies from '../../functions/udc-dependencies.ts'
-import { settled } from '../engine/arrange.ts'
+import { settled } from '../helpers/arrange.ts'
 import { assertIssues, call } from './wire.ts'
 
 const test = suite('GET /dependencies')

@@ -3,8 +3,8 @@ import * as assert from 'uvu/assert'
 import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
 import { createApp } from '../../functions/index.ts'
 import udcMessage from '../../functions/udc-message.ts'
-import { contentsOf } from '../engine/arrange.ts'
-import { servedPort } from '../engine/world.ts'
+import { contentsOf } from '../helpers/arrange.ts'
+import { servedPort } from '../helpers/world.ts'
 import { type Answer, APP, answerOf, appProxy, assertError, assertIssues, call, requestTo } from './wire.ts'
 
 const test = suite('POST /message')

@@ -5,8 +5,8 @@ import type { FakeDeps } from '../../fixtures/deps.ts'
 import { ERRORS, type ErrorCode } from '../../lib/errors.ts'
 import type { Deps } from '../../lib/http/operation.ts'
 import { DEFAULT_OPTIONS } from '../../lib/route/options.ts'
-import { textAt } from '../engine/arrange.ts'
-import { assertDescribed } from '../http/described.ts'
+import { textAt } from '../helpers/arrange.ts'
+import { assertDescribed } from '../helpers/described.ts'
 
 export interface CallOptions {
   readonly method?: string

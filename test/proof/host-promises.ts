@@ -2,7 +2,7 @@
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { type NginxInstance, testNginx } from '../../fixtures/nginx-instance.ts'
-import { call, type RealHost, through } from '../host/host.ts'
+import { call, type RealHost, through } from '../helpers/system/host.ts'
 
 /** What NGINX says of what is on disk now, where it does not simply accept it. */
 export function refusedByNginx(nginx: NginxInstance): string[] {

@@ -7,8 +7,8 @@ import {
   stopEach,
   stopEachWithoutNginx,
   together,
-} from '../../engine/sweep-faults.ts'
-import { SWEEPS } from '../../engine/sweeps.ts'
+} from '../../helpers/sweep-faults.ts'
+import { SWEEPS } from '../../helpers/sweeps.ts'
 import type { Figure, Findings } from '../findings.ts'
 import type { FaultsPart } from './bounds.ts'
 

@@ -1,7 +1,7 @@
 /** Creations, moves, deletions and syncs by many callers, with hard kills of the API and of NGINX, and stops of NGINX, in between. */
-import { startHost } from '../../host/host.ts'
-import { runStorm } from '../../host/storm.ts'
-import { startRegistry } from '../../host/storm-registry.ts'
+import { startHost } from '../../helpers/system/host.ts'
+import { runStorm } from '../../helpers/system/storm.ts'
+import { startRegistry } from '../../helpers/system/storm-registry.ts'
 import type { FaultsPart } from './bounds.ts'
 
 export const storm: FaultsPart = {

@@ -1,5 +1,5 @@
 /** The API's process killed, or failed by the kernel, at each system call that a change or a recovery makes; its code knows nothing of it. */
-import { type Answer, call, putRoute, type RealHost, startHost } from '../../host/host.ts'
+import { type Answer, call, putRoute, type RealHost, startHost } from '../../helpers/system/host.ts'
 import type { Findings } from '../findings.ts'
 import { disagreement, leftovers, refusedByNginx, served } from '../host-promises.ts'
 import type { FaultsPart } from './bounds.ts'

@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import * as v from 'valibot'
-import { ngxConfParse, type Tree } from '../../core/ngx-conf-parse.ts'
+import { ngxConfParse, type Tree } from '../../helpers/ngx-conf-parse.ts'
 import { leftovers, refusedByNginx } from '../host-promises.ts'
 import { type AcceptedBody, domainOf, meantDirectives, withoutVersions } from './expected.ts'
 import type { Scene } from './scene.ts'

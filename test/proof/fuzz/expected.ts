@@ -6,7 +6,7 @@ import { readFileSync } from 'node:fs'
 import { isIPv4, isIPv6 } from 'node:net'
 import { domainToASCII } from 'node:url'
 import * as v from 'valibot'
-import type { Tree } from '../../core/ngx-conf-parse.ts'
+import type { Tree } from '../../helpers/ngx-conf-parse.ts'
 
 const Options = v.object({
   upstream_scheme: v.optional(v.string(), 'http'),

@@ -2,7 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { gzipSync } from 'node:zlib'
 import type { Manager } from '../../../fixtures/manager.ts'
-import { call } from '../../host/host.ts'
+import { call } from '../../helpers/system/host.ts'
 import type { Bounds } from './bounds.ts'
 
 const CALLERS = 20

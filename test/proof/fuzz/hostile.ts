@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { setTimeout } from 'node:timers/promises'
 import { type LoopbackServer, startServer } from '../../../fixtures/loopback-server.ts'
-import { putRoute, type RealHost, startHost } from '../../host/host.ts'
+import { putRoute, type RealHost, startHost } from '../../helpers/system/host.ts'
 import type { Figure, Findings } from '../findings.ts'
 import { leftovers, refusedByNginx } from '../host-promises.ts'
 import type { FuzzPart } from './bounds.ts'

@@ -1,7 +1,7 @@
 /** What every answer has to keep, whatever was asked. */
 import * as v from 'valibot'
 import { ERRORS, type ErrorCode } from '../../../lib/errors.ts'
-import { assertDescribed, operations } from '../../http/described.ts'
+import { assertDescribed, operations } from '../../helpers/described.ts'
 import type { FuzzRequest } from './requests.ts'
 import type { WireAnswer } from './wire.ts'
 

@@ -13,8 +13,8 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Droplet } from '../../../fixtures/droplet.ts'
-import { makeLineage } from '../../engine/arrange.ts'
-import { type RealHost, startHost } from '../../host/host.ts'
+import { makeLineage } from '../../helpers/arrange.ts'
+import { type RealHost, startHost } from '../../helpers/system/host.ts'
 
 export interface Scene {
   readonly host: RealHost

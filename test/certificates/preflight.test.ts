@@ -1,0 +1,242 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
+import type { CaaRecord } from '../../lib/adapters/network.ts'
+import type { ProbeRequest } from '../../lib/adapters/probe.ts'
+import { type PreflightCheck, runPreflight } from '../../lib/certificates/preflight.ts'
+import { CHALLENGES, putSecure } from '../helpers/certbot.ts'
+
+const test = suite('preflight')
+
+const DOMAIN = 'app.example.com'
+
+/** A host with a route for the domain, whose name leads to these addresses. */
+async function world(
+  addresses: readonly string[] = ['192.0.2.10'],
+  settings: Readonly<Record<string, string>> = {},
+): Promise<FakeDeps> {
+  const deps = await fakeDeps({ settings })
+  await putSecure(deps, 'app', DOMAIN)
+  deps.names.hosts.set(DOMAIN, addresses)
+  deps.names.dns.set(DOMAIN, addresses)
+  return deps
+}
+
+async function look(deps: FakeDeps, check: PreflightCheck['check']): Promise<readonly (readonly [boolean, string])[]> {
+  const found = await runPreflight(deps.host, [DOMAIN])
+  return found.filter((one) => one.check === check).map(({ ok, detail }) => [ok, detail])
+}
+
+test('a name that resolves, answers and is not held back by CAA passes, in this order', async () => {
+  const deps = await world(['192.0.2.10', '2001:db8::10'])
+  assert.equal(await runPreflight(deps.host, [DOMAIN]), [
+    { check: 'dns', domain: DOMAIN, ok: true, detail: `${DOMAIN} resolves to 192.0.2.10, 2001:db8::10` },
+    {
+      check: 'challenge',
+      domain: DOMAIN,
+      ok: true,
+      detail: 'a file under the challenge path, asked for at 192.0.2.10: came back',
+    },
+    {
+      check: 'challenge',
+      domain: DOMAIN,
+      ok: true,
+      detail: 'a file under the challenge path, asked for at 2001:db8::10: came back',
+    },
+    { check: 'caa', domain: DOMAIN, ok: true, detail: 'no CAA records' },
+  ])
+})
+
+test('a name without an address fails, and no file is written for it', async () => {
+  const deps = await world([])
+  assert.equal(await runPreflight(deps.host, [DOMAIN]), [
+    { check: 'dns', domain: DOMAIN, ok: false, detail: `${DOMAIN} does not resolve` },
+    { check: 'caa', domain: DOMAIN, ok: true, detail: 'no CAA records' },
+  ])
+  assert.not.ok(deps.disk.has(CHALLENGES))
+})
+
+test('the file that is asked for is served from the webroot, under the domain, and gone afterwards', async () => {
+  const deps = await world()
+  const asked: ProbeRequest[] = []
+  const { get } = deps.host.probe
+  deps.host.probe.get = async (request) => {
+    asked.push(request)
+    assert.equal(deps.host.files.list(CHALLENGES), [request.path.slice(request.path.lastIndexOf('/') + 1)])
+    return await get(request)
+  }
+  await runPreflight(deps.host, [DOMAIN])
+  const [{ path, ...request } = { path: '' }] = asked
+  assert.equal(request, { address: '192.0.2.10', port: 80, host: DOMAIN, timeoutMs: 3000 })
+  assert.match(path, /^\/\.well-known\/acme-challenge\/proxy-manager-id-\d+$/)
+  assert.equal(deps.host.files.list(CHALLENGES), [])
+})
+
+test('each address is asked: one that leads elsewhere fails, and is named', async () => {
+  const deps = await world(['192.0.2.10', '2001:db8::bad', '192.0.2.66', '192.0.2.77'])
+  const { get } = deps.host.probe
+  deps.host.probe.get = async (request) => {
+    if (request.address === '2001:db8::bad') return { failure: 'ECONNREFUSED' }
+    if (request.address === '192.0.2.66') return { status: 404, body: 'not found' }
+    return request.address === '192.0.2.77' ? { status: 200, body: 'parked' } : await get(request)
+  }
+  const where = (address: string, said: string) => `a file under the challenge path, asked for at ${address}: ${said}`
+  assert.equal(await look(deps, 'challenge'), [
+    [true, where('192.0.2.10', 'came back')],
+    [false, where('2001:db8::bad', 'ECONNREFUSED')],
+    [false, where('192.0.2.66', 'answered 404 with something else')],
+    [false, where('192.0.2.77', 'answered 200 with something else')],
+  ])
+})
+
+test('a domain that NGINX does not serve fails', async () => {
+  const deps = await world()
+  await deps.engine.deleteProxy({ dropletName: 'app', precondition: {}, deleteCertificate: false })
+  const [[ok] = [true]] = await look(deps, 'challenge')
+  assert.not.ok(ok)
+})
+
+test('a webroot that cannot be written fails as such, and leaves nothing behind', async () => {
+  const deps = await world()
+  for (let at = 0; at < 3; at++) {
+    deps.effects.arrange({ at, kind: 'error', code: 'EROFS' })
+    assert.equal(await look(deps, 'challenge'), [[false, 'the webroot cannot be written (EROFS)']])
+  }
+  deps.effects.arrange(undefined)
+  assert.equal(deps.host.files.list(CHALLENGES), [])
+})
+
+test('resolvers that are set are asked instead of the system, with a port and a time limit', async () => {
+  const deps = await world(['192.0.2.10'], { DNS_SERVERS: '192.0.2.53,[2001:db8::53]:5353' })
+  const asked: unknown[] = []
+  deps.host.network.query = async (...request) => {
+    asked.push(request)
+    return ['192.0.2.20']
+  }
+  deps.host.network.caaRecords = async (...request) => {
+    asked.push(request)
+    return []
+  }
+  assert.equal(await look(deps, 'dns'), [[true, `${DOMAIN} resolves to 192.0.2.20`]])
+  const servers = ['192.0.2.53:53', '[2001:db8::53]:5353']
+  assert.equal(asked, [
+    [DOMAIN, servers, 5000],
+    [DOMAIN, servers, 5000],
+    ['example.com', servers, 5000],
+  ])
+})
+
+interface CaaCase {
+  /** By name, each `issue` or another property's tag, and its value. */
+  readonly records: Readonly<Record<string, readonly string[] | undefined>>
+  readonly ok: boolean
+  readonly detail: string
+  readonly directory?: string
+}
+
+const toRecord = (text: string): CaaRecord => {
+  const [tag = '', ...value] = text.split(' ')
+  return { tag, value: value.join(' ') }
+}
+
+const CAA: Readonly<Record<string, CaaCase>> = {
+  'records of another CA': {
+    records: { [DOMAIN]: ['issue ca.example'] },
+    ok: false,
+    detail: `the CAA records of ${DOMAIN} allow ca.example`,
+  },
+  "records that name Let's Encrypt among others": {
+    records: { [DOMAIN]: ['issue ca.example', 'issue letsencrypt.org'] },
+    ok: true,
+    detail: `the CAA records of ${DOMAIN} allow ca.example, letsencrypt.org`,
+  },
+  'a record with parameters': {
+    records: { [DOMAIN]: ['issue letsencrypt.org; validationmethods=http-01'] },
+    ok: true,
+    detail: `the CAA records of ${DOMAIN} allow letsencrypt.org`,
+  },
+  'a record that allows nobody': {
+    records: { [DOMAIN]: ['issue ;'] },
+    ok: false,
+    detail: `the CAA records of ${DOMAIN} allow no CA`,
+  },
+  "the parent's records, where the name has none": {
+    records: { 'example.com': ['issue ca.example'] },
+    ok: false,
+    detail: 'the CAA records of example.com allow ca.example',
+  },
+  "the name's own records before its parent's": {
+    records: { [DOMAIN]: ['issue letsencrypt.org'], 'example.com': ['issue ;'] },
+    ok: true,
+    detail: `the CAA records of ${DOMAIN} allow letsencrypt.org`,
+  },
+  'records that name no issuer: any CA may, whatever the parent says': {
+    records: { [DOMAIN]: ['iodef mailto:a@example.com', 'issuewild ;'], 'example.com': ['issue ca.example'] },
+    ok: true,
+    detail: `the CAA records of ${DOMAIN} allow any CA`,
+  },
+  'an issuer in upper case': {
+    records: { [DOMAIN]: ['issue LetsEncrypt.org'] },
+    ok: true,
+    detail: `the CAA records of ${DOMAIN} allow letsencrypt.org`,
+  },
+  'records that cannot be asked for': {
+    records: { 'example.com': undefined },
+    ok: false,
+    detail: 'the CAA records of example.com cannot be asked for: a CA refuses then',
+  },
+  'another CA, of which only it knows what it goes by': {
+    records: { [DOMAIN]: ['issue ca.example'] },
+    ok: true,
+    detail: `the CAA records of ${DOMAIN} allow ca.example`,
+    directory: 'https://acme.ca.example/dir',
+  },
+  'another CA, and records that allow nobody': {
+    records: { [DOMAIN]: ['issue ;'] },
+    ok: false,
+    detail: `the CAA records of ${DOMAIN} allow no CA`,
+    directory: 'https://acme.ca.example/dir',
+  },
+  "Let's Encrypt's staging": {
+    records: { [DOMAIN]: ['issue letsencrypt.org'] },
+    ok: true,
+    detail: `the CAA records of ${DOMAIN} allow letsencrypt.org`,
+    directory: 'https://acme-staging-v02.api.letsencrypt.org/directory',
+  },
+}
+
+for (const [what, { records, ok, detail, directory }] of Object.entries(CAA)) {
+  test(`CAA: ${what}`, async () => {
+    const deps = await world(['192.0.2.10'], directory === undefined ? {} : { ACME_DIRECTORY_URL: directory })
+    deps.host.network.caaRecords = async (name) => (name in records ? records[name]?.map(toRecord) : [])
+    assert.equal(await look(deps, 'caa'), [[ok, detail]])
+  })
+}
+
+test('the top level is not asked for CAA records', async () => {
+  const deps = await world()
+  const asked: string[] = []
+  deps.host.network.caaRecords = async (name) => {
+    asked.push(name)
+    return []
+  }
+  await runPreflight(deps.host, ['a.b.example.com'])
+  assert.equal(asked, ['a.b.example.com', 'b.example.com', 'example.com'])
+})
+
+test('each name of a certificate is looked at, and a failed check says which', async () => {
+  const deps = await world()
+  const found = await runPreflight(deps.host, [DOMAIN, 'gone.example.com'])
+  assert.equal(
+    found.map(({ check, domain, ok }) => `${check} ${domain} ${ok}`),
+    [
+      `dns ${DOMAIN} true`,
+      `challenge ${DOMAIN} true`,
+      `caa ${DOMAIN} true`,
+      'dns gone.example.com false',
+      'caa gone.example.com true',
+    ],
+  )
+})
+
+test.run()

@@ -1,0 +1,311 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { ChangeResult } from '../../lib/change/context.ts'
+import { type ChangeQueue, changeQueue, QUEUE_LIMIT } from '../../lib/change/queue.ts'
+import { ProxyManagerError } from '../../lib/errors.ts'
+import type { Change } from '../../lib/plan/change.ts'
+import { refusal } from '../helpers/arrange.ts'
+
+const test = suite('queue')
+
+const remove = (dropletName: string): Change => ({ kind: 'delete', dropletName, precondition: {} })
+/** A result that tells which change it belongs to. */
+const resultOf = (change: Change): ChangeResult =>
+  new ProxyManagerError('PROXY_NOT_FOUND', { message: change.dropletName })
+const namesOf = (changes: readonly Change[]) => changes.map(({ dropletName }) => dropletName).join(' ')
+const wordsOf = (result: ChangeResult) => (result instanceof Error ? result.message : result.outcome)
+
+type Apply = (changes: readonly Change[]) => Promise<readonly ChangeResult[]>
+
+/** A queue over `apply`, with nobody about to arrive unless told otherwise, and a clock that only moves for who waits. */
+function queueOver(apply: Apply, tidy = async () => {}, arriving = () => 0): ChangeQueue {
+  let nowMs = 0
+  const clock = {
+    monotonicMs: () => nowMs,
+    sleep: async (ms: number) => {
+      nowMs += ms
+    },
+  }
+  return changeQueue({ apply: async (changes) => ({ results: await apply(changes), tidy }), arriving, clock })
+}
+
+interface Batch {
+  readonly names: string
+  readonly end: () => void
+}
+
+/** A queue whose batches run until the test ends them. */
+function heldQueue() {
+  const batches: Batch[] = []
+  const waiting: ((batch: Batch) => void)[] = []
+  const queue = queueOver(
+    (changes) =>
+      new Promise((resolve) => {
+        const batch = { names: namesOf(changes), end: () => resolve(changes.map(resultOf)) }
+        batches.push(batch)
+        waiting.shift()?.(batch)
+      }),
+  )
+  const nextBatch = () => new Promise<Batch>((resolve) => waiting.push(resolve))
+  return { queue, batches, nextBatch }
+}
+
+test('calls of one turn of the event loop are one batch, in their order, and each gets its own result', async () => {
+  const seen: string[] = []
+  const queue = queueOver(async (changes) => {
+    seen.push(namesOf(changes))
+    return changes.map(resultOf)
+  })
+  const results = await Promise.all(['a', 'b', 'c'].map((name) => queue.submit(remove(name))))
+  assert.equal(seen, ['a b c'])
+  assert.equal(results.map(wordsOf), ['a', 'b', 'c'])
+})
+
+test('one batch runs at a time; what arrives meanwhile is the next, all of it', async () => {
+  const { queue, batches, nextBatch } = heldQueue()
+  const first = nextBatch()
+  const calls = [queue.submit(remove('a'))]
+  const running = await first
+  calls.push(...['b', 'c', 'd'].map((name) => queue.submit(remove(name))))
+  assert.is(batches.length, 1)
+  assert.is(queue.depth, 3)
+  const second = nextBatch()
+  running.end()
+  const following = await second
+  assert.is(following.names, 'b c d')
+  following.end()
+  assert.equal((await Promise.all(calls)).map(wordsOf), ['a', 'b', 'c', 'd'])
+  assert.is(queue.depth, 0)
+})
+
+test('a second change of a droplet waits for the next batch; others overtake it, its own order stays', async () => {
+  const seen: string[] = []
+  const queue = queueOver(async (changes) => {
+    seen.push(namesOf(changes))
+    return changes.map(resultOf)
+  })
+  await Promise.all(['a', 'a', 'b', 'a', 'c', 'b'].map((name) => queue.submit(remove(name))))
+  assert.equal(seen, ['a b c', 'a b', 'a'])
+})
+
+test('jobs and batches take turns: a crowd of jobs holds no change up, and no crowd of changes a job', async () => {
+  const seen: string[] = []
+  const queue = queueOver(async (changes) => {
+    seen.push(namesOf(changes))
+    return changes.map(resultOf)
+  })
+  const job = (name: string) =>
+    queue.exclusively(async () => {
+      seen.push(name)
+    })
+  await Promise.all([
+    ...['j1', 'j2', 'j3', 'j4'].map(job),
+    ...['a', 'a', 'b', 'a'].map((name) => queue.submit(remove(name))),
+  ])
+  assert.equal(seen, ['j1', 'a b', 'j2', 'a', 'j3', 'a', 'j4'])
+})
+
+test('a full queue answers BUSY with a time to come back, and takes changes again once it has emptied', async () => {
+  const { queue, nextBatch } = heldQueue()
+  const first = nextBatch()
+  const calls = [queue.submit(remove('running'))]
+  const running = await first
+  for (let i = 0; i < QUEUE_LIMIT; i++) calls.push(queue.submit(remove(`d${i}`)))
+  const error = await refusal(
+    Promise.resolve().then(() => queue.submit(remove('late'))),
+    'BUSY',
+  )
+  assert.is(error.retryAfterS, 2)
+  const second = nextBatch()
+  running.end()
+  const last = await second
+  calls.push(queue.submit(remove('late')))
+  const third = nextBatch()
+  last.end()
+  const late = await third
+  assert.is(late.names, 'late')
+  late.end()
+  assert.is((await Promise.all(calls)).length, QUEUE_LIMIT + 2)
+})
+
+test('an exclusive job runs between batches, never beside one', async () => {
+  const { queue, nextBatch } = heldQueue()
+  const first = nextBatch()
+  const call = queue.submit(remove('a'))
+  const running = await first
+  let ran = false
+  const job = queue.exclusively(async () => {
+    ran = true
+    return 'done'
+  })
+  await Promise.resolve()
+  assert.not.ok(ran)
+  running.end()
+  assert.is(await job, 'done')
+  await call
+})
+
+test('a job that fails rejects for its caller alone', async () => {
+  const queue = queueOver(async (changes) => changes.map(resultOf))
+  const job = queue.exclusively(async () => {
+    throw new Error('no')
+  })
+  const call = queue.submit(remove('a'))
+  await job.then(
+    () => assert.unreachable(),
+    (error: Error) => assert.is(error.message, 'no'),
+  )
+  assert.is(wordsOf(await call), 'a')
+})
+
+test('a batch that breaks answers INTERNAL to each of its callers, and the next one runs', async () => {
+  let isBroken = true
+  const queue = queueOver(async (changes) => {
+    if (isBroken) throw new Error('unforeseen')
+    return changes.map(resultOf)
+  })
+  const results = await Promise.all([queue.submit(remove('a')), queue.submit(remove('b'))])
+  for (const result of results) assert.is(result instanceof ProxyManagerError && result.code, 'INTERNAL')
+  isBroken = false
+  assert.is(wordsOf(await queue.submit(remove('c'))), 'c')
+  await queue.idle()
+})
+
+test('callers have their answers before the tidying up, and the next batch starts after it', async () => {
+  const order: string[] = []
+  const queue = queueOver(
+    async (changes) => {
+      order.push(`apply ${namesOf(changes)}`)
+      return changes.map(resultOf)
+    },
+    async () => {
+      order.push('tidy')
+    },
+  )
+  const second = queue.submit(remove('a')).then(async () => {
+    order.push('answer')
+    return await queue.submit(remove('b'))
+  })
+  await second
+  await queue.idle()
+  assert.equal([...order].sort(), ['answer', 'apply a', 'apply b', 'tidy', 'tidy'])
+  assert.ok(order.indexOf('tidy') < order.indexOf('apply b'))
+})
+
+test('tidying up that fails is no failure of a change, and the next one runs', async () => {
+  const queue = queueOver(
+    async (changes) => changes.map(resultOf),
+    async () => {
+      throw new Error('no space left')
+    },
+  )
+  assert.is(wordsOf(await queue.submit(remove('a'))), 'a')
+  assert.is(wordsOf(await queue.submit(remove('b'))), 'b')
+  await queue.idle()
+})
+
+test('a batch waits for calls that are about to arrive, and shares its reload with them', async () => {
+  const seen: string[] = []
+  let arriving = 1
+  const queue: ChangeQueue = queueOver(
+    async (changes) => {
+      seen.push(namesOf(changes))
+      return changes.map(resultOf)
+    },
+    undefined,
+    () => {
+      if (seen.length === 0 && arriving === 1 && queue.depth === 1) void queue.submit(remove('b'))
+      if (queue.depth === 2) arriving = 0
+      return arriving
+    },
+  )
+  await queue.submit(remove('a'))
+  await queue.idle()
+  assert.equal(seen, ['a b'])
+})
+
+test('a batch waits for calls that begin a few rounds of the event loop later', async () => {
+  const seen: string[] = []
+  const queue = queueOver(async (changes) => {
+    seen.push(namesOf(changes))
+    return changes.map(resultOf)
+  })
+  const rounds = async (count: number) => {
+    for (let i = 0; i < count; i++) await new Promise((resolve) => setImmediate(resolve))
+  }
+  const later = async (name: string, after: number) => {
+    await rounds(after)
+    return await queue.submit(remove(name))
+  }
+  await Promise.all([later('a', 0), later('b', 30), later('c', 60)])
+  assert.equal(seen, ['a b c'])
+})
+
+/** How long a batch waits for a call that never arrives, where the process is busy for this many milliseconds at each look. */
+async function waitForNobody(busyMs: number): Promise<number> {
+  let waitedMs = 0
+  const clock = {
+    monotonicMs: () => waitedMs,
+    sleep: async (ms: number) => {
+      waitedMs += ms + busyMs
+    },
+  }
+  const apply = async (changes: readonly Change[]) => ({ results: changes.map(resultOf), tidy: async () => {} })
+  const queue = changeQueue({ apply, arriving: () => 1, clock })
+  assert.is(wordsOf(await queue.submit(remove('a'))), 'a')
+  return waitedMs
+}
+
+test('a call that never arrives holds a batch up for a tenth of a second, no longer', async () => {
+  assert.is(await waitForNobody(0), 100)
+})
+
+test('time in which the process was too busy to look does not count, up to half a second', async () => {
+  assert.is(await waitForNobody(2), 300)
+  assert.is(await waitForNobody(24), 500)
+})
+
+test('a batch that has fewer results than changes leaves nobody waiting', async () => {
+  const queue = queueOver(async (changes) => changes.slice(1).map(resultOf))
+  const [first, second] = await Promise.all([queue.submit(remove('a')), queue.submit(remove('b'))])
+  assert.is(wordsOf(first), 'b')
+  assert.is(second instanceof ProxyManagerError && second.code, 'INTERNAL')
+})
+
+test('idle resolves once nothing runs and nothing waits', async () => {
+  const { queue, nextBatch } = heldQueue()
+  await queue.idle()
+  const first = nextBatch()
+  const call = queue.submit(remove('a'))
+  const running = await first
+  let isIdle = false
+  const idle = queue.idle().then(() => {
+    isIdle = true
+  })
+  await Promise.resolve()
+  assert.not.ok(isIdle)
+  running.end()
+  await idle
+  await call
+  assert.is(queue.depth, 0)
+})
+
+test('once closed it ends what it has, and takes nothing more', async () => {
+  const { queue, nextBatch } = heldQueue()
+  const started = nextBatch()
+  const first = queue.submit(remove('a'))
+  const batch = await started
+  const second = queue.submit(remove('b'))
+  queue.close()
+  await refusal(queue.submit(remove('c')), 'BUSY')
+  await refusal(
+    queue.exclusively(async () => undefined),
+    'BUSY',
+  )
+  const last = nextBatch()
+  batch.end()
+  ;(await last).end()
+  assert.equal([wordsOf(await first), wordsOf(await second)], ['a', 'b'])
+})
+
+test.run()

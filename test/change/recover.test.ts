@@ -1,0 +1,270 @@
+import { createHash } from 'node:crypto'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
+import { enabledTexts } from '../../fixtures/fake-nginx.ts'
+import { assertSettled, contentsOf, countEffects, PORT_TAKEN, refused, textAt, writeAt } from '../helpers/arrange.ts'
+import { put, restarted, servedPort, worldWithRoute } from '../helpers/world.ts'
+
+const AVAILABLE = '/etc/nginx/sites-available'
+const ENABLED = '/etc/nginx/sites-enabled'
+const STATE = '/var/lib/proxy-manager'
+const ROUTE = `${AVAILABLE}/fpai-old.conf`
+
+const test = suite('recover')
+
+/** A route's file with one more option in its record, and the right checksum. */
+function withOption(text: string, option: string): string {
+  const [notice = '', , ...signed] = text.split('\n')
+  const body = signed.join('\n').replace('"options":{', `"options":{${option},`)
+  return [notice, `# sha256: ${createHash('sha256').update(body).digest('hex')}`, body].join('\n')
+}
+
+test('a start with nothing to do changes nothing and reloads nothing', async () => {
+  const deps = await worldWithRoute()
+  const before = contentsOf(deps.disk)
+  const again = await restarted(deps)
+  assert.equal(contentsOf(again.disk), before)
+  assert.is(again.nginx.reloads, 1)
+  assert.equal(again.lines, [])
+})
+
+test('a start on an empty host writes no file of NGINX', async () => {
+  const deps = await fakeDeps()
+  const before = contentsOf(deps.disk)
+  await deps.engine.recover()
+  assert.equal(contentsOf(deps.disk), before)
+  assert.is(deps.nginx.reloads, 0)
+})
+
+for (const [what, tear] of Object.entries({
+  empty: () => '',
+  'cut off in its header': (text: string) => text.slice(0, 60),
+  'cut off in the middle': (text: string) => text.slice(0, text.length / 2),
+  'without its last byte': (text: string) => text.slice(0, -1),
+})) {
+  test(`a file of a route that is ${what} is restored to the byte, and that is logged`, async () => {
+    const deps = await worldWithRoute()
+    const written = textAt(deps.disk, ROUTE) ?? ''
+    writeAt(deps.disk, ROUTE, tear(written))
+    const again = await restarted(deps)
+    assert.is(textAt(again.disk, ROUTE), written)
+    assert.is((await again.engine.getProxy('old')).status, 'active')
+    assert.equal(
+      again.lines.map(({ level, action, result, file }) => [level, action, result, file]),
+      [['warn', 'mend_file', 'restored', 'fpai-old.conf']],
+    )
+    await assertSettled(again)
+  })
+}
+
+test('a torn shared file is restored as well', async () => {
+  const deps = await worldWithRoute()
+  const shared = `${AVAILABLE}/000-proxy-manager.conf`
+  const written = textAt(deps.disk, shared) ?? ''
+  for (const torn of ['', written.slice(0, 100)]) {
+    writeAt(deps.disk, shared, torn)
+    const again = await restarted(deps)
+    assert.is(textAt(again.disk, shared), written)
+    await assertSettled(again)
+  }
+})
+
+test('NGINX read the torn file meanwhile: it reads the restored one, and the route is served again', async () => {
+  const deps = await worldWithRoute()
+  writeAt(deps.disk, `${AVAILABLE}/000-proxy-manager.conf`, '')
+  writeAt(deps.disk, ROUTE, '')
+  deps.nginx.loaded = enabledTexts(deps.disk)
+  assert.is(servedPort(deps, 'old.example.com'), undefined)
+  const again = await restarted(deps)
+  assert.is(servedPort(again, 'old.example.com'), 8001)
+  await assertSettled(again)
+})
+
+test('a torn file of which no whole copy is kept is left alone, and the other routes go on', async () => {
+  const deps = await worldWithRoute()
+  writeAt(deps.disk, `${AVAILABLE}/fpai-lost.conf`, '')
+  writeAt(deps.disk, `${STATE}/last-good/fpai-lost.conf`, '# not whole\n')
+  const again = await restarted(deps)
+  assert.is(textAt(again.disk, `${AVAILABLE}/fpai-lost.conf`), '')
+  assert.is(servedPort(again, 'old.example.com'), 8001)
+})
+
+test('an edit by hand is no damage: it stays', async () => {
+  const deps = await worldWithRoute()
+  const edited = (textAt(deps.disk, ROUTE) ?? '').replace('64m', '128m')
+  writeAt(deps.disk, ROUTE, edited)
+  const again = await restarted(deps)
+  assert.is(textAt(again.disk, ROUTE), edited)
+  assert.is((await again.engine.getProxy('old')).status, 'drifted')
+})
+
+test('a file with an option that only a newer version knows is left as it is and named, until a PUT replaces it', async () => {
+  const deps = await worldWithRoute()
+  const written = textAt(deps.disk, ROUTE) ?? ''
+  const newer = withOption(written, '"gzip":true')
+  writeAt(deps.disk, ROUTE, newer)
+  const again = await restarted(deps)
+  await put(again, 'other', 'other.example.com', 8002)
+  assert.is(textAt(again.disk, ROUTE), newer)
+  assert.is(servedPort(again, 'old.example.com'), 8001)
+  const reasons = async () => (await again.engine.readHealth()).reasons
+  assert.equal(await reasons(), ['fpai-old.conf is damaged: repeat the PUT of its route'])
+  await put(again, 'old', 'old.example.com', 8001)
+  assert.equal(await reasons(), [])
+  assert.is((await again.engine.getProxy('old')).status, 'active')
+  await assertSettled(again)
+})
+
+test('a dangling link of ours, with which NGINX would not start, is removed', async () => {
+  const deps = await worldWithRoute()
+  deps.disk.set(`${ENABLED}/fpai-gone.conf`, { kind: 'link', target: `${AVAILABLE}/fpai-gone.conf` })
+  const again = await restarted(deps)
+  assert.not.ok(again.disk.has(`${ENABLED}/fpai-gone.conf`))
+  assert.equal(
+    again.lines.map(({ action, result, file }) => [action, result, file]),
+    [['mend_link', 'removed', 'fpai-gone.conf']],
+  )
+  await assertSettled(again)
+})
+
+test('files and links that are not ours are never touched, damaged or not', async () => {
+  const deps = await worldWithRoute()
+  writeAt(deps.disk, `${AVAILABLE}/shop.conf`, '')
+  writeAt(deps.disk, `${AVAILABLE}/fpai-hand.conf`, 'server { listen 8080; }\n')
+  writeAt(deps.disk, `${AVAILABLE}/fpai-old.conf~`, 'x')
+  writeAt(deps.disk, `${AVAILABLE}/.shop.conf.swp`, 'x')
+  writeAt(deps.disk, '/etc/nginx/.proxy-manager.conf.bak', 'x')
+  deps.disk.set(`${ENABLED}/shop.conf`, { kind: 'link', target: `${AVAILABLE}/none.conf` })
+  deps.disk.set(`${ENABLED}/fpai-BAD.conf`, { kind: 'link', target: `${AVAILABLE}/none.conf` })
+  const before = contentsOf(deps.disk)
+  const again = await restarted(deps)
+  assert.equal(contentsOf(again.disk), before)
+})
+
+for (const [what, text] of Object.entries({
+  'cut off': '{"generation":7,"files":[{"path":"/etc/nginx/sites-avail',
+  empty: '',
+  garbage: '\u0000\u0001 not JSON\n',
+  'of another shape': '{"generation":"7","files":{}}\n',
+})) {
+  test(`a journal that is ${what} was torn before anything live changed: it is put aside, and that is logged`, async () => {
+    const deps = await worldWithRoute()
+    writeAt(deps.disk, `${STATE}/journal`, text)
+    const again = await restarted(deps)
+    const [kept] = [...again.disk.keys()].filter((path) => path.startsWith(`${STATE}/backups/journal.`))
+    assert.is(textAt(again.disk, kept ?? ''), text)
+    assert.equal(
+      again.lines.map(({ action, result }) => [action, result]),
+      [['recover_journal', 'quarantined']],
+    )
+    assert.is((await again.engine.readHealth()).status, 'healthy')
+    await assertSettled(again)
+    await put(again, 'next', 'next.example.com', 8009)
+    await assertSettled(again)
+  })
+}
+
+test('temporaries of every kind are swept', async () => {
+  const deps = await worldWithRoute()
+  const leftovers = [
+    `${AVAILABLE}/.fpai-app.conf.pm-tmp`,
+    `${AVAILABLE}/.fpai-app.conf.pm-undo`,
+    `${ENABLED}/.fpai-app.conf.pm-undo`,
+    `${STATE}/.journal.pm-tmp`,
+    `${STATE}/staging/id-9/fpai-app.conf`,
+    '/etc/nginx/.proxy-manager-id-9.conf',
+  ]
+  for (const path of leftovers) writeAt(deps.disk, path, 'half')
+  deps.disk.set(`${STATE}/staging/id-9`, { kind: 'folder' })
+  deps.disk.set(`${ENABLED}/.fpai-app.conf.pm-tmp`, { kind: 'link', target: `${AVAILABLE}/fpai-app.conf` })
+  const again = await restarted(deps)
+  for (const path of [...leftovers, `${STATE}/staging/id-9`, `${ENABLED}/.fpai-app.conf.pm-tmp`])
+    assert.not.ok(again.disk.has(path), path)
+  await assertSettled(again)
+})
+
+test('NGINX serves an older generation than the one on disk: it is tested and reloaded', async () => {
+  const deps = await worldWithRoute()
+  const older = deps.nginx.loaded
+  await put(deps, 'app', 'app.example.com', 8002)
+  deps.nginx.loaded = older
+  const again = await restarted(deps)
+  assert.is(servedPort(again, 'app.example.com'), 8002)
+  assert.is(countEffects(again, /^run .* -t /), 1)
+  assert.equal(
+    again.lines.map(({ action, result, generation }) => [action, result, generation]),
+    [['confirm_served', 'reloaded', 2]],
+  )
+  await assertSettled(again)
+})
+
+test('what is on disk fails the test: it is not reloaded, the API starts all the same, and health says why', async () => {
+  const deps = await worldWithRoute()
+  const older = deps.nginx.loaded
+  await put(deps, 'app', 'app.example.com', 8002)
+  deps.nginx.loaded = older
+  deps.nginx.judge = () => refused('shop.conf', 3, 'unknown directive "x"')
+  const reloads = deps.nginx.reloads
+  const again = await restarted(deps)
+  assert.is(again.nginx.reloads, reloads)
+  assert.is((await again.engine.readHealth()).status, 'unhealthy')
+})
+
+test('a change that was interrupted with its reload refused stays journalled until the fault is gone', async () => {
+  const deps = await worldWithRoute()
+  deps.nginx.refuseReload = PORT_TAKEN
+  await put(deps, 'app', 'app.example.com', 8002).catch(() => undefined)
+  const sick = await restarted(deps)
+  assert.ok(sick.disk.has(`${STATE}/journal`))
+  const health = await sick.engine.readHealth()
+  assert.equal([health.status, health.reasons[0]], ['unhealthy', 'a change was interrupted and is not undone yet'])
+  assert.is(servedPort(sick, 'old.example.com'), 8001)
+  sick.nginx.refuseReload = undefined
+  const well = await restarted(sick)
+  assert.equal((await well.engine.readHealth()).reasons, [
+    'the last reload failed (refused) and was undone: see the log, then repeat the change',
+  ])
+  assert.is(servedPort(well, 'app.example.com'), undefined)
+  await assertSettled(well)
+})
+
+test('a step that cannot be done is logged and keeps neither the others nor the API from starting', async () => {
+  const deps = await worldWithRoute()
+  writeAt(deps.disk, `${ENABLED}/.fpai-app.conf.pm-tmp`, 'half')
+  writeAt(deps.disk, ROUTE, '')
+  const again = await fakeDeps({ disk: deps.disk, nginx: deps.nginx })
+  const remove = again.host.files.remove
+  again.host.files.remove = async (path) => {
+    if (path.endsWith('fpai-app.conf.pm-tmp')) throw Object.assign(new Error('EROFS: read-only'), { code: 'EROFS' })
+    await remove(path)
+  }
+  await again.engine.recover()
+  assert.equal(
+    again.lines.map(({ level, action, result }) => [level, action, result]),
+    [
+      ['error', 'sweep_temporaries', 'failed'],
+      ['warn', 'mend_file', 'restored'],
+    ],
+  )
+  assert.is((await again.engine.getProxy('old')).upstream_port, 8001)
+})
+
+test('a restart takes the routes as they are on disk: a backup that was put back is what the API shows', async () => {
+  const deps = await worldWithRoute()
+  const backup = textAt(deps.disk, ROUTE) ?? ''
+  await put(deps, 'old', 'old.example.com', 8005)
+  writeAt(deps.disk, ROUTE, backup)
+  const again = await restarted(deps)
+  const proxy = await again.engine.getProxy('old')
+  assert.equal([proxy.upstream_port, proxy.status], [8001, 'active'])
+})
+
+test('a generation is never used again after a restart', async () => {
+  const deps: FakeDeps = await worldWithRoute()
+  const again = await restarted(deps)
+  const { receipt } = await put(again, 'app', 'app.example.com', 8002)
+  assert.is(receipt.generation, 2)
+})
+
+test.run()

@@ -1,0 +1,121 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { withAnswer, withApi } from '../../helpers/cli.ts'
+
+const test = suite('proxy-manager sync, health')
+
+const SUMMARY = {
+  created: ['a', 'b'],
+  updated: [],
+  unchanged: ['c'],
+  deleted: [],
+  skipped: [
+    { name: 'x y', reason: 'no' },
+    { name: 'z', reason: 'neither' },
+  ],
+  orphaned: [],
+}
+
+const HEALTH = {
+  status: 'degraded',
+  reasons: ['one thing', 'another'],
+  advice: [],
+  nginx: { version: '1.22.1', running: true, generation: 3 },
+  routes: { total: 3, active: 1, pending_ssl: 1, drifted: ['b'], disabled: [] },
+}
+
+test('sync shows what became of each droplet', async () => {
+  await withAnswer({ body: SUMMARY }, async ({ cli }, seen) => {
+    const { status, out } = await cli('sync')
+    assert.is(status, 0)
+    assert.is(
+      out,
+      [
+        'created    2: a, b',
+        'updated    0',
+        'unchanged  1: c',
+        'deleted    0',
+        'orphaned   0',
+        'skipped    x y: no',
+        '           z: neither\n',
+      ].join('\n'),
+    )
+    assert.equal([seen[0]?.method, seen[0]?.url], ['POST', '/proxy-manager/sync-from-registry'])
+    assert.equal(JSON.parse((await cli('sync', '--json')).out), SUMMARY)
+  })
+})
+
+test('sync --dry-run shows what would change, and ends with 1 where NGINX refuses it', async () => {
+  const changes = [{ path: '/sites-available/fpai-a.conf', action: 'create', diff: '+server {}\n' }]
+  const planned = (ok: boolean, output: string) => ({ ...SUMMARY, plan: { changes, nginx_test: { ok, output } } })
+  await withAnswer({ body: planned(true, 'ok') }, async ({ cli }) => {
+    const { status, out } = await cli('sync', '--dry-run')
+    assert.is(status, 0)
+    assert.ok(out.endsWith('neither\n\ncreate /sites-available/fpai-a.conf\n+server {}\n\nNGINX accepts it.\n'), out)
+  })
+  await withAnswer({ body: planned(false, 'no such thing') }, async ({ cli }) => {
+    const { status, out } = await cli('sync', '--dry-run')
+    assert.is(status, 1)
+    assert.match(out, /\nNGINX refuses it:\nno such thing\n$/)
+    const json = await cli('sync', '--dry-run', '--json')
+    assert.equal([json.status, JSON.parse(json.out)], [1, planned(false, 'no such thing')])
+  })
+  await withAnswer(
+    { body: { ...planned(true, ''), plan: { changes: [], nginx_test: { ok: true, output: '' } } } },
+    async ({ cli }) => {
+      const { status, out } = await cli('sync', '--dry-run')
+      assert.is(status, 0)
+      assert.match(out, /\n\nNothing would change\.\n$/)
+    },
+  )
+})
+
+test('sync passes its options on', async () => {
+  await withAnswer({ body: SUMMARY }, async ({ cli }, seen) => {
+    await cli('sync', '--dry-run', '--prune', '--confirm', '7', '--require-healthy', '--no-ssl')
+    assert.is(seen[0]?.url.split('?')[1], 'dry_run=true&prune=true&confirm=7&require_healthy=true&enable_ssl=false')
+    assert.is((await cli('sync', '--confirm', 'all')).status, 2)
+    assert.is(seen.length, 1)
+  })
+})
+
+test('sync without a Registry ends with 1', async () => {
+  await withApi(async ({ cli }) => {
+    const { status, err } = await cli('sync')
+    assert.is(status, 1)
+    assert.match(err, /REGISTRY_NOT_CONFIGURED/)
+  })
+})
+
+test('health ends with 0 where the API is healthy', async () => {
+  await withApi(async ({ cli }) => {
+    const { status, out } = await cli('health')
+    assert.is(status, 0, out)
+    assert.match(out, /^status {2}healthy\nnginx {3}1\.\d+\.\d+, running, generation -\nroutes {2}0 \(0 active,/)
+  })
+})
+
+test('health ends with 4 where it is degraded, and shows why', async () => {
+  await withAnswer({ body: HEALTH }, async ({ cli }) => {
+    const { status, out } = await cli('health')
+    assert.is(status, 4)
+    assert.match(
+      out,
+      /^routes {3}3 \(1 active, 1 pending_ssl, 1 drifted, 0 disabled\)\nreasons {2}one thing\n {9}another$/m,
+    )
+  })
+})
+
+test('health ends with 1 where it is unhealthy, although the API answers 503', async () => {
+  await withApi(
+    async ({ cli }, deps) => {
+      deps.disk.delete('/usr/sbin/nginx')
+      const { status, out } = await cli('health', '--json')
+      assert.is(status, 1)
+      assert.is(JSON.parse(out).status, 'unhealthy')
+    },
+    { mainConfiguration: null },
+  )
+})
+
+test.run()

@@ -1,0 +1,185 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
+import type { ProbeAnswer } from '../../lib/adapters/probe.ts'
+import { settled } from '../helpers/arrange.ts'
+
+const test = suite('dependencies')
+const REGISTRY = { REGISTRY_URL: 'http://registry.example:8000/' }
+const CA = 'https://acme-v02.api.letsencrypt.org/directory'
+
+/** Answers by address, and what was asked. */
+function answering({ host }: FakeDeps, answers: Readonly<Record<string, ProbeAnswer>>): string[] {
+  const asked: string[] = []
+  host.probe.download = async ({ url, token }) => {
+    asked.push(token === undefined ? url : `${url} with ${token}`)
+    return answers[url] ?? { failure: 'ECONNREFUSED' }
+  }
+  return asked
+}
+
+const statuses = ({ engine }: FakeDeps) =>
+  Object.fromEntries(engine.readDependencies().map(({ name, status }) => [name, status]))
+
+/** What the look that the first call starts has found. */
+async function looked(deps: FakeDeps): Promise<Record<string, string>> {
+  deps.engine.readDependencies()
+  await settled()
+  return statuses(deps)
+}
+
+test('NGINX alone is required, and what was not looked at yet is unknown', async () => {
+  const deps = await fakeDeps({ settings: REGISTRY })
+  deps.host.probe.download = () => new Promise(() => undefined)
+  const checked_at = '2026-01-01T00:00:00.000Z'
+  const others = [
+    { name: 'certbot', required: false, status: 'available', checked_at },
+    { name: 'registry', required: false, status: 'unknown', checked_at: null },
+    { name: 'acme_ca', required: false, status: 'unknown', checked_at: null },
+  ]
+  const unknown = { name: 'nginx', required: true, status: 'unknown', checked_at: null }
+  assert.equal(deps.engine.readDependencies(), [unknown, ...others])
+  await settled()
+  assert.equal(deps.engine.readDependencies(), [{ ...unknown, status: 'available', checked_at }, ...others])
+})
+
+test('nobody waits for a look that hangs, and it is not started twice', async () => {
+  const deps = await fakeDeps({ settings: REGISTRY })
+  let looks = 0
+  deps.host.probe.download = () => {
+    looks++
+    return new Promise(() => undefined)
+  }
+  for (let i = 0; i < 5; i++) {
+    assert.is(statuses(deps).registry, 'unknown')
+    await deps.clock.sleep(120_000)
+  }
+  assert.is(looks, 2)
+})
+
+test('a CA or an Orchestrator that answers is available, whatever it says short of 500', async () => {
+  for (const [answer, status] of [
+    [{ status: 200, body: '{}' }, 'available'],
+    [{ status: 301, body: '' }, 'available'],
+    [{ status: 401, body: '' }, 'available'],
+    [{ status: 404, body: '' }, 'available'],
+    [{ status: 500, body: '' }, 'unavailable'],
+    [{ status: 503, body: '' }, 'unavailable'],
+    [{ failure: 'ECONNREFUSED' }, 'unavailable'],
+    [{ failure: 'ENOTFOUND' }, 'unavailable'],
+    [{ failure: 'TIMEOUT' }, 'unavailable'],
+    [{ failure: 'BROKEN' }, 'unavailable'],
+    // Somebody answers whom certbot may trust, and this process does not.
+    [{ failure: 'DEPTH_ZERO_SELF_SIGNED_CERT' }, 'available'],
+    [{ failure: 'UNABLE_TO_VERIFY_LEAF_SIGNATURE' }, 'available'],
+  ] as const) {
+    const deps = await fakeDeps({ settings: { ORCHESTRATOR_URL: 'http://orchestrator.example' } })
+    answering(deps, { [CA]: answer, 'http://orchestrator.example/health': answer })
+    const { orchestrator, acme_ca } = await looked(deps)
+    assert.equal([orchestrator, acme_ca], [status, status], JSON.stringify(answer))
+  }
+})
+
+test('a Registry is available where a sync would get its list of droplets', async () => {
+  for (const [answer, status] of [
+    [{ status: 200, body: '[]' }, 'available'],
+    [{ status: 200, body: '{"droplets":[]}' }, 'available'],
+    [{ status: 200, body: '{"error":"no"}' }, 'unavailable'],
+    [{ status: 200, body: '<html>' }, 'unavailable'],
+    [{ status: 301, body: '' }, 'unavailable'],
+    [{ status: 401, body: '' }, 'unavailable'],
+    [{ status: 403, body: '' }, 'unavailable'],
+    [{ status: 404, body: '' }, 'unavailable'],
+    [{ status: 503, body: '' }, 'unavailable'],
+    [{ failure: 'ECONNREFUSED' }, 'unavailable'],
+    [{ failure: 'DEPTH_ZERO_SELF_SIGNED_CERT' }, 'unavailable'],
+  ] as const) {
+    const deps = await fakeDeps({ settings: REGISTRY })
+    answering(deps, { 'http://registry.example:8000/droplets': answer })
+    assert.is((await looked(deps)).registry, status, JSON.stringify(answer))
+  }
+})
+
+test('the Registry is shown its token, and nobody else is', async () => {
+  const deps = await fakeDeps({ settings: { ...REGISTRY, REGISTRY_TOKEN: 'a-token-of-many-characters' } })
+  const asked = answering(deps, {})
+  await looked(deps)
+  assert.equal(asked, ['http://registry.example:8000/droplets with a-token-of-many-characters', CA])
+})
+
+test('NGINX that does not run is unavailable, though its binary is there', async () => {
+  const deps = await fakeDeps()
+  deps.nginx.running = false
+  assert.is((await looked(deps)).nginx, 'unavailable')
+})
+
+test('each is asked at the address that is configured', async () => {
+  const settings = { ...REGISTRY, ACME_DIRECTORY_URL: 'https://localhost:14000/dir' }
+  for (const [settled, wanted] of [
+    [{}, [CA]],
+    [settings, ['http://registry.example:8000/droplets', 'https://localhost:14000/dir']],
+  ] as const) {
+    const deps = await fakeDeps({ settings: settled })
+    const asked = answering(deps, {})
+    await looked(deps)
+    assert.equal(asked, wanted)
+  }
+})
+
+test('a Registry that is not configured is not missed', async () => {
+  const deps = await fakeDeps()
+  answering(deps, {})
+  assert.is((await looked(deps)).registry, 'not_configured')
+})
+
+test('a binary that is not there is unavailable', async () => {
+  const deps = await fakeDeps()
+  deps.disk.delete('/usr/sbin/nginx')
+  deps.disk.delete('/usr/bin/certbot')
+  const { nginx, certbot } = await looked(deps)
+  assert.equal([nginx, certbot], ['unavailable', 'unavailable'])
+})
+
+test('a look is good for a minute; the first call after it starts the next, and is told the old one', async () => {
+  const deps = await fakeDeps({ settings: REGISTRY })
+  const answers: Record<string, ProbeAnswer> = { [CA]: { status: 200, body: '' } }
+  const asked = answering(deps, answers)
+  assert.is((await looked(deps)).acme_ca, 'available')
+  delete answers[CA]
+  await deps.clock.sleep(60_000)
+  assert.is((await looked(deps)).acme_ca, 'available')
+  assert.is(asked.length, 2)
+  await deps.clock.sleep(1)
+  assert.is(statuses(deps).acme_ca, 'available')
+  await settled()
+  assert.is(asked.length, 4)
+  assert.is(statuses(deps).acme_ca, 'unavailable')
+  assert.is(deps.engine.readDependencies().at(-1)?.checked_at, '2026-01-01T00:01:00.001Z')
+})
+
+test('a wall clock that is set back does not make a look last for ever', async () => {
+  const deps = await fakeDeps()
+  const asked = answering(deps, {})
+  await looked(deps)
+  await deps.clock.sleep(61_000)
+  deps.host.clock.nowMs = () => 0
+  await looked(deps)
+  assert.is(asked.length, 2)
+})
+
+test('an Orchestrator is looked at where one is configured, and is not spoken of otherwise', async () => {
+  assert.equal(Object.keys(statuses(await fakeDeps())), ['nginx', 'certbot', 'registry', 'acme_ca'])
+  const deps = await fakeDeps({ settings: { ORCHESTRATOR_URL: 'http://orchestrator.example/' } })
+  const answers: Record<string, ProbeAnswer> = { 'http://orchestrator.example/health': { status: 200, body: '' } }
+  answering(deps, answers)
+  assert.equal(Object.entries(statuses(deps)).slice(3), [
+    ['orchestrator', 'unknown'],
+    ['acme_ca', 'unknown'],
+  ])
+  await settled()
+  assert.is(statuses(deps).orchestrator, 'available')
+  const [, , , orchestrator] = deps.engine.readDependencies()
+  assert.equal([orchestrator?.name, orchestrator?.required], ['orchestrator', false])
+})
+
+test.run()

@@ -1,0 +1,873 @@
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import type { RequestListener, Server } from 'node:http'
+import { connect, type Socket } from 'node:net'
+import { createServerAdapter } from '@whatwg-node/server'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import * as v from 'valibot'
+import { fakeDeps } from '../../../fixtures/deps.ts'
+import { createApp } from '../../../functions/index.ts'
+import { ProxyManagerError } from '../../../lib/errors.ts'
+import { describeListenFault } from '../../../lib/http/listener/listen-failure.ts'
+import { closeHttpServer, createHttpServer, listenOn } from '../../../lib/http/listener/listener.ts'
+
+const test = suite('listener')
+
+for (const [code, setting, mayPass] of [
+  ['EADDRINUSE', 'PORT', false],
+  ['EACCES', 'PORT', false],
+  ['EADDRNOTAVAIL', 'HOST', true],
+  ['ENOTFOUND', 'HOST', true],
+  ['EAI_AGAIN', 'HOST', true],
+  ['EINVAL', 'HOST', false],
+  ['EAFNOSUPPORT', 'HOST', false],
+] as const)
+  test(`${code} is a fault of PROXY_MANAGER_${setting}, ${mayPass ? 'and may pass' : 'until that is changed'}`, () => {
+    const described = describeListenFault(code, '10.0.0.7', 8100)
+    const fault = `^PROXY_MANAGER_${setting}: port 8100 of 10\\.0\\.0\\.7 cannot be listened on \\(${code}\\): [a-z ,]+$`
+    assert.match(described.fault, new RegExp(fault))
+    assert.is(described.mayPass, mayPass)
+  })
+
+const UdcBody = v.strictObject({
+  error: v.strictObject({ code: v.string(), message: v.string(), details: v.record(v.string(), v.unknown()) }),
+})
+
+interface Edge {
+  readonly server: Server
+  readonly port: number
+  /** Failures that no handler could answer, with their correlation ids. */
+  readonly failures: (readonly [unknown, string])[]
+  /** What reached the listener. */
+  readonly reached: string[]
+  /** The statuses of what did not. */
+  readonly refused: number[]
+  readonly lockedOut: string[]
+}
+
+interface RawAnswer {
+  readonly status: number
+  readonly headers: ReadonlyMap<string, string>
+  readonly body: string
+}
+
+const answering: RequestListener = (_request, response) => {
+  response.writeHead(200, { 'content-type': 'application/json' })
+  response.end('{"ok":true}')
+}
+
+async function withEdge(
+  listener: RequestListener,
+  use: (edge: Edge) => Promise<void>,
+  answerTimeoutMs?: number,
+): Promise<void> {
+  const failures: (readonly [unknown, string])[] = []
+  const reached: string[] = []
+  const refused: number[] = []
+  const lockedOut: string[] = []
+  const server = createHttpServer(
+    (request, response) => {
+      reached.push(`${request.method} ${request.url}`)
+      return listener(request, response)
+    },
+    {
+      randomId: () => 'made',
+      monotonicMs: () => 0,
+      onFailure: (error, correlationId) => failures.push([error, correlationId]),
+      onRefusal: ({ status }) => refused.push(status),
+      onLockOut: (address) => lockedOut.push(address),
+      ...(answerTimeoutMs === undefined ? {} : { answerTimeoutMs }),
+    },
+  )
+  listenOn(server, '127.0.0.1', 0)
+  await once(server, 'listening')
+  const address = server.address()
+  if (address === null || typeof address === 'string') throw new Error('no port')
+  try {
+    await use({ server, port: address.port, failures, reached, refused, lockedOut })
+  } finally {
+    await closeHttpServer(server, 0)
+  }
+}
+
+async function opened(port: number): Promise<Socket> {
+  const socket = connect(port, '127.0.0.1')
+  // A reset after the answer is no fault of the answer's.
+  socket.on('error', () => undefined)
+  await once(socket, 'connect')
+  return socket
+}
+
+/** Everything that the server sends until it closes the connection. */
+async function received(socket: Socket): Promise<string> {
+  const chunks: Buffer[] = []
+  socket.on('data', (chunk: Buffer) => chunks.push(chunk))
+  await once(socket, 'close')
+  return Buffer.concat(chunks).toString()
+}
+
+async function sendText(port: number, text: string): Promise<RawAnswer> {
+  const socket = await opened(port)
+  const answer = received(socket)
+  socket.write(text)
+  return parsed(await answer)
+}
+
+function parsed(text: string): RawAnswer {
+  const [head = '', ...body] = text.split('\r\n\r\n')
+  const [statusLine = '', ...lines] = head.split('\r\n')
+  const headers = lines.map((line): [string, string] => {
+    const [name = '', ...value] = line.split(': ')
+    return [name.toLowerCase(), value.join(': ')]
+  })
+  return {
+    status: Number(/^HTTP\/1\.1 (\d{3})/.exec(statusLine)?.[1]),
+    headers: new Map(headers),
+    body: body.join('\r\n\r\n'),
+  }
+}
+
+/** The error of an answer, after everything that every answer has was looked at. */
+function udcError(answer: RawAnswer, correlationId = 'made'): { code: string; details: Record<string, unknown> } {
+  const { error } = v.parse(UdcBody, JSON.parse(answer.body))
+  assert.is(answer.headers.get('content-type'), 'application/json; charset=utf-8')
+  assert.is(answer.headers.get('content-length'), String(Buffer.byteLength(answer.body)))
+  assert.is(answer.headers.get('connection'), 'close')
+  assert.is(answer.headers.get('x-correlation-id'), correlationId)
+  assert.is(error.details.correlation_id, correlationId)
+  assert.not.match(answer.body, /\.ts|node:|stack/)
+  return error
+}
+
+const get = (target: string, ...headers: string[]) =>
+  `GET ${target} HTTP/1.1\r\n${[...headers, 'Connection: close'].map((header) => `${header}\r\n`).join('')}\r\n`
+
+test('a request that is one reaches the listener as it was sent', async () => {
+  await withEdge(answering, async ({ port, reached, failures }) => {
+    for (const host of ['localhost', `127.0.0.1:${port}`, '[::1]:80', 'A.example', 'a-b.c', '[2001:DB8::1]', 'a:65535'])
+      assert.is((await sendText(port, get('/a?b=c', `Host: ${host}`))).status, 200, host)
+    assert.equal([...new Set(reached)], ['GET /a?b=c'])
+    assert.equal(failures, [])
+  })
+})
+
+test('every method of the API and PATCH pass through; what is answered to them is the API', async () => {
+  await withEdge(answering, async ({ port, reached }) => {
+    for (const method of ['GET', 'HEAD', 'PUT', 'POST', 'DELETE', 'OPTIONS', 'PATCH']) {
+      const text = `${method} /x HTTP/1.1\r\nHost: a\r\nX-HTTP-Method-Override: DELETE\r\nConnection: close\r\n\r\n`
+      assert.is((await sendText(port, text)).status, 200, method)
+      assert.is(reached.pop(), `${method} /x`)
+    }
+  })
+})
+
+test('TRACE, CONNECT and every other method are refused with those that are taken', async () => {
+  await withEdge(answering, async ({ port, reached }) => {
+    for (const line of ['TRACE /', 'PROPFIND /', 'PURGE /', 'CONNECT a:80', 'CONNECT 127.0.0.1:22', 'MKCOL /x']) {
+      const answer = await sendText(port, `${line} HTTP/1.1\r\nHost: a\r\nCookie: secret\r\n\r\n`)
+      assert.is(answer.status, 405, line)
+      assert.is(answer.headers.get('allow'), 'GET, HEAD, PUT, POST, DELETE, OPTIONS', line)
+      assert.is(udcError(answer).code, 'METHOD_NOT_ALLOWED')
+      assert.not.match(answer.body, 'secret')
+    }
+    assert.equal(reached, [])
+  })
+})
+
+test('Host stands once, and is a name or address with a port or without', async () => {
+  await withEdge(answering, async ({ port, reached, failures }) => {
+    const hosts = ['[::1', '::1', 'x/health?', 'a b', 'a, b', 'u@a', 'a:', 'a:x', 'a:65536', 'a:123456', '[::1]x', '']
+    for (const host of [...hosts, 'a?', 'a#', 'a\\b', '-a', 'a..:80:80', '$host', '[a]', '%61', 'ä', '[::1%25lo]']) {
+      const answer = await sendText(port, get('/proxies', `Host: ${host}`))
+      assert.is(answer.status, 400, host)
+      const { code, details } = udcError(answer)
+      assert.is(code, 'INVALID_REQUEST')
+      assert.equal(details.issues, [
+        { path: 'Host', message: 'must stand once, as a name or address with a port or without' },
+      ])
+    }
+    for (const headers of [[], ['Host: a', 'Host: a'], ['Host: a', 'HOST: b'], ['X-Forwarded-Host: a']])
+      assert.is((await sendText(port, get('/proxies', ...headers))).status, 400, headers.join())
+    assert.is((await sendText(port, 'GET / HTTP/1.0\r\n\r\n')).status, 400)
+    assert.equal(reached, [])
+    assert.equal(failures, [])
+  })
+})
+
+test('a target is a path: an absolute one, an authority, or an asterisk is refused', async () => {
+  await withEdge(answering, async ({ port, reached }) => {
+    for (const target of ['http://a/proxies', 'http://evil.com/', 'https://a/', '*', 'a:80', 'proxies', '?x', '#'])
+      assert.is((await sendText(port, get(target, 'Host: a'))).status, 400, target)
+    const answer = await sendText(port, `OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n`)
+    assert.equal(udcError(answer).details.issues, [{ path: 'path', message: 'must begin with "/"' }])
+    assert.equal(reached, [])
+  })
+})
+
+test("a target that a URL's reader would take for another path is refused", async () => {
+  await withEdge(answering, async ({ port, reached }) => {
+    for (const target of ['/proxies/a#b', '/proxies\\a', '/proxies?x=\\', '/#']) {
+      const answer = await sendText(port, get(target, 'Host: a'))
+      assert.equal(udcError(answer).details.issues, [{ path: 'path', message: 'must be without "#" and "\\"' }], target)
+    }
+    assert.equal(reached, [])
+  })
+})
+
+test('the correlation id of a refused request is its own where it has a well-formed one', async () => {
+  await withEdge(answering, async ({ port }) => {
+    udcError(await sendText(port, get('/', 'Host: a b', 'X-Correlation-ID: abc-1')), 'abc-1')
+    udcError(await sendText(port, get('/', 'Host: a b', 'X-Correlation-ID: a b')), 'made')
+    udcError(await sendText(port, get('/', 'Host: a b', 'X-Correlation-ID: a', 'X-Correlation-ID: b')), 'made')
+  })
+})
+
+test('headers over 16 KiB are answered with 431', async () => {
+  await withEdge(answering, async ({ port, reached }) => {
+    const answer = await sendText(port, get('/', 'Host: a', `X: ${'x'.repeat(17 * 1024)}`))
+    assert.is(answer.status, 431)
+    assert.is(udcError(answer).code, 'HEADERS_TOO_LARGE')
+    assert.is((await sendText(port, get(`/${'x'.repeat(17 * 1024)}`, 'Host: a'))).status, 431)
+    assert.is((await sendText(port, get('/', 'Host: a', `X: ${'x'.repeat(15 * 1024)}`))).status, 200)
+    assert.equal(reached, ['GET /'])
+  })
+})
+
+test('what is no HTTP request is answered with 400', async () => {
+  await withEdge(answering, async ({ port, reached, failures }) => {
+    const tls = '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03'
+    const texts = ['garbage\r\n\r\n', 'GET / HTTP/9.9\r\n\r\n', 'BREW / HTTP/1.1\r\nHost: a\r\n\r\n', tls]
+    const twoLengths = 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx'
+    const twoFramings = 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\nx'
+    const brokenHeader = 'GET / HTTP/1.1\r\nHost: a\r\nX : y\r\n\r\n'
+    for (const text of [...texts, twoLengths, twoFramings, brokenHeader]) {
+      const answer = await sendText(port, text)
+      assert.is(answer.status, 400, text)
+      assert.equal(udcError(answer).details.issues, [{ path: '', message: 'is not an HTTP request' }])
+    }
+    assert.equal(reached, [])
+    assert.equal(failures, [])
+  })
+})
+
+test('a request that does not arrive in time is answered with 408', async () => {
+  await withEdge(answering, async ({ server, port }) => {
+    const accepted = once(server, 'connection')
+    const socket = await opened(port)
+    const answer = received(socket)
+    const [ours] = await accepted
+    server.emit('clientError', Object.assign(new Error('late'), { code: 'ERR_HTTP_REQUEST_TIMEOUT' }), ours)
+    const { status, ...rest } = parsed(await answer)
+    assert.is(status, 408)
+    assert.is(udcError({ status, ...rest }).code, 'REQUEST_TIMEOUT')
+  })
+})
+
+test('slow senders are cut off, and connections are counted', async () => {
+  await withEdge(answering, async ({ server }) => {
+    assert.is(server.headersTimeout, 5_000)
+    assert.is(server.requestTimeout, 10_000)
+    assert.is(server.keepAliveTimeout, 5_000)
+    assert.is(server.maxConnections, 4096)
+  })
+})
+
+test('a crowd of connections is taken in at once, before any of them has been looked at', async () => {
+  await withEdge(answering, async ({ port }) => {
+    const sockets = Array.from({ length: 1000 }, () => connect(port, '127.0.0.1').on('error', () => undefined))
+    // By now the system has been asked for all of them, and the server has had no time to accept one.
+    await new Promise<void>((resolve) => process.nextTick(resolve))
+    const states = statesOfConnectionsTo(port)
+    for (const socket of sockets) socket.destroy()
+    assert.is(states.length, 1000)
+    assert.equal([...new Set(states)], ['established'])
+  })
+})
+
+/** How far connections to a port have come, as the kernel has them (proc_net_tcp(5)). */
+function statesOfConnectionsTo(port: number): string[] {
+  const remote = `0100007F:${port.toString(16).toUpperCase().padStart(4, '0')}`
+  return readFileSync('/proc/net/tcp', 'utf8')
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/))
+    .filter((columns) => columns[2] === remote)
+    .map((columns) => (columns[3] === '01' ? 'established' : `state ${columns[3]}`))
+}
+
+test('a listener that throws, whatever it throws, is answered with INTERNAL and without a stack', async () => {
+  const childProcess = Object.assign(new Error('secret'), { status: 1 })
+  for (const thrown of [new Error('secret'), childProcess, new TypeError('secret'), null, undefined, 'secret', 0]) {
+    const listeners: RequestListener[] = [
+      () => {
+        throw thrown
+      },
+      async () => {
+        throw thrown
+      },
+    ]
+    for (const listener of listeners) {
+      await withEdge(listener, async ({ port, failures }) => {
+        const answer = await sendText(port, get('/', 'Host: a', 'X-Correlation-ID: abc'))
+        assert.is(answer.status, 500)
+        assert.is(udcError(answer, 'abc').code, 'INTERNAL')
+        assert.not.match(answer.body, 'secret')
+        assert.equal(failures, [[thrown, 'abc']])
+      })
+    }
+  }
+})
+
+test('a catalogued error that is thrown is answered as such, and is no failure', async () => {
+  const listener = () => {
+    throw new ProxyManagerError('BUSY', { retryAfterS: 2 })
+  }
+  await withEdge(listener, async ({ port, failures }) => {
+    const answer = await sendText(port, get('/', 'Host: a'))
+    assert.is(answer.status, 503)
+    assert.is(answer.headers.get('retry-after'), '2')
+    assert.is(udcError(answer).code, 'BUSY')
+    assert.equal(failures, [])
+  })
+})
+
+test('a listener that sends nothing is answered for', async () => {
+  await withEdge(
+    () => undefined,
+    async ({ port, failures }) => {
+      const answer = await sendText(port, get('/', 'Host: a'))
+      assert.is(answer.status, 500)
+      assert.is(udcError(answer).code, 'INTERNAL')
+      assert.match(String(failures[0]?.[0]), 'no answer was sent')
+    },
+  )
+})
+
+test('where the server adapter behind it answers nothing, the edge does', async () => {
+  const handlers = [
+    () => Promise.reject(null),
+    () => Promise.reject(Object.assign(new Error('secret'), { status: 1 })),
+    () => Promise.resolve(JSON.parse('"no response"')),
+  ]
+  const { error } = console
+  // The adapter says there what it could not answer.
+  console.error = () => undefined
+  try {
+    for (const handler of handlers) {
+      await withEdge(createServerAdapter(handler), async ({ port }) => {
+        const answer = await sendText(port, get('/', 'Host: a'))
+        assert.is(answer.status, 500, handler.toString())
+        assert.is(udcError(answer).code, 'INTERNAL')
+        assert.not.match(answer.body, 'secret')
+      })
+    }
+  } finally {
+    console.error = error
+  }
+})
+
+test('closing ends although a half-sent request is open', async () => {
+  await withEdge(answering, async ({ server, port }) => {
+    const accepted = once(server, 'connection')
+    const socket = await opened(port)
+    const answer = received(socket)
+    socket.write('PUT /proxies/a HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n')
+    await accepted
+    await closeHttpServer(server, 30)
+    assert.is(await answer, '')
+  })
+})
+
+test('closing lets a call in flight end, and waits for nothing else', async () => {
+  let release: () => void = () => undefined
+  let isCalled: () => void = () => undefined
+  const called = new Promise<void>((resolve) => {
+    isCalled = resolve
+  })
+  const listener: RequestListener = async (request, response) => {
+    if (request.url === '/slow') {
+      isCalled()
+      await new Promise<void>((resolve) => {
+        release = resolve
+      })
+    }
+    answering(request, response)
+  }
+  await withEdge(listener, async ({ server, port }) => {
+    const idle = await opened(port)
+    const idleAnswer = received(idle)
+    idle.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n')
+    await once(idle, 'data')
+    const busy = await opened(port)
+    const busyAnswer = received(busy)
+    busy.write('GET /slow HTTP/1.1\r\nHost: a\r\n\r\n')
+    await called
+    const closed = closeHttpServer(server, 60_000)
+    assert.is(parsed(await idleAnswer).status, 200)
+    release()
+    assert.is(parsed(await busyAnswer).status, 200)
+    await closed
+    const late = connect(port, '127.0.0.1')
+    const [error] = await once(late, 'error')
+    assert.is(error.code, 'ECONNREFUSED')
+  })
+})
+
+test('what is no request is refused once, however much more of it there is', async () => {
+  const warnings: Error[] = []
+  const keep = (warning: Error) => void warnings.push(warning)
+  process.on('warning', keep)
+  try {
+    await withEdge(answering, async ({ port, refused }) => {
+      const socket = await opened(port)
+      const answer = received(socket)
+      for (let i = 0; i < 20; i++) socket.write(`nonsense ${'x'.repeat(64 * 1024)}\r\n\r\n`)
+      socket.end()
+      assert.is((await answer).split('HTTP/1.1 400').length - 1, 1)
+      assert.equal(refused, [400])
+    })
+    assert.equal(warnings, [])
+  } finally {
+    process.off('warning', keep)
+  }
+})
+
+test('of two tokens that a call shows neither is taken, in whatever order', async () => {
+  const token = 'a-token-of-many-characters'
+  const deps = await fakeDeps({ settings: { PROXY_MANAGER_API_TOKEN: token } })
+  await withEdge(createServerAdapter(createApp(() => deps)), async ({ port }) => {
+    const statusOf = async (...shown: readonly string[]) => {
+      const lines = shown.map((one) => `Authorization: Bearer ${one}\r\n`).join('')
+      return (await sendText(port, `GET /proxies HTTP/1.1\r\nHost: a\r\nConnection: close\r\n${lines}\r\n`)).status
+    }
+    assert.is(await statusOf(token), 200)
+    assert.is(await statusOf(token, 'another'), 401)
+    assert.is(await statusOf('another', token), 401)
+    assert.is(await statusOf(token, token), 401)
+  })
+})
+
+test('calls without a valid token are counted against their address; those that this host could not judge are not', async () => {
+  for (const [headers, last] of [
+    [{}, 429],
+    [{ 'retry-after': '5' }, 401],
+  ] as const) {
+    const handler = createServerAdapter(() => new Response('{}', { status: 401, statusText: 'Unauthorized', headers }))
+    await withEdge(handler, async ({ server, port }) => {
+      callFrom(server, '192.0.2.9')
+      const statuses: number[] = []
+      for (let i = 0; i < 21; i++)
+        statuses.push((await sendText(port, 'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')).status)
+      assert.equal(statuses, [...Array.from({ length: 20 }, () => 401), last])
+    })
+  }
+})
+
+/** Makes every connection one from elsewhere: failures from loopback are never counted. */
+function callFrom(server: Server, address: string): void {
+  server.on('connection', (socket: Socket) => Object.defineProperty(socket, 'remoteAddress', { value: address }))
+}
+
+test('an address that is locked out is told once, and can still ask for health', async () => {
+  const handler = createServerAdapter(
+    ({ url }) =>
+      new Response('{}', { status: new URL(url).pathname.endsWith('/health') ? 200 : 401, statusText: 'As told' }),
+  )
+  await withEdge(handler, async ({ server, port, refused, lockedOut, reached }) => {
+    callFrom(server, '192.0.2.9')
+    const call = async (line: string) =>
+      (await sendText(port, `${line} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`)).status
+    for (let i = 0; i < 20; i++) assert.is(await call('GET /proxies'), 401)
+    assert.equal([refused, lockedOut], [[], ['192.0.2.9']])
+    for (const line of ['GET /proxies', 'POST /health', 'GET /proxies/health', 'GET //health', 'DELETE /proxies/a'])
+      assert.is(await call(line), 429, line)
+    assert.equal([refused, lockedOut], [Array.from({ length: 5 }, () => 429), ['192.0.2.9']])
+    reached.length = 0
+    const probes = ['GET /health', 'HEAD /health', 'GET /proxy-manager/health', 'GET /health?x=1']
+    for (const line of probes) assert.is(await call(line), 200, line)
+    assert.equal(reached, probes)
+  })
+})
+
+test('what is answered here is counted by its status, and what is answered behind is not', async () => {
+  await withEdge(answering, async ({ port, refused }) => {
+    for (const [text, status] of [
+      ['GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n', 200],
+      ['TRACE / HTTP/1.1\r\nHost: a\r\n\r\n', 405],
+      ['CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n', 405],
+      ['GET / HTTP/1.1\r\nHost: a b\r\n\r\n', 400],
+      ['nonsense\r\n\r\n', 400],
+      [`GET / HTTP/1.1\r\nHost: a\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`, 431],
+    ] as const)
+      assert.is((await sendText(port, text)).status, status, text.slice(0, 40))
+    assert.equal(refused, [405, 405, 400, 400, 431])
+  })
+})
+
+/** Lets rounds of the event loop pass until it is so. */
+async function until(isSo: () => boolean): Promise<void> {
+  const deadline = performance.now() + 30_000
+  while (!isSo() && performance.now() < deadline) await new Promise((resolve) => setImmediate(resolve))
+  assert.ok(isSo())
+}
+
+/** A listener whose answers wait for `release`; `most` is how many were under way at once. */
+function holding() {
+  const waiting: (() => void)[] = []
+  const called: string[] = []
+  const count = { now: 0, most: 0 }
+  const listener: RequestListener = async (request, response) => {
+    called.push(`${request.method} ${request.url}`)
+    count.most = Math.max(count.most, ++count.now)
+    await new Promise<void>((resolve) => waiting.push(resolve))
+    count.now--
+    response.writeHead(200, { 'x-url': request.url ?? '' })
+    response.end('{}')
+  }
+  return {
+    listener,
+    called,
+    count,
+    release: async () => {
+      await until(() => waiting.length > 0)
+      waiting.shift()?.()
+    },
+  }
+}
+
+const statuses = (text: string) => [...text.matchAll(/^HTTP\/1\.1 (\d+)/gm)].map(([, status]) => Number(status))
+
+test('requests of one connection take turns, in their order; those of others do not wait for them', async () => {
+  const { listener, called, count, release } = holding()
+  await withEdge(listener, async ({ port }) => {
+    const first = await opened(port)
+    const answers = received(first)
+    first.write(['/1', '/2', '/3'].map((target) => `GET ${target} HTTP/1.1\r\nHost: a\r\n\r\n`).join(''))
+    await until(() => called.length === 1)
+    const other = await opened(port)
+    const otherAnswer = received(other)
+    other.write(get('/other', 'Host: a'))
+    await until(() => called.length === 2)
+    assert.equal(called, ['GET /1', 'GET /other'])
+    for (let i = 0; i < 4; i++) await release()
+    assert.equal(statuses(await otherAnswer), [200])
+    first.end()
+    assert.equal(
+      [...(await answers).matchAll(/^x-url: (.*)\r$/gm)].map(([, url]) => url),
+      ['/1', '/2', '/3'],
+    )
+    assert.is(count.most, 2)
+  })
+})
+
+test('a connection that piles requests up is read no further until they are answered, and all of them are', async () => {
+  const { listener, called, release } = holding()
+  await withEdge(listener, async ({ server, port }) => {
+    const accepted = once(server, 'connection')
+    const socket = await opened(port)
+    const [ours] = await accepted
+    const answers = received(socket)
+    const many = 6000
+    const one = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n'
+    let made = 0
+    server.on('request', () => made++)
+    socket.write(one.repeat(many))
+    await until(() => ours.isPaused())
+    for (let i = 0; i < 100; i++) await new Promise((resolve) => setImmediate(resolve))
+    assert.ok(ours.bytesRead <= 128 * 1024, `${ours.bytesRead} bytes were read`)
+    // One piece of 8 KiB brings that many.
+    assert.ok(made < 400, `${made} requests were made of them`)
+    for (let i = 0; i < many; i++) await release()
+    socket.end()
+    assert.is(statuses(await answers).length, many)
+    assert.is(called.length, many)
+  })
+})
+
+test('a connection that piles requests up keeps no other one waiting, however fast they are answered', async () => {
+  let answered = 0
+  const listener: RequestListener = async (request, response) => {
+    if (request.url === '/piled') answered++
+    answering(request, response)
+  }
+  await withEdge(listener, async ({ port }) => {
+    const many = 2000
+    const pile = await opened(port)
+    const answers = received(pile)
+    pile.write('GET /piled HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(many))
+    await once(pile, 'data')
+    await sendText(port, get('/other', 'Host: a'))
+    assert.ok(answered < many, `${answered} were answered first`)
+    pile.destroy()
+    await answers
+  })
+})
+
+/** Counts rounds of the event loop while `use` lasts. */
+async function countingRounds(use: (round: () => number) => Promise<void>): Promise<void> {
+  let round = 0
+  let isOver = false
+  const count = () => {
+    round++
+    if (!isOver) setImmediate(count)
+  }
+  count()
+  try {
+    await use(() => round)
+  } finally {
+    isOver = true
+  }
+}
+
+/** Connections that have been accepted, from both of their ends. */
+async function connected(server: Server, port: number, count: number): Promise<[readonly Socket[], readonly Socket[]]> {
+  const ours: Socket[] = []
+  server.on('connection', (socket: Socket) => ours.push(socket))
+  const sockets = await Promise.all(Array.from({ length: count }, () => opened(port)))
+  await until(() => ours.length === count)
+  return [sockets, ours]
+}
+
+/** Four, and four of the next one, where it is counted a moment later. */
+const MOST_IN_A_ROUND = 8
+
+/** How many there are at most of the same number. */
+const mostAlike = (numbers: readonly number[]) =>
+  Math.max(...numbers.map((one) => numbers.filter((other) => other === one).length))
+
+test('of all connections that pile requests up, a few requests are answered in a round of the event loop', async () => {
+  for (const target of ['/', '/health']) {
+    await countingRounds(async (round) => {
+      const rounds: number[] = []
+      const listener: RequestListener = async (request, response) => {
+        rounds.push(round())
+        answering(request, response)
+      }
+      await withEdge(listener, async ({ server, port }) => {
+        const [piles] = await connected(server, port, 5)
+        const answers = piles.map(async (pile) => {
+          const answer = received(pile)
+          pile.write(`${`GET ${target} HTTP/1.1\r\nHost: a\r\n\r\n`.repeat(50)}${get(target, 'Host: a')}`)
+          return statuses(await answer).length
+        })
+        assert.equal(await Promise.all(answers), [51, 51, 51, 51, 51])
+        assert.ok(mostAlike(rounds) <= MOST_IN_A_ROUND, `${mostAlike(rounds)} in one round`)
+      })
+    })
+  }
+})
+
+test('of what many connections ask for at once, a few requests begin in a round of the event loop', async () => {
+  await countingRounds(async (round) => {
+    const rounds: number[] = []
+    const listener: RequestListener = async (request, response) => {
+      rounds.push(round())
+      answering(request, response)
+    }
+    await withEdge(listener, async ({ server, port }) => {
+      const [sockets] = await connected(server, port, 50)
+      const answers = sockets.map(received)
+      for (const socket of sockets) socket.write(get('/', 'Host: a'))
+      await Promise.all(answers)
+      assert.is(rounds.length, 50)
+      assert.ok(mostAlike(rounds) <= MOST_IN_A_ROUND, `${mostAlike(rounds)} in one round`)
+    })
+  })
+})
+
+test('bodies without end that come at once are refused a few at a time, and read no further', async () => {
+  const limit = 64 * 1024
+  await countingRounds(async (round) => {
+    const rounds: number[] = []
+    const listener: RequestListener = async (request, response) => {
+      let size = 0
+      for await (const chunk of request.iterator({ destroyOnReturn: false })) {
+        size += chunk.length
+        if (size > limit) break
+      }
+      rounds.push(round())
+      response.writeHead(413, { connection: 'close' })
+      response.end('{}')
+      // As the adapter does with what is left.
+      request.resume()
+    }
+    await withEdge(listener, async ({ server, port }) => {
+      const [sockets, ours] = await connected(server, port, 30)
+      const answers = sockets.map(received)
+      const body = `4000\r\n${'x'.repeat(0x4000)}\r\n`.repeat(64)
+      for (const socket of sockets)
+        socket.write(`PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n${body}`)
+      for (const answer of answers) assert.is(parsed(await answer).status, 413)
+      assert.is(rounds.length, 30)
+      assert.ok(mostAlike(rounds) <= MOST_IN_A_ROUND, `${mostAlike(rounds)} in one round`)
+      const most = Math.max(...ours.map(({ bytesRead }) => bytesRead))
+      assert.ok(most < 8 * limit, `${most} bytes were read`)
+    })
+  })
+})
+
+test('who asks for health waits for no other connection, however many ask for something at once', async () => {
+  for (const probe of ['/health', '/proxy-manager/health', '/health?x=1']) {
+    await withEdge(answering, async ({ server, port, reached }) => {
+      const [sockets] = await connected(server, port, 51)
+      const answers = sockets.map(received)
+      for (const [i, socket] of sockets.entries()) socket.write(get(i === 50 ? probe : '/', 'Host: a'))
+      await Promise.all(answers)
+      assert.is(reached.length, 51)
+      const before = reached.indexOf(`GET ${probe}`)
+      assert.ok(before <= 5, `${before} requests came before ${probe}`)
+    })
+  }
+})
+
+test('new connections are taken in before requests begin, so that health is asked for in time on a new one too', async () => {
+  await withEdge(answering, async ({ port, reached }) => {
+    const sockets = Array.from({ length: 101 }, () => connect(port, '127.0.0.1').on('error', () => undefined))
+    const answers = sockets.map(received)
+    for (const [i, socket] of sockets.entries()) socket.write(get(i === 100 ? '/health' : '/', 'Host: a'))
+    await Promise.all(answers)
+    assert.is(reached.length, 101)
+    const before = reached.indexOf('GET /health')
+    assert.ok(before < 25, `${before} requests came before it`)
+  })
+})
+
+test('an answer that its caller does not take ends with the connection, whatever is sent meanwhile', async () => {
+  const big = 'x'.repeat(16 * 1024 * 1024)
+  const listeners: RequestListener[] = [
+    (_request, response) => {
+      response.writeHead(200, { 'content-length': big.length })
+      response.end(big)
+    },
+    createServerAdapter(() => new Response(big)),
+  ]
+  for (const listener of listeners) {
+    await withEdge(
+      listener,
+      async ({ server, port, failures }) => {
+        const accepted = once(server, 'connection')
+        const socket = await opened(port)
+        socket.pause()
+        const [ours] = await accepted
+        const gone = once(ours, 'close')
+        socket.write('GET /proxies HTTP/1.1\r\nHost: a\r\n\r\n')
+        const dripping = setInterval(() => socket.write('X'), 5)
+        await gone
+        clearInterval(dripping)
+        assert.equal(failures, [])
+        socket.destroy()
+      },
+      90,
+    )
+  }
+})
+
+test('a connection that was refused ends, although its caller keeps its side open', async () => {
+  for (const [text, status] of [
+    ['CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n', 405],
+    ['garbage\r\n\r\n', 400],
+  ] as const) {
+    await withEdge(
+      answering,
+      async ({ server, port }) => {
+        const accepted = once(server, 'connection')
+        const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true }).on('error', () => undefined)
+        const [ours] = await accepted
+        const gone = once(ours, 'close')
+        const answer = once(socket, 'data')
+        socket.write(text)
+        assert.equal(statuses(String(await answer)), [status])
+        await gone
+        socket.destroy()
+      },
+      90,
+    )
+  }
+})
+
+test('an answer that is taken slowly comes whole, and a connection that waits for an answer is left alone', async () => {
+  const piece = 'x'.repeat(1024 * 1024)
+  const pieces = 24
+  const listener: RequestListener = async (_request, response) => {
+    // Longer than a caller may take to take one.
+    for (let i = 0; i < 40; i++) await new Promise((resolve) => setTimeout(resolve, 5))
+    response.writeHead(200, { 'content-length': piece.length * pieces, connection: 'close' })
+    for (let i = 0; i < pieces; i++) response.write(piece)
+    response.end()
+  }
+  await withEdge(
+    listener,
+    async ({ port }) => {
+      const socket = await opened(port)
+      let size = 0
+      socket.on('data', (chunk: Buffer) => {
+        size += chunk.length
+        socket.pause()
+        setImmediate(() => socket.resume())
+      })
+      socket.write(get('/', 'Host: a'))
+      await once(socket, 'close')
+      assert.ok(size > piece.length * pieces, `${size} bytes`)
+    },
+    150,
+  )
+})
+
+test('what is no request is refused behind the answers to those before it, and never in their place', async () => {
+  for (const [broken, status] of [
+    ['garbage\r\n\r\n', 400],
+    ['CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n', 405],
+    ['PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n', 400],
+  ] as const) {
+    const { listener, called, release } = holding()
+    await withEdge(listener, async ({ port, failures }) => {
+      const socket = await opened(port)
+      const answers = received(socket)
+      socket.write(`GET /1 HTTP/1.1\r\nHost: a\r\n\r\nGET /2 HTTP/1.1\r\nHost: a\r\n\r\n${broken}`)
+      await until(() => called.length === 1)
+      await release()
+      await release()
+      assert.equal(statuses(await answers), [200, 200, status], broken)
+      assert.equal(called, ['GET /1', 'GET /2'], broken)
+      assert.equal(failures, [])
+    })
+  }
+})
+
+test('nothing is done for a request behind an answer that ends the connection', async () => {
+  for (const first of [
+    'GET /1 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n',
+    'GET /1 HTTP/1.1\r\nHost: a b\r\n\r\n',
+  ]) {
+    await withEdge(answering, async ({ port, reached }) => {
+      const socket = await opened(port)
+      const answers = received(socket)
+      socket.write(`${first}DELETE /2 HTTP/1.1\r\nHost: a\r\n\r\n`)
+      assert.is(statuses(await answers).length, 1, first)
+      assert.not.ok(reached.includes('DELETE /2'), first)
+    })
+  }
+})
+
+test('a request that breaks off in its body is answered once, whether it was answered before its end or not', async () => {
+  const reading: RequestListener = async (request, response) => {
+    for await (const _ of request);
+    answering(request, response)
+  }
+  const half = 'PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n'
+  await withEdge(reading, async ({ port, failures }) => {
+    assert.is((await sendText(port, `${half}ZZ\r\n`)).status, 400)
+    assert.equal(failures, [])
+  })
+  await withEdge(answering, async ({ port, failures }) => {
+    const socket = await opened(port)
+    const answers = received(socket)
+    socket.write(half)
+    await once(socket, 'data')
+    socket.write('ZZ\r\n')
+    assert.equal(statuses(await answers), [200])
+    assert.equal(failures, [])
+  })
+})
+
+test.run()

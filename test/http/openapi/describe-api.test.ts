@@ -1,0 +1,458 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import * as v from 'valibot'
+import { type FakeDeps, fakeDeps } from '../../../fixtures/deps.ts'
+import { createApp, endpoints } from '../../../functions/index.ts'
+import { ERRORS, type ErrorCode } from '../../../lib/errors.ts'
+import { describeApi } from '../../../lib/http/openapi/describe-api.ts'
+import { type Answer, APP, answerOf, type CallOptions, requestTo } from '../../functions/wire.ts'
+import { refused, writeAt } from '../../helpers/arrange.ts'
+import { certbotThatIssues, certificateFor } from '../../helpers/certbot.ts'
+import { ajv, assertDescribed, description, operationFor, operations, validatorOf } from '../../helpers/described.ts'
+import { lint } from '../../helpers/lint-openapi.ts'
+
+const test = suite('openapi')
+
+/** Names of the properties that have a description, wherever they stand. */
+function describedProperties(schema: unknown): string[] {
+  if (typeof schema !== 'object' || schema === null) return []
+  const properties = 'properties' in schema ? Object.entries(schema.properties ?? {}) : []
+  const isDescribed = (value: unknown) => typeof value === 'object' && value !== null && 'description' in value
+  const own = properties.flatMap(([name, value]) => (isDescribed(value) ? [name] : []))
+  return [...own, ...Object.values(schema).flatMap(describedProperties)]
+}
+
+const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8'
+
+/** Whether an endpoint is answered without a token, though one is set. */
+const isOpen = ({ path }: { readonly path: string }) => ['/health', '/proxy-manager/health'].includes(path)
+
+const namesIn = (details: object) => Object.keys(details).sort().join(' ')
+
+/** For each of these errors there is an answer whose details are those of the example. */
+function assertExamples(answered: World['details']): void {
+  const Example = v.object({ error: v.object({ details: v.record(v.string(), v.unknown()) }) })
+  const examples = operations.flatMap(({ operation }) =>
+    Object.values(operation.responses).flatMap(({ content }) =>
+      Object.entries(content['application/json']?.examples ?? {}),
+    ),
+  )
+  for (const [code, answers] of answered) {
+    const example = v.parse(Example, examples.find(([name]) => name === code)?.[1].value)
+    const names = namesIn(example.error.details)
+    assert.ok(answers.has(names), `${code}: the example has ${names}; answered were ${[...answers].join(' | ')}`)
+  }
+}
+
+interface World {
+  readonly deps: FakeDeps
+  /** Calls the app, and holds its answer against the description. */
+  readonly send: (method: string, path: string, options?: CallOptions) => Promise<Answer>
+  readonly seen: Set<string>
+  /** Of each error that was answered, the names of its details. */
+  readonly details: Map<string, Set<string>>
+}
+
+async function world(settings: Readonly<Record<string, string>> = {}): Promise<World> {
+  const deps = await fakeDeps({ settings })
+  const app = createApp(() => deps)
+  const seen = new Set<string>()
+  const details: World['details'] = new Map()
+  const send: World['send'] = async (method, path, options = {}) => {
+    const answer = await answerOf(await app(requestTo(path, { ...options, method })))
+    await deps.engine.idle()
+    assertDescribed(method, path, answer)
+    seen.add(`${operationFor(method, path).operationId} ${answer.body?.error?.code ?? answer.status}`)
+    const { code, details: told } = answer.body?.error ?? {}
+    if (code !== undefined) details.set(code, (details.get(code) ?? new Set()).add(namesIn(told)))
+    return answer
+  }
+  return { deps, send, seen, details }
+}
+
+test('a public linter has nothing against the description, nor against that of a part of the API', async () => {
+  assert.equal(await lint(description), [])
+  const some = endpoints.map(({ route }) => route).filter(({ operationId }) => /^(put|get)Proxy$/.test(operationId))
+  assert.is(some.length, 2)
+  assert.equal(await lint(describeApi(some, '1.2.3', '/pm')), [])
+})
+
+test('the linter sees what is wrong: form, references, examples, words', async () => {
+  const [some] = endpoints
+  if (some === undefined) throw new Error('no endpoint')
+  const parameter = { name: 'X-Thing', in: 'header', schema: { type: 'string' } }
+  const faults: Readonly<Record<string, (text: string) => string>> = {
+    struct: (text) => text.replace('"openapi":"3.1.0",', '"openapi":"3.1.0","jsonSchema":1,'),
+    'no-unresolved-refs': (text) => text.replace('#/components/schemas/Error', '#/components/schemas/Mistake'),
+    'no-invalid-media-type-examples': (text) => text.replace('"code":"INVALID_REQUEST",', ''),
+    'operation-description': (text) => text.replace(JSON.stringify(some.route.description), '""'),
+    'tag-description': (text) => text.replace(/("tags":\[\{"name":"\w+"),"description":"[^"]+"/, '$1'),
+    'security-defined': (text) => text.replace('{"bearer":[]}', '{"badge":[]}'),
+    'parameter-description': (text) => text.replace('"parameters":[', `"parameters":[${JSON.stringify(parameter)},`),
+    'response-contains-header': (text) => text.replaceAll('"X-Correlation-ID":', '"X-Id":'),
+  }
+  for (const [rule, spoil] of Object.entries(faults)) {
+    const found = await lint(JSON.parse(spoil(JSON.stringify(describeApi([some.route], '1.2.3')))))
+    assert.ok(
+      found.some((line) => line.startsWith(`${rule}: `)),
+      `${rule} is not among ${JSON.stringify(found)}`,
+    )
+  }
+})
+
+test('every schema in it is valid JSON Schema 2020-12', () => {
+  for (const { operation } of operations) {
+    const contents = [
+      operation.requestBody?.content,
+      ...Object.values(operation.responses).map(({ content }) => content),
+    ]
+    for (const content of contents)
+      for (const { schema } of Object.values(content ?? {}))
+        assert.ok(ajv.validateSchema(schema), operation.operationId)
+  }
+})
+
+test('every endpoint is described, under each of its addresses, and nothing else is', () => {
+  const mounted = endpoints.flatMap(({ route }) =>
+    [route, ...(route.also ?? [])].map(({ method, path }) => `${method} ${path.replace(/:(\w+)/g, '{$1}')}`),
+  )
+  assert.equal(operations.map(({ method, path }) => `${method} ${path}`).sort(), mounted.sort())
+  const names = operations.map(({ operation }) => operation.operationId)
+  assert.is(new Set(names).size, names.length)
+})
+
+test('every error that an endpoint may answer is described, with its status and an example that fits', () => {
+  for (const { route } of endpoints) {
+    const { responses } =
+      operations.find(({ operation }) => operation.operationId === route.operationId)?.operation ?? {}
+    const withToken: readonly ErrorCode[] = isOpen(route) ? [] : ['UNAUTHORIZED']
+    // Where no token is asked for, nobody can have a wrong one, nor too many of them.
+    for (const status of ['401', '429']) assert.is(responses?.[status] === undefined, isOpen(route), route.operationId)
+    for (const code of new Set<ErrorCode>([...route.errors, ...withToken, 'FORBIDDEN', 'INTERNAL'])) {
+      const response = responses?.[String(ERRORS[code].status)]
+      const content = response?.content['application/json']
+      const example = content?.examples[code]?.value
+      assert.ok(response?.description.includes(`${code}: ${ERRORS[code].message}`), `${route.operationId} ${code}`)
+      const validate = validatorOf({ $ref: '#/components/schemas/Error' })
+      assert.ok(validate(example), `${code}: ${ajv.errorsText(validate.errors)}`)
+    }
+  }
+})
+
+test('every error of the catalogue is described somewhere, but those of paths and methods that are not there', () => {
+  const described = new Set(
+    operations.flatMap(({ operation }) =>
+      Object.values(operation.responses).flatMap(({ content }) =>
+        Object.values(content).flatMap(({ examples }) => Object.keys(examples)),
+      ),
+    ),
+  )
+  assert.equal(
+    Object.keys(ERRORS).filter((code) => !described.has(code)),
+    ['NOT_FOUND', 'METHOD_NOT_ALLOWED'],
+  )
+})
+
+test('path parameters are those of the path, and every operation takes a correlation id', () => {
+  for (const { path, operation } of operations) {
+    const inPath = operation.parameters.filter((parameter) => parameter.in === 'path')
+    assert.equal(
+      inPath.map(({ name }) => `{${name}}`),
+      path.match(/\{\w+\}/g) ?? [],
+    )
+    assert.ok(inPath.every(({ required }) => required))
+    assert.ok(operation.parameters.some(({ name }) => name === 'X-Correlation-ID'))
+  }
+})
+
+test('conditional headers are described where they are honoured, and only there', () => {
+  const conditional = operations.filter(({ operation }) => operation.parameters.some(({ name }) => name === 'If-Match'))
+  assert.equal(conditional.map(({ operation }) => operation.operationId).sort(), [
+    'createProxy',
+    'deleteProxy',
+    'putProxy',
+  ])
+})
+
+test('a body is required where there is no call without one', () => {
+  const required = operations.filter(({ operation }) => operation.requestBody?.required === true)
+  assert.equal(required.map(({ operation }) => operation.operationId).sort(), [
+    'createProxy',
+    'putProxy',
+    'udcMessage',
+    'udcMessage2',
+  ])
+})
+
+test('what a stranger needs to know is said in words', () => {
+  const described = new Set(describedProperties(description))
+  for (const name of [
+    ...['domain', 'upstream', 'upstream_host', 'upstream_port', 'require_healthy', 'enable_ssl', 'droplet_name'],
+    ...['status', 'ssl_enabled', 'revision', 'receipt', 'generation', 'proved_by', 'plan', 'next', 'maintenance'],
+    ...['stage', 'state', 'culprit', 'retryable', 'correlation_id', 'remedy', 'issues'],
+  ])
+    assert.ok(described.has(name), name)
+})
+
+test('where a name stands, the words say what it is for there', () => {
+  const Options = v.looseObject({
+    redirect_to: v.looseObject({ anyOf: v.array(v.looseObject({ description: v.optional(v.string()) })) }),
+  })
+  const Body = v.looseObject({
+    properties: v.looseObject({
+      domain: v.looseObject({ description: v.string() }),
+      options: v.looseObject({ properties: Options }),
+    }),
+  })
+  const { requestBody } = operationFor('PUT', '/proxies/app')
+  const { domain, options } = v.parse(Body, requestBody?.content['application/json']?.schema).properties
+  assert.match(domain.description, 'name that the route serves')
+  assert.match(options.properties.redirect_to.anyOf[0]?.description ?? '', 'redirect to this domain')
+  const filter = operationFor('GET', '/proxies').parameters.find(({ name }) => name === 'domain')
+  assert.match(String(filter?.description), 'Only the route that serves this domain')
+})
+
+test('the server is the one that the description came from, its base included', () => {
+  for (const [base, url] of [
+    ['', '/'],
+    ['/pm', '/pm'],
+  ] as const)
+    assert.equal(describeApi([], '1.2.3', base).servers, [{ url }])
+})
+
+test('what the routes answer is what is described', async () => {
+  const { deps, send, seen, details } = await world({ SSL_PREFLIGHT: 'off' })
+  const ssl = { domain: 'ssl.example.com', upstream_port: 8003 }
+  await send('PUT', '/proxies/app?dry_run=true', { body: APP })
+  await send('PUT', '/proxies/app', { body: APP })
+  await send('PUT', '/proxies/app', { body: APP })
+  await send('PUT', '/proxies/ssl', { body: ssl })
+  await send('POST', '/proxies', { body: APP })
+  await send('POST', '/proxies?dry_run=true', { body: { ...APP, domain: 'new.example.com' } })
+  await send('POST', '/proxies', { body: { ...APP, domain: 'new.example.com' } })
+  await send('POST', '/proxies', { body: { ...ssl, domain: 'pending.example.com' } })
+  await send('POST', '/proxies', { body: { ...APP, droplet_name: 'app', upstream_port: 9 } })
+  await send('PUT', '/proxies/other', { body: APP })
+  await send('POST', '/proxies/ssl/ssl', { body: {} })
+  await send('GET', '/proxies')
+  certbotThatIssues(deps, certificateFor('ssl.example.com'))
+  await deps.clock.sleep(7_200_000)
+  await send('POST', '/proxies/ssl/ssl', { body: {} })
+  await send('GET', '/proxies')
+  await send('GET', '/proxies/ssl')
+  await send('GET', '/proxies/none')
+  await send('GET', '/proxies?status=x')
+  await send('PUT', '/proxies/app', { body: { domain: '*', upstream_port: 0, x: 1 } })
+  await send('PUT', '/proxies/app', { body: APP, headers: { 'if-none-match': '*' } })
+  await send('PUT', '/proxies/app', { body: { ...APP, upstream_host: '169.254.169.254' } })
+  await send('PUT', '/proxies/app', { body: { ...APP, upstream_host: 'nowhere.internal' } })
+  await send('PUT', '/proxies/app', { body: 'x'.repeat(70_000) })
+  await send('PUT', '/proxies/app', { body: APP, headers: { 'content-type': 'text/plain' } })
+  deps.nginx.upstreams.set(8004, 'ECONNREFUSED')
+  await send('PUT', '/proxies/app', { body: { ...APP, upstream_port: 8004 } })
+  await send('DELETE', '/proxies/app?dry_run=true')
+  await send('DELETE', '/proxies/app')
+  await send('DELETE', '/proxies/new-example-com?delete_certificate=true')
+  await send('DELETE', '/proxies/app')
+  await send('POST', '/proxies/app/ssl')
+  for (const outcome of [
+    'putProxy 200',
+    'putProxy 201',
+    'putProxy 202',
+    'putProxy INVALID_REQUEST',
+    'putProxy DOMAIN_CONFLICT',
+    'putProxy PRECONDITION_FAILED',
+    'putProxy PAYLOAD_TOO_LARGE',
+    'putProxy UNSUPPORTED_MEDIA_TYPE',
+    'putProxy UPSTREAM_FORBIDDEN',
+    'putProxy UPSTREAM_UNRESOLVABLE',
+    'putProxy UPSTREAM_UNHEALTHY',
+    'createProxy 200',
+    'createProxy 201',
+    'createProxy 202',
+    'createProxy DROPLET_EXISTS',
+    'listProxies 200',
+    'listProxies INVALID_REQUEST',
+    'getProxy 200',
+    'getProxy PROXY_NOT_FOUND',
+    'deleteProxy 200',
+    'deleteProxy PROXY_NOT_FOUND',
+    'issueCertificate 200',
+    'issueCertificate SSL_ISSUANCE_FAILED',
+    'issueCertificate PROXY_NOT_FOUND',
+  ])
+    assert.ok(seen.has(outcome), `${outcome} was not seen: ${[...seen].join(', ')}`)
+  assertExamples(details)
+})
+
+test('what a broken host answers is what is described', async () => {
+  const { deps, send, seen, details } = await world({ REGISTRY_URL: 'http://registry.example:8000' })
+  await send('PUT', '/proxies/app', { body: APP })
+  const other = { ...APP, domain: 'other.example.com' }
+  deps.nginx.judge = (texts) =>
+    texts.some((text) => text.includes('other.example.com'))
+      ? refused('fpai-other.conf', 3, 'invalid parameter "x"')
+      : { exitCode: 0, output: '' }
+  await send('PUT', '/proxies/other?dry_run=true', { body: other })
+  await send('PUT', '/proxies/other', { body: other })
+  deps.nginx.judge = () => refused('vhost.conf', 3, 'unknown directive "x"')
+  await send('PUT', '/proxies/other', { body: other })
+  writeAt(deps.disk, '/etc/nginx/sites-available/fpai-app.conf', '# torn')
+  await send('GET', '/proxy-manager/health')
+  deps.nginx.running = false
+  for (const path of ['/proxy-manager/health', '/health', '/state', '/proxy-manager/metrics']) await send('GET', path)
+  deps.disk.delete('/usr/bin/certbot')
+  await send('POST', '/proxies/app/ssl')
+  await send('POST', '/proxy-manager/sync-from-registry')
+  for (const outcome of [
+    'putProxy PROXY_CONFIG_FAILED',
+    'putProxy NGINX_ALREADY_BROKEN',
+    'getManagerHealth 503',
+    'syncFromRegistry REGISTRY_UNAVAILABLE',
+  ])
+    assert.ok(seen.has(outcome), `${outcome} was not seen: ${[...seen].join(', ')}`)
+  assertExamples(details)
+})
+
+test('what the mesh is answered is what is described', async () => {
+  const { deps, send, seen, details } = await world({ REGISTRY_URL: 'http://registry.example:8000' })
+  const droplets = Array.from({ length: 6 }, (_, i) => ({ name: `a${i}`, domain: `a${i}.example.com`, port: 8001 }))
+  deps.nginx.registry = { status: 200, body: JSON.stringify([...droplets, { name: 'bad' }]) }
+  for (const { method, path } of operations.filter((one) => one.method === 'GET' && !one.path.includes('{')))
+    await send(method, path)
+  await send('POST', '/proxy-manager/sync-from-registry?dry_run=true&prune=true')
+  deps.nginx.registry = { status: 200, body: JSON.stringify(droplets.slice(5)) }
+  await send('POST', '/proxy-manager/sync-from-registry?prune=true')
+  const message = { trace_id: 't', source: 's', target: 'proxy-manager' }
+  for (const path of ['/message', '/proxy-manager/message']) {
+    await send('POST', path, { body: { ...message, message_type: 'event', payload: { x: [1] } } })
+    await send('POST', path, { body: { ...message, message_type: 'query', payload: { query: 'routes' } } })
+    await send('POST', path, { body: { ...message, message_type: 'query', payload: {} } })
+  }
+  for (const { operation } of operations.filter(({ path }) => !path.startsWith('/proxies/')))
+    assert.ok(
+      [...seen].some((outcome) => outcome.startsWith(`${operation.operationId} `)) ||
+        operation.operationId === 'createProxy',
+      operation.operationId,
+    )
+  for (const outcome of ['syncFromRegistry BLAST_RADIUS', 'udcMessage INVALID_REQUEST']) assert.ok(seen.has(outcome))
+  assertExamples(details)
+})
+
+test('every answer of an endpoint itself has an example that fits', () => {
+  for (const { route } of endpoints)
+    for (const { method, path } of [route, ...(route.also ?? [])]) {
+      const { operationId, responses } = operationFor(method, path.replace(/:\w+/, 'app'))
+      for (const status of Object.keys(route.responses)) {
+        const content = responses[status]?.content[route.contentType ?? 'application/json']
+        const values = Object.values(content?.examples ?? {})
+        assert.is(values.length, 1, `${operationId} ${status}`)
+        const validate = validatorOf(content?.schema ?? {})
+        assert.ok(validate(values[0]?.value), `${operationId} ${status}: ${ajv.errorsText(validate.errors)}`)
+      }
+    }
+})
+
+test('every answer of an endpoint itself says what its status means there, beside what the endpoint is for', () => {
+  for (const { route } of endpoints) {
+    const { responses } = operationFor(route.method, route.path.replace(/:\w+/, 'app'))
+    const words = Object.keys(route.responses).map((status) => responses[status]?.description)
+    assert.is(new Set([route.summary, ...words]).size, words.length + 1, `${route.operationId}: ${words.join(' | ')}`)
+  }
+})
+
+test('metrics of the example are ones that are exported, with the same words', async () => {
+  const { deps, send } = await world({ SSL_PREFLIGHT: 'off' })
+  certbotThatIssues(deps, certificateFor(APP.domain))
+  await send('PUT', '/proxies/app', { body: APP })
+  await send('POST', '/proxies/app/ssl')
+  const exported = (await send('GET', '/metrics')).text.split('\n')
+  const { examples } = operationFor('GET', '/metrics').responses['200']?.content[METRICS_TYPE] ?? {}
+  const lines = v.parse(v.string(), examples?.sample?.value).trim().split('\n')
+  assert.ok(lines.length > 5)
+  for (const line of lines) {
+    const name = line.startsWith('#') ? line : line.replace(/\{.*| .*/, '')
+    assert.ok(
+      exported.some((other) => other.startsWith(name)),
+      line,
+    )
+  }
+})
+
+test('headers are described where they are sent, and as always there where they are', () => {
+  const named = (header: string, isRequired: boolean) =>
+    operations.flatMap(({ operation: { operationId, responses } }) =>
+      Object.entries(responses).flatMap(([status, { headers }]) =>
+        headers[header]?.required === isRequired && (status.startsWith('2') || operationId === 'putProxy')
+          ? [`${operationId} ${status}`]
+          : [],
+      ),
+    )
+  assert.equal(named('Location', true).sort(), ['createProxy 201', 'putProxy 201'])
+  assert.equal(named('Location', false).sort(), ['createProxy 202', 'putProxy 202'])
+  const put = ['createProxy 201', 'createProxy 202', 'putProxy 201', 'putProxy 202']
+  assert.equal(named('ETag', true).sort(), ['createProxy 201', 'createProxy 202', 'getProxy 200', ...put.slice(2)])
+  assert.equal(named('Server-Timing', true).sort(), put)
+  assert.equal(named('WWW-Authenticate', true), ['putProxy 401'])
+  assert.equal(named('Retry-After', true), ['putProxy 429'])
+  assert.equal(named('Retry-After', false).sort(), ['putProxy 401', 'putProxy 503'])
+  for (const { operation } of operations)
+    for (const [status, { headers }] of Object.entries(operation.responses))
+      assert.ok(headers['X-Correlation-ID']?.required, `${operation.operationId} ${status}`)
+})
+
+test('a payload is described as the queries and commands that there are, beside anything else', () => {
+  const body = operationFor('POST', '/message').requestBody?.content['application/json']?.schema
+  const text = JSON.stringify(body)
+  for (const word of ['routes', 'route', 'health', 'upsert', 'delete', 'ssl', 'sync'])
+    assert.match(text, `"const":"${word}"`)
+})
+
+test('who may not call is answered what is described', async () => {
+  const { send, seen } = await world({ PROXY_MANAGER_API_TOKEN: 'a-token-of-many-characters' })
+  for (const { method, path } of operations) {
+    // Those that need no token take a wrong one, too.
+    const headers = { authorization: 'Bearer another-one-of-many-characters' }
+    for (const options of [{}, { headers }]) {
+      const { status } = await send(method, path.replace(/\{\w+\}/, 'app'), options)
+      assert.is(status === 401, !isOpen({ path }), path)
+    }
+    await send(method, path.replace(/\{\w+\}/, 'app'), { headers: { origin: 'http://evil.example' } })
+  }
+  for (const { operation } of operations) assert.ok(seen.has(`${operation.operationId} FORBIDDEN`))
+})
+
+test('a body that a handler takes is one that is described, and one that is not described is refused', async () => {
+  const bodySchema = operationFor('PUT', '/proxies/app').requestBody?.content['application/json']?.schema ?? {}
+  const validate = validatorOf(bodySchema)
+  for (const body of [
+    APP,
+    { domain: 'BÜCHER.example.', upstream: 'http://localhost:8001' },
+    {
+      domain: 'a.example.com',
+      upstream_host: '::1',
+      upstream_port: 1,
+      require_healthy: false,
+      options: { hsts: true },
+    },
+  ]) {
+    const { send } = await world()
+    assert.ok(validate(body), ajv.errorsText(validate.errors))
+    assert.ok((await send('PUT', '/proxies/app', { body })).status < 300, JSON.stringify(body))
+  }
+  const { send } = await world()
+  for (const body of [
+    {},
+    { ...APP, domain: 7 },
+    { ...APP, upstream_port: '8001' },
+    { ...APP, upstream_port: 0 },
+    { ...APP, enable_ssl: 'yes' },
+    { ...APP, nginx: 'x' },
+    { ...APP, options: { x: 1 } },
+  ]) {
+    assert.not.ok(validate(body), JSON.stringify(body))
+    assert.is((await send('PUT', '/proxies/app', { body })).status, 400)
+  }
+})
+
+test.run()

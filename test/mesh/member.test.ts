@@ -1,0 +1,219 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
+import type { ProbeAnswer } from '../../lib/adapters/probe.ts'
+import { type MeshMember, meshMember } from '../../lib/mesh/member.ts'
+import { settled } from '../helpers/arrange.ts'
+
+const test = suite('a member of the mesh')
+const MESH = {
+  REGISTRY_URL: 'http://registry.example:8000/api/',
+  REGISTRY_REGISTER: 'true',
+  REGISTRY_TOKEN: 'a-token-for-the-registry',
+  ORCHESTRATOR_URL: 'http://orchestrator.example/',
+  DROPLET_ID: 'edge-7',
+}
+
+interface World {
+  readonly deps: FakeDeps
+  readonly member: MeshMember
+  /** What was posted: address, the token beside it, and the body. */
+  readonly told: () => readonly (readonly [string, string | undefined, unknown])[]
+  /** Lines of the log about this. */
+  readonly lines: () => readonly string[]
+}
+
+async function world(settings: Readonly<Record<string, string>> = MESH): Promise<World> {
+  const deps = await fakeDeps({ settings })
+  const { readHealth } = deps.engine
+  const member = meshMember(deps.host, { version: '1.2.3', readHealth, uptimeSeconds: () => 61 })
+  return {
+    deps,
+    member,
+    told: () => deps.nginx.told.map(({ url, token, json }) => [url, token, json]),
+    lines: () =>
+      deps.lines
+        .filter(({ action }) => ['register', 'heartbeat'].includes(action))
+        .map(({ level, action, result, cause }) => [level, action, result, cause].filter(Boolean).join(' ')),
+  }
+}
+
+test('the droplet is registered once, with the token for the Registry', async () => {
+  const { deps, member, told, lines } = await world()
+  for (let i = 0; i < 5; i++) {
+    await member.register()
+    await deps.clock.sleep(600_000)
+  }
+  assert.is(told().length, 1)
+  const [url, token, json] = told()[0] ?? []
+  assert.equal([url, token], ['http://registry.example:8000/api/droplets', 'a-token-for-the-registry'])
+  const { name, metadata } = JSON.parse(JSON.stringify(json))
+  assert.equal([name, metadata.droplet_id, metadata.version], ['proxy-manager', 'edge-7', '1.2.3'])
+  assert.equal(lines(), ['info register success'])
+})
+
+test('200, 201, any other 2xx and 409 are a registration, and nothing else is', async () => {
+  for (const [answer, isGood] of [
+    [{ status: 200, body: '' }, true],
+    [{ status: 201, body: '{}' }, true],
+    [{ status: 204, body: '' }, true],
+    [{ status: 409, body: '' }, true],
+    [{ status: 302, body: '' }, false],
+    [{ status: 401, body: '' }, false],
+    [{ status: 404, body: '' }, false],
+    [{ status: 422, body: '' }, false],
+    [{ status: 500, body: '' }, false],
+    [{ failure: 'ECONNREFUSED' }, false],
+    [{ failure: 'TOO_LARGE' }, false],
+  ] as const) {
+    const { deps, member, told, lines } = await world()
+    deps.nginx.mesh = answer
+    await member.register()
+    await deps.clock.sleep(600_000)
+    await member.register()
+    assert.is(told().length, isGood ? 1 : 2, JSON.stringify(answer))
+    const why = 'failure' in answer ? answer.failure : `status ${answer.status}`
+    assert.equal(lines(), [isGood ? 'info register success' : `warn register failure ${why}`])
+  }
+})
+
+test('a registration that fails is tried again after 5 s, 30 s, and then every 5 minutes', async () => {
+  const { deps, member, told } = await world()
+  deps.nginx.mesh = { failure: 'ECONNREFUSED' }
+  const seconds: number[] = []
+  for (let second = 0; second < 1000; second++) {
+    const before = told().length
+    await member.register()
+    if (told().length > before) seconds.push(second)
+    await deps.clock.sleep(1000)
+  }
+  assert.equal(seconds, [0, 5, 35, 335, 635, 935])
+})
+
+test('each change of the outcome of a registration is logged once', async () => {
+  const { deps, member, lines } = await world()
+  const answers: readonly ProbeAnswer[] = [
+    { failure: 'ECONNREFUSED' },
+    { failure: 'ECONNREFUSED' },
+    { status: 401, body: '' },
+    { status: 401, body: '' },
+    { status: 201, body: '' },
+  ]
+  for (const answer of answers) {
+    deps.nginx.mesh = answer
+    await member.register()
+    await deps.clock.sleep(300_000)
+  }
+  assert.equal(lines(), [
+    'warn register failure ECONNREFUSED',
+    'warn register failure status 401',
+    'info register success',
+  ])
+})
+
+test('a heartbeat says how the droplet does, and takes no token along', async () => {
+  const { deps, member, told } = await world()
+  await member.beat()
+  deps.nginx.running = false
+  await deps.clock.sleep(60_000)
+  await member.beat()
+  const beat = {
+    droplet_id: 'edge-7',
+    service: 'proxy-manager',
+    version: '1.2.3',
+    uptime_seconds: 61,
+    endpoint: 'http://127.0.0.1:8100',
+  }
+  assert.equal(told(), [
+    [
+      'http://orchestrator.example/heartbeat',
+      undefined,
+      { ...beat, status: 'healthy', timestamp: '2026-01-01T00:00:00.000Z' },
+    ],
+    [
+      'http://orchestrator.example/heartbeat',
+      undefined,
+      { ...beat, status: 'unhealthy', timestamp: '2026-01-01T00:01:00.000Z' },
+    ],
+  ])
+})
+
+test('an Orchestrator that fails is told once when it begins and once when it ends, however it fails', async () => {
+  const { deps, member, lines } = await world()
+  const down: readonly ProbeAnswer[] = [{ failure: 'TIMEOUT' }, { status: 500, body: '' }, { failure: 'ECONNREFUSED' }]
+  const up: ProbeAnswer = { status: 200, body: '' }
+  for (const answer of [up, ...down, up, up, ...down]) {
+    deps.nginx.mesh = answer
+    await member.beat()
+  }
+  assert.equal(lines(), ['warn heartbeat failure TIMEOUT', 'info heartbeat success', 'warn heartbeat failure TIMEOUT'])
+})
+
+test('calls are short, their answers bounded, and beats never overlap', async () => {
+  const { deps, member } = await world()
+  const answers: ((answer: ProbeAnswer) => void)[] = []
+  deps.host.probe.download = ({ timeoutMs, limitBytes }) => {
+    assert.ok(timeoutMs <= 3000 && limitBytes <= 65_536)
+    return new Promise((resolve) => answers.push(resolve))
+  }
+  const beats = [member.beat(), member.beat(), member.beat()]
+  await settled()
+  assert.is(answers.length, 1)
+  let isIdle = false
+  const idle = member.idle().then(() => {
+    isIdle = true
+  })
+  await settled()
+  assert.is(isIdle, false)
+  answers[0]?.({ status: 200, body: '' })
+  await Promise.all([...beats, idle])
+  void member.beat()
+  await settled()
+  assert.is(answers.length, 2)
+})
+
+test('a health that cannot be read is told as unhealthy', async () => {
+  const deps = await fakeDeps({ settings: MESH })
+  const readHealth = async () => {
+    throw new Error('no host')
+  }
+  await meshMember(deps.host, { version: '1', readHealth, uptimeSeconds: () => 0 }).beat()
+  assert.match(JSON.stringify(deps.nginx.told[0]?.json), '"status":"unhealthy"')
+})
+
+test('without its settings nobody is told anything', async () => {
+  const { member, told } = await world({ REGISTRY_URL: 'http://registry.example' })
+  await member.register()
+  await member.beat()
+  assert.equal(told(), [])
+})
+
+test('the token for the Registry goes along with a sync, a look at it and the question for its key, and is logged nowhere', async () => {
+  const deps = await fakeDeps({ settings: { ...MESH, AUTH_REGISTRY_JWT: 'true' } })
+  const sent: (readonly [string, string | undefined])[] = []
+  deps.host.probe.download = async ({ url, token }) => {
+    sent.push([new URL(url).pathname, token])
+    return { status: 500, body: '' }
+  }
+  const summary = deps.engine.syncFromRegistry({
+    dryRun: false,
+    prune: false,
+    confirm: undefined,
+    requireHealthy: false,
+    enableSsl: undefined,
+  })
+  await summary.catch(() => undefined)
+  await deps.engine.verifyToken('eyJhbGciOiJSUzI1NiJ9.e30.c2lnbmF0dXJl')
+  deps.engine.readDependencies()
+  await settled()
+  const isOfRegistry = (path: string) => path.startsWith('/api/')
+  assert.equal(
+    sent.filter(([path]) => isOfRegistry(path)).map(([path]) => path),
+    ['/api/droplets', '/api/auth/public-key', '/api/droplets'],
+  )
+  assert.ok(sent.length > 4)
+  for (const [path, token] of sent) assert.is(token, isOfRegistry(path) ? MESH.REGISTRY_TOKEN : undefined, path)
+  assert.not.match(JSON.stringify(deps.lines), MESH.REGISTRY_TOKEN)
+})
+
+test.run()

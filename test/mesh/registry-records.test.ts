@@ -1,0 +1,265 @@
+import * as fc from 'fast-check'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { RegistryAnswer } from '../../lib/mesh/registry-records.ts'
+import { readRegistry } from '../helpers/read-registry.ts'
+
+const test = suite('registry')
+
+const PLAIN = { name: 'app', domain: 'app.example.com', host: '10.0.0.7', port: 8001, status: 'active' }
+const ROUTE = { dropletName: 'app', domain: 'app.example.com', upstream_host: '10.0.0.7', upstream_port: 8001 }
+
+function read(answer: unknown): RegistryAnswer {
+  const found = readRegistry(answer)
+  if (found === undefined) throw new Error('no list of droplets')
+  return found
+}
+
+/** The only reason of a list with one record. */
+function reasonFor(record: unknown): string | undefined {
+  const { routes, skipped } = read([record])
+  assert.equal([routes.length, skipped.length], [0, 1], JSON.stringify(record))
+  return skipped[0]?.reason
+}
+
+for (const [shape, record] of Object.entries({
+  'name, host, port, domain and status': PLAIN,
+  'a port as text': { ...PLAIN, port: '8001' },
+  internal_port: { ...PLAIN, port: undefined, internal_port: 8001 },
+  'no status at all': { ...PLAIN, status: undefined },
+  'a status of null': { ...PLAIN, status: null },
+  'a status in capitals': { ...PLAIN, status: 'ACTIVE' },
+  'an endpoint, and the domain in metadata': {
+    name: 'app',
+    endpoint: 'http://10.0.0.7:8001',
+    metadata: { domain: 'app.example.com' },
+  },
+  'an endpoint with a slash': { name: 'app', endpoint: 'http://10.0.0.7:8001/', domain: 'app.example.com' },
+  'everything in metadata': {
+    name: 'app',
+    endpoint: null,
+    metadata: { domain: 'app.example.com', host: '10.0.0.7', internal_port: '8001' },
+  },
+  'metadata of null': { ...PLAIN, metadata: null },
+  'fields that nobody knows': { ...PLAIN, id: 7, tags: ['x'], metadata: { owner: {} } },
+  'a domain in capitals with a dot at its end': { ...PLAIN, domain: 'APP.Example.com.' },
+})) {
+  test(`a droplet with ${shape} is read`, () => {
+    const wanted = { routes: [ROUTE], skipped: [], unclear: [] }
+    assert.equal(read([record]), wanted)
+    assert.equal(read({ droplets: [record], total: 1 }), wanted)
+  })
+}
+
+test("the place of a droplet is its own fields', then its metadata's, then its endpoint's", () => {
+  const all = {
+    ...PLAIN,
+    internal_port: 8002,
+    metadata: { domain: 'b.example.com', host: 'b.internal', port: 8003, internal_port: 8004 },
+    endpoint: 'http://c.internal:8005',
+  }
+  const placeOf = (record: unknown) => {
+    const [route] = read([record]).routes
+    return [route?.domain, route?.upstream_host, route?.upstream_port]
+  }
+  assert.equal(placeOf(all), ['app.example.com', '10.0.0.7', 8001])
+  assert.equal(placeOf({ ...all, port: null }), ['app.example.com', '10.0.0.7', 8002])
+  const own = { ...all, port: '', internal_port: undefined, host: '', domain: null }
+  assert.equal(placeOf(own), ['b.example.com', 'b.internal', 8003])
+  const metadata = { domain: 'b.example.com', host: null, internal_port: 8004 }
+  assert.equal(placeOf({ ...own, metadata }), ['b.example.com', 'c.internal', 8004])
+  assert.equal(placeOf({ ...own, metadata: { domain: 'b.example.com' } }), ['b.example.com', 'c.internal', 8005])
+  const placeless = { name: 'app', domain: 'b.example.com', port: 8001 }
+  assert.equal(placeOf(placeless), ['b.example.com', 'localhost', 8001])
+})
+
+test('a name that is no droplet name becomes one where that is plain', () => {
+  for (const [name, dropletName] of [
+    ['Visibility Deck', 'visibility-deck'],
+    ['  Landing   Page ', 'landing-page'],
+    ['api.gateway', 'api-gateway'],
+    ['a_b', 'a_b'],
+    ['1', '1'],
+    ['X'.repeat(63), 'x'.repeat(63)],
+  ])
+    assert.equal(read([{ ...PLAIN, name }]).routes, [{ ...ROUTE, dropletName }], name)
+})
+
+test('any other name is skipped, and never becomes a path', () => {
+  const names = [
+    '',
+    ' ',
+    '-',
+    'a-',
+    '-a',
+    '../etc/passwd',
+    'a/b',
+    'a\\b',
+    'a%2fb',
+    'a;b',
+    'a"b',
+    'a{b',
+    '$a',
+    'default',
+  ]
+  for (const name of [...names, '000-proxy-manager', 'ä', '草', '\u212aite', 'a\nb', 'a\u00a0b', 'a\0', 'x'.repeat(64)])
+    assert.is(reasonFor({ ...PLAIN, name }), 'no droplet name can be made of its name', JSON.stringify(name))
+})
+
+test('a droplet that is not active is no route, and is not unclear either', () => {
+  for (const status of ['inactive', 'stopped', 'unknown', '']) {
+    const { routes, skipped, unclear } = read([{ ...PLAIN, status }])
+    assert.equal([routes, unclear], [[], []])
+    assert.equal(skipped, [{ name: 'app', reason: `is not active (${status})` }])
+  }
+  assert.equal(read([{ ...PLAIN, status: 'gone' }, PLAIN]).routes, [ROUTE])
+})
+
+test('a record without a usable place is skipped with what is wrong, every fault at once', () => {
+  for (const [differing, reason] of [
+    [{ domain: undefined }, 'has no domain'],
+    [{ domain: '' }, 'has no domain'],
+    [{ domain: 'localhost' }, 'has no valid domain'],
+    [{ domain: '*.example.com' }, 'has no valid domain'],
+    [{ domain: 'a.example.com; return 200' }, 'has no valid domain'],
+    [{ domain: 'a.example.com:80' }, 'has no valid domain'],
+    [{ domain: ['a.example.com'] }, 'has no valid domain'],
+    [{ domain: 7 }, 'has no valid domain'],
+    [{ host: 'a b' }, 'has no valid host'],
+    [{ host: 'http://a' }, 'has no valid host'],
+    [{ host: '127.1' }, 'has no valid host'],
+    [{ host: {} }, 'has no valid host'],
+    [{ port: undefined }, 'has no valid port'],
+    [{ port: 0 }, 'has no valid port'],
+    [{ port: 65_536 }, 'has no valid port'],
+    [{ port: 80.5 }, 'has no valid port'],
+    [{ port: -1 }, 'has no valid port'],
+    [{ port: '80;' }, 'has no valid port'],
+    [{ port: '0x50' }, 'has no valid port'],
+    [{ port: '1e3' }, 'has no valid port'],
+    [{ port: true }, 'has no valid port'],
+    [{ domain: 'x', host: 'a b', port: 0 }, 'has no valid domain, host, port'],
+    [{ status: 7 }, 'has no valid status'],
+    [{ metadata: 'x' }, 'has no valid metadata'],
+    [{ endpoint: 7, metadata: 7 }, 'has no valid endpoint, metadata'],
+  ] as const)
+    assert.is(reasonFor({ ...PLAIN, ...differing }), reason, JSON.stringify(differing))
+})
+
+test('an endpoint that is more than http, host and port gives no place, and is told to be one', () => {
+  const reason = 'has an endpoint that is not http://host:port'
+  for (const endpoint of [
+    'https://a:1',
+    'http://a',
+    'http://a:1/path',
+    'http://user@a:1',
+    'http://a:1?x',
+    'http://a:1#x',
+    'ftp://a:1',
+    'a:1',
+    'http://a:999999',
+    'http://a:1\n',
+    'http://:1',
+  ])
+    assert.is(reasonFor({ name: 'app', domain: 'app.example.com', endpoint }), reason, endpoint)
+  const unfit = { name: 'app', domain: 'app.example.com', endpoint: 'https://a:1' }
+  assert.is(reasonFor({ ...unfit, port: 0 }), 'has no valid port')
+  assert.is(reasonFor({ ...unfit, endpoint: 'http://a:70000' }), 'has no valid port')
+  assert.is(reasonFor({ ...unfit, endpoint: undefined }), 'has no valid port')
+  assert.is(read([{ ...unfit, port: 8001 }]).routes[0]?.upstream_port, 8001)
+})
+
+test('one record that does not fit stops no other, whatever it is', () => {
+  const hostile: readonly unknown[] = [
+    ...[null, 7, 'app', true, [], [PLAIN], {}, { name: 7 }, { name: null }, { name: 'x'.repeat(254) }],
+    JSON.parse('{"__proto__":{"name":"app","domain":"evil.example.com","port":1}}'),
+    JSON.parse('{"name":"b","__proto__":{"domain":"evil.example.com"},"constructor":1,"port":1}'),
+    { name: 'app\u001b[31m', domain: 'b.example.com', port: 1 },
+  ]
+  const { routes, skipped } = read([...hostile, PLAIN])
+  assert.equal(routes, [ROUTE])
+  assert.is(skipped.length, hostile.length)
+  assert.equal(skipped[1], { name: 'record 2', reason: 'has no valid name, or is not an object' })
+})
+
+test('names and texts of others come back short and printable', () => {
+  const { skipped } = read([
+    { ...PLAIN, name: `\u001b]0;x\u0007${'é'.repeat(100)}` },
+    { ...PLAIN, name: 'b', status: `\r\n\u202e${'x'.repeat(500)}` },
+    { ...PLAIN, name: 'c\n', port: 0 },
+  ])
+  for (const { name, reason } of skipped) {
+    assert.match(name, /^[\x20-\x7e]{1,80}$/)
+    assert.match(reason, /^[\x20-\x7e]{1,120}$/)
+  }
+  assert.is(skipped[0]?.name, `?]0;x?${'?'.repeat(74)}`)
+})
+
+test('two records that become one name are both left out, and each names the other', () => {
+  const other = { ...PLAIN, name: 'App', domain: 'b.example.com' }
+  const { routes, skipped, unclear } = read([PLAIN, other, { ...PLAIN, name: 'c', domain: 'c.example.com' }])
+  assert.equal(
+    routes.map(({ dropletName }) => dropletName),
+    ['c'],
+  )
+  assert.equal(skipped, [
+    { name: 'app', reason: 'becomes the same droplet name as App' },
+    { name: 'App', reason: 'becomes the same droplet name as app' },
+  ])
+  assert.equal(unclear, ['app', 'app'])
+})
+
+test('two records with one domain are both left out, however it is written', () => {
+  const { routes, skipped, unclear } = read([PLAIN, { ...PLAIN, name: 'b', domain: 'APP.example.com.' }])
+  assert.equal(routes, [])
+  assert.equal(
+    skipped.map(({ reason }) => reason),
+    ['has the same domain as b', 'has the same domain as app'],
+  )
+  assert.equal(unclear, ['app', 'b'])
+})
+
+test('a record that cannot be told is unclear under the name that its route would have', () => {
+  for (const differing of [{ domain: null }, { port: 0 }, { status: 7 }, { metadata: 'x' }])
+    assert.equal(read([{ ...PLAIN, name: 'My App', ...differing }]).unclear, ['my-app'], JSON.stringify(differing))
+})
+
+test('what is no list of droplets is none', () => {
+  for (const answer of [undefined, null, 7, 'x', {}, { droplets: {} }, { droplets: null }, { items: [] }, '[]'])
+    assert.is(readRegistry(answer), undefined, JSON.stringify(answer))
+  for (const answer of [[], { droplets: [] }]) assert.equal(read(answer), { routes: [], skipped: [], unclear: [] })
+})
+
+test('a list as long as it may be is read at once, and does not keep the process', () => {
+  const records = Array.from({ length: 60_000 }, (_, i) => ({ name: `a${i}`, domain: `a${i}.b.co`, port: 1 }))
+  const started = process.cpuUsage()
+  assert.is(read(records).routes.length, records.length)
+  // Of the processor's time, since others may have it meanwhile; comparing each of them with all the others takes minutes.
+  assert.ok(process.cpuUsage(started).user < 10_000_000)
+})
+
+test('whatever a Registry says: nothing is thrown, every record is a route or skipped, and routes are told apart', () => {
+  const text = fc.oneof(fc.string({ unit: 'binary' }), fc.constantFrom('app', 'App', 'a.example.com', 'b.example.com'))
+  const value = fc.oneof(text, fc.integer(), fc.constant(null), fc.jsonValue())
+  const record = fc.record(
+    { name: text, domain: value, host: value, port: value, status: value, endpoint: value, metadata: value },
+    { requiredKeys: [] },
+  )
+  const listing = fc.array(fc.oneof(record, fc.jsonValue()), { maxLength: 6 })
+  fc.assert(
+    fc.property(listing, (records) => {
+      const { routes, skipped } = read(records)
+      assert.is(routes.length + skipped.length, records.length)
+      for (const key of ['dropletName', 'domain'] as const)
+        assert.is(new Set(routes.map((route) => route[key])).size, routes.length)
+      for (const { dropletName, domain } of routes) {
+        assert.match(dropletName, /^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$/)
+        assert.match(domain, /^[a-z0-9.-]+$/)
+      }
+      for (const { name, reason } of skipped) assert.match(name + reason, /^[\x20-\x7e]+$/)
+    }),
+    { numRuns: 300 },
+  )
+})
+
+test.run()

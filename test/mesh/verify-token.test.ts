@@ -1,0 +1,227 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
+import type { ProbeAnswer } from '../../lib/adapters/probe.ts'
+import { hmacTokenOf, jwkOf, makeSigner, pemOf, type Signer, tokenOf, unsignedTokenOf } from '../helpers/tokens.ts'
+
+const test = suite('tokens of the Registry')
+const NOW_S = Date.parse('2026-01-01T00:00:00.000Z') / 1000
+const CLAIMS = { sub: 'orchestrator', iat: NOW_S, exp: NOW_S + 3600 }
+const [signer, stranger] = [makeSigner(), makeSigner()]
+const token = tokenOf(signer, CLAIMS)
+const answer = (body: unknown): ProbeAnswer => ({
+  status: 200,
+  body: typeof body === 'string' ? body : JSON.stringify(body),
+})
+
+interface World {
+  readonly deps: FakeDeps
+  readonly verify: (token: string) => Promise<unknown>
+  /** The addresses that were asked. */
+  readonly asked: string[]
+  readonly wait: (seconds: number) => Promise<void>
+}
+
+async function world(key: unknown = pemOf(signer)): Promise<World> {
+  const settings = {
+    AUTH_REGISTRY_JWT: 'true',
+    REGISTRY_URL: 'http://registry.example:8000/api/',
+    SERVICE_NAME: 'edge',
+    DROPLET_ID: 'edge-7',
+  }
+  const deps = await fakeDeps({ settings })
+  deps.nginx.registryKey = answer(key)
+  const asked: string[] = []
+  const { download } = deps.host.probe
+  deps.host.probe.download = async (request) => {
+    asked.push(request.url)
+    assert.ok(request.timeoutMs <= 5000 && request.limitBytes <= 65_536)
+    return await download(request)
+  }
+  return { deps, asked, verify: deps.engine.verifyToken, wait: (seconds) => deps.clock.sleep(seconds * 1000) }
+}
+
+test('a token that the Registry has signed is taken; its key is asked for once', async () => {
+  const { verify, asked } = await world()
+  for (let i = 0; i < 3; i++) assert.equal(await verify(token), { grant: 'all' })
+  assert.equal(await verify(tokenOf(signer, { ...CLAIMS, scope: 'read' })), { grant: 'read' })
+  assert.equal(asked, ['http://registry.example:8000/api/auth/public-key'])
+})
+
+test('calls at the same time share one question to the Registry', async () => {
+  const { verify, asked } = await world()
+  const verdicts = await Promise.all(Array.from({ length: 20 }, () => verify(token)))
+  assert.equal([verdicts.every((one) => JSON.stringify(one) === '{"grant":"all"}'), asked.length], [true, 1])
+})
+
+const [head = '', body = '', signature = ''] = token.split('.')
+const flipped = (text: string) => (text.startsWith('A') ? 'B' : 'A') + text.slice(1)
+const encoded = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64url')
+
+for (const [what, shown, reason] of [
+  ['is signed by somebody else', tokenOf(stranger, CLAIMS), 'signature'],
+  ['has another body than was signed', `${head}.${encoded({ ...CLAIMS, scope: 'admin' })}.${signature}`, 'signature'],
+  ['has another header than was signed', `${encoded({ alg: 'RS256', x: 1 })}.${body}.${signature}`, 'signature'],
+  ['has another signature', `${head}.${body}.${flipped(signature)}`, 'signature'],
+  ['has half a signature', `${head}.${body}.${signature.slice(0, 100)}`, 'signature'],
+  ['has no signature', `${head}.${body}.`, 'signature'],
+  ['is signed by nobody, and says so', unsignedTokenOf(CLAIMS), 'algorithm'],
+  ['is signed by nobody, and says so in capitals', unsignedTokenOf(CLAIMS, 'NONE'), 'algorithm'],
+  ['is signed by nobody, and says RS256', unsignedTokenOf(CLAIMS, 'RS256'), 'signature'],
+  ['has the public key as its secret', hmacTokenOf(pemOf(signer), CLAIMS), 'algorithm'],
+  [
+    'has the public key without its last line end as its secret',
+    hmacTokenOf(pemOf(signer).trim(), CLAIMS),
+    'algorithm',
+  ],
+  ['names another algorithm', tokenOf(signer, CLAIMS, { alg: 'RS512' }), 'algorithm'],
+  ['names RS256 in another case', tokenOf(signer, CLAIMS, { alg: 'rs256' }), 'algorithm'],
+  ['brings a key along', tokenOf(stranger, CLAIMS, { jwk: jwkOf(stranger), jku: 'http://evil.example' }), 'signature'],
+  ['wants an extension understood', tokenOf(signer, CLAIMS, { crit: ['x'], x: 1 }), 'malformed'],
+  ['has run out', tokenOf(signer, { ...CLAIMS, exp: NOW_S - 31 }), 'expired'],
+  ['runs out by its own clock', tokenOf(signer, { ...CLAIMS, exp: 1 }), 'expired'],
+  ['never runs out', tokenOf(signer, { sub: 'x' }), 'no_expiry'],
+  ['runs out at a word', tokenOf(signer, { ...CLAIMS, exp: 'never' }), 'malformed'],
+  ['begins later', tokenOf(signer, { ...CLAIMS, nbf: NOW_S + 31 }), 'not_yet_valid'],
+  ['was made later', tokenOf(signer, { ...CLAIMS, iat: NOW_S + 31 }), 'not_yet_valid'],
+  ['was made at a word', tokenOf(signer, { ...CLAIMS, iat: 'now' }), 'malformed'],
+  ['is for somebody else', tokenOf(signer, { ...CLAIMS, aud: 'orders' }), 'audience'],
+  ['has a list for a body', tokenOf(signer, [CLAIMS]), 'malformed'],
+  ['has no JSON for a header', `e30x.${body}.${signature}`, 'malformed'],
+  ['is no token', 'not-a-token', 'malformed'],
+  ['is empty', '', 'malformed'],
+  ['is huge', tokenOf(signer, { ...CLAIMS, padding: 'x'.repeat(8192) }), 'malformed'],
+] as const) {
+  test(`a token that ${what} is refused: ${reason}`, async () => {
+    const { verify } = await world()
+    assert.equal(await verify(shown), { reason })
+    assert.equal(await verify(token), { grant: 'all' })
+  })
+}
+
+test('clocks may be half a minute apart, both ways', async () => {
+  const { verify } = await world()
+  for (const claims of [{ exp: NOW_S - 29 }, { exp: NOW_S + 60, nbf: NOW_S + 30, iat: NOW_S + 30 }])
+    assert.equal(await verify(tokenOf(signer, claims)), { grant: 'all' })
+})
+
+test('a token that was taken is refused once it has run out', async () => {
+  const { verify, wait } = await world()
+  assert.equal(await verify(token), { grant: 'all' })
+  await wait(3600 + 31)
+  assert.equal(await verify(token), { reason: 'expired' })
+})
+
+test('an audience names this service or this droplet', async () => {
+  const { verify } = await world()
+  for (const aud of ['edge', 'edge-7', ['x', 'edge']])
+    assert.equal(await verify(tokenOf(signer, { ...CLAIMS, aud })), { grant: 'all' })
+  assert.equal(await verify(tokenOf(signer, { ...CLAIMS, aud: 'proxy-manager' })), { reason: 'audience' })
+})
+
+test('of several keys the one that the token names is used, and any where it names none', async () => {
+  const keys = [jwkOf(stranger, { kid: 'old' }), jwkOf(signer, { kid: 'new' })]
+  const { verify } = await world({ keys })
+  assert.equal(await verify(token), { grant: 'all' })
+  assert.equal(await verify(tokenOf(signer, CLAIMS, { kid: 'new' })), { grant: 'all' })
+  assert.equal(await verify(tokenOf(stranger, CLAIMS, { kid: 'old' })), { grant: 'all' })
+  for (const kid of ['old', 'none', '', 7, null])
+    assert.equal(await verify(tokenOf(signer, CLAIMS, { kid })), { reason: 'signature' }, String(kid))
+})
+
+test('a key without a name fits a token with any', async () => {
+  const { verify } = await world()
+  assert.equal(await verify(tokenOf(signer, CLAIMS, { kid: 'whatever' })), { grant: 'all' })
+})
+
+/** The Registry goes over to this key. */
+const rotate = ({ deps }: World, to: Signer) => {
+  deps.nginx.registryKey = answer(pemOf(to))
+}
+
+test('after a change of keys the first token with the new one is taken, and the old ones are not any more', async () => {
+  const at = await world()
+  await at.verify(token)
+  await at.wait(30)
+  rotate(at, stranger)
+  assert.equal(await at.verify(tokenOf(stranger, CLAIMS)), { grant: 'all' })
+  assert.is(at.asked.length, 2)
+  assert.equal(await at.verify(token), { reason: 'signature' })
+})
+
+test('tokens that do not fit make the Registry be asked every 30 s at most', async () => {
+  const { verify, wait, asked } = await world()
+  await verify(token)
+  const forged = tokenOf(stranger, CLAIMS)
+  for (let second = 0; second < 300; second++) {
+    for (let i = 0; i < 2; i++) assert.equal(await verify(forged), { reason: 'signature' })
+    await wait(1)
+  }
+  assert.is(asked.length, 10)
+})
+
+test('tokens that are none, or of another algorithm, never make the Registry be asked', async () => {
+  const { verify, asked } = await world()
+  for (const shown of ['x', 'a.b.c', unsignedTokenOf(CLAIMS), hmacTokenOf('secret', CLAIMS)]) await verify(shown)
+  assert.equal(asked, [])
+})
+
+test('a key is looked up again after 10 minutes, so that one that was withdrawn is not trusted for ever', async () => {
+  const at = await world()
+  await at.verify(token)
+  rotate(at, stranger)
+  await at.wait(599)
+  assert.equal(await at.verify(token), { grant: 'all' })
+  await at.wait(1)
+  assert.equal(await at.verify(token), { reason: 'signature' })
+  assert.is(at.asked.length, 2)
+})
+
+for (const [what, broken] of Object.entries<ProbeAnswer>({
+  'is down': { failure: 'ECONNREFUSED' },
+  hangs: { failure: 'TIMEOUT' },
+  'answers 500': { status: 500, body: pemOf(stranger) },
+  redirects: { status: 302, body: '' },
+  'answers no key': { status: 200, body: '<!doctype html>' },
+  'answers a private key': answer(stranger.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()),
+})) {
+  test(`a Registry that ${what}: a key that is known is used on, without one nobody passes`, async () => {
+    const at = await world()
+    assert.equal(await at.verify(token), { grant: 'all' })
+    at.deps.nginx.registryKey = broken
+    await at.wait(1200)
+    assert.equal(await at.verify(token), { grant: 'all' })
+    assert.equal(await at.verify(tokenOf(stranger, CLAIMS)), { reason: 'signature' })
+
+    const without = await world()
+    without.deps.nginx.registryKey = broken
+    assert.equal(await without.verify(token), { reason: 'key_unavailable' })
+    await without.wait(4)
+    assert.equal(await without.verify(token), { reason: 'key_unavailable' })
+    assert.is(without.asked.length, 1)
+    await without.wait(1)
+    without.deps.nginx.registryKey = answer(pemOf(signer))
+    assert.equal(await without.verify(token), { grant: 'all' })
+  })
+}
+
+test('a Registry that fails is told once, and once more when it is back; no token and no key is logged', async () => {
+  const { deps, verify, wait } = await world()
+  deps.nginx.registryKey = { failure: 'ECONNREFUSED' }
+  for (let i = 0; i < 3; i++) {
+    await verify(token)
+    await wait(10)
+  }
+  deps.nginx.registryKey = answer(pemOf(signer))
+  for (let i = 0; i < 3; i++) {
+    await verify(token)
+    await wait(601)
+  }
+  const lines = deps.lines.filter(({ action }) => action === 'read_registry_key')
+  assert.equal(lines, [
+    { level: 'warn', action: 'read_registry_key', result: 'failure', cause: 'ECONNREFUSED' },
+    { level: 'info', action: 'read_registry_key', result: 'success' },
+  ])
+})
+
+test.run()

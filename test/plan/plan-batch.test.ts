@@ -1,0 +1,701 @@
+import * as fc from 'fast-check'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { CheckedCertificate } from '../../lib/certificates/certificate.ts'
+import { ProxyManagerError } from '../../lib/errors.ts'
+import { type ForeignServer, type HostConfiguration, readListen } from '../../lib/nginx/config/host-config.ts'
+import type { Change, DeleteChange, Precondition, PutChange } from '../../lib/plan/change.ts'
+import { type BatchPlan, planBatch } from '../../lib/plan/plan-batch.ts'
+import { renderRouteFile } from '../../lib/render/route-file.ts'
+import { readSharedFile } from '../../lib/render/shared-file.ts'
+import { namesOf } from '../../lib/route/names.ts'
+import { DEFAULT_OPTIONS } from '../../lib/route/options.ts'
+import type { RouteRecord } from '../../lib/route/record.ts'
+import type { ProxySpec } from '../../lib/route/spec.ts'
+import type { SnapshotRoute } from '../../lib/route/stored-route.ts'
+import { readRouteFile } from '../../lib/route/stored-route.ts'
+import type { Snapshot } from '../../lib/snapshot/snapshot.ts'
+import { context, routeRecord } from '../helpers/samples.ts'
+
+const test = suite('plan')
+
+const AVAILABLE = '/etc/nginx/sites-available'
+const ENABLED = '/etc/nginx/sites-enabled'
+const SHARED = '000-proxy-manager.conf'
+const NOW = '2026-02-02T00:00:00.000Z'
+const LATER = '2026-03-03T00:00:00.000Z'
+
+const host: HostConfiguration = {
+  mainPath: '/etc/nginx/nginx.conf',
+  files: ['/etc/nginx/nginx.conf'],
+  includesSitesEnabled: true,
+  servers: [],
+  httpDirectives: new Set(),
+  mainDirectives: new Set(),
+  errorLog: undefined,
+  pid: undefined,
+}
+
+const empty: Snapshot = {
+  sitesAvailable: AVAILABLE,
+  sitesEnabled: ENABLED,
+  routes: new Map(),
+  foreignFiles: new Set(),
+  shared: undefined,
+  enabledImages: new Map(),
+  availableImages: new Map(),
+  host,
+  context,
+  certificates: new Map(),
+}
+
+const certificate: CheckedCertificate = {
+  summary: {
+    issuer: 'CN=Test CA',
+    not_before: '2026-01-01T00:00:00.000Z',
+    expiry: '2026-04-01T00:00:00.000Z',
+    domains: ['app.example.com'],
+    serial: '0a',
+    fingerprint_sha256: 'ab'.repeat(32),
+  },
+  fullchain: 'PEM',
+  privkey: 'KEY',
+}
+
+function put(dropletName: string, own: Partial<ProxySpec> = {}, change: Partial<PutChange> = {}): PutChange {
+  return {
+    kind: 'put',
+    dropletName,
+    spec: {
+      domain: `${dropletName}.example.com`,
+      upstream_host: 'localhost',
+      upstream_port: 8001,
+      require_healthy: true,
+      enable_ssl: true,
+      ...own,
+    },
+    upstream: { addresses: ['127.0.0.1', '::1'], resolvers: [] },
+    health: { status: 'healthy', checkedAt: NOW },
+    mode: 'replace',
+    source: 'api',
+    precondition: {},
+    ...change,
+  }
+}
+
+const aliased = (...aliases: string[]) => ({ options: { ...DEFAULT_OPTIONS, aliases } })
+
+const create = (dropletName: string, own: Partial<ProxySpec> = {}) => put(dropletName, own, { mode: 'create' })
+
+function remove(dropletName: string, precondition: Precondition = {}): DeleteChange {
+  return { kind: 'delete', dropletName, precondition }
+}
+
+/** The snapshot of a host on which these changes were made. */
+function after(changes: readonly Change[], before: Snapshot = empty, generation = 1): Snapshot {
+  return applied(before, planBatch(before, changes, generation, NOW))
+}
+
+function applied(before: Snapshot, { files, generation }: BatchPlan): Snapshot {
+  const routes = new Map(before.routes)
+  const enabledImages = new Map(before.enabledImages)
+  let { shared } = before
+  for (const { path, after } of files) {
+    const name = path.slice(path.lastIndexOf('/') + 1)
+    const dropletName = name.replace(/^fpai-|\.conf$/g, '')
+    if (path.startsWith(ENABLED)) {
+      if (after === null) enabledImages.delete(name)
+      else enabledImages.set(name, after)
+    } else if (after === null || !('text' in after)) routes.delete(dropletName)
+    else if (name === SHARED) shared = { text: after.text, generation, enabled: true }
+    else routes.set(dropletName, enabledRoute(dropletName, after.text))
+  }
+  return { ...before, routes, enabledImages, shared }
+}
+
+function enabledRoute(dropletName: string, text: string): SnapshotRoute {
+  const found = readRouteFile(dropletName, text)
+  if (found === undefined) throw new Error(`no route in ${text}`)
+  return { ...found, enabled: true }
+}
+
+/** `before` with one route otherwise. */
+function withRoute(before: Snapshot, dropletName: string, own: Partial<SnapshotRoute>): Snapshot {
+  const route = before.routes.get(dropletName)
+  if (route === undefined) throw new Error(`no route ${dropletName}`)
+  return { ...before, routes: new Map([...before.routes, [dropletName, { ...route, ...own }]]) }
+}
+
+function plan(snapshot: Snapshot, ...changes: readonly Change[]): BatchPlan {
+  return planBatch(snapshot, changes, 9, LATER)
+}
+
+/** Each verdict in a word: its outcome, or the code of its refusal. */
+function verdicts({ verdicts }: BatchPlan): string[] {
+  return verdicts.map((verdict) => (verdict.outcome === 'refused' ? verdict.error.code : verdict.outcome))
+}
+
+/** The domain of each droplet's route. */
+function domainsOf({ routes }: Snapshot): Record<string, string> {
+  return Object.fromEntries([...routes].map(([name, { record }]) => [name, record.domain]))
+}
+
+function refusal(planned: BatchPlan): ProxyManagerError {
+  const [verdict] = planned.verdicts
+  if (verdict?.outcome !== 'refused') throw new Error(`not refused: ${verdict?.outcome}`)
+  return verdict.error
+}
+
+/** Each file as `create`, `replace` or `delete` and its path. */
+function filesOf({ files }: BatchPlan): string[] {
+  return files.map(({ path, before, after }) => {
+    const action = before === null ? 'create' : after === null ? 'delete' : 'replace'
+    return `${action} ${path.replace('/etc/nginx/sites-', '')}`
+  })
+}
+
+function recordOf(planned: BatchPlan, at = 0): RouteRecord {
+  const verdict = planned.verdicts[at]
+  if (verdict === undefined || verdict.outcome === 'refused') throw new Error('refused')
+  return verdict.route.record
+}
+
+function foreign(...names: string[]): Snapshot {
+  const server: ForeignServer = { names, listens: readListen(['80']), file: 'by-hand', line: 7 }
+  return { ...empty, host: { ...host, servers: [server] } }
+}
+
+const one = after([put('app')])
+const drifted = withRoute(one, 'app', { drifted: true, text: 'edited' })
+const disabled: Snapshot = { ...withRoute(one, 'app', { enabled: false }), enabledImages: new Map() }
+const byHand: Snapshot = { ...empty, foreignFiles: new Set(['app']) }
+const taken = after([put('other', { domain: 'app.example.com' })])
+
+test('the truth table, row by row', () => {
+  const asWanted = [put('app'), create('app'), remove('app')]
+  const otherwise = [put('app', { upstream_port: 9 }), create('app', { upstream_port: 9 }), remove('app')]
+  const stale = { ifMatch: ['0123456789abcdef'] }
+  const table: readonly (readonly [string, Snapshot, readonly Change[], string])[] = [
+    ['nothing', empty, asWanted, 'created created PROXY_NOT_FOUND'],
+    ['the route as wanted, enabled', one, asWanted, 'unchanged unchanged deleted'],
+    ['the route as wanted, drifted', drifted, asWanted, 'replaced replaced deleted'],
+    ['the route as wanted, disabled', disabled, asWanted, 'replaced replaced deleted'],
+    ['the route with another configuration', one, otherwise, 'replaced DROPLET_EXISTS deleted'],
+    ['drifted, with another configuration', drifted, otherwise, 'replaced DROPLET_EXISTS deleted'],
+    ['a file written by hand', byHand, asWanted, 'DROPLET_EXISTS DROPLET_EXISTS DROPLET_EXISTS'],
+    ['another owner of the domain', taken, asWanted, 'DOMAIN_CONFLICT DOMAIN_CONFLICT PROXY_NOT_FOUND'],
+    ['a hand-written owner', foreign('app.example.com'), asWanted, 'DOMAIN_CONFLICT DOMAIN_CONFLICT PROXY_NOT_FOUND'],
+    [
+      'not what If-Match says',
+      one,
+      [
+        put('app', {}, { precondition: stale }),
+        put('app', {}, { precondition: stale, mode: 'create' }),
+        remove('app', stale),
+      ],
+      'PRECONDITION_FAILED PRECONDITION_FAILED PRECONDITION_FAILED',
+    ],
+  ]
+  for (const [found, snapshot, changes, expected] of table) {
+    assert.is(changes.map((change) => verdicts(plan(snapshot, change)).join()).join(' '), expected, found)
+  }
+})
+
+test('a new route is its file and its symlink, behind the shared file and its own', () => {
+  const planned = plan(empty, put('app'))
+  assert.equal(filesOf(planned), [
+    `create available/${SHARED}`,
+    `create enabled/${SHARED}`,
+    'create available/fpai-app.conf',
+    'create enabled/fpai-app.conf',
+  ])
+  const [shared, sharedLink, file, link] = planned.files.map(({ after }) => after)
+  assert.equal(readSharedFile(shared !== null && shared !== undefined && 'text' in shared ? shared.text : ''), {
+    generation: 9,
+    intact: true,
+  })
+  assert.equal(sharedLink, { linkTo: `${AVAILABLE}/${SHARED}` })
+  const record = routeRecord({
+    last_health_checked_at: NOW,
+    created_at: LATER,
+    updated_at: LATER,
+  })
+  assert.equal(file, { text: renderRouteFile(record, context) })
+  assert.equal(link, { linkTo: `${AVAILABLE}/fpai-app.conf` })
+  assert.is(planned.generation, 9)
+  assert.equal([...planned.domains], ['app.example.com'])
+  assert.is(planned.certificates.size, 0)
+})
+
+test('a change renumbers the shared file, so that its generation can be asked for', () => {
+  const planned = plan(one, put('app', { upstream_port: 8002 }))
+  assert.equal(filesOf(planned), [`replace available/${SHARED}`, 'replace available/fpai-app.conf'])
+  assert.is(applied(one, planned).shared?.generation, 9)
+})
+
+test('what is so already changes no file and keeps its generation', () => {
+  for (const changes of [
+    [put('app')],
+    [create('app')],
+    [put('app', {}, { health: { status: 'unknown', checkedAt: null } })],
+  ]) {
+    const planned = plan(one, ...changes)
+    assert.equal(verdicts(planned), ['unchanged'])
+    assert.equal(planned.files, [])
+    assert.is(planned.generation, 1)
+    assert.is(recordOf(planned).updated_at, NOW)
+  }
+})
+
+test('a change that is refused changes no file, also where the shared file is missing or stale', () => {
+  const stale: Snapshot = { ...one, shared: undefined }
+  for (const [snapshot, change] of [
+    [byHand, put('app')],
+    [foreign('app.example.com'), put('app')],
+    [empty, remove('app')],
+    [stale, create('app', { upstream_port: 9 })],
+  ] as const) {
+    const planned = plan(snapshot, change)
+    assert.equal(planned.files, [])
+    assert.is(planned.generation, 0)
+    assert.is(planned.certificates.size, 0)
+    assert.is(planned.domains.size, 0)
+  }
+  assert.is(plan(one, remove('nobody')).generation, 1)
+})
+
+test('an unchanged route mends a shared file that is missing, disabled or stale, and nothing else', () => {
+  const { shared } = one
+  if (shared === undefined) throw new Error('no shared file')
+  const withoutImage = { ...one, shared: undefined, enabledImages: new Map() }
+  assert.equal(filesOf(plan(withoutImage, put('app'))), [`create available/${SHARED}`, `create enabled/${SHARED}`])
+  const off = { ...one, shared: { ...shared, enabled: false }, enabledImages: new Map() }
+  assert.equal(filesOf(plan(off, put('app'))), [`replace available/${SHARED}`, `create enabled/${SHARED}`])
+  const other = { ...one, host: { ...host, httpDirectives: new Set(['server_names_hash_max_size']) } }
+  assert.equal(filesOf(plan(other, put('app'))), [`replace available/${SHARED}`])
+})
+
+test('a deleted route loses symlink and file, and its creation time stays out of the next one', () => {
+  const planned = plan(one, remove('app'))
+  assert.equal(filesOf(planned), [
+    `replace available/${SHARED}`,
+    'delete available/fpai-app.conf',
+    'delete enabled/fpai-app.conf',
+  ])
+  assert.is(recordOf(planned).domain, 'app.example.com')
+  assert.is(recordOf(plan(applied(one, planned), put('app'))).created_at, LATER)
+})
+
+test('a replaced route keeps the time of its creation alone', () => {
+  const record = recordOf(plan(one, put('app', { upstream_port: 8002 })))
+  assert.is(record.created_at, NOW)
+  assert.is(record.updated_at, LATER)
+})
+
+test('a drifted file is replaced as it was found, a disabled one gets its symlink back', () => {
+  const mended = plan(drifted, put('app'))
+  assert.equal(mended.files[1]?.before, { text: 'edited' })
+  assert.equal(filesOf(mended), [`replace available/${SHARED}`, 'replace available/fpai-app.conf'])
+  const linked = plan(disabled, put('app'))
+  assert.ok(filesOf(linked).includes('create enabled/fpai-app.conf'))
+})
+
+test('a symlink that leads elsewhere, and a file in its place, are replaced', () => {
+  for (const image of [{ linkTo: '/etc/passwd' }, { text: 'server { }' }]) {
+    const astray: Snapshot = { ...disabled, enabledImages: new Map([['fpai-app.conf', image]]) }
+    const link = plan(astray, put('app')).files.find(({ path }) => path === `${ENABLED}/fpai-app.conf`)
+    assert.equal(link, {
+      path: `${ENABLED}/fpai-app.conf`,
+      before: image,
+      after: { linkTo: `${AVAILABLE}/fpai-app.conf` },
+    })
+  }
+})
+
+test('an empty file in the place of a route is replaced by the route', () => {
+  const damaged: Snapshot = {
+    ...empty,
+    availableImages: new Map([
+      ['fpai-app.conf', { text: '' }],
+      [SHARED, { text: '' }],
+    ]),
+  }
+  const planned = plan(damaged, put('app'))
+  assert.equal(verdicts(planned), ['created'])
+  assert.equal(filesOf(planned), [
+    `replace available/${SHARED}`,
+    `create enabled/${SHARED}`,
+    'replace available/fpai-app.conf',
+    'create enabled/fpai-app.conf',
+  ])
+})
+
+test('a file written by hand under the name of a route is told about, and never planned for', () => {
+  const error = refusal(plan(byHand, put('app')))
+  assert.equal(error.details.owner, { file: 'fpai-app.conf' })
+  assert.is(error.details.culprit, 'host')
+  assert.equal(verdicts(plan(byHand, put('app'), put('b'))), ['DROPLET_EXISTS', 'created'])
+})
+
+test('a conflict names its owner: a droplet, or the file and line of a block by hand', () => {
+  const byRoute = refusal(plan(taken, put('app')))
+  assert.equal(byRoute.details.owner, { droplet_name: 'other' })
+  assert.is(byRoute.details.culprit, 'other_route')
+  assert.equal(refusal(plan(foreign('.app.example.com'), put('app'))).details.owner, { file: 'by-hand', line: 7 })
+  assert.equal(verdicts(plan(foreign('*.example.com', 'example.com'), put('app'))), ['created'])
+})
+
+test('a create that meets another configuration is told which route stands there', () => {
+  const error = refusal(plan(one, create('app', { domain: 'b.example.com' })))
+  assert.is(error.code, 'DROPLET_EXISTS')
+  assert.equal(error.details.owner, { droplet_name: 'app', domain: 'app.example.com' })
+})
+
+test('a create meets the same route although its upstream resolves otherwise or a certificate has come', () => {
+  const moved = put('app', {}, { mode: 'create', upstream: { addresses: ['10.0.0.1'], resolvers: [] } })
+  assert.equal(verdicts(plan(one, moved)), ['replaced'])
+  const issued: Snapshot = { ...one, certificates: new Map([['app.example.com', certificate]]) }
+  assert.equal(verdicts(plan(issued, create('app'))), ['replaced'])
+})
+
+test('of two changes in one batch that want the same domain, the first gets it', () => {
+  const planned = plan(empty, put('a', { domain: 'x.example.com' }), put('b', { domain: 'x.example.com' }))
+  assert.equal(verdicts(planned), ['created', 'DOMAIN_CONFLICT'])
+  assert.equal(filesOf(planned).slice(2), ['create available/fpai-a.conf', 'create enabled/fpai-a.conf'])
+  assert.equal([...planned.domains], ['x.example.com'])
+})
+
+test('a domain moves from one droplet to another in one batch, in that order alone', () => {
+  const before = after([put('a', { domain: 'x.example.com' })])
+  const taking = put('b', { domain: 'x.example.com' })
+  const moved = plan(before, remove('a'), taking)
+  assert.equal(verdicts(moved), ['deleted', 'created'])
+  assert.equal(filesOf(moved), [
+    `replace available/${SHARED}`,
+    'delete available/fpai-a.conf',
+    'delete enabled/fpai-a.conf',
+    'create available/fpai-b.conf',
+    'create enabled/fpai-b.conf',
+  ])
+  assert.equal(verdicts(plan(before, taking, remove('a'))), ['DOMAIN_CONFLICT', 'deleted'])
+})
+
+test('a name that a put gives up is free for the others of its batch, in either order', () => {
+  const before = after([put('a', { domain: 'x.example.com' })])
+  const [taking, giving] = [put('b', { domain: 'x.example.com' }), put('a', { domain: 'y.example.com' })]
+  assert.equal(verdicts(plan(before, giving, taking)), ['replaced', 'created'])
+  const moved = plan(before, taking, giving)
+  assert.equal(verdicts(moved), ['created', 'replaced'])
+  assert.equal(domainsOf(applied(before, moved)), { a: 'y.example.com', b: 'x.example.com' })
+})
+
+const ring = after(['a', 'b', 'c', 'd'].map((name) => put(name)))
+const turned = (...moves: readonly string[]) =>
+  moves.map(([from = '', to = '']) => put(from, { domain: `${to}.example.com` }))
+
+test('routes exchange their domains in one batch: two of them, or a ring', () => {
+  const two = plan(ring, ...turned('ab', 'ba'))
+  assert.equal(verdicts(two), ['replaced', 'replaced'])
+  assert.equal(domainsOf(applied(ring, two)), {
+    a: 'b.example.com',
+    b: 'a.example.com',
+    c: 'c.example.com',
+    d: 'd.example.com',
+  })
+  const four = plan(ring, ...turned('ab', 'bc', 'cd', 'da'))
+  assert.equal(verdicts(four), ['replaced', 'replaced', 'replaced', 'replaced'])
+  assert.equal(domainsOf(applied(ring, four)), {
+    a: 'b.example.com',
+    b: 'c.example.com',
+    c: 'd.example.com',
+    d: 'a.example.com',
+  })
+})
+
+test('of an exchange all of it is refused where one of it is, and nothing else', () => {
+  const stale = { precondition: { ifMatch: ['0123456789abcdef'] } }
+  for (const [changes, expected] of [
+    [turned('ab', 'bc'), 'DOMAIN_CONFLICT DOMAIN_CONFLICT'],
+    [[...turned('ab'), put('b', { domain: 'a.example.com' }, stale)], 'DOMAIN_CONFLICT PRECONDITION_FAILED'],
+    [[put('a', { domain: 'b.example.com' }, stale), ...turned('ba')], 'PRECONDITION_FAILED DOMAIN_CONFLICT'],
+    [
+      [...turned('ab', 'bc'), put('c', { domain: 'a.example.com' }, stale)],
+      'DOMAIN_CONFLICT DOMAIN_CONFLICT PRECONDITION_FAILED',
+    ],
+  ] as const) {
+    const planned = plan(ring, ...changes, put('d', { domain: 'e.example.com' }), put('f', { domain: 'd.example.com' }))
+    assert.is(verdicts(planned).join(' '), `${expected} replaced created`)
+    const { a, b, c, d, f } = domainsOf(applied(ring, planned))
+    assert.equal(
+      [a, b, c, d, f],
+      ['a', 'b', 'c', 'e', 'd'].map((name) => `${name}.example.com`),
+    )
+  }
+})
+
+test('whatever a batch asks for, each name has one route, and a route whose change is refused stays as it was', () => {
+  const name = fc.constantFrom('a', 'b', 'c', 'd', 'e', 'f')
+  const change = fc.record({
+    dropletName: name,
+    domain: name,
+    aliases: fc.uniqueArray(name, { maxLength: 2 }),
+    isStale: fc.boolean(),
+    isDeletion: fc.nat(5).map((n) => n === 0),
+  })
+  const batch = fc.uniqueArray(change, { selector: ({ dropletName }) => dropletName, maxLength: 6 })
+  const toChange = ({
+    dropletName,
+    domain,
+    aliases,
+    isStale,
+    isDeletion,
+  }: typeof change extends fc.Arbitrary<infer T> ? T : never) => {
+    const precondition = isStale ? { ifMatch: ['0123456789abcdef'] } : {}
+    if (isDeletion) return remove(dropletName, precondition)
+    const others = aliases.filter((alias) => alias !== domain).map((alias) => `${alias}.example.com`)
+    return put(dropletName, { domain: `${domain}.example.com`, ...aliased(...others) }, { precondition })
+  }
+  const property = fc.property(batch, batch, (first, second) => {
+    const before = after(first.filter(({ isStale }) => !isStale).map(toChange))
+    const changes = second.map(toChange)
+    const planned = plan(before, ...changes)
+    const { routes } = applied(before, planned)
+    const names = [...routes.values()].flatMap(({ record }) => namesOf(record))
+    assert.is(new Set(names).size, names.length)
+    for (const [i, verdict] of planned.verdicts.entries()) {
+      const dropletName = changes[i]?.dropletName ?? ''
+      const expected = verdict.outcome === 'refused' ? before.routes.get(dropletName) : verdict.route
+      assert.is(routes.get(dropletName)?.text, verdict.outcome === 'deleted' ? undefined : expected?.text)
+    }
+  })
+  fc.assert(property, { numRuns: 1000 })
+})
+
+test('a batch of a thousand routes that all move by one name is planned, or refused, at once', () => {
+  const many = Array.from({ length: 1000 }, (_, i) => `app-${i}`)
+  const before = after(many.map((own) => put(own)))
+  const chain = (last: string) => many.map((own, i) => put(own, { domain: `${many[i + 1] ?? last}.example.com` }))
+  assert.equal(new Set(verdicts(plan(before, ...chain('app-0')))), new Set(['replaced']))
+  const blocked = after([put('other')], before)
+  assert.equal(new Set(verdicts(plan(blocked, ...chain('other')))), new Set(['DOMAIN_CONFLICT']))
+})
+
+test('several changes share one plan and one generation; a refused one leaves the others whole', () => {
+  const before = after([put('a'), put('b')])
+  const planned = plan(before, put('a', { upstream_port: 9 }), remove('nobody'), remove('b'), put('c'), put('a'))
+  assert.equal(verdicts(planned), ['replaced', 'PROXY_NOT_FOUND', 'deleted', 'created', 'replaced'])
+  assert.is(planned.generation, 9)
+  assert.is(planned.files.filter(({ path }) => path.endsWith(SHARED)).length, 1)
+  assert.equal([...applied(before, planned).routes.keys()].sort(), ['a', 'c'])
+  assert.equal([...planned.domains].sort(), ['a.example.com', 'c.example.com'])
+})
+
+test('who made a route is part of it: the same configuration from elsewhere is another route', () => {
+  const synced = put('app', {}, { source: 'registry' })
+  assert.is(recordOf(plan(empty, synced)).source, 'registry')
+  assert.equal(verdicts(plan(after([synced]), synced)), ['unchanged'])
+  const taken = plan(after([synced]), put('app'))
+  assert.equal(verdicts(taken), ['replaced'])
+  assert.is(recordOf(taken).source, 'api')
+})
+
+test('a route that is created and deleted in one batch leaves no file', () => {
+  const planned = plan(one, put('b'), remove('b'))
+  assert.equal(verdicts(planned), ['created', 'deleted'])
+  assert.equal(planned.files, [])
+})
+
+test('the same snapshot and changes give the same plan, and the snapshot stays as it was', () => {
+  const changes = [remove('app'), put('b', { domain: 'app.example.com' })]
+  const routes = [...one.routes]
+  assert.equal(plan(one, ...changes), plan(one, ...changes))
+  assert.equal([...one.routes], routes)
+})
+
+test('If-Match holds for the revision that is there, for any of a list, and for any route with *', () => {
+  const revision = one.routes.get('app')?.revision ?? ''
+  const withMatch = (ifMatch: readonly string[] | '*') => [
+    put('app', { upstream_port: 9 }, { precondition: { ifMatch } }),
+    remove('app', { ifMatch }),
+  ]
+  const outcomes = (snapshot: Snapshot, changes: readonly Change[]) =>
+    changes.map((change) => verdicts(plan(snapshot, change)).join()).join(' ')
+  assert.is(outcomes(one, withMatch([revision])), 'replaced deleted')
+  assert.is(outcomes(one, withMatch(['x', revision])), 'replaced deleted')
+  assert.is(outcomes(one, withMatch('*')), 'replaced deleted')
+  for (const ifMatch of [[], ['x'], [revision.toUpperCase()]])
+    assert.is(outcomes(one, withMatch(ifMatch)), 'PRECONDITION_FAILED PRECONDITION_FAILED')
+  for (const ifMatch of ['*', [revision]] as const)
+    assert.is(outcomes(empty, withMatch(ifMatch)), 'PRECONDITION_FAILED PRECONDITION_FAILED')
+  const { details } = refusal(plan(one, remove('app', { ifMatch: ['x'] })))
+  assert.is(details.revision, revision)
+  assert.is(refusal(plan(empty, remove('app', { ifMatch: '*' }))).details.revision, null)
+})
+
+test('If-None-Match: * holds only where there is no route yet', () => {
+  const change = put('app', {}, { precondition: { ifNoneMatchAny: true } })
+  assert.equal(verdicts(plan(empty, change)), ['created'])
+  assert.equal(verdicts(plan(one, change)), ['PRECONDITION_FAILED'])
+  assert.equal(verdicts(plan(drifted, change)), ['PRECONDITION_FAILED'])
+})
+
+test('a precondition is held against the result of the changes before it', () => {
+  const revision = one.routes.get('app')?.revision ?? ''
+  const planned = plan(one, put('app', { upstream_port: 9 }), remove('app', { ifMatch: [revision] }))
+  assert.equal(verdicts(planned), ['replaced', 'PRECONDITION_FAILED'])
+})
+
+const issued: Snapshot = { ...empty, certificates: new Map([['app.example.com', certificate]]) }
+
+test('with a certificate there, the route is served over HTTPS, and strangers are refused the handshake', () => {
+  const planned = plan(issued, put('app'))
+  const after = applied(issued, planned)
+  assert.equal(recordOf(planned).certificate, certificate.summary)
+  assert.equal([...planned.certificates], [['app.example.com', certificate]])
+  const text = after.routes.get('app')?.text ?? ''
+  assert.match(text, `ssl_certificate /state/certificates/app.example.com/${'ab'.repeat(32)}/fullchain.pem;`)
+  assert.match(text, 'return 308 https://app.example.com$request_uri;')
+  assert.match(after.shared?.text ?? '', 'ssl_reject_handshake on;')
+  assert.not.match(one.shared?.text ?? '', 'ssl_reject_handshake')
+})
+
+test('the catch-all of HTTPS goes with the last route that is served over it', () => {
+  const served = after([put('app'), put('plain')], issued)
+  const planned = plan(served, remove('app'))
+  assert.not.match(applied(served, planned).shared?.text ?? '', 'ssl_reject_handshake')
+  assert.match(applied(served, plan(served, remove('plain'))).shared?.text ?? '', 'ssl_reject_handshake')
+})
+
+test('a route that does not want HTTPS is served over HTTP, certificate or not', () => {
+  const planned = plan(issued, put('app', { enable_ssl: false }))
+  assert.is(recordOf(planned).certificate, null)
+  assert.is(planned.certificates.size, 0)
+})
+
+test('a route that moves to another domain never keeps the certificate of the old one', () => {
+  const planned = plan(after([put('app')], issued), put('app', { domain: 'new.example.com' }))
+  assert.is(recordOf(planned).certificate, null)
+  assert.is(planned.certificates.size, 0)
+})
+
+test('HTTPS that is served stays, also where no certificate is valid right now; another domain does not get it', () => {
+  const served = applied(issued, plan(issued, put('app')))
+  const fingerprint = served.routes.get('app')?.record.certificate?.fingerprint_sha256
+  assert.ok(fingerprint)
+  const expired = { ...served, certificates: new Map() }
+  const same = plan(expired, put('app'))
+  assert.equal([same.verdicts.map(({ outcome }) => outcome), same.files], [['unchanged'], []])
+  const moved = plan(expired, put('app', { upstream_port: 9 }))
+  assert.equal(outcomeRecord(moved)?.certificate?.fingerprint_sha256, fingerprint)
+  assert.is(outcomeRecord(plan(expired, put('app', { domain: 'other.example.com' })))?.certificate, null)
+  assert.is(outcomeRecord(plan(expired, put('app', { enable_ssl: false })))?.certificate, null)
+})
+
+test('the host keeps its own default servers', () => {
+  const listens = [...readListen(['80', 'default_server']), ...readListen(['[::]:443', 'ssl', 'default_server'])]
+  const servers: ForeignServer[] = [{ names: ['_'], listens, file: 'default', line: 1 }]
+  const planned = plan({ ...issued, host: { ...host, servers } }, put('app'))
+  const shared = applied(issued, planned).shared?.text ?? ''
+  assert.not.match(shared, 'listen 80 default_server;')
+  assert.match(shared, 'listen [::]:80 default_server;')
+  assert.match(shared, 'listen 443 ssl http2 default_server;')
+  assert.not.match(shared, 'listen [::]:443 ssl http2 default_server;')
+})
+
+test('what the http block of the host sets already is not set again', () => {
+  const httpDirectives = new Set(['server_names_hash_bucket_size'])
+  const shared = applied(empty, plan({ ...empty, host: { ...host, httpDirectives } }, put('app'))).shared?.text ?? ''
+  assert.not.match(shared, 'server_names_hash_bucket_size')
+  assert.match(shared, 'server_names_hash_max_size')
+})
+
+test('a certificate that was obtained is given to the route that still has its domain', () => {
+  const certify: Change = { kind: 'certify', dropletName: 'app', domain: 'app.example.com' }
+  const waiting: Snapshot = { ...one, certificates: issued.certificates }
+  const planned = plan(waiting, certify)
+  assert.equal(verdicts(planned), ['replaced'])
+  assert.equal(recordOf(planned).certificate, certificate.summary)
+  assert.equal([...planned.certificates.keys()], ['app.example.com'])
+  assert.equal(filesOf(planned), [`replace available/${SHARED}`, 'replace available/fpai-app.conf'])
+  const served = applied(waiting, planned)
+  assert.equal(verdicts(plan(served, certify)), ['unchanged'])
+  assert.equal(plan(served, certify).files, [])
+})
+
+test('a route whose certificate is gone goes back to HTTP', () => {
+  const certify: Change = { kind: 'certify', dropletName: 'app', domain: 'app.example.com' }
+  const served = after([put('app')], issued)
+  const planned = plan({ ...served, certificates: new Map() }, certify)
+  assert.equal(verdicts(planned), ['replaced'])
+  assert.is(recordOf(planned).certificate, null)
+})
+
+test('a certificate is given to no route that is gone, was moved, or was written by hand', () => {
+  const certify: Change = { kind: 'certify', dropletName: 'app', domain: 'app.example.com' }
+  assert.equal(verdicts(plan(issued, certify)), ['PROXY_NOT_FOUND'])
+  const moved = after([put('app', { domain: 'new.example.com' })])
+  assert.equal(verdicts(plan({ ...moved, certificates: issued.certificates }, certify)), ['PRECONDITION_FAILED'])
+  assert.equal(verdicts(plan({ ...byHand, certificates: issued.certificates }, certify)), ['DROPLET_EXISTS'])
+})
+
+test('every refusal is a catalogued error', () => {
+  for (const snapshot of [byHand, taken, foreign('app.example.com')])
+    assert.instance(refusal(plan(snapshot, put('app'))), ProxyManagerError)
+})
+
+/** The record that the only change of a plan leads to. */
+function outcomeRecord({ verdicts: [verdict] }: BatchPlan): RouteRecord | undefined {
+  return verdict === undefined || verdict.outcome === 'refused' ? undefined : verdict.route.record
+}
+
+test('an alias has one owner, whether others want it as their domain or as an alias', () => {
+  const before = after([put('a', aliased('shared.example.com'))])
+  const others = [
+    put('b', { domain: 'shared.example.com' }),
+    put('c', aliased('x.example.com', 'shared.example.com')),
+    put('d', aliased('a.example.com')),
+  ]
+  const refused = plan(before, ...others)
+  assert.equal(verdicts(refused), ['DOMAIN_CONFLICT', 'DOMAIN_CONFLICT', 'DOMAIN_CONFLICT'])
+  const wanted = refused.verdicts.map((verdict) => (verdict.outcome === 'refused' ? verdict.error.details.domain : ''))
+  assert.equal(wanted, ['shared.example.com', 'shared.example.com', 'a.example.com'])
+  const planned = plan(before, put('a'), ...others)
+  assert.equal(verdicts(planned), ['replaced', 'created', 'DOMAIN_CONFLICT', 'DOMAIN_CONFLICT'])
+  assert.equal([...planned.domains], ['a.example.com', 'shared.example.com'])
+})
+
+test('an alias that a block written by hand serves is refused, and its place is named', () => {
+  const { code, details } = refusal(plan(foreign('taken.example.com'), put('a', aliased('taken.example.com'))))
+  assert.equal(
+    [code, details.domain, details.owner],
+    ['DOMAIN_CONFLICT', 'taken.example.com', { file: 'by-hand', line: 7 }],
+  )
+})
+
+test('a change that is refused asks nothing of the certificate of its route', () => {
+  const served = after([put('app')], issued)
+  const stale = put('app', {}, { precondition: { ifMatch: ['0123456789abcdef'] } })
+  const planned = plan(served, stale, put('b'))
+  assert.equal(verdicts(planned), ['PRECONDITION_FAILED', 'created'])
+  assert.equal([planned.secured.size, planned.certificates.size], [0, 0])
+  const unchanged = plan(served, put('app'), put('b'))
+  assert.equal(verdicts(unchanged), ['unchanged', 'created'])
+  assert.equal([...unchanged.secured.keys()], ['app.example.com'])
+})
+
+test('each name that the certificate is for has to show it', () => {
+  const names = ['app.example.com', '*.example.net']
+  const covering = { ...certificate, summary: { ...certificate.summary, domains: names } }
+  const issued: Snapshot = { ...empty, certificates: new Map([['app.example.com', covering]]) }
+  const { secured } = plan(issued, put('app', aliased('a.example.net', 'a.b.example.net', 'other.example.com')))
+  const fingerprint = certificate.summary.fingerprint_sha256
+  assert.equal(
+    [...secured],
+    [
+      ['app.example.com', fingerprint],
+      ['a.example.net', fingerprint],
+    ],
+  )
+})
+
+test.run()

@@ -1,0 +1,61 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { readServerNames, renderStandIn } from '../../lib/render/placeholder.ts'
+import { renderRouteFile } from '../../lib/render/route-file.ts'
+import { DEFAULT_OPTIONS } from '../../lib/route/options.ts'
+import { context, routeRecord } from '../helpers/samples.ts'
+
+const test = suite('accepted-routes')
+
+const certificate = {
+  issuer: 'CN=Test CA',
+  not_before: '2026-01-01T00:00:00.000Z',
+  expiry: '2026-04-01T00:00:00.000Z',
+  domains: ['app.example.com', 'www.example.com'],
+  serial: '0a',
+  fingerprint_sha256: 'ab'.repeat(32),
+}
+const secured = renderRouteFile(
+  routeRecord({ certificate, options: { ...DEFAULT_OPTIONS, aliases: ['later.example.com', 'www.example.com'] } }),
+  context,
+)
+const plain = renderRouteFile(routeRecord({ droplet_name: 'b', domain: 'b.example.com' }), context)
+
+test('of a route nothing is kept but the names of its server blocks, and where they listen', () => {
+  const http = { listens: '    listen 80;\n    listen [::]:80;\n', isSecure: false }
+  assert.equal(readServerNames(secured), [
+    { ...http, names: '    server_name app.example.com;\n' },
+    { ...http, names: '    server_name www.example.com;\n' },
+    { ...http, names: '    server_name later.example.com;\n' },
+    {
+      listens: '    listen 443 ssl http2;\n    listen [::]:443 ssl http2;\n',
+      names: '    server_name app.example.com www.example.com;\n',
+      isSecure: true,
+    },
+  ])
+  assert.equal(readServerNames(plain), [{ ...http, names: '    server_name b.example.com;\n' }])
+})
+
+test('server blocks that listen alike become one, and where certificates would stand the handshake is refused', () => {
+  assert.fixture(
+    renderStandIn([secured, plain].flatMap(readServerNames)),
+    `server {
+    listen 80;
+    listen [::]:80;
+    server_name app.example.com;
+    server_name www.example.com;
+    server_name later.example.com;
+    server_name b.example.com;
+}
+server {
+    listen 443 ssl http2;
+    listen [::]:443 ssl http2;
+    ssl_reject_handshake on;
+    server_name app.example.com www.example.com;
+}
+`,
+  )
+  assert.is(renderStandIn([]), '')
+})
+
+test.run()

@@ -1,0 +1,203 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { Domain } from '../../lib/net/domain.ts'
+import { DropletName, nameFromDomain } from '../../lib/route/droplet-name.ts'
+import { DEFAULT_OPTIONS } from '../../lib/route/options.ts'
+import { CreateProxyBody, PutProxyBody } from '../../lib/route/spec.ts'
+import { UpstreamHost, UpstreamPort, UpstreamUrl } from '../../lib/upstream/upstream.ts'
+import { assertRefused, assertTaken, faults, label, NOT_STRINGS } from '../helpers/schemas.ts'
+
+const test = suite('proxy')
+
+test('droplet names are letters, digits, "_" and "-" inside, 1 to 63 characters', () => {
+  const names = ['a', '0', 'a1', 'a-b', 'a_b', 'a--b', 'a__b', 'orchestrator', '000-default-x', label(63)]
+  assertTaken(
+    DropletName,
+    names.map((name) => [name, name]),
+  )
+})
+
+test('a droplet name is never a path, an option, a dot-file, or a name with a break in it', () => {
+  assertRefused(DropletName, [
+    '',
+    '.',
+    '..',
+    '...',
+    'a.b',
+    'a..b',
+    'a/b',
+    '/a',
+    'a/',
+    'a\\b',
+    '../a',
+    '-rf',
+    '--',
+    'a-',
+  ])
+  assertRefused(DropletName, [
+    '_a',
+    'a_',
+    '.hidden',
+    label(64),
+    'A',
+    'aB',
+    'a b',
+    ' a',
+    'a ',
+    'a\n',
+    '\na',
+    'a\r',
+    'a\0',
+  ])
+  assertRefused(DropletName, ['%2e%2e', '..%252F', 'a%00', '%c0%af', 'a;x=1', 'a~', 'ä', 'a\u2028', 'a\u212a', 'a*'])
+  assertRefused(DropletName, NOT_STRINGS)
+})
+
+test('names that stand for files of the host or of the API are reserved', () => {
+  for (const name of ['default', '000-default', '000-proxy-manager'])
+    assert.equal(faults(DropletName, name), [': is reserved'])
+})
+
+test('the shortest body stands for localhost, a health check, and HTTPS', () => {
+  assertTaken(PutProxyBody, [
+    [
+      { domain: 'App.Example.com', upstream_port: 8001 },
+      {
+        domain: 'app.example.com',
+        upstream_host: 'localhost',
+        upstream_port: 8001,
+        require_healthy: true,
+        enable_ssl: true,
+        options: DEFAULT_OPTIONS,
+      },
+    ],
+    [
+      { domain: 'a.example.com', upstream: 'http://[::1]:80', require_healthy: false, enable_ssl: false },
+      {
+        domain: 'a.example.com',
+        upstream_host: '::1',
+        upstream_port: 80,
+        require_healthy: false,
+        enable_ssl: false,
+        options: DEFAULT_OPTIONS,
+      },
+    ],
+  ])
+})
+
+test('every fault of a body is named at once, and none repeats what was sent', () => {
+  const body = {
+    domain: 'secret_1',
+    upstream_host: 'secret 2',
+    upstream_port: 'secret3',
+    require_healthy: 'secret4',
+    enable_ssl: null,
+    nginx_bin: 'secret5',
+  }
+  const found = faults(PutProxyBody, body)
+  assert.equal(found, [
+    'domain: must have at least two labels, such as app.example.com',
+    'enable_ssl: must be true or false',
+    'nginx_bin: is not a known field',
+    'require_healthy: must be true or false',
+    'upstream_host: must be a host name, an IPv4 address of four decimal octets, or an IPv6 address without a zone',
+    'upstream_port: must be an integer from 1 to 65535',
+  ])
+  assert.not.match(found.join('\n'), /secret/)
+})
+
+test('no message of any grammar repeats the input', () => {
+  const input = 'hunter2!.Example.com'
+  const url = `http://${input}:80`
+  const all = [DropletName, Domain, UpstreamHost, UpstreamPort].flatMap((schema) => faults(schema, input))
+  all.push(...faults(UpstreamUrl, url), ...faults(PutProxyBody, input), ...faults(PutProxyBody, { domain: [input] }))
+  all.push(...faults(CreateProxyBody, { droplet_name: { [input]: 1 }, domain: input, upstream: url }))
+  assert.ok(all.length >= 8)
+  assert.not.match(all.join('\n'), /hunter2/i)
+})
+
+test('a body without domain and port names both', () => {
+  const both = ['domain: is required', 'upstream_port: is required (or upstream as http://host:port)']
+  assert.equal(faults(PutProxyBody, {}), both)
+  assert.equal(faults(CreateProxyBody, {}), both)
+})
+
+test('upstream stands instead of host and port, never beside them', () => {
+  const fault = ': upstream stands instead of upstream_host and upstream_port: pass one form'
+  const body = { domain: 'a.example.com', upstream: 'http://a:80' }
+  assert.equal(faults(PutProxyBody, { ...body, upstream_port: 80 }), [fault])
+  assert.equal(faults(PutProxyBody, { ...body, upstream_host: 'a' }), [fault])
+  assert.equal(faults(PutProxyBody, { ...body, upstream: 'nonsense', upstream_port: 80 }), [
+    fault,
+    'upstream: must be http://host:port or https://host:port',
+  ])
+})
+
+test('what is no JSON object, or has keys of an object of its own, is refused', () => {
+  for (const value of [null, 'x', 1, true]) assert.equal(faults(PutProxyBody, value), [': must be a JSON object'])
+  assertRefused(PutProxyBody, [[], [{ domain: 'a.example.com', upstream_port: 80 }]])
+  const polluted = '{"__proto__":{"enable_ssl":false},"domain":"a.example.com","upstream_port":80}'
+  assert.equal(faults(PutProxyBody, JSON.parse(polluted)), ['__proto__: is not a known field'])
+  for (const key of ['nginx_bin', 'reload_cmd', 'droplet_name', 'Domain', 'constructor']) {
+    const body = { domain: 'a.example.com', upstream_port: 80, [key]: 'x' }
+    assert.equal(faults(PutProxyBody, body), [`${key}: is not a known field`])
+  }
+})
+
+test('a route created without a name is named by its domain', () => {
+  const asked = { upstream_host: 'localhost', upstream_port: 80, require_healthy: true, enable_ssl: true }
+  const spec = { ...asked, options: DEFAULT_OPTIONS }
+  assertTaken(CreateProxyBody, [
+    [
+      { domain: 'a.Example.com.', upstream_port: 80 },
+      { droplet_name: 'a-example-com', domain: 'a.example.com', ...spec },
+    ],
+    [
+      { droplet_name: 'x', domain: 'a.example.com', upstream_port: 80 },
+      { droplet_name: 'x', domain: 'a.example.com', ...spec },
+    ],
+    [
+      { domain: 'bücher.example', upstream_port: 80 },
+      { droplet_name: 'xn--bcher-kva-example', domain: 'xn--bcher-kva.example', ...spec },
+    ],
+  ])
+  assert.equal(faults(CreateProxyBody, { domain: `${label(60)}.com`, upstream_port: 80 }), [
+    ': no droplet name can be made from this domain: pass droplet_name',
+  ])
+  assert.is(nameFromDomain('a.b.c'), 'a-b-c')
+})
+
+test('a route that only redirects needs no upstream, and may name one', () => {
+  const options = { redirect_to: 'New.Example.com' }
+  const asked = { require_healthy: true, enable_ssl: true, domain: 'old.example.com' }
+  const taken = { ...asked, options: { ...DEFAULT_OPTIONS, redirect_to: 'new.example.com' } }
+  assertTaken(PutProxyBody, [
+    [
+      { domain: 'old.example.com', options },
+      { ...taken, upstream_host: null, upstream_port: null },
+    ],
+    [
+      { domain: 'old.example.com', upstream_port: 80, options },
+      { ...taken, upstream_host: 'localhost', upstream_port: 80 },
+    ],
+  ])
+  const required = 'upstream_port: is required (or upstream as http://host:port)'
+  assert.equal(faults(PutProxyBody, { domain: 'old.example.com', options: { redirect_to: null } }), [required])
+  assert.equal(faults(PutProxyBody, { domain: 'old.example.com', upstream_host: 'a', options }), [required])
+})
+
+test('a route redirects to none of its own names, and its domain is no alias of it', () => {
+  const at = (options: unknown) => faults(PutProxyBody, { domain: 'A.example.com', upstream_port: 80, options })
+  const elsewhere = 'options.redirect_to: must be another domain than those of this route'
+  assert.equal(at({ redirect_to: 'a.EXAMPLE.com' }), [elsewhere])
+  assert.equal(at({ redirect_to: 'b.example.com', aliases: ['c.example.com', 'b.example.com'] }), [elsewhere])
+  assert.equal(at({ aliases: ['b.example.com', 'a.example.com.'] }), [
+    'options.aliases: must not hold the domain itself',
+  ])
+  assert.equal(at({ redirect_to: 'https://x.example.com', aliases: 'b.example.com' }), [
+    'options.aliases: must be a list',
+    'options.redirect_to: must be a DNS name: labels of 1 to 63 letters, digits and inner hyphens; no wildcard, port, scheme or path',
+  ])
+})
+
+test.run()

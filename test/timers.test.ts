@@ -1,0 +1,55 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { repeat } from '../lib/timers.ts'
+
+const test = suite<{ timers: NodeJS.Timeout[] }>('repeat')
+
+test.before.each((context) => {
+  context.timers = []
+})
+test.after.each(({ timers }) => {
+  for (const timer of timers) clearInterval(timer)
+})
+
+const silent = () => undefined
+
+/** Resolves after that many ticks of a timer as fast as the one under test. */
+function ticks(timers: NodeJS.Timeout[], count: number): Promise<void> {
+  let seen = 0
+  return new Promise((resolve) => {
+    const tick = async () => {
+      if (++seen === count) resolve()
+    }
+    timers.push(repeat(1, tick, silent))
+  })
+}
+
+test('a job that takes longer than its interval is not started again before it has ended', async ({ timers }) => {
+  let started = 0
+  let end = () => {}
+  const job = () => {
+    started++
+    return new Promise<void>((resolve) => {
+      end = resolve
+    })
+  }
+  timers.push(repeat(1, job, silent))
+  await ticks(timers, 10)
+  assert.is(started, 1)
+  end()
+  await ticks(timers, 10)
+  assert.is(started, 2)
+})
+
+test('a job that fails is told about, and started again', async ({ timers }) => {
+  let started = 0
+  const failures: string[] = []
+  const job = async () => {
+    throw new Error(`${++started}`)
+  }
+  timers.push(repeat(1, job, ({ message }) => failures.push(message)))
+  await ticks(timers, 10)
+  assert.equal(failures.slice(0, 2), ['1', '2'])
+})
+
+test.run()

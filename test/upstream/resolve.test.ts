@@ -1,0 +1,352 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
+import type { Changed } from '../../lib/engine/engine.ts'
+import { DEFAULT_OPTIONS } from '../../lib/route/options.ts'
+import type { ProxySpec } from '../../lib/route/spec.ts'
+import { probeUpstream } from '../../lib/upstream/health-check.ts'
+import { resolveUpstream } from '../../lib/upstream/resolve.ts'
+import { type Upstream, upstreamOf } from '../../lib/upstream/upstream.ts'
+import { contentsOf, countEffects, refusal, textAt } from '../helpers/arrange.ts'
+import { servedPort, worldWithRoute } from '../helpers/world.ts'
+
+function spec(upstream_host: string, upstream_port = 8002, require_healthy = true): ProxySpec {
+  return { domain: 'app.example.com', upstream_host, upstream_port, require_healthy, enable_ssl: false }
+}
+
+function upstream(upstream_host: string, upstream_port = 8002): Upstream {
+  const found = upstreamOf({ upstream_host, upstream_port })
+  assert.ok(found)
+  return found as Upstream
+}
+
+async function put(deps: FakeDeps, wanted: ProxySpec): Promise<Changed> {
+  return await deps.engine.putProxy({ dropletName: 'app', spec: wanted, mode: 'replace', precondition: {} })
+}
+
+function probesOf({ effects }: FakeDeps): string[] {
+  return effects.journal.filter(({ verb }) => verb === 'probe').map(({ subject }) => subject)
+}
+
+const addresses = suite('check upstream: addresses')
+
+const FORBIDDEN = [
+  ...['169.254.169.254', '::ffff:a9fe:a9fe', '64:ff9b::a9fe:a9fe', 'fd00:ec2::254', '100.100.100.200'],
+  ...['168.63.129.16', '0.0.0.0', '::', '224.0.0.1', '255.255.255.255', 'fe80::1', 'ff02::1', '2002:a9fe:a9fe::1'],
+]
+addresses('an address at which no droplet lives is refused, in every clothing, health check or not', async () => {
+  const deps = await worldWithRoute()
+  const before = contentsOf(deps.disk)
+  const from = deps.effects.journal.length
+  for (const address of FORBIDDEN) {
+    for (const requireHealthy of [true, false]) {
+      const error = await refusal(put(deps, spec(address, 8002, requireHealthy)), 'UPSTREAM_FORBIDDEN')
+      assert.is(error.status, 422)
+      assert.is(error.message, 'The upstream leads to an address at which no droplet lives', address)
+    }
+  }
+  assert.equal(deps.effects.journal.slice(from), [])
+  assert.equal(contentsOf(deps.disk), before)
+})
+
+addresses('a name is refused for any one of its addresses, as programs or as NGINX find them', async () => {
+  const deps = await fakeDeps()
+  deps.names.hosts.set('by-hosts', ['10.0.0.1', '169.254.169.254'])
+  deps.names.dns.set('by-dns.example', ['fd00:ec2::254', '10.0.0.1'])
+  deps.names.hosts.set('split.example', ['10.0.0.1'])
+  deps.names.dns.set('split.example', ['169.254.169.254'])
+  deps.names.hosts.set('split-2.example', ['169.254.169.254'])
+  deps.names.dns.set('split-2.example', ['10.0.0.1'])
+  for (const name of ['by-hosts', 'by-dns.example', 'split.example', 'split-2.example'])
+    await refusal(put(deps, spec(name)), 'UPSTREAM_FORBIDDEN')
+  assert.equal(probesOf(deps), [])
+})
+
+addresses("a cloud's metadata name is refused before it is looked up", async () => {
+  const deps = await fakeDeps()
+  deps.host.network.lookup = () => Promise.reject(new Error('it was looked up'))
+  for (const name of ['metadata', 'metadata.google.internal', 'instance-data', 'metadata.azure.internal']) {
+    const error = await refusal(put(deps, spec(name)), 'UPSTREAM_FORBIDDEN')
+    assert.is(error.message, "The upstream leads to a cloud's metadata service")
+  }
+})
+
+addresses('a proxy to this API or to NGINX itself is refused, under every address of this host', async () => {
+  const deps = await fakeDeps()
+  deps.names.hosts.set('me.example', ['192.0.2.10'])
+  deps.names.dns.set('loop.example', ['127.0.0.1'])
+  const here = ['localhost', '127.0.0.1', '127.9.9.9', '::1', '::ffff:127.0.0.1', '192.0.2.10', '::ffff:192.0.2.10']
+  for (const host of [...here, 'me.example', 'loop.example']) {
+    const api = await refusal(put(deps, spec(host, 8100)), 'UPSTREAM_FORBIDDEN')
+    assert.is(api.message, 'The upstream leads to this API itself', host)
+    for (const port of [80, 443]) {
+      const nginx = await refusal(put(deps, spec(host, port)), 'UPSTREAM_FORBIDDEN')
+      assert.is(nginx.message, 'The upstream leads to NGINX itself', host)
+    }
+  }
+})
+
+addresses("the same ports on another host are another host's", async () => {
+  const deps = await fakeDeps()
+  for (const port of [80, 443, 8100]) await resolveUpstream(deps.host, upstream('10.0.0.1', port))
+})
+
+addresses('configured ports are what counts, not the usual ones', async () => {
+  const settings = { PROXY_MANAGER_PORT: '9100', NGINX_HTTP_PORT: '8080', NGINX_HTTPS_PORT: '8443' }
+  const deps = await fakeDeps({ settings })
+  for (const port of [9100, 8080, 8443]) await refusal(put(deps, spec('localhost', port)), 'UPSTREAM_FORBIDDEN')
+  for (const port of [8100, 80, 443]) await resolveUpstream(deps.host, upstream('localhost', port))
+})
+
+addresses('loopback, private and public addresses are taken as they are', async () => {
+  const deps = await fakeDeps()
+  for (const address of ['127.0.0.1', '::1', '10.0.0.1', '172.16.0.1', '192.168.1.1', 'fd00::1', '203.0.113.5']) {
+    const resolved = await resolveUpstream(deps.host, upstream(address))
+    assert.equal(resolved, { addresses: [address], resolvers: [], probed: [address] })
+  }
+})
+
+addresses('localhost is both loopbacks, or the one that there is', async () => {
+  const deps = await fakeDeps()
+  assert.equal((await resolveUpstream(deps.host, upstream('localhost'))).addresses, ['127.0.0.1', '::1'])
+  deps.host.network.hasIpv6 = () => false
+  assert.equal((await resolveUpstream(deps.host, upstream('localhost'))).addresses, ['127.0.0.1'])
+})
+
+addresses.run()
+
+const names = suite('check upstream: names')
+
+names('a name that does not resolve is refused before anything is tested, and other routes go on', async () => {
+  const deps = await worldWithRoute()
+  const from = deps.effects.journal.length
+  const error = await refusal(put(deps, spec('no-such.example')), 'UPSTREAM_UNRESOLVABLE')
+  assert.equal(error.details, {
+    stage: 'upstream',
+    state: 'unchanged',
+    culprit: 'upstream',
+    retryable: true,
+    upstream: 'http://no-such.example:8002',
+    remedy: 'Correct the name, or pass the address as upstream_host',
+  })
+  assert.equal(deps.effects.journal.slice(from), [])
+  assert.is(servedPort(deps, 'old.example.com'), 8001)
+})
+
+names('a name in DNS is left to NGINX to resolve, with resolvers, so that a later failure is its own', async () => {
+  const deps = await fakeDeps()
+  deps.names.dns.set('api.example', ['10.0.0.7'])
+  assert.equal(await resolveUpstream(deps.host, upstream('api.example')), {
+    addresses: null,
+    resolvers: ['192.0.2.53:53'],
+    probed: ['10.0.0.7'],
+  })
+  await put(deps, spec('api.example'))
+  const text = textAt(deps.disk, '/etc/nginx/sites-enabled/fpai-app.conf') ?? ''
+  assert.match(text, 'resolver 192.0.2.53:53 valid=30s;')
+  assert.match(text, 'set $proxy_manager_upstream api.example:8002;')
+  assert.not.match(text, 'upstream fpai_app')
+})
+
+names("a name that only the host's own files know is written out as its addresses", async () => {
+  const deps = await fakeDeps()
+  deps.names.hosts.set('container', ['172.18.0.5'])
+  assert.equal(await resolveUpstream(deps.host, upstream('container')), {
+    addresses: ['172.18.0.5'],
+    resolvers: [],
+    probed: ['172.18.0.5'],
+  })
+  await put(deps, spec('container'))
+  assert.match(textAt(deps.disk, '/etc/nginx/sites-enabled/fpai-app.conf') ?? '', 'server 172.18.0.5:8002;')
+})
+
+names('configured resolvers stand in for those of the system, each with its port', async () => {
+  const deps = await fakeDeps({ settings: { DNS_SERVERS: '10.0.0.53,[fd00::53]:5353,fd00::54' } })
+  const asked: (readonly string[])[] = []
+  deps.host.network.query = async (_name, servers) => {
+    asked.push(servers)
+    return ['10.0.0.7']
+  }
+  const { resolvers } = await resolveUpstream(deps.host, upstream('api.example'))
+  assert.equal(resolvers, ['10.0.0.53:53', '[fd00::53]:5353', '[fd00::54]:53'])
+  assert.equal(asked, [resolvers])
+})
+
+names('both ways of resolving have a time limit, together at most 5 s', async () => {
+  const deps = await fakeDeps()
+  const limits: number[] = []
+  deps.host.network.lookup = async (_name, timeoutMs) => {
+    limits.push(timeoutMs)
+    return []
+  }
+  deps.host.network.query = async (_name, _servers, timeoutMs) => {
+    limits.push(timeoutMs)
+    return []
+  }
+  await refusal(put(deps, spec('slow.example')), 'UPSTREAM_UNRESOLVABLE')
+  assert.equal(limits, [5000, 5000])
+})
+
+names('a name that waits for its resolver keeps no other change waiting', async () => {
+  const deps = await worldWithRoute()
+  let answer: (addresses: readonly string[]) => void = () => undefined
+  deps.host.network.lookup = () =>
+    new Promise((resolve) => {
+      answer = resolve
+    })
+  const slow = put(deps, spec('slow.example'))
+  const other = spec('localhost', 8003)
+  await deps.engine.putProxy({
+    dropletName: 'other',
+    spec: { ...other, domain: 'other.example.com' },
+    mode: 'replace',
+    precondition: {},
+  })
+  assert.is(servedPort(deps, 'other.example.com'), 8003)
+  answer([])
+  await refusal(slow, 'UPSTREAM_UNRESOLVABLE')
+})
+
+names.run()
+
+const health = suite('check upstream: health')
+
+const ANSWERS: readonly (readonly [answer: number | string, status: 'healthy' | 'unhealthy'])[] = [
+  [200, 'healthy'],
+  [204, 'healthy'],
+  [299, 'healthy'],
+  [199, 'unhealthy'],
+  [301, 'unhealthy'],
+  [302, 'unhealthy'],
+  [401, 'unhealthy'],
+  [404, 'unhealthy'],
+  [500, 'unhealthy'],
+  [503, 'unhealthy'],
+  ['ECONNREFUSED', 'unhealthy'],
+  ['ECONNRESET', 'unhealthy'],
+  ['TIMEOUT', 'unhealthy'],
+  ['BROKEN', 'unhealthy'],
+]
+for (const [answer, status] of ANSWERS) {
+  health(`an upstream that answers ${answer} is ${status}`, async () => {
+    const deps = await fakeDeps()
+    deps.nginx.upstreams.set(8002, answer)
+    assert.is((await probeUpstream(deps.host, upstream('10.0.0.1'), '/health', ['10.0.0.1'])).status, status)
+  })
+}
+
+health('an unhealthy upstream is refused before anything is written, and the old route goes on', async () => {
+  const deps = await worldWithRoute()
+  const before = contentsOf(deps.disk)
+  deps.nginx.upstreams.set(8002, 500)
+  const error = await refusal(put(deps, spec('localhost')), 'UPSTREAM_UNHEALTHY')
+  assert.equal(error.details, {
+    stage: 'upstream',
+    state: 'unchanged',
+    culprit: 'upstream',
+    retryable: true,
+    upstream: 'http://localhost:8002',
+    health_status: 'unhealthy',
+    attempts: [{ address: '127.0.0.1', path: '/health', status: 500 }],
+    remedy: 'Start the droplet, see that its health check answers 2xx, or pass "require_healthy": false',
+  })
+  assert.equal(contentsOf(deps.disk), before)
+  assert.is(deps.nginx.reloads, 1)
+  assert.is(servedPort(deps, 'old.example.com'), 8001)
+})
+
+health('an address that nobody listens on is passed over; one that answers badly, or not in time, is not', async () => {
+  const deps = await fakeDeps()
+  deps.nginx.upstreams.set(8002, 'ECONNREFUSED')
+  const { probe } = await probeUpstream(deps.host, upstream('localhost'), '/health', ['127.0.0.1', '::1'])
+  assert.equal(probe, [
+    { address: '127.0.0.1', path: '/health', failure: 'ECONNREFUSED' },
+    { address: '::1', path: '/health', failure: 'ECONNREFUSED' },
+  ])
+  for (const answer of [500, 'TIMEOUT']) {
+    deps.nginx.upstreams.set(8002, answer)
+    const { probe: attempts } = await probeUpstream(deps.host, upstream('localhost'), '/health', ['127.0.0.1', '::1'])
+    assert.ok(Array.isArray(attempts))
+    assert.is(attempts.length, 1, String(answer))
+  }
+})
+
+health('the probe goes to the address that was checked, whatever the name answers next', async () => {
+  const deps = await fakeDeps()
+  let lookups = 0
+  deps.host.network.lookup = async () => (++lookups === 1 ? ['10.0.0.1'] : ['169.254.169.254'])
+  await put(deps, spec('rebinding'))
+  assert.equal([lookups, probesOf(deps)[0]], [1, 'rebinding:8002 at 10.0.0.1'])
+  assert.match(textAt(deps.disk, '/etc/nginx/sites-enabled/fpai-app.conf') ?? '', 'server 10.0.0.1:8002;')
+})
+
+health(
+  'the probe asks for the configured path within the configured time, under the name and port of the upstream',
+  async () => {
+    const deps = await fakeDeps({ settings: { HEALTH_CHECK_PATH: '/ready', HEALTH_CHECK_TIMEOUT_MS: '250' } })
+    const asked: unknown[] = []
+    const { get } = deps.host.probe
+    deps.host.probe.get = async (request) => {
+      asked.push(request)
+      return await get(request)
+    }
+    await put(deps, spec('::1'))
+    assert.equal(asked[0], {
+      scheme: 'http',
+      address: '::1',
+      port: 8002,
+      host: '[::1]:8002',
+      path: '/ready',
+      timeoutMs: 250,
+    })
+  },
+)
+
+health('an upstream that need not be healthy is not probed, and says "unknown"', async () => {
+  const deps = await fakeDeps()
+  deps.nginx.upstreams.set(8002, 'ECONNREFUSED')
+  const { proxy } = await put(deps, spec('localhost', 8002, false))
+  assert.equal([proxy.last_health_status, proxy.last_health_checked_at], ['unknown', null])
+  assert.is(countEffects(deps, /^probe localhost/), 0)
+})
+
+health(
+  'a droplet that is being redeployed is not probed, and neither is one that nothing is passed on to',
+  async () => {
+    const deps = await fakeDeps()
+    deps.nginx.upstreams.set(8002, 'ECONNREFUSED')
+    for (const options of [{ maintenance: true }, { redirect_to: 'new.example.com' }]) {
+      const asked = { ...spec('localhost'), options: { ...DEFAULT_OPTIONS, ...options } }
+      assert.is((await put(deps, asked)).proxy.last_health_status, 'unknown')
+    }
+    assert.is(countEffects(deps, /^probe localhost/), 0)
+    await refusal(put(deps, spec('localhost')), 'UPSTREAM_UNHEALTHY')
+  },
+)
+
+health('the upstream of a route that only redirects is not looked up, and comes back with the next PUT', async () => {
+  const deps = await fakeDeps()
+  const options = { ...DEFAULT_OPTIONS, redirect_to: 'new.example.com' }
+  const { proxy } = await put(deps, { ...spec('no-such.example'), options })
+  assert.is(proxy.upstream, 'http://no-such.example:8002')
+  await refusal(put(deps, spec('no-such.example')), 'UPSTREAM_UNRESOLVABLE')
+})
+
+health('the last check is shown by reads, and a later one does not change the file', async () => {
+  const deps = await fakeDeps()
+  await put(deps, spec('localhost'))
+  const text = textAt(deps.disk, '/etc/nginx/sites-enabled/fpai-app.conf')
+  await deps.clock.sleep(5000)
+  const { outcome, proxy } = await put(deps, spec('localhost'))
+  assert.equal([outcome, proxy.last_health_checked_at], ['unchanged', '2026-01-01T00:00:05.000Z'])
+  assert.is((await deps.engine.getProxy('app')).last_health_checked_at, '2026-01-01T00:00:05.000Z')
+  assert.is(textAt(deps.disk, '/etc/nginx/sites-enabled/fpai-app.conf'), text)
+})
+
+health('both spellings of an IPv6 address are one upstream, rendered in brackets', async () => {
+  const deps = await fakeDeps()
+  await put(deps, spec('::1'))
+  assert.match(textAt(deps.disk, '/etc/nginx/sites-enabled/fpai-app.conf') ?? '', 'server [::1]:8002;')
+})
+
+health.run()
