@@ -67,8 +67,8 @@ const FLOORS: readonly (readonly [room: string, packages: readonly string[]])[] 
   ['lib/http/listener', ['node:http', 'node:stream']],
   ['functions', ['valibot']],
   ['lib', ['@whatwg-node/server', 'package.json']],
-  ['lib/cli', ['valibot', 'node:util']],
-  ['lib/cli/commands', ['valibot', 'package.json']],
+  ['lib/cli', ['valibot', 'commander']],
+  ['lib/cli/commands', ['valibot', 'commander', 'package.json']],
   ['lib/cli/main.ts', []],
 ]
 

@@ -2,9 +2,9 @@
 
 import * as v from 'valibot'
 import { type ReadFile, readTokenFile } from '../settings/token-file.ts'
-import { CommandFailure, EXIT, type World } from './command.ts'
+import { type CliContext, CommandFailure, EXIT } from './command.ts'
 
-/** Ordering a certificate takes minutes; Node itself gives up on an answer after five. */
+/** Ordering a certificate takes minutes; Node's own limit for an answer is five. */
 const TIMEOUT_MS = 290_000
 
 const Refused = v.object({
@@ -19,11 +19,12 @@ const Issues = v.array(v.object({ path: v.string(), message: v.string() }))
 export interface ApiCall {
   readonly method: 'GET' | 'PUT' | 'POST' | 'DELETE'
   readonly path: string
-  readonly query?: Readonly<Record<string, string | boolean | undefined>>
+  /** An `undefined` parameter is left out. */
+  readonly query?: Readonly<Record<string, unknown>>
   readonly body?: unknown
 }
 
-/** An answer: its status, its body as it came, and the parts of it that are shown. */
+/** An answer: its status, its whole body, and the parts of the body that are shown. */
 export interface ApiAnswer<T> {
   readonly status: number
   readonly json: unknown
@@ -31,11 +32,11 @@ export interface ApiAnswer<T> {
 }
 
 /**
- * Calls, and reads those parts of the answer that `schema` names: more may be there, since the API may be a newer one.
- * @throws {CommandFailure} where the API refuses, or cannot be reached
+ * Calls the API. `schema` names the parts of the answer that are needed; a newer API may answer with more.
+ * @throws {CommandFailure} if the API refuses the call or cannot be reached
  */
 export async function callApi<T>(
-  { environment, read }: World,
+  { environment, read }: CliContext,
   { method, path, query = {}, body }: ApiCall,
   schema: v.GenericSchema<unknown, T>,
 ): Promise<ApiAnswer<T>> {
@@ -56,23 +57,23 @@ export async function callApi<T>(
   ).then(
     async (response) => ({ status: response.status, text: await response.text() }),
     (error: unknown) => {
-      throw unreachable(`${base} cannot be reached (${causeOf(error)})`)
+      throw unreachable(`${base} cannot be reached (${describeCause(error)})`)
     },
   )
   const json = parseJson(text)
   const refused = v.safeParse(Refused, json)
   if (refused.success) throw new CommandFailure(EXIT.refused, describeRefusal(refused.output), json)
   const parsed = v.safeParse(schema, json)
-  if (!parsed.success) throw unreachable(`what answers at ${base} (status ${status}) is not Proxy Manager`)
+  if (!parsed.success) throw unreachable(`the server at ${base} (status ${status}) is not Proxy Manager`)
   return { status, json, shown: parsed.output }
 }
 
-/** A droplet's name as a part of a path; the API has the rule for it. */
+/** The path of a route. The name is escaped, not checked: the API does that. */
 export function proxyPath(name: string): string {
   return `/proxies/${encodeURIComponent(name)}`
 }
 
-function baseUrl({ PROXY_MANAGER_URL, PROXY_MANAGER_PORT }: World['environment']): string {
+function baseUrl({ PROXY_MANAGER_URL, PROXY_MANAGER_PORT }: CliContext['environment']): string {
   const url = PROXY_MANAGER_URL || `http://127.0.0.1:${PROXY_MANAGER_PORT || 8100}`
   if (!/^https?:\/\//.test(url) || !URL.canParse(url)) {
     const fault = PROXY_MANAGER_URL
@@ -83,7 +84,7 @@ function baseUrl({ PROXY_MANAGER_URL, PROXY_MANAGER_PORT }: World['environment']
   return url.replace(/\/+$/, '')
 }
 
-function authorization(environment: World['environment'], read: ReadFile): Record<string, string> {
+function authorization(environment: CliContext['environment'], read: ReadFile): Record<string, string> {
   const file = readTokenFile(environment, 'PROXY_MANAGER_API_TOKEN', read)
   if (file !== undefined && 'fault' in file) throw new CommandFailure(EXIT.usage, file.fault)
   const token = file?.token ?? environment.PROXY_MANAGER_API_TOKEN
@@ -93,13 +94,13 @@ function authorization(environment: World['environment'], read: ReadFile): Recor
   return { authorization: `Bearer ${token}` }
 }
 
-function unreachable(what: string): CommandFailure {
-  const remedy = 'Start it with "proxy-manager serve", or set PROXY_MANAGER_URL to where it is'
-  return new CommandFailure(EXIT.unreachable, `${what}\n  remedy: ${remedy}`)
+function unreachable(message: string): CommandFailure {
+  const remedy = 'Start it with "proxy-manager serve", or set PROXY_MANAGER_URL to its address'
+  return new CommandFailure(EXIT.unreachable, `${message}\n  remedy: ${remedy}`)
 }
 
-/** What stands behind fetch's "fetch failed". */
-function causeOf(error: unknown): string {
+/** The reason behind fetch's "fetch failed". */
+function describeCause(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   if (error.name === 'TimeoutError') return `no answer within ${TIMEOUT_MS / 1000} s`
   const { cause } = error
@@ -107,7 +108,7 @@ function causeOf(error: unknown): string {
   return 'code' in cause && typeof cause.code === 'string' ? cause.code : cause.message
 }
 
-/** Code and message, then what the details say that a person needs. */
+/** Code and message, then the details that a person needs. */
 function describeRefusal({ error: { code, message, details } }: v.InferOutput<typeof Refused>): string {
   const issues = v.is(Issues, details.issues) ? details.issues : []
   const nginx = typeof details.nginx_output === 'string' ? details.nginx_output.trim().split('\n') : []

@@ -31,6 +31,7 @@ export async function runCli(
       const text = files[path]
       return text === undefined ? { failure: 'ENOENT' } : { text }
     },
+    columns: 80,
     program: ['/usr/bin/node', '/opt/proxy-manager/main.js'],
   })
   return { status, out, err }

@@ -116,7 +116,7 @@ test('recover removes what a crash left, and ends with 0 where NGINX has not sta
 }) => {
   writeFileSync(join(root, 'state', 'journal'), 'torn')
   const { status, out } = await runProcess(['recover'], environment)
-  assert.equal([status, out], [0, 'Nothing is left undone.\n'])
+  assert.equal([status, out], [0, 'Nothing to recover.\n'])
   assert.equal((await runProcess(['recover', '--json'], environment)).out, '{\n  "undone": []\n}\n')
 })
 
@@ -125,7 +125,7 @@ test('recover ends with 1 and names the step where something is left undone', as
   writeFileSync(join(root, 'state', 'journal'), `${JSON.stringify({ generation: 1, files: [file] })}\n`)
   const { status, out, err } = await runProcess(['recover'], environment)
   assert.is(status, 1, out + err)
-  assert.is(out, 'Left undone: recover_journal.\n')
+  assert.is(out, 'Could not recover: recover_journal.\n')
   assert.match(err, /"result":"failed"/)
 })
 
@@ -138,7 +138,7 @@ test('recover leaves it to the API where that runs, once no change is under way'
   const { status, out } = await ended
   clearTimeout(change)
   await lock.release()
-  assert.equal([status, out], [0, `Nothing is left undone (the API runs as process ${process.pid}).\n`])
+  assert.equal([status, out], [0, `Nothing to recover (the API is running as process ${process.pid}).\n`])
 })
 
 test('recover with a wrong setting ends with 78', async () => {

@@ -33,7 +33,8 @@ test('--help names every command and exit status; each command has a help of its
     assert.match(out, new RegExp(`^  ${name} `, 'm'))
     const own = await runCli([name, '--help'])
     assert.is(own.status, 0)
-    assert.match(own.out, new RegExp(`^proxy-manager ${name} .*\\n\\n.+\\.\\n\\nOptions:\\n`))
+    assert.match(own.out, new RegExp(`^Usage: proxy-manager ${name} .*\\n\\n[A-Z][^]+\\n\\nOptions:\\n`))
+    assert.is((await runCli(['help', name])).out, own.out)
     assert.is(/^ {2}--json/m.test(own.out), name !== 'serve', name)
   }
   for (const exitStatus of Object.values(EXIT)) assert.match(out, new RegExp(`^  ${exitStatus} +\\S`, 'm'))
@@ -66,33 +67,44 @@ test('the help of serve has every setting, with its default', async () => {
     assert.ok(out.includes(`  ${name}${fallback === '' ? '' : ` (${fallback})`}\n      ${help}\n`), name)
 })
 
+test('without a command the help is printed to standard error, and the exit status is 2', async () => {
+  const { out } = await runCli(['--help'])
+  assert.equal(await runCli([]), { status: 2, out: '', err: out })
+})
+
+test('help is as wide as the terminal, and has no escape sequences', async () => {
+  const { out } = await runCli(['systemd-unit', '--help'])
+  assert.ok(out.split('\n').every((line) => line.length <= 80 || line.startsWith('  proxy-manager ')))
+  assert.not.match(out, '\u001b')
+})
+
 for (const [title, words, message] of [
-  ['no command', [], /a command is missing/],
-  ['an unknown command', ['lst'], /there is no command 'lst'/],
-  ['an unknown option', ['list', '--all'], /Unknown option '--all'/],
-  ['an option without its value', ['list', '--domain'], /argument missing/],
-  ['a value for a switch', ['list', '--json=1'], /does not take an argument/],
-  ['the output of what prints none', ['serve', '--json'], /Unknown option '--json'/],
-  ['a word too many', ['list', 'app'], /'app' is one word too many/],
-  ['a name too many', ['get', 'a', 'b'], /'b' is one word too many/],
-  ['no name', ['get'], /NAME is missing/],
+  ['an unknown command', ['lst'], /^proxy-manager: unknown command 'lst'\n\(Did you mean list\?\)\n/],
+  ['an unknown option', ['list', '--jso'], /^proxy-manager: unknown option '--jso'\n\(Did you mean --json\?\)\n/],
+  ['an option without its value', ['list', '--domain'], /option '--domain <domain>' argument missing/],
+  ['a value for an option that has none', ['list', '--json=1'], /unknown option '--json=1'/],
+  ['--json for a command without output', ['serve', '--json'], /unknown option '--json'/],
+  ['an argument too many', ['list', 'app'], /too many arguments for 'list'\. Expected 0 arguments but got 1: app\./],
+  ['a name too many', ['get', 'a', 'b'], /too many arguments for 'get'\. Expected 1 argument but got 2: a, b\./],
+  ['a missing name', ['get'], /missing required argument 'name'/],
+  ['a control character', ['\u001b[31m'], /^proxy-manager: unknown command '\?\[31m'\n/],
   [
-    'no domain',
+    'a missing domain',
     ['put', 'app', '--upstream', 'http://localhost:1'],
-    /--domain and --upstream \(or --redirect-to\) are required/,
+    /required option '--domain <domain>' not specified/,
   ],
   [
-    'no upstream',
+    'a missing upstream',
     ['plan', 'app', '--domain', 'a.example.com'],
-    /--domain and --upstream \(or --redirect-to\) are required/,
+    /^proxy-manager: --upstream or --redirect-to is required\n/,
   ],
   [
-    'options that are no JSON',
+    'options that are not JSON',
     ['put', 'app', '--domain', 'a.example.com', '--upstream', 'http://localhost:1', '--options', '{'],
-    /--options takes a JSON object/,
+    /option '--options <json>' argument '\{' is invalid\. Expected a JSON object\./,
   ],
 ] as const) {
-  test(`${title} ends with 2 and says where the help is`, async () => {
+  test(`${title}: exit status 2, and the error names the command's help`, async () => {
     const { status, out, err } = await runCli(words, { PROXY_MANAGER_URL: 'http://127.0.0.1:1' })
     assert.is(status, 2)
     assert.is(out, '')

@@ -45,7 +45,7 @@ test('sync shows what became of each droplet', async () => {
   })
 })
 
-test('sync --dry-run shows what would change, and ends with 1 where NGINX refuses it', async () => {
+test('sync --dry-run shows what would change, and ends with 1 where NGINX rejects it', async () => {
   const changes = [{ path: '/sites-available/fpai-a.conf', action: 'create', diff: '+server {}\n' }]
   const planned = (ok: boolean, output: string) => ({ ...SUMMARY, plan: { changes, nginx_test: { ok, output } } })
   await withAnswer({ body: planned(true, 'ok') }, async ({ cli }) => {
@@ -56,7 +56,7 @@ test('sync --dry-run shows what would change, and ends with 1 where NGINX refuse
   await withAnswer({ body: planned(false, 'no such thing') }, async ({ cli }) => {
     const { status, out } = await cli('sync', '--dry-run')
     assert.is(status, 1)
-    assert.match(out, /\nNGINX refuses it:\nno such thing\n$/)
+    assert.match(out, /\nNGINX rejects it:\nno such thing\n$/)
     const json = await cli('sync', '--dry-run', '--json')
     assert.equal([json.status, JSON.parse(json.out)], [1, planned(false, 'no such thing')])
   })

@@ -23,11 +23,11 @@ test('put creates a route and shows it, aligned; again, it is unchanged', async 
     assert.is(first.status, 0, first.err)
     assert.match(
       first.out,
-      /^app is created\.\n\nname {9}app\ndomain {7}app\.example\.com\nupstream {5}http:\/\/localhost:8002\n/,
+      /^app created\.\n\nname {9}app\ndomain {7}app\.example\.com\nupstream {5}http:\/\/localhost:8002\n/,
     )
     assert.match(first.out, /\nserved {7}generation 1, proved by generation_probe in 0 ms\n$/)
-    assert.match((await putApp(api)).out, /^app is unchanged\./)
-    assert.match((await putApp(api, '--options', '{"maintenance":true}')).out, /^app is served as asked\./)
+    assert.match((await putApp(api)).out, /^app unchanged\./)
+    assert.match((await putApp(api, '--options', '{"maintenance":true}')).out, /^app updated\./)
   })
 })
 
@@ -57,7 +57,7 @@ test('put sends what was asked for, and nothing else', async () => {
 
 test('list shows every route in columns, or those that are asked for', async () => {
   await withApi(async (api) => {
-    assert.is((await api.cli('list')).out, 'There is no such route.\n')
+    assert.is((await api.cli('list')).out, 'No routes found.\n')
     await putApp(api)
     await api.cli('put', 'b', '--domain', 'b.example.com', '--upstream', 'http://localhost:8003')
     const { status, out } = await api.cli('list')
@@ -106,7 +106,7 @@ test('plan ends with 1 where NGINX refuses, in its words', async () => {
     deps.nginx.judge = () => refused('fpai-app.conf', 3, 'unknown directive "x"')
     const { status, out } = await cli('plan', 'app', ...APP)
     assert.is(status, 1)
-    assert.match(out, /\nNGINX refuses it:\n.*unknown directive/)
+    assert.match(out, /\nNGINX rejects it:\n.*unknown directive/)
     assert.is((await cli('plan', 'app', ...APP, '--json')).status, 1)
   })
 })
@@ -117,19 +117,19 @@ test('delete removes a route; --dry-run only says what it would do', async () =>
     assert.match((await api.cli('delete', 'app', '--dry-run')).out, /^delete .*\/fpai-app\.conf$/m)
     assert.is((await api.cli('get', 'app')).status, 0)
     const { status, out } = await api.cli('delete', 'app')
-    assert.equal([status, out], [0, 'app is deleted.\n'])
+    assert.equal([status, out], [0, 'app deleted.\n'])
     assert.is((await api.cli('delete', 'app')).status, 1)
   })
 })
 
 test('delete takes the certificate along where it is told to, and says whether that is gone', async () => {
   for (const [gone, words] of [
-    [true, 'Its certificate is deleted.'],
-    [false, 'Its certificate is still there: see the log of the API.'],
+    [true, 'Its certificate was deleted.'],
+    [false, "Its certificate was not deleted: see the API's log."],
   ] as const) {
     const body = { status: 'deleted', droplet_name: 'app', certificate_deleted: gone }
     await withAnswer({ body }, async ({ cli }, seen) => {
-      assert.is((await cli('delete', 'app', '--delete-certificate')).out, `app is deleted. ${words}\n`)
+      assert.is((await cli('delete', 'app', '--delete-certificate')).out, `app deleted. ${words}\n`)
       assert.is(seen[0]?.url, '/proxies/app?delete_certificate=true')
     })
   }
@@ -151,7 +151,7 @@ test('ssl --dry-run says whether the CA would be asked, what it would find, and 
     deps.names.hosts.set('app.example.com', ['192.0.2.10'])
     const { status, out } = await cli('ssl', 'app', '--dry-run')
     assert.is(status, 0)
-    assert.match(out, /^The CA would be asked\.\napp\.example\.com dns ok: .*\n.*challenge ok/)
+    assert.match(out, /^A certificate would be ordered\.\napp\.example\.com dns ok: .*\n.*challenge ok/)
     assert.match(out, /^replace .*\/fpai-app\.conf$/m)
     assert.match(out, /NGINX accepts it\.\n$/)
   })
