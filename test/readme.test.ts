@@ -33,7 +33,8 @@ function row(word: string): readonly string[] {
 }
 
 test('every setting stands in its table, with its default', () => {
-  for (const { name, fallback } of describeSettings()) assert.is(row(name)[2], fallback === '' ? '–' : fallback, name)
+  for (const { name, defaultText } of describeSettings())
+    assert.is(row(name)[2], defaultText === '' ? '–' : defaultText, name)
 })
 
 test('every option of a route stands in its table, with its default', () => {

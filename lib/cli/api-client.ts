@@ -1,11 +1,19 @@
 /** Calls of the running API. */
 
 import * as v from 'valibot'
-import { type ReadFile, readTokenFile } from '../settings/token-file.ts'
+import { parseVariables } from '../settings/parse-settings.ts'
+import { baseUrl, text } from '../settings/schemas.ts'
+import { VARIABLES } from '../settings/settings.ts'
 import { type CliContext, CommandFailure, EXIT } from './command.ts'
 
 /** Ordering a certificate takes minutes; Node's own limit for an answer is five. */
 const TIMEOUT_MS = 290_000
+
+const TARGET = {
+  PROXY_MANAGER_URL: v.undefinedable(baseUrl),
+  PROXY_MANAGER_PORT: VARIABLES.PROXY_MANAGER_PORT,
+  PROXY_MANAGER_API_TOKEN: v.undefinedable(text(/^[\x21-\x7e]+$/, 'printable characters without spaces')),
+}
 
 const Refused = v.object({
   error: v.looseObject({
@@ -36,25 +44,27 @@ export interface ApiAnswer<T> {
  * @throws {CommandFailure} if the API refuses the call or cannot be reached
  */
 export async function callApi<T>(
-  { environment, read }: CliContext,
+  context: CliContext,
   { method, path, query = {}, body }: ApiCall,
   schema: v.GenericSchema<unknown, T>,
 ): Promise<ApiAnswer<T>> {
-  const base = baseUrl(environment)
+  const { base, credentials } = readTarget(context)
   const parameters = Object.entries(query).flatMap(([name, value]) =>
     value === undefined ? [] : [[name, String(value)]],
   )
   const search = parameters.length === 0 ? '' : `?${new URLSearchParams(parameters)}`
-  const headers = {
-    accept: 'application/json',
-    ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-    ...authorization(environment, read),
+  const init: RequestInit = {
+    method,
+    headers: {
+      accept: 'application/json',
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      ...credentials,
+    },
+    redirect: 'error',
+    signal: AbortSignal.timeout(TIMEOUT_MS),
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
   }
-  const init = { method, headers, redirect: 'error', signal: AbortSignal.timeout(TIMEOUT_MS) } as const
-  const { status, text } = await fetch(
-    `${base}${path}${search}`,
-    body === undefined ? init : { ...init, body: JSON.stringify(body) },
-  ).then(
+  const { status, text } = await fetch(`${base}${path}${search}`, init).then(
     async (response) => ({ status: response.status, text: await response.text() }),
     (error: unknown) => {
       throw unreachable(`${base} cannot be reached (${describeCause(error)})`)
@@ -73,25 +83,19 @@ export function proxyPath(name: string): string {
   return `/proxies/${encodeURIComponent(name)}`
 }
 
-function baseUrl({ PROXY_MANAGER_URL, PROXY_MANAGER_PORT }: CliContext['environment']): string {
-  const url = PROXY_MANAGER_URL || `http://127.0.0.1:${PROXY_MANAGER_PORT || 8100}`
-  if (!/^https?:\/\//.test(url) || !URL.canParse(url)) {
-    const fault = PROXY_MANAGER_URL
-      ? `PROXY_MANAGER_URL: got ${JSON.stringify(url)}, takes an http or https URL`
-      : `PROXY_MANAGER_PORT: got ${JSON.stringify(PROXY_MANAGER_PORT)}, takes a port`
-    throw new CommandFailure(EXIT.usage, fault)
+/**
+ * The API's address and the headers that authenticate the call.
+ * @throws {CommandFailure} if a variable is invalid
+ */
+function readTarget({ environment, read }: CliContext) {
+  const { PROXY_MANAGER_URL: url, PROXY_MANAGER_PORT: port } = environment
+  const parsed = parseVariables(TARGET, { ...environment, PROXY_MANAGER_PORT: url ? undefined : port }, read)
+  if ('faults' in parsed) throw new CommandFailure(EXIT.usage, parsed.faults.join('; '))
+  const token = parsed.PROXY_MANAGER_API_TOKEN
+  return {
+    base: parsed.PROXY_MANAGER_URL ?? `http://127.0.0.1:${parsed.PROXY_MANAGER_PORT}`,
+    credentials: token === undefined ? undefined : { authorization: `Bearer ${token}` },
   }
-  return url.replace(/\/+$/, '')
-}
-
-function authorization(environment: CliContext['environment'], read: ReadFile): Record<string, string> {
-  const file = readTokenFile(environment, 'PROXY_MANAGER_API_TOKEN', read)
-  if (file !== undefined && 'fault' in file) throw new CommandFailure(EXIT.usage, file.fault)
-  const token = file?.token ?? environment.PROXY_MANAGER_API_TOKEN
-  if (token === undefined || token === '') return {}
-  if (!/^[\x21-\x7e]+$/.test(token))
-    throw new CommandFailure(EXIT.usage, 'PROXY_MANAGER_API_TOKEN: takes printable characters without spaces')
-  return { authorization: `Bearer ${token}` }
 }
 
 function unreachable(message: string): CommandFailure {

@@ -30,7 +30,7 @@ const readme = readFileSync(join(ROOT, 'README.md'), 'utf8')
 
 /** Beginnings of examples, and how each is carried out. */
 const TAKES: readonly (readonly [beginning: string, take: Take])[] = [
-  ['proxy-manager: PROXY_MANAGER_PORT: got', takeWrongSettings],
+  ['proxy-manager: PROXY_MANAGER_PORT: expected', takeWrongSettings],
   ["curl http://127.0.0.1:8080/ -H 'host: generation.", takeGeneration],
   ["node -e \"require('http')", takeDroplet],
   ['curl -i http://127.0.0.1:8100/proxies/hello\n', takeRoute],

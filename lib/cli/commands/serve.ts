@@ -10,7 +10,7 @@ export const serve: CommandDefinition = {
   isService: true,
   details: () => {
     const settings = describeSettings().map(
-      ({ name, fallback, help }) => `  ${name}${fallback === '' ? '' : ` (${fallback})`}\n      ${help}`,
+      ({ name, defaultText, help }) => `  ${name}${defaultText === '' ? '' : ` (${defaultText})`}\n      ${help}`,
     )
     return `Exit status if it cannot start:
   75  temporary failure: the state directory is in use, or its disk is full or

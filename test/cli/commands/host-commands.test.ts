@@ -57,7 +57,7 @@ test('serve with a wrong setting ends with 78, in one line that names it', async
   const { status, out, err } = await runProcess(['serve'], { ...environment, PROXY_MANAGER_PORT: '0' })
   assert.is(status, 78)
   assert.is(out, '')
-  assert.match(err, /^proxy-manager: PROXY_MANAGER_PORT: got "0", takes .*\n$/)
+  assert.match(err, /^proxy-manager: PROXY_MANAGER_PORT: expected .*, got "0"\n$/)
 })
 
 test('serve says in the line of its start where it listens, and which state folder it has', async ({

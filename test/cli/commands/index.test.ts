@@ -63,8 +63,8 @@ test('the help of put and plan has every option of a route, with its default and
 
 test('the help of serve has every setting, with its default', async () => {
   const { out } = await runCli(['serve', '--help'])
-  for (const { name, fallback, help } of describeSettings())
-    assert.ok(out.includes(`  ${name}${fallback === '' ? '' : ` (${fallback})`}\n      ${help}\n`), name)
+  for (const { name, defaultText, help } of describeSettings())
+    assert.ok(out.includes(`  ${name}${defaultText === '' ? '' : ` (${defaultText})`}\n      ${help}\n`), name)
 })
 
 test('without a command the help is printed to standard error, and the exit status is 2', async () => {

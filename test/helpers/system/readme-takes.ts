@@ -104,7 +104,9 @@ export const takeSession: Take = async ({ line, text }, { scene, comparison }) =
 
 /** A wrong setting: the start ends with this one line, and with 78. */
 export const takeWrongSettings: Take = async ({ line, text }, { scene, comparison }) => {
-  const settings = [...text.matchAll(/(\w+): got "([^"]*)"/g)].map(([, name, value]) => `${name}='${value}'`)
+  const settings = [...text.matchAll(/(\w+): expected [^"]+, got "([^"]*)"/g)].map(
+    ([, name, value]) => `${name}='${value}'`,
+  )
   assert.ok(settings.length > 0)
   const { status, out, err } = await scene.run(`${settings.join(' ')} proxy-manager serve`)
   assertSame(line, comparison.text(text, err), err)
