@@ -67,7 +67,7 @@ const FLOORS: readonly (readonly [room: string, packages: readonly string[]])[] 
   ['lib/http/listener', ['node:http', 'node:stream']],
   ['functions', ['valibot']],
   ['lib', ['@whatwg-node/server', 'package.json']],
-  ['lib/cli', ['valibot', 'commander']],
+  ['lib/cli', ['valibot', 'commander', 'node:path']],
   ['lib/cli/commands', ['valibot', 'commander', 'package.json']],
   ['lib/cli/main.ts', []],
 ]

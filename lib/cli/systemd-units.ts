@@ -1,4 +1,5 @@
 /** systemd's unit files, as text (systemd.unit(5), systemd.exec(5)). */
+import { posix } from 'node:path'
 import { describeSettings, type Settings } from '../settings/settings.ts'
 import { COMPILE_CACHE, NODE_FLAGS } from './node-flags.ts'
 
@@ -24,7 +25,7 @@ export function systemdUnit({ settings, envFile, given, tokenFiles, program, ngi
   const writable = [
     settings.NGINX_SITES_AVAILABLE,
     settings.NGINX_SITES_ENABLED,
-    folderOf(nginxConf),
+    posix.dirname(nginxConf),
     state,
     ...(settings.ACME_WEBROOT === undefined ? [] : [settings.ACME_WEBROOT]),
   ]
@@ -130,10 +131,6 @@ function credentials(tokenFiles: UnitOptions['tokenFiles']): string {
 function writablePaths(required: readonly string[], optional: readonly string[]): string {
   const paths = [...required, ...optional.filter((path) => !required.includes(path)).map((path) => `-${path}`)]
   return [...new Set(paths)].map((path) => `ReadWritePaths=${quote(path)}`).join('\n')
-}
-
-function folderOf(path: string): string {
-  return path.slice(0, path.lastIndexOf('/')) || '/'
 }
 
 /** In a command, "$" begins a variable. */
