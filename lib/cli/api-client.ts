@@ -32,22 +32,16 @@ export interface ApiCall {
   readonly body?: unknown
 }
 
-/** An answer: its status, its whole body, and the parts of the body that are shown. */
-export interface ApiAnswer<T> {
-  readonly status: number
-  readonly json: unknown
-  readonly shown: T
-}
-
 /**
- * Calls the API. `schema` names the parts of the answer that are needed; a newer API may answer with more.
+ * Calls the API. `schema` names the parts of the answer that are shown; a newer API may answer with more.
+ * @returns the status, the whole body, and the parts of the body that are shown
  * @throws {CommandFailure} if the API refuses the call or cannot be reached
  */
 export async function callApi<T>(
   context: CliContext,
   { method, path, query = {}, body }: ApiCall,
   schema: v.GenericSchema<unknown, T>,
-): Promise<ApiAnswer<T>> {
+): Promise<{ readonly status: number; readonly json: unknown; readonly shown: T }> {
   const { base, credentials } = readTarget(context)
   const parameters = Object.entries(query).flatMap(([name, value]) =>
     value === undefined ? [] : [[name, String(value)]],
@@ -64,13 +58,13 @@ export async function callApi<T>(
     signal: AbortSignal.timeout(TIMEOUT_MS),
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
   }
-  const { status, text } = await fetch(`${base}${path}${search}`, init).then(
-    async (response) => ({ status: response.status, text: await response.text() }),
+  const { status, answer } = await fetch(`${base}${path}${search}`, init).then(
+    async (response) => ({ status: response.status, answer: await response.text() }),
     (error: unknown) => {
       throw unreachable(`${base} cannot be reached (${describeCause(error)})`)
     },
   )
-  const json = parseJson(text)
+  const json = parseJson(answer)
   const refused = v.safeParse(Refused, json)
   if (refused.success) throw new CommandFailure(EXIT.refused, describeRefusal(refused.output), json)
   const parsed = v.safeParse(schema, json)

@@ -9,7 +9,7 @@ import { describeRoute, Route } from '../describe.ts'
 
 const JsonObject = v.record(v.string(), v.unknown())
 
-/** What put and plan are told about a route. */
+/** The options of put and plan. */
 export const ROUTE_OPTIONS: readonly Option[] = [
   new Option('--domain <domain>', 'Domain to serve (required)').makeOptionMandatory(),
   new Option('--upstream <url>', 'Upstream as http://host:port (required unless --redirect-to is given)'),

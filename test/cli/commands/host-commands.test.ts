@@ -290,7 +290,7 @@ test('a line of that file that is read differently elsewhere ends systemd-unit w
     assert.equal(await runCli(['systemd-unit'], environment, { '/etc/proxy-manager.env': `A=b\n${line}\n` }), {
       status: 78,
       out: '',
-      err: 'proxy-manager: /etc/proxy-manager.env, line 2: takes NAME=value, without quotes\n',
+      err: 'proxy-manager: /etc/proxy-manager.env, line 2: expected NAME=value without quotes\n',
     })
   const wrong = await runCli(['systemd-unit'], environment, { '/etc/proxy-manager.env': 'LOG_LEVEL=loud\n' })
   assert.is(wrong.status, 78)
