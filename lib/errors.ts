@@ -196,3 +196,8 @@ export function withDetails(failure: ProxyManagerError, details: Readonly<Record
     cause: failure.cause,
   })
 }
+
+/** What an error says of itself, for the log only. */
+export function errorText(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

@@ -1,6 +1,8 @@
 /** The part of the walk that touches what is live: journal, swap, reload, confirm, settle; or the way back. */
+
 import { type ProxyManagerError, withDetails } from '../errors.ts'
 import type { Host } from '../host/host.ts'
+import { logFailure } from '../host/log-failure.ts'
 import { keepNewest } from '../host/prune-backups.ts'
 import { statePaths } from '../host/state-folder.ts'
 import { writeFailure } from '../host/write-failure.ts'
@@ -138,11 +140,7 @@ async function removeUnusedCertificates(
   try {
     await certificates.removeUnused((await observe([])).snapshot, domains)
   } catch (error) {
-    host.log.write('warn', {
-      action: 'remove_certificate',
-      result: 'failed',
-      error: error instanceof Error ? error.message : String(error),
-    })
+    logFailure(host, 'warn', { action: 'remove_certificate' })(error)
   }
 }
 
@@ -163,11 +161,7 @@ async function undoChange(
   } catch (error) {
     state.refused = plan.generation
     state.degraded = 'a change failed and could not be undone; the next call or a restart tries again'
-    host.log.write('error', {
-      action: 'restore',
-      result: 'failed',
-      error: error instanceof Error ? error.message : String(error),
-    })
+    logFailure(host, 'error', { action: 'restore' })(error)
     return withDetails(failure, {
       state: 'degraded',
       remedy: 'Mend the cause; the next call, or a restart, finishes the restore',
@@ -188,7 +182,8 @@ async function keepDrifted(host: Host, plan: BatchPlan): Promise<void> {
     await keepNewest(host, backups, name)
     host.log.write('warn', {
       action: 'replace_drifted',
-      result: 'kept',
+      result: 'success',
+      outcome: 'backed_up',
       file: name,
     })
   }
@@ -216,9 +211,9 @@ async function keepLastGood(host: Host, plan: BatchPlan): Promise<void> {
 async function recordReload(host: Host, generation: number, reload: ReloadResult): Promise<void> {
   const timestamp = new Date(host.clock.nowMs()).toISOString()
   const record = JSON.stringify({ timestamp, result: reload.ok ? 'success' : reload.reason, generation })
-  await host.files.writeScratch(statePaths(host.settings).lastReload, record, 0o600).catch((error: Error) => {
-    host.log.write('warn', { action: 'record_reload', result: 'failed', error: error.message })
-  })
+  await host.files
+    .writeScratch(statePaths(host.settings).lastReload, record, 0o600)
+    .catch(logFailure(host, 'warn', { action: 'record_reload' }))
 }
 
 function fileName(path: string): string {

@@ -1,5 +1,7 @@
 /** Start-up: finish or undo what a former process left, mend what a crash tore, and see to it that NGINX serves what is on disk. */
+
 import type { Host } from '../host/host.ts'
+import { logFailure } from '../host/log-failure.ts'
 import { keepNewest } from '../host/prune-backups.ts'
 import { replaceText, TEMPORARY_SUFFIX } from '../host/replace-file.ts'
 import { statePaths } from '../host/state-folder.ts'
@@ -26,8 +28,8 @@ export async function recover(walk: Walk): Promise<readonly string[]> {
   const steps: readonly (readonly [action: string, step: () => Promise<void>])[] = [
     ['recover_journal', () => recoverJournal(walk)],
     ['sweep_temporaries', () => sweepTemporaries(walk)],
-    ['mend_files', () => mendFiles(walk)],
-    ['mend_certificates', () => mendCertificates(walk)],
+    ['repair_files', () => repairFiles(walk)],
+    ['repair_certificates', () => repairCertificates(walk)],
     ['confirm_served', () => confirmServed(walk)],
   ]
   for (const [action, step] of steps) {
@@ -35,11 +37,7 @@ export async function recover(walk: Walk): Promise<readonly string[]> {
       await step()
     } catch (error) {
       undone.push(action)
-      walk.host.log.write('error', {
-        action,
-        result: 'failed',
-        error: error instanceof Error ? error.message : String(error),
-      })
+      logFailure(walk.host, 'error', { action })(error)
     }
   }
   return undone
@@ -60,7 +58,7 @@ export async function recoverJournal(walk: Walk): Promise<void> {
     const { journal: path, backups } = statePaths(host.settings)
     await host.files.rename(path, `${backups}/journal.${host.clock.nowMs()}`)
     await keepNewest(host, backups, 'journal')
-    host.log.write('warn', { action: 'recover_journal', result: 'quarantined' })
+    host.log.write('warn', { action: 'recover_journal', result: 'success', outcome: 'quarantined' })
     state.degraded = undefined
     return
   }
@@ -79,7 +77,8 @@ export async function recoverJournal(walk: Walk): Promise<void> {
   state.degraded = undefined
   host.log.write('warn', {
     action: 'recover_journal',
-    result: isFinished ? 'finished' : 'undone',
+    result: 'success',
+    outcome: isFinished ? 'finished' : 'undone',
     generation: journal.generation,
   })
 }
@@ -127,7 +126,7 @@ async function sweepTemporaries({ host, observe }: Walk): Promise<void> {
  * A file that is empty or cut short passes `nginx -t` and silently drops its site; a dangling symlink keeps NGINX from starting.
  * The first are restored from the copies that are kept of every proved file, the second removed. Edits by hand are left alone.
  */
-async function mendFiles({ host, observe }: Walk): Promise<void> {
+async function repairFiles({ host, observe }: Walk): Promise<void> {
   const { snapshot } = await observe([])
   // One that is what was written is no beginning of another.
   const drifted = [...snapshot.routes].flatMap(([name, route]) => (route.drifted ? [routeFileName(name)] : []))
@@ -139,20 +138,20 @@ async function mendFiles({ host, observe }: Walk): Promise<void> {
     const good = lastGood(host, name)
     if (good === undefined || good === text || !good.startsWith(text)) continue
     await replaceText(host, path, good)
-    host.log.write('warn', { action: 'mend_file', result: 'restored', file: name })
+    host.log.write('warn', { action: 'repair_file', result: 'success', outcome: 'restored', file: name })
   }
   if (snapshot.shared?.enabled === false && snapshot.routes.size > 0 && !snapshot.enabledImages.has(SHARED_FILE)) {
     // Every route uses what it defines: without it NGINX would not start.
     await host.files.symlink(`${snapshot.sitesAvailable}/${SHARED_FILE}`, `${snapshot.sitesEnabled}/${SHARED_FILE}`)
     await host.files.syncFolder(snapshot.sitesEnabled)
-    host.log.write('warn', { action: 'mend_link', result: 'restored', file: SHARED_FILE })
+    host.log.write('warn', { action: 'repair_link', result: 'success', outcome: 'restored', file: SHARED_FILE })
   }
   for (const name of host.files.list(snapshot.sitesEnabled).filter(isOwnFileName)) {
     const link = `${snapshot.sitesEnabled}/${name}`
     if (host.files.look(link)?.kind !== 'link' || host.files.realPath(link) !== undefined) continue
     await host.files.remove(link)
     await host.files.syncFolder(snapshot.sitesEnabled)
-    host.log.write('warn', { action: 'mend_link', result: 'removed', file: name })
+    host.log.write('warn', { action: 'repair_link', result: 'success', outcome: 'removed', file: name })
   }
 }
 
@@ -160,7 +159,7 @@ async function mendFiles({ host, observe }: Walk): Promise<void> {
  * A certificate that cannot be read keeps all of NGINX from starting: its route gets the one that is there, or goes on over HTTP.
  * Runs before NGINX's own start as well, so it does not need NGINX to be there.
  */
-async function mendCertificates(walk: Walk): Promise<void> {
+async function repairCertificates(walk: Walk): Promise<void> {
   const { snapshot } = await walk.observe([])
   const broken = [...snapshot.routes.values()].filter(
     ({ record, drifted }) => !drifted && !walk.certificates.isCopied(record),
@@ -174,7 +173,7 @@ async function mendCertificates(walk: Walk): Promise<void> {
     } else {
       changes.push({ kind: 'certify', dropletName, domain })
     }
-    walk.host.log.write('warn', { action: 'mend_certificate', result: 'started', droplet_name: dropletName, domain })
+    walk.host.log.write('warn', { action: 'repair_certificate', result: 'started', droplet_name: dropletName, domain })
   }
   if (changes.length === 0) return
   const { results, tidy } = await applyBatch(walk, changes, 'write')
@@ -209,5 +208,10 @@ async function confirmServed(walk: Walk): Promise<void> {
   const test = await testCandidate(host, observation, [], new Set())
   const reload = test.ok ? await reloader.reload(observation, shared.generation, test.durationMs) : undefined
   if (reload?.ok !== true) throw new Error('NGINX serves an older configuration than the one on disk')
-  host.log.write('warn', { action: 'confirm_served', result: 'reloaded', generation: shared.generation })
+  host.log.write('warn', {
+    action: 'confirm_served',
+    result: 'success',
+    outcome: 'reloaded',
+    generation: shared.generation,
+  })
 }

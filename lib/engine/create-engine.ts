@@ -1,4 +1,5 @@
 /** The engine on a host: its verbs, made of the walk, the queue and what looks after certificates. */
+
 import { certificateStore } from '../certificates/store.ts'
 import { type AppliedBatch, applyBatch, rehearse } from '../change/apply.ts'
 import type { Applied, Walk, WalkState } from '../change/context.ts'
@@ -11,6 +12,7 @@ import { dependencyReader } from '../health/dependencies.ts'
 import { healthReader } from '../health/health.ts'
 import { readMetrics } from '../health/metrics.ts'
 import type { Host } from '../host/host.ts'
+import { logFailure } from '../host/log-failure.ts'
 import { deleteCertificateOf } from '../issuance/delete-certificate.ts'
 import { rehearseIssue } from '../issuance/dry-run.ts'
 import { certificateKeeper } from '../issuance/maintain.ts'
@@ -55,9 +57,7 @@ export function createEngine(host: Host): Engine {
   const applyOrRecover = async (changes: readonly Change[]): Promise<AppliedBatch> => {
     if (state.degraded !== undefined) {
       // A former change is still half undone: nothing is built on that.
-      await recoverJournal(walk).catch((error: Error) =>
-        host.log.write('error', { action: 'recover_journal', result: 'failed', error: error.message }),
-      )
+      await recoverJournal(walk).catch(logFailure(host, 'error', { action: 'recover_journal' }))
     }
     if (state.degraded === undefined) {
       const batch = await applyBatch(walk, changes)
@@ -129,11 +129,7 @@ export function createEngine(host: Host): Engine {
         })
       const changed = await submit(change, host.clock.monotonicMs() - started)
       if (host.settings.SSL_AUTO_ISSUE && changed.proxy.status === 'pending_ssl')
-        keeper
-          .issuePending()
-          .catch((cause: Error) =>
-            host.log.write('error', { action: 'issue_pending', result: 'failure', cause: cause.message }),
-          )
+        keeper.issuePending().catch(logFailure(host, 'error', { action: 'issue_pending' }))
       return changed
     },
     deleteProxy: async ({ deleteCertificate, ...request }) => {

@@ -1,8 +1,10 @@
 /** Deletes the lineage and the copies of a domain. */
+
 import { deleteArguments } from '../certificates/certbot-arguments.ts'
 import { setAsideLineage } from '../certificates/lineage.ts'
 import { lineageNameOf } from '../certificates/lineage-name.ts'
 import type { Walk } from '../change/context.ts'
+import { logFailure } from '../host/log-failure.ts'
 import { statePaths } from '../host/state-folder.ts'
 
 const DELETE_TIMEOUT_MS = 20_000
@@ -30,12 +32,7 @@ export async function deleteCertificateOf({ host, observe }: Walk, domain: strin
     await files.remove(`${statePaths(settings).certificates}/${domain}`)
     return true
   } catch (error) {
-    log.write('error', {
-      action: 'delete_certificate',
-      result: 'failed',
-      domain,
-      error: error instanceof Error ? error.message : String(error),
-    })
+    logFailure({ log }, 'error', { action: 'delete_certificate', domain })(error)
     return false
   }
 }

@@ -1,9 +1,10 @@
 /** What has to happen to certificates without a call: renewals are brought in, pending routes get theirs, what runs out is renewed. */
+
 import { isDueForRenewal } from '../certificates/certificate.ts'
 import { ledgerOf } from '../certificates/ledger-file.ts'
 import { nextTryAt } from '../certificates/order-ledger.ts'
 import type { Applied, Walk } from '../change/context.ts'
-import type { ProxyManagerError } from '../errors.ts'
+import { logFailure } from '../host/log-failure.ts'
 import { statePaths } from '../host/state-folder.ts'
 import { awaitsCertificate } from '../route/names.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
@@ -45,16 +46,11 @@ export function certificateKeeper(
     })
     await Promise.all(
       renewed.map(async ({ record: { droplet_name, domain } }) => {
-        const result = await certify(droplet_name, domain).then(
-          () => 'success',
-          (error: ProxyManagerError) => error.code,
+        const fields = { action: 'adopt_renewal', droplet_name, domain }
+        await certify(droplet_name, domain).then(
+          () => host.log.write('info', { ...fields, result: 'success' }),
+          logFailure(host, 'error', fields),
         )
-        host.log.write(result === 'success' ? 'info' : 'error', {
-          action: 'bring_in_renewal',
-          result,
-          droplet_name,
-          domain,
-        })
       }),
     )
   }
@@ -64,16 +60,10 @@ export function certificateKeeper(
     for (const { record } of routes) {
       if (walk.closing.aborted) return
       if (nextTryAt(ledgerOf(host, record.domain), host.clock.nowMs()) > host.clock.nowMs()) continue
-      const result = await issuer.issue({ dropletName: record.droplet_name, forceRenew: false }).then(
-        () => 'success',
-        (error: ProxyManagerError) => error.code,
-      )
-      host.log.write(result === 'success' ? 'info' : 'warn', {
-        action: 'issue_in_background',
-        result,
-        droplet_name: record.droplet_name,
-        domain: record.domain,
-      })
+      const fields = { action: 'issue_in_background', droplet_name: record.droplet_name, domain: record.domain }
+      await issuer
+        .issue({ dropletName: record.droplet_name, forceRenew: false })
+        .then(() => host.log.write('info', { ...fields, result: 'success' }), logFailure(host, 'warn', fields))
     }
   }
   const onceAtATime = (job: () => Promise<void>): Promise<void> => {

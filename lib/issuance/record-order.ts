@@ -1,8 +1,10 @@
 /** Writes down how an order ended. */
+
 import type { IssueDiagnostic } from '../certificates/certbot-diagnostic.ts'
 import { endOrder, recordLastCertificate } from '../certificates/ledger-file.ts'
 import { type OrderEntry, type OrderLedger, UNTOLD_LIMIT_MS } from '../certificates/order-ledger.ts'
 import type { Host } from '../host/host.ts'
+import { logFailure } from '../host/log-failure.ts'
 
 /** Reasons that say nothing about the name: the CA has not counted them. */
 const UNCOUNTED = new Set(['busy', 'bad_nonce', 'disk', 'certbot_missing', 'ca_down', 'account', 'rate_limited'])
@@ -30,7 +32,7 @@ export async function closeOrder(
   entry: OrderEntry,
   blockedUntil?: number,
 ): Promise<void> {
-  await endOrder(host, domain, before, entry, blockedUntil).catch((error: Error) =>
-    host.log.write('warn', { action: 'end_order', result: 'failed', domain, error: error.message }),
+  await endOrder(host, domain, before, entry, blockedUntil).catch(
+    logFailure(host, 'warn', { action: 'end_order', domain }),
   )
 }

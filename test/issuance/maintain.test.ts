@@ -40,7 +40,7 @@ async function secured(settings: Readonly<Record<string, string>> = {}): Promise
 function linesOf({ lines }: FakeDeps, wanted: string): readonly (readonly unknown[])[] {
   return lines
     .filter(({ action }) => action === wanted)
-    .map(({ level, result, droplet_name }) => [level, result, droplet_name])
+    .map(({ level, result, error_code, droplet_name }) => [level, error_code ?? result, droplet_name])
 }
 
 const renewal = suite('keep-certificates: a renewal')
@@ -56,7 +56,7 @@ renewal("is served as soon as certbot's hook has left its mark", async () => {
   assert.is((await deps.engine.getProxy('app')).certificate?.fingerprint_sha256, SECOND.fingerprint)
   await deps.engine.idle()
   assert.equal(copiesOf(deps, DOMAIN), [SECOND.fingerprint])
-  assert.equal(linesOf(deps, 'bring_in_renewal'), [['info', 'success', 'app']])
+  assert.equal(linesOf(deps, 'adopt_renewal'), [['info', 'success', 'app']])
   assertInvariant(deps)
 })
 
@@ -105,7 +105,7 @@ renewal('that is damaged is not brought in; once it is whole, it is', async () =
   writeAt(deps.disk, MARK, '')
   await deps.engine.certificates.notice()
   assert.is(servedFingerprint(deps, DOMAIN), FIRST.fingerprint)
-  assert.equal(linesOf(deps, 'bring_in_renewal'), [])
+  assert.equal(linesOf(deps, 'adopt_renewal'), [])
   putLineage(deps.disk, DOMAIN, SECOND, 3)
   await deps.clock.sleep(MINUTE_MS)
   await deps.engine.certificates.notice()
@@ -121,7 +121,7 @@ renewal(
     writeAt(deps.disk, MARK, '')
     await deps.engine.certificates.notice()
     assert.is(servedFingerprint(deps, DOMAIN), FIRST.fingerprint)
-    assert.equal(linesOf(deps, 'bring_in_renewal'), [['error', 'NGINX_RELOAD_FAILED', 'app']])
+    assert.equal(linesOf(deps, 'adopt_renewal'), [['error', 'NGINX_RELOAD_FAILED', 'app']])
     await deps.engine.idle()
     assertInvariant(deps)
     const { reloads } = deps.nginx
@@ -140,7 +140,7 @@ renewal('that NGINX does not show is taken back', async () => {
   writeAt(deps.disk, MARK, '')
   await deps.engine.certificates.notice()
   assert.is(servedFingerprint(deps, DOMAIN), FIRST.fingerprint)
-  assert.equal(linesOf(deps, 'bring_in_renewal'), [['error', 'NGINX_RELOAD_FAILED', 'app']])
+  assert.equal(linesOf(deps, 'adopt_renewal'), [['error', 'NGINX_RELOAD_FAILED', 'app']])
 })
 
 renewal('by hand of a pending route takes it to HTTPS', async () => {
