@@ -6,7 +6,7 @@
 /** Who has to act: the caller, the owner of another route, the host's operator, the droplet behind the route, or the CA. */
 export type Culprit = 'caller' | 'other_route' | 'host' | 'upstream' | 'ca'
 
-/** Where in the walk of a change it happened. */
+/** The step of the change at which it happened. */
 export type Stage =
   | 'request'
   | 'plan'

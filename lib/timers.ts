@@ -28,7 +28,7 @@ export function startTimers({ settings, log }: Host, engine: Engine): NodeJS.Tim
   const { certificates } = engine
   const renewEveryMs = settings.SSL_RENEW_INTERVAL_HOURS * 3_600_000
   return [
-    every(NOTICE_EVERY_MS, 'adopt_renewals', certificates.notice),
+    every(NOTICE_EVERY_MS, 'adopt_renewals', certificates.adoptRenewals),
     every(RESTORE_EVERY_MS, 'retry_restore', engine.retryRestore),
     ...(settings.SSL_AUTO_ISSUE ? [every(ORDER_EVERY_MS, 'issue_pending', certificates.issuePending)] : []),
     ...(settings.REGISTRY_SYNC_INTERVAL_S > 0

@@ -56,7 +56,7 @@ export async function recordLastCertificate(host: Host, domain: string, reason: 
     reason,
   }
   await host.files
-    .writeScratch(statePaths(host.settings).lastCertificate, JSON.stringify(record), 0o600)
+    .writeUnsynced(statePaths(host.settings).lastCertificate, JSON.stringify(record), 0o600)
     .catch(logFailure(host, 'warn', { action: 'record_certificate' }))
 }
 

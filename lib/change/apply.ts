@@ -1,5 +1,5 @@
 /**
- * The walk of a batch: observe, plan, stage, test, journal, swap, reload, confirm, settle; or restore.
+ * The change pipeline: observe, plan, stage, test, journal, swap, reload, confirm, settle; or roll back.
  * Until the swap nothing live is touched; from the journal on, a stop at any instant is finished or undone by `recover`.
  */
 import { ProxyManagerError } from '../errors.ts'
@@ -11,9 +11,9 @@ import type { Verdict } from '../plan/plan-change.ts'
 import { readSharedFile } from '../render/shared-file.ts'
 import { SHARED_FILE } from '../route/file-names.ts'
 import type { Observation } from '../snapshot/observe.ts'
-import { type Acceptable, findAcceptable } from './bisect.ts'
-import { makeLive, type WhenStopped } from './commit.ts'
-import type { ChangeResult, Receipt, Rehearsal, StepTimes, Walk, WalkState } from './context.ts'
+import { type AcceptedBatch, bisectBatch } from './bisect.ts'
+import { commitBatch, type WhenStopped } from './commit.ts'
+import type { BatchDryRun, ChangeContext, ChangeResult, ChangeState, Receipt, StepTimes } from './context.ts'
 import { removeTemporaries } from './swap.ts'
 
 const NO_STEPS: StepTimes = { test: 0, swap: 0, reload: 0, confirm: 0 }
@@ -28,83 +28,87 @@ export interface AppliedBatch {
 
 /** Applies a batch. Never rejects. */
 export async function applyBatch(
-  walk: Walk,
+  context: ChangeContext,
   changes: readonly Change[],
   whenStopped: WhenStopped = 'refuse',
 ): Promise<AppliedBatch> {
   try {
-    return await walkBatch(walk, changes, whenStopped)
+    return await walkBatch(context, changes, whenStopped)
   } catch (error) {
     const failure = asFailure(error)
     return { results: changes.map(() => failure), tidy: NOTHING }
   } finally {
-    walk.state.unconfirmed = undefined
+    context.state.unconfirmed = undefined
   }
 }
 
 /**
  * What changes would do together, with NGINX's verdict, and nothing changed. One verdict for each, in their order.
  */
-export async function rehearse(walk: Walk, changes: readonly Change[]): Promise<Rehearsal> {
-  const { observation, plan } = await prepare(walk, changes)
+export async function dryRun(context: ChangeContext, changes: readonly Change[]): Promise<BatchDryRun> {
+  const { observation, plan } = await prepare(context, changes)
   const { verdicts, files, certificates, domains } = plan(changes)
   if (files.length === 0 || verdicts.every(({ outcome }) => outcome === 'refused'))
     return { verdicts, files: [], test: UNTESTED }
   refuseWithoutInclude(observation)
-  const copied = await walk.certificates.copy(certificates)
+  const copied = await context.certificates.copy(certificates)
   try {
-    const test = observation.isBare ? UNTESTED : await walk.testChange(observation, files, domains)
+    const test = observation.isBare ? UNTESTED : await context.testChange(observation, files, domains)
     return { verdicts, files, test }
   } finally {
-    await removeTemporaries(walk.host, files)
-    await Promise.allSettled(copied.map((folder) => walk.host.files.remove(folder)))
+    await removeTemporaries(context.host, files)
+    await Promise.allSettled(copied.map((folder) => context.host.files.remove(folder)))
   }
 }
 
-async function walkBatch(walk: Walk, changes: readonly Change[], whenStopped: WhenStopped): Promise<AppliedBatch> {
-  const { observation, plan } = await prepare(walk, changes)
+async function walkBatch(
+  context: ChangeContext,
+  changes: readonly Change[],
+  whenStopped: WhenStopped,
+): Promise<AppliedBatch> {
+  const { observation, plan } = await prepare(context, changes)
   const settled = plan(changes)
   const isSettled = settled.files.length === 0
-  if (isSettled && (await isServed(walk, observation, settled))) {
+  if (isSettled && (await isServed(context, observation, settled))) {
     return { results: resultsOf(settled, unchangedReceipt(settled), NO_STEPS), tidy: NOTHING }
   }
   // What is on disk is as wanted, and NGINX does not serve it: it gets another generation to read.
   const whole = isSettled ? plan(changes, true) : settled
   const planned = (some: readonly Change[]) => (some === changes ? whole : plan(some, isSettled))
 
-  let acceptable: Acceptable = { changes, guilty: new Map(), test: UNTESTED }
+  let acceptable: AcceptedBatch = { changes, rejected: new Map(), test: UNTESTED }
   let accepted = whole
   let staysStaged = false
   let applied: AppliedBatch | ProxyManagerError
   try {
     refuseWithoutInclude(observation)
-    if (!observation.isBare) acceptable = await findAcceptable(walk, observation, changes, planned)
-    if (acceptable.guilty.size > 0) accepted = planned(acceptable.changes)
+    if (!observation.isBare) acceptable = await bisectBatch(context, observation, changes, planned)
+    if (acceptable.rejected.size > 0) accepted = planned(acceptable.changes)
     const isEmpty = accepted.files.length === 0 || acceptable.changes.length === 0
-    staysStaged = !isEmpty && acceptable.guilty.size === 0
+    staysStaged = !isEmpty && acceptable.rejected.size === 0
     const { receipt, steps, tidy } = isEmpty
       ? { receipt: unchangedReceipt(accepted), steps: NO_STEPS, tidy: NOTHING }
-      : await makeLive(walk, observation, accepted, acceptable.test, whenStopped)
+      : await commitBatch(context, observation, accepted, acceptable.test, whenStopped)
     applied = { results: resultsOf(accepted, receipt, steps, isSettled), tidy }
   } catch (error) {
     applied = asFailure(error)
   } finally {
     // What was refused is staged, too; a swap has taken its own away.
-    if (!staysStaged) await removeTemporaries(walk.host, whole.files)
+    if (!staysStaged) await removeTemporaries(context.host, whole.files)
   }
   const { results, tidy } =
     applied instanceof ProxyManagerError
-      ? await withoutTheFailed(walk, acceptable.changes, accepted, applied, whenStopped)
+      ? await withoutTheFailed(context, acceptable.changes, accepted, applied, whenStopped)
       : applied
   const byChange = new Map(acceptable.changes.map((change, i) => [change, results[i]]))
   const ofChange = (change: Change) =>
-    acceptable.guilty.get(change) ?? byChange.get(change) ?? new ProxyManagerError('INTERNAL')
+    acceptable.rejected.get(change) ?? byChange.get(change) ?? new ProxyManagerError('INTERNAL')
   return { results: changes.map(ofChange), tidy }
 }
 
 /** A failure is that of the changes that were to be made. What was refused, or is so already, is looked at again without them. */
 async function withoutTheFailed(
-  walk: Walk,
+  context: ChangeContext,
   changes: readonly Change[],
   { verdicts }: BatchPlan,
   failure: ProxyManagerError,
@@ -114,19 +118,23 @@ async function withoutTheFailed(
   const isBystander = (verdict?: Verdict) => verdict?.outcome === 'refused' || verdict?.outcome === 'unchanged'
   const bystanders = changes.filter((_, i) => isBystander(verdicts[i]))
   const isOneKind = bystanders.length === 0 || bystanders.length === changes.length
-  if (isOneKind || walk.state.degraded !== undefined) return { results, tidy: NOTHING }
-  const again = await applyBatch(walk, bystanders, whenStopped)
+  if (isOneKind || context.state.degraded !== undefined) return { results, tidy: NOTHING }
+  const again = await applyBatch(context, bystanders, whenStopped)
   const byChange = new Map(bystanders.map((change, i) => [change, again.results[i]]))
   return { results: changes.map((change) => byChange.get(change) ?? failure), tidy: again.tidy }
 }
 
 /** A 200 says that it is served, also where nothing had to change: somebody may have stopped NGINX, or edited without a reload. */
-async function isServed(walk: Walk, observation: Observation, { verdicts, generation }: BatchPlan): Promise<boolean> {
+async function isServed(
+  context: ChangeContext,
+  observation: Observation,
+  { verdicts, generation }: BatchPlan,
+): Promise<boolean> {
   if (observation.isBare || verdicts.every(({ outcome }) => outcome === 'refused')) return true
-  return (await walk.reloaderFor(observation).servedGeneration()) === generation
+  return (await context.reloaderFor(observation).servedGeneration()) === generation
 }
 
-async function prepare({ host, state, observe }: Walk, changes: readonly Change[]) {
+async function prepare({ host, state, observe }: ChangeContext, changes: readonly Change[]) {
   const domains = changes.flatMap((change) => {
     if (change.kind === 'certify') return [change.domain]
     return change.kind === 'put' && change.spec.enable_ssl ? [change.spec.domain] : []
@@ -159,7 +167,7 @@ function unchangedReceipt(plan: BatchPlan): Receipt {
 }
 
 /** One more than any generation that was seen or planned, so that no two attempts look alike. */
-function nextGeneration(state: WalkState, { snapshot }: Observation): number {
+function nextGeneration(state: ChangeState, { snapshot }: Observation): number {
   const damaged = snapshot.availableImages.get(SHARED_FILE)
   const read = damaged !== undefined && 'text' in damaged ? readSharedFile(damaged.text)?.generation : undefined
   return Math.max(state.generation, snapshot.shared?.generation ?? 0, read ?? 0) + 1

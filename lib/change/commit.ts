@@ -1,20 +1,20 @@
-/** The part of the walk that touches what is live: journal, swap, reload, confirm, settle; or the way back. */
+/** The part of the pipeline that touches what is live: journal, swap, reload, confirm, settle; or roll back. */
 
 import { type ProxyManagerError, withDetails } from '../errors.ts'
 import type { Host } from '../host/host.ts'
 import { logFailure } from '../host/log-failure.ts'
-import { keepNewest } from '../host/prune-backups.ts'
+import { pruneBackups } from '../host/prune-backups.ts'
 import { statePaths } from '../host/state-folder.ts'
 import { writeFailure } from '../host/write-failure.ts'
 import { type TestResult, testLive } from '../nginx/config-test.ts'
 import { type ReloadResult, reloadFailed } from '../nginx/reload-result.ts'
-import { findWrongCertificate } from '../nginx/served-certificate.ts'
+import { verifyServedCertificates } from '../nginx/served-certificate.ts'
 import type { BatchPlan } from '../plan/plan-batch.ts'
 import { readSharedFile } from '../render/shared-file.ts'
 import { dropletOfFileName } from '../route/file-names.ts'
 import { readRouteFile } from '../route/stored-route.ts'
 import type { Observation } from '../snapshot/observe.ts'
-import { type Receipt, type StepTimes, testedNow, type Walk } from './context.ts'
+import { type ChangeContext, type Receipt, type StepTimes, testedNow } from './context.ts'
 import { beginJournal, dropJournal, markReloading } from './journal.ts'
 import { restoreFiles } from './roll-back.ts'
 import { removeTemporaries, stageTexts, swapFiles, syncStaged } from './swap.ts'
@@ -24,7 +24,7 @@ import { configFailed } from './test-candidate.ts'
 export type WhenStopped = 'refuse' | 'write'
 
 /** `tidy` is what may happen after the callers have their answers, before the next batch. */
-export interface MadeLive {
+export interface Committed {
   readonly receipt: Receipt
   readonly steps: StepTimes
   readonly tidy: () => Promise<void>
@@ -36,15 +36,15 @@ const NOT_RELOADED: ReloadResult = { ok: true, provedBy: 'exit_status', reloadMs
  * Makes a tested plan live, and proves it.
  * @throws {ProxyManagerError} CONFIG_WRITE_FAILED, NGINX_RELOAD_FAILED, with what became of the host in `state`
  */
-export async function makeLive(
-  walk: Walk,
+export async function commitBatch(
+  context: ChangeContext,
   observation: Observation,
   plan: BatchPlan,
   test: TestResult,
   whenStopped: WhenStopped,
-): Promise<MadeLive> {
-  const { host, state } = walk
-  const reloader = walk.reloaderFor(observation)
+): Promise<Committed> {
+  const { host, state } = context
+  const reloader = context.reloaderFor(observation)
   const asked = host.clock.monotonicMs()
   const isRunning = reloader.findMaster(observation) !== undefined
   const obstacle = isRunning ? ((await reloader.isAlone(observation)) ? undefined : 'upgrading') : 'not_running'
@@ -58,7 +58,7 @@ export async function makeLive(
   const started = host.clock.monotonicMs()
   let wasSignalled = false
   try {
-    await keepDrifted(host, plan)
+    await backUpDrifted(host, plan)
     await beginJournal(host, plan.generation, plan.files)
     if (observation.isBare) await stageUntested(host, plan)
     await swapFiles(host, plan.files)
@@ -67,7 +67,7 @@ export async function makeLive(
     await markReloading(host)
     const swapMs = host.clock.monotonicMs() - started
     wasSignalled = isRunning
-    const reload = isRunning ? await reloadAndConfirm(walk, observation, plan, test) : NOT_RELOADED
+    const reload = isRunning ? await reloadAndConfirm(context, observation, plan, test) : NOT_RELOADED
     if (!reload.ok) {
       await recordReload(host, plan.generation, reload)
       throw reloadFailed(reload.reason, { stage: 'confirm', state: 'rolled_back' }, reload)
@@ -91,12 +91,12 @@ export async function makeLive(
       steps: { test: tested.durationMs, swap: swapMs, reload: reloadMs, confirm: confirmMs },
       tidy: async () => {
         if (isRunning) await recordReload(host, plan.generation, reload)
-        await Promise.all([removeTemporaries(host, plan.files), keepLastGood(host, plan)])
-        await removeUnusedCertificates(walk, observation, plan)
+        await Promise.all([removeTemporaries(host, plan.files), saveLastGood(host, plan)])
+        await removeUnusedCertificates(context, observation, plan)
       },
     }
   } catch (error) {
-    throw await undoChange(walk, observation, plan, wasSignalled, writeFailure(error))
+    throw await undoChange(context, observation, plan, wasSignalled, writeFailure(error))
   }
 }
 
@@ -108,17 +108,17 @@ async function stageUntested(host: Host, plan: BatchPlan): Promise<void> {
 
 /** The new generation must answer, and for every name of the plan that has a certificate, exactly that one must be shown. */
 async function reloadAndConfirm(
-  walk: Walk,
+  context: ChangeContext,
   observation: Observation,
   plan: BatchPlan,
   test: TestResult,
 ): Promise<ReloadResult> {
-  const { host } = walk
+  const { host } = context
   const signalled = host.clock.monotonicMs()
-  const reload = await walk.reloaderFor(observation).reload(observation, plan.generation, test.durationMs)
+  const reload = await context.reloaderFor(observation).reload(observation, plan.generation, test.durationMs)
   const started = host.clock.monotonicMs()
   const isProvable = reload.ok && reload.provedBy === 'generation_probe' && plan.secured.size > 0
-  const wrong = isProvable ? await findWrongCertificate(host, plan.secured) : undefined
+  const wrong = isProvable ? await verifyServedCertificates(host, plan.secured) : undefined
   const result: ReloadResult =
     wrong === undefined ? reload : { ok: false, reason: 'wrong_certificate', output: wrong, diagnostics: [] }
   host.metrics.nginxReload(result.ok ? 'success' : result.reason, host.clock.monotonicMs() - signalled)
@@ -128,7 +128,7 @@ async function reloadAndConfirm(
 
 /** Copies that no generation uses any more; workers that still end their connections have read theirs. */
 async function removeUnusedCertificates(
-  { certificates, observe, host }: Walk,
+  { certificates, observe, host }: ChangeContext,
   { snapshot: before }: Observation,
   plan: BatchPlan,
 ): Promise<void> {
@@ -146,17 +146,17 @@ async function removeUnusedCertificates(
 
 /** Restores, and returns the error for the callers: `unchanged`, `rolled_back`, or `degraded` where even the restore failed. */
 async function undoChange(
-  walk: Walk,
+  context: ChangeContext,
   observation: Observation,
   plan: BatchPlan,
   wasSignalled: boolean,
   failure: ProxyManagerError,
 ): Promise<ProxyManagerError> {
-  const { host, state } = walk
+  const { host, state } = context
   try {
     state.generation += 1
     const restore = { files: plan.files, generation: state.generation, wasSignalled }
-    const wasTouched = await restoreFiles(host, observation, walk.reloaderFor(observation), restore)
+    const wasTouched = await restoreFiles(host, observation, context.reloaderFor(observation), restore)
     return withDetails(failure, { state: wasTouched ? 'rolled_back' : 'unchanged' })
   } catch (error) {
     state.refused = plan.generation
@@ -170,16 +170,16 @@ async function undoChange(
 }
 
 /** A file that was edited by hand, in either folder, is replaced by what was asked for; its text stays in the backups. */
-async function keepDrifted(host: Host, plan: BatchPlan): Promise<void> {
+async function backUpDrifted(host: Host, plan: BatchPlan): Promise<void> {
   for (const { path, before } of plan.files) {
     const name = fileName(path)
     if (before === null || !('text' in before) || before.text === '' || isAsWritten(name, before.text)) continue
     const { backups } = statePaths(host.settings)
     // Both folders may hold an edit of the same name, and both are kept within a millisecond.
     let time = host.clock.nowMs()
-    while (host.files.look(`${backups}/${name}.${time}`) !== undefined) time++
-    await host.files.writeScratch(`${backups}/${name}.${time}`, before.text, 0o600)
-    await keepNewest(host, backups, name)
+    while (host.files.lstat(`${backups}/${name}.${time}`) !== undefined) time++
+    await host.files.writeUnsynced(`${backups}/${name}.${time}`, before.text, 0o600)
+    await pruneBackups(host, backups, name)
     host.log.write('warn', {
       action: 'replace_drifted',
       result: 'success',
@@ -197,11 +197,11 @@ function isAsWritten(name: string, text: string): boolean {
 }
 
 /** Copies of what was proved, from which a file that is lost or torn later is restored. They are a convenience: failing to keep one is no failure. */
-async function keepLastGood(host: Host, plan: BatchPlan): Promise<void> {
+async function saveLastGood(host: Host, plan: BatchPlan): Promise<void> {
   const folder = statePaths(host.settings).lastGood
   const kept = plan.files.map(async ({ path, before, after }) => {
     const copy = `${folder}/${fileName(path)}`
-    if (after !== null && 'text' in after) await host.files.writeScratch(copy, after.text, 0o600)
+    if (after !== null && 'text' in after) await host.files.writeUnsynced(copy, after.text, 0o600)
     else if (after === null && before !== null && 'text' in before) await host.files.remove(copy)
   })
   await Promise.allSettled(kept)
@@ -212,7 +212,7 @@ async function recordReload(host: Host, generation: number, reload: ReloadResult
   const timestamp = new Date(host.clock.nowMs()).toISOString()
   const record = JSON.stringify({ timestamp, result: reload.ok ? 'success' : reload.reason, generation })
   await host.files
-    .writeScratch(statePaths(host.settings).lastReload, record, 0o600)
+    .writeUnsynced(statePaths(host.settings).lastReload, record, 0o600)
     .catch(logFailure(host, 'warn', { action: 'record_reload' }))
 }
 

@@ -1,4 +1,4 @@
-/** What the steps of the walk share, and what comes out of it. */
+/** What the steps of a change share, and its results. */
 import type { CertificateStore } from '../certificates/store.ts'
 import type { ProxyManagerError } from '../errors.ts'
 import type { FileChange } from '../host/file-image.ts'
@@ -24,7 +24,7 @@ export interface Receipt {
   readonly batch: number
 }
 
-/** Milliseconds that each step of the walk took. */
+/** Milliseconds that each step took. */
 export interface StepTimes {
   readonly test: number
   readonly swap: number
@@ -42,14 +42,14 @@ export interface Applied {
 
 export type ChangeResult = Applied | ProxyManagerError
 
-export interface Rehearsal {
+export interface BatchDryRun {
   readonly verdicts: readonly Verdict[]
   readonly files: readonly FileChange[]
   readonly test: Pick<TestResult, 'ok' | 'output'>
 }
 
-/** What the walk shares with health and with the reads: kept by the engine. */
-export interface WalkState {
+/** What changes share with health and with reads; kept by the engine. */
+export interface ChangeState {
   /** The highest generation that was ever planned. */
   generation: number
   /** The observation of before a change that is not confirmed yet: what reads answer from meanwhile. */
@@ -77,9 +77,9 @@ export function testedNow({ clock }: Host, { ok, output }: Pick<LastTest, 'ok' |
   return { ok, output, atMs: clock.nowMs(), endedMs: clock.monotonicMs() }
 }
 
-export interface Walk {
+export interface ChangeContext {
   readonly host: Host
-  readonly state: WalkState
+  readonly state: ChangeState
   readonly certificates: CertificateStore
   readonly observe: (domains: readonly string[]) => Promise<Observation>
   readonly reloaderFor: (observation: Observation) => Reloader

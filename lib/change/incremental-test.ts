@@ -7,7 +7,7 @@ import type { FileChange } from '../host/file-image.ts'
 import type { Host } from '../host/host.ts'
 import { isAtLeast } from '../nginx/config/version.ts'
 import type { TestResult } from '../nginx/config-test.ts'
-import { readServerNames, renderStandIn, type ServerNames } from '../render/placeholder.ts'
+import { readServerNames, renderPlaceholder, type ServerNames } from '../render/placeholder.ts'
 import { routeFileName } from '../route/file-names.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
 import type { Observation } from '../snapshot/observe.ts'
@@ -48,21 +48,21 @@ export function changeTester(host: Host, certificates: Pick<CertificateStore, 'c
       kept.map((route) => [route.record.droplet_name, `${route.revision} ${certificates.copyStamp(route.record)}`]),
     )
     const canRefuse = isAtLeast(facts.version, [1, 19, 4])
-    const spared =
+    const skipped =
       around === surroundings
         ? kept.filter(({ record }) => {
             const isKnown = accepted.get(record.droplet_name) === keys.get(record.droplet_name)
             return isKnown && (canRefuse || record.certificate === null)
           })
         : []
-    const standIn = {
-      spared: new Set(spared.map(({ record }) => routeFileName(record.droplet_name))),
-      standIn: renderStandIn(spared.flatMap(serverNames)),
+    const placeholder = {
+      skippedFiles: new Set(skipped.map(({ record }) => routeFileName(record.droplet_name))),
+      placeholder: renderPlaceholder(skipped.flatMap(serverNames)),
     }
-    let test = await testCandidate(host, observation, files, names, spared.length === 0 ? {} : standIn)
+    let test = await testCandidate(host, observation, files, names, skipped.length === 0 ? {} : placeholder)
     // A refusal that names a file of the change is about that file, whatever stands beside it.
     const isOfChange = test.diagnostics.some(({ file }) => changed.has(file ?? ''))
-    if (!test.ok && !isOfChange && spared.length > 0) test = await testCandidate(host, observation, files, names)
+    if (!test.ok && !isOfChange && skipped.length > 0) test = await testCandidate(host, observation, files, names)
     if (test.ok) {
       surroundings = around
       accepted = keys

@@ -2,7 +2,7 @@
 
 import type { Host } from '../host/host.ts'
 import { logFailure } from '../host/log-failure.ts'
-import { keepNewest } from '../host/prune-backups.ts'
+import { pruneBackups } from '../host/prune-backups.ts'
 import { replaceText, TEMPORARY_SUFFIX } from '../host/replace-file.ts'
 import { statePaths } from '../host/state-folder.ts'
 import { testLive } from '../nginx/config-test.ts'
@@ -12,7 +12,7 @@ import { dropletOfFileName, isOwnFileName, routeFileName, SHARED_FILE } from '..
 import { readRouteFile } from '../route/stored-route.ts'
 import type { Observation } from '../snapshot/observe.ts'
 import { applyBatch } from './apply.ts'
-import type { Walk } from './context.ts'
+import type { ChangeContext } from './context.ts'
 import { dropJournal, type Journal, readJournal } from './journal.ts'
 import { restoreFiles } from './roll-back.ts'
 import { removeTemporaries, UNDO_SUFFIX } from './swap.ts'
@@ -23,21 +23,21 @@ import { CANDIDATE_PREFIX, testCandidate } from './test-candidate.ts'
  * What cannot be done is logged and shown by health; it never keeps the API from starting.
  * Returns the steps that could not be done.
  */
-export async function recover(walk: Walk): Promise<readonly string[]> {
+export async function recover(context: ChangeContext): Promise<readonly string[]> {
   const undone: string[] = []
   const steps: readonly (readonly [action: string, step: () => Promise<void>])[] = [
-    ['recover_journal', () => recoverJournal(walk)],
-    ['sweep_temporaries', () => sweepTemporaries(walk)],
-    ['repair_files', () => repairFiles(walk)],
-    ['repair_certificates', () => repairCertificates(walk)],
-    ['confirm_served', () => confirmServed(walk)],
+    ['recover_journal', () => recoverJournal(context)],
+    ['sweep_temporaries', () => sweepTemporaries(context)],
+    ['repair_files', () => repairFiles(context)],
+    ['repair_certificates', () => repairCertificates(context)],
+    ['confirm_served', () => confirmServed(context)],
   ]
   for (const [action, step] of steps) {
     try {
       await step()
     } catch (error) {
       undone.push(action)
-      logFailure(walk.host, 'error', { action })(error)
+      logFailure(context.host, 'error', { action })(error)
     }
   }
   return undone
@@ -47,8 +47,8 @@ export async function recover(walk: Walk): Promise<readonly string[]> {
  * Finishes a change that had reached its reload, where NGINX accepts it; undoes every other one.
  * @throws when neither is possible now: the journal stays
  */
-export async function recoverJournal(walk: Walk): Promise<void> {
-  const { host, state } = walk
+export async function recoverJournal(context: ChangeContext): Promise<void> {
+  const { host, state } = context
   const journal = readJournal(host)
   if (journal === undefined) {
     state.degraded = undefined
@@ -57,22 +57,22 @@ export async function recoverJournal(walk: Walk): Promise<void> {
   if (journal === 'torn') {
     const { journal: path, backups } = statePaths(host.settings)
     await host.files.rename(path, `${backups}/journal.${host.clock.nowMs()}`)
-    await keepNewest(host, backups, 'journal')
+    await pruneBackups(host, backups, 'journal')
     host.log.write('warn', { action: 'recover_journal', result: 'success', outcome: 'quarantined' })
     state.degraded = undefined
     return
   }
   state.degraded = 'a change was interrupted and is not undone yet'
-  const observation = await walk.observe([])
+  const observation = await context.observe([])
   state.generation = Math.max(state.generation, journal.generation, observation.snapshot.shared?.generation ?? 0)
   // A failed restore has put the former files back already: then only its reload is missing.
   const isInPlace = observation.snapshot.shared?.generation === journal.generation
   const mayFinish = journal.phase === 'reloading' && isInPlace && journal.generation !== state.refused
-  const isFinished = mayFinish && (await rollForward(walk, observation, journal))
+  const isFinished = mayFinish && (await rollForward(context, observation, journal))
   if (!isFinished) {
     state.generation += 1
     const restore = { files: journal.files, generation: state.generation, wasSignalled: journal.phase === 'reloading' }
-    await restoreFiles(host, observation, walk.reloaderFor(observation), restore)
+    await restoreFiles(host, observation, context.reloaderFor(observation), restore)
   }
   state.degraded = undefined
   host.log.write('warn', {
@@ -83,9 +83,9 @@ export async function recoverJournal(walk: Walk): Promise<void> {
   })
 }
 
-async function rollForward(walk: Walk, observation: Observation, journal: Journal): Promise<boolean> {
-  const { host } = walk
-  const reloader = walk.reloaderFor(observation)
+async function rollForward(context: ChangeContext, observation: Observation, journal: Journal): Promise<boolean> {
+  const { host } = context
+  const reloader = context.reloaderFor(observation)
   const test = observation.isBare
     ? await testLive(host, new Set())
     : await testCandidate(host, observation, [], new Set())
@@ -101,7 +101,7 @@ async function rollForward(walk: Walk, observation: Observation, journal: Journa
   return true
 }
 
-async function sweepTemporaries({ host, observe }: Walk): Promise<void> {
+async function sweepTemporaries({ host, observe }: ChangeContext): Promise<void> {
   const { NGINX_SITES_AVAILABLE, NGINX_SITES_ENABLED } = host.settings
   const { staging, root } = statePaths(host.settings)
   const { snapshot, isBare } = await observe([])
@@ -126,7 +126,7 @@ async function sweepTemporaries({ host, observe }: Walk): Promise<void> {
  * A file that is empty or cut short passes `nginx -t` and silently drops its site; a dangling symlink keeps NGINX from starting.
  * The first are restored from the copies that are kept of every proved file, the second removed. Edits by hand are left alone.
  */
-async function repairFiles({ host, observe }: Walk): Promise<void> {
+async function repairFiles({ host, observe }: ChangeContext): Promise<void> {
   const { snapshot } = await observe([])
   // One that is what was written is no beginning of another.
   const drifted = [...snapshot.routes].flatMap(([name, route]) => (route.drifted ? [routeFileName(name)] : []))
@@ -148,7 +148,7 @@ async function repairFiles({ host, observe }: Walk): Promise<void> {
   }
   for (const name of host.files.list(snapshot.sitesEnabled).filter(isOwnFileName)) {
     const link = `${snapshot.sitesEnabled}/${name}`
-    if (host.files.look(link)?.kind !== 'link' || host.files.realPath(link) !== undefined) continue
+    if (host.files.lstat(link)?.kind !== 'link' || host.files.realPath(link) !== undefined) continue
     await host.files.remove(link)
     await host.files.syncFolder(snapshot.sitesEnabled)
     host.log.write('warn', { action: 'repair_link', result: 'success', outcome: 'removed', file: name })
@@ -159,24 +159,29 @@ async function repairFiles({ host, observe }: Walk): Promise<void> {
  * A certificate that cannot be read keeps all of NGINX from starting: its route gets the one that is there, or goes on over HTTP.
  * Runs before NGINX's own start as well, so it does not need NGINX to be there.
  */
-async function repairCertificates(walk: Walk): Promise<void> {
-  const { snapshot } = await walk.observe([])
+async function repairCertificates(context: ChangeContext): Promise<void> {
+  const { snapshot } = await context.observe([])
   const broken = [...snapshot.routes.values()].filter(
-    ({ record, drifted }) => !drifted && !walk.certificates.isCopied(record),
+    ({ record, drifted }) => !drifted && !context.certificates.isCopied(record),
   )
   const changes: CertifyChange[] = []
   for (const { record } of broken) {
     const { domain, droplet_name: dropletName } = record
-    const newest = walk.certificates.newest(domain)
+    const newest = context.certificates.newest(domain)
     if (newest?.summary.fingerprint_sha256 === record.certificate?.fingerprint_sha256 && newest !== undefined) {
-      await walk.certificates.copy(new Map([[domain, newest]]))
+      await context.certificates.copy(new Map([[domain, newest]]))
     } else {
       changes.push({ kind: 'certify', dropletName, domain })
     }
-    walk.host.log.write('warn', { action: 'repair_certificate', result: 'started', droplet_name: dropletName, domain })
+    context.host.log.write('warn', {
+      action: 'repair_certificate',
+      result: 'started',
+      droplet_name: dropletName,
+      domain,
+    })
   }
   if (changes.length === 0) return
-  const { results, tidy } = await applyBatch(walk, changes, 'write')
+  const { results, tidy } = await applyBatch(context, changes, 'write')
   await tidy()
   for (const result of results) if (result instanceof Error) throw result
 }
@@ -194,13 +199,13 @@ function lastGood(host: Host, name: string): string | undefined {
 }
 
 /** NGINX may have been left with an older configuration than the one on disk. */
-async function confirmServed(walk: Walk): Promise<void> {
-  const { host, state } = walk
-  const observation = await walk.observe([])
+async function confirmServed(context: ChangeContext): Promise<void> {
+  const { host, state } = context
+  const observation = await context.observe([])
   const { shared, host: configuration } = observation.snapshot
   if (shared === undefined) return
   state.generation = Math.max(state.generation, shared.generation)
-  const reloader = walk.reloaderFor(observation)
+  const reloader = context.reloaderFor(observation)
   const isComparable =
     !observation.isBare && configuration.includesSitesEnabled && shared.enabled && state.degraded === undefined
   if (!isComparable || reloader.findMaster(observation) === undefined) return

@@ -1,5 +1,5 @@
 /** Journal and swap: from the files of before to those of after, so that a stop at any instant leaves either, or the way back. */
-import { settleAll } from '../host/all-settled.ts'
+import { allSettledOrThrow } from '../host/all-settled.ts'
 import { type FileChange, type FileImage, sameImage } from '../host/file-image.ts'
 import type { Host } from '../host/host.ts'
 import { folderOf, hiddenName, temporaryOf } from '../host/replace-file.ts'
@@ -13,12 +13,12 @@ export function stagedPath(path: string): string {
 
 /** Writes every new text beside its place, where NGINX's glob does not see it. Not durable yet: {@link syncStaged}. */
 export async function stageTexts(host: Host, files: readonly FileChange[]): Promise<void> {
-  await settleAll(inOrder(files).placed.map((file) => writeTemporary(host, file)))
+  await allSettledOrThrow(inOrder(files).placed.map((file) => writeTemporary(host, file)))
 }
 
 /** Returns once every staged text is on the medium. */
 export async function syncStaged(host: Host, files: readonly FileChange[]): Promise<void> {
-  await settleAll(inOrder(files).placed.map(({ path }) => host.files.syncFile(temporaryOf(path))))
+  await allSettledOrThrow(inOrder(files).placed.map(({ path }) => host.files.syncFile(temporaryOf(path))))
 }
 
 /**
@@ -29,10 +29,10 @@ export async function syncStaged(host: Host, files: readonly FileChange[]): Prom
  */
 export async function swapFiles(host: Host, files: readonly FileChange[]): Promise<void> {
   const { gone, placed, linked, removed } = inOrder(files)
-  await settleAll(files.map((file) => keepUndo(host, file)))
+  await allSettledOrThrow(files.map((file) => linkUndoCopy(host, file)))
   await removeAll(host, gone)
   await renameAll(host, placed)
-  await settleAll(linked.map((file) => writeTemporary(host, file)))
+  await allSettledOrThrow(linked.map((file) => writeTemporary(host, file)))
   await renameAll(host, linked)
   await removeAll(host, removed)
 }
@@ -57,7 +57,7 @@ export async function undoSwap(host: Host, files: readonly FileChange[]): Promis
     }
   }
   await syncFoldersOf(host, placed)
-  await settleAll(linked.map((file) => writeTemporary(host, file)))
+  await allSettledOrThrow(linked.map((file) => writeTemporary(host, file)))
   await renameAll(host, linked)
   await removeAll(host, removed)
   return swapped
@@ -72,7 +72,7 @@ export async function removeTemporaries(host: Host, files: readonly FileChange[]
 
 /** What stands at a path now. */
 function imageAt(host: Host, path: string): FileImage | null {
-  const look = host.files.look(path)
+  const look = host.files.lstat(path)
   if (look?.kind === 'file') return { text: look.file.text }
   return look?.kind === 'link' ? { linkTo: look.target } : null
 }
@@ -97,7 +97,7 @@ async function writeTemporary(host: Host, { path, after }: FileChange): Promise<
   if (after !== null && 'linkTo' in after) await host.files.symlink(after.linkTo, temporary)
 }
 
-async function keepUndo(host: Host, { path, before }: FileChange): Promise<void> {
+async function linkUndoCopy(host: Host, { path, before }: FileChange): Promise<void> {
   if (before === null || !('text' in before)) return
   await host.files.remove(undoNameOf(path))
   await host.files.link(path, undoNameOf(path))

@@ -1,4 +1,4 @@
-/** What goes wrong in the walk, in the catalogue's words, each with the remedy for a tired operator. */
+/** The test of a candidate: the host's configuration with the changed files in it, beside the live one. */
 import { ProxyManagerError } from '../errors.ts'
 import type { FileChange } from '../host/file-image.ts'
 import type { Host } from '../host/host.ts'
@@ -34,7 +34,7 @@ export const CANDIDATE_PREFIX = '.proxy-manager-'
 
 /**
  * Stages the texts of these files, and tests the host's configuration with them while they reach the medium. Nothing that NGINX serves is
- * touched; the staged texts stay, for the swap or for {@link removeTemporaries}. `standIn` is a text in place of other enabled files.
+ * touched; the staged texts stay, for the swap or for {@link removeTemporaries}. `placeholder` replaces other enabled files.
  * @throws {ProxyManagerError} CONFIG_WRITE_FAILED when they, or the candidate, cannot be written
  */
 export async function testCandidate(
@@ -42,7 +42,7 @@ export async function testCandidate(
   observation: Observation,
   files: readonly FileChange[],
   domains: ReadonlySet<string>,
-  standIn: Pick<CandidateOptions, 'spared' | 'standIn'> = {},
+  placeholder: Pick<CandidateOptions, 'skippedFiles' | 'placeholder'> = {},
 ): Promise<TestResult> {
   const { snapshot, tree } = observation
   const { mainPath } = snapshot.host
@@ -58,7 +58,7 @@ export async function testCandidate(
       stagingFolder: nestedFolder,
       pidPath,
       changed: changedIncludes(files),
-      ...standIn,
+      ...placeholder,
     },
     tree,
   )
@@ -69,9 +69,9 @@ export async function testCandidate(
     await Promise.all([
       stageTexts(host, files),
       // NGINX opens it, too: where it cannot, the disk is to blame and not the configuration.
-      host.files.writeScratch(pidPath, '', 0o644),
-      host.files.writeScratch(candidatePath, candidate.main, 0o600),
-      ...[...candidate.nested].map(([name, text]) => host.files.writeScratch(`${nestedFolder}/${name}`, text, 0o600)),
+      host.files.writeUnsynced(pidPath, '', 0o644),
+      host.files.writeUnsynced(candidatePath, candidate.main, 0o600),
+      ...[...candidate.nested].map(([name, text]) => host.files.writeUnsynced(`${nestedFolder}/${name}`, text, 0o600)),
     ])
     const [test] = await Promise.all([
       runTest(host, ['-c', candidatePath], domains, inRealNames),

@@ -1,8 +1,8 @@
-/** The engine on a host: its verbs, made of the walk, the queue and what looks after certificates. */
+/** The engine on a host: its verbs, made of the change pipeline, the queue and certificate maintenance. */
 
 import { certificateStore } from '../certificates/store.ts'
-import { type AppliedBatch, applyBatch, rehearse } from '../change/apply.ts'
-import type { Applied, Walk, WalkState } from '../change/context.ts'
+import { type AppliedBatch, applyBatch, dryRun } from '../change/apply.ts'
+import type { Applied, ChangeContext, ChangeState } from '../change/context.ts'
 import { changeTester } from '../change/incremental-test.ts'
 import { toPutChange } from '../change/prepare-put.ts'
 import { changeQueue } from '../change/queue.ts'
@@ -14,8 +14,8 @@ import { readMetrics } from '../health/metrics.ts'
 import type { Host } from '../host/host.ts'
 import { logFailure } from '../host/log-failure.ts'
 import { deleteCertificateOf } from '../issuance/delete-certificate.ts'
-import { rehearseIssue } from '../issuance/dry-run.ts'
-import { certificateKeeper } from '../issuance/maintain.ts'
+import { dryRunIssue } from '../issuance/dry-run.ts'
+import { certificateMaintenance } from '../issuance/maintain.ts'
 import { createIssuer } from '../issuance/obtain.ts'
 import { registryReader } from '../mesh/registry-reader.ts'
 import { syncFromRegistry } from '../mesh/sync.ts'
@@ -24,12 +24,12 @@ import { nginxFactsReader } from '../nginx/binary.ts'
 import { commandReloader, signalReloader } from '../nginx/reload.ts'
 import type { Change } from '../plan/change.ts'
 import { observer } from '../snapshot/observe.ts'
-import type { Changed, Engine, Rehearsed } from './engine.ts'
+import type { ChangeDryRun, Changed, Engine } from './engine.ts'
 import { routeView } from './route-view.ts'
 
 /** Builds the engine on a host; it holds the queue and the few things that live as long as the process. */
 export function createEngine(host: Host): Engine {
-  const state: WalkState = {
+  const state: ChangeState = {
     generation: 0,
     unconfirmed: undefined,
     degraded: undefined,
@@ -41,7 +41,7 @@ export function createEngine(host: Host): Engine {
   const bySignal = signalReloader(host)
   const certificates = certificateStore(host)
   const closing = new AbortController()
-  const walk: Walk = {
+  const context: ChangeContext = {
     host,
     state,
     certificates,
@@ -51,16 +51,16 @@ export function createEngine(host: Host): Engine {
     closing: closing.signal,
   }
   const view = routeView(host)
-  const readHealth = healthReader(walk)
+  const readHealth = healthReader(context)
 
   let arriving = 0
   const applyOrRecover = async (changes: readonly Change[]): Promise<AppliedBatch> => {
     if (state.degraded !== undefined) {
       // A former change is still half undone: nothing is built on that.
-      await recoverJournal(walk).catch(logFailure(host, 'error', { action: 'recover_journal' }))
+      await recoverJournal(context).catch(logFailure(host, 'error', { action: 'recover_journal' }))
     }
     if (state.degraded === undefined) {
-      const batch = await applyBatch(walk, changes)
+      const batch = await applyBatch(context, changes)
       for (const result of batch.results) {
         const outcome = result instanceof ProxyManagerError ? result.code : result.outcome
         host.metrics.change(outcome)
@@ -104,11 +104,11 @@ export function createEngine(host: Host): Engine {
     if (result instanceof ProxyManagerError) throw result
     return result
   }
-  const issuer = createIssuer(walk, certify)
-  const keeper = certificateKeeper(walk, issuer, certify)
+  const issuer = createIssuer(context, certify)
+  const keeper = certificateMaintenance(context, issuer, certify)
 
-  const rehearsed = async (change: Change): Promise<Rehearsed> => {
-    const { verdicts, ...rehearsal } = await queue.exclusively(() => rehearse(walk, [change]))
+  const rehearsed = async (change: Change): Promise<ChangeDryRun> => {
+    const { verdicts, ...rehearsal } = await queue.exclusively(() => dryRun(context, [change]))
     const [verdict] = verdicts
     if (verdict === undefined || verdict.outcome === 'refused')
       throw verdict?.error ?? new ProxyManagerError('INTERNAL')
@@ -116,7 +116,7 @@ export function createEngine(host: Host): Engine {
   }
 
   /** What is served now: while a change is not confirmed, the state of before it. */
-  const settled = async () => (state.unconfirmed ?? (await walk.observe([]))).snapshot
+  const settled = async () => (state.unconfirmed ?? (await context.observe([]))).snapshot
 
   return {
     putProxy: async (request) => {
@@ -136,7 +136,7 @@ export function createEngine(host: Host): Engine {
       const changed = await submit({ kind: 'delete', ...request }, 0)
       if (!deleteCertificate) return changed
       // While no change is applied: a new route of this domain would be given what is about to go.
-      const job = () => queue.exclusively(() => deleteCertificateOf(walk, changed.proxy.domain))
+      const job = () => queue.exclusively(() => deleteCertificateOf(context, changed.proxy.domain))
       return { ...changed, certificateDeleted: await issuer.alone(job) }
     },
     issueCertificate: async (request) => {
@@ -144,12 +144,12 @@ export function createEngine(host: Host): Engine {
       const { outcome, route, receipt, steps } = applied
       return { outcome, proxy: view.show(route), receipt, ordered, preflight, times: { queue: 0, probe: 0, ...steps } }
     },
-    rehearseIssue: async (request) => {
-      const { route, ...rehearsed } = await rehearseIssue(walk, queue, request)
+    dryRunIssue: async (request) => {
+      const { route, ...rehearsed } = await dryRunIssue(context, queue, request)
       return { ...rehearsed, proxy: view.show(route) }
     },
-    rehearsePut: async (request) => rehearsed(await toPutChange(host, { source: 'api', ...request })),
-    rehearseDelete: (request) => rehearsed({ kind: 'delete', ...request }),
+    dryRunPut: async (request) => rehearsed(await toPutChange(host, { source: 'api', ...request })),
+    dryRunDelete: (request) => rehearsed({ kind: 'delete', ...request }),
     listProxies: async () => {
       const { routes } = await settled()
       return [...routes.values()].map(view.show).sort((a, b) => (a.droplet_name < b.droplet_name ? -1 : 1))
@@ -159,21 +159,21 @@ export function createEngine(host: Host): Engine {
       if (route === undefined) throw new ProxyManagerError('PROXY_NOT_FOUND')
       return view.show(route)
     },
-    syncFromRegistry: (request) => syncFromRegistry(walk, queue, readDroplets, request),
+    syncFromRegistry: (request) => syncFromRegistry(context, queue, readDroplets, request),
     metrics: host.metrics,
-    readMetrics: () => readMetrics(walk, queue, readHealth),
+    readMetrics: () => readMetrics(context, queue, readHealth),
     readHealth,
-    readDependencies: dependencyReader(walk),
+    readDependencies: dependencyReader(context),
     verifyToken: tokenVerifier(host),
     certificates: keeper,
-    recover: () => recover(walk),
+    recover: () => recover(context),
     idle: () => queue.idle(),
     close: () => {
       queue.close()
       closing.abort(stopping())
     },
     retryRestore: async () => {
-      if (state.degraded !== undefined) await queue.exclusively(() => recoverJournal(walk))
+      if (state.degraded !== undefined) await queue.exclusively(() => recoverJournal(context))
     },
   }
 }

@@ -3,13 +3,13 @@
 import * as v from 'valibot'
 import { isOverdueForRenewal } from '../certificates/certificate.ts'
 import { type LastCertificate, readLastCertificate } from '../certificates/ledger-file.ts'
-import { type LastTest, testedNow, type Walk } from '../change/context.ts'
+import { type ChangeContext, type LastTest, testedNow } from '../change/context.ts'
 import { testCandidate } from '../change/test-candidate.ts'
 import { ProxyManagerError } from '../errors.ts'
 import type { Host } from '../host/host.ts'
 import { statePaths } from '../host/state-folder.ts'
 import { missingInclude } from '../nginx/config/host-config.ts'
-import { ownerOf, unmarkedDefaults } from '../nginx/config/listens.ts'
+import { implicitDefaultServers, ownerOf } from '../nginx/config/listens.ts'
 import { testLive } from '../nginx/config-test.ts'
 import { namesOf } from '../route/names.ts'
 import { statusOf } from '../route/state.ts'
@@ -63,13 +63,13 @@ const SHUTDOWN_TIMEOUT_ADVICE =
 const TEST_EVERY_MS = 60_000
 
 /** Reads health. The first call waits for one test of the configuration; none after it does. */
-export function healthReader(walk: Walk): () => Promise<ManagerHealth> {
-  const { host, state } = walk
+export function healthReader(context: ChangeContext): () => Promise<ManagerHealth> {
+  const { host, state } = context
   const readUnwritable = unwritableReader(host, state)
   let testing: Promise<void> | undefined
 
   const test = async (): Promise<void> => {
-    const observation = await walk.observe([])
+    const observation = await context.observe([])
     const before = state.lastTest
     const result = observation.isBare
       ? await testLive(host, new Set())
@@ -94,7 +94,7 @@ export function healthReader(walk: Walk): () => Promise<ManagerHealth> {
   }
 
   return async () => {
-    const observation = await walk.observe([])
+    const observation = await context.observe([])
     const { facts, isBare } = observation
     // While a change is not confirmed, what was served before it still is: between its renames a route would look broken.
     const { snapshot } = state.unconfirmed ?? observation
@@ -112,7 +112,7 @@ export function healthReader(walk: Walk): () => Promise<ManagerHealth> {
       sites_enabled_writable: unwritable.sitesEnabled === undefined,
       state_writable: unwritable.state === undefined,
     }
-    const running = walk.reloaderFor(observation).findMaster(observation) !== undefined
+    const running = context.reloaderFor(observation).findMaster(observation) !== undefined
     const lastReload = readLastReload(host)
     const lastCertificate = readLastCertificate(host)
     const certbotPresent = host.files.stamp(CERTBOT_BIN) !== undefined
@@ -143,7 +143,7 @@ export function healthReader(walk: Walk): () => Promise<ManagerHealth> {
         (name) => `route ${name} has no symlink in sites-enabled: repeat its PUT to serve it, or DELETE it`,
       ),
       ...failedOrder(lastCertificate, routes),
-      ...[...snapshot.foreignFiles.keys()].map(
+      ...[...snapshot.unmanagedFiles.keys()].map(
         (name) => `fpai-${name}.conf was not written by Proxy Manager: move it away to manage ${name}`,
       ),
       ...[...snapshot.availableImages.keys()].map((name) => `${name} is damaged: repeat the PUT of its route`),
@@ -157,7 +157,7 @@ export function healthReader(walk: Walk): () => Promise<ManagerHealth> {
       reasons: [...unhealthy, ...degraded],
       advice: [
         ...(lacksShutdownTimeout ? [SHUTDOWN_TIMEOUT_ADVICE] : []),
-        ...unmarkedDefaults(snapshot.host.servers, host.settings.NGINX_HTTP_PORT).map(
+        ...implicitDefaultServers(snapshot.host.servers, host.settings.NGINX_HTTP_PORT).map(
           ({ file, line }) =>
             `the server block in ${file}, line ${line}, takes unknown names only if its listen says default_server: the catch-all refuses them now`,
         ),

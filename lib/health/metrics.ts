@@ -1,5 +1,5 @@
 /** The figures that are looked up when somebody asks for them; the others were counted as they happened. */
-import type { Walk } from '../change/context.ts'
+import type { ChangeContext } from '../change/context.ts'
 import type { ChangeQueue } from '../change/queue.ts'
 import type { Host } from '../host/host.ts'
 import { GENERATION_NAME, STATUS_PATH } from '../nginx/generation.ts'
@@ -11,7 +11,7 @@ const STATUS_TIMEOUT_MS = 500
 
 /** Everything in Prometheus' text format. */
 export async function readMetrics(
-  { host, observe, state }: Walk,
+  { host, observe, state }: ChangeContext,
   queue: ChangeQueue,
   readHealth: () => Promise<ManagerHealth>,
 ): Promise<string> {

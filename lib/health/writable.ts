@@ -1,5 +1,5 @@
 /** Whether a change could be written now. Permissions alone do not tell: a disk may be full, or a quota used up. */
-import type { WalkState } from '../change/context.ts'
+import type { ChangeState } from '../change/context.ts'
 import { CANDIDATE_PREFIX } from '../change/test-candidate.ts'
 import type { Host } from '../host/host.ts'
 import { TEMPORARY_SUFFIX } from '../host/replace-file.ts'
@@ -24,7 +24,7 @@ const TRIAL = '#'.repeat(4096)
 /** Looks at the folders: their permissions each time; whether they take a file from time to time, and each time while something fails. */
 export function unwritableReader(
   host: Host,
-  state: Pick<WalkState, 'hasFailedToWrite'>,
+  state: Pick<ChangeState, 'hasFailedToWrite'>,
 ): (observation: Observation) => Promise<Unwritable> {
   const { NGINX_SITES_AVAILABLE: available, NGINX_SITES_ENABLED: enabled } = host.settings
   const { root } = statePaths(host.settings)
@@ -41,7 +41,7 @@ export function unwritableReader(
     // Named as what a start sweeps, and hidden from NGINX's globs.
     const path = `${folder}/${CANDIDATE_PREFIX}${host.clock.randomId()}${suffix}`
     try {
-      await host.files.writeScratch(path, TRIAL, 0o600)
+      await host.files.writeUnsynced(path, TRIAL, 0o600)
       return undefined
     } catch (error) {
       const { code = 'UNKNOWN' } = error as NodeJS.ErrnoException

@@ -2,7 +2,7 @@
 
 import type { IssueDiagnostic } from '../certificates/certbot-diagnostic.ts'
 import { endOrder, recordLastCertificate } from '../certificates/ledger-file.ts'
-import { type OrderEntry, type OrderLedger, UNTOLD_LIMIT_MS } from '../certificates/order-ledger.ts'
+import { DEFAULT_RATE_LIMIT_MS, type OrderEntry, type OrderLedger } from '../certificates/order-ledger.ts'
 import type { Host } from '../host/host.ts'
 import { logFailure } from '../host/log-failure.ts'
 
@@ -19,7 +19,7 @@ export async function noteFailure(
   const at = host.clock.nowMs()
   const uncounted = UNCOUNTED.has(reason) ? { uncounted: true as const } : {}
   const entry: OrderEntry = { at, result: 'failed', reason, said: said.slice(0, 500), ...uncounted }
-  const blockedUntil = reason === 'rate_limited' ? (retryAt ?? at + UNTOLD_LIMIT_MS) : undefined
+  const blockedUntil = reason === 'rate_limited' ? (retryAt ?? at + DEFAULT_RATE_LIMIT_MS) : undefined
   await closeOrder(host, domain, before, entry, blockedUntil)
   await recordLastCertificate(host, domain, `${reason}: ${said}`)
 }

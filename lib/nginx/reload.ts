@@ -97,7 +97,7 @@ export function signalReloader(host: Host): Reloader {
     const errorLog = logPath(observation)
     const findRefusal = errorLog === undefined ? undefined : followLog(files, errorLog, master)
     const old = processes.workersOf(master).filter((pid) => processes.workerState(pid) === 'accepting')
-    if (!processes.hangUp(master)) {
+    if (!processes.sendHup(master)) {
       // Not ours to signal: a wrapper at NGINX_BIN may have the right.
       const sent = await host.runner.run(settings.NGINX_BIN, ['-s', 'reload', ...configurationArguments(settings)], {
         timeoutMs: COMMAND_TIMEOUT_MS,

@@ -42,7 +42,7 @@ export function planChange(
   now: string,
 ): Verdict {
   const found = routes.get(change.dropletName)
-  if (snapshot.foreignFiles.has(change.dropletName)) return refuse(handWritten(change.dropletName))
+  if (snapshot.unmanagedFiles.has(change.dropletName)) return refuse(handWritten(change.dropletName))
   if (change.kind === 'certify') return planCertify(snapshot, found, change, now)
   const failed = failedPrecondition(change.precondition, found)
   if (failed !== undefined) return refuse(failed)

@@ -79,12 +79,12 @@ export function observer(
   const readImages = (folder: string): Map<string, FileImage> => {
     const files = ownFiles(folder)
     const links = remember(linksIn, files, () => {
-      const found = files.map(({ name, path }) => [name, host.files.look(path)] as const)
+      const found = files.map(({ name, path }) => [name, host.files.lstat(path)] as const)
       return new Map(found.flatMap(([name, look]) => (look?.kind === 'link' ? [[name, { linkTo: look.target }]] : [])))
     })
     const images = new Map<string, FileImage>(links)
     for (const { name, path } of links.size === files.length ? [] : files.filter((own) => !links.has(own.name))) {
-      const look = host.files.look(path)
+      const look = host.files.lstat(path)
       if (look?.kind === 'file') images.set(name, { text: look.file.text })
     }
     return images
@@ -98,11 +98,11 @@ export function observer(
     const isEnabled = (name: string) => leadsTo(enabledImages.get(name), enabled, `${available}/${name}`)
 
     const routes = new Map<string, SnapshotRoute>()
-    const foreignFiles = new Set<string>()
+    const unmanagedFiles = new Set<string>()
     const availableImages = new Map<string, FileImage>()
     let shared: Snapshot['shared']
     for (const { name, path, dropletName } of ownFiles(available)) {
-      const look = host.files.look(path)
+      const look = host.files.lstat(path)
       const text = look?.kind === 'file' ? look.file.text : undefined
       if (dropletName === undefined) {
         const read = text === undefined ? undefined : readSharedFile(text)
@@ -119,13 +119,13 @@ export function observer(
         routes.set(dropletName, place(route, enabledImages.has(name), route.drifted || isCopy))
       } else if (text !== undefined && (text.startsWith(NOTICE) || NOTICE.startsWith(text.trim())))
         availableImages.set(name, { text })
-      else foreignFiles.add(dropletName)
+      else unmanagedFiles.add(dropletName)
     }
 
     const included = ownByPath(enabled)
     const isOwn = (path: string) => {
       const own = included.get(path) ?? ownFileAt(path)
-      return own !== undefined && !foreignFiles.has(own.dropletName ?? '')
+      return own !== undefined && !unmanagedFiles.has(own.dropletName ?? '')
     }
     const found = facts.confPath === undefined ? undefined : readHostConfiguration(facts.confPath, enabled, tree, isOwn)
     if (found !== undefined) isMainKnown = true
@@ -151,7 +151,7 @@ export function observer(
       sitesAvailable: available,
       sitesEnabled: enabled,
       routes,
-      foreignFiles,
+      unmanagedFiles,
       shared,
       enabledImages,
       availableImages,

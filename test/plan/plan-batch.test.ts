@@ -3,7 +3,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { CheckedCertificate } from '../../lib/certificates/certificate.ts'
 import { ProxyManagerError } from '../../lib/errors.ts'
-import { type ForeignServer, type HostConfiguration, readListen } from '../../lib/nginx/config/host-config.ts'
+import { type HostConfiguration, readListen, type UnmanagedServer } from '../../lib/nginx/config/host-config.ts'
 import type { Change, DeleteChange, Precondition, PutChange } from '../../lib/plan/change.ts'
 import { type BatchPlan, planBatch } from '../../lib/plan/plan-batch.ts'
 import { renderRouteFile } from '../../lib/render/route-file.ts'
@@ -40,7 +40,7 @@ const empty: Snapshot = {
   sitesAvailable: AVAILABLE,
   sitesEnabled: ENABLED,
   routes: new Map(),
-  foreignFiles: new Set(),
+  unmanagedFiles: new Set(),
   shared: undefined,
   enabledImages: new Map(),
   availableImages: new Map(),
@@ -161,14 +161,14 @@ function recordOf(planned: BatchPlan, at = 0): RouteRecord {
 }
 
 function foreign(...names: string[]): Snapshot {
-  const server: ForeignServer = { names, listens: readListen(['80']), file: 'by-hand', line: 7 }
+  const server: UnmanagedServer = { names, listens: readListen(['80']), file: 'by-hand', line: 7 }
   return { ...empty, host: { ...host, servers: [server] } }
 }
 
 const one = after([put('app')])
 const drifted = withRoute(one, 'app', { drifted: true, text: 'edited' })
 const disabled: Snapshot = { ...withRoute(one, 'app', { enabled: false }), enabledImages: new Map() }
-const byHand: Snapshot = { ...empty, foreignFiles: new Set(['app']) }
+const byHand: Snapshot = { ...empty, unmanagedFiles: new Set(['app']) }
 const taken = after([put('other', { domain: 'app.example.com' })])
 
 test('the truth table, row by row', () => {
@@ -593,7 +593,7 @@ test('HTTPS that is served stays, also where no certificate is valid right now; 
 
 test('the host keeps its own default servers', () => {
   const listens = [...readListen(['80', 'default_server']), ...readListen(['[::]:443', 'ssl', 'default_server'])]
-  const servers: ForeignServer[] = [{ names: ['_'], listens, file: 'default', line: 1 }]
+  const servers: UnmanagedServer[] = [{ names: ['_'], listens, file: 'default', line: 1 }]
   const planned = plan({ ...issued, host: { ...host, servers } }, put('app'))
   const shared = applied(issued, planned).shared?.text ?? ''
   assert.not.match(shared, 'listen 80 default_server;')
