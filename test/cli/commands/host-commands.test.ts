@@ -126,7 +126,7 @@ test('recover ends with 1 and names the step where something is left undone', as
   const { status, out, err } = await runProcess(['recover'], environment)
   assert.is(status, 1, out + err)
   assert.is(out, 'Left undone: recover_journal.\n')
-  assert.match(err, /"result":"failed"/)
+  assert.match(err, /"result":"failure"/)
 })
 
 test('recover leaves it to the API where that runs, once no change is under way', async ({ root, environment }) => {
