@@ -1,6 +1,6 @@
 import * as v from 'valibot'
 import { ChangedProxy, PendingProxy, PUT_ERRORS } from '../lib/http/answer-schemas.ts'
-import { putAnswer, rehearsedPutAnswer } from '../lib/http/answers.ts'
+import { putAnswer, putDryRunAnswer } from '../lib/http/answers.ts'
 import { endpoint } from '../lib/http/endpoint.ts'
 import { DryRun, NoParams } from '../lib/http/parameters.ts'
 import { CreateProxyBody } from '../lib/route/spec.ts'
@@ -29,7 +29,7 @@ export default endpoint(
     const { droplet_name: dropletName, ...spec } = body
     const request = { dropletName, spec, mode: 'create' as const, precondition }
     return query.dry_run
-      ? rehearsedPutAnswer(await engine.rehearsePut(request))
+      ? putDryRunAnswer(await engine.dryRunPut(request))
       : putAnswer(await engine.putProxy(request), base)
   },
 )

@@ -1,6 +1,6 @@
 import * as v from 'valibot'
 import { DeletedProxy } from '../lib/http/answer-schemas.ts'
-import { deleteAnswer, rehearsedDeleteAnswer } from '../lib/http/answers.ts'
+import { deleteAnswer, deleteDryRunAnswer } from '../lib/http/answers.ts'
 import { endpoint } from '../lib/http/endpoint.ts'
 import { DeleteQuery } from '../lib/http/parameters.ts'
 import { DropletName } from '../lib/route/droplet-name.ts'
@@ -34,7 +34,7 @@ export default endpoint(
   async ({ params, query, precondition }, { engine }) => {
     const request = { dropletName: params.droplet_name, precondition }
     return query.dry_run
-      ? rehearsedDeleteAnswer(await engine.rehearseDelete(request))
+      ? deleteDryRunAnswer(await engine.dryRunDelete(request))
       : deleteAnswer(await engine.deleteProxy({ ...request, deleteCertificate: query.delete_certificate }))
   },
 )

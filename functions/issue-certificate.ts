@@ -1,6 +1,6 @@
 import * as v from 'valibot'
-import { CertifiedProxy, RehearsedIssue } from '../lib/http/answer-schemas.ts'
-import { certifiedAnswer, rehearsedIssueAnswer } from '../lib/http/answers.ts'
+import { CertifiedProxy, IssueDryRun } from '../lib/http/answer-schemas.ts'
+import { certifiedAnswer, issueDryRunAnswer } from '../lib/http/answers.ts'
 import { endpoint } from '../lib/http/endpoint.ts'
 import { DryRun } from '../lib/http/parameters.ts'
 import { DropletName } from '../lib/route/droplet-name.ts'
@@ -26,7 +26,7 @@ export default endpoint(
     ),
     responses: {
       200: v.pipe(
-        v.union([CertifiedProxy, RehearsedIssue]),
+        v.union([CertifiedProxy, IssueDryRun]),
         v.description('Served over HTTPS with this certificate, whether it was ordered or there already; or a dry run'),
       ),
     },
@@ -49,7 +49,7 @@ export default endpoint(
   async ({ params, query, body }, { engine }) => {
     const request = { dropletName: params.droplet_name, email: body.email, forceRenew: body.force_renew }
     return query.dry_run
-      ? rehearsedIssueAnswer(await engine.rehearseIssue(request))
+      ? issueDryRunAnswer(await engine.dryRunIssue(request))
       : certifiedAnswer(await engine.issueCertificate(request))
   },
 )

@@ -1,7 +1,7 @@
 /** The HTTP server around the app of one service. */
 
 import { createServerAdapter } from '@whatwg-node/server'
-import { ProxyManagerError } from './errors.ts'
+import { errorText, ProxyManagerError } from './errors.ts'
 import { createHttpServer } from './http/listener/listener.ts'
 import { type Deps, NO_OPERATION } from './http/operation.ts'
 import { failureFields } from './http/request-log.ts'
@@ -22,7 +22,7 @@ export function createApiServer(
         action: 'listen',
         result: 'failure',
         correlation_id: correlationId,
-        cause: error instanceof Error ? error.message : String(error),
+        cause: errorText(error),
       }),
     onRefusal: ({ error, status, correlationId, durationMs }) => {
       usage.record(status)

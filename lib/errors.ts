@@ -6,7 +6,7 @@
 /** Who has to act: the caller, the owner of another route, the host's operator, the droplet behind the route, or the CA. */
 export type Culprit = 'caller' | 'other_route' | 'host' | 'upstream' | 'ca'
 
-/** Where in the walk of a change it happened. */
+/** The step of the change at which it happened. */
 export type Stage =
   | 'request'
   | 'plan'
@@ -195,4 +195,9 @@ export function withDetails(failure: ProxyManagerError, details: Readonly<Record
     details: { ...failure.details, ...details },
     cause: failure.cause,
   })
+}
+
+/** What an error says of itself, for the log only. */
+export function errorText(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
 }

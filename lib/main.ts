@@ -64,7 +64,7 @@ export async function startService(environment: Environment): Promise<Service | 
     engine.close()
     await engine.idle()
     // A certbot that is still at it ends by itself; the next start brings in what it got.
-    host.runner.abandon()
+    host.runner.detachRunning()
     await lock.release()
   }
   let ended: Promise<void> | undefined

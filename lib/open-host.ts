@@ -1,4 +1,5 @@
 /** This host, as an environment describes it: settings -> adapters -> state folder -> lock. */
+
 import { hostClock } from './adapters/clock.ts'
 import { hostFiles, readWholeFile } from './adapters/files.ts'
 import { hostLock, type LockResult } from './adapters/lock.ts'
@@ -8,6 +9,7 @@ import { hostNetwork } from './adapters/network.ts'
 import { hostProbe } from './adapters/probe.ts'
 import { hostProcesses } from './adapters/processes.ts'
 import { hostRunner, loggingRunner } from './adapters/runner.ts'
+import { errorText } from './errors.ts'
 import type { Host } from './host/host.ts'
 import { makeStateFolders, statePaths } from './host/state-folder.ts'
 import { parseSettings } from './settings/parse-settings.ts'
@@ -79,7 +81,7 @@ export async function settleStateFolder(
 const PASSING = ['EROFS', 'ENOSPC', 'EDQUOT', 'EIO', 'EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN']
 
 function unusable({ PROXY_MANAGER_STATE_DIR: folder }: Settings, error: unknown) {
-  const reason = error instanceof Error ? error.message : String(error)
+  const reason = errorText(error)
   return {
     fault: `PROXY_MANAGER_STATE_DIR: ${folder} cannot be used (${reason})`,
     mayPass: PASSING.includes(codeOf(error)),

@@ -1,6 +1,8 @@
 /** What happens without a call, from time to time. */
+
 import type { Engine } from './engine/engine.ts'
 import type { Host } from './host/host.ts'
+import { logFailure } from './host/log-failure.ts'
 import type { MeshMember } from './mesh/member.ts'
 
 /** Starts a job again and again, `everyMs` apart; never while it still runs, so that none pile up behind one that hangs. */
@@ -26,7 +28,7 @@ export function startTimers({ settings, log }: Host, engine: Engine): NodeJS.Tim
   const { certificates } = engine
   const renewEveryMs = settings.SSL_RENEW_INTERVAL_HOURS * 3_600_000
   return [
-    every(NOTICE_EVERY_MS, 'notice_renewals', certificates.notice),
+    every(NOTICE_EVERY_MS, 'adopt_renewals', certificates.adoptRenewals),
     every(RESTORE_EVERY_MS, 'retry_restore', engine.retryRestore),
     ...(settings.SSL_AUTO_ISSUE ? [every(ORDER_EVERY_MS, 'issue_pending', certificates.issuePending)] : []),
     ...(settings.REGISTRY_SYNC_INTERVAL_S > 0
@@ -51,7 +53,7 @@ export function startTelling({ settings, log }: Host, mesh: MeshMember): readonl
 /** Runs a job again and again, one at a time; what it throws is logged. */
 function repeater(log: Host['log']) {
   return (ms: number, action: string, job: () => Promise<void>): NodeJS.Timeout =>
-    repeat(ms, job, ({ message }) => log.write('error', { action, result: 'failure', cause: message }))
+    repeat(ms, job, logFailure({ log }, 'error', { action }))
 }
 
 /** A sync that nobody asked for deletes nothing. */

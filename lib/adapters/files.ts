@@ -22,7 +22,7 @@ export interface FileText {
   readonly text: string
 }
 
-export type Look =
+export type Entry =
   | { readonly kind: 'file'; readonly file: FileText }
   | { readonly kind: 'link'; readonly target: string }
   | { readonly kind: 'other' }
@@ -35,7 +35,7 @@ export interface Files {
   /** Names in a folder; the same array as long as none has come, gone or been replaced. */
   list(folder: string): readonly string[]
   /** What stands at a path, without following a symlink. */
-  look(path: string): Look | undefined
+  lstat(path: string): Entry | undefined
   /** The text at a path, following symlinks. */
   read(path: string): FileText | undefined
   /** The path without symlinks; `undefined` where it does not exist. */
@@ -54,7 +54,7 @@ export interface Files {
   /** Appends to a file that exists, and syncs it. */
   append(path: string, text: string): Promise<void>
   /** Writes a file that nothing depends on after a power cut: replaced, not synced. */
-  writeScratch(path: string, text: string, mode: number): Promise<void>
+  writeUnsynced(path: string, text: string, mode: number): Promise<void>
   rename(from: string, to: string): Promise<void>
   symlink(target: string, path: string): Promise<void>
   /** Gives a file a second name, which needs no space; the second name must not exist yet. */
@@ -125,7 +125,7 @@ export function hostFiles(): Files {
       })
       return names ?? []
     },
-    look: (path) =>
+    lstat: (path) =>
       orUndefined(() => {
         const stat = lstatSync(path, { throwIfNoEntry: false })
         if (stat === undefined) return undefined
@@ -182,7 +182,7 @@ export function hostFiles(): Files {
         await handle.close()
       }
     },
-    writeScratch: async (path, text, mode) => {
+    writeUnsynced: async (path, text, mode) => {
       const { O_CREAT, O_NOFOLLOW, O_TRUNC, O_WRONLY } = constants
       const handle = await open(path, O_CREAT | O_TRUNC | O_NOFOLLOW | O_WRONLY, mode)
       try {

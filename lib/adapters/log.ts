@@ -3,10 +3,13 @@ import { Logger } from 'tslog'
 
 export type Level = 'debug' | 'info' | 'warn' | 'error'
 
-/** What a line says beside its time and level. Values are plain; an error's words are converted before they get here. */
+/** What was done is in `outcome`, why it failed in `cause`, the error's code in `error_code`. */
+export type LogResult = 'started' | 'success' | 'failure'
+
+/** What a line says beside its time and level. Values are plain: errors are converted to text before they get here. */
 export interface LogFields {
   readonly action: string
-  readonly result: string
+  readonly result: LogResult
   readonly correlation_id?: string
   readonly [field: string]: unknown
 }

@@ -57,7 +57,7 @@ const TICK_MS = 25
 /** What may come before an answer's head has ended: Node's own limit for it, some interim answers, and one read of what follows. */
 const HEAD_BYTES = 80 * 1024
 /** No more interim answers than this come in one piece. */
-const MOST_INTERIM = 16
+const MAX_INTERIM = 16
 
 /** Probes with node-fetch, which honours a Host header and an agent, both of which the global fetch does not. */
 export function hostProbe(): Probe {
@@ -174,7 +174,7 @@ function boundedAgent(
     socket?.on('data', (chunk: Buffer) => {
       if (isBegun) return
       left -= chunk.length
-      if (left >= 0 && chunk.toString('latin1').split('\r\n\r\nHTTP/1.').length <= MOST_INTERIM) return
+      if (left >= 0 && chunk.toString('latin1').split('\r\n\r\nHTTP/1.').length <= MAX_INTERIM) return
       left = -1
       // Node's parser is given this piece in any case: there is to be nothing in it to parse.
       chunk.fill(0)

@@ -11,7 +11,7 @@ export interface Processes {
   workersOf(master: number): readonly number[]
   workerState(pid: number): WorkerState
   /** Sends SIGHUP; false where there is no such process or it may not be signalled. */
-  hangUp(pid: number): boolean
+  sendHup(pid: number): boolean
 }
 
 export function hostProcesses(): Processes {
@@ -34,7 +34,7 @@ export function hostProcesses(): Processes {
       // ngx_worker_process_cycle sets this title right before it closes its listening sockets.
       return title.includes('shutting down') ? 'shutting_down' : 'accepting'
     },
-    hangUp: (pid) => {
+    sendHup: (pid) => {
       try {
         return process.kill(pid, 'SIGHUP')
       } catch {

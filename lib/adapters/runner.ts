@@ -42,7 +42,7 @@ export interface Runner {
   /** Resolves for every outcome. After `timeoutMs` the process and all that it started get TERM, and KILL `graceMs` (2 s) later. */
   run(file: string, args: readonly string[], options: RunOptions): Promise<RunResult>
   /** Lets this process end although commands still run; they end by themselves. */
-  abandon(): void
+  detachRunning(): void
 }
 
 const OUTPUT_BYTES = 65536
@@ -58,7 +58,7 @@ const INHERITED = [
 export function hostRunner(environment: Readonly<Record<string, string | undefined>>): Runner {
   const running = new Map<ChildProcess, () => void>()
   return {
-    abandon: () => {
+    detachRunning: () => {
       for (const [child, forgetLimits] of running) {
         forgetLimits()
         child.unref()

@@ -2,6 +2,7 @@
 
 import * as v from 'valibot'
 import type { Host } from '../host/host.ts'
+import { logFailure } from '../host/log-failure.ts'
 import { replaceText } from '../host/replace-file.ts'
 import { statePaths } from '../host/state-folder.ts'
 import { lineageNameOf } from './lineage-name.ts'
@@ -55,10 +56,8 @@ export async function recordLastCertificate(host: Host, domain: string, reason: 
     reason,
   }
   await host.files
-    .writeScratch(statePaths(host.settings).lastCertificate, JSON.stringify(record), 0o600)
-    .catch((error: Error) => {
-      host.log.write('warn', { action: 'record_certificate', result: 'failed', error: error.message })
-    })
+    .writeUnsynced(statePaths(host.settings).lastCertificate, JSON.stringify(record), 0o600)
+    .catch(logFailure(host, 'warn', { action: 'record_certificate' }))
 }
 
 export function readLastCertificate(host: Host): LastCertificate | undefined {

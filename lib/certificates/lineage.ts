@@ -1,6 +1,6 @@
 /** certbot's own folders for one lineage, and what a crash or a careless hand leaves in them. */
 import type { Host } from '../host/host.ts'
-import { keepNewest } from '../host/prune-backups.ts'
+import { pruneBackups } from '../host/prune-backups.ts'
 import { lineageNameOf } from './lineage-name.ts'
 
 const FILES = ['cert.pem', 'chain.pem', 'fullchain.pem', 'privkey.pem']
@@ -14,7 +14,7 @@ export async function setAsideBrokenLineage({ files, settings, clock }: Host, do
   const root = settings.CERTBOT_CONFIG_DIR
   const name = lineageNameOf(domain)
   const places = [`live/${name}`, `archive/${name}`, `renewal/${name}.conf`]
-  const present = places.filter((place) => files.look(`${root}/${place}`) !== undefined)
+  const present = places.filter((place) => files.lstat(`${root}/${place}`) !== undefined)
   if (present.length === 0) return false
   const renewal = files.read(`${root}/renewal/${name}.conf`)?.text ?? ''
   const isComplete = FILES.every((file) => files.read(`${root}/live/${name}/${file}`) !== undefined)
@@ -37,7 +37,7 @@ export async function setAsideLineage(
     [`archive/${name}`, 'archive'],
     [`renewal/${name}.conf`, 'renewal.conf'],
   ]) {
-    if (files.look(`${root}/${from}`) !== undefined) await files.rename(`${root}/${from}`, `${aside}/${to}`)
+    if (files.lstat(`${root}/${from}`) !== undefined) await files.rename(`${root}/${from}`, `${aside}/${to}`)
   }
-  await keepNewest({ files }, `${root}/broken-lineages`, name)
+  await pruneBackups({ files }, `${root}/broken-lineages`, name)
 }

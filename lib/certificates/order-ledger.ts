@@ -28,7 +28,7 @@ const BUDGETS = [
   { result: 'issued', most: 3, withinMs: WEEK_MS },
 ] as const
 /** Enough to know how long to pause. */
-const MOST_UNCOUNTED = 10
+const MAX_UNCOUNTED = 10
 /** Pauses before the next try in the background, by the number of failures in a row. */
 const PAUSES_MS = [60_000, 600_000, 6_000_000, 86_400_000]
 
@@ -58,7 +58,7 @@ export function nextOrderAt(ledger: OrderLedger, nowMs: number): number | undefi
 export function withOrder(ledger: OrderLedger, entry: OrderEntry, blockedUntil?: number): OrderLedger {
   const kept = ledger.entries.filter(({ at }) => at > entry.at - WEEK_MS)
   const uncounted = kept.filter((other) => other.uncounted === true)
-  const dropped = new Set(uncounted.slice(0, Math.max(0, uncounted.length - MOST_UNCOUNTED)))
+  const dropped = new Set(uncounted.slice(0, Math.max(0, uncounted.length - MAX_UNCOUNTED)))
   const entries = [...kept.filter((other) => !dropped.has(other)), entry]
   const until = blockedUntil ?? ledger.blocked_until
   return until !== undefined && until > entry.at ? { entries, blocked_until: until } : { entries }
@@ -82,4 +82,4 @@ function failuresInARow(ledger: OrderLedger): readonly OrderEntry[] {
 }
 
 /** After a refusal for its limits without a time in it. */
-export const UNTOLD_LIMIT_MS = 3_600_000
+export const DEFAULT_RATE_LIMIT_MS = 3_600_000

@@ -48,7 +48,7 @@ async function checkChallenge(host: Host, domain: string, addresses: readonly st
   try {
     await host.files.makeFolder(`${statePaths(host.settings).webroot}/.well-known`, 0o755)
     await host.files.makeFolder(folder, 0o755)
-    await host.files.writeScratch(file, token, 0o644)
+    await host.files.writeUnsynced(file, token, 0o644)
     return await Promise.all(
       addresses.map(async (address): Promise<PreflightCheck> => {
         const path = `/.well-known/acme-challenge/${token}`

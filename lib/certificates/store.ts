@@ -3,7 +3,7 @@
  * checked, in `<state>/certificates/<domain>/<fingerprint>/`, complete, root's alone, and never changed again.
  */
 import type { FileText } from '../adapters/files.ts'
-import { settleAll } from '../host/all-settled.ts'
+import { allSettledOrThrow } from '../host/all-settled.ts'
 import type { Host } from '../host/host.ts'
 import { statePaths } from '../host/state-folder.ts'
 import { writeFailure } from '../host/write-failure.ts'
@@ -103,12 +103,12 @@ export function certificateStore(host: Host): CertificateStore {
         })
         .filter(({ folder, certificate }) => !isWhole(folder, certificate))
       if (missing.length === 0) return []
-      const made = missing.map(({ parent, folder }) => (host.files.look(parent) === undefined ? parent : folder))
+      const made = missing.map(({ parent, folder }) => (host.files.lstat(parent) === undefined ? parent : folder))
       try {
         // A batch may bring hundreds: the disk takes them together in the time of a few.
-        await settleAll(missing.map((copy) => writeCopy(host, copy)))
-        await settleAll(missing.map(({ folder }) => host.files.syncFolder(folder)))
-        await settleAll(missing.map(({ parent }) => host.files.syncFolder(parent)))
+        await allSettledOrThrow(missing.map((copy) => writeCopy(host, copy)))
+        await allSettledOrThrow(missing.map(({ folder }) => host.files.syncFolder(folder)))
+        await allSettledOrThrow(missing.map(({ parent }) => host.files.syncFolder(parent)))
         await host.files.syncFolder(copies)
       } catch (error) {
         throw writeFailure(error)

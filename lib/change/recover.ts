@@ -1,56 +1,52 @@
-/** Start-up: finish or undo what a former process left, mend what a crash tore, and see to it that NGINX serves what is on disk. */
+/** Start-up: finish or undo what a previous process left, repair what a crash damaged, and ensure that NGINX serves what is on disk. */
+import { dirname } from 'node:path'
+import { isTemporary, removeTemporaries } from '../candidate/stage.ts'
+import { CANDIDATE_PREFIX } from '../candidate/test-candidate.ts'
+
 import type { Host } from '../host/host.ts'
-import { keepNewest } from '../host/prune-backups.ts'
-import { replaceText, TEMPORARY_SUFFIX } from '../host/replace-file.ts'
+import { logFailure } from '../host/log-failure.ts'
+import { pruneBackups } from '../host/prune-backups.ts'
+import { replaceText } from '../host/replace-file.ts'
 import { statePaths } from '../host/state-folder.ts'
-import { testLive } from '../nginx/config-test.ts'
 import type { CertifyChange } from '../plan/change.ts'
-import { readSharedFile } from '../render/shared-file.ts'
-import { dropletOfFileName, isOwnFileName, routeFileName, SHARED_FILE } from '../route/file-names.ts'
-import { readRouteFile } from '../route/stored-route.ts'
-import type { Observation } from '../snapshot/observe.ts'
+import { isIntact } from '../render/shared-file.ts'
+import { isOwnFileName, routeFileName, SHARED_FILE } from '../route/file-names.ts'
 import { applyBatch } from './apply.ts'
-import type { Walk } from './context.ts'
+import type { ChangeContext, ObservedHost } from './context.ts'
 import { dropJournal, type Journal, readJournal } from './journal.ts'
-import { restoreFiles } from './roll-back.ts'
-import { removeTemporaries, UNDO_SUFFIX } from './swap.ts'
-import { CANDIDATE_PREFIX, testCandidate } from './test-candidate.ts'
+import { rollBack } from './roll-back.ts'
 
 /**
  * Everything that has to be done before the API opens. May be run any number of times, and be stopped at any instant.
  * What cannot be done is logged and shown by health; it never keeps the API from starting.
  * Returns the steps that could not be done.
  */
-export async function recover(walk: Walk): Promise<readonly string[]> {
+export async function recover(context: ChangeContext): Promise<readonly string[]> {
   const undone: string[] = []
   const steps: readonly (readonly [action: string, step: () => Promise<void>])[] = [
-    ['recover_journal', () => recoverJournal(walk)],
-    ['sweep_temporaries', () => sweepTemporaries(walk)],
-    ['mend_files', () => mendFiles(walk)],
-    ['mend_certificates', () => mendCertificates(walk)],
-    ['confirm_served', () => confirmServed(walk)],
+    ['recover_journal', () => recoverJournal(context)],
+    ['sweep_temporaries', () => sweepTemporaries(context)],
+    ['repair_files', () => repairFiles(context)],
+    ['repair_certificates', () => repairCertificates(context)],
+    ['confirm_served', () => confirmServed(context)],
   ]
   for (const [action, step] of steps) {
     try {
       await step()
     } catch (error) {
       undone.push(action)
-      walk.host.log.write('error', {
-        action,
-        result: 'failed',
-        error: error instanceof Error ? error.message : String(error),
-      })
+      logFailure(context.host, 'error', { action })(error)
     }
   }
   return undone
 }
 
 /**
- * Finishes a change that had reached its reload, where NGINX accepts it; undoes every other one.
- * @throws when neither is possible now: the journal stays
+ * Finishes a change that had reached its reload, if NGINX accepts it; undoes every other one.
+ * @throws if neither is possible now: the journal stays
  */
-export async function recoverJournal(walk: Walk): Promise<void> {
-  const { host, state } = walk
+export async function recoverJournal(context: ChangeContext): Promise<void> {
+  const { host, state } = context
   const journal = readJournal(host)
   if (journal === undefined) {
     state.degraded = undefined
@@ -59,42 +55,38 @@ export async function recoverJournal(walk: Walk): Promise<void> {
   if (journal === 'torn') {
     const { journal: path, backups } = statePaths(host.settings)
     await host.files.rename(path, `${backups}/journal.${host.clock.nowMs()}`)
-    await keepNewest(host, backups, 'journal')
-    host.log.write('warn', { action: 'recover_journal', result: 'quarantined' })
+    await pruneBackups(host, backups, 'journal')
+    host.log.write('warn', { action: 'recover_journal', result: 'success', outcome: 'quarantined' })
     state.degraded = undefined
     return
   }
   state.degraded = 'a change was interrupted and is not undone yet'
-  const observation = await walk.observe([])
+  const observation = await context.observe([])
   state.generation = Math.max(state.generation, journal.generation, observation.snapshot.shared?.generation ?? 0)
-  // A failed restore has put the former files back already: then only its reload is missing.
+  // A failed rollback has put the previous files back already: then only its reload is missing.
   const isInPlace = observation.snapshot.shared?.generation === journal.generation
   const mayFinish = journal.phase === 'reloading' && isInPlace && journal.generation !== state.refused
-  const isFinished = mayFinish && (await rollForward(walk, observation, journal))
+  const isFinished = mayFinish && (await rollForward(host, observation, journal))
   if (!isFinished) {
     state.generation += 1
     const restore = { files: journal.files, generation: state.generation, wasSignalled: journal.phase === 'reloading' }
-    await restoreFiles(host, observation, walk.reloaderFor(observation), restore)
+    await rollBack(host, observation.nginx, restore)
   }
   state.degraded = undefined
   host.log.write('warn', {
     action: 'recover_journal',
-    result: isFinished ? 'finished' : 'undone',
+    result: 'success',
+    outcome: isFinished ? 'finished' : 'undone',
     generation: journal.generation,
   })
 }
 
-async function rollForward(walk: Walk, observation: Observation, journal: Journal): Promise<boolean> {
-  const { host } = walk
-  const reloader = walk.reloaderFor(observation)
-  const test = observation.isBare
-    ? await testLive(host, new Set())
-    : await testCandidate(host, observation, [], new Set())
+async function rollForward(host: Host, { nginx }: ObservedHost, journal: Journal): Promise<boolean> {
+  const test = await nginx.testAsIs()
   if (!test.ok) return false
-  const isServed =
-    reloader.findMaster(observation) === undefined || (await reloader.servedGeneration()) === journal.generation
+  const isServed = nginx.findMaster() === undefined || (await nginx.servedGeneration()) === journal.generation
   if (!isServed) {
-    const reload = await reloader.reload(observation, journal.generation, test.durationMs)
+    const reload = await nginx.reload(journal.generation, test.durationMs)
     if (!reload.ok && reload.reason !== 'not_running') return false
   }
   await removeTemporaries(host, journal.files)
@@ -102,12 +94,10 @@ async function rollForward(walk: Walk, observation: Observation, journal: Journa
   return true
 }
 
-async function sweepTemporaries({ host, observe }: Walk): Promise<void> {
+async function sweepTemporaries({ host, observe }: ChangeContext): Promise<void> {
   const { NGINX_SITES_AVAILABLE, NGINX_SITES_ENABLED } = host.settings
   const { staging, root } = statePaths(host.settings)
-  const { snapshot, isBare } = await observe([])
-  const isTemporary = (name: string) =>
-    name.startsWith('.') && (name.endsWith(TEMPORARY_SUFFIX) || name.endsWith(UNDO_SUFFIX))
+  const { snapshot, hasMainConfig } = await observe([])
   const sweep = async (folder: string, isLeftover: (name: string) => boolean) => {
     for (const name of host.files.list(folder).filter(isLeftover)) await host.files.remove(`${folder}/${name}`)
   }
@@ -115,21 +105,17 @@ async function sweepTemporaries({ host, observe }: Walk): Promise<void> {
   await sweep(NGINX_SITES_ENABLED, isTemporary)
   await sweep(root, isTemporary)
   await sweep(staging, () => true)
-  if (isBare) return
-  const { mainPath } = snapshot.host
-  await sweep(
-    mainPath.slice(0, mainPath.lastIndexOf('/')),
-    (name) => name.startsWith(CANDIDATE_PREFIX) && name.endsWith('.conf'),
-  )
+  const isCandidate = (name: string) => name.startsWith(CANDIDATE_PREFIX) && name.endsWith('.conf')
+  if (hasMainConfig) await sweep(dirname(snapshot.host.mainPath), isCandidate)
 }
 
 /**
  * A file that is empty or cut short passes `nginx -t` and silently drops its site; a dangling symlink keeps NGINX from starting.
- * The first are restored from the copies that are kept of every proved file, the second removed. Edits by hand are left alone.
+ * The first are restored from the copies that are saved of every proved file, the second removed. Edits by hand are left as they are.
  */
-async function mendFiles({ host, observe }: Walk): Promise<void> {
+async function repairFiles({ host, observe }: ChangeContext): Promise<void> {
   const { snapshot } = await observe([])
-  // One that is what was written is no beginning of another.
+  // A file that is what was written is not the beginning of another.
   const drifted = [...snapshot.routes].flatMap(([name, route]) => (route.drifted ? [routeFileName(name)] : []))
   const names = new Set([...snapshot.availableImages.keys(), ...drifted])
   if (snapshot.shared === undefined && snapshot.routes.size > 0) names.add(SHARED_FILE)
@@ -139,75 +125,78 @@ async function mendFiles({ host, observe }: Walk): Promise<void> {
     const good = lastGood(host, name)
     if (good === undefined || good === text || !good.startsWith(text)) continue
     await replaceText(host, path, good)
-    host.log.write('warn', { action: 'mend_file', result: 'restored', file: name })
+    host.log.write('warn', { action: 'repair_file', result: 'success', outcome: 'restored', file: name })
   }
   if (snapshot.shared?.enabled === false && snapshot.routes.size > 0 && !snapshot.enabledImages.has(SHARED_FILE)) {
     // Every route uses what it defines: without it NGINX would not start.
     await host.files.symlink(`${snapshot.sitesAvailable}/${SHARED_FILE}`, `${snapshot.sitesEnabled}/${SHARED_FILE}`)
     await host.files.syncFolder(snapshot.sitesEnabled)
-    host.log.write('warn', { action: 'mend_link', result: 'restored', file: SHARED_FILE })
+    host.log.write('warn', { action: 'repair_link', result: 'success', outcome: 'restored', file: SHARED_FILE })
   }
   for (const name of host.files.list(snapshot.sitesEnabled).filter(isOwnFileName)) {
     const link = `${snapshot.sitesEnabled}/${name}`
-    if (host.files.look(link)?.kind !== 'link' || host.files.realPath(link) !== undefined) continue
+    if (host.files.lstat(link)?.kind !== 'link' || host.files.realPath(link) !== undefined) continue
     await host.files.remove(link)
     await host.files.syncFolder(snapshot.sitesEnabled)
-    host.log.write('warn', { action: 'mend_link', result: 'removed', file: name })
+    host.log.write('warn', { action: 'repair_link', result: 'success', outcome: 'removed', file: name })
   }
 }
 
 /**
- * A certificate that cannot be read keeps all of NGINX from starting: its route gets the one that is there, or goes on over HTTP.
+ * A certificate that cannot be read keeps all of NGINX from starting: its route gets the one that exists, or continues over HTTP.
  * Runs before NGINX's own start as well, so it does not need NGINX to be there.
  */
-async function mendCertificates(walk: Walk): Promise<void> {
-  const { snapshot } = await walk.observe([])
+async function repairCertificates(context: ChangeContext): Promise<void> {
+  const { snapshot } = await context.observe([])
   const broken = [...snapshot.routes.values()].filter(
-    ({ record, drifted }) => !drifted && !walk.certificates.isCopied(record),
+    ({ record, drifted }) => !drifted && !context.certificates.isCopied(record),
   )
   const changes: CertifyChange[] = []
   for (const { record } of broken) {
     const { domain, droplet_name: dropletName } = record
-    const newest = walk.certificates.newest(domain)
+    const newest = context.certificates.newest(domain)
     if (newest?.summary.fingerprint_sha256 === record.certificate?.fingerprint_sha256 && newest !== undefined) {
-      await walk.certificates.copy(new Map([[domain, newest]]))
+      await context.certificates.copy(new Map([[domain, newest]]))
     } else {
       changes.push({ kind: 'certify', dropletName, domain })
     }
-    walk.host.log.write('warn', { action: 'mend_certificate', result: 'started', droplet_name: dropletName, domain })
+    context.host.log.write('warn', {
+      action: 'repair_certificate',
+      result: 'started',
+      droplet_name: dropletName,
+      domain,
+    })
   }
   if (changes.length === 0) return
-  const { results, tidy } = await applyBatch(walk, changes, 'write')
-  await tidy()
+  const { results, cleanup } = await applyBatch(context, changes, { allowStoppedNginx: true })
+  await cleanup()
   for (const result of results) if (result instanceof Error) throw result
 }
 
-/** The kept copy of a file, where it is whole. */
+/** The saved copy of a file, if it is whole. */
 function lastGood(host: Host, name: string): string | undefined {
   const text = host.files.read(`${statePaths(host.settings).lastGood}/${name}`)?.text
-  if (text === undefined) return undefined
-  const dropletName = dropletOfFileName(name)
-  const isWhole =
-    dropletName === undefined
-      ? readSharedFile(text)?.intact === true
-      : readRouteFile(dropletName, text)?.drifted === false
-  return isWhole ? text : undefined
+  return text !== undefined && isIntact(name, text) ? text : undefined
 }
 
 /** NGINX may have been left with an older configuration than the one on disk. */
-async function confirmServed(walk: Walk): Promise<void> {
-  const { host, state } = walk
-  const observation = await walk.observe([])
-  const { shared, host: configuration } = observation.snapshot
+async function confirmServed(context: ChangeContext): Promise<void> {
+  const { host, state } = context
+  const { snapshot, nginx } = await context.observe([])
+  const { shared, host: configuration } = snapshot
   if (shared === undefined) return
   state.generation = Math.max(state.generation, shared.generation)
-  const reloader = walk.reloaderFor(observation)
-  const isComparable =
-    !observation.isBare && configuration.includesSitesEnabled && shared.enabled && state.degraded === undefined
-  if (!isComparable || reloader.findMaster(observation) === undefined) return
-  if ((await reloader.servedGeneration()) === shared.generation) return
-  const test = await testCandidate(host, observation, [], new Set())
-  const reload = test.ok ? await reloader.reload(observation, shared.generation, test.durationMs) : undefined
+  const isComparable = configuration.includesSitesEnabled && shared.enabled && state.degraded === undefined
+  if (!isComparable || nginx.findMaster() === undefined) return
+  const served = await nginx.servedGeneration()
+  if (served === shared.generation || served === 'unknown') return
+  const test = await nginx.testAsIs()
+  const reload = test.ok ? await nginx.reload(shared.generation, test.durationMs) : undefined
   if (reload?.ok !== true) throw new Error('NGINX serves an older configuration than the one on disk')
-  host.log.write('warn', { action: 'confirm_served', result: 'reloaded', generation: shared.generation })
+  host.log.write('warn', {
+    action: 'confirm_served',
+    result: 'success',
+    outcome: 'reloaded',
+    generation: shared.generation,
+  })
 }

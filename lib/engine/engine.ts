@@ -1,13 +1,13 @@
 /** What handlers call: one verb for each thing the API does. */
 import type { Metrics } from '../adapters/metrics.ts'
 import type { PreflightCheck } from '../certificates/preflight.ts'
-import type { Applied, Receipt, Rehearsal, StepTimes } from '../change/context.ts'
+import type { Applied, BatchDryRun, Receipt, StepTimes } from '../change/context.ts'
 import type { Dependency } from '../health/dependencies.ts'
 import type { ManagerHealth } from '../health/health.ts'
-import type { CertificateKeeper } from '../issuance/maintain.ts'
+import type { CertificateMaintenance } from '../issuance/maintain.ts'
 import type { IssueRequest } from '../issuance/may-order.ts'
 import type { SyncRequest, SyncSummary } from '../mesh/sync.ts'
-import type { TokenVerdict } from '../mesh/token-claims.ts'
+import type { TokenResult } from '../mesh/token-claims.ts'
 import type { Precondition } from '../plan/change.ts'
 import type { ProxySpec } from '../route/spec.ts'
 import type { ProxyState } from '../route/state.ts'
@@ -44,13 +44,13 @@ export interface Changed {
 }
 
 /** What a change would do. */
-export interface Rehearsed extends Omit<Rehearsal, 'verdicts'> {
+export interface ChangeDryRun extends Omit<BatchDryRun, 'outcomes'> {
   readonly outcome: Applied['outcome']
   readonly proxy: ProxyState
 }
 
 /** What a call for a certificate would do. */
-export interface RehearsedIssue extends Omit<Rehearsal, 'verdicts'> {
+export interface IssueDryRun extends Omit<BatchDryRun, 'outcomes'> {
   /** As it would be: where the CA would be asked, its certificate is one that is made up. */
   readonly proxy: ProxyState
   readonly wouldOrder: boolean
@@ -62,10 +62,10 @@ export interface Engine {
   putProxy(request: PutRequest): Promise<Changed>
   /** `certificateDeleted` is left out where nobody asked for it. */
   deleteProxy(request: DeleteRequest): Promise<Changed & { readonly certificateDeleted?: boolean }>
-  rehearsePut(request: PutRequest): Promise<Rehearsed>
-  rehearseDelete(request: Omit<DeleteRequest, 'deleteCertificate'>): Promise<Rehearsed>
+  dryRunPut(request: PutRequest): Promise<ChangeDryRun>
+  dryRunDelete(request: Omit<DeleteRequest, 'deleteCertificate'>): Promise<ChangeDryRun>
   issueCertificate(request: IssueRequest): Promise<IssuedProxy>
-  rehearseIssue(request: IssueRequest): Promise<RehearsedIssue>
+  dryRunIssue(request: IssueRequest): Promise<IssueDryRun>
   /** Every route, sorted by droplet name. */
   listProxies(): Promise<readonly ProxyState[]>
   getProxy(dropletName: string): Promise<ProxyState>
@@ -73,7 +73,7 @@ export interface Engine {
   /** What is needed of others, from the last look; never waits. */
   readDependencies(): readonly Dependency[]
   /** What happens to certificates without a call; to be run from time to time. */
-  readonly certificates: CertificateKeeper
+  readonly certificates: CertificateMaintenance
   /** For those who count beside the engine. */
   readonly metrics: Metrics
   /** Prometheus' text format. */
@@ -81,7 +81,7 @@ export interface Engine {
   /** Brings routes in line with the Registry. */
   syncFromRegistry(request: SyncRequest): Promise<SyncSummary>
   /** Whether the Registry has signed this token, and what it may do; never throws. */
-  verifyToken(token: string): Promise<TokenVerdict>
+  verifyToken(token: string): Promise<TokenResult>
   /** What has to be done before the API opens; resolves to the steps that could not be. */
   recover(): Promise<readonly string[]>
   /** Resolves once no change runs or waits. */

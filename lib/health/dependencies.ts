@@ -1,5 +1,5 @@
 /** What this service needs of others, and whether it has it: looked at in the background, never while a caller waits. */
-import type { Walk } from '../change/context.ts'
+import type { ChangeContext } from '../change/context.ts'
 import type { Host } from '../host/host.ts'
 import { fetchDroplets } from '../mesh/registry-client.ts'
 
@@ -21,11 +21,11 @@ const LETS_ENCRYPT = 'https://acme-v02.api.letsencrypt.org/directory'
 type Found = Exclude<DependencyStatus, 'unknown'>
 
 /** Reads what is known; what is older than a minute is looked at anew for the next caller. */
-export function dependencyReader(walk: Walk): () => readonly Dependency[] {
-  const { host } = walk
+export function dependencyReader(context: ChangeContext): () => readonly Dependency[] {
+  const { host } = context
   const { REGISTRY_URL, ORCHESTRATOR_URL, ACME_DIRECTORY_URL, CERTBOT_BIN } = host.settings
   const looks = new Map<Dependency['name'], () => Found | Promise<Found>>([
-    ['nginx', () => lookAtNginx(walk)],
+    ['nginx', () => lookAtNginx(context)],
     ['certbot', () => foundIf(host.files.stamp(CERTBOT_BIN) !== undefined)],
     ['registry', () => (REGISTRY_URL === undefined ? 'not_configured' : lookAtRegistry(host))],
   ])
@@ -62,10 +62,10 @@ export function dependencyReader(walk: Walk): () => readonly Dependency[] {
 }
 
 /** A binary without a master serves nothing. */
-async function lookAtNginx(walk: Walk): Promise<Found> {
+async function lookAtNginx(context: ChangeContext): Promise<Found> {
   try {
-    const observation = await walk.observe([])
-    const master = walk.reloaderFor(observation).findMaster(observation)
+    const observation = await context.observe([])
+    const master = observation.nginx.findMaster()
     return foundIf(observation.facts.present && master !== undefined)
   } catch {
     return 'unavailable'

@@ -3,14 +3,12 @@
 import * as v from 'valibot'
 import { isOverdueForRenewal } from '../certificates/certificate.ts'
 import { type LastCertificate, readLastCertificate } from '../certificates/ledger-file.ts'
-import { type LastTest, testedNow, type Walk } from '../change/context.ts'
-import { testCandidate } from '../change/test-candidate.ts'
+import { type ChangeContext, type LastTest, testedNow } from '../change/context.ts'
 import { ProxyManagerError } from '../errors.ts'
 import type { Host } from '../host/host.ts'
 import { statePaths } from '../host/state-folder.ts'
 import { missingInclude } from '../nginx/config/host-config.ts'
-import { ownerOf, unmarkedDefaults } from '../nginx/config/listens.ts'
-import { testLive } from '../nginx/config-test.ts'
+import { implicitDefaultServers, ownerOf } from '../nginx/config/listens.ts'
 import { namesOf } from '../route/names.ts'
 import { statusOf } from '../route/state.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
@@ -63,17 +61,15 @@ const SHUTDOWN_TIMEOUT_ADVICE =
 const TEST_EVERY_MS = 60_000
 
 /** Reads health. The first call waits for one test of the configuration; none after it does. */
-export function healthReader(walk: Walk): () => Promise<ManagerHealth> {
-  const { host, state } = walk
+export function healthReader(context: ChangeContext): () => Promise<ManagerHealth> {
+  const { host, state } = context
   const readUnwritable = unwritableReader(host, state)
   let testing: Promise<void> | undefined
 
   const test = async (): Promise<void> => {
-    const observation = await walk.observe([])
+    const observation = await context.observe([])
     const before = state.lastTest
-    const result = observation.isBare
-      ? await testLive(host, new Set())
-      : await testCandidate(host, observation, [], new Set())
+    const result = await observation.nginx.testAsIs()
     // A change that ended meanwhile has tested what is live now; this one may have read half of both.
     if (state.lastTest !== before || state.unconfirmed !== undefined) return
     state.lastTest = testedNow(host, result)
@@ -94,8 +90,8 @@ export function healthReader(walk: Walk): () => Promise<ManagerHealth> {
   }
 
   return async () => {
-    const observation = await walk.observe([])
-    const { facts, isBare } = observation
+    const observation = await context.observe([])
+    const { facts, hasMainConfig } = observation
     // While a change is not confirmed, what was served before it still is: between its renames a route would look broken.
     const { snapshot } = state.unconfirmed ?? observation
     const unwritable = await readUnwritable(observation)
@@ -112,11 +108,11 @@ export function healthReader(walk: Walk): () => Promise<ManagerHealth> {
       sites_enabled_writable: unwritable.sitesEnabled === undefined,
       state_writable: unwritable.state === undefined,
     }
-    const running = walk.reloaderFor(observation).findMaster(observation) !== undefined
+    const running = observation.nginx.findMaster() !== undefined
     const lastReload = readLastReload(host)
     const lastCertificate = readLastCertificate(host)
     const certbotPresent = host.files.stamp(CERTBOT_BIN) !== undefined
-    const isIncluded = isBare || snapshot.host.includesSitesEnabled
+    const isIncluded = snapshot.host.includesSitesEnabled
 
     const unhealthy = [
       ...(facts.present
@@ -143,7 +139,7 @@ export function healthReader(walk: Walk): () => Promise<ManagerHealth> {
         (name) => `route ${name} has no symlink in sites-enabled: repeat its PUT to serve it, or DELETE it`,
       ),
       ...failedOrder(lastCertificate, routes),
-      ...[...snapshot.foreignFiles.keys()].map(
+      ...[...snapshot.unmanagedFiles.keys()].map(
         (name) => `fpai-${name}.conf was not written by Proxy Manager: move it away to manage ${name}`,
       ),
       ...[...snapshot.availableImages.keys()].map((name) => `${name} is damaged: repeat the PUT of its route`),
@@ -151,13 +147,13 @@ export function healthReader(walk: Walk): () => Promise<ManagerHealth> {
         ? []
         : ['certbot is missing (CERTBOT_BIN): install it to get certificates']),
     ]
-    const lacksShutdownTimeout = !isBare && !snapshot.host.mainDirectives.has('worker_shutdown_timeout')
+    const lacksShutdownTimeout = hasMainConfig && !snapshot.host.mainDirectives.has('worker_shutdown_timeout')
     return {
       status: unhealthy.length > 0 ? 'unhealthy' : degraded.length > 0 ? 'degraded' : 'healthy',
       reasons: [...unhealthy, ...degraded],
       advice: [
         ...(lacksShutdownTimeout ? [SHUTDOWN_TIMEOUT_ADVICE] : []),
-        ...unmarkedDefaults(snapshot.host.servers, host.settings.NGINX_HTTP_PORT).map(
+        ...implicitDefaultServers(snapshot.host.servers, host.settings.NGINX_HTTP_PORT).map(
           ({ file, line }) =>
             `the server block in ${file}, line ${line}, takes unknown names only if its listen says default_server: the catch-all refuses them now`,
         ),

@@ -1,6 +1,7 @@
 /** Whether a change could be written now. Permissions alone do not tell: a disk may be full, or a quota used up. */
-import type { WalkState } from '../change/context.ts'
-import { CANDIDATE_PREFIX } from '../change/test-candidate.ts'
+
+import { CANDIDATE_PREFIX } from '../candidate/test-candidate.ts'
+import type { ChangeState } from '../change/context.ts'
 import type { Host } from '../host/host.ts'
 import { TEMPORARY_SUFFIX } from '../host/replace-file.ts'
 import { statePaths } from '../host/state-folder.ts'
@@ -24,7 +25,7 @@ const TRIAL = '#'.repeat(4096)
 /** Looks at the folders: their permissions each time; whether they take a file from time to time, and each time while something fails. */
 export function unwritableReader(
   host: Host,
-  state: Pick<WalkState, 'hasFailedToWrite'>,
+  state: Pick<ChangeState, 'hasFailedToWrite'>,
 ): (observation: Observation) => Promise<Unwritable> {
   const { NGINX_SITES_AVAILABLE: available, NGINX_SITES_ENABLED: enabled } = host.settings
   const { root } = statePaths(host.settings)
@@ -41,7 +42,7 @@ export function unwritableReader(
     // Named as what a start sweeps, and hidden from NGINX's globs.
     const path = `${folder}/${CANDIDATE_PREFIX}${host.clock.randomId()}${suffix}`
     try {
-      await host.files.writeScratch(path, TRIAL, 0o600)
+      await host.files.writeUnsynced(path, TRIAL, 0o600)
       return undefined
     } catch (error) {
       const { code = 'UNKNOWN' } = error as NodeJS.ErrnoException
@@ -51,12 +52,12 @@ export function unwritableReader(
     }
   }
 
-  return async ({ snapshot, isBare }) => {
+  return async ({ snapshot, hasMainConfig }) => {
     const { mainPath } = snapshot.host
     const configuration = mainPath.slice(0, mainPath.lastIndexOf('/'))
     const nowMs = host.clock.monotonicMs()
     const isDue = nowMs - triedAtMs > TRY_EVERY_MS || !wasWritable || state.hasFailedToWrite
-    const folders = [available, enabled, root, ...(isBare ? [] : [configuration])]
+    const folders = [available, enabled, root, ...(hasMainConfig ? [configuration] : [])]
     if (!isDue && folders.every((folder) => host.files.isWritable(folder))) return ALL_WRITABLE
     state.hasFailedToWrite = false
     triedAtMs = nowMs
@@ -70,7 +71,9 @@ export function unwritableReader(
         TEMPORARY_SUFFIX,
         'give this user the right, or correct PROXY_MANAGER_STATE_DIR',
       ),
-      configuration: isBare ? undefined : await tryFolder('the folder of nginx.conf', configuration, '.conf', remedy),
+      configuration: hasMainConfig
+        ? await tryFolder('the folder of nginx.conf', configuration, '.conf', remedy)
+        : undefined,
     }
     wasWritable = Object.values(found).every((reason) => reason === undefined)
     return found

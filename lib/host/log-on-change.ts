@@ -5,7 +5,7 @@ import type { Host } from './host.ts'
  * Takes the outcome of each try: why it failed, or `undefined`. Failures of the same `kind` are one outcome; `last` is what counts as the one
  * before the first.
  */
-export function outcomeLog(
+export function logOnChange(
   { log }: Host,
   action: string,
   last?: string,

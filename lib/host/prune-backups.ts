@@ -5,7 +5,7 @@ import type { Host } from './host.ts'
 export const KEPT = 20
 
 /** Removes what was put aside under a name before the newest ones. Failing to is no failure: the next time tries again. */
-export async function keepNewest({ files }: Pick<Host, 'files'>, folder: string, name: string): Promise<void> {
+export async function pruneBackups({ files }: Pick<Host, 'files'>, folder: string, name: string): Promise<void> {
   const times = files.list(folder).flatMap((entry) => {
     const time = entry.startsWith(`${name}.`) ? entry.slice(name.length + 1) : ''
     return /^\d+$/.test(time) ? [Number(time)] : []

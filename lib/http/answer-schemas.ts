@@ -78,7 +78,7 @@ export const CertifiedProxy = v.object({
 })
 
 /** What a call for a certificate would do, and nothing done. */
-export const RehearsedIssue = v.object({
+export const IssueDryRun = v.object({
   droplet_name: v.string(),
   domain: v.string(),
   status: ProxyStatus,

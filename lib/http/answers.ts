@@ -1,7 +1,7 @@
 /** What the answers to changes have in common: receipt, ETag, Server-Timing, the next step, and the plan of a dry run. */
 
 import type * as v from 'valibot'
-import type { Changed, IssuedProxy, Rehearsed, RehearsedIssue as RehearsedCertificate } from '../engine/engine.ts'
+import type { ChangeDryRun, Changed, IssueDryRun, IssuedProxy } from '../engine/engine.ts'
 import { describeChange } from '../plan/diff.ts'
 import { unsecuredNames } from '../route/names.ts'
 import type { ProxyState } from '../route/state.ts'
@@ -60,11 +60,11 @@ export function deleteAnswer(changed: Changed & { readonly certificateDeleted?: 
   }
 }
 
-export function rehearsedPutAnswer(rehearsed: Rehearsed): Answer {
+export function putDryRunAnswer(rehearsed: ChangeDryRun): Answer {
   return { status: 200, body: { ...rehearsed.proxy, plan: planOf(rehearsed) }, logged: { dry_run: true } }
 }
 
-export function rehearsedIssueAnswer(rehearsed: RehearsedCertificate): Answer {
+export function issueDryRunAnswer(rehearsed: IssueDryRun): Answer {
   const { droplet_name, domain, status } = rehearsed.proxy
   const { wouldOrder: would_order, preflight } = rehearsed
   return {
@@ -74,7 +74,7 @@ export function rehearsedIssueAnswer(rehearsed: RehearsedCertificate): Answer {
   }
 }
 
-export function rehearsedDeleteAnswer(rehearsed: Rehearsed): Answer {
+export function deleteDryRunAnswer(rehearsed: ChangeDryRun): Answer {
   const { droplet_name } = rehearsed.proxy
   return {
     status: 200,
@@ -88,7 +88,7 @@ export function etagOf(proxy: ProxyState): string {
   return `"${proxy.revision}"`
 }
 
-export function planOf({ files, test }: Pick<Rehearsed, 'files' | 'test'>): v.InferOutput<typeof Plan> {
+export function planOf({ files, test }: Pick<ChangeDryRun, 'files' | 'test'>): v.InferOutput<typeof Plan> {
   return { changes: files.map(describeChange), nginx_test: { ok: test.ok, output: test.output } }
 }
 

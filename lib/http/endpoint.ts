@@ -1,4 +1,5 @@
 /** An endpoint: parse what comes in, call, answer, and catch everything. */
+import type { LogResult } from '../adapters/log.ts'
 import { errorResponse, jsonResponse, textResponse, toResponse } from './error-response.ts'
 import type { Answer, Call, Deps, Endpoint, Route } from './operation.ts'
 import { parseCall, pathParams, pathPattern } from './parse-request.ts'
@@ -28,7 +29,7 @@ export function endpoint<P, Q, B>(
       deps.correlationId ?? correlationIdOf(request.headers.get('x-correlation-id'), deps.clock.randomId)
     const logLine = (
       level: 'info' | 'warn' | 'error',
-      fields: Readonly<Record<string, unknown>> & { readonly result: string },
+      fields: Readonly<Record<string, unknown>> & { readonly result: LogResult },
     ) => {
       const duration_ms = Math.round(deps.clock.monotonicMs() - started)
       deps.log.write(level, { action: route.operationId, correlation_id: correlationId, duration_ms, ...fields })

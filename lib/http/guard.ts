@@ -2,7 +2,7 @@
 
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { ProxyManagerError } from '../errors.ts'
-import { type Grant, isTokenShaped, type TokenFault, type TokenVerdict } from '../mesh/token-claims.ts'
+import { type Grant, isTokenShaped, type TokenFault, type TokenResult } from '../mesh/token-claims.ts'
 import { isLoopbackHost } from '../net/address.ts'
 import { type Settings, wantsCredentials } from '../settings/settings.ts'
 
@@ -23,7 +23,7 @@ export async function guardRequest(
   request: Request,
   settings: Settings,
   base: string,
-  verifyToken: (token: string) => Promise<TokenVerdict>,
+  verifyToken: (token: string) => Promise<TokenResult>,
 ): Promise<Grant> {
   const url = new URL(request.url)
   refuseForeignOrigin(request, url.host)

@@ -27,8 +27,8 @@ export async function parseCall<P, Q, B>(
 }
 
 /** More unknown keys than this are not named one by one. */
-const MOST_UNKNOWN = 20
-const MOST_PARAMETERS = 64
+const MAX_UNKNOWN = 20
+const MAX_PARAMETERS = 64
 
 /**
  * Collects every fault of one part; the value only counts where there was none. valibot stops at the first unknown key, so those are told
@@ -47,7 +47,7 @@ function check<T>(
   const entries = 'entries' in schema && isRecord(schema.entries) ? schema.entries : {}
   const isStrict = schema.type === 'strict_object' && isRecord(value)
   const strangers = new Set(isStrict ? Object.keys(value).filter((key) => !Object.hasOwn(entries, key)) : [])
-  for (const path of [...strangers].slice(0, MOST_UNKNOWN)) issues.push({ path, message: unknown })
+  for (const path of [...strangers].slice(0, MAX_UNKNOWN)) issues.push({ path, message: unknown })
   const known =
     strangers.size > 0 && isRecord(value) ? Object.entries(value).filter(([key]) => !strangers.has(key)) : undefined
   const result = v.safeParse(schema, known === undefined ? value : Object.fromEntries(known))
@@ -71,8 +71,8 @@ export function pathParams(patterns: readonly RegExp[], request: Request): Recor
 function readQuery(request: Request, issues: { path: string; message: string }[]): Record<string, string> {
   const query = new Map<string, string>()
   const { searchParams } = new URL(request.url)
-  if (searchParams.size > MOST_PARAMETERS) {
-    issues.push({ path: '', message: `has more than ${MOST_PARAMETERS} parameters` })
+  if (searchParams.size > MAX_PARAMETERS) {
+    issues.push({ path: '', message: `has more than ${MAX_PARAMETERS} parameters` })
     return {}
   }
   for (const [name, value] of searchParams) {

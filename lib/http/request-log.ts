@@ -1,4 +1,5 @@
 /** A request in the log: its id, its subject, and what went wrong. */
+import type { LogResult } from '../adapters/log.ts'
 import { ProxyManagerError } from '../errors.ts'
 
 const WELL_FORMED = /^[A-Za-z0-9._-]{1,128}$/
@@ -30,7 +31,7 @@ export function isRecord(value: unknown): value is Record<string, unknown> {
 }
 
 /** What went wrong: the code, the cause where a program's fault or another program is behind it, and what the error says of it. */
-export function failureFields(thrown: unknown): Record<string, unknown> & { readonly result: string } {
+export function failureFields(thrown: unknown): Record<string, unknown> & { readonly result: LogResult } {
   const error = thrown instanceof ProxyManagerError ? thrown : undefined
   return {
     result: 'failure',

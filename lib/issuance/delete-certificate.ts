@@ -1,8 +1,10 @@
 /** Deletes the lineage and the copies of a domain. */
+
 import { deleteArguments } from '../certificates/certbot-arguments.ts'
 import { setAsideLineage } from '../certificates/lineage.ts'
 import { lineageNameOf } from '../certificates/lineage-name.ts'
-import type { Walk } from '../change/context.ts'
+import type { ChangeContext } from '../change/context.ts'
+import { logFailure } from '../host/log-failure.ts'
 import { statePaths } from '../host/state-folder.ts'
 
 const DELETE_TIMEOUT_MS = 20_000
@@ -12,13 +14,13 @@ const DELETE_TIMEOUT_MS = 20_000
  * it reads. To be called while no change is applied. certbot does it where it can; what it cannot read is moved aside.
  * Returns whether nothing of it is left in place.
  */
-export async function deleteCertificateOf({ host, observe }: Walk, domain: string): Promise<boolean> {
+export async function deleteCertificateOf({ host, observe }: ChangeContext, domain: string): Promise<boolean> {
   const { files, settings, runner, log } = host
   const { CERTBOT_BIN, CERTBOT_CONFIG_DIR: configDir, CERTBOT_WORK_DIR: workDir, CERTBOT_LOGS_DIR: logsDir } = settings
   const name = lineageNameOf(domain)
   const isLeft = () =>
-    files.look(`${configDir}/renewal/${name}.conf`) !== undefined ||
-    files.look(`${configDir}/live/${name}`) !== undefined
+    files.lstat(`${configDir}/renewal/${name}.conf`) !== undefined ||
+    files.lstat(`${configDir}/live/${name}`) !== undefined
   try {
     const { routes } = (await observe([])).snapshot
     if ([...routes.values()].some(({ record }) => record.domain === domain)) return false
@@ -30,12 +32,7 @@ export async function deleteCertificateOf({ host, observe }: Walk, domain: strin
     await files.remove(`${statePaths(settings).certificates}/${domain}`)
     return true
   } catch (error) {
-    log.write('error', {
-      action: 'delete_certificate',
-      result: 'failed',
-      domain,
-      error: error instanceof Error ? error.message : String(error),
-    })
+    logFailure({ log }, 'error', { action: 'delete_certificate', domain })(error)
     return false
   }
 }

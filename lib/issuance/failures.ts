@@ -1,6 +1,6 @@
 /** Why there is no certificate, in the catalogue's words. */
 import { type IssueDiagnostic, type IssueFailure, remedyOf } from '../certificates/certbot-diagnostic.ts'
-import { UNTOLD_LIMIT_MS } from '../certificates/order-ledger.ts'
+import { DEFAULT_RATE_LIMIT_MS } from '../certificates/order-ledger.ts'
 import type { PreflightCheck } from '../certificates/preflight.ts'
 import { type Culprit, ProxyManagerError } from '../errors.ts'
 
@@ -24,7 +24,7 @@ export function issuanceFailed(
 ): ProxyManagerError {
   const { reason, said, remedy, retryAt, output } = failure
   if (reason === 'rate_limited') {
-    return rateLimited(domain, retryAt ?? nowMs + UNTOLD_LIMIT_MS, nowMs, said)
+    return rateLimited(domain, retryAt ?? nowMs + DEFAULT_RATE_LIMIT_MS, nowMs, said)
   }
   const details = { domain, reason, said, remedy, certbot_output: output, preflight }
   if (reason === 'certbot_missing') return new ProxyManagerError('SSL_UNAVAILABLE', { details })

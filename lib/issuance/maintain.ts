@@ -1,17 +1,18 @@
 /** What has to happen to certificates without a call: renewals are brought in, pending routes get theirs, what runs out is renewed. */
+
 import { isDueForRenewal } from '../certificates/certificate.ts'
 import { ledgerOf } from '../certificates/ledger-file.ts'
 import { nextTryAt } from '../certificates/order-ledger.ts'
-import type { Applied, Walk } from '../change/context.ts'
-import type { ProxyManagerError } from '../errors.ts'
+import type { Applied, ChangeContext } from '../change/context.ts'
+import { logFailure } from '../host/log-failure.ts'
 import { statePaths } from '../host/state-folder.ts'
 import { awaitsCertificate } from '../route/names.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
 import type { Issuer } from './obtain.ts'
 
-export interface CertificateKeeper {
+export interface CertificateMaintenance {
   /** Looks for renewals: at once where certbot's deploy hook has left its mark, else every minute. Cheap enough to be called every second. */
-  notice(): Promise<void>
+  adoptRenewals(): Promise<void>
   /** Orders for routes that want HTTPS and have no certificate for one of their names, where the last failure is long enough ago. */
   issuePending(): Promise<void>
   /** Orders for routes whose certificate has less than a third of its life left. */
@@ -20,41 +21,36 @@ export interface CertificateKeeper {
 
 const LOOK_EVERY_MS = 60_000
 
-export function certificateKeeper(
-  walk: Walk,
+export function certificateMaintenance(
+  context: ChangeContext,
   issuer: Issuer,
   certify: (dropletName: string, domain: string) => Promise<Applied>,
-): CertificateKeeper {
-  const { host } = walk
+): CertificateMaintenance {
+  const { host } = context
   let seenMark: string | undefined
   let lookedAtMs = Number.NEGATIVE_INFINITY
   let ordering: Promise<void> | undefined
 
   const routesWantingHttps = async (): Promise<readonly SnapshotRoute[]> => {
-    const { snapshot } = await walk.observe([])
+    const { snapshot } = await context.observe([])
     return [...snapshot.routes.values()].filter(
       ({ record, drifted, enabled }) => record.enable_ssl && enabled && !drifted,
     )
   }
 
-  const bringIn = async (): Promise<void> => {
+  const adopt = async (): Promise<void> => {
     const renewed = (await routesWantingHttps()).filter(({ record }) => {
       if (issuer.isIssuing(record.domain)) return false
-      const newest = walk.certificates.newest(record.domain)
+      const newest = context.certificates.newest(record.domain)
       return newest !== undefined && newest.summary.fingerprint_sha256 !== record.certificate?.fingerprint_sha256
     })
     await Promise.all(
       renewed.map(async ({ record: { droplet_name, domain } }) => {
-        const result = await certify(droplet_name, domain).then(
-          () => 'success',
-          (error: ProxyManagerError) => error.code,
+        const fields = { action: 'adopt_renewal', droplet_name, domain }
+        await certify(droplet_name, domain).then(
+          () => host.log.write('info', { ...fields, result: 'success' }),
+          logFailure(host, 'error', fields),
         )
-        host.log.write(result === 'success' ? 'info' : 'error', {
-          action: 'bring_in_renewal',
-          result,
-          droplet_name,
-          domain,
-        })
       }),
     )
   }
@@ -62,18 +58,12 @@ export function certificateKeeper(
   /** One after another: a background that orders in parallel would keep callers waiting for certbot. */
   const orderFor = async (routes: readonly SnapshotRoute[]): Promise<void> => {
     for (const { record } of routes) {
-      if (walk.closing.aborted) return
+      if (context.closing.aborted) return
       if (nextTryAt(ledgerOf(host, record.domain), host.clock.nowMs()) > host.clock.nowMs()) continue
-      const result = await issuer.issue({ dropletName: record.droplet_name, forceRenew: false }).then(
-        () => 'success',
-        (error: ProxyManagerError) => error.code,
-      )
-      host.log.write(result === 'success' ? 'info' : 'warn', {
-        action: 'issue_in_background',
-        result,
-        droplet_name: record.droplet_name,
-        domain: record.domain,
-      })
+      const fields = { action: 'issue_in_background', droplet_name: record.droplet_name, domain: record.domain }
+      await issuer
+        .issue({ dropletName: record.droplet_name, forceRenew: false })
+        .then(() => host.log.write('info', { ...fields, result: 'success' }), logFailure(host, 'warn', fields))
     }
   }
   const onceAtATime = (job: () => Promise<void>): Promise<void> => {
@@ -84,13 +74,13 @@ export function certificateKeeper(
   }
 
   return {
-    notice: async () => {
+    adoptRenewals: async () => {
       const mark = host.files.stamp(statePaths(host.settings).renewedMark)
       const nowMs = host.clock.monotonicMs()
       if (mark === seenMark && nowMs - lookedAtMs < LOOK_EVERY_MS) return
       seenMark = mark
       lookedAtMs = nowMs
-      await bringIn()
+      await adopt()
     },
     issuePending: () =>
       onceAtATime(async () => orderFor((await routesWantingHttps()).filter(({ record }) => awaitsCertificate(record)))),

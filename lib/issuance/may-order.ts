@@ -5,7 +5,7 @@ import { coversAll } from '../certificates/coverage.ts'
 import { ledgerOf } from '../certificates/ledger-file.ts'
 import { lastFailure, nextOrderAt } from '../certificates/order-ledger.ts'
 import { type PreflightCheck, runPreflight } from '../certificates/preflight.ts'
-import type { Walk } from '../change/context.ts'
+import type { ChangeContext } from '../change/context.ts'
 import { ProxyManagerError } from '../errors.ts'
 import type { Host } from '../host/host.ts'
 import { namesOf } from '../route/names.ts'
@@ -21,8 +21,8 @@ export interface IssueRequest {
 }
 
 /** Whether the CA has to be asked: there is no certificate for all names of the route, or it is due, or the caller insists. */
-export function needsOrder(
-  { host, certificates }: Walk,
+export function mustOrder(
+  { host, certificates }: ChangeContext,
   { record }: SnapshotRoute,
   { forceRenew }: Pick<IssueRequest, 'forceRenew'>,
 ): boolean {
@@ -35,8 +35,12 @@ export function needsOrder(
  * The route, as long as it is there and (once ordering has begun) still has the domain.
  * @throws {ProxyManagerError} PROXY_NOT_FOUND, PRECONDITION_FAILED
  */
-export async function findRoute(walk: Walk, dropletName: string, orderedFor?: string): Promise<SnapshotRoute> {
-  const { snapshot } = await walk.observe([])
+export async function findRoute(
+  context: ChangeContext,
+  dropletName: string,
+  orderedFor?: string,
+): Promise<SnapshotRoute> {
+  const { snapshot } = await context.observe([])
   const route = snapshot.routes.get(dropletName)
   if (route === undefined) {
     throw new ProxyManagerError(
@@ -59,7 +63,7 @@ export async function findRoute(walk: Walk, dropletName: string, orderedFor?: st
  * Refuses an order that cannot be made, or may not be made yet.
  * @throws {ProxyManagerError} SSL_UNAVAILABLE, SSL_RATE_LIMITED
  */
-export function refuseOrder(host: Host, domain: string): void {
+export function assertMayOrder(host: Host, domain: string): void {
   const { settings, clock, files } = host
   if (files.stamp(settings.CERTBOT_BIN) === undefined) {
     throw new ProxyManagerError('SSL_UNAVAILABLE', {
@@ -75,7 +79,7 @@ export function refuseOrder(host: Host, domain: string): void {
 }
 
 /** What is looked at before the CA is asked, and why it must not be asked, where the setting is strict about that. */
-export async function lookFirst(
+export async function preflightOf(
   host: Host,
   names: readonly string[],
 ): Promise<{ readonly preflight: PreflightCheck[]; readonly refusal: ProxyManagerError | undefined }> {

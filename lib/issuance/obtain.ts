@@ -4,12 +4,12 @@ import { beginOrder, ledgerOf, recordLastCertificate } from '../certificates/led
 import { setAsideBrokenLineage } from '../certificates/lineage.ts'
 import type { PreflightCheck } from '../certificates/preflight.ts'
 import { runCertbot } from '../certificates/run-certbot.ts'
-import type { Applied, Walk } from '../change/context.ts'
+import type { Applied, ChangeContext } from '../change/context.ts'
 import { writeFailure } from '../host/write-failure.ts'
 import { namesOf } from '../route/names.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
 import { issuanceFailed } from './failures.ts'
-import { findRoute, type IssueRequest, lookFirst, needsOrder, refuseOrder } from './may-order.ts'
+import { assertMayOrder, findRoute, type IssueRequest, mustOrder, preflightOf } from './may-order.ts'
 import { closeOrder, noteFailure } from './record-order.ts'
 
 export interface Issued {
@@ -31,8 +31,11 @@ export interface Issuer {
   alone<T>(job: () => Promise<T>): Promise<T>
 }
 
-export function createIssuer(walk: Walk, certify: (dropletName: string, domain: string) => Promise<Applied>): Issuer {
-  const { host } = walk
+export function createIssuer(
+  context: ChangeContext,
+  certify: (dropletName: string, domain: string) => Promise<Applied>,
+): Issuer {
+  const { host } = context
   const inFlight = new Map<string, Promise<Issued>>()
   let lane: Promise<unknown> = Promise.resolve()
 
@@ -45,11 +48,11 @@ export function createIssuer(walk: Walk, certify: (dropletName: string, domain: 
   const issue = async (request: IssueRequest, route: SnapshotRoute): Promise<Issued> => {
     const { dropletName, email = host.settings.DEFAULT_SSL_EMAIL } = request
     const { domain } = route.record
-    const isWanted = needsOrder(walk, route, request)
+    const isWanted = mustOrder(context, route, request)
     const preflight = isWanted
-      ? await alone(() => order(walk, route, email)).catch(async (error) => {
+      ? await alone(() => order(context, route, email)).catch(async (error) => {
           // Without its route the challenge cannot be answered: then that is what the caller has to know.
-          await findRoute(walk, dropletName, domain)
+          await findRoute(context, dropletName, domain)
           throw error
         })
       : []
@@ -60,7 +63,7 @@ export function createIssuer(walk: Walk, certify: (dropletName: string, domain: 
     alone,
     isIssuing: (domain) => [...inFlight.keys()].some((key) => key.split(' ')[1] === domain),
     issue: async (request) => {
-      const route = await findRoute(walk, request.dropletName)
+      const route = await findRoute(context, request.dropletName)
       const key = `${request.dropletName} ${namesOf(route.record).join(' ')} ${request.forceRenew}`
       const running = inFlight.get(key) ?? issue(request, route).finally(() => inFlight.delete(key))
       inFlight.set(key, running)
@@ -70,14 +73,14 @@ export function createIssuer(walk: Walk, certify: (dropletName: string, domain: 
 }
 
 /** One order at the CA, with its entry in the ledger. Returns what the preflight found. */
-async function order(walk: Walk, { record }: SnapshotRoute, email: string): Promise<PreflightCheck[]> {
-  const { host, closing } = walk
+async function order(context: ChangeContext, { record }: SnapshotRoute, email: string): Promise<PreflightCheck[]> {
+  const { host, closing } = context
   const { clock } = host
   const { domain } = record
   const names = namesOf(record)
   closing.throwIfAborted()
-  refuseOrder(host, domain)
-  const { preflight, refusal } = await lookFirst(host, names)
+  assertMayOrder(host, domain)
+  const { preflight, refusal } = await preflightOf(host, names)
   closing.throwIfAborted()
   if (refusal !== undefined) {
     const { reason } = refusal.details
@@ -98,9 +101,9 @@ async function order(walk: Walk, { record }: SnapshotRoute, email: string): Prom
     .catch((error) => {
       throw writeFailure(error, { stage: 'issue' })
     })
-  const previous = walk.certificates.newest(domain)
-  const failure = await runCertbot(walk, domain, names, email)
-  const issued = walk.certificates.newest(domain)
+  const previous = context.certificates.newest(domain)
+  const failure = await runCertbot(context, domain, names, email)
+  const issued = context.certificates.newest(domain)
   const isNew = issued !== undefined && issued.summary.fingerprint_sha256 !== previous?.summary.fingerprint_sha256
   if (failure === undefined && isNew) {
     await closeOrder(host, domain, before, { at: clock.nowMs(), result: 'issued' })
@@ -110,7 +113,7 @@ async function order(walk: Walk, { record }: SnapshotRoute, email: string): Prom
   // certbot's exit status 0 is no certificate: only the files are.
   const diagnostic = failure ?? {
     ...diagnoseCertbot(0, ''),
-    said: walk.certificates.lineageFault(domain) ?? 'certbot ended well, and there is no new certificate',
+    said: context.certificates.lineageFault(domain) ?? 'certbot ended well, and there is no new certificate',
     output: '',
   }
   await noteFailure(host, domain, before, diagnostic)

@@ -1,8 +1,10 @@
 /** Writes down how an order ended. */
+
 import type { IssueDiagnostic } from '../certificates/certbot-diagnostic.ts'
 import { endOrder, recordLastCertificate } from '../certificates/ledger-file.ts'
-import { type OrderEntry, type OrderLedger, UNTOLD_LIMIT_MS } from '../certificates/order-ledger.ts'
+import { DEFAULT_RATE_LIMIT_MS, type OrderEntry, type OrderLedger } from '../certificates/order-ledger.ts'
 import type { Host } from '../host/host.ts'
+import { logFailure } from '../host/log-failure.ts'
 
 /** Reasons that say nothing about the name: the CA has not counted them. */
 const UNCOUNTED = new Set(['busy', 'bad_nonce', 'disk', 'certbot_missing', 'ca_down', 'account', 'rate_limited'])
@@ -17,7 +19,7 @@ export async function noteFailure(
   const at = host.clock.nowMs()
   const uncounted = UNCOUNTED.has(reason) ? { uncounted: true as const } : {}
   const entry: OrderEntry = { at, result: 'failed', reason, said: said.slice(0, 500), ...uncounted }
-  const blockedUntil = reason === 'rate_limited' ? (retryAt ?? at + UNTOLD_LIMIT_MS) : undefined
+  const blockedUntil = reason === 'rate_limited' ? (retryAt ?? at + DEFAULT_RATE_LIMIT_MS) : undefined
   await closeOrder(host, domain, before, entry, blockedUntil)
   await recordLastCertificate(host, domain, `${reason}: ${said}`)
 }
@@ -30,7 +32,7 @@ export async function closeOrder(
   entry: OrderEntry,
   blockedUntil?: number,
 ): Promise<void> {
-  await endOrder(host, domain, before, entry, blockedUntil).catch((error: Error) =>
-    host.log.write('warn', { action: 'end_order', result: 'failed', domain, error: error.message }),
+  await endOrder(host, domain, before, entry, blockedUntil).catch(
+    logFailure(host, 'warn', { action: 'end_order', domain }),
   )
 }

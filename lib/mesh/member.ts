@@ -1,7 +1,7 @@
 /** Membership in the mesh: the Registry has this droplet, and the Orchestrator hears how it does. */
 import type { ProbeAnswer } from '../adapters/probe.ts'
 import type { Host } from '../host/host.ts'
-import { outcomeLog } from '../host/log-on-change.ts'
+import { logOnChange } from '../host/log-on-change.ts'
 import { type Condition, heartbeat, registration } from './announcements.ts'
 import { askRegistry } from './registry-client.ts'
 
@@ -32,7 +32,7 @@ export function meshMember(host: Host, { version, readHealth, uptimeSeconds }: S
   const { settings, clock, probe } = host
   const { ORCHESTRATOR_URL } = settings
 
-  const noteRegistration = outcomeLog(host, 'register', 'not tried')
+  const noteRegistration = logOnChange(host, 'register', 'not tried')
   let isRegistered = !settings.REGISTRY_REGISTER
   let [tries, dueAtMs] = [0, Number.NEGATIVE_INFINITY]
   const register = singly(async () => {
@@ -44,7 +44,7 @@ export function meshMember(host: Host, { version, readHealth, uptimeSeconds }: S
     noteRegistration(failure)
   })
 
-  const noteBeat = outcomeLog(host, 'heartbeat')
+  const noteBeat = logOnChange(host, 'heartbeat')
   const beat = singly(async () => {
     if (ORCHESTRATOR_URL === undefined) return
     const { status } = await readHealth().catch(() => ({ status: 'unhealthy' as const }))

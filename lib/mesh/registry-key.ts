@@ -9,9 +9,9 @@ export interface RegistryKey {
 }
 
 /** More keys than this are not looked at; a rotation has two. */
-const MOST_KEYS = 16
+const MAX_KEYS = 16
 /** RFC 7518, 3.3: RS256 takes keys of this size or larger. */
-const LEAST_BITS = 2048
+const MIN_BITS = 2048
 
 const PEM = /^-----BEGIN (RSA )?PUBLIC KEY-----\n[\s\S]+\n-----END \1PUBLIC KEY-----$/
 const KeyId = v.optional(v.nullable(v.string()))
@@ -51,7 +51,7 @@ function keysIn(answer: unknown): readonly RegistryKey[] {
     return PEM.test(pem) ? usable(undefined, () => createPublicKey(pem)) : []
   }
   const set = v.safeParse(Jwks, answer)
-  return (set.success ? set.output.keys.slice(0, MOST_KEYS) : [answer]).flatMap((one) => {
+  return (set.success ? set.output.keys.slice(0, MAX_KEYS) : [answer]).flatMap((one) => {
     const jwk = v.safeParse(Jwk, one)
     if (!jwk.success) return []
     const { kid, kty, n, e } = jwk.output
@@ -64,7 +64,7 @@ function usable(id: string | undefined, make: () => KeyObject): readonly Registr
   try {
     const key = make()
     const bits = key.asymmetricKeyDetails?.modulusLength ?? 0
-    return key.asymmetricKeyType === 'rsa' && bits >= LEAST_BITS ? [{ id, key }] : []
+    return key.asymmetricKeyType === 'rsa' && bits >= MIN_BITS ? [{ id, key }] : []
   } catch {
     return []
   }

@@ -1,14 +1,14 @@
 /** Brings routes in line with the Registry: as one batch, and never at the expense of a route that a call has made. */
 
 import * as v from 'valibot'
-import { rehearse } from '../change/apply.ts'
-import type { ChangeResult, Rehearsal, Walk } from '../change/context.ts'
+import { dryRun } from '../change/apply.ts'
+import type { BatchDryRun, ChangeContext, ChangeResult } from '../change/context.ts'
 import { toPutChange } from '../change/prepare-put.ts'
 import { type ChangeQueue, QUEUE_LIMIT } from '../change/queue.ts'
 import { ProxyManagerError } from '../errors.ts'
 import type { Host } from '../host/host.ts'
 import type { Change, Precondition, PutChange } from '../plan/change.ts'
-import type { Verdict } from '../plan/plan-change.ts'
+import type { PlannedChange } from '../plan/plan-change.ts'
 import { DEFAULT_OPTIONS } from '../route/options.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
 import type { RegistryAnswer, RegistryRoute, Skipped } from './registry-records.ts'
@@ -38,11 +38,11 @@ export interface SyncSummary {
   /** Of a dry run: the number that the call itself must confirm, or it is refused (BLAST_RADIUS). */
   readonly confirm_needed?: number
   /** Of a dry run: the files that would change, and NGINX's verdict on them. */
-  readonly rehearsal?: Pick<Rehearsal, 'files' | 'test'>
+  readonly rehearsal?: Pick<BatchDryRun, 'files' | 'test'>
 }
 
 /** More than these are counted, and not named. */
-const MOST_SKIPPED = 1000
+const MAX_SKIPPED = 1000
 /** Deletions that need no confirmation: these few, or this share of the routes that syncs have made. */
 const UNCONFIRMED = 2
 const UNCONFIRMED_SHARE = 0.2
@@ -52,13 +52,13 @@ const UNCONFIRMED_SHARE = 0.2
  * @throws {ProxyManagerError} REGISTRY_NOT_CONFIGURED, REGISTRY_UNAVAILABLE, BLAST_RADIUS
  */
 export async function syncFromRegistry(
-  walk: Walk,
+  context: ChangeContext,
   queue: ChangeQueue,
   readDroplets: () => Promise<RegistryAnswer>,
   request: SyncRequest,
 ): Promise<SyncSummary> {
   const answer = await readDroplets()
-  const { snapshot } = await walk.observe([])
+  const { snapshot } = await context.observe([])
   const isWanted = (route: RegistryRoute) => isOurs(snapshot.routes.get(route.dropletName))
   const wanted = answer.routes.filter(isWanted)
   const taken = answer.routes.filter((route) => !isWanted(route))
@@ -80,7 +80,7 @@ export async function syncFromRegistry(
   if (isBlast && !request.dryRun) throw blastRadius(orphaned, ours.length)
 
   const puts = await Promise.all(
-    wanted.map((route) => toChange(walk.host, route, snapshot.routes.get(route.dropletName), request)),
+    wanted.map((route) => toChange(context.host, route, snapshot.routes.get(route.dropletName), request)),
   )
   // First, so that a droplet of another name can have the domain.
   const changes: Change[] = isPruning
@@ -96,9 +96,9 @@ export async function syncFromRegistry(
   }
 
   if (request.dryRun) {
-    const { verdicts, ...rehearsal } = await queue.exclusively(() => rehearse(walk, changes))
+    const { outcomes, ...rehearsal } = await queue.exclusively(() => dryRun(context, changes))
     const confirmation = isBlast ? { confirm_needed: orphaned.length } : {}
-    return { ...summarize(changes, verdicts, skipped, orphaned), ...confirmation, rehearsal }
+    return { ...summarize(changes, outcomes, skipped, orphaned), ...confirmation, rehearsal }
   }
   const results = await submitAll(queue, changes)
   refuseBrokenHost(results)
@@ -172,7 +172,7 @@ function blastRadius(orphaned: readonly string[], ours: number): ProxyManagerErr
       orphaned,
       count: orphaned.length,
       unconfirmed: mostUnconfirmed(ours),
-      remedy: `Look at the list; to delete them all, add confirm=${orphaned.length}`,
+      remedy: `Entry at the list; to delete them all, add confirm=${orphaned.length}`,
     },
   })
 }
@@ -202,7 +202,7 @@ async function toChange(
 
 function summarize(
   changes: readonly Change[],
-  results: readonly (ChangeResult | Verdict)[],
+  results: readonly (ChangeResult | PlannedChange)[],
   skipped: Skipped[],
   orphaned: readonly string[],
 ): SyncSummary {
@@ -230,7 +230,7 @@ function summarize(
     updated: replaced,
     unchanged,
     deleted,
-    skipped: skipped.slice(0, MOST_SKIPPED),
+    skipped: skipped.slice(0, MAX_SKIPPED),
     skipped_count: skipped.length,
     orphaned: orphaned.filter((name) => !deleted.includes(name)).sort(),
   }

@@ -15,18 +15,18 @@ export type TokenFault =
   | 'audience'
   | 'key_unavailable'
 
-export type TokenVerdict = { readonly grant: Grant } | { readonly reason: TokenFault }
+export type TokenResult = { readonly grant: Grant } | { readonly reason: TokenFault }
 
 /** How far the clocks of the Registry and of this host may be apart. */
 export const CLOCK_TOLERANCE_S = 30
 
 /** Longer ones are not looked at. */
-const MOST_CHARACTERS = 8192
+const MAX_CHARACTERS = 8192
 const JWT = /^[\w-]+\.[\w-]+\.[\w-]*$/
 
 /** Whether a text has the form of a signed token (RFC 7515, 7.1) at all. */
 export function isTokenShaped(text: string): boolean {
-  return text.length <= MOST_CHARACTERS && JWT.test(text)
+  return text.length <= MAX_CHARACTERS && JWT.test(text)
 }
 
 /** Judges the claims of a token whose signature, `exp` and `nbf` are right; it may be meant for any of `names`. */
@@ -34,7 +34,7 @@ export function judgeClaims(
   claims: Readonly<Record<string, unknown>>,
   names: readonly string[],
   nowMs: number,
-): TokenVerdict {
+): TokenResult {
   if (typeof claims.iat === 'number' && claims.iat > nowMs / 1000 + CLOCK_TOLERANCE_S)
     return { reason: 'not_yet_valid' }
   if (claims.aud !== undefined && !wordsOf(claims.aud).some((name) => names.includes(name)))

@@ -4,10 +4,10 @@ import { decodeProtectedHeader } from 'jose/decode/protected_header'
 import { JWSSignatureVerificationFailed, JWTClaimValidationFailed, JWTExpired } from 'jose/errors'
 import { jwtVerify } from 'jose/jwt/verify'
 import type { Host } from '../host/host.ts'
-import { outcomeLog } from '../host/log-on-change.ts'
+import { logOnChange } from '../host/log-on-change.ts'
 import { askRegistry } from './registry-client.ts'
 import { type RegistryKey, readRegistryKeys } from './registry-key.ts'
-import { CLOCK_TOLERANCE_S, isTokenShaped, judgeClaims, type TokenFault, type TokenVerdict } from './token-claims.ts'
+import { CLOCK_TOLERANCE_S, isTokenShaped, judgeClaims, type TokenFault, type TokenResult } from './token-claims.ts'
 
 // Its parts, since the whole of jose takes three times as long to load.
 const TIMEOUT_MS = 3000
@@ -22,7 +22,7 @@ const ASK_AGAIN_EVERY_MS = 5_000
 type Claims = Readonly<Record<string, unknown>>
 
 /** Makes the verifier; it never throws. RS256 alone is taken, whatever a token says of itself. */
-export function tokenVerifier(host: Host): (token: string) => Promise<TokenVerdict> {
+export function tokenVerifier(host: Host): (token: string) => Promise<TokenResult> {
   const known = keyRing(host)
   const names = [host.settings.SERVICE_NAME, host.settings.DROPLET_ID]
 
@@ -52,7 +52,7 @@ function keyRing(host: Host): KeyRing {
   let keys: readonly RegistryKey[] = []
   let [readAtMs, askedAtMs] = [Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY]
   let asking: Promise<boolean> | undefined
-  const note = outcomeLog(host, 'read_registry_key')
+  const note = logOnChange(host, 'read_registry_key')
 
   const ask = async (): Promise<boolean> => {
     const answer = await askRegistry(host, '/auth/public-key', { timeoutMs: TIMEOUT_MS, limitBytes: LIMIT_BYTES })

@@ -6,7 +6,7 @@ const HANDSHAKE_TIMEOUT_MS = 5000
 const HANDSHAKES_AT_ONCE = 32
 
 /** The first of these names that is not shown the certificate with its fingerprint, in words; `undefined` where each one is. */
-export async function findWrongCertificate(
+export async function verifyServedCertificates(
   host: Host,
   secured: ReadonlyMap<string, string>,
 ): Promise<string | undefined> {

@@ -22,7 +22,7 @@ export function readServerNames(text: string): readonly ServerNames[] {
  * One server block for all names that listen alike: nothing but its names is there for a change elsewhere to clash with. Where certificates
  * would stand the handshake is refused (NGINX 1.19.4), since what a test takes the most time for is loading each of them.
  */
-export function renderStandIn(servers: readonly ServerNames[]): string {
+export function renderPlaceholder(servers: readonly ServerNames[]): string {
   const alike = Map.groupBy(servers, ({ listens, isSecure }) =>
     isSecure ? `${listens}    ssl_reject_handshake on;\n` : listens,
   )

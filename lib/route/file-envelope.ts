@@ -7,12 +7,12 @@ export const NOTICE =
 
 const RECORD = '# record: '
 /** In bytes: NGINX reads a comment only if it fits into 4096 of them with the line's end (NGX_CONF_BUFFER). */
-const LONGEST_COMMENT = 4095
+const MAX_COMMENT_BYTES = 4095
 /** What fits in any case: no character has more than four bytes. */
 const PIECES = /.{1,1000}/gsu
 
 export function withHeader(record: string, configuration: string): string {
-  const isShort = Buffer.byteLength(RECORD + record) <= LONGEST_COMMENT
+  const isShort = Buffer.byteLength(RECORD + record) <= MAX_COMMENT_BYTES
   const pieces = isShort ? [record] : (record.match(PIECES) ?? [])
   const signed = pieces.map((piece) => `${RECORD}${piece}\n`).join('') + configuration
   return `${NOTICE}\n# sha256: ${sha256(signed)}\n${signed}`

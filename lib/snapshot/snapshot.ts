@@ -11,7 +11,7 @@ export interface Snapshot {
   readonly sitesEnabled: string
   readonly routes: ReadonlyMap<string, SnapshotRoute>
   /** Files that bear the name of a droplet's route and that Proxy Manager did not write (empty ones apart), by droplet name. */
-  readonly foreignFiles: ReadonlySet<string>
+  readonly unmanagedFiles: ReadonlySet<string>
   readonly shared: { readonly text: string; readonly generation: number; readonly enabled: boolean } | undefined
   /** What stands in sites-enabled under one of our names: file name -> image. */
   readonly enabledImages: ReadonlyMap<string, FileImage>

@@ -61,7 +61,7 @@ for (const [name, makeWorld] of Object.entries({ memory: memoryWorld, host: host
   guarantee('what was written is what is read, by every way of reading', async ({ files, root }) => {
     await files.write(`${root}/a`, 'grüße\n', 0o644)
     assert.is(files.read(`${root}/a`)?.text, 'grüße\n')
-    const look = files.look(`${root}/a`)
+    const look = files.lstat(`${root}/a`)
     assert.is(look?.kind === 'file' && look.file.text, 'grüße\n')
     assert.equal(files.list(root), ['a'])
     assert.is(files.realPath(`${root}/a`), `${root}/a`)
@@ -70,7 +70,7 @@ for (const [name, makeWorld] of Object.entries({ memory: memoryWorld, host: host
 
   guarantee('where there is nothing, reads answer nothing and do not fail', async ({ files, root }) => {
     const path = `${root}/none`
-    const answers = [files.read(path), files.look(path), files.realPath(path), files.stamp(path)]
+    const answers = [files.read(path), files.lstat(path), files.realPath(path), files.stamp(path)]
     assert.equal(answers, [undefined, undefined, undefined, undefined])
     assert.equal(files.list(path), [])
     assert.equal(files.tail(path, 0), { size: 0, text: '', next: 0 })
@@ -85,7 +85,7 @@ for (const [name, makeWorld] of Object.entries({ memory: memoryWorld, host: host
 
   guarantee('nothing is written in a folder that is not there', async ({ files, root }) => {
     await fails(files.write(`${root}/none/a`, 'x', 0o644), 'ENOENT')
-    await fails(files.writeScratch(`${root}/none/a`, 'x', 0o644), 'ENOENT')
+    await fails(files.writeUnsynced(`${root}/none/a`, 'x', 0o644), 'ENOENT')
     await fails(files.symlink(`${root}/a`, `${root}/none/a`), 'ENOENT')
     await fails(files.syncFolder(`${root}/none`), 'ENOENT')
   })
@@ -95,9 +95,9 @@ for (const [name, makeWorld] of Object.entries({ memory: memoryWorld, host: host
     for (const target of [`${root}/victim`, `${root}/none`]) {
       await files.symlink(target, `${root}/link`)
       await fails(files.write(`${root}/link`, 'x', 0o644), 'EEXIST')
-      await fails(files.writeScratch(`${root}/link`, 'x', 0o644), 'ELOOP')
+      await fails(files.writeUnsynced(`${root}/link`, 'x', 0o644), 'ELOOP')
       await fails(files.append(`${root}/link`, 'x'), 'ELOOP')
-      assert.equal(files.look(`${root}/link`), { kind: 'link', target })
+      assert.equal(files.lstat(`${root}/link`), { kind: 'link', target })
       await files.remove(`${root}/link`)
     }
     assert.is(files.read(`${root}/victim`)?.text, 'secret')
@@ -113,7 +113,7 @@ for (const [name, makeWorld] of Object.entries({ memory: memoryWorld, host: host
           await files.write(`${root}/w${mode}`, 'x', mode)
           assert.is(modeOf(`${root}/w${mode}`), mode)
         }
-        await files.writeScratch(`${root}/scratch`, 'x', 0o600)
+        await files.writeUnsynced(`${root}/scratch`, 'x', 0o600)
         assert.is(modeOf(`${root}/scratch`), 0o600)
       } finally {
         process.umask(former)
@@ -122,8 +122,8 @@ for (const [name, makeWorld] of Object.entries({ memory: memoryWorld, host: host
   }
 
   guarantee('a scratch file is replaced as often as wanted', async ({ files, root }) => {
-    await files.writeScratch(`${root}/a`, 'a long first text', 0o600)
-    await files.writeScratch(`${root}/a`, 'short', 0o600)
+    await files.writeUnsynced(`${root}/a`, 'a long first text', 0o600)
+    await files.writeUnsynced(`${root}/a`, 'short', 0o600)
     assert.is(files.read(`${root}/a`)?.text, 'short')
   })
 
@@ -144,14 +144,14 @@ for (const [name, makeWorld] of Object.entries({ memory: memoryWorld, host: host
     await files.write(`${root}/target`, 'target', 0o644)
     await files.symlink(`${root}/target`, `${root}/link`)
     await files.rename(`${root}/old`, `${root}/link`)
-    assert.is(files.look(`${root}/link`)?.kind, 'file')
+    assert.is(files.lstat(`${root}/link`)?.kind, 'file')
     assert.is(files.read(`${root}/target`)?.text, 'target')
     await fails(files.rename(`${root}/none`, `${root}/x`), 'ENOENT')
   })
 
   guarantee('a symlink may lead nowhere; it does not replace what stands there', async ({ files, root }) => {
     await files.symlink(`${root}/none`, `${root}/link`)
-    assert.equal(files.look(`${root}/link`), { kind: 'link', target: `${root}/none` })
+    assert.equal(files.lstat(`${root}/link`), { kind: 'link', target: `${root}/none` })
     assert.is(files.read(`${root}/link`), undefined)
     assert.is(files.realPath(`${root}/link`), undefined)
     assert.is(files.stamp(`${root}/link`), undefined)
@@ -165,7 +165,7 @@ for (const [name, makeWorld] of Object.entries({ memory: memoryWorld, host: host
     assert.is(files.read(`${root}/c`)?.text, 'text')
     assert.is(files.realPath(`${root}/c`), `${root}/a`)
     assert.is(files.stamp(`${root}/c`), files.stamp(`${root}/a`))
-    assert.equal(files.look(`${root}/c`), { kind: 'link', target: `${root}/b` })
+    assert.equal(files.lstat(`${root}/c`), { kind: 'link', target: `${root}/b` })
   })
 
   guarantee('symlinks in a circle lead nowhere', async ({ files, root }) => {
@@ -203,7 +203,7 @@ for (const [name, makeWorld] of Object.entries({ memory: memoryWorld, host: host
     await files.makeFolder(`${root}/one/two`, 0o711)
     await files.makeFolder(`${root}/one/two`, 0o711)
     assert.equal(files.list(root), ['one'])
-    assert.equal(files.look(`${root}/one/two`), { kind: 'other' })
+    assert.equal(files.lstat(`${root}/one/two`), { kind: 'other' })
     assert.is(files.read(`${root}/one/two`), undefined)
     assert.ok(files.isWritable(`${root}/one/two`))
     await files.syncFolder(`${root}/one/two`)
@@ -248,7 +248,7 @@ for (const [name, makeWorld] of Object.entries({ memory: memoryWorld, host: host
     age(`${root}/a`)
     const first = files.read(`${root}/a`)
     assert.is(files.read(`${root}/a`), first)
-    const look = files.look(`${root}/a`)
+    const look = files.lstat(`${root}/a`)
     assert.is(look?.kind === 'file' && look.file, first)
   })
 
@@ -257,7 +257,7 @@ for (const [name, makeWorld] of Object.entries({ memory: memoryWorld, host: host
     age(`${root}/a`)
     for (let i = 1; i < 10; i++) {
       const [before, stamp] = [files.read(`${root}/a`), files.stamp(`${root}/a`)]
-      await files.writeScratch(`${root}/a`, `text ${i}`, 0o644)
+      await files.writeUnsynced(`${root}/a`, `text ${i}`, 0o644)
       const after = files.read(`${root}/a`)
       assert.is(after?.text, `text ${i}`)
       assert.is.not(after, before)
@@ -271,12 +271,12 @@ for (const [name, makeWorld] of Object.entries({ memory: memoryWorld, host: host
 
   guarantee('a symlink that leads elsewhere now is seen at once', async ({ files, root }) => {
     await files.symlink(`${root}/a`, `${root}/link`)
-    assert.equal(files.look(`${root}/link`), { kind: 'link', target: `${root}/a` })
+    assert.equal(files.lstat(`${root}/link`), { kind: 'link', target: `${root}/a` })
     await files.symlink(`${root}/b`, `${root}/.link.tmp`)
     await files.rename(`${root}/.link.tmp`, `${root}/link`)
-    assert.equal(files.look(`${root}/link`), { kind: 'link', target: `${root}/b` })
+    assert.equal(files.lstat(`${root}/link`), { kind: 'link', target: `${root}/b` })
     await files.remove(`${root}/link`)
-    assert.is(files.look(`${root}/link`), undefined)
+    assert.is(files.lstat(`${root}/link`), undefined)
   })
 
   test('a file is read whole, or it is told why not', () => {

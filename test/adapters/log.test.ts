@@ -31,19 +31,19 @@ test('a line is one JSON object: time, level, and the fields in their order', as
 test('line breaks, escapes and separators of a value never make a second line', async () => {
   const { log, written } = logInto('info')
   const hostile = 'a\nb\r\u2028\u2029\u001b[31m"}\0'
-  log.write('warn', { action: 'x', result: hostile, nested: { list: [hostile] } })
+  log.write('warn', { action: 'x', result: 'failure', cause: hostile, nested: { list: [hostile] } })
   await log.flush()
   assert.is(written().split('\n').length, 2)
   assert.not.match(written(), '\u001b')
   const line = JSON.parse(written())
-  assert.equal([line.result, line.nested.list], [hostile, [hostile]])
+  assert.equal([line.cause, line.nested.list], [hostile, [hostile]])
 })
 
 test('lines below the least level are left out, the others say theirs', async () => {
   const levels: readonly Level[] = ['debug', 'info', 'warn', 'error']
   for (const [i, least] of levels.entries()) {
     const { log, written } = logInto(least)
-    for (const level of levels) log.write(level, { action: 'x', result: 'y' })
+    for (const level of levels) log.write(level, { action: 'x', result: 'success' })
     await log.flush()
     const seen = written()
       .trim()
@@ -55,14 +55,14 @@ test('lines below the least level are left out, the others say theirs', async ()
 
 test('flush waits for every line', async () => {
   const { log, written } = logInto('info')
-  for (let i = 0; i < 1000; i++) log.write('info', { action: 'x', result: String(i) })
+  for (let i = 0; i < 1000; i++) log.write('info', { action: 'x', result: 'success', outcome: String(i) })
   await log.flush()
   assert.is(written().trim().split('\n').length, 1000)
 })
 
 test('a field that is undefined is left out', async () => {
   const { log, written } = logInto('info')
-  log.write('info', { action: 'x', result: 'y', cause: undefined })
+  log.write('info', { action: 'x', result: 'success', cause: undefined })
   await log.flush()
   assert.not.match(written(), 'cause')
 })

@@ -14,7 +14,7 @@ test('each command is told at debug, with its exit status and how long it took, 
   }
   let nowMs = 0
   let ending: RunResult = { exitCode: 0, output: 'fine' }
-  const runner = { run: async () => ending, abandon: () => undefined }
+  const runner = { run: async () => ending, detachRunning: () => undefined }
   const clock = {
     monotonicMs: () => {
       nowMs += 20

@@ -48,7 +48,7 @@ test('a process that is gone is no master, has no workers, and cannot be signall
   assert.not.ok(processes.isNginxMaster(pid))
   assert.equal(processes.workersOf(pid), [])
   assert.is(processes.workerState(pid), 'gone')
-  assert.not.ok(processes.hangUp(pid))
+  assert.not.ok(processes.sendHup(pid))
 })
 
 test('a master and its workers are known by their titles', async () => {
@@ -96,7 +96,7 @@ test('hanging up sends exactly SIGHUP', async () => {
   const found = await family('nginx: master process /usr/sbin/nginx', 'nginx: worker process')
   try {
     const exited = once(found.process, 'exit')
-    assert.ok(processes.hangUp(found.pid))
+    assert.ok(processes.sendHup(found.pid))
     assert.equal(await exited, [null, 'SIGHUP'])
   } finally {
     await end(found)

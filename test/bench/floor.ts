@@ -20,7 +20,7 @@ export async function measureFloor(
   const { masterPid } = nginx
   if (masterPid === undefined) throw new Error('NGINX does not run')
   const old = processes.workersOf(masterPid)
-  processes.hangUp(masterPid)
+  processes.sendHup(masterPid)
   await retired(old)
   return { testMs, floorMs: performance.now() - started }
 }

@@ -229,7 +229,7 @@ deleting('a certificate that cannot be deleted is told and logged; the route is 
   }
   assert.is(await deleteWithCertificate(deps), false)
   const line = deps.lines.find(({ action }) => action === 'delete_certificate')
-  assert.equal([line?.level, line?.result, line?.domain], ['error', 'failed', DOMAIN])
+  assert.equal([line?.level, line?.result, line?.domain], ['error', 'failure', DOMAIN])
 })
 
 deleting('unless it is asked for, the lineage stays, and a route created over it is HTTPS at once', async () => {

@@ -176,9 +176,9 @@ batch('NGINX refuses one of seven: it alone fails, with the words and where; the
     results.map(({ status }) => status),
     ['fulfilled', 'fulfilled', 'fulfilled', 'fulfilled', 'rejected', 'fulfilled', 'fulfilled'],
   )
-  const [guilty] = results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []))
-  assert.is(guilty.code, 'PROXY_CONFIG_FAILED')
-  assert.equal(guilty.details, {
+  const [rejected] = results.flatMap((result) => (result.status === 'rejected' ? [result.reason] : []))
+  assert.is(rejected.code, 'PROXY_CONFIG_FAILED')
+  assert.equal(rejected.details, {
     stage: 'test',
     state: 'unchanged',
     culprit: 'caller',
@@ -354,7 +354,7 @@ test("the host's own configuration is broken: NGINX_ALREADY_BROKEN names the fil
   assert.is(error.status, 503)
   assert.is(error.details.state, 'unchanged')
   assert.is(error.details.culprit, 'host')
-  assert.is(error.details.remedy, 'Mend shop.conf (nginx -t shows the same), then call again')
+  assert.is(error.details.remedy, 'Fix shop.conf (nginx -t shows the same), then call again')
   assert.equal(error.details.diagnostics, [
     { level: 'emerg', file: 'shop.conf', line: 12, message: 'unknown directive "proxy_passs"' },
   ])
@@ -561,7 +561,7 @@ reload('the pid file names a process that is no master: it is not signalled', as
 reload('a master that may not be signalled is asked through the binary, and its refusal is told', async () => {
   const deps = await worldWithRoute()
   const { processes, runner } = deps.host
-  processes.hangUp = () => false
+  processes.sendHup = () => false
   const run = runner.run
   const asked: string[][] = []
   runner.run = async (file, args, options) => {
@@ -586,7 +586,7 @@ restore(
     deps.nginx.refuseReload = PORT_TAKEN
     const error = await refusal(put(deps, 'app', 'app.example.com', 8002), 'NGINX_RELOAD_FAILED')
     assert.is(error.details.state, 'degraded')
-    assert.is(error.details.remedy, 'Mend the cause; the next call, or a restart, finishes the restore')
+    assert.is(error.details.remedy, 'Fix the cause; the next call or a restart completes the rollback')
     assert.ok(deps.disk.has(`${STATE}/journal`))
     assert.equal(routeFilesOf(deps), routes)
     assert.is(servedPort(deps, 'old.example.com'), 8001)
@@ -689,10 +689,10 @@ restore(
     const deps = await worldWithRoute()
     const before = contentsOf(deps.disk)
     const { files } = deps.host
-    const { writeScratch } = files
-    files.writeScratch = async (path, text, mode) => {
+    const { writeUnsynced } = files
+    files.writeUnsynced = async (path, text, mode) => {
       if (path.startsWith(`${STATE}/staging/`)) throw Object.assign(new Error('EROFS'), { code: 'EROFS', path })
-      await writeScratch(path, text, mode)
+      await writeUnsynced(path, text, mode)
     }
     const error = await refusal(put(deps, 'app', 'app.example.com', 8002), 'CONFIG_WRITE_FAILED')
     assert.equal([error.details.errno, error.details.state], ['EROFS', 'unchanged'])
@@ -892,7 +892,7 @@ reads('what is not confirmed yet is not shown: reads answer the state of before'
 reads('a dry run changes nothing, shows the difference, and has the verdict of NGINX', async () => {
   const deps = await worldWithRoute()
   const before = contentsOf(deps.disk)
-  const { files, test, outcome, proxy } = await deps.engine.rehearsePut(request('old', 'old.example.com', 8002))
+  const { files, test, outcome, proxy } = await deps.engine.dryRunPut(request('old', 'old.example.com', 8002))
   assert.equal(contentsOf(deps.disk), before)
   assert.is(deps.nginx.reloads, 1)
   assert.equal(
@@ -912,7 +912,7 @@ reads('a dry run that NGINX refuses is an answer, with its words', async () => {
   const deps = await worldWithRoute()
   const before = contentsOf(deps.disk)
   deps.nginx.judge = () => refused('fpai-app.conf', 2, 'invalid parameter')
-  const { test } = await deps.engine.rehearsePut(request('app', 'app.example.com', 8002))
+  const { test } = await deps.engine.dryRunPut(request('app', 'app.example.com', 8002))
   assert.is(test.ok, false)
   assert.is(
     test.output,
@@ -924,7 +924,7 @@ reads('a dry run that NGINX refuses is an answer, with its words', async () => {
 reads('a dry run of a deletion names file and link, and leaves both', async () => {
   const deps = await worldWithRoute()
   const before = contentsOf(deps.disk)
-  const { files, outcome } = await deps.engine.rehearseDelete({ dropletName: 'old', precondition: {} })
+  const { files, outcome } = await deps.engine.dryRunDelete({ dropletName: 'old', precondition: {} })
   assert.is(outcome, 'deleted')
   assert.equal(
     files.map(({ path, after }) => [path, after === null]),
@@ -942,7 +942,7 @@ reads('a dry run waits for the batch that is being applied, and sees its result'
   const [, rehearsed] = await Promise.all([
     put(deps, 'old', 'old.example.com', 8002),
     put(deps, 'app', 'app.example.com', 8003).then(() =>
-      deps.engine.rehearsePut(request('old', 'old.example.com', 8002)),
+      deps.engine.dryRunPut(request('old', 'old.example.com', 8002)),
     ),
   ])
   assert.equal([rehearsed.outcome, rehearsed.files], ['unchanged', []])
@@ -1091,7 +1091,7 @@ certificates('a dry run with a certificate leaves the disk as it was', async () 
   const deps = await fakeDeps()
   await installLineage(deps, 'app.example.com', lineage)
   const before = contentsOf(deps.disk)
-  const { proxy } = await deps.engine.rehearsePut(request('app', 'app.example.com', 8002, true))
+  const { proxy } = await deps.engine.dryRunPut(request('app', 'app.example.com', 8002, true))
   assert.is(proxy.status, 'active')
   assert.equal(contentsOf(deps.disk), before)
 })

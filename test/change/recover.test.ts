@@ -51,8 +51,8 @@ for (const [what, tear] of Object.entries({
     assert.is(textAt(again.disk, ROUTE), written)
     assert.is((await again.engine.getProxy('old')).status, 'active')
     assert.equal(
-      again.lines.map(({ level, action, result, file }) => [level, action, result, file]),
-      [['warn', 'mend_file', 'restored', 'fpai-old.conf']],
+      again.lines.map(({ level, action, outcome, file }) => [level, action, outcome, file]),
+      [['warn', 'repair_file', 'restored', 'fpai-old.conf']],
     )
     await assertSettled(again)
   })
@@ -122,8 +122,8 @@ test('a dangling link of ours, with which NGINX would not start, is removed', as
   const again = await restarted(deps)
   assert.not.ok(again.disk.has(`${ENABLED}/fpai-gone.conf`))
   assert.equal(
-    again.lines.map(({ action, result, file }) => [action, result, file]),
-    [['mend_link', 'removed', 'fpai-gone.conf']],
+    again.lines.map(({ action, outcome, file }) => [action, outcome, file]),
+    [['repair_link', 'removed', 'fpai-gone.conf']],
   )
   await assertSettled(again)
 })
@@ -155,7 +155,7 @@ for (const [what, text] of Object.entries({
     const [kept] = [...again.disk.keys()].filter((path) => path.startsWith(`${STATE}/backups/journal.`))
     assert.is(textAt(again.disk, kept ?? ''), text)
     assert.equal(
-      again.lines.map(({ action, result }) => [action, result]),
+      again.lines.map(({ action, outcome }) => [action, outcome]),
       [['recover_journal', 'quarantined']],
     )
     assert.is((await again.engine.readHealth()).status, 'healthy')
@@ -193,7 +193,7 @@ test('NGINX serves an older generation than the one on disk: it is tested and re
   assert.is(servedPort(again, 'app.example.com'), 8002)
   assert.is(countEffects(again, /^run .* -t /), 1)
   assert.equal(
-    again.lines.map(({ action, result, generation }) => [action, result, generation]),
+    again.lines.map(({ action, outcome, generation }) => [action, outcome, generation]),
     [['confirm_served', 'reloaded', 2]],
   )
   await assertSettled(again)
@@ -241,10 +241,10 @@ test('a step that cannot be done is logged and keeps neither the others nor the 
   }
   await again.engine.recover()
   assert.equal(
-    again.lines.map(({ level, action, result }) => [level, action, result]),
+    again.lines.map(({ level, action, result, outcome }) => [level, action, outcome ?? result]),
     [
-      ['error', 'sweep_temporaries', 'failed'],
-      ['warn', 'mend_file', 'restored'],
+      ['error', 'sweep_temporaries', 'failure'],
+      ['warn', 'repair_file', 'restored'],
     ],
   )
   assert.is((await again.engine.getProxy('old')).upstream_port, 8001)

@@ -274,13 +274,13 @@ test('every fault is told at once', async () => {
 
 /** Files can be created neither in this folder, as on a full disk, nor by the change that comes next. */
 function fill({ host }: FakeDeps, folder: string): { free: () => void } {
-  const { write, writeScratch } = host.files
+  const { write, writeUnsynced } = host.files
   const refuse = async (path: string) => {
     if (path.startsWith(`${folder}/`)) throw Object.assign(new Error('ENOSPC'), { code: 'ENOSPC', path })
   }
   host.files.write = (path, text, mode) => refuse(path).then(() => write(path, text, mode))
-  host.files.writeScratch = (path, text, mode) => refuse(path).then(() => writeScratch(path, text, mode))
-  return { free: () => Object.assign(host.files, { write, writeScratch }) }
+  host.files.writeUnsynced = (path, text, mode) => refuse(path).then(() => writeUnsynced(path, text, mode))
+  return { free: () => Object.assign(host.files, { write, writeUnsynced }) }
 }
 
 for (const [name, folder] of [
@@ -324,7 +324,7 @@ test('as long as nothing fails, health writes no more than once a minute, and le
   await deps.engine.readHealth()
   const before = contentsOf(deps.disk)
   for (let i = 0; i < 50; i++) await deps.engine.readHealth()
-  assert.is(countEffects(deps, /^writeScratch \/etc\/nginx\/sites-enabled/), 1)
+  assert.is(countEffects(deps, /^writeUnsynced \/etc\/nginx\/sites-enabled/), 1)
   assert.equal(contentsOf(deps.disk), before)
 })
 

@@ -40,11 +40,11 @@ export const CERTIFICATE_GONE = `2026/01/01 00:00:00 [emerg] ${MASTER_PID}#${MAS
 /** Calls `hook` with 1, 2, 3 ... each time the master is signalled, before it reads its files. */
 export function onReload({ host }: FakeDeps, hook: (count: number) => void): void {
   const { processes } = host
-  const hangUp = processes.hangUp
+  const sendHup = processes.sendHup
   let count = 0
-  processes.hangUp = (pid) => {
+  processes.sendHup = (pid) => {
     hook(++count)
-    return hangUp(pid)
+    return sendHup(pid)
   }
 }
 

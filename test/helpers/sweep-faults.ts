@@ -20,7 +20,7 @@ const metrics = promMetrics()
 const EXPECTED = ['CONFIG_WRITE_FAILED', 'NGINX_RELOAD_FAILED', 'PROXY_CONFIG_FAILED', 'UPSTREAM_UNHEALTHY']
 
 /** The effects that go on failing while a disk is full, or while nothing on it may be changed. */
-const NEED_SPACE = ['write', 'writeScratch', 'append', 'syncFile', 'symlink', 'makeFolder']
+const NEED_SPACE = ['write', 'writeUnsynced', 'append', 'syncFile', 'symlink', 'makeFolder']
 const NEED_DISK = [...NEED_SPACE, 'rename', 'remove', 'link', 'syncFolder']
 export const LASTING: Readonly<Record<string, readonly string[]>> = {
   ENOSPC: NEED_SPACE,

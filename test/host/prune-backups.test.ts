@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { fakeDeps } from '../../fixtures/deps.ts'
-import { KEPT, keepNewest } from '../../lib/host/prune-backups.ts'
+import { KEPT, pruneBackups } from '../../lib/host/prune-backups.ts'
 import { textAt, writeAt } from '../helpers/arrange.ts'
 import { put, worldWithRoute } from '../helpers/world.ts'
 
@@ -16,7 +16,7 @@ test('of one name the newest stay, whatever the number of digits; what has anoth
   for (const time of times) writeAt(disk, `${BACKUPS}/a.conf.${time}`, String(time))
   const others = ['a.conf', 'a.conf.1.2', 'a.conf.x', 'b.a.conf.1', 'a.confused.1']
   for (const name of others) writeAt(disk, `${BACKUPS}/${name}`, name)
-  await keepNewest(host, BACKUPS, 'a.conf')
+  await pruneBackups(host, BACKUPS, 'a.conf')
   const left = host.files.list(BACKUPS)
   assert.equal(
     left.filter((name) => !others.includes(name)).sort(),
@@ -27,12 +27,12 @@ test('of one name the newest stay, whatever the number of digits; what has anoth
 
 test('a folder that is not there, or in which nothing can be removed, is no failure', async () => {
   const { host } = await fakeDeps()
-  await keepNewest(host, '/nowhere', 'a')
+  await pruneBackups(host, '/nowhere', 'a')
   host.files.list = () => Array.from({ length: KEPT + 1 }, (_, i) => `a.${i}`)
   host.files.remove = async () => {
     throw new Error('EROFS')
   }
-  await keepNewest(host, BACKUPS, 'a')
+  await pruneBackups(host, BACKUPS, 'a')
 })
 
 test('a route that is edited by hand again and again keeps its newest edits', async () => {

@@ -2,7 +2,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { ProxyManagerError } from '../../lib/errors.ts'
 import { guardRequest } from '../../lib/http/guard.ts'
-import type { TokenVerdict } from '../../lib/mesh/token-claims.ts'
+import type { TokenResult } from '../../lib/mesh/token-claims.ts'
 import { parseSettings } from '../../lib/settings/parse-settings.ts'
 import type { Settings } from '../../lib/settings/settings.ts'
 
@@ -30,7 +30,7 @@ const open = settings()
 const locked = settings({ PROXY_MANAGER_API_TOKEN: TOKEN })
 
 /** Where tokens of the Registry are not taken, nobody is asked about one. */
-const askNobody = (): Promise<TokenVerdict> => {
+const askNobody = (): Promise<TokenResult> => {
   throw new Error('somebody was asked')
 }
 
@@ -194,7 +194,7 @@ const JWT = 'eyJhbGciOiJSUzI1NiJ9.e30.c2lnbmF0dXJl'
 
 /** What comes of a call that shows a token, and how often the verifier was asked about it. */
 async function judged(
-  answer: TokenVerdict,
+  answer: TokenResult,
   headers: Readonly<Record<string, string>>,
   more: Readonly<Record<string, string>> = {},
 ) {

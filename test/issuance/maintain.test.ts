@@ -33,14 +33,14 @@ async function secured(settings: Readonly<Record<string, string>> = {}): Promise
   const deps = await fakeDeps({ settings })
   putLineage(deps.disk, DOMAIN, FIRST)
   await putSecure(deps, 'app', DOMAIN)
-  await deps.engine.certificates.notice()
+  await deps.engine.certificates.adoptRenewals()
   return deps
 }
 
 function linesOf({ lines }: FakeDeps, wanted: string): readonly (readonly unknown[])[] {
   return lines
     .filter(({ action }) => action === wanted)
-    .map(({ level, result, droplet_name }) => [level, result, droplet_name])
+    .map(({ level, result, error_code, droplet_name }) => [level, error_code ?? result, droplet_name])
 }
 
 const renewal = suite('keep-certificates: a renewal')
@@ -48,15 +48,15 @@ const renewal = suite('keep-certificates: a renewal')
 renewal("is served as soon as certbot's hook has left its mark", async () => {
   const deps = await secured()
   putLineage(deps.disk, DOMAIN, SECOND, 2)
-  await deps.engine.certificates.notice()
+  await deps.engine.certificates.adoptRenewals()
   assert.is(servedFingerprint(deps, DOMAIN), FIRST.fingerprint)
   writeAt(deps.disk, MARK, '')
-  await deps.engine.certificates.notice()
+  await deps.engine.certificates.adoptRenewals()
   assert.is(servedFingerprint(deps, DOMAIN), SECOND.fingerprint)
   assert.is((await deps.engine.getProxy('app')).certificate?.fingerprint_sha256, SECOND.fingerprint)
   await deps.engine.idle()
   assert.equal(copiesOf(deps, DOMAIN), [SECOND.fingerprint])
-  assert.equal(linesOf(deps, 'bring_in_renewal'), [['info', 'success', 'app']])
+  assert.equal(linesOf(deps, 'adopt_renewal'), [['info', 'success', 'app']])
   assertInvariant(deps)
 })
 
@@ -64,10 +64,10 @@ renewal('is served within a minute without the mark', async () => {
   const deps = await secured()
   putLineage(deps.disk, DOMAIN, SECOND, 2)
   await deps.clock.sleep(MINUTE_MS - 1)
-  await deps.engine.certificates.notice()
+  await deps.engine.certificates.adoptRenewals()
   assert.is(servedFingerprint(deps, DOMAIN), FIRST.fingerprint)
   await deps.clock.sleep(1)
-  await deps.engine.certificates.notice()
+  await deps.engine.certificates.adoptRenewals()
   assert.is(servedFingerprint(deps, DOMAIN), SECOND.fingerprint)
 })
 
@@ -75,7 +75,7 @@ renewal('while the API was down is served at its start', async () => {
   const deps = await secured()
   putLineage(deps.disk, DOMAIN, SECOND, 2)
   const next = await restartedNow(deps)
-  await next.engine.certificates.notice()
+  await next.engine.certificates.adoptRenewals()
   assert.is(servedFingerprint(next, DOMAIN), SECOND.fingerprint)
 })
 
@@ -95,7 +95,7 @@ renewal('of several routes at once is one reload', async () => {
       certificateFor(`${name}.example.com`, { fromMs: START_MS - HOUR_MS / 2 }),
       2,
     )
-  await deps.engine.certificates.notice()
+  await deps.engine.certificates.adoptRenewals()
   assert.is(deps.nginx.reloads, reloads + 1)
 })
 
@@ -103,12 +103,12 @@ renewal('that is damaged is not brought in; once it is whole, it is', async () =
   const deps = await secured()
   putLineage(deps.disk, DOMAIN, { ...SECOND, privkey: FIRST.privkey }, 2)
   writeAt(deps.disk, MARK, '')
-  await deps.engine.certificates.notice()
+  await deps.engine.certificates.adoptRenewals()
   assert.is(servedFingerprint(deps, DOMAIN), FIRST.fingerprint)
-  assert.equal(linesOf(deps, 'bring_in_renewal'), [])
+  assert.equal(linesOf(deps, 'adopt_renewal'), [])
   putLineage(deps.disk, DOMAIN, SECOND, 3)
   await deps.clock.sleep(MINUTE_MS)
-  await deps.engine.certificates.notice()
+  await deps.engine.certificates.adoptRenewals()
   assert.is(servedFingerprint(deps, DOMAIN), SECOND.fingerprint)
 })
 
@@ -119,16 +119,16 @@ renewal(
     putLineage(deps.disk, DOMAIN, SECOND, 2)
     refuseNextReload(deps, PORT_TAKEN)
     writeAt(deps.disk, MARK, '')
-    await deps.engine.certificates.notice()
+    await deps.engine.certificates.adoptRenewals()
     assert.is(servedFingerprint(deps, DOMAIN), FIRST.fingerprint)
-    assert.equal(linesOf(deps, 'bring_in_renewal'), [['error', 'NGINX_RELOAD_FAILED', 'app']])
+    assert.equal(linesOf(deps, 'adopt_renewal'), [['error', 'NGINX_RELOAD_FAILED', 'app']])
     await deps.engine.idle()
     assertInvariant(deps)
     const { reloads } = deps.nginx
-    await deps.engine.certificates.notice()
+    await deps.engine.certificates.adoptRenewals()
     assert.is(deps.nginx.reloads, reloads)
     await deps.clock.sleep(MINUTE_MS)
-    await deps.engine.certificates.notice()
+    await deps.engine.certificates.adoptRenewals()
     assert.is(servedFingerprint(deps, DOMAIN), SECOND.fingerprint)
   },
 )
@@ -138,16 +138,16 @@ renewal('that NGINX does not show is taken back', async () => {
   putLineage(deps.disk, DOMAIN, SECOND, 2)
   deps.host.probe.handshake = async () => ({ fingerprint: FIRST.fingerprint })
   writeAt(deps.disk, MARK, '')
-  await deps.engine.certificates.notice()
+  await deps.engine.certificates.adoptRenewals()
   assert.is(servedFingerprint(deps, DOMAIN), FIRST.fingerprint)
-  assert.equal(linesOf(deps, 'bring_in_renewal'), [['error', 'NGINX_RELOAD_FAILED', 'app']])
+  assert.equal(linesOf(deps, 'adopt_renewal'), [['error', 'NGINX_RELOAD_FAILED', 'app']])
 })
 
 renewal('by hand of a pending route takes it to HTTPS', async () => {
   const deps = await fakeDeps()
   await putSecure(deps, 'app', DOMAIN)
   putLineage(deps.disk, DOMAIN, FIRST)
-  await deps.engine.certificates.notice()
+  await deps.engine.certificates.adoptRenewals()
   assert.is((await deps.engine.getProxy('app')).status, 'active')
 })
 
@@ -170,7 +170,7 @@ renewal('does not touch a route that wants no HTTPS, was edited by hand, or is d
       certificateFor(`${name}.example.com`, { fromMs: START_MS - HOUR_MS / 2 }),
       2,
     )
-  await deps.engine.certificates.notice()
+  await deps.engine.certificates.adoptRenewals()
   assert.is(deps.nginx.reloads, reloads)
   assert.match(textAt(deps.disk, edited) ?? '', '# by hand')
 })
@@ -180,8 +180,8 @@ renewal('that is none costs no effect at all', async () => {
   await deps.engine.idle()
   await deps.clock.sleep(MINUTE_MS)
   const effects = deps.effects.journal.length
-  await deps.engine.certificates.notice()
-  await deps.engine.certificates.notice()
+  await deps.engine.certificates.adoptRenewals()
+  await deps.engine.certificates.adoptRenewals()
   assert.is(deps.effects.journal.length, effects)
 })
 

@@ -648,7 +648,7 @@ failures(
     })
     assert.is((await issue(deps, 'app')).proxy.status, 'active')
     assert.equal(ledgerText(deps, DOMAIN), { entries: [{ at: START_MS, result: 'failed', reason: 'interrupted' }] })
-    assert.ok(deps.lines.some(({ action, result }) => action === 'end_order' && result === 'failed'))
+    assert.ok(deps.lines.some(({ action, result }) => action === 'end_order' && result === 'failure'))
   },
 )
 

@@ -74,11 +74,11 @@ test('a master that hands over in the middle of a reload: its successor is made 
   const { processes } = deps.host
   const signalled: number[] = []
   let master = 100
-  const hangUp = processes.hangUp
+  const sendHup = processes.sendHup
   processes.isNginxMaster = (pid) => pid === master
-  processes.hangUp = (pid) => {
+  processes.sendHup = (pid) => {
     signalled.push(pid)
-    if (pid === 101) return hangUp(pid)
+    if (pid === 101) return sendHup(pid)
     master = 101
     writeAt(deps.disk, '/run/nginx.pid', '101\n')
     return true

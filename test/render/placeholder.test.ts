@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { readServerNames, renderStandIn } from '../../lib/render/placeholder.ts'
+import { readServerNames, renderPlaceholder } from '../../lib/render/placeholder.ts'
 import { renderRouteFile } from '../../lib/render/route-file.ts'
 import { DEFAULT_OPTIONS } from '../../lib/route/options.ts'
 import { context, routeRecord } from '../helpers/samples.ts'
@@ -38,7 +38,7 @@ test('of a route nothing is kept but the names of its server blocks, and where t
 
 test('server blocks that listen alike become one, and where certificates would stand the handshake is refused', () => {
   assert.fixture(
-    renderStandIn([secured, plain].flatMap(readServerNames)),
+    renderPlaceholder([secured, plain].flatMap(readServerNames)),
     `server {
     listen 80;
     listen [::]:80;
@@ -55,7 +55,7 @@ server {
 }
 `,
   )
-  assert.is(renderStandIn([]), '')
+  assert.is(renderPlaceholder([]), '')
 })
 
 test.run()

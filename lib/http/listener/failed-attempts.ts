@@ -12,7 +12,7 @@ export interface FailedAttempts {
 const MOST = 20
 const WINDOW_MS = 60_000
 /** More addresses than this are not kept; the oldest is forgotten. */
-const MOST_ADDRESSES = 10_000
+const MAX_ADDRESSES = 10_000
 
 /**
  * At most 20 failures a minute for each IPv4 address, and for each IPv6 network of 64 bits. Loopback is left out: there, everyone shares one address, and a misconfigured neighbour
@@ -38,7 +38,7 @@ export function failedAttempts(now: () => number): FailedAttempts {
         return window.count === MOST
       }
       const [oldest] = windows.keys()
-      if (oldest !== undefined && windows.size >= MOST_ADDRESSES) windows.delete(oldest)
+      if (oldest !== undefined && windows.size >= MAX_ADDRESSES) windows.delete(oldest)
       windows.set(caller, { count: 1, endsAt: now() + WINDOW_MS })
       return false
     },

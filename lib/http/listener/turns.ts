@@ -25,19 +25,19 @@ interface Lane {
   waiting: number
   isEnding: boolean
   /** The request that was read last: where a connection breaks off, it may be in the middle of this one. */
-  newest?: { readonly request: IncomingMessage; readonly response: ServerResponse; readonly abandon: () => void }
+  newest?: { readonly request: IncomingMessage; readonly response: ServerResponse; readonly detachRunning: () => void }
 }
 
 /** A connection with this many requests that wait is read no further: what one caller can pile up is what one piece has brought. */
-const MOST_WAITING = 8
+const MAX_WAITING = 8
 const PIECE_BYTES = 8192
 /** Alone, each would pay for a round, and share nothing of what is read for another. */
-const MOST_AT_ONCE = 4
+const MAX_AT_ONCE = 4
 /**
  * A round brings one new connection, however many wait to be accepted, and among them may be the one that asks for health: so requests begin
  * in rounds that bring none, or after this many that do.
  */
-const MOST_JOINED = 32
+const MAX_JOINED = 32
 
 /**
  * Node by itself calls for all of them at once, however many there are: one connection would have as much done at the same time as
@@ -53,10 +53,10 @@ export function takingTurns(): Turns {
     return lane
   }
   let round: Promise<void> = Promise.resolve()
-  let left = MOST_AT_ONCE
+  let left = MAX_AT_ONCE
   let isJoined = false
   const nextRound = async (): Promise<void> => {
-    for (let i = 0; i < MOST_JOINED; i++) {
+    for (let i = 0; i < MAX_JOINED; i++) {
       await new Promise((resolve) => setImmediate(resolve))
       if (!isJoined) return
       isJoined = false
@@ -66,7 +66,7 @@ export function takingTurns(): Turns {
   const turn = async ({ complete, socket }: IncomingMessage): Promise<void> => {
     if (left === 0) {
       round = round.then(nextRound)
-      left = MOST_AT_ONCE
+      left = MAX_AT_ONCE
     }
     left--
     const own = round
@@ -82,7 +82,7 @@ export function takingTurns(): Turns {
       readInPieces(socket)
       // After Node's own listener, which has found the requests in the piece and would go on.
       socket.on('data', () => {
-        if (laneOf(socket).waiting > MOST_WAITING) socket.pause()
+        if (laneOf(socket).waiting > MAX_WAITING) socket.pause()
       })
     },
     take: async (request, response, answer, isProbe) => {
@@ -90,11 +90,11 @@ export function takingTurns(): Turns {
       const lane = laneOf(socket)
       let isAbandoned = false
       const abandoned = new Promise<void>((resolve) => {
-        const abandon = () => {
+        const detachRunning = () => {
           isAbandoned = true
           resolve()
         }
-        lane.newest = { request, response, abandon }
+        lane.newest = { request, response, detachRunning }
       })
       lane.waiting++
       const done = lane.last.then(async () => {
@@ -106,7 +106,7 @@ export function takingTurns(): Turns {
       lane.last = done
       await done
       lane.waiting--
-      if (lane.waiting <= MOST_WAITING && socket.isPaused() && socket.writable) socket.resume()
+      if (lane.waiting <= MAX_WAITING && socket.isPaused() && socket.writable) socket.resume()
     },
     end: async (socket, refuse) => {
       const lane = laneOf(socket)
@@ -120,7 +120,7 @@ export function takingTurns(): Turns {
       const { newest } = lane
       const isInside = newest !== undefined && !newest.request.complete
       const isAnswered = isInside && newest.response.headersSent
-      if (isInside && !isAnswered) newest.abandon()
+      if (isInside && !isAnswered) newest.detachRunning()
       lane.last = lane.last.then(() => {
         if (isAnswered) socket.destroy()
         else refuse()

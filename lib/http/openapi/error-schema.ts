@@ -18,7 +18,7 @@ export const ERROR_SCHEMA = {
           type: 'object',
           required: ['stage', 'state', 'culprit', 'retryable', 'correlation_id'],
           properties: {
-            stage: { type: 'string', description: 'Where in the walk of a change it happened' },
+            stage: { type: 'string', description: 'Where in the context of a change it happened' },
             state: {
               type: 'string',
               enum: ['unchanged', 'rolled_back', 'degraded'],

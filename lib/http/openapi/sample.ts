@@ -5,7 +5,8 @@ export const DROPLET = 'orders'
 export const DOMAIN = 'orders.example.com'
 export const AT = '2026-01-01T00:00:00.000Z'
 export const REVISION = 'f00a7ce98e6cbf0d'
-export const VERSION = '0.1.0'
+/** A sample like the rest: the version of the product is in package.json only. */
+export const VERSION = '1.2.3'
 
 export const CERTIFICATE = {
   issuer: "C=US, O=Let's Encrypt, CN=E7",

@@ -1,5 +1,5 @@
 /** The candidate: the host's configuration as it would be after a change, without touching any live file. */
-import { absolutePath, baseName, bringsIn, byBytes, type ConfigurationTree, expandInclude } from './include.ts'
+import { absolutePath, baseName, byBytes, type ConfigurationTree, expandInclude, includesSites } from './include.ts'
 import type { ReadDirective } from './parse.ts'
 
 /** What `nginx -t -c` is pointed at: the text of the main copy, and copies of included files that had to be rewritten. */
@@ -18,10 +18,10 @@ export interface CandidateOptions {
   readonly pidPath: string
   /** Names in sites-enabled -> the staged text's path, or null where the change removes the name. */
   readonly changed: ReadonlyMap<string, string | null>
-  /** Names in sites-enabled that {@link CandidateOptions.standIn} stands in for. */
-  readonly spared?: ReadonlySet<string>
+  /** Names in sites-enabled that {@link CandidateOptions.placeholder} stands in for. */
+  readonly skippedFiles?: ReadonlySet<string>
   /** A text in place of those. */
-  readonly standIn?: string
+  readonly placeholder?: string
 }
 
 /**
@@ -63,7 +63,7 @@ export function renderCandidate(options: CandidateOptions, tree: ConfigurationTr
   }
 
   const rewriteInclude = (include: ReadDirective, open: readonly string[]): string[] | undefined => {
-    if (bringsIn(include, options.mainPath, options.sitesEnabled)) return includeEnabled(include)
+    if (includesSites(include, options.mainPath, options.sitesEnabled)) return includeEnabled(include)
     const files = expandInclude(include, options.mainPath, tree)
     const rewritten = files.map((file) => rewrite(file, open))
     if (rewritten.every((text) => text === undefined)) return undefined
@@ -85,20 +85,20 @@ export function renderCandidate(options: CandidateOptions, tree: ConfigurationTr
       .sort(byBytes)
       .flatMap((name) => {
         const staged = options.changed.get(name)
-        return staged === null || options.spared?.has(name) === true
+        return staged === null || options.skippedFiles?.has(name) === true
           ? []
           : [`include ${quote(staged ?? absolutePath(`${options.sitesEnabled}/${name}`, '/'))};`]
       })
-    if (options.standIn === undefined) return included
-    nested.set(STAND_IN, options.standIn)
-    return [...included, `include ${quote(`${options.stagingFolder}/${STAND_IN}`)};`]
+    if (options.placeholder === undefined) return included
+    nested.set(PLACEHOLDER, options.placeholder)
+    return [...included, `include ${quote(`${options.stagingFolder}/${PLACEHOLDER}`)};`]
   }
 
   const main = rewrite(options.mainPath, []) ?? tree.read(options.mainPath)?.text ?? ''
   return { main: hasPid ? main : `pid ${quote(options.pidPath)}; ${main}`, nested }
 }
 
-const STAND_IN = 'accepted.conf'
+const PLACEHOLDER = 'accepted.conf'
 
 interface Edit {
   readonly start: number

@@ -1,5 +1,5 @@
 /** The host's own configuration, as far as a change has to know it: read from the main file through all its includes. */
-import { baseName, bringsIn, type ConfigurationTree, expandInclude } from './include.ts'
+import { baseName, type ConfigurationTree, expandInclude, includesSites } from './include.ts'
 import type { ReadDirective } from './parse.ts'
 
 /** One `listen` of a server block: `*` and `[::]` are the wildcards. */
@@ -10,7 +10,7 @@ export interface Listen {
 }
 
 /** A server block that Proxy Manager did not write. */
-export interface ForeignServer {
+export interface UnmanagedServer {
   readonly names: readonly string[]
   readonly listens: readonly Listen[]
   /** The file's name without folders, for messages. */
@@ -24,7 +24,7 @@ export interface HostConfiguration {
   readonly files: readonly string[]
   /** Whether sites-enabled is included inside `http`, with a pattern that our file names match. */
   readonly includesSitesEnabled: boolean
-  readonly servers: readonly ForeignServer[]
+  readonly servers: readonly UnmanagedServer[]
   /** Names of directives directly inside the `http` block (in any file). */
   readonly httpDirectives: ReadonlySet<string>
   /** Names of directives at the top level, such as `worker_shutdown_timeout`. */
@@ -46,7 +46,7 @@ export function readHostConfiguration(
 ): HostConfiguration | undefined {
   if (tree.read(mainPath) === undefined) return undefined
   const files = new Set<string>()
-  const servers: ForeignServer[] = []
+  const servers: UnmanagedServer[] = []
   const httpDirectives = new Set<string>()
   const mainDirectives = new Set<string>()
   let includesSitesEnabled = false
@@ -54,7 +54,7 @@ export function readHostConfiguration(
   let pid: string | undefined
 
   /** `open` are the files that lead here: one that includes itself is a loop, in which NGINX runs out of file descriptors. */
-  const walk = (path: string, context: string, open: readonly string[]): void => {
+  const visitFile = (path: string, context: string, open: readonly string[]): void => {
     if (open.includes(path) || isOwn(path)) return
     files.add(path)
     visit(tree.read(path)?.directives ?? [], path, context, [...open, path])
@@ -67,8 +67,8 @@ export function readHostConfiguration(
   ): void => {
     for (const directive of directives) {
       if (directive.name === 'include') {
-        if (context === 'http' && bringsIn(directive, mainPath, sitesEnabled)) includesSitesEnabled = true
-        for (const included of expandInclude(directive, mainPath, tree)) walk(included, context, open)
+        if (context === 'http' && includesSites(directive, mainPath, sitesEnabled)) includesSitesEnabled = true
+        for (const included of expandInclude(directive, mainPath, tree)) visitFile(included, context, open)
         continue
       }
       if (context === 'main') mainDirectives.add(directive.name)
@@ -82,7 +82,7 @@ export function readHostConfiguration(
       }
     }
   }
-  walk(mainPath, 'main', [])
+  visitFile(mainPath, 'main', [])
   return { mainPath, files: [...files], includesSitesEnabled, servers, httpDirectives, mainDirectives, errorLog, pid }
 }
 
@@ -106,7 +106,7 @@ function readServer(
   mainPath: string,
   tree: ConfigurationTree,
   onInclude: (path: string) => void,
-): ForeignServer {
+): UnmanagedServer {
   const names: string[] = []
   const listens: Listen[] = []
   const visit = (directives: readonly ReadDirective[], open: readonly string[]): void => {

@@ -18,7 +18,7 @@ export interface ConfigurationFile {
 const OUR_NAMES = ['000-proxy-manager.conf', 'fpai-a.conf']
 
 /** Whether an include brings our files in: its folder is sites-enabled and its pattern matches their names. */
-export function bringsIn(include: ReadDirective, mainPath: string, sitesEnabled: string): boolean {
+export function includesSites(include: ReadDirective, mainPath: string, sitesEnabled: string): boolean {
   const pattern = absolutePath(include.args[0] ?? '', mainPath)
   const name = baseName(pattern)
   const folder = pattern.slice(0, -name.length - 1)

@@ -1,12 +1,12 @@
 /** Which server block owns a name, which addresses to listen on, which default servers there are. */
-import { type ForeignServer, type Listen, readListen } from './host-config.ts'
+import { type Listen, readListen, type UnmanagedServer } from './host-config.ts'
 
 /** The hand-written server block that already serves a domain on one of these ports, if any. Wildcards and patterns lose to an exact name. */
 export function ownerOf(
   domain: string,
-  servers: readonly ForeignServer[],
+  servers: readonly UnmanagedServer[],
   ports: readonly number[],
-): ForeignServer | undefined {
+): UnmanagedServer | undefined {
   return servers.find(
     (server) =>
       server.listens.some((listen) => ports.includes(listen.port)) &&
@@ -18,7 +18,7 @@ export function ownerOf(
  * The addresses on which our server blocks must listen to be reached on a port: the wildcards, and every address that the host's own blocks
  * bind by itself, since NGINX looks for names only among the blocks of the most specific address (ngx_http_core: "How nginx processes a request").
  */
-export function listenAddresses(servers: readonly ForeignServer[], port: number, hasIpv6: boolean): string[] {
+export function listenAddresses(servers: readonly UnmanagedServer[], port: number, hasIpv6: boolean): string[] {
   const listens = servers.flatMap((server) => server.listens).filter((listen) => listen.port === port)
   const isDualStack = listens.some((listen) => listen.address === '[::]' && listen.options.includes('ipv6only=off'))
   const wildcards = isDualStack ? [`[::]:${port}`] : hasIpv6 ? [`${port}`, `[::]:${port}`] : [`${port}`]
@@ -27,7 +27,7 @@ export function listenAddresses(servers: readonly ForeignServer[], port: number,
 }
 
 /** Those of {@link listenAddresses} for which the host has no default server of its own: a second one is an error. */
-export function withoutDefaultServer(addresses: readonly string[], servers: readonly ForeignServer[]): string[] {
+export function withoutDefaultServer(addresses: readonly string[], servers: readonly UnmanagedServer[]): string[] {
   const isDefault = (listen: Listen) => listen.options.includes('default_server') || listen.options.includes('default')
   const taken = servers.flatMap((server) => server.listens.filter(isDefault))
   return addresses.filter((address) => {
@@ -37,7 +37,7 @@ export function withoutDefaultServer(addresses: readonly string[], servers: read
 }
 
 /** Hand-written blocks that look like a default server and do not say so: behind our catch-all they get no more unknown names. */
-export function unmarkedDefaults(servers: readonly ForeignServer[], port: number): readonly ForeignServer[] {
+export function implicitDefaultServers(servers: readonly UnmanagedServer[], port: number): readonly UnmanagedServer[] {
   return servers.filter(
     ({ names, listens }) =>
       (names.length === 0 || names.includes('_') || names.includes('')) &&

@@ -23,7 +23,7 @@ test('exit status 1 if something could not be recovered, with the name of the st
   const { status, out, err } = await runProcess(['recover'], environment)
   assert.is(status, 1, out + err)
   assert.is(out, 'Could not recover: recover_journal.\n')
-  assert.match(err, /"result":"failed"/)
+  assert.match(err, /"result":"failure"/)
 })
 
 test('if the API is running, it only waits until no change is in progress', async ({ root, environment }) => {

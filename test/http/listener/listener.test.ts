@@ -629,7 +629,7 @@ async function connected(server: Server, port: number, count: number): Promise<[
 }
 
 /** Four, and four of the next one, where it is counted a moment later. */
-const MOST_IN_A_ROUND = 8
+const MAX_IN_A_ROUND = 8
 
 /** How many there are at most of the same number. */
 const mostAlike = (numbers: readonly number[]) =>
@@ -651,7 +651,7 @@ test('of all connections that pile requests up, a few requests are answered in a
           return statuses(await answer).length
         })
         assert.equal(await Promise.all(answers), [51, 51, 51, 51, 51])
-        assert.ok(mostAlike(rounds) <= MOST_IN_A_ROUND, `${mostAlike(rounds)} in one round`)
+        assert.ok(mostAlike(rounds) <= MAX_IN_A_ROUND, `${mostAlike(rounds)} in one round`)
       })
     })
   }
@@ -670,7 +670,7 @@ test('of what many connections ask for at once, a few requests begin in a round 
       for (const socket of sockets) socket.write(get('/', 'Host: a'))
       await Promise.all(answers)
       assert.is(rounds.length, 50)
-      assert.ok(mostAlike(rounds) <= MOST_IN_A_ROUND, `${mostAlike(rounds)} in one round`)
+      assert.ok(mostAlike(rounds) <= MAX_IN_A_ROUND, `${mostAlike(rounds)} in one round`)
     })
   })
 })
@@ -699,7 +699,7 @@ test('bodies without end that come at once are refused a few at a time, and read
         socket.write(`PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n${body}`)
       for (const answer of answers) assert.is(parsed(await answer).status, 413)
       assert.is(rounds.length, 30)
-      assert.ok(mostAlike(rounds) <= MOST_IN_A_ROUND, `${mostAlike(rounds)} in one round`)
+      assert.ok(mostAlike(rounds) <= MAX_IN_A_ROUND, `${mostAlike(rounds)} in one round`)
       const most = Math.max(...ours.map(({ bytesRead }) => bytesRead))
       assert.ok(most < 8 * limit, `${most} bytes were read`)
     })

@@ -1,12 +1,12 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import {
-  type ForeignServer,
   type HostConfiguration,
   readHostConfiguration,
   readListen,
+  type UnmanagedServer,
 } from '../../../lib/nginx/config/host-config.ts'
-import { absolutePath, baseName, bringsIn, byBytes, expandInclude } from '../../../lib/nginx/config/include.ts'
+import { absolutePath, baseName, byBytes, expandInclude, includesSites } from '../../../lib/nginx/config/include.ts'
 import { listenAddresses, ownerOf, withoutDefaultServer } from '../../../lib/nginx/config/listens.ts'
 import { type ReadDirective, readNginx } from '../../../lib/nginx/config/parse.ts'
 import { debianFiles, memoryTree } from '../../helpers/memory-tree.ts'
@@ -24,7 +24,7 @@ function readHost(files: Readonly<Record<string, string>>): HostConfiguration {
 }
 
 /** The server blocks of a text that stands in `http`. */
-function serversOf(http: string): readonly ForeignServer[] {
+function serversOf(http: string): readonly UnmanagedServer[] {
   return readHost({ [MAIN]: `http { ${http} }` }).servers
 }
 
@@ -171,7 +171,7 @@ test('sites-enabled is included only inside http, and by a pattern that our name
   assert.is(isIncluded(`http { server { include ${ENABLED}/*; } }`), false)
   assert.is(isIncluded(`stream { include ${ENABLED}/*; } http { }`), false)
   assert.is(isIncluded(`http { # include ${ENABLED}/*;\n }`), false)
-  assert.is(bringsIn(include('sites-enabled/*'), MAIN, `${ENABLED}/`), true)
+  assert.is(includesSites(include('sites-enabled/*'), MAIN, `${ENABLED}/`), true)
 })
 
 test('an include without a pattern is one file, there or not', () => {

@@ -39,7 +39,7 @@ export const syscalls: FaultsPart = {
       const bench: Bench = { host, ports, points: new Map(), violations: [] }
       await put(bench, 'stable', STABLE, 'stable')
       for (const [title, change] of Object.entries(CHANGES)) {
-        const calls = await rehearse(bench, change)
+        const calls = await dryRun(bench, change)
         for (const injection of ['kill', 'ENOSPC', 'EIO'] as const) {
           for (let i = 0; i < calls.length; i += every) {
             stopped.throwIfAborted()
@@ -56,7 +56,7 @@ export const syscalls: FaultsPart = {
   },
 }
 
-async function rehearse(bench: Bench, change: Change): Promise<readonly Call[]> {
+async function dryRun(bench: Bench, change: Change): Promise<readonly Call[]> {
   const { host } = bench
   await reset(bench, change)
   return await listCalls(host.manager.pid, host.nginx.root, async () => {

@@ -35,7 +35,7 @@ test('what NGINX has accepted, and nobody has touched since, stands in it with i
   const [text = ''] = asked
   assert.match(text, 'upstream fpai_app')
   for (const name of ['old.example.com', DOMAIN]) assert.match(text, `server_name ${name};`)
-  for (const spared of [OLD, TLS]) assert.not.match(text, spared)
+  for (const skippedFiles of [OLD, TLS]) assert.not.match(text, skippedFiles)
   // `other` was a change when it was tested, and is read again once.
   assert.match(text, 'upstream fpai_other')
   await deps.engine.idle()
@@ -71,7 +71,7 @@ for (const [what, touch] of Object.entries(TOUCHED)) {
     await put(deps, 'app', 'app.example.com', 8002)
     for (const loaded of [OLD, TLS]) assert.match(asked[0] ?? '', loaded)
     await put(deps, 'app', 'app.example.com', 8004)
-    for (const spared of [OLD, TLS]) assert.not.match(asked[1] ?? '', spared)
+    for (const skippedFiles of [OLD, TLS]) assert.not.match(asked[1] ?? '', skippedFiles)
   })
 }
 

@@ -1,4 +1,5 @@
-/** What goes wrong in the walk, in the catalogue's words, each with the remedy for a tired operator. */
+/** The test of a candidate: the host's configuration with the changed files in it, beside the live one. */
+import { basename, dirname } from 'node:path'
 import { ProxyManagerError } from '../errors.ts'
 import type { FileChange } from '../host/file-image.ts'
 import type { Host } from '../host/host.ts'
@@ -7,7 +8,7 @@ import { writeFailure } from '../host/write-failure.ts'
 import { type CandidateOptions, renderCandidate } from '../nginx/config/candidate.ts'
 import { runTest, type TestResult } from '../nginx/config-test.ts'
 import type { Observation } from '../snapshot/observe.ts'
-import { stagedPath, stageTexts, syncStaged } from './swap.ts'
+import { stagedPath, stageTexts, syncStaged } from './stage.ts'
 
 /** NGINX refuses this change. */
 export function configFailed(test: TestResult): ProxyManagerError {
@@ -24,17 +25,17 @@ export function alreadyBroken(test: TestResult): ProxyManagerError {
     details: {
       nginx_output: test.output,
       diagnostics: test.diagnostics,
-      remedy: `Mend ${file} (nginx -t shows the same), then call again`,
+      remedy: `Fix ${file} (nginx -t shows the same), then call again`,
     },
   })
 }
 
-/** Candidates stand beside the main configuration under this prefix. */
+/** Candidates are beside the main configuration, with this prefix. */
 export const CANDIDATE_PREFIX = '.proxy-manager-'
 
 /**
  * Stages the texts of these files, and tests the host's configuration with them while they reach the medium. Nothing that NGINX serves is
- * touched; the staged texts stay, for the swap or for {@link removeTemporaries}. `standIn` is a text in place of other enabled files.
+ * touched; the staged texts stay, for the swap or for {@link removeTemporaries}. `placeholder` replaces other enabled files.
  * @throws {ProxyManagerError} CONFIG_WRITE_FAILED when they, or the candidate, cannot be written
  */
 export async function testCandidate(
@@ -42,14 +43,14 @@ export async function testCandidate(
   observation: Observation,
   files: readonly FileChange[],
   domains: ReadonlySet<string>,
-  standIn: Pick<CandidateOptions, 'spared' | 'standIn'> = {},
+  placeholder: Pick<CandidateOptions, 'skippedFiles' | 'placeholder'> = {},
 ): Promise<TestResult> {
   const { snapshot, tree } = observation
   const { mainPath } = snapshot.host
   const { staging } = statePaths(host.settings)
   const id = host.clock.randomId()
   const nestedFolder = `${staging}/${id}`
-  const candidatePath = `${mainPath.slice(0, mainPath.lastIndexOf('/'))}/${CANDIDATE_PREFIX}${id}.conf`
+  const candidatePath = `${dirname(mainPath)}/${CANDIDATE_PREFIX}${id}.conf`
   const pidPath = `${staging}/${id}.pid`
   const candidate = renderCandidate(
     {
@@ -58,20 +59,23 @@ export async function testCandidate(
       stagingFolder: nestedFolder,
       pidPath,
       changed: changedIncludes(files),
-      ...standIn,
+      ...placeholder,
     },
     tree,
   )
-  const inRealNames = (said: string) =>
-    files.reduce((text, { path }) => text.replaceAll(stagedPath(path), path), said.replaceAll(candidatePath, mainPath))
+  const inRealNames = (output: string) =>
+    files.reduce(
+      (text, { path }) => text.replaceAll(stagedPath(path), path),
+      output.replaceAll(candidatePath, mainPath),
+    )
   try {
     if (candidate.nested.size > 0) await host.files.makeFolder(nestedFolder, 0o700)
     await Promise.all([
       stageTexts(host, files),
-      // NGINX opens it, too: where it cannot, the disk is to blame and not the configuration.
-      host.files.writeScratch(pidPath, '', 0o644),
-      host.files.writeScratch(candidatePath, candidate.main, 0o600),
-      ...[...candidate.nested].map(([name, text]) => host.files.writeScratch(`${nestedFolder}/${name}`, text, 0o600)),
+      // NGINX opens it, too: if it cannot, the disk is to blame and not the configuration.
+      host.files.writeUnsynced(pidPath, '', 0o644),
+      host.files.writeUnsynced(candidatePath, candidate.main, 0o600),
+      ...[...candidate.nested].map(([name, text]) => host.files.writeUnsynced(`${nestedFolder}/${name}`, text, 0o600)),
     ])
     const [test] = await Promise.all([
       runTest(host, ['-c', candidatePath], domains, inRealNames),
@@ -91,12 +95,8 @@ export async function testCandidate(
 function changedIncludes(files: readonly FileChange[]): Map<string, string | null> {
   const changed = new Map<string, string | null>()
   for (const { path, after } of files) {
-    if (after === null) changed.set(fileName(path), null)
-    else if ('text' in after) changed.set(fileName(path), stagedPath(path))
+    if (after === null) changed.set(basename(path), null)
+    else if ('text' in after) changed.set(basename(path), stagedPath(path))
   }
   return changed
-}
-
-function fileName(path: string): string {
-  return path.slice(path.lastIndexOf('/') + 1)
 }
