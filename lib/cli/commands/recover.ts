@@ -13,7 +13,7 @@ Where the API runs, that has recovered already: then it waits for a change that 
   run: async (_invocation, { environment }) => {
     const recovery = await (await loadMain()).recoverOnce(environment)
     if ('fault' in recovery)
-      throw new CommandFailure(recovery.mayPass ? EXIT.mayPass : EXIT.wrongSetting, recovery.fault)
+      throw new CommandFailure(recovery.isTransient ? EXIT.mayPass : EXIT.wrongSetting, recovery.fault)
     const { undone, seenToBy } = recovery
     const by = seenToBy === undefined ? '' : ` (the API runs as ${seenToBy})`
     const text = undone.length === 0 ? `Nothing is left undone${by}.` : `Left undone${by}: ${undone.join(', ')}.`
