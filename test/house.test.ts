@@ -52,7 +52,7 @@ const FLOORS: readonly (readonly [room: string, packages: readonly string[]])[] 
   ['lib/certificates', ['valibot', 'node:crypto']],
   ['lib/upstream', ['valibot', 'node:net']],
   ['lib/route', ['valibot', 'node:crypto']],
-  ['lib/nginx/config', []],
+  ['lib/nginx/config', ['node:path']],
   ['lib/nginx', []],
   ['lib/render', ['valibot']],
   ['lib/snapshot', ['node:path']],

@@ -17,7 +17,7 @@ Exit status:
   run: async (_invocation, { environment }) => {
     const recovery = await (await loadMain()).recoverOnce(environment)
     if ('fault' in recovery)
-      throw new CommandFailure(recovery.mayPass ? EXIT.temporaryFailure : EXIT.wrongSetting, recovery.fault)
+      throw new CommandFailure(recovery.isTransient ? EXIT.temporaryFailure : EXIT.wrongSetting, recovery.fault)
     const { undone, seenToBy } = recovery
     const by = seenToBy === undefined ? '' : ` (the API is running as ${seenToBy})`
     const text = undone.length === 0 ? `Nothing to recover${by}.` : `Could not recover${by}: ${undone.join(', ')}.`
