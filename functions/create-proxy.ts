@@ -22,7 +22,7 @@ export default endpoint(
       201: v.pipe(ChangedProxy, v.description('Created, and served as asked')),
       202: PendingProxy,
     },
-    conditional: true,
+    supportsPreconditions: true,
     errors: PUT_ERRORS,
   },
   async ({ query, body, precondition }, { engine, base }) => {

@@ -18,7 +18,7 @@ export default endpoint(
     query: DeleteQuery,
     body: undefined,
     responses: { 200: v.pipe(DeletedProxy, v.description('Removed, and no longer served; or a dry run')) },
-    conditional: true,
+    supportsPreconditions: true,
     errors: [
       'INVALID_REQUEST',
       'PROXY_NOT_FOUND',

@@ -11,7 +11,7 @@ export default endpoint(
       'Of changes, NGINX, certbot, routes and certificates, each with proxy_manager_ in front, and of the process itself.',
     method: 'GET',
     path: '/proxy-manager/metrics',
-    also: [{ method: 'GET', path: '/metrics' }],
+    aliases: [{ method: 'GET', path: '/metrics' }],
     params: NoParams,
     query: NoQuery,
     body: undefined,

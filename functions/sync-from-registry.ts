@@ -34,7 +34,7 @@ export default endpoint(
       'Records of which no route can be made are skipped, each with its reason. Routes that a call to this API made are never touched, and nothing is deleted without prune.',
     method: 'POST',
     path: '/proxy-manager/sync-from-registry',
-    also: [{ method: 'GET', path: '/proxy-manager/sync-from-registry' }],
+    aliases: [{ method: 'GET', path: '/proxy-manager/sync-from-registry' }],
     params: NoParams,
     query: SyncQuery,
     body: undefined,
@@ -62,8 +62,8 @@ export default endpoint(
       enableSsl: enable_ssl,
     })
     const { created, updated, deleted, skipped_count } = summary
-    const logged = { created: created.length, updated: updated.length, deleted: deleted.length, skipped_count }
+    const logFields = { created: created.length, updated: updated.length, deleted: deleted.length, skipped_count }
     const body = rehearsal === undefined ? summary : { ...summary, plan: planOf(rehearsal) }
-    return { status: 200, body, logged }
+    return { status: 200, body, logFields }
   },
 )

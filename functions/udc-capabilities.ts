@@ -20,7 +20,7 @@ export default endpoint(
     description: 'What this droplet can do, and by which calls.',
     method: 'GET',
     path: '/capabilities',
-    also: [{ method: 'GET', path: '/proxy-manager/capabilities' }],
+    aliases: [{ method: 'GET', path: '/proxy-manager/capabilities' }],
     params: NoParams,
     query: NoQuery,
     body: undefined,
@@ -43,7 +43,7 @@ export default endpoint(
     },
     errors: ['INVALID_REQUEST'],
   },
-  async (_call, { engine, settings, version, base = '', routes = [] }) => ({
+  async (_call, { engine, settings, version, base = '', operations = [] }) => ({
     status: 200,
     body: {
       service_name: settings.SERVICE_NAME,
@@ -53,9 +53,9 @@ export default endpoint(
       features: FEATURES,
       capabilities: FEATURES,
       dependencies: engine.readDependencies().map(({ name }) => name),
-      supported_operations: routes.map(({ operationId }) => operationId),
+      supported_operations: operations.map(({ operationId }) => operationId),
       integration_endpoints: Object.fromEntries(
-        routes.map(({ operationId, method, path }) => [
+        operations.map(({ operationId, method, path }) => [
           operationId,
           `${method} ${base}${path.replace(/:(\w+)/g, '{$1}')}`,
         ]),

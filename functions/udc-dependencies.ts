@@ -17,7 +17,7 @@ export default endpoint(
       'What this droplet needs and whether it is there; unknown before the first look, which the first call starts.',
     method: 'GET',
     path: '/dependencies',
-    also: [{ method: 'GET', path: '/proxy-manager/dependencies' }],
+    aliases: [{ method: 'GET', path: '/proxy-manager/dependencies' }],
     params: NoParams,
     query: NoQuery,
     body: undefined,

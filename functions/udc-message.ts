@@ -29,7 +29,7 @@ export default endpoint(
       'A query or a command is carried out as a call of the same caller, and its answer stands in result. A message that was understood is a 200, also where its command failed.',
     method: 'POST',
     path: '/message',
-    also: [{ method: 'POST', path: '/proxy-manager/message' }],
+    aliases: [{ method: 'POST', path: '/proxy-manager/message' }],
     params: NoParams,
     query: NoQuery,
     body: v.strictObject(
@@ -67,7 +67,7 @@ export default endpoint(
     const { message_type: type, payload } = body
     const call = type === 'query' || type === 'command' ? callFor(type, payload) : undefined
     if (call !== undefined && !isMeantFor(settings, body.target)) throw misdelivered(settings)
-    const answer = call === undefined ? undefined : ((await callApi?.(call)) ?? answerAlone(correlationId))
+    const answer = call === undefined ? undefined : ((await callApi?.(call)) ?? notMounted(correlationId))
     return {
       status: 200,
       body: {
@@ -78,13 +78,13 @@ export default endpoint(
         status: call === undefined ? 'noted' : answer !== undefined && answer.status < 400 ? 'processed' : 'failed',
         result: answer?.body ?? null,
       },
-      logged: { trace_id: body.trace_id, message_type: body.message_type },
+      logFields: { trace_id: body.trace_id, message_type: body.message_type },
     }
   },
 )
 
 /** A handler by itself has nobody to pass a call on to. */
-function answerAlone(correlationId: string) {
+function notMounted(correlationId: string) {
   const error = new ProxyManagerError('NOT_FOUND', {
     message: 'This endpoint was called by itself, and has no others to carry a query or a command out',
     details: { culprit: 'host', remedy: 'Mount it with createApp(), beside the endpoints that it is to call' },

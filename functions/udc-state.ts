@@ -10,7 +10,7 @@ export default endpoint(
     description: 'Uptime, requests, errors, memory and the number of routes.',
     method: 'GET',
     path: '/state',
-    also: [{ method: 'GET', path: '/proxy-manager/state' }],
+    aliases: [{ method: 'GET', path: '/proxy-manager/state' }],
     params: NoParams,
     query: NoQuery,
     body: undefined,

@@ -77,9 +77,9 @@ test('every field that the log has of a failure stands in the section about the 
 })
 
 test('every endpoint stands in it, under each of its methods and paths', () => {
-  for (const { route } of endpoints) {
-    const { also = [] } = route
-    for (const { method, path } of [route, ...also]) {
+  for (const { operation } of endpoints) {
+    const { aliases = [] } = operation
+    for (const { method, path } of [operation, ...aliases]) {
       const call = `${method} ${path.replace(/:(\w+)/g, '{$1}')}`
       assert.ok(readme.includes(`\`${call}\``), `${call} is missing`)
     }

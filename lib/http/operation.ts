@@ -24,17 +24,17 @@ export interface Deps {
   readonly resources: Resources
   /** Makes the text of an answer; `JSON.stringify` where it is left out. */
   readonly toJson?: (body: unknown) => string
-  /** The path in front of every route, where there is one. */
+  /** The path in front of every path of the API, if there is one. */
   readonly base?: string
   /** The endpoints that are mounted, where it is an app that calls. */
-  readonly routes?: readonly Route[]
+  readonly operations?: readonly Operation[]
   /** The description of the API that is mounted, where it is an app that calls. */
   readonly describe?: () => object
   /** Calls another endpoint of the same app, as the same caller, where it is an app that calls. */
-  readonly callApi?: (call: InnerCall) => Promise<{ readonly status: number; readonly body: unknown }>
+  readonly callApi?: (call: InternalCall) => Promise<{ readonly status: number; readonly body: unknown }>
 }
 
-export interface InnerCall {
+export interface InternalCall {
   readonly method: Method
   readonly path: string
   /** Of its query. */
@@ -45,7 +45,7 @@ export interface InnerCall {
 export type Method = 'GET' | 'PUT' | 'POST' | 'DELETE'
 
 /** What an endpoint takes and gives, as schemas; the source of the router's table and of the API's description. */
-export interface Route<P = unknown, Q = unknown, B = unknown> {
+export interface Operation<P = unknown, Q = unknown, B = unknown> {
   readonly operationId: string
   readonly summary: string
   /** What the summary has no room for: what a caller may rely on. */
@@ -54,7 +54,7 @@ export interface Route<P = unknown, Q = unknown, B = unknown> {
   /** With `:name` for each parameter. */
   readonly path: string
   /** Other ways to the same endpoint, for callers that know it by them; with the same parameters. */
-  readonly also?: readonly { readonly method: Method; readonly path: string }[]
+  readonly aliases?: readonly { readonly method: Method; readonly path: string }[]
   readonly params: v.GenericSchema<unknown, P>
   readonly query: v.GenericSchema<unknown, Q>
   /** `undefined` where a body is neither read nor looked at. */
@@ -64,7 +64,7 @@ export interface Route<P = unknown, Q = unknown, B = unknown> {
   readonly responses: Readonly<Record<number, v.GenericSchema>>
   readonly errors: readonly ErrorCode[]
   /** It honours `If-Match` and `If-None-Match`. */
-  readonly conditional?: boolean
+  readonly supportsPreconditions?: boolean
 }
 
 export interface Call<P, Q, B> {
@@ -78,14 +78,14 @@ export interface Answer {
   readonly status: number
   readonly body: unknown
   readonly headers?: Readonly<Record<string, string>>
-  /** What the log line of this request says beside the usual. */
-  readonly logged?: Readonly<Record<string, unknown>>
+  /** Further fields of this request's log line. */
+  readonly logFields?: Readonly<Record<string, unknown>>
 }
 
-/** A handler: takes the request and its dependencies, never throws, and carries its own route. */
+/** A handler: takes the request and its dependencies, never throws, and carries its own operation. */
 export interface Endpoint {
   (request: Request, deps: Deps): Promise<Response>
-  readonly route: Route
+  readonly operation: Operation
 }
 
 /** What a request that reached no endpoint is counted under: never its path, of which a caller could invent any number. */

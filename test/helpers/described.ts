@@ -28,7 +28,7 @@ export type Operation = v.InferOutput<typeof Operation>
 const Document = v.looseObject({ paths: v.record(v.string(), v.record(v.string(), Operation)) })
 
 export const description = describeApi(
-  endpoints.map(({ route }) => route),
+  endpoints.map(({ operation }) => operation),
   '1.2.3',
 )
 const { paths } = v.parse(Document, description)

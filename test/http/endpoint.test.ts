@@ -97,7 +97,7 @@ test('a call is parsed, answered as JSON, and logged with what it was about', as
       status: 201,
       body: { name: call.params.droplet_name, text: 'ü' },
       headers: { etag: '"x"' },
-      logged: { more: 1 },
+      logFields: { more: 1 },
     }
   })
   const response = await handler(putRequest('/things/app?dry_run=true', GOOD, { 'x-correlation-id': 'abc' }), deps)
@@ -375,9 +375,9 @@ test('If-Match and If-None-Match are read as RFC 9110 has them', async () => {
   }
 })
 
-test('an endpoint carries its own route', () => {
-  assert.is(get(ok).route.operationId, 'getThings')
-  assert.is(get(ok).route.path, '/things')
+test('an endpoint carries its own operation', () => {
+  assert.is(get(ok).operation.operationId, 'getThings')
+  assert.is(get(ok).operation.path, '/things')
 })
 
 test.run()

@@ -11,7 +11,7 @@ import {
 import type { Duplex } from 'node:stream'
 import { ProxyManagerError } from '../../errors.ts'
 import { errorResponse, type PlainResponse } from '../error-response.ts'
-import { isProbe } from '../guard.ts'
+import { isHealthCheck } from '../guard.ts'
 import { correlationIdOf } from '../request-log.ts'
 import { failedAttempts } from './failed-attempts.ts'
 import { endUntaken } from './slow-readers.ts'
@@ -68,7 +68,7 @@ export function createHttpServer(
     try {
       const path = pathOf(request)
       // Who watches this service is not shut out by a neighbour's wrong token.
-      if (!isProbe(request.method ?? '', path)) attempts.refuseExcess(address)
+      if (!isHealthCheck(request.method ?? '', path)) attempts.refuseExcess(address)
       // Of several Node keeps the first alone. Taken together (RFC 9110, 5.3) they are nobody's token.
       const { authorization = [] } = request.headersDistinct
       if (authorization.length > 1) request.headers.authorization = authorization.join(', ')
@@ -87,7 +87,7 @@ export function createHttpServer(
   }
   const server = createServer(options, (request, response) => {
     const [path = ''] = (request.url ?? '').split('?')
-    void turns.take(request, response, () => answer(request, response), isProbe(request.method ?? '', path))
+    void turns.take(request, response, () => answer(request, response), isHealthCheck(request.method ?? '', path))
   })
   server.maxConnections = MAX_CONNECTIONS
   server.on('connection', turns.join)

@@ -9,10 +9,15 @@ export interface Turns {
   /** A connection is there; what it is about is still to be read. */
   join(socket: Duplex): void
   /**
-   * Has a request answered once those before it on its connection are, and in the next round that has room unless it `isProbe`; `answer`
+   * Has a request answered once those before it on its connection are, and in the next round that has room unless it `isHealthCheck`; `answer`
    * must not throw.
    */
-  take(request: IncomingMessage, response: ServerResponse, answer: () => Promise<void>, isProbe: boolean): Promise<void>
+  take(
+    request: IncomingMessage,
+    response: ServerResponse,
+    answer: () => Promise<void>,
+    isHealthCheck: boolean,
+  ): Promise<void>
   /**
    * Ends a connection on which no further request can be read, once those before are answered: with `refuse`, or at once where the broken
    * request was answered before its end had come.
@@ -85,7 +90,7 @@ export function takingTurns(): Turns {
         if (laneOf(socket).waiting > MAX_WAITING) socket.pause()
       })
     },
-    take: async (request, response, answer, isProbe) => {
+    take: async (request, response, answer, isHealthCheck) => {
       const { socket } = request
       const lane = laneOf(socket)
       let isAbandoned = false
@@ -98,7 +103,7 @@ export function takingTurns(): Turns {
       })
       lane.waiting++
       const done = lane.last.then(async () => {
-        if (!isProbe || lane.waiting > 1) await turn(request)
+        if (!isHealthCheck || lane.waiting > 1) await turn(request)
         // After an answer that ends the connection, nothing more is done for it (RFC 9112, 9.6).
         if (isAbandoned || !socket.writable) return
         await Promise.race([answer().then(() => handedOver(request, response)), abandoned])

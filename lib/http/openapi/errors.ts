@@ -1,7 +1,7 @@
 /** The errors in the API's description, from the catalogue. */
 import { ERRORS, type ErrorCode, ProxyManagerError } from '../../errors.ts'
 import { errorBody } from '../error-response.ts'
-import type { Route } from '../operation.ts'
+import type { Operation } from '../operation.ts'
 import { ERROR_EXAMPLES } from './error-examples.ts'
 import { errorHeaders } from './headers.ts'
 import type { JsonObject } from './json.ts'
@@ -19,12 +19,12 @@ const EVERYWHERE: readonly ErrorCode[] = [
 const OF_TOKENS: readonly ErrorCode[] = ['UNAUTHORIZED', 'TOO_MANY_ATTEMPTS']
 
 /** The errors of an endpoint by their status, each code with an example; `isOpen` where it is answered without a token. */
-export function describeErrors(route: Route, isOpen: boolean): JsonObject {
+export function describeErrors(operation: Operation, isOpen: boolean): JsonObject {
   const byStatus = new Map<number, ErrorCode[]>()
-  for (const code of new Set([...route.errors, ...EVERYWHERE])) {
+  for (const code of new Set([...operation.errors, ...EVERYWHERE])) {
     const { status } = ERRORS[code]
     // A status that the endpoint answers by itself as well keeps its own description.
-    if (status in route.responses || (isOpen && OF_TOKENS.includes(code))) continue
+    if (status in operation.responses || (isOpen && OF_TOKENS.includes(code))) continue
     byStatus.set(status, [...(byStatus.get(status) ?? []), code])
   }
   return Object.fromEntries(
