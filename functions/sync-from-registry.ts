@@ -2,6 +2,7 @@ import * as v from 'valibot'
 import { Plan } from '../lib/http/answer-schemas.ts'
 import { planOf } from '../lib/http/answers.ts'
 import { endpoint } from '../lib/http/endpoint.ts'
+import { DROPLET } from '../lib/http/openapi/samples.ts'
 import { NoParams, SyncQuery } from '../lib/http/parameters.ts'
 
 const Summary = v.object({
@@ -39,7 +40,21 @@ export default endpoint(
     query: SyncQuery,
     body: undefined,
     responses: {
-      200: v.pipe(Summary, v.description('What became of each record of the Registry, also where all were skipped')),
+      200: {
+        description: 'What became of each record of the Registry, even if all were skipped',
+        schema: Summary,
+        example: {
+          synced: [DROPLET],
+          synced_count: 1,
+          created: [DROPLET],
+          updated: [],
+          unchanged: [],
+          deleted: [],
+          skipped: [{ name: 'billing', reason: 'is not active (inactive)' }],
+          skipped_count: 1,
+          orphaned: [],
+        },
+      },
     },
     errors: [
       'INVALID_REQUEST',

@@ -3,6 +3,7 @@ import { ProxyManagerError } from '../lib/errors.ts'
 import { endpoint } from '../lib/http/endpoint.ts'
 import { errorBody } from '../lib/http/error-response.ts'
 import { Command, callFor, Query } from '../lib/http/message-call.ts'
+import { AT, PROXY } from '../lib/http/openapi/samples.ts'
 import { NoParams, NoQuery } from '../lib/http/parameters.ts'
 import { isMeantFor } from '../lib/mesh/announcements.ts'
 import type { Settings } from '../lib/settings/settings.ts'
@@ -49,17 +50,28 @@ export default endpoint(
             : 'must be a JSON object',
     ),
     responses: {
-      200: v.pipe(
-        v.object({
+      200: {
+        description: 'The message was understood: status says what was done, result is what the call answered',
+        schema: v.object({
           received: v.literal(true),
           trace_id: v.string(),
           message_id: v.string(),
           processed_at: v.string(),
           status: v.picklist(['processed', 'noted', 'failed']),
-          result: v.pipe(v.unknown(), v.description('What the call answered, an error too; null where there was none')),
+          result: v.pipe(
+            v.unknown(),
+            v.description('What the call answered, even an error; null if there was no call'),
+          ),
         }),
-        v.description('The message was understood: status tells what was done, result what the call answered'),
-      ),
+        example: {
+          received: true,
+          trace_id: 't-1',
+          message_id: 'b3c7361a-f76f-4a6e-a2fe-b1ffef21ad2b',
+          processed_at: AT,
+          status: 'processed',
+          result: PROXY,
+        },
+      },
     },
     errors: ['INVALID_REQUEST', 'PAYLOAD_TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE'],
   },

@@ -3,19 +3,17 @@
 import { type ConversionConfig, type JsonSchema, toJsonSchema } from '@valibot/to-json-schema'
 import * as v from 'valibot'
 import { OPEN_PATHS } from '../guard.ts'
-import type { Operation } from '../operation.ts'
-import { ERROR_SCHEMA } from './error-schema.ts'
+import { type Operation, templatePath } from '../operation.ts'
+import { ErrorBody } from './error-schema.ts'
 import { describeErrors } from './errors.ts'
-import { ANSWER_EXAMPLES } from './examples.ts'
-import { answerHeaders } from './headers.ts'
-import type { JsonObject } from './json.ts'
+import { describeHeaders, type JsonObject } from './headers.ts'
 
 /** Describes these endpoints; `version` is that of this software, and `base` the path in front of each of them. */
 export function describeApi(operations: readonly Operation[], version: string, base = ''): JsonObject {
   const paths: Record<string, Record<string, unknown>> = {}
   for (const operation of operations) {
     for (const [i, { method, path }] of [operation, ...(operation.aliases ?? [])].entries()) {
-      const name = path.replace(/:(\w+)/g, '{$1}')
+      const name = templatePath(path)
       paths[name] = { ...paths[name], [method.toLowerCase()]: describeOperation(operation, path, i) }
     }
   }
@@ -47,7 +45,7 @@ export function describeApi(operations: readonly Operation[], version: string, b
           description: 'The same token, in another header',
         },
       },
-      schemas: { Error: ERROR_SCHEMA },
+      schemas: { Error: outputSchema(ErrorBody) },
     },
   }
 }
@@ -96,7 +94,7 @@ function describeOperation(operation: Operation, path: string, variant: number):
             content: { 'application/json': { schema: inputSchema(operation.body) } },
           },
         }),
-    responses: { ...describeAnswers(operation), ...describeErrors(operation, isOpen) },
+    responses: { ...describeResponses(operation), ...describeErrors(operation, isOpen) },
   }
 }
 
@@ -117,16 +115,12 @@ const PRECONDITIONS: readonly JsonObject[] = [
   },
 ]
 
-/** The words on a response's schema are what its status means; a response without any has the operation's summary. */
-function describeAnswers({ operationId, summary, responses, contentType = 'application/json' }: Operation): JsonObject {
-  const answers = Object.entries(responses).map(([status, response]) => {
-    const { description = summary, ...schema } = outputSchema(response)
-    const value = ANSWER_EXAMPLES[operationId]?.[status]
-    const examples = value === undefined ? {} : { examples: { sample: { value } } }
-    const content = { [contentType]: { schema, ...examples } }
-    return [status, { description, headers: answerHeaders(operationId, status), content }]
+function describeResponses({ responses, contentType = 'application/json' }: Operation): JsonObject {
+  const described = Object.entries(responses).map(([status, { description, schema, example, headers = {} }]) => {
+    const content = { [contentType]: { schema: outputSchema(schema), examples: { sample: { value: example } } } }
+    return [status, { description, headers: describeHeaders([headers]), content }]
   })
-  return Object.fromEntries(answers)
+  return Object.fromEntries(described)
 }
 
 function parametersIn(place: 'path' | 'query', schema: v.GenericSchema): JsonObject[] {

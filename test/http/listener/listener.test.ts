@@ -11,6 +11,7 @@ import { createApp } from '../../../functions/index.ts'
 import { ProxyManagerError } from '../../../lib/errors.ts'
 import { describeListenFault } from '../../../lib/http/listener/listen-failure.ts'
 import { closeHttpServer, createHttpServer, listenOn } from '../../../lib/http/listener/listener.ts'
+import { ErrorBody } from '../../../lib/http/openapi/error-schema.ts'
 
 const test = suite('listener')
 
@@ -29,10 +30,6 @@ for (const [code, setting, mayPass] of [
     assert.match(described.fault, new RegExp(fault))
     assert.is(described.mayPass, mayPass)
   })
-
-const UdcBody = v.strictObject({
-  error: v.strictObject({ code: v.string(), message: v.string(), details: v.record(v.string(), v.unknown()) }),
-})
 
 interface Edge {
   readonly server: Server
@@ -130,7 +127,7 @@ function parsed(text: string): RawAnswer {
 
 /** The error of an answer, after everything that every answer has was looked at. */
 function udcError(answer: RawAnswer, correlationId = 'made'): { code: string; details: Record<string, unknown> } {
-  const { error } = v.parse(UdcBody, JSON.parse(answer.body))
+  const { error } = v.parse(ErrorBody, JSON.parse(answer.body))
   assert.is(answer.headers.get('content-type'), 'application/json; charset=utf-8')
   assert.is(answer.headers.get('content-length'), String(Buffer.byteLength(answer.body)))
   assert.is(answer.headers.get('connection'), 'close')
