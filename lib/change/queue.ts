@@ -11,9 +11,9 @@ export interface ChangeQueue {
    * @throws {ProxyManagerError} BUSY when too many wait
    */
   submit(change: Change): Promise<ChangeResult>
-  /** Runs something while no batch is being applied. Jobs and batches take turns: neither keeps the other waiting for longer than one takes. */
+  /** Runs a job while no batch is being applied. Jobs and batches alternate: neither waits for more than one of the other. */
   exclusively<T>(job: () => Promise<T>): Promise<T>
-  /** From now on nothing new is taken: the process is about to end. */
+  /** From now on nothing new is accepted: the process is about to end. */
   close(): void
   /** Resolves once nothing runs and nothing waits. */
   idle(): Promise<void>
@@ -26,14 +26,14 @@ interface Waiting {
   readonly settle: (result: ChangeResult) => void
 }
 
-/** More waiting changes than this are refused: at a reload a batch, they would wait for longer than their callers do. */
+/** More waiting changes than this are refused: with one reload a batch, they would wait for longer than their callers do. */
 export const QUEUE_LIMIT = 2000
 const RETRY_AFTER_S = 2
 /** Less than a reload takes. A health check that hangs holds the others up for no longer than this. */
 const GATHER_MS = 100
-/** Time in which this process was too busy to look does not count, up to this: hundreds of calls at once make it busy by themselves. */
+/** Time in which this process was too busy to check does not count, up to this: hundreds of calls at once keep it busy. */
 const GATHER_AT_MOST_MS = 500
-/** More than the listener lets pass between requests while it takes new connections in; half a millisecond where nothing else happens. */
+/** More than the listener lets pass between requests while it accepts connections; half a millisecond if nothing else happens. */
 const QUIET_ROUNDS = 64
 
 export interface QueueOptions {
@@ -66,7 +66,7 @@ export function changeQueue(options: QueueOptions): ChangeQueue {
     return batch
   }
 
-  /** Calls whose upstream is being looked at right now will want a reload, too: a moment's wait for them saves one. */
+  /** Calls whose upstream is being checked right now will need a reload, too: a moment's wait for them saves one. */
   const gather = async (): Promise<void> => {
     const deadline = clock.monotonicMs() + GATHER_AT_MOST_MS
     for (let ms = 0; ms < GATHER_MS && clock.monotonicMs() < deadline; ms++) {
@@ -97,12 +97,12 @@ export function changeQueue(options: QueueOptions): ChangeQueue {
       await gather()
       const batch = takeBatch()
       // Whatever breaks, every caller gets an answer and the next batch its turn.
-      const { results, tidy } = await apply(batch.map(({ change }) => change)).catch((cause: unknown) => ({
+      const { results, cleanup } = await apply(batch.map(({ change }) => change)).catch((cause: unknown) => ({
         results: batch.map(() => new ProxyManagerError('INTERNAL', { cause })),
-        tidy: async () => undefined,
+        cleanup: async () => undefined,
       }))
       for (const [i, { settle }] of batch.entries()) settle(results[i] ?? new ProxyManagerError('INTERNAL'))
-      await tidy().catch(() => undefined)
+      await cleanup().catch(() => undefined)
     }
     running = undefined
   }

@@ -44,13 +44,13 @@ export interface Changed {
 }
 
 /** What a change would do. */
-export interface ChangeDryRun extends Omit<BatchDryRun, 'verdicts'> {
+export interface ChangeDryRun extends Omit<BatchDryRun, 'outcomes'> {
   readonly outcome: Applied['outcome']
   readonly proxy: ProxyState
 }
 
 /** What a call for a certificate would do. */
-export interface IssueDryRun extends Omit<BatchDryRun, 'verdicts'> {
+export interface IssueDryRun extends Omit<BatchDryRun, 'outcomes'> {
   /** As it would be: where the CA would be asked, its certificate is one that is made up. */
   readonly proxy: ProxyState
   readonly wouldOrder: boolean

@@ -66,7 +66,7 @@ export function dependencyReader(context: ChangeContext): () => readonly Depende
 async function lookAtNginx(context: ChangeContext): Promise<Found> {
   try {
     const observation = await context.observe([])
-    const master = context.reloaderFor(observation).findMaster(observation)
+    const master = observation.nginx.findMaster()
     return foundIf(observation.facts.present && master !== undefined)
   } catch {
     return 'unavailable'

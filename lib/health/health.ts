@@ -4,13 +4,11 @@ import * as v from 'valibot'
 import { isOverdueForRenewal } from '../certificates/certificate.ts'
 import { type LastCertificate, readLastCertificate } from '../certificates/ledger-file.ts'
 import { type ChangeContext, type LastTest, testedNow } from '../change/context.ts'
-import { testCandidate } from '../change/test-candidate.ts'
 import { ProxyManagerError } from '../errors.ts'
 import type { Host } from '../host/host.ts'
 import { statePaths } from '../host/state-folder.ts'
 import { missingInclude } from '../nginx/config/host-config.ts'
 import { implicitDefaultServers, ownerOf } from '../nginx/config/listens.ts'
-import { testLive } from '../nginx/config-test.ts'
 import { namesOf } from '../route/names.ts'
 import { statusOf } from '../route/state.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
@@ -71,9 +69,7 @@ export function healthReader(context: ChangeContext): () => Promise<ManagerHealt
   const test = async (): Promise<void> => {
     const observation = await context.observe([])
     const before = state.lastTest
-    const result = observation.isBare
-      ? await testLive(host, new Set())
-      : await testCandidate(host, observation, [], new Set())
+    const result = await observation.nginx.testAsIs()
     // A change that ended meanwhile has tested what is live now; this one may have read half of both.
     if (state.lastTest !== before || state.unconfirmed !== undefined) return
     state.lastTest = testedNow(host, result)
@@ -95,7 +91,7 @@ export function healthReader(context: ChangeContext): () => Promise<ManagerHealt
 
   return async () => {
     const observation = await context.observe([])
-    const { facts, isBare } = observation
+    const { facts, hasMainConfig } = observation
     // While a change is not confirmed, what was served before it still is: between its renames a route would look broken.
     const { snapshot } = state.unconfirmed ?? observation
     const unwritable = await readUnwritable(observation)
@@ -112,11 +108,11 @@ export function healthReader(context: ChangeContext): () => Promise<ManagerHealt
       sites_enabled_writable: unwritable.sitesEnabled === undefined,
       state_writable: unwritable.state === undefined,
     }
-    const running = context.reloaderFor(observation).findMaster(observation) !== undefined
+    const running = observation.nginx.findMaster() !== undefined
     const lastReload = readLastReload(host)
     const lastCertificate = readLastCertificate(host)
     const certbotPresent = host.files.stamp(CERTBOT_BIN) !== undefined
-    const isIncluded = isBare || snapshot.host.includesSitesEnabled
+    const isIncluded = snapshot.host.includesSitesEnabled
 
     const unhealthy = [
       ...(facts.present
@@ -151,7 +147,7 @@ export function healthReader(context: ChangeContext): () => Promise<ManagerHealt
         ? []
         : ['certbot is missing (CERTBOT_BIN): install it to get certificates']),
     ]
-    const lacksShutdownTimeout = !isBare && !snapshot.host.mainDirectives.has('worker_shutdown_timeout')
+    const lacksShutdownTimeout = hasMainConfig && !snapshot.host.mainDirectives.has('worker_shutdown_timeout')
     return {
       status: unhealthy.length > 0 ? 'unhealthy' : degraded.length > 0 ? 'degraded' : 'healthy',
       reasons: [...unhealthy, ...degraded],

@@ -1,6 +1,7 @@
 /** Whether a change could be written now. Permissions alone do not tell: a disk may be full, or a quota used up. */
+
+import { CANDIDATE_PREFIX } from '../candidate/test-candidate.ts'
 import type { ChangeState } from '../change/context.ts'
-import { CANDIDATE_PREFIX } from '../change/test-candidate.ts'
 import type { Host } from '../host/host.ts'
 import { TEMPORARY_SUFFIX } from '../host/replace-file.ts'
 import { statePaths } from '../host/state-folder.ts'
@@ -51,12 +52,12 @@ export function unwritableReader(
     }
   }
 
-  return async ({ snapshot, isBare }) => {
+  return async ({ snapshot, hasMainConfig }) => {
     const { mainPath } = snapshot.host
     const configuration = mainPath.slice(0, mainPath.lastIndexOf('/'))
     const nowMs = host.clock.monotonicMs()
     const isDue = nowMs - triedAtMs > TRY_EVERY_MS || !wasWritable || state.hasFailedToWrite
-    const folders = [available, enabled, root, ...(isBare ? [] : [configuration])]
+    const folders = [available, enabled, root, ...(hasMainConfig ? [configuration] : [])]
     if (!isDue && folders.every((folder) => host.files.isWritable(folder))) return ALL_WRITABLE
     state.hasFailedToWrite = false
     triedAtMs = nowMs
@@ -70,7 +71,9 @@ export function unwritableReader(
         TEMPORARY_SUFFIX,
         'give this user the right, or correct PROXY_MANAGER_STATE_DIR',
       ),
-      configuration: isBare ? undefined : await tryFolder('the folder of nginx.conf', configuration, '.conf', remedy),
+      configuration: hasMainConfig
+        ? await tryFolder('the folder of nginx.conf', configuration, '.conf', remedy)
+        : undefined,
     }
     wasWritable = Object.values(found).every((reason) => reason === undefined)
     return found
