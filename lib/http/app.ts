@@ -82,7 +82,7 @@ export function composeApp(
     return await answer(request, deps, correlationId).catch((error: unknown) => {
       const plain = errorResponse(error, correlationId)
       const { status } = plain
-      deps.engine.metrics.request(NO_OPERATION, status, deps.clock.monotonicMs() - started)
+      deps.metrics.request(NO_OPERATION, status, deps.clock.monotonicMs() - started)
       const fields = { action: 'route', correlation_id: correlationId, status, ...failureFields(error) }
       deps.log.write(status >= 500 ? 'error' : 'warn', fields)
       return toResponse(plain)

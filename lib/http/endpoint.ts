@@ -40,7 +40,7 @@ export function endpoint<P, Q, B>(
       const { status, body, headers, logFields } = await handle(call, { ...deps, correlationId })
       logLine('info', { result: 'success', status, ...subjectOf(call), ...logFields })
       const plain = typeof body === 'string' && operation.contentType !== undefined
-      deps.engine.metrics.request(operation.operationId, status, deps.clock.monotonicMs() - started)
+      deps.metrics.request(operation.operationId, status, deps.clock.monotonicMs() - started)
       return toResponse(
         plain
           ? textResponse(status, correlationId, body, operation.contentType ?? '')
@@ -53,7 +53,7 @@ export function endpoint<P, Q, B>(
         ...subjectOf(call ?? { params: pathParams(patterns, request) }),
         ...failureFields(thrown),
       })
-      deps.engine.metrics.request(operation.operationId, answer.status, deps.clock.monotonicMs() - started)
+      deps.metrics.request(operation.operationId, answer.status, deps.clock.monotonicMs() - started)
       return toResponse(answer)
     }
   }

@@ -2,6 +2,7 @@
 import type * as v from 'valibot'
 import type { Clock } from '../adapters/clock.ts'
 import type { Log } from '../adapters/log.ts'
+import type { Metrics } from '../adapters/metrics.ts'
 import type { Resources } from '../adapters/resources.ts'
 import type { Engine } from '../engine/engine.ts'
 import type { ErrorCode } from '../errors.ts'
@@ -15,6 +16,7 @@ export interface Deps {
   readonly engine: Engine
   readonly log: Log
   readonly clock: Clock
+  readonly metrics: Metrics
   /** The id of this request; if missing, it is read from `X-Correlation-ID` or generated. */
   readonly correlationId?: string
   /** Version of this software. */
