@@ -24,7 +24,7 @@ export function createApiServer(
         correlation_id: correlationId,
         cause: errorText(error),
       }),
-    onRefusal: ({ error, status, correlationId, durationMs }) => {
+    onRejected: ({ error, status, correlationId, durationMs }) => {
       usage.record(status)
       metrics.request(NO_OPERATION, status, durationMs)
       // Who is locked out has had a line for it, and would fill the log; what is no refusal of ours is told by `onFailure`.
