@@ -238,9 +238,9 @@ test('Node runs the API alike, whoever starts it', () => {
 })
 
 test('endpoints have names, methods and paths of their own', () => {
-  const names = endpoints.map(({ route }) => route.operationId)
-  const addresses = endpoints.flatMap(({ route }) =>
-    [route, ...(route.also ?? [])].map(({ method, path }) => `${method} ${path.replace(/:\w+/g, ':')}`),
+  const names = endpoints.map(({ operation }) => operation.operationId)
+  const addresses = endpoints.flatMap(({ operation }) =>
+    [operation, ...(operation.aliases ?? [])].map(({ method, path }) => `${method} ${path.replace(/:\w+/g, ':')}`),
   )
   assert.is(new Set(names).size, endpoints.length)
   assert.is(new Set(addresses).size, addresses.length)

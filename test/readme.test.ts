@@ -6,7 +6,7 @@ import * as v from 'valibot'
 import { parse } from 'yaml'
 import { endpoints } from '../functions/index.ts'
 import { ERRORS, ProxyManagerError } from '../lib/errors.ts'
-import { ERROR_SCHEMA } from '../lib/http/openapi/error-schema.ts'
+import { ErrorDetails } from '../lib/http/openapi/error-schema.ts'
 import { failureFields } from '../lib/http/request-log.ts'
 import { DEFAULT_OPTIONS } from '../lib/route/options.ts'
 import { describeSettings } from '../lib/settings/settings.ts'
@@ -77,17 +77,15 @@ function section({ text: page }: Page, heading: string): string {
 }
 
 test('the section about errors has every detail that an error may have', () => {
-  const { properties } = ERROR_SCHEMA.properties.error.properties.details
   const errors = section(api, '## Errors')
   assert.equal(
-    Object.keys(properties).filter((name) => !errors.includes(`\`${name}\``)),
+    Object.keys(ErrorDetails.entries).filter((name) => !errors.includes(`\`${name}\``)),
     [],
   )
 })
 
 test('the section about the log has every field that the log has of a failure', () => {
-  const { properties } = ERROR_SCHEMA.properties.error.properties.details
-  const details = Object.fromEntries(Object.keys(properties).map((name) => [name, '']))
+  const details = Object.fromEntries(Object.keys(ErrorDetails.entries).map((name) => [name, '']))
   const names = Object.keys(failureFields(new ProxyManagerError('INTERNAL', { details, cause: new Error() })))
   assert.ok(names.includes('cause') && names.includes('state'))
   const logs = section(operating, '## Logs')
@@ -98,8 +96,8 @@ test('the section about the log has every field that the log has of a failure', 
 })
 
 test('the API reference has every endpoint under each of its methods and paths, and the README has one row for each', () => {
-  const calls = endpoints.map(({ route }) =>
-    [route, ...(route.also ?? [])].map(({ method, path }) => `${method} ${path.replace(/:(\w+)/g, '{$1}')}`),
+  const calls = endpoints.map(({ operation }) =>
+    [operation, ...(operation.aliases ?? [])].map(({ method, path }) => `${method} ${path.replace(/:(\w+)/g, '{$1}')}`),
   )
   for (const call of calls.flat()) assert.ok(api.text.includes(`\`${call}\``), `${call} is missing`)
   for (const [call = ''] of calls) row(readme, call)

@@ -48,7 +48,6 @@ export function createEngine(host: Host): Engine {
     ...changeVerbs({ context, queue, view, submitter, issuer, certificates, arriving }),
     ...readVerbs(context, view),
     syncFromRegistry: (request) => syncFromRegistry(context, queue, readDroplets, request),
-    metrics: host.metrics,
     readMetrics: () => readMetrics(context, queue, readHealth),
     readHealth,
     readDependencies: dependencyReader(context),
