@@ -45,12 +45,12 @@ const code = (text: string) => text.replace(/^\s*\/\*[\s\S]*?\*\//gm, '').replac
 /** The rooms from the ground up: a file imports from its own room and from those above it in this list, types included. */
 const FLOORS: readonly (readonly [room: string, packages: readonly string[]])[] = [
   ['lib/errors.ts', []],
-  ['lib/net', ['valibot', 'node:net', 'node:url']],
+  ['lib/net', ['valibot', 'ipaddr.js', 'node:net', 'node:url']],
   ['lib/adapters', ['tinyexec', 'node-fetch', 'prom-client', 'tslog', 'node:*']],
   ['lib/settings', ['valibot']],
   ['lib/host', []],
   ['lib/certificates', ['valibot', 'node:crypto']],
-  ['lib/upstream', ['valibot', 'node:net']],
+  ['lib/upstream', ['valibot']],
   ['lib/route', ['valibot', 'node:crypto']],
   ['lib/nginx/config', []],
   ['lib/nginx', []],
@@ -125,6 +125,7 @@ for (const [module, importers] of Object.entries({
   tinyexec: ['lib/adapters/runner.ts'],
   'node-fetch': ['lib/adapters/probe.ts'],
   tslog: ['lib/adapters/log.ts'],
+  'ipaddr.js': ['lib/net/address.ts'],
   'itty-router': ['lib/http/app.ts'],
   '@whatwg-node/server': ['lib/api-server.ts'],
   diff: ['lib/plan/diff.ts'],
