@@ -2,6 +2,7 @@
 
 import { hostClock } from './adapters/clock.ts'
 import { hostFiles, readWholeFile } from './adapters/files.ts'
+import { httpClient } from './adapters/http-client.ts'
 import { hostLock, type LockResult } from './adapters/lock.ts'
 import { hostLog } from './adapters/log.ts'
 import { promMetrics } from './adapters/metrics.ts'
@@ -37,6 +38,7 @@ export async function openHost(environment: Environment, output: NodeJS.Writable
     clock,
     log,
     runner: loggingRunner(hostRunner(environment), log, clock),
+    http: httpClient(),
     probe: hostProbe(),
     processes: hostProcesses(),
     network: hostNetwork(),

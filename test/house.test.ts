@@ -123,7 +123,7 @@ for (const [module, importers] of Object.entries({
   // Those beside it hold a lock on a descriptor, and read what the kernel and the resolver show as files: /proc and resolv.conf.
   'node:fs': ['lib/adapters/files.ts', 'lib/adapters/lock.ts', 'lib/adapters/network.ts', 'lib/adapters/processes.ts'],
   tinyexec: ['lib/adapters/runner.ts'],
-  'node-fetch': ['lib/adapters/probe.ts'],
+  'node-fetch': ['lib/adapters/http-client.ts'],
   tslog: ['lib/adapters/log.ts'],
   'ipaddr.js': ['lib/net/address.ts'],
   'itty-router': ['lib/http/app.ts'],

@@ -84,7 +84,7 @@ async function lookAtRegistry(host: Host): Promise<Found> {
 }
 
 async function lookAt(host: Host, url: string): Promise<Found> {
-  const answer = await host.probe.download({ url, timeoutMs: TIMEOUT_MS, limitBytes: LIMIT_BYTES })
+  const answer = await host.http.request({ url, timeoutMs: TIMEOUT_MS, limitBytes: LIMIT_BYTES })
   if ('status' in answer) return foundIf(answer.status < 500)
   // Someone answers whom this process does not trust: certbot may, through REQUESTS_CA_BUNDLE.
   return foundIf(/CERT|SIGNATURE/.test(answer.failure))

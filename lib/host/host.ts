@@ -1,6 +1,7 @@
 /** The world as the engine sees it: the adapters' interfaces, and the places that the settings name. */
 import type { Clock } from '../adapters/clock.ts'
 import type { Files } from '../adapters/files.ts'
+import type { HttpClient } from '../adapters/http-client.ts'
 import type { Log } from '../adapters/log.ts'
 import type { Metrics } from '../adapters/metrics.ts'
 import type { Network } from '../adapters/network.ts'
@@ -13,6 +14,7 @@ export interface Host {
   readonly settings: Settings
   readonly files: Files
   readonly runner: Runner
+  readonly http: HttpClient
   readonly probe: Probe
   readonly processes: Processes
   readonly network: Network

@@ -1,5 +1,5 @@
 /** Membership in the mesh: the Registry has this droplet, and the Orchestrator hears how it does. */
-import type { ProbeAnswer } from '../adapters/probe.ts'
+import type { HttpAnswer } from '../adapters/http-client.ts'
 import type { Host } from '../host/host.ts'
 import { logOnChange } from '../host/log-on-change.ts'
 import { type Condition, heartbeat, registration } from './announcements.ts'
@@ -29,7 +29,7 @@ const CONFLICT = 409
 
 /** Makes the member; none of its verbs throws, and each does nothing where its setting is not there. */
 export function meshMember(host: Host, { version, readHealth, uptimeSeconds }: Self): MeshMember {
-  const { settings, clock, probe } = host
+  const { settings, clock, http } = host
   const { ORCHESTRATOR_URL } = settings
 
   const noteRegistration = logOnChange(host, 'register', 'not tried')
@@ -50,7 +50,7 @@ export function meshMember(host: Host, { version, readHealth, uptimeSeconds }: S
     const { status } = await readHealth().catch(() => ({ status: 'unhealthy' as const }))
     const json = heartbeat(settings, { status, version, nowMs: clock.nowMs(), uptimeSeconds: uptimeSeconds() })
     const url = `${ORCHESTRATOR_URL.replace(/\/+$/, '')}/heartbeat`
-    const failure = failureOf(await probe.download({ url, ...LIMITS, json }))
+    const failure = failureOf(await http.request({ url, ...LIMITS, json }))
     noteBeat(failure, failure && 'failing')
   })
 
@@ -64,7 +64,7 @@ export function meshMember(host: Host, { version, readHealth, uptimeSeconds }: S
 }
 
 /** Why an answer is not a good one; a redirect is none, since it was not followed. */
-function failureOf(answer: ProbeAnswer, alsoGood?: number): string | undefined {
+function failureOf(answer: HttpAnswer, alsoGood?: number): string | undefined {
   if ('failure' in answer) return answer.failure
   const isGood = (answer.status >= 200 && answer.status < 300) || answer.status === alsoGood
   return isGood ? undefined : `status ${answer.status}`

@@ -1,5 +1,5 @@
 /** Calls of the Registry that the operator has named. */
-import type { Download, ProbeAnswer } from '../adapters/probe.ts'
+import type { HttpAnswer, HttpRequest } from '../adapters/http-client.ts'
 import { ProxyManagerError } from '../errors.ts'
 import type { Host } from '../host/host.ts'
 import { type RegistryAnswer, readingRegistry } from './registry-records.ts'
@@ -8,13 +8,13 @@ const LIST_LIMITS = { timeoutMs: 5000, limitBytes: 4 * 1024 * 1024 }
 
 /** Asks for a path below REGISTRY_URL, as the holder of REGISTRY_TOKEN; resolves to `undefined` where there is no Registry. */
 export async function askRegistry(
-  { settings, probe }: Host,
+  { settings, http }: Host,
   path: string,
-  how: Omit<Download, 'url' | 'token'>,
-): Promise<ProbeAnswer | undefined> {
+  how: Omit<HttpRequest, 'url' | 'token'>,
+): Promise<HttpAnswer | undefined> {
   const { REGISTRY_URL, REGISTRY_TOKEN: token } = settings
   if (REGISTRY_URL === undefined) return undefined
-  return await probe.download({
+  return await http.request({
     url: `${REGISTRY_URL.replace(/\/+$/, '')}${path}`,
     ...(token === undefined ? {} : { token }),
     ...how,
