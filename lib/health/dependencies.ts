@@ -1,6 +1,7 @@
 /** What this service needs of others, and whether it has it: looked at in the background, never while a caller waits. */
 import type { ChangeContext } from '../change/context.ts'
 import type { Host } from '../host/host.ts'
+import { singleFlight } from '../host/single-flight.ts'
 import { fetchDroplets } from '../mesh/registry-client.ts'
 
 export type DependencyStatus = 'available' | 'unavailable' | 'not_configured' | 'unknown'
@@ -49,14 +50,12 @@ export function dependencyReader(context: ChangeContext): () => readonly Depende
     await Promise.all(pending)
   }
   let checkedAtMs: number | undefined
-  let checking: Promise<void> | undefined
+  const checking = singleFlight<void>()
   return () => {
     const nowMs = host.clock.monotonicMs()
-    if (checking === undefined && (checkedAtMs === undefined || nowMs - checkedAtMs > FRESH_MS)) {
+    if (checking.running() === undefined && (checkedAtMs === undefined || nowMs - checkedAtMs > FRESH_MS)) {
       checkedAtMs = nowMs
-      checking = check().finally(() => {
-        checking = undefined
-      })
+      void checking.run(check)
     }
     return [...known.values()]
   }

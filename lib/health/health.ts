@@ -7,6 +7,7 @@ import { type ChangeContext, type LastTest, testedNow } from '../change/context.
 import { testCandidate } from '../change/test-candidate.ts'
 import { ProxyManagerError } from '../errors.ts'
 import type { Host } from '../host/host.ts'
+import { singleFlight } from '../host/single-flight.ts'
 import { statePaths } from '../host/state-folder.ts'
 import { missingInclude } from '../nginx/config/host-config.ts'
 import { implicitDefaultServers, ownerOf } from '../nginx/config/listens.ts'
@@ -66,7 +67,7 @@ const TEST_EVERY_MS = 60_000
 export function healthReader(context: ChangeContext): () => Promise<ManagerHealth> {
   const { host, state } = context
   const readUnwritable = unwritableReader(host, state)
-  let testing: Promise<void> | undefined
+  const testing = singleFlight<void>()
 
   const test = async (): Promise<void> => {
     const observation = await context.observe([])
@@ -80,18 +81,14 @@ export function healthReader(context: ChangeContext): () => Promise<ManagerHealt
   }
   const isFresh = (tested: LastTest | undefined) =>
     tested !== undefined && host.clock.monotonicMs() - tested.endedMs <= TEST_EVERY_MS
-  const refreshTest = (): Promise<void> => {
-    testing ??= test()
-      .catch((error: Error) => {
+  const refreshTest = (): Promise<void> =>
+    testing.run(() =>
+      test().catch((error: Error) => {
         // Then the folders say so; of the configuration nothing is known.
         if (error instanceof ProxyManagerError && error.code === 'CONFIG_WRITE_FAILED') return
         state.lastTest = testedNow(host, { ok: false, output: error.message })
-      })
-      .finally(() => {
-        testing = undefined
-      })
-    return testing
-  }
+      }),
+    )
 
   return async () => {
     const observation = await context.observe([])

@@ -2,6 +2,7 @@
 import type { HttpAnswer, HttpRequest } from '../adapters/http-client.ts'
 import { ProxyManagerError } from '../errors.ts'
 import type { Host } from '../host/host.ts'
+import { singleFlight } from '../host/single-flight.ts'
 import { type RegistryAnswer, readingRegistry } from './registry-records.ts'
 
 const LIST_LIMITS = { timeoutMs: 5000, limitBytes: 4 * 1024 * 1024 }
@@ -35,6 +36,19 @@ export async function fetchDroplets(host: Host): Promise<RegistryAnswer> {
   const droplets = await readPiecemeal(host, listing)
   if (droplets === undefined) throw unavailable({ registry_status: 200, failure: 'its answer is no list of droplets' })
   return droplets
+}
+
+/**
+ * Makes a reader of that list which reads once for all callers of the same moment: those who call during a reading share the next one, so that
+ * nobody gets an answer that is older than the call.
+ */
+export function registryReader(host: Host): () => Promise<RegistryAnswer> {
+  const reading = singleFlight<RegistryAnswer>()
+  return async () => {
+    const earlier = reading.running()
+    if (earlier !== undefined) await Promise.allSettled([earlier])
+    return await reading.run(() => fetchDroplets(host))
+  }
 }
 
 /** A list of 4 MiB has room for 100000 records: calls are answered between two pieces of it. */

@@ -2,10 +2,10 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { fakeDeps } from '../../fixtures/deps.ts'
 import type { HttpAnswer } from '../../lib/adapters/http-client.ts'
-import { registryReader } from '../../lib/mesh/registry-reader.ts'
+import { registryReader } from '../../lib/mesh/registry-client.ts'
 import { refusal } from '../helpers/arrange.ts'
 
-const test = suite('registry-reader')
+const test = suite('registry client')
 
 /** A reader whose readings wait until the test answers them. */
 async function heldReader() {
