@@ -34,6 +34,7 @@ export async function openHost(environment: Environment, output: NodeJS.Writable
   const log = hostLog(settings.LOG_LEVEL, output, clock.nowMs)
   const host: Host = {
     settings,
+    paths: statePaths(settings),
     files,
     clock,
     log,
@@ -45,7 +46,7 @@ export async function openHost(environment: Environment, output: NodeJS.Writable
     metrics: promMetrics(),
   }
   try {
-    return { host, lock: await hostLock().take(statePaths(settings).lock) }
+    return { host, lock: await hostLock().take(host.paths.lock) }
   } catch (error) {
     return unusable(settings, error)
   }
@@ -68,7 +69,7 @@ export async function settleStateFolder(
   for (const folder of folders) {
     const settings = { ...parsed, PROXY_MANAGER_STATE_DIR: folder }
     try {
-      await makeStateFolders({ settings, files })
+      await makeStateFolders(files, statePaths(settings))
       return settings
     } catch (error) {
       failure = error

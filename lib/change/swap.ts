@@ -1,8 +1,9 @@
 /** Journal and swap: from the files of before to those of after, so that a stop at any instant leaves either, or the way back. */
+import { posix } from 'node:path'
 import { allSettledOrThrow } from '../host/all-settled.ts'
 import { type FileChange, type FileImage, sameImage } from '../host/file-image.ts'
 import type { Host } from '../host/host.ts'
-import { folderOf, hiddenName, temporaryOf } from '../host/replace-file.ts'
+import { hiddenName, temporaryOf } from '../host/replace-file.ts'
 
 export const UNDO_SUFFIX = '.pm-undo'
 
@@ -114,7 +115,7 @@ async function removeAll(host: Host, files: readonly FileChange[]): Promise<void
 }
 
 async function syncFoldersOf(host: Host, files: readonly FileChange[]): Promise<void> {
-  for (const folder of new Set(files.map(({ path }) => folderOf(path)))) await host.files.syncFolder(folder)
+  for (const folder of new Set(files.map(({ path }) => posix.dirname(path)))) await host.files.syncFolder(folder)
 }
 
 function isLink(image: FileImage | null): boolean {

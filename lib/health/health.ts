@@ -1,14 +1,14 @@
 /** Whether Proxy Manager can do its work on this host, in words that an operator can act on. */
 
+import { posix } from 'node:path'
 import * as v from 'valibot'
 import { isOverdueForRenewal } from '../certificates/certificate.ts'
 import { type LastCertificate, readLastCertificate } from '../certificates/ledger-file.ts'
 import { type ChangeContext, type LastTest, testedNow } from '../change/context.ts'
 import { testCandidate } from '../change/test-candidate.ts'
 import { ProxyManagerError } from '../errors.ts'
-import type { Host } from '../host/host.ts'
+import { readRecord } from '../host/json-record.ts'
 import { singleFlight } from '../host/single-flight.ts'
-import { statePaths } from '../host/state-folder.ts'
 import { missingInclude } from '../nginx/config/host-config.ts'
 import { implicitDefaultServers, ownerOf } from '../nginx/config/listens.ts'
 import { testLive } from '../nginx/config-test.ts'
@@ -110,7 +110,7 @@ export function healthReader(context: ChangeContext): () => Promise<ManagerHealt
       state_writable: unwritable.state === undefined,
     }
     const running = context.reloaderFor(observation).findMaster(observation) !== undefined
-    const lastReload = readLastReload(host)
+    const lastReload = readRecord(host, host.paths.lastReload, LastReload)
     const lastCertificate = readLastCertificate(host)
     const certbotPresent = host.files.stamp(CERTBOT_BIN) !== undefined
     const isIncluded = isBare || snapshot.host.includesSitesEnabled
@@ -118,7 +118,7 @@ export function healthReader(context: ChangeContext): () => Promise<ManagerHealt
     const unhealthy = [
       ...(facts.present
         ? []
-        : [`NGINX cannot be run at NGINX_BIN (${baseName(NGINX_BIN)}): install it, or correct NGINX_BIN`]),
+        : [`NGINX cannot be run at NGINX_BIN (${posix.basename(NGINX_BIN)}): install it, or correct NGINX_BIN`]),
       ...Object.values(unwritable).filter((reason) => reason !== undefined),
       ...(facts.present && !running ? ['NGINX is not running: start it (systemctl start nginx)'] : []),
       ...(state.lastTest?.ok === false
@@ -219,21 +219,8 @@ function failedOrder(last: LastCertificate | undefined, routes: readonly Snapsho
     : []
 }
 
-function readLastReload(host: Host): v.InferOutput<typeof LastReload> | undefined {
-  const text = host.files.read(statePaths(host.settings).lastReload)?.text
-  try {
-    return text === undefined ? undefined : v.parse(LastReload, JSON.parse(text))
-  } catch {
-    return undefined
-  }
-}
-
 function firstLine(text: string): string {
   return (
     text.split('\n').find((line) => line.includes('[emerg]') || line.includes('[warn]')) ?? text.split('\n')[0] ?? ''
   )
-}
-
-function baseName(path: string): string {
-  return path.slice(path.lastIndexOf('/') + 1)
 }

@@ -6,7 +6,6 @@ import { nextTryAt } from '../certificates/order-ledger.ts'
 import type { Applied, ChangeContext } from '../change/context.ts'
 import { logFailure } from '../host/log-failure.ts'
 import { singleFlight } from '../host/single-flight.ts'
-import { statePaths } from '../host/state-folder.ts'
 import { awaitsCertificate } from '../route/names.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
 import type { Issuer } from './obtain.ts'
@@ -70,7 +69,7 @@ export function certificateMaintenance(
 
   return {
     adoptRenewals: async () => {
-      const mark = host.files.stamp(statePaths(host.settings).renewedMark)
+      const mark = host.files.stamp(host.paths.renewedMark)
       const nowMs = host.clock.monotonicMs()
       if (mark === seenMark && nowMs - lookedAtMs < LOOK_EVERY_MS) return
       seenMark = mark
