@@ -1,9 +1,9 @@
 /** The swap: from the previous files to the new ones, so that a stop at any instant leaves either, or the way back. */
+import { dirname } from 'node:path'
 import { imageAt, stagedPath, undoPath, writeTemporary } from '../candidate/stage.ts'
 import { allSettledOrThrow } from '../host/all-settled.ts'
 import { type FileChange, type FileImage, sameImage } from '../host/file-image.ts'
 import type { Host } from '../host/host.ts'
-import { folderOf } from '../host/replace-file.ts'
 
 /**
  * Puts every `after` image in place; texts are staged and synced. The order keeps each moment a configuration that NGINX accepts, on disk as well
@@ -82,7 +82,7 @@ async function removeAll(host: Host, files: readonly FileChange[]): Promise<void
 }
 
 async function syncFoldersOf(host: Host, files: readonly FileChange[]): Promise<void> {
-  for (const folder of new Set(files.map(({ path }) => folderOf(path)))) await host.files.syncFolder(folder)
+  for (const folder of new Set(files.map(({ path }) => dirname(path)))) await host.files.syncFolder(folder)
 }
 
 function isLink(image: FileImage | null): boolean {

@@ -1,5 +1,6 @@
 /** What the NGINX binary says of itself: `nginx -V`, asked once for each binary that stands at the path. */
 import type { Host } from '../host/host.ts'
+import { singleFlight } from '../host/single-flight.ts'
 import type { Settings } from '../settings/settings.ts'
 import type { HostConfiguration } from './config/host-config.ts'
 import type { Version } from './config/version.ts'
@@ -38,14 +39,11 @@ const OLDEST: Version = [1, 18, 0]
 /** Reads the facts, again only when the binary has changed. */
 export function nginxFactsReader(host: NginxHost): () => Promise<NginxFacts> {
   let known: { readonly stamp: string; readonly facts: NginxFacts } | undefined
-  let reading: Promise<NginxFacts> | undefined
+  const reading = singleFlight<NginxFacts>()
   return async () => {
     const stamp = host.files.stamp(host.settings.NGINX_BIN) ?? ''
     if (known !== undefined && known.stamp === stamp) return known.facts
-    reading ??= readFacts(host).finally(() => {
-      reading = undefined
-    })
-    const facts = await reading
+    const facts = await reading.run(() => readFacts(host))
     if (facts.present) known = { stamp, facts }
     // A binary that cannot be run for a moment has not moved its configuration.
     return facts.present || known === undefined ? facts : { ...known.facts, present: false }

@@ -1,7 +1,7 @@
 /** What can be set for one route, each with a default that suits most. */
 
 import * as v from 'valibot'
-import { ipFamily } from '../net/address.ts'
+import { isCidr } from '../net/address.ts'
 import { Domain, domainFor } from '../net/domain.ts'
 
 const flag = (unset: boolean, words: string) =>
@@ -104,11 +104,4 @@ export function describeOptions(): readonly {
     const help = v.getDescription(wrapped.type === 'nullable' ? wrapped.wrapped : wrapped) ?? ''
     return { name, fallback: JSON.stringify(fallback), help }
   })
-}
-
-function isCidr(text: string): boolean {
-  const [address = '', bits, ...rest] = text.split('/')
-  const family = ipFamily(address)
-  if (family === undefined || rest.length > 0) return false
-  return bits === undefined || (/^(0|[1-9]\d{0,2})$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128))
 }
