@@ -3,7 +3,15 @@ import * as assert from 'uvu/assert'
 import type { FakeDeps } from '../../fixtures/deps.ts'
 import { MASTER_PID } from '../../fixtures/fake-nginx.ts'
 import type { WorkerState } from '../../lib/adapters/processes.ts'
-import { assertSettled, contentsOf, onReload, PORT_TAKEN, refusal, writeAt } from '../helpers/arrange.ts'
+import {
+  assertSettled,
+  contentsOf,
+  onReload,
+  PORT_TAKEN,
+  refusal,
+  refuseNextReload,
+  writeAt,
+} from '../helpers/arrange.ts'
 import { put, servedPort, worldWithRoute } from '../helpers/world.ts'
 
 const test = suite('reload, and others who do things to the master')
@@ -181,6 +189,57 @@ test('a reload that takes much longer than those before it is given up', async (
   const error = await refusal(put(deps, 'app', 'app.example.com', 8003), 'NGINX_RELOAD_FAILED')
   assert.is(error.details.reason, 'not_confirmed')
   assert.is(servedPort(deps, 'app.example.com'), 8002)
+})
+
+test('a refusal ends the wait at once: a failed bind that is tried again does not', async () => {
+  const deps = await worldWithRoute()
+  const [firstTry = ''] = PORT_TAKEN.split('\n')
+  const started = deps.clock.monotonicMs()
+  refuseNextReload(deps, PORT_TAKEN)
+  await refusal(put(deps, 'app', 'app.example.com', 8002), 'NGINX_RELOAD_FAILED')
+  assert.ok(deps.clock.monotonicMs() - started < 100)
+
+  const patient = await worldWithRoute()
+  refuseNextReload(patient, firstTry)
+  const waited = patient.clock.monotonicMs()
+  const error = await refusal(put(patient, 'app', 'app.example.com', 8002), 'NGINX_RELOAD_FAILED')
+  assert.is(error.details.reason, 'not_confirmed')
+  assert.ok(patient.clock.monotonicMs() - waited >= 10_000)
+})
+
+test('the log of an earlier refusal is not taken for an answer to this reload', async () => {
+  const deps = await worldWithRoute()
+  writeAt(deps.disk, '/var/log/nginx/error.log', `${PORT_TAKEN}\n`)
+  await put(deps, 'app', 'app.example.com', 8002)
+  assert.is(servedPort(deps, 'app.example.com'), 8002)
+})
+
+test('the pid file names a process that is no master: it is not signalled', async () => {
+  const deps = await worldWithRoute()
+  const pids: number[] = []
+  onReload(deps, () => pids.push(1))
+  for (const text of ['', '1\n', '-1\n', '4242\n', 'nonsense\n', '0\n']) {
+    writeAt(deps.disk, '/run/nginx.pid', text)
+    const error = await refusal(put(deps, 'app', 'app.example.com', 8002), 'NGINX_RELOAD_FAILED')
+    assert.is(error.details.reason, 'not_running', text)
+  }
+  assert.equal(pids, [])
+})
+
+test('a master that may not be signalled is asked through the binary, and its refusal is told', async () => {
+  const deps = await worldWithRoute()
+  const { processes, runner } = deps.host
+  processes.sendHup = () => false
+  const run = runner.run
+  const asked: string[][] = []
+  runner.run = async (file, args, options) => {
+    if (args[0] !== '-s') return await run(file, args, options)
+    asked.push([file, ...args])
+    return { exitCode: 1, output: 'nginx: [alert] kill(100, 1) failed (1: Operation not permitted)\n' }
+  }
+  const error = await refusal(put(deps, 'app', 'app.example.com', 8002), 'NGINX_RELOAD_FAILED')
+  assert.equal(asked[0], ['/usr/sbin/nginx', '-s', 'reload'])
+  assert.is(error.details.nginx_output, 'nginx: [alert] kill(100, 1) failed (1: Operation not permitted)')
 })
 
 test.run()
