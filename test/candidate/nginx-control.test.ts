@@ -9,7 +9,7 @@ const STATE = '/var/lib/proxy-manager'
 
 const test = suite('nginx-control: a host without a main configuration')
 
-test('files are swapped, then tested, then NGINX is told to reload; the receipt claims no more than an exit status', async () => {
+test('files are swapped, then tested, then NGINX is reloaded; the receipt claims no more than an exit status', async () => {
   const deps = await fakeDeps({ mainConfiguration: null })
   const { receipt } = await put(deps, 'app', 'app.example.com', 8002)
   assert.equal([receipt.reloaded, receipt.proved_by], [true, 'exit_status'])
@@ -25,7 +25,7 @@ test('files are swapped, then tested, then NGINX is told to reload; the receipt 
   assert.is(countEffects(deps, /^run .* -t/), 1)
 })
 
-test('a refused test restores the files and does not reload', async () => {
+test('if the test fails, the files are restored without a reload', async () => {
   const deps = await fakeDeps({ mainConfiguration: null })
   await put(deps, 'old', 'old.example.com', 8001)
   const before = contentsOf(deps.disk)
@@ -40,7 +40,7 @@ test('a refused test restores the files and does not reload', async () => {
   assert.is(countEffects(deps, /-s reload/, from), 0)
 })
 
-test('a refused reload restores the files and reloads them', async () => {
+test('if the reload fails, the files are restored and reloaded', async () => {
   const deps = await fakeDeps({ mainConfiguration: null })
   await put(deps, 'old', 'old.example.com', 8001)
   const routes = routeFilesOf(deps)
@@ -60,7 +60,7 @@ test('a refused reload restores the files and reloads them', async () => {
   assert.not.ok(deps.disk.has(`${STATE}/journal`))
 })
 
-test('NGINX_CONF is handed to every call', async () => {
+test('NGINX_CONF is passed to every call', async () => {
   const deps = await fakeDeps({ mainConfiguration: null, settings: { NGINX_CONF: '/opt/nginx/nginx.conf' } })
   await put(deps, 'app', 'app.example.com', 8002)
   assert.equal(
@@ -73,7 +73,7 @@ test('NGINX_CONF is handed to every call', async () => {
   )
 })
 
-test('no binary at all: the change is undone, and the error says what is missing', async () => {
+test('without a binary the change is undone, and the error names what is missing', async () => {
   const deps = await fakeDeps({ settings: { NGINX_BIN: '/opt/none/nginx' } })
   const before = contentsOf(deps.disk)
   const error = await refusal(put(deps, 'app', 'app.example.com', 8002), 'PROXY_CONFIG_FAILED')

@@ -10,7 +10,7 @@ const STATE = '/var/lib/proxy-manager'
 
 const test = suite('test-candidate')
 
-test('a warning that two server blocks have our name is a refusal, although NGINX exits with 0', async () => {
+test('a warning that two server blocks have a name of ours is a refusal, although NGINX exits with 0', async () => {
   const deps = await worldWithRoute()
   deps.nginx.judge = (texts) =>
     texts.some((text) => text.includes('app.example.com')) ? conflicting('app.example.com') : ACCEPTED
@@ -21,21 +21,21 @@ test('a warning that two server blocks have our name is a refusal, although NGIN
   assert.is(deps.nginx.reloads, 1)
 })
 
-test("a warning that two server blocks have someone else's name stops no change", async () => {
+test("a warning that two server blocks have someone else's name blocks no change", async () => {
   const deps = await worldWithRoute()
   deps.nginx.judge = () => conflicting('shop.example.com')
   await put(deps, 'app', 'app.example.com', 8002)
   assert.is(servedPort(deps, 'app.example.com'), 8002)
 })
 
-test('a name that was claimed twice before stops no change of another route', async () => {
+test('a duplicate name that was there before blocks no change of another route', async () => {
   const deps = await worldWithRoute()
   deps.nginx.judge = () => conflicting('old.example.com')
   await put(deps, 'app', 'app.example.com', 8002)
   assert.is(servedPort(deps, 'app.example.com'), 8002)
 })
 
-test('a test that hangs ends in a refusal that says so', async () => {
+test('a test that hangs is a refusal that names the time limit', async () => {
   const deps = await worldWithRoute()
   deps.nginx.judge = (texts) =>
     texts.some((text) => text.includes('app.example.com')) ? { exitCode: 124, output: '' } : ACCEPTED
@@ -43,7 +43,7 @@ test('a test that hangs ends in a refusal that says so', async () => {
   assert.is(error.details.nginx_output, 'nginx -t did not end within 15 s')
 })
 
-test('the candidate stands beside the main configuration, has a pid file of its own, and is gone after the test', async () => {
+test('the candidate is beside the main configuration, has its own pid file, and is removed after the test', async () => {
   const deps = await worldWithRoute()
   let candidate = ''
   deps.nginx.judge = () => {

@@ -22,9 +22,9 @@ const AVAILABLE = '/etc/nginx/sites-available'
 const ENABLED = '/etc/nginx/sites-enabled'
 const STATE = '/var/lib/proxy-manager'
 
-const refusals = suite('apply: nothing to do')
+const unchanged = suite('apply: nothing to do')
 
-refusals('an unchanged change asks the upstream and the generation, and has no other effect', async () => {
+unchanged('a PUT that changes nothing probes the upstream and the generation, and has no other effect', async () => {
   const deps = await worldWithRoute()
   const before = contentsOf(deps.disk)
   const from = deps.effects.journal.length
@@ -45,9 +45,9 @@ refusals('an unchanged change asks the upstream and the generation, and has no o
   })
 })
 
-refusals('what is on disk and not served is made to be served, and the receipt says so', async () => {
+unchanged('an unchanged PUT reloads NGINX if it does not serve what is on disk, and the receipt says so', async () => {
   const deps = await worldWithRoute()
-  // Somebody started NGINX anew with other files, and put ours back since.
+  // Somebody restarted NGINX with other files, and has put ours back since.
   deps.nginx.loaded = new Map()
   const changed = await put(deps, 'old', 'old.example.com', 8001)
   assert.is(changed.outcome, 'unchanged')
@@ -57,14 +57,14 @@ refusals('what is on disk and not served is made to be served, and the receipt s
   await assertSettled(deps)
 })
 
-refusals('with NGINX stopped an unchanged route is no success', async () => {
+unchanged('an unchanged PUT fails while NGINX is stopped', async () => {
   const deps = await worldWithRoute()
   deps.nginx.running = false
   const error = await refusal(put(deps, 'old', 'old.example.com', 8001), 'NGINX_RELOAD_FAILED')
   assert.equal([error.details.reason, error.details.state], ['not_running', 'unchanged'])
 })
 
-refusals('a thousand equal changes cost no test and no reload', async () => {
+unchanged('a thousand identical PUTs cost no test and no reload', async () => {
   const deps = await worldWithRoute()
   const from = deps.effects.journal.length
   const calls = Array.from({ length: 1000 }, () => put(deps, 'old', 'old.example.com', 8001))
@@ -73,7 +73,7 @@ refusals('a thousand equal changes cost no test and no reload', async () => {
   assert.is(countEffects(deps, /^(run|write|rename|remove)/, from), 0)
 })
 
-refusals('a deletion of what is not there touches nothing', async () => {
+unchanged('the deletion of a missing route touches nothing', async () => {
   const deps = await worldWithRoute()
   const before = contentsOf(deps.disk)
   await refusal(remove(deps, 'none'), 'PROXY_NOT_FOUND')
@@ -81,8 +81,8 @@ refusals('a deletion of what is not there touches nothing', async () => {
   assert.is(deps.nginx.reloads, 1)
 })
 
-refusals(
-  'a main configuration that never includes sites-enabled: refused with the missing line, nothing written',
+unchanged(
+  'if the main configuration does not include sites-enabled, a change is refused with the missing line',
   async () => {
     const deps = await fakeDeps({ mainConfiguration: 'events {}\nhttp {\n    include /etc/nginx/conf.d/*.conf;\n}\n' })
     const before = contentsOf(deps.disk)
@@ -97,7 +97,7 @@ refusals(
   },
 )
 
-refusals('a hand-written server block that has the domain already wins: refused with file and line', async () => {
+unchanged('a domain that a hand-written server block serves is refused, with file and line', async () => {
   const deps = await worldWithRoute()
   writeAt(deps.disk, '/etc/nginx/conf.d/shop.conf', '\nserver {\n  listen 80;\n  server_name SHOP.example.com;\n}\n')
   const error = await refusal(put(deps, 'shop', 'shop.example.com', 8002), 'DOMAIN_CONFLICT')
@@ -105,7 +105,7 @@ refusals('a hand-written server block that has the domain already wins: refused 
   await assertSettled(deps)
 })
 
-refusals('a file of that name which Proxy Manager did not write is never touched', async () => {
+unchanged('a file with the name of a route that Proxy Manager did not write is never touched', async () => {
   const deps = await worldWithRoute()
   writeAt(deps.disk, `${AVAILABLE}/fpai-app.conf`, 'server { listen 8080; }\n')
   const before = contentsOf(deps.disk)
@@ -115,7 +115,7 @@ refusals('a file of that name which Proxy Manager did not write is never touched
   assert.equal(contentsOf(deps.disk), before)
 })
 
-refusals.run()
+unchanged.run()
 
 const batch = suite('apply: batches')
 
@@ -130,7 +130,7 @@ batch('concurrent changes share one test and one reload, and their receipts say 
   await assertSettled(deps)
 })
 
-batch('what arrives while a batch is applied becomes the next one: 100 changes, one more reload', async () => {
+batch('changes that arrive while a batch is applied form the next one: 100 changes, one more reload', async () => {
   const deps = await fakeDeps()
   let later: Promise<Changed[]> | undefined
   onReload(deps, () => {
@@ -149,7 +149,7 @@ batch('what arrives while a batch is applied becomes the next one: 100 changes, 
   await assertSettled(deps)
 })
 
-batch('a batch holds one change per droplet: each is acknowledged in its turn, and the last one stays', async () => {
+batch('a batch holds one change per droplet: each is acknowledged in its turn, and the last one wins', async () => {
   const deps = await fakeDeps()
   const ports = [8001, 8002, 8003, 8004]
   const changes = await Promise.all(ports.map((port) => put(deps, 'app', 'app.example.com', port)))
@@ -166,7 +166,7 @@ batch('a batch holds one change per droplet: each is acknowledged in its turn, a
   await assertSettled(deps)
 })
 
-batch('two droplets ask for one domain at once: one gets it, the other learns who', async () => {
+batch('of two droplets that request one domain at once one gets it, and the other learns who has it', async () => {
   const deps = await fakeDeps()
   const [first, second] = await Promise.allSettled([
     put(deps, 'a', 'same.example.com', 8001),
@@ -180,7 +180,7 @@ batch('two droplets ask for one domain at once: one gets it, the other learns wh
   await assertSettled(deps)
 })
 
-batch('a change and a deletion of one droplet at once end as if one came after the other', async () => {
+batch('a concurrent change and deletion of one droplet end as if they came one after the other', async () => {
   const deps = await worldWithRoute()
   await Promise.all([put(deps, 'app', 'app.example.com', 8002), remove(deps, 'old')])
   const [written, deleted] = await Promise.all([put(deps, 'app', 'app.example.com', 8003), remove(deps, 'app')])
@@ -191,7 +191,7 @@ batch('a change and a deletion of one droplet at once end as if one came after t
   await assertSettled(deps)
 })
 
-/** A deletion of nothing, a conflict, an unchanged PUT, and one that is to be made: each one's answer, in one batch. */
+/** The results of one batch: a deletion of a missing route, a conflict, an unchanged PUT, and a change. */
 async function answersOfMixedBatch(deps: FakeDeps): Promise<string[]> {
   const results = await Promise.allSettled([
     remove(deps, 'nobody'),
@@ -222,7 +222,7 @@ for (const [what, arrange, code] of [
   ],
 ] as const satisfies readonly (readonly [string, (deps: FakeDeps) => void, string])[]) {
   batch(
-    `where the ${what}, the changes that were to be made fail; others of the batch keep their answers`,
+    `if the ${what}, only the changes that needed a reload fail; the others of the batch keep their answers`,
     async () => {
       const deps = await worldWithRoute()
       arrange(deps)
@@ -232,28 +232,25 @@ for (const [what, arrange, code] of [
   )
 }
 
-batch(
-  'an unchanged PUT beside a change that is rolled back is answered with the generation that is served',
-  async () => {
-    const deps = await worldWithRoute()
-    refuseNextReload(deps, PORT_TAKEN)
-    const [{ receipt }] = await Promise.all([
-      put(deps, 'old', 'old.example.com', 8001),
-      refusal(put(deps, 'app', 'app.example.com', 8002), 'NGINX_RELOAD_FAILED'),
-    ])
-    assert.equal([receipt.generation, receipt.reloaded], [3, false])
-    assert.match([...deps.nginx.loaded.values()].join(), 'return 200 3;')
-  },
-)
+batch('an unchanged PUT beside a change that is rolled back is answered with the served generation', async () => {
+  const deps = await worldWithRoute()
+  refuseNextReload(deps, PORT_TAKEN)
+  const [{ receipt }] = await Promise.all([
+    put(deps, 'old', 'old.example.com', 8001),
+    refusal(put(deps, 'app', 'app.example.com', 8002), 'NGINX_RELOAD_FAILED'),
+  ])
+  assert.equal([receipt.generation, receipt.reloaded], [3, false])
+  assert.match([...deps.nginx.loaded.values()].join(), 'return 200 3;')
+})
 
-batch('with NGINX stopped a refused change keeps its answer, and an unchanged one is no success', async () => {
+batch('while NGINX is stopped, a refused change keeps its answer and an unchanged one fails', async () => {
   const deps = await worldWithRoute()
   deps.nginx.running = false
   const failed = 'NGINX_RELOAD_FAILED'
   assert.equal(await answersOfMixedBatch(deps), ['PROXY_NOT_FOUND', 'DOMAIN_CONFLICT', failed, failed])
 })
 
-batch('where even the restore fails, a refused change keeps its answer, and nothing is built on the rest', async () => {
+batch('if the rollback fails too, a refused change keeps its answer and no other is retried', async () => {
   const deps = await worldWithRoute()
   deps.nginx.refuseReload = PORT_TAKEN
   const failed = 'NGINX_RELOAD_FAILED'
@@ -261,7 +258,7 @@ batch('where even the restore fails, a refused change keeps its answer, and noth
   assert.ok(deps.disk.has(`${STATE}/journal`))
 })
 
-batch('a domain whose first taker fails is the next one’s', async () => {
+batch('a domain goes to the next change of a batch if the first one fails', async () => {
   const deps = await worldWithRoute()
   refuseNextReload(deps, PORT_TAKEN)
   const [, next] = await Promise.all([
@@ -277,7 +274,7 @@ batch.run()
 
 const dryRun = suite('apply: dry runs')
 
-dryRun('a dry run changes nothing, shows the difference, and has the verdict of NGINX', async () => {
+dryRun('a dry run changes nothing, and shows the difference and the test result of NGINX', async () => {
   const deps = await worldWithRoute()
   const before = contentsOf(deps.disk)
   const { files, test, outcome, proxy } = await deps.engine.dryRunPut(putRequest('old', 'old.example.com', 8002))
@@ -296,7 +293,7 @@ dryRun('a dry run changes nothing, shows the difference, and has the verdict of 
   await assertSettled(deps)
 })
 
-dryRun('a dry run that NGINX refuses is an answer, with its words', async () => {
+dryRun("a dry run that NGINX refuses returns NGINX's message", async () => {
   const deps = await worldWithRoute()
   const before = contentsOf(deps.disk)
   deps.nginx.judge = () => refused('fpai-app.conf', 2, 'invalid parameter')
@@ -309,7 +306,7 @@ dryRun('a dry run that NGINX refuses is an answer, with its words', async () => 
   assert.equal(contentsOf(deps.disk), before)
 })
 
-dryRun('a dry run of a deletion names file and link, and leaves both', async () => {
+dryRun('a dry run of a deletion names file and symlink, and leaves both', async () => {
   const deps = await worldWithRoute()
   const before = contentsOf(deps.disk)
   const { files, outcome } = await deps.engine.dryRunDelete({ dropletName: 'old', precondition: {} })
@@ -325,15 +322,15 @@ dryRun('a dry run of a deletion names file and link, and leaves both', async () 
   assert.equal(contentsOf(deps.disk), before)
 })
 
-dryRun('a dry run waits for the batch that is being applied, and sees its result', async () => {
+dryRun('a dry run waits for the running batch, and sees its result', async () => {
   const deps = await worldWithRoute()
-  const [, rehearsed] = await Promise.all([
+  const [, dryRunResult] = await Promise.all([
     put(deps, 'old', 'old.example.com', 8002),
     put(deps, 'app', 'app.example.com', 8003).then(() =>
       deps.engine.dryRunPut(putRequest('old', 'old.example.com', 8002)),
     ),
   ])
-  assert.equal([rehearsed.outcome, rehearsed.files], ['unchanged', []])
+  assert.equal([dryRunResult.outcome, dryRunResult.files], ['unchanged', []])
 })
 
 dryRun.run()
@@ -342,7 +339,7 @@ const certificates = suite('apply: certificates')
 
 const lineage = makeLineage('app.example.com')
 
-certificates('a lineage of certbot is served from a checked copy that only the owner can read', async () => {
+certificates('a certbot lineage is served from a checked copy that only its owner can read', async () => {
   const deps = await fakeDeps()
   await installLineage(deps, 'app.example.com', lineage)
   const { proxy } = await deps.engine.putProxy(putRequest('app', 'app.example.com', 8002, true))
@@ -361,7 +358,7 @@ certificates('a lineage of certbot is served from a checked copy that only the o
   await assertSettled(deps)
 })
 
-certificates('the copy is made before the test reads it, and not again for the next change', async () => {
+certificates('the copy is made before the test reads it, and is not made again for the next change', async () => {
   const deps = await fakeDeps()
   await installLineage(deps, 'app.example.com', lineage)
   await deps.engine.putProxy(putRequest('app', 'app.example.com', 8002, true))
@@ -381,7 +378,7 @@ const BROKEN = {
   'a key that is cut off': { ...lineage, privkey: lineage.privkey.slice(0, 80) },
 }
 for (const [what, broken] of Object.entries(BROKEN)) {
-  certificates(`${what} is never served: the route stays on HTTP and says it is pending`, async () => {
+  certificates(`${what} is never served: the route stays on HTTP and is shown as pending`, async () => {
     const deps = await fakeDeps()
     await installLineage(deps, 'app.example.com', broken)
     const { proxy } = await deps.engine.putProxy(putRequest('app', 'app.example.com', 8002, true))
@@ -401,7 +398,7 @@ certificates('an expired certificate is not served', async () => {
   assert.is(proxy.status, 'pending_ssl')
 })
 
-certificates('a lineage that is torn later does not take HTTPS away: the copy goes on', async () => {
+certificates('a lineage that is damaged later does not end HTTPS: the copy is still served', async () => {
   const deps = await fakeDeps()
   await installLineage(deps, 'app.example.com', lineage)
   const { proxy } = await deps.engine.putProxy(putRequest('app', 'app.example.com', 8002, true))
@@ -420,14 +417,14 @@ certificates('a certificate never serves another domain of the same droplet', as
   assert.not.match(textAt(deps.disk, `${ENABLED}/fpai-app.conf`) ?? '', 'fullchain.pem')
 })
 
-certificates('HTTPS that is not wanted is not served, certificate or not', async () => {
+certificates('a route without enable_ssl is not served over HTTPS, even if there is a certificate', async () => {
   const deps = await fakeDeps()
   await installLineage(deps, 'app.example.com', lineage)
   const { proxy } = await deps.engine.putProxy(putRequest('app', 'app.example.com', 8002, false))
   assert.equal([proxy.status, proxy.ssl_enabled], ['active', false])
 })
 
-certificates('a dry run with a certificate leaves the disk as it was', async () => {
+certificates('a dry run with a certificate leaves the disk unchanged', async () => {
   const deps = await fakeDeps()
   await installLineage(deps, 'app.example.com', lineage)
   const before = contentsOf(deps.disk)

@@ -17,12 +17,12 @@ import { put, putRequest, servedPort, worldWithRoute } from '../helpers/world.ts
 
 const AVAILABLE = '/etc/nginx/sites-available'
 const ENABLED = '/etc/nginx/sites-enabled'
-/** Effects on live files; what is staged beside them, under a name that NGINX does not see, is none. */
+/** Effects on live files; staged files do not count, since NGINX does not see their names. */
 const LIVE = /^(write|append|rename|symlink|link) (?!.*\.pm-tmp$)/
 
 const test = suite('bisect')
 
-test('NGINX refuses one of seven: it alone fails, with the words and where; the others share one reload', async () => {
+test("of seven changes only the one that NGINX refuses fails, with NGINX's message; the others share one reload", async () => {
   const deps = await worldWithRoute()
   deps.nginx.judge = (texts) =>
     texts.some((text) => text.includes('app-5.example.com'))
@@ -57,7 +57,7 @@ test('NGINX refuses one of seven: it alone fails, with the words and where; the 
   await assertSettled(deps)
 })
 
-test('what goes live is what was tested last, to the byte: nothing of a refused change stays in it', async () => {
+test('what goes live is byte for byte what was tested last, with nothing of a refused change in it', async () => {
   const deps = await worldWithRoute()
   await installLineage(deps, 'tls.example.com', makeLineage('tls.example.com'))
   deps.nginx.judge = (texts) =>
@@ -80,7 +80,7 @@ test('what goes live is what was tested last, to the byte: nothing of a refused 
   await assertSettled(deps)
 })
 
-test('a refused change of a route that shows no certificate leaves the others of its batch alone', async () => {
+test('a refused change of a route that is not served over HTTPS does not affect the others of its batch', async () => {
   const deps = await worldWithRoute()
   await installLineage(deps, 'tls.example.com', makeLineage('tls.example.com'))
   await deps.engine.putProxy(putRequest('tls', 'tls.example.com', 8003, true))
@@ -95,7 +95,7 @@ test('a refused change of a route that shows no certificate leaves the others of
   await assertSettled(deps)
 })
 
-test('NGINX refuses every change of a batch: nothing live is touched', async () => {
+test('if NGINX refuses every change of a batch, nothing live is touched', async () => {
   const deps = await worldWithRoute()
   const before = contentsOf(deps.disk)
   deps.nginx.judge = (texts) =>
@@ -106,7 +106,7 @@ test('NGINX refuses every change of a batch: nothing live is touched', async () 
   assert.is(deps.nginx.reloads, 1)
 })
 
-test('what NGINX itself refuses keeps its words, whatever becomes of the others', async () => {
+test("a change that NGINX refuses keeps NGINX's message, whatever happens to the others", async () => {
   const deps = await worldWithRoute()
   deps.nginx.judge = (texts) =>
     texts.some((text) => text.includes('bad.example.com')) ? refused('fpai-bad.conf', 7, 'invalid parameter') : ACCEPTED
@@ -119,7 +119,7 @@ test('what NGINX itself refuses keeps its words, whatever becomes of the others'
   await assertSettled(deps)
 })
 
-test("the host's own configuration is broken: NGINX_ALREADY_BROKEN names the file, and nothing is written", async () => {
+test("if the host's own configuration is broken, NGINX_ALREADY_BROKEN names the file, and nothing is written", async () => {
   const deps = await worldWithRoute()
   const before = contentsOf(deps.disk)
   const from = deps.effects.journal.length

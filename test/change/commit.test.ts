@@ -21,34 +21,31 @@ const ENABLED = '/etc/nginx/sites-enabled'
 const reload = suite('commit: reload')
 
 const REFUSALS = {
-  'a port that another process holds': { words: PORT_TAKEN, said: 'still could not bind()' },
-  'a certificate that is gone': { words: CERTIFICATE_GONE, said: 'cannot load certificate "fullchain.pem"' },
+  'a port that is in use': { log: PORT_TAKEN, shown: 'still could not bind()' },
+  'a missing certificate': { log: CERTIFICATE_GONE, shown: 'cannot load certificate "fullchain.pem"' },
 }
-for (const [what, { words, said }] of Object.entries(REFUSALS)) {
-  reload(
-    `the master gives up over ${what}: NGINX_RELOAD_FAILED with its words, files and service as before`,
-    async () => {
-      const deps = await worldWithRoute()
-      const routes = routeFilesOf(deps)
-      refuseNextReload(deps, words)
-      const error = await refusal(put(deps, 'app', 'app.example.com', 8002), 'NGINX_RELOAD_FAILED')
-      assert.is(error.message, 'NGINX refused the new configuration after its test had passed')
-      assert.equal(
-        [error.details.stage, error.details.state, error.details.reason, error.details.culprit],
-        ['confirm', 'rolled_back', 'refused', 'host'],
-      )
-      assert.match(String(error.details.nginx_output), said)
-      assert.not.match(String(error.details.nginx_output), '/etc/')
-      assert.ok(JSON.stringify(error.details.diagnostics).includes('"level":"emerg"'))
-      assert.equal(routeFilesOf(deps), routes)
-      assert.is(servedPort(deps, 'old.example.com'), 8001)
-      assert.is(servedPort(deps, 'app.example.com'), undefined)
-      await assertSettled(deps)
-    },
-  )
+for (const [what, { log, shown }] of Object.entries(REFUSALS)) {
+  reload(`a reload that fails over ${what} is rolled back, with NGINX_RELOAD_FAILED and NGINX's message`, async () => {
+    const deps = await worldWithRoute()
+    const routes = routeFilesOf(deps)
+    refuseNextReload(deps, log)
+    const error = await refusal(put(deps, 'app', 'app.example.com', 8002), 'NGINX_RELOAD_FAILED')
+    assert.is(error.message, 'NGINX refused the new configuration after its test had passed')
+    assert.equal(
+      [error.details.stage, error.details.state, error.details.reason, error.details.culprit],
+      ['confirm', 'rolled_back', 'refused', 'host'],
+    )
+    assert.match(String(error.details.nginx_output), shown)
+    assert.not.match(String(error.details.nginx_output), '/etc/')
+    assert.ok(JSON.stringify(error.details.diagnostics).includes('"level":"emerg"'))
+    assert.equal(routeFilesOf(deps), routes)
+    assert.is(servedPort(deps, 'old.example.com'), 8001)
+    assert.is(servedPort(deps, 'app.example.com'), undefined)
+    await assertSettled(deps)
+  })
 }
 
-reload('a reload that is not confirmed within 10 s is undone', async () => {
+reload('a reload that is not confirmed within 10 s is rolled back', async () => {
   const deps = await worldWithRoute()
   const routes = routeFilesOf(deps)
   refuseNextReload(deps, '')
@@ -62,7 +59,7 @@ reload('a reload that is not confirmed within 10 s is undone', async () => {
   await assertSettled(deps)
 })
 
-reload('a failed deletion leaves the route served and its link in place', async () => {
+reload('a failed deletion leaves the route served and its symlink in place', async () => {
   const deps = await worldWithRoute()
   const routes = routeFilesOf(deps)
   refuseNextReload(deps, PORT_TAKEN)
@@ -85,7 +82,7 @@ for (const [what, change] of Object.entries({
   'a change': (deps: FakeDeps) => put(deps, 'app', 'app.example.com', 8002),
   'a deletion': (deps: FakeDeps) => remove(deps, 'old'),
 })) {
-  reload(`NGINX is not running: ${what} is refused, says so, and writes nothing`, async () => {
+  reload(`while NGINX is not running, ${what} is refused and writes nothing`, async () => {
     const deps = await worldWithRoute()
     const before = contentsOf(deps.disk)
     deps.nginx.running = false
@@ -106,7 +103,7 @@ const certificates = suite('commit: certificates')
 
 const lineage = makeLineage('app.example.com')
 
-certificates('a new certificate is proved by the handshake that shows it', async () => {
+certificates('a new certificate is proved by a handshake that presents it', async () => {
   const deps = await fakeDeps()
   await installLineage(deps, 'app.example.com', lineage)
   const { receipt } = await deps.engine.putProxy(putRequest('app', 'app.example.com', 8002, true))
@@ -117,7 +114,7 @@ for (const [what, shown] of Object.entries({
   'another certificate': { fingerprint: '0'.repeat(64) },
   'no certificate': { failure: 'ECONNREFUSED' },
 })) {
-  certificates(`a handshake that shows ${what} undoes the change`, async () => {
+  certificates(`a handshake that presents ${what} rolls the change back`, async () => {
     const deps = await fakeDeps()
     await put(deps, 'app', 'app.example.com', 8002)
     const routes = routeFilesOf(deps)
@@ -138,7 +135,7 @@ certificates.run()
 
 const edits = suite('commit: hand edits')
 
-edits('a route that was edited by hand is replaced by its PUT, and the edited text is kept', async () => {
+edits('a PUT replaces a route that was edited by hand, and keeps the edited text in the backups', async () => {
   const deps = await worldWithRoute()
   const path = `${AVAILABLE}/fpai-old.conf`
   const written = textAt(deps.disk, path) ?? ''
@@ -152,7 +149,7 @@ edits('a route that was edited by hand is replaced by its PUT, and the edited te
   await assertSettled(deps)
 })
 
-edits('a route that was edited by hand and is deleted leaves its text in the backups', async () => {
+edits('a DELETE of a route that was edited by hand keeps its text in the backups', async () => {
   const deps = await worldWithRoute()
   const path = `${AVAILABLE}/fpai-old.conf`
   const edited = `${textAt(deps.disk, path)}# mine\n`
@@ -162,7 +159,7 @@ edits('a route that was edited by hand and is deleted leaves its text in the bac
   await assertSettled(deps)
 })
 
-edits('an edit that reached the header is kept as well', async () => {
+edits('an edit of the header is kept as well', async () => {
   const deps = await worldWithRoute()
   const path = `${AVAILABLE}/fpai-old.conf`
   const edited = (textAt(deps.disk, path) ?? '').replace('# record: {', '# record: ')
@@ -172,7 +169,7 @@ edits('an edit that reached the header is kept as well', async () => {
   await assertSettled(deps)
 })
 
-edits('a file in place of the symlink is kept before the symlink takes its place', async () => {
+edits('a file in place of the symlink is backed up before the symlink replaces it', async () => {
   const deps = await worldWithRoute()
   const text = 'server { listen 80; server_name old.example.com; }\n'
   writeAt(deps.disk, `${ENABLED}/fpai-old.conf`, text)
@@ -182,17 +179,20 @@ edits('a file in place of the symlink is kept before the symlink takes its place
   await assertSettled(deps)
 })
 
-edits('hand edits in both folders at the same moment are kept, each under a name of its own', async () => {
-  const deps = await worldWithRoute()
-  const [file, copy] = ['/etc/nginx/sites-available/fpai-old.conf', '/etc/nginx/sites-enabled/fpai-old.conf']
-  const edited = `${textAt(deps.disk, file)}# mine\n`
-  const text = 'server { listen 80; server_name old.example.com; }\n'
-  writeAt(deps.disk, file, edited)
-  writeAt(deps.disk, copy, text)
-  await put(deps, 'old', 'old.example.com', 8001)
-  const backups = [...deps.disk.keys()].filter((path) => path.includes('/backups/fpai-old.conf.'))
-  assert.equal(backups.map((path) => textAt(deps.disk, path)).sort(), [edited, text].sort())
-  await assertSettled(deps)
-})
+edits(
+  'hand edits in both directories are kept, each under its own name, even if backed up at the same moment',
+  async () => {
+    const deps = await worldWithRoute()
+    const [file, copy] = ['/etc/nginx/sites-available/fpai-old.conf', '/etc/nginx/sites-enabled/fpai-old.conf']
+    const edited = `${textAt(deps.disk, file)}# mine\n`
+    const text = 'server { listen 80; server_name old.example.com; }\n'
+    writeAt(deps.disk, file, edited)
+    writeAt(deps.disk, copy, text)
+    await put(deps, 'old', 'old.example.com', 8001)
+    const backups = [...deps.disk.keys()].filter((path) => path.includes('/backups/fpai-old.conf.'))
+    assert.equal(backups.map((path) => textAt(deps.disk, path)).sort(), [edited, text].sort())
+    await assertSettled(deps)
+  },
+)
 
 edits.run()

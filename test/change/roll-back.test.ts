@@ -8,7 +8,7 @@ const STATE = '/var/lib/proxy-manager'
 
 const test = suite('roll-back')
 
-test('the restore fails too: degraded, the journal stays, health says so; the next change finishes it and works', async () => {
+test('if the rollback fails too, the state is degraded and health says so; the next change completes the rollback', async () => {
   const deps = await worldWithRoute()
   const routes = routeFilesOf(deps)
   deps.nginx.refuseReload = PORT_TAKEN
@@ -18,11 +18,11 @@ test('the restore fails too: degraded, the journal stays, health says so; the ne
   assert.ok(deps.disk.has(`${STATE}/journal`))
   assert.equal(routeFilesOf(deps), routes)
   assert.is(servedPort(deps, 'old.example.com'), 8001)
-  const sick = await deps.engine.readHealth()
-  assert.is(sick.status, 'unhealthy')
+  const unhealthy = await deps.engine.readHealth()
+  assert.is(unhealthy.status, 'unhealthy')
   assert.ok(
-    sick.reasons.includes('a change failed and could not be undone; the next call or a restart tries again'),
-    sick.reasons.join('; '),
+    unhealthy.reasons.includes('a change failed and could not be undone; the next call or a restart tries again'),
+    unhealthy.reasons.join('; '),
   )
 
   deps.nginx.refuseReload = undefined
@@ -36,14 +36,14 @@ test('the restore fails too: degraded, the journal stays, health says so; the ne
   await assertSettled(deps)
 })
 
-test('what was answered as failed is not finished afterwards, even where NGINX has taken it already', async () => {
+test('a change that was answered as failed is not completed later, even if NGINX has loaded it', async () => {
   const deps = await worldWithRoute()
   const { files } = deps.host
   const { remove, rename } = files
   const refuse = async (path: string) => {
     throw Object.assign(new Error('EROFS'), { code: 'EROFS', path })
   }
-  // The disk turns read-only once the change is served: neither can the journal be dropped, nor the former files be put back.
+  // The disk turns read-only once the change is served: the journal cannot be dropped, nor the previous files restored.
   files.remove = async (path) => {
     if (path !== `${STATE}/journal`) return await remove(path)
     Object.assign(files, { remove: refuse, rename: refuse })
@@ -58,7 +58,7 @@ test('what was answered as failed is not finished afterwards, even where NGINX h
   await assertSettled(deps)
 })
 
-test('a change whose journal is gone stands, although the folder of the journal could not be synced', async () => {
+test('a change whose journal is removed succeeds, even if the directory of the journal cannot be synced', async () => {
   const deps = await worldWithRoute()
   const { syncFolder } = deps.host.files
   deps.host.files.syncFolder = async (path) => {
@@ -71,7 +71,7 @@ test('a change whose journal is gone stands, although the folder of the journal 
   await assertSettled(deps)
 })
 
-test('while the fault lasts, every further change is refused as degraded and nothing more is written', async () => {
+test('while the fault lasts, every further change is refused as degraded and writes nothing', async () => {
   const deps = await worldWithRoute()
   deps.nginx.refuseReload = PORT_TAKEN
   await refusal(put(deps, 'app', 'app.example.com', 8002), 'NGINX_RELOAD_FAILED')
@@ -81,7 +81,7 @@ test('while the fault lasts, every further change is refused as degraded and not
   assert.is(servedPort(deps, 'old.example.com'), 8001)
 })
 
-test('a disk that is full: CONFIG_WRITE_FAILED names errno, file and remedy, and the next change works', async () => {
+test('on a full disk CONFIG_WRITE_FAILED names errno, file and remedy, and the next change works', async () => {
   const deps = await worldWithRoute()
   const routes = routeFilesOf(deps)
   const { files } = deps.host
@@ -107,7 +107,7 @@ test('a disk that is full: CONFIG_WRITE_FAILED names errno, file and remedy, and
   await assertSettled(deps)
 })
 
-test('a state folder in which NGINX could not test is a full or read-only disk, no broken configuration', async () => {
+test('a state directory that cannot be written is reported as a disk fault, not as a broken configuration', async () => {
   const deps = await worldWithRoute()
   const before = contentsOf(deps.disk)
   const { files } = deps.host

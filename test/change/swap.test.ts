@@ -8,7 +8,7 @@ const ENABLED = '/etc/nginx/sites-enabled'
 
 const test = suite('swap')
 
-test('no right to write sites-enabled, found out halfway: the file in sites-available goes again', async () => {
+test('if sites-enabled turns out not to be writable, the file in sites-available is removed again', async () => {
   const deps = await worldWithRoute()
   const before = contentsOf(deps.disk)
   const { files } = deps.host
@@ -21,7 +21,7 @@ test('no right to write sites-enabled, found out halfway: the file in sites-avai
   assert.is(deps.nginx.reloads, 1)
 })
 
-test('a symlink in place of a route is not written through', async () => {
+test("a symlink in place of a route's file is not followed by the write", async () => {
   const deps = await worldWithRoute()
   writeAt(deps.disk, '/etc/passwd', 'root:x:0:0\n')
   deps.disk.set(`${AVAILABLE}/fpai-app.conf`, { kind: 'link', target: '/etc/passwd' })
@@ -29,7 +29,7 @@ test('a symlink in place of a route is not written through', async () => {
   assert.is(textAt(deps.disk, '/etc/passwd'), 'root:x:0:0\n')
 })
 
-test('a temporary that someone made in advance leads nowhere', async () => {
+test('a symlink planted under the name of a temporary is not followed', async () => {
   const deps = await worldWithRoute()
   writeAt(deps.disk, '/etc/passwd', 'root:x:0:0\n')
   for (const folder of [AVAILABLE, ENABLED])

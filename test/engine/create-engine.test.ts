@@ -7,7 +7,7 @@ const ENABLED = '/etc/nginx/sites-enabled'
 
 const test = suite('create-engine')
 
-test('what is not confirmed yet is not shown: reads answer the state of before', async () => {
+test('until a change is confirmed, reads return the previous state', async () => {
   const deps = await worldWithRoute()
   const seen: Promise<unknown>[] = []
   onReload(deps, () => {
