@@ -52,7 +52,7 @@ const FLOORS: readonly (readonly [room: string, packages: readonly string[]])[] 
   ['lib/certificates', ['valibot', 'node:crypto']],
   ['lib/upstream', ['valibot', 'node:net']],
   ['lib/route', ['valibot', 'node:crypto']],
-  ['lib/nginx/config', []],
+  ['lib/nginx/config', ['node:path']],
   ['lib/nginx', []],
   ['lib/render', ['valibot']],
   ['lib/snapshot', ['node:path']],
@@ -68,8 +68,8 @@ const FLOORS: readonly (readonly [room: string, packages: readonly string[]])[] 
   ['lib/http/listener', ['node:http', 'node:stream']],
   ['functions', ['valibot']],
   ['lib', ['@whatwg-node/server', 'package.json']],
-  ['lib/cli', ['valibot', 'node:util']],
-  ['lib/cli/commands', ['valibot', 'package.json']],
+  ['lib/cli', ['valibot', 'commander', 'node:path']],
+  ['lib/cli/commands', ['valibot', 'commander', 'package.json']],
   ['lib/cli/main.ts', []],
 ]
 

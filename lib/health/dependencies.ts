@@ -29,8 +29,7 @@ export function dependencyReader(context: ChangeContext): () => readonly Depende
     ['certbot', () => foundIf(host.files.stamp(CERTBOT_BIN) !== undefined)],
     ['registry', () => (REGISTRY_URL === undefined ? 'not_configured' : lookAtRegistry(host))],
   ])
-  if (ORCHESTRATOR_URL !== undefined)
-    looks.set('orchestrator', () => lookAt(host, `${ORCHESTRATOR_URL.replace(/\/+$/, '')}/health`))
+  if (ORCHESTRATOR_URL !== undefined) looks.set('orchestrator', () => lookAt(host, `${ORCHESTRATOR_URL}/health`))
   looks.set('acme_ca', () => lookAt(host, ACME_DIRECTORY_URL ?? LETS_ENCRYPT))
 
   const known = new Map<Dependency['name'], Dependency>()

@@ -15,7 +15,7 @@ export async function askRegistry(
   const { REGISTRY_URL, REGISTRY_TOKEN: token } = settings
   if (REGISTRY_URL === undefined) return undefined
   return await probe.download({
-    url: `${REGISTRY_URL.replace(/\/+$/, '')}${path}`,
+    url: `${REGISTRY_URL}${path}`,
     ...(token === undefined ? {} : { token }),
     ...how,
   })
