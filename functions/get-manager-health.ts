@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { ManagerHealth } from '../lib/health/health.ts'
+import { ManagerHealth } from '../lib/health/health-schema.ts'
 import { endpoint } from '../lib/http/endpoint.ts'
 import { NoParams, NoQuery } from '../lib/http/parameters.ts'
 
