@@ -52,8 +52,7 @@ const UNHEALTHY: readonly Check[] = [
 /** With one of these, changes work, and something is not as it should be. */
 const DEGRADED: readonly Check[] = [
   ({ snapshot, nowMs }) => routesOf(snapshot).flatMap((route) => certificateFault(route, nowMs)),
-  ({ snapshot, settings }) =>
-    when(!snapshot.host.includesSitesEnabled, missingInclude(settings.NGINX_SITES_ENABLED)),
+  ({ snapshot, settings }) => when(!snapshot.host.includesSitesEnabled, missingInclude(settings.NGINX_SITES_ENABLED)),
   ({ lastReload }) =>
     lastReload === undefined || lastReload.result === 'success'
       ? []
