@@ -46,6 +46,7 @@ const code = (text: string) => text.replace(/^\s*\/\*[\s\S]*?\*\//gm, '').replac
 const FLOORS: readonly (readonly [room: string, packages: readonly string[]])[] = [
   ['lib/errors.ts', []],
   ['lib/net', ['valibot', 'ipaddr.js', 'node:net', 'node:url']],
+  ['lib/adapters/disk', ['node:fs', 'node:fs/promises', 'node:path']],
   ['lib/adapters', ['tinyexec', 'node-fetch', 'prom-client', 'tslog', 'node:*']],
   ['lib/settings', ['valibot']],
   ['lib/host', ['valibot', 'node:path']],
@@ -120,7 +121,7 @@ function importersOf(module: string): string[] {
 }
 
 for (const [module, importers] of Object.entries({
-  'node:fs/promises': ['lib/adapters/files.ts', 'lib/adapters/make-folder.ts'],
+  'node:fs/promises': ['lib/adapters/disk/make-folder.ts', 'lib/adapters/files.ts'],
   // Those beside it hold a lock on a descriptor, and read what the kernel and the resolver show as files: /proc and resolv.conf.
   'node:fs': ['lib/adapters/files.ts', 'lib/adapters/lock.ts', 'lib/adapters/network.ts', 'lib/adapters/processes.ts'],
   tinyexec: ['lib/adapters/runner.ts'],

@@ -15,7 +15,11 @@ import {
   statSync,
 } from 'node:fs'
 import { link, open, rename, rm, symlink, unlink } from 'node:fs/promises'
-import { makeFolder } from './make-folder.ts'
+import { dirname } from 'node:path'
+import { ifPresent } from './disk/if-present.ts'
+import { limiter } from './disk/limiter.ts'
+import { makeFolder } from './disk/make-folder.ts'
+import { stampText, statCache } from './disk/stat-cache.ts'
 
 /** A file's text. The same object as long as the file has not changed, so that what was parsed from it can be kept. */
 export interface FileText {
@@ -28,11 +32,12 @@ export type Entry =
   | { readonly kind: 'other' }
 
 /**
- * Reads answer `undefined` (or nothing) where there is nothing to read. Effects reject with Node's error, whose `code` is the errno's name.
+ * Reads return `undefined` (or nothing) only if nothing exists at the path. Any other failure of a read or an effect is Node's error, whose
+ * `code` is the errno's name.
  * `syncFile`, `append` and `syncFolder` return once the data is on the medium.
  */
 export interface Files {
-  /** Names in a folder; the same array as long as none has come, gone or been replaced. */
+  /** Names in a directory; the same array as long as none has come, gone or been replaced. */
   list(folder: string): readonly string[]
   /** What stands at a path, without following a symlink. */
   lstat(path: string): Entry | undefined
@@ -66,17 +71,9 @@ export interface Files {
   syncFolder(path: string): Promise<void>
 }
 
-/** What of a file's status changes when the file does: numbers, since they are compared for every route at every look at the host. */
-type Stamp = Pick<Stats, 'dev' | 'ino' | 'size' | 'mtimeMs' | 'ctimeMs'>
-
-interface Cached<T> {
-  readonly stamp: Stamp
-  readonly value: T
-}
-
-/** File times have the kernel's tick (up to 10 ms): a file changed this recently may change again under the same stamp. */
-const RACY_MS = 50
 const TAIL_BYTES = 65536
+/** Descriptors that effects may hold at once: a batch writes hundreds of files. */
+const HANDLES = 64
 
 /** What a file holds, or why it cannot be read: Node's code. */
 export function readWholeFile(path: string): { readonly text: string } | { readonly failure: string } {
@@ -89,65 +86,62 @@ export function readWholeFile(path: string): { readonly text: string } | { reado
 
 /** The host's file system. */
 export function hostFiles(): Files {
-  const texts = new Map<string, Cached<FileText>>()
-  const targets = new Map<string, Cached<string>>()
-  const folders = new Map<string, Cached<readonly string[]>>()
+  const texts = statCache<FileText>((before, now) => before.text === now.text)
+  const targets = statCache<string>()
+  const folders = statCache<readonly string[]>()
+  const withHandle = limiter(HANDLES)
 
-  const readText = (path: string, stat: Stats): FileText => {
-    const cached = texts.get(path)
-    if (cached !== undefined && isSame(cached.stamp, stat)) return cached.value
-    const value = { text: readFileSync(path, 'utf8') }
-    if (Date.now() - stat.mtimeMs > RACY_MS) texts.set(path, { stamp: stampOf(stat), value })
-    else texts.delete(path)
-    return value
+  const readText = (path: string, stat: Stats): FileText =>
+    texts.get(path, stat, () => ({ text: readFileSync(path, 'utf8') }))
+
+  const forget = (path: string): void => {
+    for (const cache of [texts, targets, folders]) cache.forget(path)
+    folders.forget(dirname(path))
   }
 
-  /** A name that is gone is not asked for again: what was kept for it would stay for ever. */
-  const forget = (path: string): void => {
-    for (const cache of [texts, targets, folders]) cache.delete(path)
+  /** Runs an effect on a path: what was read there before is out of date, whatever the time stamps say. */
+  const changing = async (path: string, effect: () => Promise<void>): Promise<void> => {
+    try {
+      await effect()
+    } finally {
+      forget(path)
+    }
   }
 
   const removeFolder = async (path: string): Promise<void> => {
     await rm(path, { force: true, recursive: true })
-    for (const cache of [texts, targets, folders])
-      for (const name of cache.keys()) if (name.startsWith(`${path}/`)) cache.delete(name)
+    for (const cache of [texts, targets, folders]) cache.forgetIn(path)
   }
 
   return {
     list: (folder) => {
-      const names = orUndefined(() => {
-        const stat = statSync(folder)
-        const cached = folders.get(folder)
-        if (cached !== undefined && isSame(cached.stamp, stat)) return cached.value
-        const value = readdirSync(folder)
-        if (Date.now() - stat.mtimeMs > RACY_MS) folders.set(folder, { stamp: stampOf(stat), value })
-        return value
-      })
+      const names = ifPresent(() => folders.get(folder, statSync(folder), () => readdirSync(folder)))
       return names ?? []
     },
     lstat: (path) =>
-      orUndefined(() => {
-        const stat = lstatSync(path, { throwIfNoEntry: false })
-        if (stat === undefined) return undefined
+      ifPresent(() => {
+        const stat = lstatSync(path)
         if (stat.isFile()) return { kind: 'file', file: readText(path, stat) }
         if (!stat.isSymbolicLink()) return { kind: 'other' }
-        const cached = targets.get(path)
-        if (cached !== undefined && isSame(cached.stamp, stat)) return { kind: 'link', target: cached.value }
-        const target = readlinkSync(path)
-        targets.set(path, { stamp: stampOf(stat), value: target })
-        return { kind: 'link', target }
+        return { kind: 'link', target: targets.get(path, stat, () => readlinkSync(path)) }
       }),
     read: (path) =>
-      orUndefined(() => {
+      ifPresent(() => {
         const stat = statSync(path)
         return stat.isFile() ? readText(path, stat) : undefined
       }),
-    realPath: (path) => orUndefined(() => realpathSync(path)),
-    stamp: (path) => orUndefined(() => Object.values(stampOf(statSync(path))).join(':')),
-    isWritable: (folder) =>
-      orUndefined(() => accessSync(folder, constants.W_OK | constants.X_OK) === undefined) ?? false,
+    realPath: (path) => ifPresent(() => realpathSync(path)),
+    stamp: (path) => ifPresent(() => stampText(statSync(path))),
+    isWritable: (folder) => {
+      try {
+        accessSync(folder, constants.W_OK | constants.X_OK)
+        return true
+      } catch {
+        return false
+      }
+    },
     tail: (path, offset) => {
-      const content = orUndefined(() => {
+      const content = ifPresent(() => {
         const size = statSync(path).size
         if (size <= offset) return { size, text: '', next: offset }
         const file = openSync(path, 'r')
@@ -162,50 +156,58 @@ export function hostFiles(): Files {
       return content ?? { size: 0, text: '', next: offset }
     },
 
-    write: async (path, text, mode) => {
+    write: (path, text, mode) => {
       const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants
-      const handle = await open(path, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY, mode)
-      try {
-        await handle.chmod(mode)
-        await handle.writeFile(text)
-      } finally {
-        await handle.close()
-      }
-    },
-    syncFile: (path) => sync(path, constants.O_RDONLY | constants.O_NOFOLLOW),
-    append: async (path, text) => {
-      const handle = await open(path, constants.O_WRONLY | constants.O_APPEND | constants.O_NOFOLLOW)
-      try {
-        await handle.writeFile(text)
-        await handle.sync()
-      } finally {
-        await handle.close()
-      }
-    },
-    writeUnsynced: async (path, text, mode) => {
-      const { O_CREAT, O_NOFOLLOW, O_TRUNC, O_WRONLY } = constants
-      const handle = await open(path, O_CREAT | O_TRUNC | O_NOFOLLOW | O_WRONLY, mode)
-      try {
-        await handle.writeFile(text)
-      } finally {
-        await handle.close()
-      }
-    },
-    rename: async (from, to) => {
-      await rename(from, to)
-      forget(from)
-    },
-    symlink: (target, path) => symlink(target, path),
-    link,
-    remove: async (path) => {
-      // One system call for what most of them are; `rm` looks first, and again.
-      await unlink(path).catch((error: NodeJS.ErrnoException) =>
-        error.code === 'ENOENT' ? undefined : removeFolder(path),
+      return changing(path, () =>
+        withHandle(async () => {
+          const handle = await open(path, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY, mode)
+          try {
+            await handle.chmod(mode)
+            await handle.writeFile(text)
+          } finally {
+            await handle.close()
+          }
+        }),
       )
-      forget(path)
     },
-    makeFolder,
-    syncFolder: (path) => sync(path, constants.O_RDONLY | constants.O_DIRECTORY),
+    syncFile: (path) => withHandle(() => sync(path, constants.O_RDONLY | constants.O_NOFOLLOW)),
+    append: (path, text) =>
+      changing(path, () =>
+        withHandle(async () => {
+          const handle = await open(path, constants.O_WRONLY | constants.O_APPEND | constants.O_NOFOLLOW)
+          try {
+            await handle.writeFile(text)
+            await handle.sync()
+          } finally {
+            await handle.close()
+          }
+        }),
+      ),
+    writeUnsynced: (path, text, mode) => {
+      const { O_CREAT, O_NOFOLLOW, O_TRUNC, O_WRONLY } = constants
+      return changing(path, () =>
+        withHandle(async () => {
+          const handle = await open(path, O_CREAT | O_TRUNC | O_NOFOLLOW | O_WRONLY, mode)
+          try {
+            await handle.writeFile(text)
+          } finally {
+            await handle.close()
+          }
+        }),
+      )
+    },
+    rename: (from, to) => changing(from, () => changing(to, () => rename(from, to))),
+    symlink: (target, path) => changing(path, () => symlink(target, path)),
+    link: (path, second) => changing(second, () => link(path, second)),
+    // One system call for what most of them are; `rm` looks first, and again.
+    remove: (path) =>
+      changing(path, () =>
+        unlink(path).catch((error: NodeJS.ErrnoException) =>
+          error.code === 'ENOENT' ? undefined : removeFolder(path),
+        ),
+      ),
+    makeFolder: (path, mode) => changing(path, () => makeFolder(path, mode)),
+    syncFolder: (path) => withHandle(() => sync(path, constants.O_RDONLY | constants.O_DIRECTORY)),
   }
 }
 
@@ -220,21 +222,5 @@ async function sync(path: string, flags: number): Promise<void> {
     await handle.sync()
   } finally {
     await handle.close()
-  }
-}
-
-function stampOf({ dev, ino, size, mtimeMs, ctimeMs }: Stats): Stamp {
-  return { dev, ino, size, mtimeMs, ctimeMs }
-}
-
-function isSame(a: Stamp, b: Stamp): boolean {
-  return a.mtimeMs === b.mtimeMs && a.ctimeMs === b.ctimeMs && a.size === b.size && a.ino === b.ino && a.dev === b.dev
-}
-
-function orUndefined<T>(read: () => T): T | undefined {
-  try {
-    return read()
-  } catch {
-    return undefined
   }
 }

@@ -10,6 +10,7 @@ import { statePaths } from '../host/state-folder.ts'
 import type { CertifyChange } from '../plan/change.ts'
 import { isIntact } from '../render/shared-file.ts'
 import { isOwnFileName, routeFileName, SHARED_FILE } from '../route/file-names.ts'
+import { missingFilesFault } from '../snapshot/missing-files.ts'
 import { applyBatch } from './apply.ts'
 import type { ChangeContext, ObservedHost } from './context.ts'
 import { dropJournal, type Journal, readJournal } from './journal.ts'
@@ -22,16 +23,16 @@ import { rollBack } from './roll-back.ts'
  */
 export async function recover(context: ChangeContext): Promise<readonly string[]> {
   const undone: string[] = []
-  const steps: readonly (readonly [action: string, step: () => Promise<void>])[] = [
-    ['recover_journal', () => recoverJournal(context)],
-    ['sweep_temporaries', () => sweepTemporaries(context)],
-    ['repair_files', () => repairFiles(context)],
-    ['repair_certificates', () => repairCertificates(context)],
-    ['confirm_served', () => confirmServed(context)],
+  const steps: readonly (readonly [action: string, step: (context: ChangeContext) => Promise<void>])[] = [
+    ['recover_journal', recoverJournal],
+    ['sweep_temporaries', sweepTemporaries],
+    ['repair_files', repairFiles],
+    ['repair_certificates', repairCertificates],
+    ['confirm_served', confirmServed],
   ]
   for (const [action, step] of steps) {
     try {
-      await step()
+      await step(context)
     } catch (error) {
       undone.push(action)
       logFailure(context.host, 'error', { action })(error)
@@ -42,10 +43,12 @@ export async function recover(context: ChangeContext): Promise<readonly string[]
 
 /**
  * Finishes a change that had reached its reload, if NGINX accepts it; rolls back every other one.
- * @throws {Error} if neither is possible now: the journal stays
+ * @throws {Error} if neither is possible now, or the files of the routes are not mounted: the journal stays
  */
 export async function recoverJournal(context: ChangeContext): Promise<void> {
   const { host, state } = context
+  state.degraded ??= 'the journal could not be read yet: a change may have been interrupted'
+  assertMounted(host)
   const journal = readJournal(host)
   if (journal === undefined) {
     state.degraded = undefined
@@ -78,6 +81,12 @@ export async function recoverJournal(context: ChangeContext): Promise<void> {
     outcome: isFinished ? 'finished' : 'undone',
     generation: journal.generation,
   })
+}
+
+/** With the files of the routes unmounted, what is left of them would be taken for damage. */
+function assertMounted(host: Host): void {
+  const fault = missingFilesFault(host)
+  if (fault !== undefined) throw new Error(fault)
 }
 
 async function rollForward(host: Host, { nginx }: ObservedHost, journal: Journal): Promise<boolean> {
@@ -113,6 +122,7 @@ async function sweepTemporaries({ host, observe }: ChangeContext): Promise<void>
  * The former is restored from the copy of the last proved file, the latter removed. Edits by hand are left as they are.
  */
 async function repairFiles({ host, observe }: ChangeContext): Promise<void> {
+  assertMounted(host)
   const { snapshot } = await observe([])
   // Only a file that is not as written can be a truncated one.
   const drifted = [...snapshot.routes].flatMap(([name, route]) => (route.drifted ? [routeFileName(name)] : []))

@@ -27,7 +27,7 @@ export function dependencyReader(context: ChangeContext): () => readonly Depende
   const { REGISTRY_URL, ORCHESTRATOR_URL, ACME_DIRECTORY_URL, CERTBOT_BIN } = host.settings
   const looks = new Map<Dependency['name'], () => Found | Promise<Found>>([
     ['nginx', () => lookAtNginx(context)],
-    ['certbot', () => foundIf(host.files.stamp(CERTBOT_BIN) !== undefined)],
+    ['certbot', () => isPresent(host, CERTBOT_BIN)],
     ['registry', () => (REGISTRY_URL === undefined ? 'not_configured' : lookAtRegistry(host))],
   ])
   if (ORCHESTRATOR_URL !== undefined) looks.set('orchestrator', () => lookAt(host, `${ORCHESTRATOR_URL}/health`))
@@ -57,6 +57,14 @@ export function dependencyReader(context: ChangeContext): () => readonly Depende
       void checking.run(check)
     }
     return [...known.values()]
+  }
+}
+
+function isPresent({ files }: Host, path: string): Found {
+  try {
+    return foundIf(files.stamp(path) !== undefined)
+  } catch {
+    return 'unavailable'
   }
 }
 

@@ -1,7 +1,8 @@
 /** Whether Proxy Manager can do its work on this host. */
 import * as v from 'valibot'
 import { readLastCertificate } from '../certificates/ledger-file.ts'
-import type { ChangeContext } from '../change/context.ts'
+import type { ChangeContext, ObservedHost } from '../change/context.ts'
+import { ProxyManagerError } from '../errors.ts'
 import { readRecord } from '../host/json-record.ts'
 import type { ManagerHealth } from './health-schema.ts'
 import { liveTestReader } from './live-test.ts'
@@ -15,9 +16,22 @@ export function healthReader(context: ChangeContext): () => Promise<ManagerHealt
   const { host, state } = context
   const checkWrites = writeChecker(host, state)
   const readLiveTest = liveTestReader(context)
+  let last: ObservedHost | undefined
+
+  /** The host; if it cannot be read now, as it was when it could, and why it cannot. */
+  const observe = async (): Promise<{ readonly observation: ObservedHost; readonly readFault: string | undefined }> => {
+    try {
+      last = await context.observe([])
+      return { observation: last, readFault: undefined }
+    } catch (error) {
+      if (!(error instanceof ProxyManagerError) || last === undefined) throw error
+      const { file, errno, remedy } = error.details
+      return { observation: last, readFault: `${file ?? 'this host'} cannot be read (${errno}): ${remedy}` }
+    }
+  }
 
   return async () => {
-    const observation = await context.observe([])
+    const { observation, readFault } = await observe()
     const { facts: nginx, hasMainConfig } = observation
     // Until a change is confirmed, the previous configuration is still served: between its renames a route would look broken.
     const { snapshot } = state.unconfirmed ?? observation
@@ -30,14 +44,24 @@ export function healthReader(context: ChangeContext): () => Promise<ManagerHealt
       hasMainConfig,
       isNginxPresent: nginx.present,
       nginxVersion: nginx.versionText,
-      isNginxRunning: observation.nginx.findMaster() !== undefined,
-      isCertbotPresent: host.files.stamp(host.settings.CERTBOT_BIN) !== undefined,
+      isNginxRunning: unlessUnreadable(() => observation.nginx.findMaster() !== undefined),
+      isCertbotPresent: unlessUnreadable(() => host.files.stamp(host.settings.CERTBOT_BIN) !== undefined),
+      readFault,
       writeFaults,
       lastTest,
       lastReload: readRecord(host, host.paths.lastReload, LastReload),
       lastCertificate: readLastCertificate(host),
       failedRollback: state.degraded,
     })
+  }
+}
+
+/** What a look at the host finds; true if it fails, since nothing is known to be missing then. */
+function unlessUnreadable(look: () => boolean): boolean {
+  try {
+    return look()
+  } catch {
+    return true
   }
 }
 

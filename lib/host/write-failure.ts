@@ -1,10 +1,11 @@
 /** A failed write in the words of the error catalogue. */
 import { posix } from 'node:path'
-import { ProxyManagerError } from '../errors.ts'
+import { ProxyManagerError, withDetails } from '../errors.ts'
 
-/** An effect's failure in the catalogue's words: which errno, on which file (without its folders). */
+/** The failure of a step that writes in the catalogue's words: which errno, on which file (without its directories). */
 export function writeFailure(cause: unknown, details: Readonly<Record<string, unknown>> = {}): ProxyManagerError {
-  if (cause instanceof ProxyManagerError) return cause
+  if (cause instanceof ProxyManagerError)
+    return cause.code === 'CONFIG_READ_FAILED' ? withDetails(cause, { stage: 'write' }) : cause
   const { code, path } = cause instanceof Error ? (cause as NodeJS.ErrnoException) : {}
   const errno = code ?? 'UNKNOWN'
   const remedy = remedyFor(errno)

@@ -1,6 +1,7 @@
 /** Brings routes in line with the Registry: as one batch, and never at the expense of a route that a call has made. */
 
 import * as v from 'valibot'
+import { limiter } from '../adapters/disk/limiter.ts'
 import { dryRun } from '../change/apply.ts'
 import type { BatchDryRun, ChangeContext, ChangeResult } from '../change/context.ts'
 import { toPutChange } from '../change/prepare-put.ts'
@@ -43,13 +44,15 @@ export interface SyncSummary {
 
 /** More than these are counted, and not named. */
 const MAX_SKIPPED = 1000
+/** Upstreams that are resolved and probed at the same time. */
+const CHECKS_AT_ONCE = 64
 /** Deletions that need no confirmation: these few, or this share of the routes that syncs have made. */
 const UNCONFIRMED = 2
 const UNCONFIRMED_SHARE = 0.2
 
 /**
  * Fetches the droplets and changes what differs.
- * @throws {ProxyManagerError} REGISTRY_NOT_CONFIGURED, REGISTRY_UNAVAILABLE, BLAST_RADIUS
+ * @throws {ProxyManagerError} REGISTRY_NOT_CONFIGURED, REGISTRY_UNAVAILABLE, BLAST_RADIUS, CONFIG_READ_FAILED
  */
 export async function syncFromRegistry(
   context: ChangeContext,
@@ -79,8 +82,11 @@ export async function syncFromRegistry(
   const isBlast = isPruning && orphaned.length > mostUnconfirmed(ours.length) && request.confirm !== orphaned.length
   if (isBlast && !request.dryRun) throw blastRadius(orphaned, ours.length)
 
+  const limited = limiter(CHECKS_AT_ONCE)
   const puts = await Promise.all(
-    wanted.map((route) => toChange(context.host, route, snapshot.routes.get(route.dropletName), request)),
+    wanted.map((route) =>
+      limited(() => toChange(context.host, route, snapshot.routes.get(route.dropletName), request)),
+    ),
   )
   // First, so that a droplet of another name can have the domain.
   const changes: Change[] = isPruning
@@ -196,6 +202,7 @@ async function toChange(
       precondition: asFound(found),
     })
   } catch (error) {
+    if (error instanceof ProxyManagerError && error.code === 'CONFIG_READ_FAILED') throw error
     return error instanceof ProxyManagerError ? error : new ProxyManagerError('INTERNAL', { cause: error })
   }
 }

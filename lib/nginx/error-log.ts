@@ -13,13 +13,25 @@ export interface ReloadError {
  * that it has rejected the new configuration.
  */
 export function followLog(files: Pick<Files, 'tail'>, path: string, master: number): () => ReloadError | undefined {
-  let offset = files.tail(path, Number.POSITIVE_INFINITY).size
+  // The log only shortens the wait for the proof: what cannot be read of it fails no change.
+  const tail = (from: number) => {
+    try {
+      return files.tail(path, from)
+    } catch {
+      return undefined
+    }
+  }
+  const end = tail(Number.POSITIVE_INFINITY)
+  if (end === undefined) return () => undefined
+  let offset = end.size
   const emergencies: string[] = []
 
   /** In a loop: a busy log grows by more than one read's worth between two calls. */
   const readOn = (): void => {
     for (;;) {
-      const { size, text, next } = files.tail(path, offset)
+      const piece = tail(offset)
+      if (piece === undefined) return
+      const { size, text, next } = piece
       const isRotated = size < offset
       if (!isRotated && next === offset) return
       const lines = text.slice(0, text.lastIndexOf('\n') + 1).split('\n')

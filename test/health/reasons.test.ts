@@ -38,6 +38,7 @@ const HEALTHY: HealthFacts = {
   nginxVersion: '1.22.1',
   isNginxRunning: true,
   isCertbotPresent: true,
+  readFault: undefined,
   writeFaults: WRITABLE,
   lastTest: { ok: true, output: '', atMs: NOW_MS, endedMs: 0 },
   lastReload: { timestamp: '2026-01-01T00:00:00.000Z', result: 'success' },

@@ -127,7 +127,8 @@ names('a name that does not resolve is refused before anything is tested, and ot
     culprit: 'upstream',
     retryable: true,
     upstream: 'http://no-such.example:8002',
-    remedy: 'Correct the name, or pass the address as upstream_host',
+    remedy:
+      'Correct the name, or pass the address as upstream_host: names are looked up in the hosts file and in DNS, not in other sources of NSS',
   })
   assert.equal(deps.effects.journal.slice(from), [])
   assert.is(servedPort(deps, 'old.example.com'), 8001)
