@@ -11,7 +11,7 @@ import { failureFields } from './http/request-log.ts'
  * them than it can hold, refuses what is no request, and slows guesses at tokens.
  */
 export function createApiServer(
-  { usage, engine, log, clock }: Deps,
+  { usage, metrics, log, clock }: Deps,
   app: (request: Request) => Promise<Response>,
 ): ReturnType<typeof createHttpServer> {
   return createHttpServer(createServerAdapter(app), {
@@ -24,9 +24,9 @@ export function createApiServer(
         correlation_id: correlationId,
         cause: errorText(error),
       }),
-    onRefusal: ({ error, status, correlationId, durationMs }) => {
+    onRejected: ({ error, status, correlationId, durationMs }) => {
       usage.record(status)
-      engine.metrics.request(NO_OPERATION, status, durationMs)
+      metrics.request(NO_OPERATION, status, durationMs)
       // Who is locked out has had a line for it, and would fill the log; what is no refusal of ours is told by `onFailure`.
       if (error instanceof ProxyManagerError && error.code !== 'TOO_MANY_ATTEMPTS')
         log.write('warn', { action: 'refuse', correlation_id: correlationId, status, ...failureFields(error) })

@@ -11,8 +11,8 @@ import { describeListenFault } from './http/listener/listen-failure.ts'
 import { closeHttpServer, listenOn } from './http/listener/listener.ts'
 import type { Deps } from './http/operation.ts'
 import { meshMember } from './mesh/member.ts'
-import { type Environment, openHost } from './open-host.ts'
-import { startTelling, startTimers } from './timers.ts'
+import { type Environment, type HostFault, openHost } from './open-host.ts'
+import { startAnnouncements, startTimers } from './timers.ts'
 
 /** How long calls in flight may take after SIGTERM; a change has ended or been undone by then. */
 const DRAIN_MS = 20_000
@@ -32,27 +32,29 @@ export interface Service {
   close(drain?: () => Promise<void>): Promise<void>
 }
 
-export interface Refusal {
+/** Why the service cannot start: a sentence, and the exit status for it. */
+export interface StartFailure {
   readonly fault: string
   readonly exitStatus: number
 }
 
 /** Takes this host, or says why not; for a process that listens by itself. */
-export async function startService(environment: Environment): Promise<Service | Refusal> {
+export async function startService(environment: Environment): Promise<Service | StartFailure> {
   const opened = await openHost(environment, process.stdout)
-  if ('fault' in opened) return refusal(opened)
+  if ('fault' in opened) return startFailure(opened)
   const { host, lock } = opened
   if ('heldBy' in lock) {
     const folder = host.settings.PROXY_MANAGER_STATE_DIR
-    return refusal({ fault: `the state folder ${folder} is in use by ${lock.heldBy}: stop it first`, mayPass: true })
+    const fault = `the state directory ${folder} is in use by ${lock.heldBy}: stop it first`
+    return startFailure({ fault, isTransient: true })
   }
 
   const engine = createEngine(host)
   await engine.recover()
-  const { settings, log, clock } = host
+  const { settings, log, clock, metrics } = host
   const usage = usageCounter(clock)
   const { version } = packageJson
-  const deps = { version, usage, resources: hostResources(), settings, engine, log, clock }
+  const deps = { version, usage, resources: hostResources(), settings, engine, log, clock, metrics }
   const { readHealth } = engine
   const mesh = meshMember(host, { version, readHealth, uptimeSeconds: () => usage.read().uptimeSeconds })
   const timers = startTimers(host, engine)
@@ -71,7 +73,7 @@ export async function startService(environment: Environment): Promise<Service | 
   return {
     deps,
     host,
-    joinMesh: () => void timers.push(...startTelling(host, mesh)),
+    joinMesh: () => void timers.push(...startAnnouncements(host, mesh)),
     close: (drain) => (ended ??= end(drain)),
   }
 }
@@ -79,7 +81,7 @@ export async function startService(environment: Environment): Promise<Service | 
 /** The API as a process: listens until SIGTERM or SIGINT. Where it cannot start it says so on standard error, and sets the exit status. */
 export async function serve(environment: Environment): Promise<void> {
   const service = await startService(environment)
-  if ('fault' in service) return refuseStart(service)
+  if ('fault' in service) return reportStartFailure(service)
   keepHeapSmall()
 
   const { deps } = service
@@ -91,7 +93,8 @@ export async function serve(environment: Environment): Promise<void> {
   const { PROXY_MANAGER_HOST: host, PROXY_MANAGER_PORT: port } = settings
   server.once('error', (error: NodeJS.ErrnoException) => {
     void service.close()
-    refuseStart(refusal(describeListenFault(error.code ?? 'UNKNOWN', host, port)))
+    const { fault, mayPass: isTransient } = describeListenFault(error.code ?? 'UNKNOWN', host, port)
+    reportStartFailure(startFailure({ fault, isTransient }))
   })
   server.once('listening', () => {
     const { PROXY_MANAGER_STATE_DIR } = settings
@@ -115,11 +118,11 @@ export async function serve(environment: Environment): Promise<void> {
     })
 }
 
-function refusal({ fault, mayPass }: { readonly fault: string; readonly mayPass: boolean }): Refusal {
-  return { fault, exitStatus: mayPass ? EX_TEMPFAIL : EX_CONFIG }
+function startFailure({ fault, isTransient }: HostFault): StartFailure {
+  return { fault, exitStatus: isTransient ? EX_TEMPFAIL : EX_CONFIG }
 }
 
-function refuseStart({ fault, exitStatus }: Refusal): void {
+function reportStartFailure({ fault, exitStatus }: StartFailure): void {
   process.stderr.write(`proxy-manager: ${fault}\n`)
   process.exitCode = exitStatus
 }

@@ -18,16 +18,22 @@ import type { Settings } from './settings/settings.ts'
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
-/** A fault is a sentence that names the variable; one that `mayPass` is a disk's, not a setting's. The lock may be another process's. */
-export type OpenedHost =
-  | { readonly host: Host; readonly lock: LockResult }
-  | { readonly fault: string; readonly mayPass: boolean }
+/** Why the host cannot be used. */
+export interface HostFault {
+  /** A sentence that names the setting. */
+  readonly fault: string
+  /** It may be gone at the next start, such as a full disk: EX_TEMPFAIL rather than EX_CONFIG (sysexits.h). */
+  readonly isTransient: boolean
+}
+
+/** The host, and the lock of its state directory, which may be held by another process. */
+export type OpenedHost = { readonly host: Host; readonly lock: LockResult } | HostFault
 
 /** Makes the adapters and takes the lock of the state folder; log lines go to `output`. */
 export async function openHost(environment: Environment, output: NodeJS.WritableStream): Promise<OpenedHost> {
   const files = hostFiles()
   const parsed = parseSettings(environment, readWholeFile)
-  if ('faults' in parsed) return { fault: parsed.faults.join('; '), mayPass: false }
+  if ('faults' in parsed) return { fault: parsed.faults.join('; '), isTransient: false }
   const settings = await settleStateFolder(parsed, environment, files)
   if ('fault' in settings) return settings
   const clock = hostClock()
@@ -57,7 +63,7 @@ export async function settleStateFolder(
   parsed: Settings,
   { XDG_STATE_HOME, HOME, PROXY_MANAGER_STATE_DIR }: Environment,
   files: Host['files'],
-): Promise<Settings | { readonly fault: string; readonly mayPass: boolean }> {
+): Promise<Settings | HostFault> {
   // An empty variable is one that is not set (XDG Base Directory Specification).
   const isSet = (value: string | undefined) => value !== undefined && value !== ''
   const own = isSet(XDG_STATE_HOME) ? XDG_STATE_HOME : isSet(HOME) ? `${HOME}/.local/state` : undefined
@@ -80,14 +86,14 @@ export async function settleStateFolder(
   return unusable(parsed, failure)
 }
 
-/** Whoever starts this again need not wait for another setting. */
-const PASSING = ['EROFS', 'ENOSPC', 'EDQUOT', 'EIO', 'EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN']
+/** With these, another start may succeed with the same settings. */
+const TRANSIENT_CODES = ['EROFS', 'ENOSPC', 'EDQUOT', 'EIO', 'EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN']
 
-function unusable({ PROXY_MANAGER_STATE_DIR: folder }: Settings, error: unknown) {
+function unusable({ PROXY_MANAGER_STATE_DIR: folder }: Settings, error: unknown): HostFault {
   const reason = errorText(error)
   return {
     fault: `PROXY_MANAGER_STATE_DIR: ${folder} cannot be used (${reason})`,
-    mayPass: PASSING.includes(codeOf(error)),
+    isTransient: TRANSIENT_CODES.includes(codeOf(error)),
   }
 }
 

@@ -52,11 +52,12 @@ const FLOORS: readonly (readonly [room: string, packages: readonly string[]])[] 
   ['lib/certificates', ['valibot', 'node:crypto']],
   ['lib/upstream', ['valibot']],
   ['lib/route', ['valibot', 'node:crypto']],
-  ['lib/nginx/config', []],
+  ['lib/nginx/config', ['node:path']],
   ['lib/nginx', []],
   ['lib/render', ['valibot']],
-  ['lib/snapshot', []],
-  ['lib/plan', ['diff']],
+  ['lib/snapshot', ['node:path']],
+  ['lib/candidate', ['node:path']],
+  ['lib/plan', ['diff', 'node:util']],
   ['lib/change', ['valibot', 'node:path']],
   ['lib/issuance', []],
   ['lib/mesh', ['valibot', 'jose/*', 'node:crypto']],
@@ -67,8 +68,8 @@ const FLOORS: readonly (readonly [room: string, packages: readonly string[]])[] 
   ['lib/http/listener', ['node:http', 'node:stream']],
   ['functions', ['valibot']],
   ['lib', ['@whatwg-node/server', 'package.json']],
-  ['lib/cli', ['valibot', 'node:util']],
-  ['lib/cli/commands', ['valibot', 'package.json']],
+  ['lib/cli', ['valibot', 'commander', 'node:path']],
+  ['lib/cli/commands', ['valibot', 'commander', 'package.json']],
   ['lib/cli/main.ts', []],
 ]
 
@@ -238,9 +239,9 @@ test('Node runs the API alike, whoever starts it', () => {
 })
 
 test('endpoints have names, methods and paths of their own', () => {
-  const names = endpoints.map(({ route }) => route.operationId)
-  const addresses = endpoints.flatMap(({ route }) =>
-    [route, ...(route.also ?? [])].map(({ method, path }) => `${method} ${path.replace(/:\w+/g, ':')}`),
+  const names = endpoints.map(({ operation }) => operation.operationId)
+  const addresses = endpoints.flatMap(({ operation }) =>
+    [operation, ...(operation.aliases ?? [])].map(({ method, path }) => `${method} ${path.replace(/:\w+/g, ':')}`),
   )
   assert.is(new Set(names).size, endpoints.length)
   assert.is(new Set(addresses).size, addresses.length)

@@ -60,14 +60,14 @@ for (const code of ['EROFS', 'ENOSPC', 'EDQUOT', 'EIO', 'EMFILE', 'ENFILE', 'ENO
     assert.equal(made, [])
     assert.equal(fault, {
       fault: `PROXY_MANAGER_STATE_DIR: ${DEFAULT} cannot be used (${code}: mkdir '${DEFAULT}')`,
-      mayPass: true,
+      isTransient: true,
     })
   })
 
 test('a default one that cannot be made for another reason is a fault', async () => {
   for (const code of ['ENOENT', 'ENOTDIR', 'EEXIST', 'ELOOP']) {
     const { fault, made } = await settle({ HOME: '/home/ops' }, { [DEFAULT]: code })
-    assert.equal([fault?.mayPass, made], [false, []], code)
+    assert.equal([fault?.isTransient, made], [false, []], code)
   }
 })
 
@@ -76,14 +76,14 @@ test('a folder that was asked for is that one or none', async () => {
   assert.equal(made, [])
   assert.equal(fault, {
     fault: "PROXY_MANAGER_STATE_DIR: /srv/pm cannot be used (EACCES: mkdir '/srv/pm')",
-    mayPass: false,
+    isTransient: false,
   })
 })
 
 test('where there is no folder for this user at all, the last reason counts', async () => {
-  assert.equal((await settle({}, { [DEFAULT]: 'EACCES' })).fault?.mayPass, false)
+  assert.equal((await settle({}, { [DEFAULT]: 'EACCES' })).fault?.isTransient, false)
   const { fault } = await settle({ HOME: '/home/ops' }, { [DEFAULT]: 'EACCES', '/home': 'EROFS' })
-  assert.is(fault?.mayPass, true)
+  assert.is(fault?.isTransient, true)
   assert.match(fault?.fault ?? '', "EROFS: mkdir '/home/ops/.local/state/proxy-manager'")
 })
 

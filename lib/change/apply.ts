@@ -2,136 +2,143 @@
  * The change pipeline: observe, plan, stage, test, journal, swap, reload, confirm, settle; or roll back.
  * Until the swap nothing live is touched; from the journal on, a stop at any instant is finished or undone by `recover`.
  */
+import { UNTESTED } from '../candidate/nginx-control.ts'
+import { removeTemporaries } from '../candidate/stage.ts'
 import { ProxyManagerError } from '../errors.ts'
 import { missingInclude } from '../nginx/config/host-config.ts'
-import type { TestResult } from '../nginx/config-test.ts'
 import type { Change } from '../plan/change.ts'
 import { type BatchPlan, planBatch } from '../plan/plan-batch.ts'
-import type { Verdict } from '../plan/plan-change.ts'
+import type { PlannedChange } from '../plan/plan-change.ts'
 import { readSharedFile } from '../render/shared-file.ts'
 import { SHARED_FILE } from '../route/file-names.ts'
 import type { Observation } from '../snapshot/observe.ts'
-import { type AcceptedBatch, bisectBatch } from './bisect.ts'
-import { commitBatch, type WhenStopped } from './commit.ts'
-import type { BatchDryRun, ChangeContext, ChangeResult, ChangeState, Receipt, StepTimes } from './context.ts'
-import { removeTemporaries } from './swap.ts'
+import { type AcceptedBatch, bisectBatch, untestedBatch } from './bisect.ts'
+import { type CommitOptions, commitBatch } from './commit.ts'
+import type {
+  BatchDryRun,
+  ChangeContext,
+  ChangeResult,
+  ChangeState,
+  ObservedHost,
+  Receipt,
+  StepTimes,
+} from './context.ts'
 
 const NO_STEPS: StepTimes = { test: 0, swap: 0, reload: 0, confirm: 0 }
 const NOTHING = async () => undefined
-const UNTESTED: TestResult = { ok: true, ended: true, output: '', diagnostics: [], durationMs: 0 }
+const REQUIRE_NGINX: CommitOptions = { allowStoppedNginx: false }
 
-/** One result for each change, in their order; `tidy` may happen once the callers have them, before the next batch. */
+/** One result for each change, in their order; `cleanup` may run once the callers have them, before the next batch. */
 export interface AppliedBatch {
   readonly results: readonly ChangeResult[]
-  readonly tidy: () => Promise<void>
+  readonly cleanup: () => Promise<void>
 }
 
 /** Applies a batch. Never rejects. */
 export async function applyBatch(
   context: ChangeContext,
   changes: readonly Change[],
-  whenStopped: WhenStopped = 'refuse',
+  options: CommitOptions = REQUIRE_NGINX,
 ): Promise<AppliedBatch> {
   try {
-    return await walkBatch(context, changes, whenStopped)
+    return await runPipeline(context, changes, options)
   } catch (error) {
-    const failure = asFailure(error)
-    return { results: changes.map(() => failure), tidy: NOTHING }
+    return allFailed(changes, asFailure(error))
   } finally {
     context.state.unconfirmed = undefined
   }
 }
 
-/**
- * What changes would do together, with NGINX's verdict, and nothing changed. One verdict for each, in their order.
- */
+/** What changes would do together, with NGINX's test result; nothing is changed. */
 export async function dryRun(context: ChangeContext, changes: readonly Change[]): Promise<BatchDryRun> {
-  const { observation, plan } = await prepare(context, changes)
-  const { verdicts, files, certificates, domains } = plan(changes)
-  if (files.length === 0 || verdicts.every(({ outcome }) => outcome === 'refused'))
-    return { verdicts, files: [], test: UNTESTED }
-  refuseWithoutInclude(observation)
+  const { observation, planFor } = await prepare(context, changes)
+  const { outcomes, files, certificates, domains } = planFor(changes)
+  if (files.length === 0 || outcomes.every(isRefused)) return { outcomes, files: [], test: UNTESTED }
+  assertIncluded(observation)
   const copied = await context.certificates.copy(certificates)
   try {
-    const test = observation.isBare ? UNTESTED : await context.testChange(observation, files, domains)
-    return { verdicts, files, test }
+    return { outcomes, files, test: await observation.nginx.testChange(files, domains) }
   } finally {
     await removeTemporaries(context.host, files)
     await Promise.allSettled(copied.map((folder) => context.host.files.remove(folder)))
   }
 }
 
-async function walkBatch(
+async function runPipeline(
   context: ChangeContext,
   changes: readonly Change[],
-  whenStopped: WhenStopped,
+  options: CommitOptions,
 ): Promise<AppliedBatch> {
-  const { observation, plan } = await prepare(context, changes)
-  const settled = plan(changes)
-  const isSettled = settled.files.length === 0
-  if (isSettled && (await isServed(context, observation, settled))) {
-    return { results: resultsOf(settled, unchangedReceipt(settled), NO_STEPS), tidy: NOTHING }
-  }
+  const { observation, planFor } = await prepare(context, changes)
+  const found = planFor(changes)
+  const isUnchanged = found.files.length === 0
+  if (isUnchanged && (await isServed(observation, found)))
+    return { results: resultsOf(found, unchangedReceipt(found), NO_STEPS), cleanup: NOTHING }
   // What is on disk is as wanted, and NGINX does not serve it: it gets another generation to read.
-  const whole = isSettled ? plan(changes, true) : settled
-  const planned = (some: readonly Change[]) => (some === changes ? whole : plan(some, isSettled))
+  const newGeneration = isUnchanged ? 'always' : 'on_change'
+  const whole = isUnchanged ? planFor(changes, newGeneration) : found
+  const planSubset = (subset: readonly Change[]) => (subset === changes ? whole : planFor(subset, newGeneration))
 
-  let acceptable: AcceptedBatch = { changes, rejected: new Map(), test: UNTESTED }
-  let accepted = whole
-  let staysStaged = false
+  let batch = untestedBatch(changes)
+  let plan = whole
+  let isCommitted = false
   let applied: AppliedBatch | ProxyManagerError
   try {
-    refuseWithoutInclude(observation)
-    if (!observation.isBare) acceptable = await bisectBatch(context, observation, changes, planned)
-    if (acceptable.rejected.size > 0) accepted = planned(acceptable.changes)
-    const isEmpty = accepted.files.length === 0 || acceptable.changes.length === 0
-    staysStaged = !isEmpty && acceptable.rejected.size === 0
-    const { receipt, steps, tidy } = isEmpty
-      ? { receipt: unchangedReceipt(accepted), steps: NO_STEPS, tidy: NOTHING }
-      : await commitBatch(context, observation, accepted, acceptable.test, whenStopped)
-    applied = { results: resultsOf(accepted, receipt, steps, isSettled), tidy }
+    assertIncluded(observation)
+    batch = await bisectBatch(context, observation, changes, planSubset)
+    if (batch.rejected.size > 0) plan = planSubset(batch.changes)
+    const isEmpty = plan.files.length === 0 || batch.changes.length === 0
+    isCommitted = !isEmpty && batch.rejected.size === 0
+    const { receipt, steps, cleanup } = isEmpty
+      ? { receipt: unchangedReceipt(plan), steps: NO_STEPS, cleanup: NOTHING }
+      : await commitBatch(context, observation, plan, batch.test, options)
+    applied = { results: resultsOf(plan, receipt, steps, newGeneration), cleanup }
   } catch (error) {
     applied = asFailure(error)
   } finally {
-    // What was refused is staged, too; a swap has taken its own away.
-    if (!staysStaged) await removeTemporaries(context.host, whole.files)
+    // What was rejected is staged, too; a swap has used up its own.
+    if (!isCommitted) await removeTemporaries(context.host, whole.files)
   }
-  const { results, tidy } =
+  const accepted =
     applied instanceof ProxyManagerError
-      ? await withoutTheFailed(context, acceptable.changes, accepted, applied, whenStopped)
+      ? await retryUnaffected(context, batch.changes, plan, applied, options)
       : applied
-  const byChange = new Map(acceptable.changes.map((change, i) => [change, results[i]]))
-  const ofChange = (change: Change) =>
-    acceptable.rejected.get(change) ?? byChange.get(change) ?? new ProxyManagerError('INTERNAL')
-  return { results: changes.map(ofChange), tidy }
+  return withRejected(changes, batch, accepted)
 }
 
-/** A failure is that of the changes that were to be made. What was refused, or is so already, is looked at again without them. */
-async function withoutTheFailed(
+/** The results of all changes, from those of the accepted ones and the errors of the rejected ones. */
+function withRejected(changes: readonly Change[], batch: AcceptedBatch, accepted: AppliedBatch): AppliedBatch {
+  const byChange = new Map(batch.changes.map((change, i) => [change, accepted.results[i]]))
+  const resultOf = (change: Change) =>
+    batch.rejected.get(change) ?? byChange.get(change) ?? new ProxyManagerError('INTERNAL')
+  return { results: changes.map(resultOf), cleanup: accepted.cleanup }
+}
+
+/** A failure is that of the changes that were to be made. Refused and unchanged ones are applied again without them. */
+async function retryUnaffected(
   context: ChangeContext,
   changes: readonly Change[],
-  { verdicts }: BatchPlan,
+  { outcomes }: BatchPlan,
   failure: ProxyManagerError,
-  whenStopped: WhenStopped,
+  options: CommitOptions,
 ): Promise<AppliedBatch> {
-  const results = verdicts.map((verdict) => (verdict.outcome === 'refused' ? verdict.error : failure))
-  const isBystander = (verdict?: Verdict) => verdict?.outcome === 'refused' || verdict?.outcome === 'unchanged'
-  const bystanders = changes.filter((_, i) => isBystander(verdicts[i]))
-  const isOneKind = bystanders.length === 0 || bystanders.length === changes.length
-  if (isOneKind || context.state.degraded !== undefined) return { results, tidy: NOTHING }
-  const again = await applyBatch(context, bystanders, whenStopped)
-  const byChange = new Map(bystanders.map((change, i) => [change, again.results[i]]))
-  return { results: changes.map((change) => byChange.get(change) ?? failure), tidy: again.tidy }
+  const isUnaffected = (planned?: PlannedChange) => planned?.outcome === 'refused' || planned?.outcome === 'unchanged'
+  const unaffected = changes.filter((_, i) => isUnaffected(outcomes[i]))
+  const isMixed = unaffected.length > 0 && unaffected.length < changes.length
+  if (!isMixed || context.state.degraded !== undefined) {
+    const results = outcomes.map((planned) => (planned.outcome === 'refused' ? planned.error : failure))
+    return { results, cleanup: NOTHING }
+  }
+  const again = await applyBatch(context, unaffected, options)
+  const byChange = new Map(unaffected.map((change, i) => [change, again.results[i]]))
+  return { results: changes.map((change) => byChange.get(change) ?? failure), cleanup: again.cleanup }
 }
 
-/** A 200 says that it is served, also where nothing had to change: somebody may have stopped NGINX, or edited without a reload. */
-async function isServed(
-  context: ChangeContext,
-  observation: Observation,
-  { verdicts, generation }: BatchPlan,
-): Promise<boolean> {
-  if (observation.isBare || verdicts.every(({ outcome }) => outcome === 'refused')) return true
-  return (await context.reloaderFor(observation).servedGeneration()) === generation
+/** A 200 says that it is served, even if nothing had to change: NGINX may have been stopped, or files edited without a reload. */
+async function isServed({ nginx }: ObservedHost, { outcomes, generation }: BatchPlan): Promise<boolean> {
+  if (outcomes.every(isRefused)) return true
+  const served = await nginx.servedGeneration()
+  return served === generation || served === 'unknown'
 }
 
 async function prepare({ host, state, observe }: ChangeContext, changes: readonly Change[]) {
@@ -140,25 +147,30 @@ async function prepare({ host, state, observe }: ChangeContext, changes: readonl
     return change.kind === 'put' && change.spec.enable_ssl ? [change.spec.domain] : []
   })
   const observation = await observe(domains)
-  const generation = nextGeneration(state, observation)
+  const nextGeneration = generationAfter(state, observation)
   const now = new Date(host.clock.nowMs()).toISOString()
-  const plan = (some: readonly Change[], isForced = false) =>
-    planBatch(observation.snapshot, some, generation, now, isForced)
-  return { observation, plan }
+  const planFor = (subset: readonly Change[], newGeneration: 'on_change' | 'always' = 'on_change') =>
+    planBatch(observation.snapshot, subset, { nextGeneration, now, newGeneration })
+  return { observation, planFor }
 }
 
 /** Without the include NGINX never sees a route: nothing is written that could not be served. */
-function refuseWithoutInclude({ snapshot, isBare }: Observation): void {
-  if (!isBare && !snapshot.host.includesSitesEnabled) throw notIncluded(snapshot.sitesEnabled)
+function assertIncluded({ snapshot }: Observation): void {
+  if (!snapshot.host.includesSitesEnabled) throw notIncluded(snapshot.sitesEnabled)
 }
 
-/** Where NGINX was made to read what was there already, the receipt of that is the proof of the unchanged routes too. */
-function resultsOf(plan: BatchPlan, receipt: Receipt, steps: StepTimes, isForced = false): ChangeResult[] {
-  return plan.verdicts.map((verdict) => {
-    if (verdict.outcome === 'refused') return verdict.error
-    return verdict.outcome === 'unchanged' && !isForced
-      ? { ...verdict, receipt: unchangedReceipt(plan), steps: NO_STEPS }
-      : { ...verdict, receipt, steps }
+/** If NGINX was made to read what was there already, the receipt of that is the proof of the unchanged routes too. */
+function resultsOf(
+  plan: BatchPlan,
+  receipt: Receipt,
+  steps: StepTimes,
+  newGeneration: 'on_change' | 'always' = 'on_change',
+): ChangeResult[] {
+  return plan.outcomes.map((planned) => {
+    if (planned.outcome === 'refused') return planned.error
+    return planned.outcome === 'unchanged' && newGeneration === 'on_change'
+      ? { ...planned, receipt: unchangedReceipt(plan), steps: NO_STEPS }
+      : { ...planned, receipt, steps }
   })
 }
 
@@ -167,10 +179,19 @@ function unchangedReceipt(plan: BatchPlan): Receipt {
 }
 
 /** One more than any generation that was seen or planned, so that no two attempts look alike. */
-function nextGeneration(state: ChangeState, { snapshot }: Observation): number {
+function generationAfter(state: ChangeState, { snapshot }: Observation): number {
   const damaged = snapshot.availableImages.get(SHARED_FILE)
   const read = damaged !== undefined && 'text' in damaged ? readSharedFile(damaged.text)?.generation : undefined
   return Math.max(state.generation, snapshot.shared?.generation ?? 0, read ?? 0) + 1
+}
+
+function isRefused({ outcome }: PlannedChange): boolean {
+  return outcome === 'refused'
+}
+
+/** The same failure for every change. */
+export function allFailed(changes: readonly Change[], failure: ProxyManagerError): AppliedBatch {
+  return { results: changes.map(() => failure), cleanup: NOTHING }
 }
 
 function asFailure(error: unknown): ProxyManagerError {
@@ -178,7 +199,7 @@ function asFailure(error: unknown): ProxyManagerError {
 }
 
 /** NGINX would never see a route. */
-export function notIncluded(sitesEnabled: string): ProxyManagerError {
+function notIncluded(sitesEnabled: string): ProxyManagerError {
   return new ProxyManagerError('PROXY_CONFIG_FAILED', {
     message: "NGINX's main configuration does not include sites-enabled",
     details: { stage: 'plan', culprit: 'host', remedy: missingInclude(sitesEnabled) },

@@ -1,22 +1,20 @@
-/** Start-up: finish or undo what a former process left, mend what a crash tore, and see to it that NGINX serves what is on disk. */
+/** Start-up: finish or undo what a previous process left, repair what a crash damaged, and ensure that NGINX serves what is on disk. */
+import { dirname } from 'node:path'
+import { isTemporary, removeTemporaries } from '../candidate/stage.ts'
+import { CANDIDATE_PREFIX } from '../candidate/test-candidate.ts'
 
 import type { Host } from '../host/host.ts'
 import { logFailure } from '../host/log-failure.ts'
 import { pruneBackups } from '../host/prune-backups.ts'
-import { replaceText, TEMPORARY_SUFFIX } from '../host/replace-file.ts'
+import { replaceText } from '../host/replace-file.ts'
 import { statePaths } from '../host/state-folder.ts'
-import { testLive } from '../nginx/config-test.ts'
 import type { CertifyChange } from '../plan/change.ts'
-import { readSharedFile } from '../render/shared-file.ts'
-import { dropletOfFileName, isOwnFileName, routeFileName, SHARED_FILE } from '../route/file-names.ts'
-import { readRouteFile } from '../route/stored-route.ts'
-import type { Observation } from '../snapshot/observe.ts'
+import { isIntact } from '../render/shared-file.ts'
+import { isOwnFileName, routeFileName, SHARED_FILE } from '../route/file-names.ts'
 import { applyBatch } from './apply.ts'
-import type { ChangeContext } from './context.ts'
+import type { ChangeContext, ObservedHost } from './context.ts'
 import { dropJournal, type Journal, readJournal } from './journal.ts'
-import { restoreFiles } from './roll-back.ts'
-import { removeTemporaries, UNDO_SUFFIX } from './swap.ts'
-import { CANDIDATE_PREFIX, testCandidate } from './test-candidate.ts'
+import { rollBack } from './roll-back.ts'
 
 /**
  * Everything that has to be done before the API opens. May be run any number of times, and be stopped at any instant.
@@ -44,8 +42,8 @@ export async function recover(context: ChangeContext): Promise<readonly string[]
 }
 
 /**
- * Finishes a change that had reached its reload, where NGINX accepts it; undoes every other one.
- * @throws when neither is possible now: the journal stays
+ * Finishes a change that had reached its reload, if NGINX accepts it; undoes every other one.
+ * @throws if neither is possible now: the journal stays
  */
 export async function recoverJournal(context: ChangeContext): Promise<void> {
   const { host, state } = context
@@ -65,14 +63,14 @@ export async function recoverJournal(context: ChangeContext): Promise<void> {
   state.degraded = 'a change was interrupted and is not undone yet'
   const observation = await context.observe([])
   state.generation = Math.max(state.generation, journal.generation, observation.snapshot.shared?.generation ?? 0)
-  // A failed restore has put the former files back already: then only its reload is missing.
+  // A failed rollback has put the previous files back already: then only its reload is missing.
   const isInPlace = observation.snapshot.shared?.generation === journal.generation
   const mayFinish = journal.phase === 'reloading' && isInPlace && journal.generation !== state.refused
-  const isFinished = mayFinish && (await rollForward(context, observation, journal))
+  const isFinished = mayFinish && (await rollForward(host, observation, journal))
   if (!isFinished) {
     state.generation += 1
     const restore = { files: journal.files, generation: state.generation, wasSignalled: journal.phase === 'reloading' }
-    await restoreFiles(host, observation, context.reloaderFor(observation), restore)
+    await rollBack(host, observation.nginx, restore)
   }
   state.degraded = undefined
   host.log.write('warn', {
@@ -83,17 +81,12 @@ export async function recoverJournal(context: ChangeContext): Promise<void> {
   })
 }
 
-async function rollForward(context: ChangeContext, observation: Observation, journal: Journal): Promise<boolean> {
-  const { host } = context
-  const reloader = context.reloaderFor(observation)
-  const test = observation.isBare
-    ? await testLive(host, new Set())
-    : await testCandidate(host, observation, [], new Set())
+async function rollForward(host: Host, { nginx }: ObservedHost, journal: Journal): Promise<boolean> {
+  const test = await nginx.testAsIs()
   if (!test.ok) return false
-  const isServed =
-    reloader.findMaster(observation) === undefined || (await reloader.servedGeneration()) === journal.generation
+  const isServed = nginx.findMaster() === undefined || (await nginx.servedGeneration()) === journal.generation
   if (!isServed) {
-    const reload = await reloader.reload(observation, journal.generation, test.durationMs)
+    const reload = await nginx.reload(journal.generation, test.durationMs)
     if (!reload.ok && reload.reason !== 'not_running') return false
   }
   await removeTemporaries(host, journal.files)
@@ -104,9 +97,7 @@ async function rollForward(context: ChangeContext, observation: Observation, jou
 async function sweepTemporaries({ host, observe }: ChangeContext): Promise<void> {
   const { NGINX_SITES_AVAILABLE, NGINX_SITES_ENABLED } = host.settings
   const { staging, root } = statePaths(host.settings)
-  const { snapshot, isBare } = await observe([])
-  const isTemporary = (name: string) =>
-    name.startsWith('.') && (name.endsWith(TEMPORARY_SUFFIX) || name.endsWith(UNDO_SUFFIX))
+  const { snapshot, hasMainConfig } = await observe([])
   const sweep = async (folder: string, isLeftover: (name: string) => boolean) => {
     for (const name of host.files.list(folder).filter(isLeftover)) await host.files.remove(`${folder}/${name}`)
   }
@@ -114,21 +105,17 @@ async function sweepTemporaries({ host, observe }: ChangeContext): Promise<void>
   await sweep(NGINX_SITES_ENABLED, isTemporary)
   await sweep(root, isTemporary)
   await sweep(staging, () => true)
-  if (isBare) return
-  const { mainPath } = snapshot.host
-  await sweep(
-    mainPath.slice(0, mainPath.lastIndexOf('/')),
-    (name) => name.startsWith(CANDIDATE_PREFIX) && name.endsWith('.conf'),
-  )
+  const isCandidate = (name: string) => name.startsWith(CANDIDATE_PREFIX) && name.endsWith('.conf')
+  if (hasMainConfig) await sweep(dirname(snapshot.host.mainPath), isCandidate)
 }
 
 /**
  * A file that is empty or cut short passes `nginx -t` and silently drops its site; a dangling symlink keeps NGINX from starting.
- * The first are restored from the copies that are kept of every proved file, the second removed. Edits by hand are left alone.
+ * The first are restored from the copies that are saved of every proved file, the second removed. Edits by hand are left as they are.
  */
 async function repairFiles({ host, observe }: ChangeContext): Promise<void> {
   const { snapshot } = await observe([])
-  // One that is what was written is no beginning of another.
+  // A file that is what was written is not the beginning of another.
   const drifted = [...snapshot.routes].flatMap(([name, route]) => (route.drifted ? [routeFileName(name)] : []))
   const names = new Set([...snapshot.availableImages.keys(), ...drifted])
   if (snapshot.shared === undefined && snapshot.routes.size > 0) names.add(SHARED_FILE)
@@ -156,7 +143,7 @@ async function repairFiles({ host, observe }: ChangeContext): Promise<void> {
 }
 
 /**
- * A certificate that cannot be read keeps all of NGINX from starting: its route gets the one that is there, or goes on over HTTP.
+ * A certificate that cannot be read keeps all of NGINX from starting: its route gets the one that exists, or continues over HTTP.
  * Runs before NGINX's own start as well, so it does not need NGINX to be there.
  */
 async function repairCertificates(context: ChangeContext): Promise<void> {
@@ -181,37 +168,30 @@ async function repairCertificates(context: ChangeContext): Promise<void> {
     })
   }
   if (changes.length === 0) return
-  const { results, tidy } = await applyBatch(context, changes, 'write')
-  await tidy()
+  const { results, cleanup } = await applyBatch(context, changes, { allowStoppedNginx: true })
+  await cleanup()
   for (const result of results) if (result instanceof Error) throw result
 }
 
-/** The kept copy of a file, where it is whole. */
+/** The saved copy of a file, if it is whole. */
 function lastGood(host: Host, name: string): string | undefined {
   const text = host.files.read(`${statePaths(host.settings).lastGood}/${name}`)?.text
-  if (text === undefined) return undefined
-  const dropletName = dropletOfFileName(name)
-  const isWhole =
-    dropletName === undefined
-      ? readSharedFile(text)?.intact === true
-      : readRouteFile(dropletName, text)?.drifted === false
-  return isWhole ? text : undefined
+  return text !== undefined && isIntact(name, text) ? text : undefined
 }
 
 /** NGINX may have been left with an older configuration than the one on disk. */
 async function confirmServed(context: ChangeContext): Promise<void> {
   const { host, state } = context
-  const observation = await context.observe([])
-  const { shared, host: configuration } = observation.snapshot
+  const { snapshot, nginx } = await context.observe([])
+  const { shared, host: configuration } = snapshot
   if (shared === undefined) return
   state.generation = Math.max(state.generation, shared.generation)
-  const reloader = context.reloaderFor(observation)
-  const isComparable =
-    !observation.isBare && configuration.includesSitesEnabled && shared.enabled && state.degraded === undefined
-  if (!isComparable || reloader.findMaster(observation) === undefined) return
-  if ((await reloader.servedGeneration()) === shared.generation) return
-  const test = await testCandidate(host, observation, [], new Set())
-  const reload = test.ok ? await reloader.reload(observation, shared.generation, test.durationMs) : undefined
+  const isComparable = configuration.includesSitesEnabled && shared.enabled && state.degraded === undefined
+  if (!isComparable || nginx.findMaster() === undefined) return
+  const served = await nginx.servedGeneration()
+  if (served === shared.generation || served === 'unknown') return
+  const test = await nginx.testAsIs()
+  const reload = test.ok ? await nginx.reload(shared.generation, test.durationMs) : undefined
   if (reload?.ok !== true) throw new Error('NGINX serves an older configuration than the one on disk')
   host.log.write('warn', {
     action: 'confirm_served',

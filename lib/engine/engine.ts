@@ -1,5 +1,4 @@
 /** What handlers call: one verb for each thing the API does. */
-import type { Metrics } from '../adapters/metrics.ts'
 import type { PreflightCheck } from '../certificates/preflight.ts'
 import type { Applied, BatchDryRun, Receipt, StepTimes } from '../change/context.ts'
 import type { Dependency } from '../health/dependencies.ts'
@@ -44,13 +43,13 @@ export interface Changed {
 }
 
 /** What a change would do. */
-export interface ChangeDryRun extends Omit<BatchDryRun, 'verdicts'> {
+export interface ChangeDryRun extends Omit<BatchDryRun, 'outcomes'> {
   readonly outcome: Applied['outcome']
   readonly proxy: ProxyState
 }
 
 /** What a call for a certificate would do. */
-export interface IssueDryRun extends Omit<BatchDryRun, 'verdicts'> {
+export interface IssueDryRun extends Omit<BatchDryRun, 'outcomes'> {
   /** As it would be: where the CA would be asked, its certificate is one that is made up. */
   readonly proxy: ProxyState
   readonly wouldOrder: boolean
@@ -74,8 +73,6 @@ export interface Engine {
   readDependencies(): readonly Dependency[]
   /** What happens to certificates without a call; to be run from time to time. */
   readonly certificates: CertificateMaintenance
-  /** For those who count beside the engine. */
-  readonly metrics: Metrics
   /** Prometheus' text format. */
   readMetrics(): Promise<string>
   /** Brings routes in line with the Registry. */

@@ -30,8 +30,7 @@ export function dependencyReader(context: ChangeContext): () => readonly Depende
     ['certbot', () => foundIf(host.files.stamp(CERTBOT_BIN) !== undefined)],
     ['registry', () => (REGISTRY_URL === undefined ? 'not_configured' : lookAtRegistry(host))],
   ])
-  if (ORCHESTRATOR_URL !== undefined)
-    looks.set('orchestrator', () => lookAt(host, `${ORCHESTRATOR_URL.replace(/\/+$/, '')}/health`))
+  if (ORCHESTRATOR_URL !== undefined) looks.set('orchestrator', () => lookAt(host, `${ORCHESTRATOR_URL}/health`))
   looks.set('acme_ca', () => lookAt(host, ACME_DIRECTORY_URL ?? LETS_ENCRYPT))
 
   const known = new Map<Dependency['name'], Dependency>()
@@ -65,7 +64,7 @@ export function dependencyReader(context: ChangeContext): () => readonly Depende
 async function lookAtNginx(context: ChangeContext): Promise<Found> {
   try {
     const observation = await context.observe([])
-    const master = context.reloaderFor(observation).findMaster(observation)
+    const master = observation.nginx.findMaster()
     return foundIf(observation.facts.present && master !== undefined)
   } catch {
     return 'unavailable'

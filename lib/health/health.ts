@@ -5,7 +5,7 @@ import type { ChangeContext } from '../change/context.ts'
 import { readRecord } from '../host/json-record.ts'
 import type { ManagerHealth } from './health-schema.ts'
 import { liveTestReader } from './live-test.ts'
-import { assess, type HealthFacts, includesSitesEnabled, namesByStatus } from './reasons.ts'
+import { assess, type HealthFacts, namesByStatus } from './reasons.ts'
 import { writeChecker } from './writable.ts'
 
 const LastReload = v.object({ timestamp: v.string(), result: v.string() })
@@ -18,7 +18,7 @@ export function healthReader(context: ChangeContext): () => Promise<ManagerHealt
 
   return async () => {
     const observation = await context.observe([])
-    const { facts: nginx, isBare } = observation
+    const { facts: nginx, hasMainConfig } = observation
     // Until a change is confirmed, the previous configuration is still served: between its renames a route would look broken.
     const { snapshot } = state.unconfirmed ?? observation
     const writeFaults = await checkWrites(observation)
@@ -27,10 +27,10 @@ export function healthReader(context: ChangeContext): () => Promise<ManagerHealt
       settings: host.settings,
       nowMs: host.clock.nowMs(),
       snapshot,
-      isBare,
+      hasMainConfig,
       isNginxPresent: nginx.present,
       nginxVersion: nginx.versionText,
-      isNginxRunning: context.reloaderFor(observation).findMaster(observation) !== undefined,
+      isNginxRunning: observation.nginx.findMaster() !== undefined,
       isCertbotPresent: host.files.stamp(host.settings.CERTBOT_BIN) !== undefined,
       writeFaults,
       lastTest,
@@ -50,7 +50,7 @@ function describeHealth(facts: HealthFacts): ManagerHealth {
       present: facts.isNginxPresent,
       version: facts.nginxVersion,
       running: facts.isNginxRunning,
-      includes_sites_enabled: includesSitesEnabled(facts),
+      includes_sites_enabled: snapshot.host.includesSitesEnabled,
       config_test_ok: lastTest?.ok ?? null,
       config_test_timestamp: lastTest === undefined ? null : new Date(lastTest.atMs).toISOString(),
       last_reload_timestamp: lastReload?.timestamp ?? null,

@@ -1,9 +1,7 @@
 /** The test of the configuration as it is live, cached: callers get the last result while the next test runs. */
 import { type ChangeContext, type LastTest, testedNow } from '../change/context.ts'
-import { testCandidate } from '../change/test-candidate.ts'
 import { ProxyManagerError } from '../errors.ts'
 import { singleFlight } from '../host/single-flight.ts'
-import { testLive } from '../nginx/config-test.ts'
 
 const TEST_EVERY_MS = 60_000
 
@@ -15,9 +13,7 @@ export function liveTestReader(context: ChangeContext): () => Promise<LastTest |
   const test = async (): Promise<void> => {
     const observation = await context.observe([])
     const before = state.lastTest
-    const result = observation.isBare
-      ? await testLive(host, new Set())
-      : await testCandidate(host, observation, [], new Set())
+    const result = await observation.nginx.testAsIs()
     // A change that ended meanwhile has tested what is live now; this test may have read some files before and some after it.
     if (state.lastTest !== before || state.unconfirmed !== undefined) return
     state.lastTest = testedNow(host, result)

@@ -2,12 +2,10 @@
 import type { ChangeContext } from '../change/context.ts'
 import type { ChangeQueue } from '../change/queue.ts'
 import type { Host } from '../host/host.ts'
-import { GENERATION_NAME, STATUS_PATH } from '../nginx/generation.ts'
+import { askOwnServer, STATUS_PATH } from '../nginx/generation.ts'
 import { securedNames } from '../route/names.ts'
 import { statusOf } from '../route/state.ts'
 import type { ManagerHealth } from './health-schema.ts'
-
-const STATUS_TIMEOUT_MS = 500
 
 /** Everything in Prometheus' text format. */
 export async function readMetrics(
@@ -45,16 +43,8 @@ export async function readMetrics(
 }
 
 /** ngx_http_stub_status_module's page: "Active connections: 3", then "Reading: 0 Writing: 1 Waiting: 2". */
-async function readConnections({ probe, settings }: Host): Promise<Map<string, number>> {
-  const request = {
-    address: '127.0.0.1',
-    port: settings.NGINX_HTTP_PORT,
-    host: GENERATION_NAME,
-    path: STATUS_PATH,
-    timeoutMs: STATUS_TIMEOUT_MS,
-  }
-  const answer = await probe.get(request)
-  const text = 'body' in answer && answer.status === 200 ? answer.body : ''
+async function readConnections(host: Host): Promise<Map<string, number>> {
+  const text = (await askOwnServer(host, STATUS_PATH)) ?? ''
   const figures = [...text.matchAll(/(Active connections|Reading|Writing|Waiting): (\d+)/g)]
   return new Map(
     figures.map(([, name = '', count]) => [

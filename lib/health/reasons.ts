@@ -18,8 +18,7 @@ export interface HealthFacts {
   readonly settings: Settings
   readonly nowMs: number
   readonly snapshot: Snapshot
-  /** The host has no main configuration, so NGINX is not started from one. */
-  readonly isBare: boolean
+  readonly hasMainConfig: boolean
   readonly isNginxPresent: boolean
   readonly nginxVersion: string | null
   readonly isNginxRunning: boolean
@@ -52,7 +51,7 @@ const UNHEALTHY: readonly Check[] = [
 /** With one of these, changes work, and something is not as it should be. */
 const DEGRADED: readonly Check[] = [
   ({ snapshot, nowMs }) => routesOf(snapshot).flatMap((route) => certificateFault(route, nowMs)),
-  (facts) => when(!includesSitesEnabled(facts), missingInclude(facts.settings.NGINX_SITES_ENABLED)),
+  ({ snapshot, settings }) => when(!snapshot.host.includesSitesEnabled, missingInclude(settings.NGINX_SITES_ENABLED)),
   ({ lastReload }) =>
     lastReload === undefined || lastReload.result === 'success'
       ? []
@@ -81,9 +80,9 @@ const DEGRADED: readonly Check[] = [
 ]
 
 const ADVICE: readonly Check[] = [
-  ({ isBare, snapshot }) =>
+  ({ hasMainConfig, snapshot }) =>
     when(
-      !isBare && !snapshot.host.mainDirectives.has('worker_shutdown_timeout'),
+      hasMainConfig && !snapshot.host.mainDirectives.has('worker_shutdown_timeout'),
       'set worker_shutdown_timeout in nginx.conf (such as 1h): without it an open WebSocket keeps an old worker alive for ever',
     ),
   ({ snapshot, settings }) =>
@@ -99,11 +98,6 @@ export function assess(facts: HealthFacts): Pick<ManagerHealth, 'status' | 'reas
   const [unhealthy, degraded] = [all(UNHEALTHY), all(DEGRADED)]
   const status = unhealthy.length > 0 ? 'unhealthy' : degraded.length > 0 ? 'degraded' : 'healthy'
   return { status, reasons: [...unhealthy, ...degraded], advice: all(ADVICE) }
-}
-
-/** Whether NGINX reads sites-enabled. */
-export function includesSitesEnabled({ isBare, snapshot }: Pick<HealthFacts, 'isBare' | 'snapshot'>): boolean {
-  return isBare || snapshot.host.includesSitesEnabled
 }
 
 /** The droplet names of the routes in a status. */

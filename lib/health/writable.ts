@@ -1,7 +1,7 @@
 /** Whether a change could be written now. Permissions do not show it: a disk may be full, or a quota used up. */
 import { posix } from 'node:path'
+import { CANDIDATE_PREFIX } from '../candidate/test-candidate.ts'
 import type { ChangeState } from '../change/context.ts'
-import { CANDIDATE_PREFIX } from '../change/test-candidate.ts'
 import type { Host } from '../host/host.ts'
 import { TEMPORARY_SUFFIX } from '../host/replace-file.ts'
 import { remedyFor } from '../host/write-failure.ts'
@@ -51,11 +51,11 @@ export function writeChecker(
     }
   }
 
-  return async ({ snapshot, isBare }) => {
+  return async ({ snapshot, hasMainConfig }) => {
     const configuration = posix.dirname(snapshot.host.mainPath)
     const nowMs = host.clock.monotonicMs()
     const isDue = nowMs - triedAtMs > TRY_EVERY_MS || !wasWritable || state.hasFailedToWrite
-    const folders = [available, enabled, root, ...(isBare ? [] : [configuration])]
+    const folders = [available, enabled, root, ...(hasMainConfig ? [configuration] : [])]
     if (!isDue && folders.every((folder) => host.files.isWritable(folder))) return ALL_WRITABLE
     state.hasFailedToWrite = false
     triedAtMs = nowMs
@@ -69,7 +69,9 @@ export function writeChecker(
         TEMPORARY_SUFFIX,
         'give this user the right, or correct PROXY_MANAGER_STATE_DIR',
       ),
-      configuration: isBare ? undefined : await tryFolder('the folder of nginx.conf', configuration, '.conf', remedy),
+      configuration: hasMainConfig
+        ? await tryFolder('the folder of nginx.conf', configuration, '.conf', remedy)
+        : undefined,
     }
     wasWritable = Object.values(found).every((reason) => reason === undefined)
     return found

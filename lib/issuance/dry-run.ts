@@ -4,11 +4,9 @@ import type { PreflightCheck } from '../certificates/preflight.ts'
 import { dryRun } from '../change/apply.ts'
 import type { BatchDryRun, ChangeContext } from '../change/context.ts'
 import type { ChangeQueue } from '../change/queue.ts'
-import { testCandidate } from '../change/test-candidate.ts'
-import { ProxyManagerError } from '../errors.ts'
 import type { Host } from '../host/host.ts'
 import type { CertifyChange } from '../plan/change.ts'
-import { planBatch } from '../plan/plan-batch.ts'
+import { onlyOutcome, planBatch } from '../plan/plan-batch.ts'
 import { namesOf } from '../route/names.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
 import { assertMayOrder, findRoute, type IssueRequest, mustOrder, preflightOf } from './may-order.ts'
@@ -30,37 +28,31 @@ export async function dryRunIssue(
   queue: ChangeQueue,
   request: IssueRequest,
 ): Promise<IssueDryRun> {
-  const route = await findRoute(context, request.dropletName)
-  const { domain, droplet_name: dropletName } = route.record
+  const found = await findRoute(context, request.dropletName)
+  const { domain, droplet_name: dropletName } = found.record
   const change: CertifyChange = { kind: 'certify', dropletName, domain }
-  if (!mustOrder(context, route, request)) {
-    const { verdicts, files, test } = await queue.exclusively(() => dryRun(context, [change]))
-    const [verdict] = verdicts
-    if (verdict === undefined || verdict.outcome === 'refused')
-      throw verdict?.error ?? new ProxyManagerError('INTERNAL')
-    return { route: verdict.route, wouldOrder: false, preflight: [], files, test }
+  if (!mustOrder(context, found, request)) {
+    const { outcomes, files, test } = await queue.exclusively(() => dryRun(context, [change]))
+    const { route } = onlyOutcome({ outcomes })
+    return { route, wouldOrder: false, preflight: [], files, test }
   }
   assertMayOrder(context.host, domain)
-  const { preflight, refusal } = await preflightOf(context.host, namesOf(route.record))
+  const { preflight, refusal } = await preflightOf(context.host, namesOf(found.record))
   if (refusal !== undefined) throw refusal
-  const rehearsed = await queue.exclusively(() => dryRunSwitch(context, change, route))
+  const rehearsed = await queue.exclusively(() => dryRunSwitch(context, change, found))
   return { ...rehearsed, wouldOrder: true, preflight }
 }
 
 /** The switch to a certificate that is not there yet: its files can be shown, while NGINX can only be asked about what is there. */
 async function dryRunSwitch(context: ChangeContext, change: CertifyChange, found: SnapshotRoute) {
-  const observation = await context.observe([])
-  const { snapshot } = observation
+  const { snapshot, nginx } = await context.observe([])
   const certificates = new Map([[change.domain, expectedCertificate(context.host, found)]])
-  const generation = (snapshot.shared?.generation ?? 0) + 1
-  const now = new Date(context.host.clock.nowMs()).toISOString()
-  const { verdicts, files } = planBatch({ ...snapshot, certificates }, [change], generation, now)
-  const [verdict] = verdicts
-  if (verdict === undefined || verdict.outcome === 'refused') throw verdict?.error ?? new ProxyManagerError('INTERNAL')
-  const test = observation.isBare
-    ? { ok: true, output: '' }
-    : await testCandidate(context.host, observation, [], new Set())
-  return { route: verdict.route, files, test }
+  const plan = planBatch({ ...snapshot, certificates }, [change], {
+    nextGeneration: (snapshot.shared?.generation ?? 0) + 1,
+    now: new Date(context.host.clock.nowMs()).toISOString(),
+  })
+  const { route } = onlyOutcome(plan)
+  return { route, files: plan.files, test: await nginx.testAsIs() }
 }
 
 /** In place of the certificate that the CA would issue: its digits are not known before. */

@@ -51,7 +51,7 @@ export function meshMember(host: Host, { version, readHealth, uptimeSeconds }: S
     if (ORCHESTRATOR_URL === undefined) return
     const { status } = await readHealth().catch(() => ({ status: 'unhealthy' as const }))
     const json = heartbeat(settings, { status, version, nowMs: clock.nowMs(), uptimeSeconds: uptimeSeconds() })
-    const url = `${ORCHESTRATOR_URL.replace(/\/+$/, '')}/heartbeat`
+    const url = `${ORCHESTRATOR_URL}/heartbeat`
     const failure = failureOf(await http.request({ url, ...LIMITS, json }))
     noteBeat(failure, failure && 'failing')
   }

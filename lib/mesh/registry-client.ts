@@ -16,7 +16,7 @@ export async function askRegistry(
   const { REGISTRY_URL, REGISTRY_TOKEN: token } = settings
   if (REGISTRY_URL === undefined) return undefined
   return await http.request({
-    url: `${REGISTRY_URL.replace(/\/+$/, '')}${path}`,
+    url: `${REGISTRY_URL}${path}`,
     ...(token === undefined ? {} : { token }),
     ...how,
   })

@@ -8,7 +8,7 @@ import { type ChangeQueue, QUEUE_LIMIT } from '../change/queue.ts'
 import { ProxyManagerError } from '../errors.ts'
 import type { Host } from '../host/host.ts'
 import type { Change, Precondition, PutChange } from '../plan/change.ts'
-import type { Verdict } from '../plan/plan-change.ts'
+import type { PlannedChange } from '../plan/plan-change.ts'
 import { DEFAULT_OPTIONS } from '../route/options.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
 import type { RegistryAnswer, RegistryRoute, Skipped } from './registry-records.ts'
@@ -96,9 +96,9 @@ export async function syncFromRegistry(
   }
 
   if (request.dryRun) {
-    const { verdicts, ...rehearsal } = await queue.exclusively(() => dryRun(context, changes))
+    const { outcomes, ...rehearsal } = await queue.exclusively(() => dryRun(context, changes))
     const confirmation = isBlast ? { confirm_needed: orphaned.length } : {}
-    return { ...summarize(changes, verdicts, skipped, orphaned), ...confirmation, rehearsal }
+    return { ...summarize(changes, outcomes, skipped, orphaned), ...confirmation, rehearsal }
   }
   const results = await submitAll(queue, changes)
   refuseBrokenHost(results)
@@ -202,7 +202,7 @@ async function toChange(
 
 function summarize(
   changes: readonly Change[],
-  results: readonly (ChangeResult | Verdict)[],
+  results: readonly (ChangeResult | PlannedChange)[],
   skipped: Skipped[],
   orphaned: readonly string[],
 ): SyncSummary {

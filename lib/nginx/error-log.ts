@@ -3,13 +3,13 @@ import type { Files } from '../adapters/files.ts'
 import type { NginxInstance } from './binary.ts'
 import { type Diagnostic, parseDiagnostics, publicOutput } from './config/diagnostic.ts'
 
-export interface Refusal {
+export interface ReloadError {
   readonly output: string
   readonly diagnostics: readonly Diagnostic[]
 }
 
 /** Looks from here on for words of the master that mean it gave the new configuration up; each call reads what was logged since the last one. */
-export function followLog(files: Pick<Files, 'tail'>, path: string, master: number): () => Refusal | undefined {
+export function followLog(files: Pick<Files, 'tail'>, path: string, master: number): () => ReloadError | undefined {
   let offset = files.tail(path, Number.POSITIVE_INFINITY).size
   const emergencies: string[] = []
 

@@ -6,7 +6,7 @@ import type { SnapshotRoute } from '../route/stored-route.ts'
 import type { PutChange } from './change.ts'
 
 /** The record that a put makes, over the one that was found. */
-export function recordOf(
+export function buildRecord(
   change: PutChange,
   found: SnapshotRoute | undefined,
   certificate: CheckedCertificate | undefined,
@@ -32,7 +32,7 @@ export function recordOf(
   }
 }
 
-/** What a caller asked for; where it resolves to and which certificate serves it are not the caller's words. */
+/** Whether two records are the same to a caller, who decides neither what the upstream resolves to nor which certificate is served. */
 export function sameSpec(a: RouteRecord, b: RouteRecord): boolean {
   return (
     a.domain === b.domain &&
@@ -44,8 +44,8 @@ export function sameSpec(a: RouteRecord, b: RouteRecord): boolean {
 }
 
 /**
- * What the route serves already stays, even expired or with a clock that is behind: to go back to plain HTTP without a word would be worse.
- * One that cannot be read any more keeps NGINX's test from passing, and is mended at the next start.
+ * The certificate that the route serves already stays, even if it has expired or the clock is behind: to go back to plain HTTP silently would
+ * be worse. One that can no longer be read makes NGINX's test fail, and is repaired at the next start.
  */
 function presentCertificate(found: SnapshotRoute | undefined, domain: string): RouteRecord['certificate'] {
   return found?.record.domain === domain ? found.record.certificate : null

@@ -2,67 +2,82 @@
  * From what was found and what is wanted to the files that change. Pure: the same snapshot and changes give the same plan.
  */
 import type { CheckedCertificate } from '../certificates/certificate.ts'
+import { ProxyManagerError } from '../errors.ts'
 import type { FileChange } from '../host/file-image.ts'
 import { namesOf, securedNames } from '../route/names.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
 import type { Snapshot } from '../snapshot/snapshot.ts'
 import type { Change } from './change.ts'
-import { planChange, type Verdict } from './plan-change.ts'
-import { planShared, routeFileChanges } from './plan-files.ts'
+import { type AcceptedChange, type PlannedChange, planChange } from './plan-change.ts'
+import { renewShared, repairShared, routeFileChanges } from './plan-files.ts'
 
 export interface BatchPlan {
   /** One for each change, in their order. */
-  readonly verdicts: readonly Verdict[]
-  /** The shared file first. None where every change is refused; where all is so already, at most the shared file, to mend it. */
+  readonly outcomes: readonly PlannedChange[]
+  /** The shared file first. None if every change is refused; at most the shared file, to repair it, if nothing changes. */
   readonly files: readonly FileChange[]
   /** Certificates that the planned routes read, by domain, to be copied before the test. */
   readonly certificates: ReadonlyMap<string, CheckedCertificate>
-  /** The generation that the plan makes NGINX serve; the present one where nothing changes. */
+  /** The generation that the plan makes NGINX serve; the present one if nothing changes. */
   readonly generation: number
-  /** Names of the routes that the plan writes, which nobody else may have. */
+  /** Names of the routes that the plan writes, which no other server block may have. */
   readonly domains: ReadonlySet<string>
   /** Names that are served over HTTPS, of routes that it writes or finds as wanted, with the fingerprint (SHA-256) of the certificate for each. */
   readonly secured: ReadonlyMap<string, string>
 }
 
+export interface PlanOptions {
+  readonly nextGeneration: number
+  /** The time of the plan, ISO 8601. */
+  readonly now: string
+  readonly newGeneration?: 'on_change' | 'always'
+}
+
+/** Throws what the only change of a plan was refused for; returns its outcome. */
+export function onlyOutcome({ outcomes }: Pick<BatchPlan, 'outcomes'>): AcceptedChange {
+  const [only] = outcomes
+  if (only === undefined || only.outcome === 'refused') throw only?.error ?? new ProxyManagerError('INTERNAL')
+  return only
+}
+
 /**
- * Plans changes one after another, each on the result of those before it, for one test and one reload. `isForced` gives NGINX a new generation
- * to read although no route changes.
+ * Plans changes one after another, each on the result of those before it, for one test and one reload. `newGeneration: 'always'` gives NGINX
+ * a new generation to read although no route changes.
  */
 export function planBatch(
   snapshot: Snapshot,
   changes: readonly Change[],
-  nextGeneration: number,
-  now: string,
-  isForced = false,
+  { nextGeneration, now, newGeneration = 'on_change' }: PlanOptions,
 ): BatchPlan {
-  const { verdicts, routes } = planRoutes(snapshot, changes, now)
-  // What is refused asks nothing of its route, which may be one that is not served as it should be.
+  const { outcomes, routes } = planRoutes(snapshot, changes, now)
+  // A refused change requires nothing of its route, which may be one that is not served as it should be.
   const touched = new Set(
-    changes.filter((_, i) => verdicts[i]?.outcome !== 'refused').map(({ dropletName }) => dropletName),
+    changes.filter((_, i) => outcomes[i]?.outcome !== 'refused').map(({ dropletName }) => dropletName),
   )
   const routeFiles = [...touched].flatMap((name) => routeFileChanges(snapshot, routes, name))
   const shared =
     touched.size === 0
       ? { files: [], generation: snapshot.shared?.generation ?? 0 }
-      : planShared(snapshot, routes, isForced || routeFiles.length > 0, nextGeneration)
+      : newGeneration === 'always' || routeFiles.length > 0
+        ? renewShared(snapshot, routes, nextGeneration)
+        : repairShared(snapshot, routes, nextGeneration)
   const certificates = [...touched].flatMap((name): [string, CheckedCertificate][] => {
     const record = routes.get(name)?.record
     const certificate = record?.certificate === null ? undefined : snapshot.certificates.get(record?.domain ?? '')
     return record === undefined || certificate === undefined ? [] : [[record.domain, certificate]]
   })
   return {
-    verdicts,
+    outcomes,
     files: [...shared.files, ...routeFiles],
     certificates: new Map(certificates),
     generation: shared.generation,
-    domains: new Set(verdicts.flatMap(writtenNames)),
+    domains: new Set(outcomes.flatMap(writtenNames)),
     secured: new Map([...touched].flatMap((name) => fingerprintsOf(routes.get(name)))),
   }
 }
 
 interface PlannedRoutes {
-  readonly verdicts: readonly Verdict[]
+  readonly outcomes: readonly PlannedChange[]
   /** The routes that there are then. */
   readonly routes: ReadonlyMap<string, SnapshotRoute>
   /** The droplet that has each name then. */
@@ -70,80 +85,80 @@ interface PlannedRoutes {
 }
 
 /**
- * A put may take what another put of the batch gives up, so that routes can exchange their names. It may not where that other one is refused
- * and keeps its names: the takers are then planned anew, without what they would take.
+ * A put may claim what another put of the batch releases, so that routes can exchange their names. It may not if that other one is refused
+ * and keeps its names: the claimants are then planned again, without what they would claim.
  */
 function planRoutes(snapshot: Snapshot, changes: readonly Change[], now: string): PlannedRoutes {
-  const planWith = (keeping: ReadonlySet<string>) => planInTurn(snapshot, changes, keeping, now)
+  const planWith = (reserved: ReadonlySet<string>) => planInTurn(snapshot, changes, reserved, now)
   const planned = planWith(new Set())
-  const keeping = findRobbed(snapshot, changes, planned)
-  if (keeping.size === 0) return planned
-  const again = planWith(keeping)
-  if (findRobbed(snapshot, changes, again).size === 0) return again
-  // Where everyone keeps what it has until its turn, nobody takes what is not free.
+  const reserved = findDisplaced(snapshot, changes, planned)
+  if (reserved.size === 0) return planned
+  const again = planWith(reserved)
+  if (findDisplaced(snapshot, changes, again).size === 0) return again
+  // If every droplet keeps its names until its turn, none claims a name that is not free.
   return planWith(new Set(changes.map(({ dropletName }) => dropletName)))
 }
 
-/** One change after another; the names that puts give up are free from the start, but for the droplets in `keeping`. */
+/** One change after another; the names that puts release are free from the start, except those of the droplets in `reserved`. */
 function planInTurn(
   snapshot: Snapshot,
   changes: readonly Change[],
-  keeping: ReadonlySet<string>,
+  reserved: ReadonlySet<string>,
   now: string,
 ): PlannedRoutes {
   const routes = new Map(snapshot.routes)
   const owners = new Map<string, string>()
-  const take = (names: readonly string[], dropletName: string) => {
+  const claim = (names: readonly string[], dropletName: string) => {
     for (const name of names) if (!owners.has(name)) owners.set(name, dropletName)
   }
-  const giveUp = (names: readonly string[], dropletName: string) => {
+  const release = (names: readonly string[], dropletName: string) => {
     for (const name of names) if (owners.get(name) === dropletName) owners.delete(name)
   }
-  for (const [dropletName, route] of routes) take(namesOfRoute(route), dropletName)
+  for (const [dropletName, route] of routes) claim(namesOfRoute(route), dropletName)
   for (const change of changes) {
-    if (change.kind !== 'put' || keeping.has(change.dropletName)) continue
+    if (change.kind !== 'put' || reserved.has(change.dropletName)) continue
     const kept = namesOf(change.spec)
     const given = namesOfRoute(routes.get(change.dropletName)).filter((name) => !kept.includes(name))
-    giveUp(given, change.dropletName)
+    release(given, change.dropletName)
   }
-  const verdicts = changes.map((change) => {
+  const outcomes = changes.map((change) => {
     const { dropletName } = change
-    const verdict = planChange(snapshot, routes, owners, change, now)
+    const planned = planChange(snapshot, routes, owners, change, now)
     const before = routes.get(dropletName)
-    const after = verdict.outcome === 'refused' ? before : verdict.outcome === 'deleted' ? undefined : verdict.route
-    giveUp(namesOfRoute(before), dropletName)
-    take(namesOfRoute(after), dropletName)
+    const after = planned.outcome === 'refused' ? before : planned.outcome === 'deleted' ? undefined : planned.route
+    release(namesOfRoute(before), dropletName)
+    claim(namesOfRoute(after), dropletName)
     if (after === undefined) routes.delete(dropletName)
     else routes.set(dropletName, after)
-    return verdict
+    return planned
   })
-  return { verdicts, routes, owners }
+  return { outcomes, routes, owners }
 }
 
-/** Droplets one of whose names another has taken; with those who took it, who have to stay where they are then, and whom that robs in turn. */
-function findRobbed(
+/** Droplets one of whose names another has claimed; with the claimants, which then keep their names, and those that this displaces in turn. */
+function findDisplaced(
   snapshot: Snapshot,
   changes: readonly Change[],
   { routes, owners }: PlannedRoutes,
 ): ReadonlySet<string> {
   const dropletNames = changes.map(({ dropletName }) => dropletName)
-  const robbed = new Set(
+  const displaced = new Set(
     dropletNames.filter((own) => namesOfRoute(routes.get(own)).some((name) => owners.get(name) !== own)),
   )
-  for (const own of robbed)
+  for (const own of displaced)
     for (const name of namesOfRoute(snapshot.routes.get(own))) {
       const owner = owners.get(name)
-      if (owner !== undefined) robbed.add(owner)
+      if (owner !== undefined) displaced.add(owner)
     }
-  return robbed
+  return displaced
 }
 
 function namesOfRoute(route: SnapshotRoute | undefined): readonly string[] {
   return route === undefined ? [] : namesOf(route.record)
 }
 
-function writtenNames(verdict: Verdict): readonly string[] {
-  return verdict.outcome === 'created' || verdict.outcome === 'replaced' ? namesOf(verdict.route.record) : []
+function writtenNames(planned: PlannedChange): readonly string[] {
+  return planned.outcome === 'created' || planned.outcome === 'replaced' ? namesOf(planned.route.record) : []
 }
 
 /** Each name that a route serves over HTTPS, with the certificate that must be shown for it. */

@@ -1,5 +1,5 @@
 /**
- * What becomes of one change, on what was found and the changes before it.
+ * The outcome of one change, given what was found and the changes before it.
  *
  * | found                                    | put                | create (POST)    | delete             |
  * |------------------------------------------|--------------------|------------------|--------------------|
@@ -11,9 +11,10 @@
  * | another owner of the domain              | DOMAIN_CONFLICT    | DOMAIN_CONFLICT  | (does not matter)  |
  * | not what If-Match or If-None-Match say   | PRECONDITION_FAILED on every one                           |
  *
- * A fourth change, `certify`, gives a route the certificate that is there for its domain: unchanged where it serves that one already,
- * PROXY_NOT_FOUND where the route is gone, PRECONDITION_FAILED where it has moved to another domain meanwhile.
+ * A fourth change, `certify`, gives a route the certificate that exists for its domain: unchanged if it serves that one already,
+ * PROXY_NOT_FOUND if the route is gone, PRECONDITION_FAILED if it has moved to another domain meanwhile.
  */
+import { isDeepStrictEqual } from 'node:util'
 import { ProxyManagerError } from '../errors.ts'
 import { ownerOf } from '../nginx/config/listens.ts'
 import type { RenderContext } from '../render/context.ts'
@@ -23,26 +24,34 @@ import { namesOf } from '../route/names.ts'
 import type { RouteRecord } from '../route/record.ts'
 import { readRouteFile, type SnapshotRoute } from '../route/stored-route.ts'
 import type { Snapshot } from '../snapshot/snapshot.ts'
-import { recordOf, sameSpec } from './build-record.ts'
+import { buildRecord, sameSpec } from './build-record.ts'
 import type { CertifyChange, Change, Precondition, PutChange } from './change.ts'
 
 export type Outcome = 'created' | 'replaced' | 'unchanged' | 'deleted'
 
-/** What a plan says of one change: what it does, or why it is refused. */
-export type Verdict =
-  | { readonly outcome: Outcome; readonly route: SnapshotRoute }
-  | { readonly outcome: 'refused'; readonly error: ProxyManagerError }
+/** What a plan makes of one change: its outcome, or why it is refused. */
+export type PlannedChange = AcceptedChange | RefusedChange
 
-/** `routes` are those that the changes before this one have left, `owners` the droplets that have their names. */
+export interface AcceptedChange {
+  readonly outcome: Outcome
+  readonly route: SnapshotRoute
+}
+
+interface RefusedChange {
+  readonly outcome: 'refused'
+  readonly error: ProxyManagerError
+}
+
+/** Plans one change. `routes` are those that the changes before it have left, `owners` the droplets that have their names. */
 export function planChange(
   snapshot: Snapshot,
   routes: ReadonlyMap<string, SnapshotRoute>,
   owners: ReadonlyMap<string, string>,
   change: Change,
   now: string,
-): Verdict {
+): PlannedChange {
   const found = routes.get(change.dropletName)
-  if (snapshot.unmanagedFiles.has(change.dropletName)) return refuse(handWritten(change.dropletName))
+  if (snapshot.unmanagedFiles.has(change.dropletName)) return refuse(unmanagedFile(change.dropletName))
   if (change.kind === 'certify') return planCertify(snapshot, found, change, now)
   const failed = failedPrecondition(change.precondition, found)
   if (failed !== undefined) return refuse(failed)
@@ -51,13 +60,15 @@ export function planChange(
   }
   const conflict = findConflict(snapshot, owners, change)
   if (conflict !== undefined) return refuse(conflict)
-  const wanted = recordOf(change, found, snapshot.certificates.get(change.spec.domain), now)
+  const wanted = buildRecord(change, found, snapshot.certificates.get(change.spec.domain), now)
   if (found === undefined) return { outcome: 'created', route: routeOf(wanted, snapshot.context) }
 
   const { created_at, updated_at, last_health_status, last_health_checked_at } = found.record
   const asFound = { ...wanted, created_at, updated_at, last_health_status, last_health_checked_at }
-  const isSame = renderRouteFile(asFound, snapshot.context) === found.text
-  if (isSame && found.enabled && !found.drifted) return { outcome: 'unchanged', route: found }
+  // Rendering is what takes time: it is needed only if the records do not differ already.
+  const isCurrent = found.enabled && !found.drifted && isDeepStrictEqual(asFound, found.record)
+  if (isCurrent && renderRouteFile(asFound, snapshot.context) === found.text)
+    return { outcome: 'unchanged', route: found }
   if (change.mode === 'create' && !sameSpec(asFound, found.record)) {
     return refuse(
       new ProxyManagerError('DROPLET_EXISTS', {
@@ -73,7 +84,7 @@ function planCertify(
   found: SnapshotRoute | undefined,
   change: CertifyChange,
   now: string,
-): Verdict {
+): PlannedChange {
   if (found === undefined) {
     return refuse(
       new ProxyManagerError('PROXY_NOT_FOUND', { message: 'The route was deleted; its certificate stays where it is' }),
@@ -83,7 +94,7 @@ function planCertify(
     const details = {
       domain: found.record.domain,
       certificate_for: change.domain,
-      remedy: 'Ask for the certificate of the new domain',
+      remedy: 'Request the certificate for the new domain',
     }
     return refuse(
       new ProxyManagerError('PRECONDITION_FAILED', { message: 'The route has moved to another domain', details }),
@@ -134,17 +145,17 @@ function failedPrecondition(
   if (!isMissing && !isWrongRevision && !(ifNoneMatchAny === true && found !== undefined)) return undefined
   const revision = found?.revision ?? null
   if (ifMatch !== undefined) return new ProxyManagerError('PRECONDITION_FAILED', { details: { revision } })
-  const remedy = 'Leave If-None-Match out to replace it'
+  const remedy = 'Omit If-None-Match to replace it'
   return new ProxyManagerError('PRECONDITION_FAILED', {
-    message: 'There is a route already',
+    message: 'The route exists already',
     details: { revision, remedy },
   })
 }
 
-function handWritten(dropletName: string): ProxyManagerError {
+function unmanagedFile(dropletName: string): ProxyManagerError {
   const file = routeFileName(dropletName)
   return new ProxyManagerError('DROPLET_EXISTS', {
-    message: 'A file that Proxy Manager did not write bears the name of this route',
+    message: 'A file that Proxy Manager did not write has the name of this route',
     details: {
       owner: { file },
       culprit: 'host',
@@ -160,6 +171,6 @@ function routeOf(record: RouteRecord, context: RenderContext): SnapshotRoute {
   return { ...found, enabled: true }
 }
 
-function refuse(error: ProxyManagerError): Verdict {
+function refuse(error: ProxyManagerError): PlannedChange {
   return { outcome: 'refused', error }
 }

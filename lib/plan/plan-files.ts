@@ -6,7 +6,7 @@ import { routeFileName, SHARED_FILE } from '../route/file-names.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
 import type { Snapshot } from '../snapshot/snapshot.ts'
 
-/** The changes of one route's file and symlink; none where the route stays the very same. */
+/** The changes of one route's file and symlink; none if the route stays the very same. */
 export function routeFileChanges(
   snapshot: Snapshot,
   after: ReadonlyMap<string, SnapshotRoute>,
@@ -38,32 +38,46 @@ function fileAndLink(
   return [file, enabled].filter((change) => !sameImage(change.before, change.after))
 }
 
-/**
- * The shared file belongs to every change, since it carries the generation. Where no route changes (`isNeeded` is false), it is only written
- * when it is not what it should be.
- */
-export function planShared(
+interface PlannedShared {
+  readonly files: readonly FileChange[]
+  readonly generation: number
+}
+
+/** The shared file with the next generation: it belongs to every change. */
+export function renewShared(
   snapshot: Snapshot,
   routes: ReadonlyMap<string, SnapshotRoute>,
-  isNeeded: boolean,
   nextGeneration: number,
-): { readonly files: readonly FileChange[]; readonly generation: number } {
-  const { context, host, shared } = snapshot
-  const hasHttps = [...routes.values()].some((route) => route.record.certificate !== null)
-  const render = (generation: number) => {
-    const sharedContext: SharedContext = {
-      generation,
-      catchAllHttp: withoutDefaultServer(context.httpListens, host.servers),
-      catchAllHttps: hasHttps ? withoutDefaultServer(context.httpsListens, host.servers) : [],
-      setByHost: host.httpDirectives,
-    }
-    return renderSharedFile(sharedContext, context)
-  }
-  const isCurrent = shared?.enabled === true && shared.text === render(shared.generation)
-  if (isCurrent && !isNeeded) return { files: [], generation: shared.generation }
+): PlannedShared {
+  const { shared } = snapshot
   const before = shared === undefined ? (snapshot.availableImages.get(SHARED_FILE) ?? null) : { text: shared.text }
-  return {
-    files: fileAndLink(snapshot, SHARED_FILE, before, { text: render(nextGeneration) }),
-    generation: nextGeneration,
+  const after = { text: renderShared(snapshot, routes, nextGeneration) }
+  return { files: fileAndLink(snapshot, SHARED_FILE, before, after), generation: nextGeneration }
+}
+
+/** No files if the shared file is as it should be, else the same as {@link renewShared}. */
+export function repairShared(
+  snapshot: Snapshot,
+  routes: ReadonlyMap<string, SnapshotRoute>,
+  nextGeneration: number,
+): PlannedShared {
+  const { shared } = snapshot
+  return shared?.enabled === true && shared.text === renderShared(snapshot, routes, shared.generation)
+    ? { files: [], generation: shared.generation }
+    : renewShared(snapshot, routes, nextGeneration)
+}
+
+function renderShared(
+  { context, host }: Snapshot,
+  routes: ReadonlyMap<string, SnapshotRoute>,
+  generation: number,
+): string {
+  const hasHttps = [...routes.values()].some((route) => route.record.certificate !== null)
+  const shared: SharedContext = {
+    generation,
+    catchAllHttp: withoutDefaultServer(context.httpListens, host.servers),
+    catchAllHttps: hasHttps ? withoutDefaultServer(context.httpsListens, host.servers) : [],
+    setByHost: host.httpDirectives,
   }
+  return renderSharedFile(shared, context)
 }

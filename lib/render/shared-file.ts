@@ -5,6 +5,8 @@ import { type Directive, printNginx } from '../nginx/config/print.ts'
 import { isAtLeast } from '../nginx/config/version.ts'
 import { GENERATION_NAME, STATUS_PATH } from '../nginx/generation.ts'
 import { readHeader, withHeader } from '../route/file-envelope.ts'
+import { dropletOfFileName } from '../route/file-names.ts'
+import { readRouteFile } from '../route/stored-route.ts'
 import { http2, httpsListens, type RenderContext, server } from './context.ts'
 import { tlsProfile } from './tls-profile.ts'
 
@@ -118,7 +120,15 @@ export function readSharedFile(text: string): { readonly generation: number; rea
     : undefined
 }
 
-/** A shared file as it was, under another generation: what a restored configuration is told apart by. */
+/** Whether the text of one of our files is what was written, whole. */
+export function isIntact(fileName: string, text: string): boolean {
+  const dropletName = dropletOfFileName(fileName)
+  return dropletName === undefined
+    ? readSharedFile(text)?.intact === true
+    : readRouteFile(dropletName, text)?.drifted === false
+}
+
+/** A shared file as it was, with another generation, which distinguishes a restored configuration. */
 export function renumberSharedFile(text: string, generation: number): string {
   const [found, header] = [readSharedFile(text), readHeader(text)]
   if (found === undefined || header === undefined) return text

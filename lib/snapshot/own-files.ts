@@ -1,14 +1,135 @@
-/** Files that bear a name of ours. */
+/** Files that have a name of ours, in either directory; what was read of them is kept as long as they have not changed. */
+import { basename } from 'node:path'
+import type { FileText } from '../adapters/files.ts'
+import type { FileImage } from '../host/file-image.ts'
+import type { Host } from '../host/host.ts'
+import { remember } from '../host/remember.ts'
+import { readSharedFile } from '../render/shared-file.ts'
+import { NOTICE } from '../route/file-envelope.ts'
 import { dropletOfFileName, isOwnFileName } from '../route/file-names.ts'
+import { type FoundRoute, readRouteFile, type SnapshotRoute } from '../route/stored-route.ts'
+import type { Snapshot } from './snapshot.ts'
 
-/** A file that bears a name of ours; made once for each listing, since it is looked at in every sweep. */
-export interface OwnFile {
+/** A file that has a name of ours; made once for each listing, since it is looked at in every sweep. */
+interface OwnFile {
   readonly name: string
   readonly path: string
   readonly dropletName: string | undefined
 }
 
-export function ownFileAt(path: string): OwnFile | undefined {
-  const name = path.slice(path.lastIndexOf('/') + 1)
+type OwnContents = Pick<Snapshot, 'routes' | 'unmanagedFiles' | 'availableImages' | 'enabledImages' | 'shared'>
+
+export interface OwnFiles {
+  /** Reads all of ours in both directories. */
+  read(available: string, enabled: string): OwnContents
+  /** Whether a path of sites-enabled has a name of ours, and no file that was written by hand. */
+  isOwn(path: string, enabled: string, unmanaged: ReadonlySet<string>): boolean
+}
+
+export function ownFilesReader(host: Host): OwnFiles {
+  const { filesIn, byPath } = listings(host)
+  const readImages = imageReader(host, filesIn)
+  const readRoute = routeReader()
+  return {
+    read: (available, enabled) => {
+      const enabledImages = readImages(enabled)
+      const isEnabled = (name: string) => leadsTo(enabledImages.get(name), enabled, `${available}/${name}`)
+      const routes = new Map<string, SnapshotRoute>()
+      const unmanagedFiles = new Set<string>()
+      const availableImages = new Map<string, FileImage>()
+      let shared: Snapshot['shared']
+      for (const { name, path, dropletName } of filesIn(available)) {
+        const entry = host.files.lstat(path)
+        const text = entry?.kind === 'file' ? entry.file.text : undefined
+        if (dropletName === undefined) {
+          const read = text === undefined ? undefined : readSharedFile(text)
+          if (text !== undefined && read?.intact === true)
+            shared = { text, generation: read.generation, enabled: isEnabled(name) }
+          else if (text !== undefined) availableImages.set(name, { text })
+          else if (entry?.kind === 'link') availableImages.set(name, { linkTo: entry.target })
+          continue
+        }
+        // A file in place of the symlink is served too, whatever it contains.
+        const isCopy = enabledImages.has(name) && !isEnabled(name)
+        const route =
+          entry?.kind === 'file' ? readRoute(dropletName, entry.file, enabledImages.has(name), isCopy) : undefined
+        if (route !== undefined) routes.set(dropletName, route)
+        else if (text !== undefined && (text.startsWith(NOTICE) || NOTICE.startsWith(text.trim())))
+          availableImages.set(name, { text })
+        else unmanagedFiles.add(dropletName)
+      }
+      return { routes, unmanagedFiles, availableImages, enabledImages, shared }
+    },
+    isOwn: (path, enabled, unmanaged) => {
+      const own = byPath(enabled).get(path) ?? ownFileAt(path)
+      return own !== undefined && !unmanaged.has(own.dropletName ?? '')
+    },
+  }
+}
+
+/** The files of ours in a directory, in order and by path; made again only if its listing has changed. */
+function listings(host: Host) {
+  const sorted = new WeakMap<readonly string[], readonly OwnFile[]>()
+  const paths = new WeakMap<readonly OwnFile[], ReadonlyMap<string, OwnFile>>()
+  const filesIn = (folder: string): readonly OwnFile[] => {
+    const names = host.files.list(folder)
+    return remember(sorted, names, () =>
+      [...names].sort().flatMap((name) => {
+        const own = ownFileAt(`${folder}/${name}`)
+        return own === undefined ? [] : [own]
+      }),
+    )
+  }
+  const byPath = (folder: string): ReadonlyMap<string, OwnFile> => {
+    const files = filesIn(folder)
+    return remember(paths, files, () => new Map(files.map((own) => [own.path, own])))
+  }
+  return { filesIn, byPath }
+}
+
+/** A symlink cannot change without its directory: only other files have to be looked at each time. */
+function imageReader(host: Host, filesIn: (folder: string) => readonly OwnFile[]) {
+  const linksIn = new WeakMap<readonly OwnFile[], ReadonlyMap<string, FileImage>>()
+  return (folder: string): Map<string, FileImage> => {
+    const files = filesIn(folder)
+    const links = remember(linksIn, files, () => {
+      const found = files.map(({ name, path }) => [name, host.files.lstat(path)] as const)
+      return new Map(
+        found.flatMap(([name, entry]) => (entry?.kind === 'link' ? [[name, { linkTo: entry.target }]] : [])),
+      )
+    })
+    const images = new Map<string, FileImage>(links)
+    for (const { name, path } of links.size === files.length ? [] : files.filter((own) => !links.has(own.name))) {
+      const entry = host.files.lstat(path)
+      if (entry?.kind === 'file') images.set(name, { text: entry.file.text })
+    }
+    return images
+  }
+}
+
+/** Reads a route; the same object as long as nothing of it has changed, so that what was made of it can be kept. */
+function routeReader() {
+  const read = new WeakMap<FileText, FoundRoute | { readonly unreadable: true }>()
+  const shown = new WeakMap<FoundRoute, SnapshotRoute>()
+  return (dropletName: string, file: FileText, enabled: boolean, isCopy: boolean): SnapshotRoute | undefined => {
+    const found = remember(read, file, () => readRouteFile(dropletName, file.text) ?? { unreadable: true })
+    if ('unreadable' in found) return undefined
+    const drifted = found.drifted || isCopy
+    const before = shown.get(found)
+    if (before?.enabled === enabled && before.drifted === drifted) return before
+    const route = { ...found, enabled, drifted }
+    shown.set(found, route)
+    return route
+  }
+}
+
+function ownFileAt(path: string): OwnFile | undefined {
+  const name = basename(path)
   return isOwnFileName(name) ? { name, path, dropletName: dropletOfFileName(name) } : undefined
+}
+
+function leadsTo(image: FileImage | undefined, folder: string, path: string): boolean {
+  if (image === undefined || !('linkTo' in image)) return false
+  if (image.linkTo === path) return true
+  return new URL(image.linkTo, `file://${folder}/`).pathname === new URL(path, 'file:///').pathname
 }

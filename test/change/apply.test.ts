@@ -354,7 +354,7 @@ test("the host's own configuration is broken: NGINX_ALREADY_BROKEN names the fil
   assert.is(error.status, 503)
   assert.is(error.details.state, 'unchanged')
   assert.is(error.details.culprit, 'host')
-  assert.is(error.details.remedy, 'Mend shop.conf (nginx -t shows the same), then call again')
+  assert.is(error.details.remedy, 'Fix shop.conf (nginx -t shows the same), then call again')
   assert.equal(error.details.diagnostics, [
     { level: 'emerg', file: 'shop.conf', line: 12, message: 'unknown directive "proxy_passs"' },
   ])
@@ -586,7 +586,7 @@ restore(
     deps.nginx.refuseReload = PORT_TAKEN
     const error = await refusal(put(deps, 'app', 'app.example.com', 8002), 'NGINX_RELOAD_FAILED')
     assert.is(error.details.state, 'degraded')
-    assert.is(error.details.remedy, 'Mend the cause; the next call, or a restart, finishes the restore')
+    assert.is(error.details.remedy, 'Fix the cause; the next call or a restart completes the rollback')
     assert.ok(deps.disk.has(`${STATE}/journal`))
     assert.equal(routeFilesOf(deps), routes)
     assert.is(servedPort(deps, 'old.example.com'), 8001)

@@ -18,7 +18,7 @@ const wordsOf = (result: ChangeResult) => (result instanceof Error ? result.mess
 type Apply = (changes: readonly Change[]) => Promise<readonly ChangeResult[]>
 
 /** A queue over `apply`, with nobody about to arrive unless told otherwise, and a clock that only moves for who waits. */
-function queueOver(apply: Apply, tidy = async () => {}, arriving = () => 0): ChangeQueue {
+function queueOver(apply: Apply, cleanup = async () => {}, arriving = () => 0): ChangeQueue {
   let nowMs = 0
   const clock = {
     monotonicMs: () => nowMs,
@@ -26,7 +26,7 @@ function queueOver(apply: Apply, tidy = async () => {}, arriving = () => 0): Cha
       nowMs += ms
     },
   }
-  return changeQueue({ apply: async (changes) => ({ results: await apply(changes), tidy }), arriving, clock })
+  return changeQueue({ apply: async (changes) => ({ results: await apply(changes), cleanup }), arriving, clock })
 }
 
 interface Batch {
@@ -179,7 +179,7 @@ test('callers have their answers before the tidying up, and the next batch start
       return changes.map(resultOf)
     },
     async () => {
-      order.push('tidy')
+      order.push('cleanup')
     },
   )
   const second = queue.submit(remove('a')).then(async () => {
@@ -188,8 +188,8 @@ test('callers have their answers before the tidying up, and the next batch start
   })
   await second
   await queue.idle()
-  assert.equal([...order].sort(), ['answer', 'apply a', 'apply b', 'tidy', 'tidy'])
-  assert.ok(order.indexOf('tidy') < order.indexOf('apply b'))
+  assert.equal([...order].sort(), ['answer', 'apply a', 'apply b', 'cleanup', 'cleanup'])
+  assert.ok(order.indexOf('cleanup') < order.indexOf('apply b'))
 })
 
 test('tidying up that fails is no failure of a change, and the next one runs', async () => {
@@ -250,7 +250,7 @@ async function waitForNobody(busyMs: number): Promise<number> {
       waitedMs += ms + busyMs
     },
   }
-  const apply = async (changes: readonly Change[]) => ({ results: changes.map(resultOf), tidy: async () => {} })
+  const apply = async (changes: readonly Change[]) => ({ results: changes.map(resultOf), cleanup: async () => {} })
   const queue = changeQueue({ apply, arriving: () => 1, clock })
   assert.is(wordsOf(await queue.submit(remove('a'))), 'a')
   return waitedMs

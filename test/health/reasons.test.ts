@@ -33,7 +33,7 @@ const HEALTHY: HealthFacts = {
     context,
     certificates: new Map(),
   },
-  isBare: false,
+  hasMainConfig: true,
   isNginxPresent: true,
   nginxVersion: '1.22.1',
   isNginxRunning: true,

@@ -93,7 +93,7 @@ function remove(dropletName: string, precondition: Precondition = {}): DeleteCha
 
 /** The snapshot of a host on which these changes were made. */
 function after(changes: readonly Change[], before: Snapshot = empty, generation = 1): Snapshot {
-  return applied(before, planBatch(before, changes, generation, NOW))
+  return applied(before, planBatch(before, changes, { nextGeneration: generation, now: NOW }))
 }
 
 function applied(before: Snapshot, { files, generation }: BatchPlan): Snapshot {
@@ -127,12 +127,12 @@ function withRoute(before: Snapshot, dropletName: string, own: Partial<SnapshotR
 }
 
 function plan(snapshot: Snapshot, ...changes: readonly Change[]): BatchPlan {
-  return planBatch(snapshot, changes, 9, LATER)
+  return planBatch(snapshot, changes, { nextGeneration: 9, now: LATER })
 }
 
-/** Each verdict in a word: its outcome, or the code of its refusal. */
-function verdicts({ verdicts }: BatchPlan): string[] {
-  return verdicts.map((verdict) => (verdict.outcome === 'refused' ? verdict.error.code : verdict.outcome))
+/** Each planned change in a word: its outcome, or the code of its refusal. */
+function outcomes({ outcomes }: BatchPlan): string[] {
+  return outcomes.map((one) => (one.outcome === 'refused' ? one.error.code : one.outcome))
 }
 
 /** The domain of each droplet's route. */
@@ -141,9 +141,9 @@ function domainsOf({ routes }: Snapshot): Record<string, string> {
 }
 
 function refusal(planned: BatchPlan): ProxyManagerError {
-  const [verdict] = planned.verdicts
-  if (verdict?.outcome !== 'refused') throw new Error(`not refused: ${verdict?.outcome}`)
-  return verdict.error
+  const [one] = planned.outcomes
+  if (one?.outcome !== 'refused') throw new Error(`not refused: ${one?.outcome}`)
+  return one.error
 }
 
 /** Each file as `create`, `replace` or `delete` and its path. */
@@ -155,9 +155,9 @@ function filesOf({ files }: BatchPlan): string[] {
 }
 
 function recordOf(planned: BatchPlan, at = 0): RouteRecord {
-  const verdict = planned.verdicts[at]
-  if (verdict === undefined || verdict.outcome === 'refused') throw new Error('refused')
-  return verdict.route.record
+  const one = planned.outcomes[at]
+  if (one === undefined || one.outcome === 'refused') throw new Error('refused')
+  return one.route.record
 }
 
 function foreign(...names: string[]): Snapshot {
@@ -197,7 +197,7 @@ test('the truth table, row by row', () => {
     ],
   ]
   for (const [found, snapshot, changes, expected] of table) {
-    assert.is(changes.map((change) => verdicts(plan(snapshot, change)).join()).join(' '), expected, found)
+    assert.is(changes.map((change) => outcomes(plan(snapshot, change)).join()).join(' '), expected, found)
   }
 })
 
@@ -240,7 +240,7 @@ test('what is so already changes no file and keeps its generation', () => {
     [put('app', {}, { health: { status: 'unknown', checkedAt: null } })],
   ]) {
     const planned = plan(one, ...changes)
-    assert.equal(verdicts(planned), ['unchanged'])
+    assert.equal(outcomes(planned), ['unchanged'])
     assert.equal(planned.files, [])
     assert.is(planned.generation, 1)
     assert.is(recordOf(planned).updated_at, NOW)
@@ -321,7 +321,7 @@ test('an empty file in the place of a route is replaced by the route', () => {
     ]),
   }
   const planned = plan(damaged, put('app'))
-  assert.equal(verdicts(planned), ['created'])
+  assert.equal(outcomes(planned), ['created'])
   assert.equal(filesOf(planned), [
     `replace available/${SHARED}`,
     `create enabled/${SHARED}`,
@@ -334,7 +334,7 @@ test('a file written by hand under the name of a route is told about, and never 
   const error = refusal(plan(byHand, put('app')))
   assert.equal(error.details.owner, { file: 'fpai-app.conf' })
   assert.is(error.details.culprit, 'host')
-  assert.equal(verdicts(plan(byHand, put('app'), put('b'))), ['DROPLET_EXISTS', 'created'])
+  assert.equal(outcomes(plan(byHand, put('app'), put('b'))), ['DROPLET_EXISTS', 'created'])
 })
 
 test('a conflict names its owner: a droplet, or the file and line of a block by hand', () => {
@@ -342,7 +342,7 @@ test('a conflict names its owner: a droplet, or the file and line of a block by 
   assert.equal(byRoute.details.owner, { droplet_name: 'other' })
   assert.is(byRoute.details.culprit, 'other_route')
   assert.equal(refusal(plan(foreign('.app.example.com'), put('app'))).details.owner, { file: 'by-hand', line: 7 })
-  assert.equal(verdicts(plan(foreign('*.example.com', 'example.com'), put('app'))), ['created'])
+  assert.equal(outcomes(plan(foreign('*.example.com', 'example.com'), put('app'))), ['created'])
 })
 
 test('a create that meets another configuration is told which route stands there', () => {
@@ -353,14 +353,14 @@ test('a create that meets another configuration is told which route stands there
 
 test('a create meets the same route although its upstream resolves otherwise or a certificate has come', () => {
   const moved = put('app', {}, { mode: 'create', upstream: { addresses: ['10.0.0.1'], resolvers: [] } })
-  assert.equal(verdicts(plan(one, moved)), ['replaced'])
+  assert.equal(outcomes(plan(one, moved)), ['replaced'])
   const issued: Snapshot = { ...one, certificates: new Map([['app.example.com', certificate]]) }
-  assert.equal(verdicts(plan(issued, create('app'))), ['replaced'])
+  assert.equal(outcomes(plan(issued, create('app'))), ['replaced'])
 })
 
 test('of two changes in one batch that want the same domain, the first gets it', () => {
   const planned = plan(empty, put('a', { domain: 'x.example.com' }), put('b', { domain: 'x.example.com' }))
-  assert.equal(verdicts(planned), ['created', 'DOMAIN_CONFLICT'])
+  assert.equal(outcomes(planned), ['created', 'DOMAIN_CONFLICT'])
   assert.equal(filesOf(planned).slice(2), ['create available/fpai-a.conf', 'create enabled/fpai-a.conf'])
   assert.equal([...planned.domains], ['x.example.com'])
 })
@@ -369,7 +369,7 @@ test('a domain moves from one droplet to another in one batch, in that order alo
   const before = after([put('a', { domain: 'x.example.com' })])
   const taking = put('b', { domain: 'x.example.com' })
   const moved = plan(before, remove('a'), taking)
-  assert.equal(verdicts(moved), ['deleted', 'created'])
+  assert.equal(outcomes(moved), ['deleted', 'created'])
   assert.equal(filesOf(moved), [
     `replace available/${SHARED}`,
     'delete available/fpai-a.conf',
@@ -377,15 +377,15 @@ test('a domain moves from one droplet to another in one batch, in that order alo
     'create available/fpai-b.conf',
     'create enabled/fpai-b.conf',
   ])
-  assert.equal(verdicts(plan(before, taking, remove('a'))), ['DOMAIN_CONFLICT', 'deleted'])
+  assert.equal(outcomes(plan(before, taking, remove('a'))), ['DOMAIN_CONFLICT', 'deleted'])
 })
 
 test('a name that a put gives up is free for the others of its batch, in either order', () => {
   const before = after([put('a', { domain: 'x.example.com' })])
   const [taking, giving] = [put('b', { domain: 'x.example.com' }), put('a', { domain: 'y.example.com' })]
-  assert.equal(verdicts(plan(before, giving, taking)), ['replaced', 'created'])
+  assert.equal(outcomes(plan(before, giving, taking)), ['replaced', 'created'])
   const moved = plan(before, taking, giving)
-  assert.equal(verdicts(moved), ['created', 'replaced'])
+  assert.equal(outcomes(moved), ['created', 'replaced'])
   assert.equal(domainsOf(applied(before, moved)), { a: 'y.example.com', b: 'x.example.com' })
 })
 
@@ -395,7 +395,7 @@ const turned = (...moves: readonly string[]) =>
 
 test('routes exchange their domains in one batch: two of them, or a ring', () => {
   const two = plan(ring, ...turned('ab', 'ba'))
-  assert.equal(verdicts(two), ['replaced', 'replaced'])
+  assert.equal(outcomes(two), ['replaced', 'replaced'])
   assert.equal(domainsOf(applied(ring, two)), {
     a: 'b.example.com',
     b: 'a.example.com',
@@ -403,7 +403,7 @@ test('routes exchange their domains in one batch: two of them, or a ring', () =>
     d: 'd.example.com',
   })
   const four = plan(ring, ...turned('ab', 'bc', 'cd', 'da'))
-  assert.equal(verdicts(four), ['replaced', 'replaced', 'replaced', 'replaced'])
+  assert.equal(outcomes(four), ['replaced', 'replaced', 'replaced', 'replaced'])
   assert.equal(domainsOf(applied(ring, four)), {
     a: 'b.example.com',
     b: 'c.example.com',
@@ -424,7 +424,7 @@ test('of an exchange all of it is refused where one of it is, and nothing else',
     ],
   ] as const) {
     const planned = plan(ring, ...changes, put('d', { domain: 'e.example.com' }), put('f', { domain: 'd.example.com' }))
-    assert.is(verdicts(planned).join(' '), `${expected} replaced created`)
+    assert.is(outcomes(planned).join(' '), `${expected} replaced created`)
     const { a, b, c, d, f } = domainsOf(applied(ring, planned))
     assert.equal(
       [a, b, c, d, f],
@@ -462,10 +462,10 @@ test('whatever a batch asks for, each name has one route, and a route whose chan
     const { routes } = applied(before, planned)
     const names = [...routes.values()].flatMap(({ record }) => namesOf(record))
     assert.is(new Set(names).size, names.length)
-    for (const [i, verdict] of planned.verdicts.entries()) {
+    for (const [i, one] of planned.outcomes.entries()) {
       const dropletName = changes[i]?.dropletName ?? ''
-      const expected = verdict.outcome === 'refused' ? before.routes.get(dropletName) : verdict.route
-      assert.is(routes.get(dropletName)?.text, verdict.outcome === 'deleted' ? undefined : expected?.text)
+      const expected = one.outcome === 'refused' ? before.routes.get(dropletName) : one.route
+      assert.is(routes.get(dropletName)?.text, one.outcome === 'deleted' ? undefined : expected?.text)
     }
   })
   fc.assert(property, { numRuns: 1000 })
@@ -475,15 +475,15 @@ test('a batch of a thousand routes that all move by one name is planned, or refu
   const many = Array.from({ length: 1000 }, (_, i) => `app-${i}`)
   const before = after(many.map((own) => put(own)))
   const chain = (last: string) => many.map((own, i) => put(own, { domain: `${many[i + 1] ?? last}.example.com` }))
-  assert.equal(new Set(verdicts(plan(before, ...chain('app-0')))), new Set(['replaced']))
+  assert.equal(new Set(outcomes(plan(before, ...chain('app-0')))), new Set(['replaced']))
   const blocked = after([put('other')], before)
-  assert.equal(new Set(verdicts(plan(blocked, ...chain('other')))), new Set(['DOMAIN_CONFLICT']))
+  assert.equal(new Set(outcomes(plan(blocked, ...chain('other')))), new Set(['DOMAIN_CONFLICT']))
 })
 
 test('several changes share one plan and one generation; a refused one leaves the others whole', () => {
   const before = after([put('a'), put('b')])
   const planned = plan(before, put('a', { upstream_port: 9 }), remove('nobody'), remove('b'), put('c'), put('a'))
-  assert.equal(verdicts(planned), ['replaced', 'PROXY_NOT_FOUND', 'deleted', 'created', 'replaced'])
+  assert.equal(outcomes(planned), ['replaced', 'PROXY_NOT_FOUND', 'deleted', 'created', 'replaced'])
   assert.is(planned.generation, 9)
   assert.is(planned.files.filter(({ path }) => path.endsWith(SHARED)).length, 1)
   assert.equal([...applied(before, planned).routes.keys()].sort(), ['a', 'c'])
@@ -493,15 +493,15 @@ test('several changes share one plan and one generation; a refused one leaves th
 test('who made a route is part of it: the same configuration from elsewhere is another route', () => {
   const synced = put('app', {}, { source: 'registry' })
   assert.is(recordOf(plan(empty, synced)).source, 'registry')
-  assert.equal(verdicts(plan(after([synced]), synced)), ['unchanged'])
+  assert.equal(outcomes(plan(after([synced]), synced)), ['unchanged'])
   const taken = plan(after([synced]), put('app'))
-  assert.equal(verdicts(taken), ['replaced'])
+  assert.equal(outcomes(taken), ['replaced'])
   assert.is(recordOf(taken).source, 'api')
 })
 
 test('a route that is created and deleted in one batch leaves no file', () => {
   const planned = plan(one, put('b'), remove('b'))
-  assert.equal(verdicts(planned), ['created', 'deleted'])
+  assert.equal(outcomes(planned), ['created', 'deleted'])
   assert.equal(planned.files, [])
 })
 
@@ -518,15 +518,15 @@ test('If-Match holds for the revision that is there, for any of a list, and for 
     put('app', { upstream_port: 9 }, { precondition: { ifMatch } }),
     remove('app', { ifMatch }),
   ]
-  const outcomes = (snapshot: Snapshot, changes: readonly Change[]) =>
-    changes.map((change) => verdicts(plan(snapshot, change)).join()).join(' ')
-  assert.is(outcomes(one, withMatch([revision])), 'replaced deleted')
-  assert.is(outcomes(one, withMatch(['x', revision])), 'replaced deleted')
-  assert.is(outcomes(one, withMatch('*')), 'replaced deleted')
+  const outcomesOf = (snapshot: Snapshot, changes: readonly Change[]) =>
+    changes.map((change) => outcomes(plan(snapshot, change)).join()).join(' ')
+  assert.is(outcomesOf(one, withMatch([revision])), 'replaced deleted')
+  assert.is(outcomesOf(one, withMatch(['x', revision])), 'replaced deleted')
+  assert.is(outcomesOf(one, withMatch('*')), 'replaced deleted')
   for (const ifMatch of [[], ['x'], [revision.toUpperCase()]])
-    assert.is(outcomes(one, withMatch(ifMatch)), 'PRECONDITION_FAILED PRECONDITION_FAILED')
+    assert.is(outcomesOf(one, withMatch(ifMatch)), 'PRECONDITION_FAILED PRECONDITION_FAILED')
   for (const ifMatch of ['*', [revision]] as const)
-    assert.is(outcomes(empty, withMatch(ifMatch)), 'PRECONDITION_FAILED PRECONDITION_FAILED')
+    assert.is(outcomesOf(empty, withMatch(ifMatch)), 'PRECONDITION_FAILED PRECONDITION_FAILED')
   const { details } = refusal(plan(one, remove('app', { ifMatch: ['x'] })))
   assert.is(details.revision, revision)
   assert.is(refusal(plan(empty, remove('app', { ifMatch: '*' }))).details.revision, null)
@@ -534,15 +534,15 @@ test('If-Match holds for the revision that is there, for any of a list, and for 
 
 test('If-None-Match: * holds only where there is no route yet', () => {
   const change = put('app', {}, { precondition: { ifNoneMatchAny: true } })
-  assert.equal(verdicts(plan(empty, change)), ['created'])
-  assert.equal(verdicts(plan(one, change)), ['PRECONDITION_FAILED'])
-  assert.equal(verdicts(plan(drifted, change)), ['PRECONDITION_FAILED'])
+  assert.equal(outcomes(plan(empty, change)), ['created'])
+  assert.equal(outcomes(plan(one, change)), ['PRECONDITION_FAILED'])
+  assert.equal(outcomes(plan(drifted, change)), ['PRECONDITION_FAILED'])
 })
 
 test('a precondition is held against the result of the changes before it', () => {
   const revision = one.routes.get('app')?.revision ?? ''
   const planned = plan(one, put('app', { upstream_port: 9 }), remove('app', { ifMatch: [revision] }))
-  assert.equal(verdicts(planned), ['replaced', 'PRECONDITION_FAILED'])
+  assert.equal(outcomes(planned), ['replaced', 'PRECONDITION_FAILED'])
 })
 
 const issued: Snapshot = { ...empty, certificates: new Map([['app.example.com', certificate]]) }
@@ -584,7 +584,7 @@ test('HTTPS that is served stays, also where no certificate is valid right now; 
   assert.ok(fingerprint)
   const expired = { ...served, certificates: new Map() }
   const same = plan(expired, put('app'))
-  assert.equal([same.verdicts.map(({ outcome }) => outcome), same.files], [['unchanged'], []])
+  assert.equal([same.outcomes.map(({ outcome }) => outcome), same.files], [['unchanged'], []])
   const moved = plan(expired, put('app', { upstream_port: 9 }))
   assert.equal(outcomeRecord(moved)?.certificate?.fingerprint_sha256, fingerprint)
   assert.is(outcomeRecord(plan(expired, put('app', { domain: 'other.example.com' })))?.certificate, null)
@@ -613,12 +613,12 @@ test('a certificate that was obtained is given to the route that still has its d
   const certify: Change = { kind: 'certify', dropletName: 'app', domain: 'app.example.com' }
   const waiting: Snapshot = { ...one, certificates: issued.certificates }
   const planned = plan(waiting, certify)
-  assert.equal(verdicts(planned), ['replaced'])
+  assert.equal(outcomes(planned), ['replaced'])
   assert.equal(recordOf(planned).certificate, certificate.summary)
   assert.equal([...planned.certificates.keys()], ['app.example.com'])
   assert.equal(filesOf(planned), [`replace available/${SHARED}`, 'replace available/fpai-app.conf'])
   const served = applied(waiting, planned)
-  assert.equal(verdicts(plan(served, certify)), ['unchanged'])
+  assert.equal(outcomes(plan(served, certify)), ['unchanged'])
   assert.equal(plan(served, certify).files, [])
 })
 
@@ -626,16 +626,16 @@ test('a route whose certificate is gone goes back to HTTP', () => {
   const certify: Change = { kind: 'certify', dropletName: 'app', domain: 'app.example.com' }
   const served = after([put('app')], issued)
   const planned = plan({ ...served, certificates: new Map() }, certify)
-  assert.equal(verdicts(planned), ['replaced'])
+  assert.equal(outcomes(planned), ['replaced'])
   assert.is(recordOf(planned).certificate, null)
 })
 
 test('a certificate is given to no route that is gone, was moved, or was written by hand', () => {
   const certify: Change = { kind: 'certify', dropletName: 'app', domain: 'app.example.com' }
-  assert.equal(verdicts(plan(issued, certify)), ['PROXY_NOT_FOUND'])
+  assert.equal(outcomes(plan(issued, certify)), ['PROXY_NOT_FOUND'])
   const moved = after([put('app', { domain: 'new.example.com' })])
-  assert.equal(verdicts(plan({ ...moved, certificates: issued.certificates }, certify)), ['PRECONDITION_FAILED'])
-  assert.equal(verdicts(plan({ ...byHand, certificates: issued.certificates }, certify)), ['DROPLET_EXISTS'])
+  assert.equal(outcomes(plan({ ...moved, certificates: issued.certificates }, certify)), ['PRECONDITION_FAILED'])
+  assert.equal(outcomes(plan({ ...byHand, certificates: issued.certificates }, certify)), ['DROPLET_EXISTS'])
 })
 
 test('every refusal is a catalogued error', () => {
@@ -644,8 +644,8 @@ test('every refusal is a catalogued error', () => {
 })
 
 /** The record that the only change of a plan leads to. */
-function outcomeRecord({ verdicts: [verdict] }: BatchPlan): RouteRecord | undefined {
-  return verdict === undefined || verdict.outcome === 'refused' ? undefined : verdict.route.record
+function outcomeRecord({ outcomes: [one] }: BatchPlan): RouteRecord | undefined {
+  return one === undefined || one.outcome === 'refused' ? undefined : one.route.record
 }
 
 test('an alias has one owner, whether others want it as their domain or as an alias', () => {
@@ -656,11 +656,11 @@ test('an alias has one owner, whether others want it as their domain or as an al
     put('d', aliased('a.example.com')),
   ]
   const refused = plan(before, ...others)
-  assert.equal(verdicts(refused), ['DOMAIN_CONFLICT', 'DOMAIN_CONFLICT', 'DOMAIN_CONFLICT'])
-  const wanted = refused.verdicts.map((verdict) => (verdict.outcome === 'refused' ? verdict.error.details.domain : ''))
+  assert.equal(outcomes(refused), ['DOMAIN_CONFLICT', 'DOMAIN_CONFLICT', 'DOMAIN_CONFLICT'])
+  const wanted = refused.outcomes.map((one) => (one.outcome === 'refused' ? one.error.details.domain : ''))
   assert.equal(wanted, ['shared.example.com', 'shared.example.com', 'a.example.com'])
   const planned = plan(before, put('a'), ...others)
-  assert.equal(verdicts(planned), ['replaced', 'created', 'DOMAIN_CONFLICT', 'DOMAIN_CONFLICT'])
+  assert.equal(outcomes(planned), ['replaced', 'created', 'DOMAIN_CONFLICT', 'DOMAIN_CONFLICT'])
   assert.equal([...planned.domains], ['a.example.com', 'shared.example.com'])
 })
 
@@ -676,10 +676,10 @@ test('a change that is refused asks nothing of the certificate of its route', ()
   const served = after([put('app')], issued)
   const stale = put('app', {}, { precondition: { ifMatch: ['0123456789abcdef'] } })
   const planned = plan(served, stale, put('b'))
-  assert.equal(verdicts(planned), ['PRECONDITION_FAILED', 'created'])
+  assert.equal(outcomes(planned), ['PRECONDITION_FAILED', 'created'])
   assert.equal([planned.secured.size, planned.certificates.size], [0, 0])
   const unchanged = plan(served, put('app'), put('b'))
-  assert.equal(verdicts(unchanged), ['unchanged', 'created'])
+  assert.equal(outcomes(unchanged), ['unchanged', 'created'])
   assert.equal([...unchanged.secured.keys()], ['app.example.com'])
 })
 

@@ -1,4 +1,5 @@
 /** What NGINX says of a configuration, as data. */
+import { basename } from 'node:path'
 
 /** One line of NGINX's error output; `file` without folders, both null where the line names no place. */
 export interface Diagnostic {
@@ -20,7 +21,7 @@ export function parseDiagnostics(output: string): Diagnostic[] {
     return [
       {
         level,
-        file: place?.[2] === undefined ? null : lastSegment(place[2]),
+        file: place?.[2] === undefined ? null : basename(place[2]),
         line: place ? Number(place[3]) : null,
         message,
       },
@@ -49,8 +50,4 @@ export function findUnacceptable(
 
 function withoutFolders(text: string): string {
   return text.replace(/(?<![\w/])\/(?!\/)(?:[^\s":;()]+\/)+([^\s":;()]*)/g, '$1')
-}
-
-function lastSegment(path: string): string {
-  return path.slice(path.lastIndexOf('/') + 1)
 }

@@ -1,5 +1,6 @@
 /** The host's own configuration, as far as a change has to know it: read from the main file through all its includes. */
-import { baseName, type ConfigurationTree, expandInclude, includesSites } from './include.ts'
+import { basename } from 'node:path'
+import { type ConfigurationTree, expandInclude, includesSites } from './include.ts'
 import type { ReadDirective } from './parse.ts'
 
 /** One `listen` of a server block: `*` and `[::]` are the wildcards. */
@@ -126,7 +127,7 @@ function readServer(
   return {
     names,
     listens: hasListen ? listens : [{ address: '*', port: 80, options: [] }],
-    file: baseName(path),
+    file: basename(path),
     line: server.line,
   }
 }

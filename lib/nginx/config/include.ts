@@ -1,4 +1,5 @@
 /** Includes: which files an NGINX configuration is made of, in which order. */
+import { basename, dirname } from 'node:path'
 import type { ReadDirective } from './parse.ts'
 
 /** The host's files at one moment: texts and folder listings, without any other side effect. */
@@ -20,11 +21,12 @@ const OUR_NAMES = ['000-proxy-manager.conf', 'fpai-a.conf']
 /** Whether an include brings our files in: its folder is sites-enabled and its pattern matches their names. */
 export function includesSites(include: ReadDirective, mainPath: string, sitesEnabled: string): boolean {
   const pattern = absolutePath(include.args[0] ?? '', mainPath)
-  const name = baseName(pattern)
-  const folder = pattern.slice(0, -name.length - 1)
+  const name = basename(pattern)
   return (
-    trimSlash(folder) === trimSlash(sitesEnabled) &&
+    trimSlash(dirname(pattern)) === trimSlash(sitesEnabled) &&
     isGlob(name) &&
+    // With a slash at its end a pattern matches only directories.
+    !pattern.endsWith('/') &&
     OUR_NAMES.every((own) => globToRegExp(name).test(own))
   )
 }
@@ -54,11 +56,7 @@ export function expandInclude(
 
 /** A path of the configuration as NGINX resolves it: relative ones start at the main file's folder. */
 export function absolutePath(path: string, mainPath: string): string {
-  return path.startsWith('/') ? path : `${mainPath.slice(0, mainPath.lastIndexOf('/'))}/${path}`
-}
-
-export function baseName(path: string): string {
-  return path.slice(path.lastIndexOf('/') + 1)
+  return path.startsWith('/') ? path : `${trimSlash(dirname(mainPath))}/${path}`
 }
 
 /** The order of glob(3) in the C locale (by code unit, which is by byte for every name below U+D800). */

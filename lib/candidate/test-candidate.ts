@@ -1,4 +1,5 @@
 /** The test of a candidate: the host's configuration with the changed files in it, beside the live one. */
+import { basename, dirname } from 'node:path'
 import { ProxyManagerError } from '../errors.ts'
 import type { FileChange } from '../host/file-image.ts'
 import type { Host } from '../host/host.ts'
@@ -7,7 +8,7 @@ import { writeFailure } from '../host/write-failure.ts'
 import { type CandidateOptions, renderCandidate } from '../nginx/config/candidate.ts'
 import { runTest, type TestResult } from '../nginx/config-test.ts'
 import type { Observation } from '../snapshot/observe.ts'
-import { stagedPath, stageTexts, syncStaged } from './swap.ts'
+import { stagedPath, stageTexts, syncStaged } from './stage.ts'
 
 /** NGINX refuses this change. */
 export function configFailed(test: TestResult): ProxyManagerError {
@@ -24,12 +25,12 @@ export function alreadyBroken(test: TestResult): ProxyManagerError {
     details: {
       nginx_output: test.output,
       diagnostics: test.diagnostics,
-      remedy: `Mend ${file} (nginx -t shows the same), then call again`,
+      remedy: `Fix ${file} (nginx -t shows the same), then call again`,
     },
   })
 }
 
-/** Candidates stand beside the main configuration under this prefix. */
+/** Candidates are beside the main configuration, with this prefix. */
 export const CANDIDATE_PREFIX = '.proxy-manager-'
 
 /**
@@ -49,7 +50,7 @@ export async function testCandidate(
   const { staging } = statePaths(host.settings)
   const id = host.clock.randomId()
   const nestedFolder = `${staging}/${id}`
-  const candidatePath = `${mainPath.slice(0, mainPath.lastIndexOf('/'))}/${CANDIDATE_PREFIX}${id}.conf`
+  const candidatePath = `${dirname(mainPath)}/${CANDIDATE_PREFIX}${id}.conf`
   const pidPath = `${staging}/${id}.pid`
   const candidate = renderCandidate(
     {
@@ -62,13 +63,16 @@ export async function testCandidate(
     },
     tree,
   )
-  const inRealNames = (said: string) =>
-    files.reduce((text, { path }) => text.replaceAll(stagedPath(path), path), said.replaceAll(candidatePath, mainPath))
+  const inRealNames = (output: string) =>
+    files.reduce(
+      (text, { path }) => text.replaceAll(stagedPath(path), path),
+      output.replaceAll(candidatePath, mainPath),
+    )
   try {
     if (candidate.nested.size > 0) await host.files.makeFolder(nestedFolder, 0o700)
     await Promise.all([
       stageTexts(host, files),
-      // NGINX opens it, too: where it cannot, the disk is to blame and not the configuration.
+      // NGINX opens it, too: if it cannot, the disk is to blame and not the configuration.
       host.files.writeUnsynced(pidPath, '', 0o644),
       host.files.writeUnsynced(candidatePath, candidate.main, 0o600),
       ...[...candidate.nested].map(([name, text]) => host.files.writeUnsynced(`${nestedFolder}/${name}`, text, 0o600)),
@@ -91,12 +95,8 @@ export async function testCandidate(
 function changedIncludes(files: readonly FileChange[]): Map<string, string | null> {
   const changed = new Map<string, string | null>()
   for (const { path, after } of files) {
-    if (after === null) changed.set(fileName(path), null)
-    else if ('text' in after) changed.set(fileName(path), stagedPath(path))
+    if (after === null) changed.set(basename(path), null)
+    else if ('text' in after) changed.set(basename(path), stagedPath(path))
   }
   return changed
-}
-
-function fileName(path: string): string {
-  return path.slice(path.lastIndexOf('/') + 1)
 }

@@ -1,7 +1,9 @@
 /**
- * The test of a change. What NGINX has accepted, and nobody has touched since, is not loaded again by it: a route stands there with its names
- * alone. Whatever else there is, the change itself above all, is tested as it is; and where NGINX refuses that, it is asked about the whole.
+ * The incremental test of a change. A route that NGINX has accepted, and nobody has touched since, is replaced by a placeholder with its names,
+ * so that its certificate is not loaded again. Everything else, above all the change itself, is tested as it is; and if NGINX refuses that,
+ * the whole configuration is tested.
  */
+import { basename } from 'node:path'
 import type { CertificateStore } from '../certificates/store.ts'
 import type { FileChange } from '../host/file-image.ts'
 import type { Host } from '../host/host.ts'
@@ -13,15 +15,14 @@ import type { SnapshotRoute } from '../route/stored-route.ts'
 import type { Observation } from '../snapshot/observe.ts'
 import { testCandidate } from './test-candidate.ts'
 
-/** Tests the host's configuration with these files; `names` are those that nobody else may have. */
-export type ChangeTester = (
+type IncrementalTester = (
   observation: Observation,
   files: readonly FileChange[],
   names: ReadonlySet<string>,
 ) => Promise<TestResult>
 
-/** Builds the tester; it remembers what was accepted. */
-export function changeTester(host: Host, certificates: Pick<CertificateStore, 'copyStamp'>): ChangeTester {
+/** Makes a test of the host's configuration with changed files, which remembers what was accepted. */
+export function incrementalTester(host: Host, certificates: Pick<CertificateStore, 'copyStamp'>): IncrementalTester {
   const namesOf = new WeakMap<SnapshotRoute['record'], readonly ServerNames[]>()
   let surroundings = ''
   let accepted: ReadonlyMap<string, string> = new Map()
@@ -40,7 +41,7 @@ export function changeTester(host: Host, certificates: Pick<CertificateStore, 'c
     const { snapshot, facts } = observation
     // Read before the test: what changes while it runs is not taken for accepted.
     const around = stampSurroundings(observation)
-    const changed = new Set(files.map(({ path }) => path.slice(path.lastIndexOf('/') + 1)))
+    const changed = new Set(files.map(({ path }) => basename(path)))
     const kept = [...snapshot.routes.values()].filter(
       (route) => route.enabled && !route.drifted && !changed.has(routeFileName(route.record.droplet_name)),
     )

@@ -1,0 +1,71 @@
+/** NGINX as a change drives it: tested, reloaded and queried, on a host with a main configuration or without one. */
+import type { CertificateStore } from '../certificates/store.ts'
+import type { FileChange } from '../host/file-image.ts'
+import type { Host } from '../host/host.ts'
+import { type TestResult, testLive } from '../nginx/config-test.ts'
+import { servedGeneration } from '../nginx/generation.ts'
+import { reloadByCommand, signalReloader } from '../nginx/reload.ts'
+import type { ReloadResult } from '../nginx/reload-result.ts'
+import type { Observation } from '../snapshot/observe.ts'
+import { incrementalTester } from './incremental-test.ts'
+import { stageTexts, syncStaged } from './stage.ts'
+import { testCandidate } from './test-candidate.ts'
+
+export interface NginxControl {
+  /** Tests the configuration as it is on disk. */
+  testAsIs(): Promise<TestResult>
+  /**
+   * Stages these files and tests the configuration with them, before anything live is touched; `names` are those that nobody else may have.
+   * @throws {ProxyManagerError} CONFIG_WRITE_FAILED
+   */
+  testChange(files: readonly FileChange[], names: ReadonlySet<string>): Promise<TestResult>
+  /** The result that counts once the files are in place: the one of before, if they could be tested then. */
+  testSwapped(before: TestResult, names: ReadonlySet<string>): Promise<TestResult>
+  /** The master that a reload would go to; `undefined` if NGINX does not run, 0 if there is no way to know. */
+  findMaster(): number | undefined
+  /** Waits, at most 10 s, while the workers of two masters accept connections; false if they still do. */
+  isAlone(): Promise<boolean>
+  /** The generation that NGINX serves; `undefined` if nothing of ours answers, `unknown` if it cannot be queried here. */
+  servedGeneration(): Promise<number | 'unknown' | undefined>
+  /** Makes NGINX read its files again, and waits for the proof that it serves `generation` (null: none). Resolves for every outcome. */
+  reload(generation: number | null, testMs: number): Promise<ReloadResult>
+}
+
+export const UNTESTED: TestResult = { ok: true, ended: true, output: '', diagnostics: [], durationMs: 0 }
+
+/** Makes the control for what was observed; it remembers what NGINX has accepted, and how long its last reload took. */
+export function nginxControls(
+  host: Host,
+  certificates: Pick<CertificateStore, 'copyStamp'>,
+): (observation: Observation) => NginxControl {
+  const reloader = signalReloader(host)
+  const testIncrement = incrementalTester(host, certificates)
+  const configured = (observation: Observation): NginxControl => ({
+    testAsIs: () => testCandidate(host, observation, [], new Set()),
+    testChange: (files, names) => testIncrement(observation, files, names),
+    testSwapped: async (before) => before,
+    findMaster: () => reloader.find(observation),
+    isAlone: () => reloader.isAlone(observation),
+    servedGeneration: () => servedGeneration(host),
+    reload: (generation, testMs) => reloader.reload(observation, generation, testMs),
+  })
+  const bare = configless(host)
+  return (observation) => (observation.hasMainConfig ? configured(observation) : bare)
+}
+
+/** In a harness with bare folders nothing can be tested beforehand, watched or proved: exit statuses have to do. */
+function configless(host: Host): NginxControl {
+  return {
+    testAsIs: () => testLive(host, new Set()),
+    testChange: async (files) => {
+      await stageTexts(host, files)
+      await syncStaged(host, files)
+      return UNTESTED
+    },
+    testSwapped: (_before, names) => testLive(host, names),
+    findMaster: () => 0,
+    isAlone: async () => true,
+    servedGeneration: async () => 'unknown',
+    reload: () => reloadByCommand(host),
+  }
+}

@@ -1,0 +1,68 @@
+/** The way of a change into the queue, and of its result back to the caller. */
+import { type AppliedBatch, allFailed, applyBatch } from '../change/apply.ts'
+import type { Applied, ChangeContext } from '../change/context.ts'
+import type { ChangeQueue } from '../change/queue.ts'
+import { recoverJournal } from '../change/recover.ts'
+import { ProxyManagerError } from '../errors.ts'
+import { logFailure } from '../host/log-failure.ts'
+import type { Change } from '../plan/change.ts'
+import type { Changed } from './engine.ts'
+import type { RouteView } from './route-view.ts'
+
+/** Applies a batch, after what a previous change has left half undone: nothing is built on that. Never rejects. */
+export async function applyOrRecover(context: ChangeContext, changes: readonly Change[]): Promise<AppliedBatch> {
+  const { host, state } = context
+  if (state.degraded !== undefined)
+    await recoverJournal(context).catch(logFailure(host, 'error', { action: 'recover_journal' }))
+  if (state.degraded !== undefined) {
+    const details = {
+      stage: 'restore',
+      state: 'degraded',
+      remedy: 'See GET /proxy-manager/health and the log, and fix the cause',
+    }
+    return allFailed(changes, new ProxyManagerError('NGINX_RELOAD_FAILED', { message: state.degraded, details }))
+  }
+  const batch = await applyBatch(context, changes)
+  for (const result of batch.results) {
+    const outcome = result instanceof ProxyManagerError ? result.code : result.outcome
+    host.metrics.change(outcome)
+    if (outcome === 'CONFIG_WRITE_FAILED') state.hasFailedToWrite = true
+  }
+  return batch
+}
+
+export interface ChangeSubmitter {
+  /** Waits for the change's turn and its result; `probeMs` is how long its upstream was checked before. */
+  submit(change: Change, probeMs: number): Promise<Changed>
+  /** Switches a route to the certificate that exists for its domain. */
+  certify(dropletName: string, domain: string): Promise<Applied>
+  /** Rethrows what a change was refused for before it is part of a batch, and counts it. */
+  countRefusal(error: unknown): never
+}
+
+export function changeSubmitter({ host }: ChangeContext, queue: ChangeQueue, view: RouteView): ChangeSubmitter {
+  const countRefusal = (error: unknown): never => {
+    if (error instanceof ProxyManagerError) host.metrics.change(error.code)
+    throw error
+  }
+  return {
+    countRefusal,
+    submit: async (change, probeMs) => {
+      const started = host.clock.monotonicMs()
+      const { outcome, route, receipt, steps } = unwrap(await queue.submit(change).catch(countRefusal))
+      // A route that was written has its own check in its file, and may lead elsewhere than what was checked before.
+      if (outcome !== 'unchanged') view.forget(change.dropletName)
+      else if (change.kind === 'put' && change.health.checkedAt !== null)
+        view.noteHealth(change.dropletName, change.health)
+      const stepsMs = steps.test + steps.swap + steps.reload + steps.confirm
+      const times = { queue: Math.max(0, host.clock.monotonicMs() - started - stepsMs), probe: probeMs, ...steps }
+      return { outcome, proxy: view.show(route), receipt, times }
+    },
+    certify: async (dropletName, domain) => unwrap(await queue.submit({ kind: 'certify', dropletName, domain })),
+  }
+}
+
+function unwrap(result: Applied | ProxyManagerError): Applied {
+  if (result instanceof ProxyManagerError) throw result
+  return result
+}

@@ -1,0 +1,58 @@
+/** NGINX's masters and their workers, as the pid file and the kernel show them. */
+import type { Host } from '../host/host.ts'
+import type { NginxInstance } from './binary.ts'
+
+export interface Masters {
+  /** The master that a reload would go to; `undefined` if NGINX does not run. */
+  find(nginx: NginxInstance): number | undefined
+  /** The workers of a master that accept connections. */
+  acceptingWorkers(master: number): readonly number[]
+  /** Another master's workers accept as well, or it has not yet left the pid file to its successor. */
+  isHandingOver(nginx: NginxInstance): boolean
+  /** Waits until a hand-over to another binary has ended, at most 10 s; false if it has not. */
+  isAlone(nginx: NginxInstance): Promise<boolean>
+}
+
+const HAND_OVER_TIMEOUT_MS = 10_000
+const HAND_OVER_POLL_MS = 20
+/** What NGINX adds to the name of the pid file of a master that has started another binary (NGX_OLDPID_EXT). */
+const PREDECESSOR_SUFFIX = '.oldbin'
+
+export function nginxMasters({ clock, files, processes }: Pick<Host, 'clock' | 'files' | 'processes'>): Masters {
+  const masterIn = (path: string): number | undefined => {
+    const text = files.read(path)?.text ?? ''
+    const pid = /^\d+\s*$/.test(text) ? Number(text) : 0
+    return pid > 1 && processes.isNginxMaster(pid) ? pid : undefined
+  }
+  const find = (nginx: NginxInstance): number | undefined => {
+    const path = pidPathOf(nginx)
+    // For a moment of an upgrade only the master that hands over is named.
+    return path === undefined ? undefined : (masterIn(path) ?? masterIn(path + PREDECESSOR_SUFFIX))
+  }
+  const acceptingWorkers = (master: number): readonly number[] =>
+    processes.workersOf(master).filter((pid) => processes.workerState(pid) === 'accepting')
+  const isHandingOver = (nginx: NginxInstance): boolean => {
+    const path = pidPathOf(nginx)
+    const predecessor = path === undefined ? undefined : masterIn(path + PREDECESSOR_SUFFIX)
+    if (predecessor === undefined) return false
+    return find(nginx) === predecessor || acceptingWorkers(predecessor).length > 0
+  }
+  return {
+    find,
+    acceptingWorkers,
+    isHandingOver,
+    isAlone: async (nginx) => {
+      const deadline = clock.monotonicMs() + HAND_OVER_TIMEOUT_MS
+      while (isHandingOver(nginx)) {
+        if (clock.monotonicMs() >= deadline) return false
+        await clock.sleep(HAND_OVER_POLL_MS)
+      }
+      return true
+    },
+  }
+}
+
+function pidPathOf({ snapshot, facts }: NginxInstance): string | undefined {
+  const path = snapshot.host.pid ?? facts.pidPath
+  return path === undefined || path.startsWith('/') ? path : `${facts.prefix}/${path}`
+}
