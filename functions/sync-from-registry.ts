@@ -69,7 +69,7 @@ export default endpoint(
     ],
   },
   async ({ query: { dry_run, prune, confirm, require_healthy, enable_ssl } }, { engine }) => {
-    const { rehearsal, ...summary } = await engine.syncFromRegistry({
+    const { dryRun, ...summary } = await engine.syncFromRegistry({
       dryRun: dry_run,
       prune,
       confirm,
@@ -78,7 +78,7 @@ export default endpoint(
     })
     const { created, updated, deleted, skipped_count } = summary
     const logFields = { created: created.length, updated: updated.length, deleted: deleted.length, skipped_count }
-    const body = rehearsal === undefined ? summary : { ...summary, plan: planOf(rehearsal) }
+    const body = dryRun === undefined ? summary : { ...summary, plan: planOf(dryRun) }
     return { status: 200, body, logFields }
   },
 )
