@@ -18,6 +18,7 @@ export interface HealthFacts {
   readonly settings: Settings
   readonly nowMs: number
   readonly snapshot: Snapshot
+  /** False in a harness with bare directories. */
   readonly hasMainConfig: boolean
   readonly isNginxPresent: boolean
   readonly nginxVersion: string | null
