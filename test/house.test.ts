@@ -120,7 +120,7 @@ function importersOf(module: string): string[] {
 }
 
 for (const [module, importers] of Object.entries({
-  'node:fs/promises': ['lib/adapters/files.ts', 'lib/adapters/make-folder.ts'],
+  'node:fs/promises': ['lib/adapters/file-writes.ts'],
   // Those beside it hold a lock on a descriptor, and read what the kernel and the resolver show as files: /proc and resolv.conf.
   'node:fs': ['lib/adapters/files.ts', 'lib/adapters/lock.ts', 'lib/adapters/network.ts', 'lib/adapters/processes.ts'],
   tinyexec: ['lib/adapters/runner.ts'],

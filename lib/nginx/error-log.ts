@@ -12,14 +12,18 @@ export interface ReloadError {
  * Follows the error log from its present end. Each call reads what was logged since the last one, and returns the master's errors once they mean
  * that it has rejected the new configuration.
  */
-export function followLog(files: Pick<Files, 'tail'>, path: string, master: number): () => ReloadError | undefined {
-  let offset = files.tail(path, Number.POSITIVE_INFINITY).size
+export function followLog(
+  files: Pick<Files, 'readFrom' | 'size'>,
+  path: string,
+  master: number,
+): () => ReloadError | undefined {
+  let offset = files.size(path)
   const emergencies: string[] = []
 
   /** In a loop: a busy log grows by more than one read's worth between two calls. */
   const readOn = (): void => {
     for (;;) {
-      const { size, text, next } = files.tail(path, offset)
+      const { size, text, next } = files.readFrom(path, offset)
       const isRotated = size < offset
       if (!isRotated && next === offset) return
       const lines = text.slice(0, text.lastIndexOf('\n') + 1).split('\n')
