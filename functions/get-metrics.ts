@@ -7,7 +7,7 @@ import { NoParams, NoQuery } from '../lib/http/parameters.ts'
 const EXAMPLE = `# HELP proxy_manager_changes_total Changes by outcome, or by the code of their error
 # TYPE proxy_manager_changes_total counter
 proxy_manager_changes_total{result="created"} 1
-# HELP proxy_manager_health 1 for what the host is, 0 for what it is not
+# HELP proxy_manager_health 1 for the status of this host, 0 for the others
 # TYPE proxy_manager_health gauge
 proxy_manager_health{status="healthy"} 1
 proxy_manager_health{status="degraded"} 0
