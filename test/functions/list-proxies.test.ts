@@ -63,7 +63,7 @@ test('a filter that does not fit answers 400 and names every fault', async () =>
   assert.is(status, 400)
   assert.equal(body.error.details.issues.map(({ path }: { path: string }) => path).sort(), ['domain', 'page', 'status'])
   assertIssues(await call(listProxies, deps, '/proxies?domain=a.example.com&domain=b.example.com'), [
-    ['domain', 'is given twice'],
+    ['domain', 'duplicate parameter'],
   ])
 })
 

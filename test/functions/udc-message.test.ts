@@ -265,10 +265,7 @@ test('a command or query for another droplet is refused, and told what this one 
       ['query', { query: 'routes' }],
     ] as const)
       assertIssues(await send(target, type, payload), [
-        [
-          'target',
-          'is another droplet: this one is called "edge" or "edge-7", and takes what is for "*" or "broadcast"',
-        ],
+        ['target', 'does not match this droplet ("edge" or "edge-7", "*" or "broadcast")'],
       ])
   assert.equal(contentsOf(deps.disk), before)
   for (const type of ['status', 'event']) assert.is((await send('orders', type, {})).body.status, 'noted')

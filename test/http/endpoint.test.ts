@@ -150,7 +150,7 @@ test('faults of path, query and body are named at once, and nothing is called', 
       path: 'droplet_name',
       message: 'must be 1 to 63 of a-z, 0-9, "_" and "-", beginning and ending with a letter or digit',
     },
-    { path: 'dry_run', message: 'is given twice' },
+    { path: 'dry_run', message: 'duplicate parameter' },
     { path: 'secre', message: 'is not a known parameter' },
     { path: 'dry_run', message: 'must be true or false' },
     { path: 'nginx_bin', message: 'is not a known field' },
@@ -299,7 +299,7 @@ test('whatever else is thrown is INTERNAL, with no word of it in the answer and 
     assert.not.match(text, /secret|shadow|at .*\.ts|stack/)
     const { code, message, details } = v.parse(ErrorBody, JSON.parse(text)).error
     assert.is(code, 'INTERNAL')
-    assert.is(message, 'Something unforeseen went wrong; the log has it under this correlation id')
+    assert.is(message, 'Internal error; see the log for this correlation ID')
     assert.is(details.correlation_id, 'id-1')
     const line = logged(deps)
     assert.is(line.level, 'error')

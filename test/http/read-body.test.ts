@@ -97,7 +97,7 @@ test("a body that breaks off is its caller's fault, and ends the connection", as
   }
   const error = await refusal(streamed(breaking()).request)
   assert.is(error.code, 'INVALID_REQUEST')
-  assert.equal(error.details.issues, [{ path: '', message: 'the body broke off' }])
+  assert.equal(error.details.issues, [{ path: '', message: 'the request body ended prematurely' }])
   assert.equal(error.headers, { connection: 'close' })
 })
 

@@ -15,7 +15,7 @@ import { ErrorBody } from '../../../lib/http/openapi/error-schema.ts'
 
 const test = suite('listener')
 
-for (const [code, setting, mayPass] of [
+for (const [code, setting, isTransient] of [
   ['EADDRINUSE', 'PORT', false],
   ['EACCES', 'PORT', false],
   ['EADDRNOTAVAIL', 'HOST', true],
@@ -24,11 +24,11 @@ for (const [code, setting, mayPass] of [
   ['EINVAL', 'HOST', false],
   ['EAFNOSUPPORT', 'HOST', false],
 ] as const)
-  test(`${code} is a fault of PROXY_MANAGER_${setting}, ${mayPass ? 'and may pass' : 'until that is changed'}`, () => {
+  test(`${code} is a fault of PROXY_MANAGER_${setting}, ${isTransient ? 'and is transient' : 'and is permanent'}`, () => {
     const described = describeListenFault(code, '10.0.0.7', 8100)
-    const fault = `^PROXY_MANAGER_${setting}: port 8100 of 10\\.0\\.0\\.7 cannot be listened on \\(${code}\\): [a-z ,]+$`
+    const fault = `^PROXY_MANAGER_${setting}: cannot listen on 10\\.0\\.0\\.7:8100 \\(${code}\\): [a-z ,]+$`
     assert.match(described.fault, new RegExp(fault))
-    assert.is(described.mayPass, mayPass)
+    assert.is(described.isTransient, isTransient)
   })
 
 interface Edge {
