@@ -1,4 +1,4 @@
-/** The composition root: environment -> host -> engine -> API; ends when it is told to, after the calls in flight. */
+/** The composition root: environment -> host -> engine -> API. On a signal it exits after the calls in flight. */
 
 import { createApp } from '../functions/index.ts'
 import packageJson from '../package.json' with { type: 'json' }
@@ -14,21 +14,21 @@ import { meshMember } from './mesh/member.ts'
 import { type Environment, type HostFault, openHost } from './open-host.ts'
 import { startAnnouncements, startTimers } from './timers.ts'
 
-/** How long calls in flight may take after SIGTERM; a change has ended or been undone by then. */
+/** How long calls in flight may take after SIGTERM; a change is finished or rolled back by then. */
 const DRAIN_MS = 20_000
 
-/** sysexits.h: a fault in the settings, which a restart does not mend; and one that may be gone the next time. */
+/** sysexits.h: a fault in the settings, which a restart does not fix; and a temporary one. */
 const EX_CONFIG = 78
 const EX_TEMPFAIL = 75
 
-/** Proxy Manager at work on this host, recovered and with its timers running. */
+/** Proxy Manager on this host, recovered and with its timers running. */
 export interface Service {
-  /** What handlers are given: `createApp(() => service.deps)`. */
+  /** What handlers get: `createApp(() => service.deps)`. */
   readonly deps: Deps
   readonly host: Host
-  /** Registers with the Registry and begins to tell the Orchestrator, where the settings say so: for when the API is listened to. */
+  /** Registers with the Registry and starts heartbeats to the Orchestrator, if they are configured: to be called once the API listens. */
   joinMesh(): void
-  /** Ends it: timers, then `drain` (where calls in flight end), then the changes that run, then the lock. A second call waits for the first. */
+  /** Stops the timers, runs `drain` (which ends the calls in flight), waits for running changes, releases the lock. A second call waits for the first. */
   close(drain?: () => Promise<void>): Promise<void>
 }
 
@@ -38,7 +38,7 @@ export interface StartFailure {
   readonly exitStatus: number
 }
 
-/** Takes this host, or says why not; for a process that listens by itself. */
+/** Locks this host, recovers it and starts the timers, or returns why it cannot. Does not listen. */
 export async function startService(environment: Environment): Promise<Service | StartFailure> {
   const opened = await openHost(environment, process.stdout)
   if ('fault' in opened) return startFailure(opened)
@@ -62,10 +62,10 @@ export async function startService(environment: Environment): Promise<Service | 
     for (const timer of timers) clearInterval(timer)
     await Promise.all([drain?.(), mesh.idle()])
     await engine.idle()
-    // What still runs, a certbot or a sync, must not change this host after another process has taken it.
+    // What still runs, certbot or a sync, must not change this host after another process has locked it.
     engine.close()
     await engine.idle()
-    // A certbot that is still at it ends by itself; the next start brings in what it got.
+    // A running certbot ends by itself; the next start adopts its certificate.
     host.runner.detachRunning()
     await lock.release()
   }
@@ -78,7 +78,7 @@ export async function startService(environment: Environment): Promise<Service | 
   }
 }
 
-/** The API as a process: listens until SIGTERM or SIGINT. Where it cannot start it says so on standard error, and sets the exit status. */
+/** The API as a process: listens until SIGTERM or SIGINT. If it cannot start, it writes why to standard error and sets the exit status. */
 export async function serve(environment: Environment): Promise<void> {
   const service = await startService(environment)
   if ('fault' in service) return reportStartFailure(service)
@@ -109,7 +109,7 @@ export async function serve(environment: Environment): Promise<void> {
     await log.flush()
   }
   let isStopping = false
-  // A terminal signals npm and this process alike, and npm passes its own on: a second signal must not cut the calls in flight off.
+  // A terminal signals both npm and this process, and npm forwards its own: a second signal must not cut off the calls in flight.
   for (const signal of ['SIGTERM', 'SIGINT'] as const)
     process.on(signal, () => {
       if (!isStopping) void stop()

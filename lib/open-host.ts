@@ -1,7 +1,8 @@
-/** This host, as an environment describes it: settings -> adapters -> state folder -> lock. */
+/** This host as the environment describes it: settings -> adapters -> state directory -> lock. */
 
 import { hostClock } from './adapters/clock.ts'
 import { hostFiles, readWholeFile } from './adapters/files.ts'
+import { httpClient } from './adapters/http-client.ts'
 import { hostLock, type LockResult } from './adapters/lock.ts'
 import { hostLog } from './adapters/log.ts'
 import { promMetrics } from './adapters/metrics.ts'
@@ -28,7 +29,7 @@ export interface HostFault {
 /** The host, and the lock of its state directory, which may be held by another process. */
 export type OpenedHost = { readonly host: Host; readonly lock: LockResult } | HostFault
 
-/** Makes the adapters and takes the lock of the state folder; log lines go to `output`. */
+/** Makes the adapters and takes the lock of the state directory; log lines go to `output`. Resolves for every outcome. */
 export async function openHost(environment: Environment, output: NodeJS.WritableStream): Promise<OpenedHost> {
   const files = hostFiles()
   const parsed = parseSettings(environment, readWholeFile)
@@ -39,23 +40,25 @@ export async function openHost(environment: Environment, output: NodeJS.Writable
   const log = hostLog(settings.LOG_LEVEL, output, clock.nowMs)
   const host: Host = {
     settings,
+    paths: statePaths(settings),
     files,
     clock,
     log,
     runner: loggingRunner(hostRunner(environment), log, clock),
+    http: httpClient(),
     probe: hostProbe(),
     processes: hostProcesses(),
     network: hostNetwork(),
     metrics: promMetrics(),
   }
   try {
-    return { host, lock: await hostLock().take(statePaths(settings).lock) }
+    return { host, lock: await hostLock().take(host.paths.lock) }
   } catch (error) {
     return unusable(settings, error)
   }
 }
 
-/** The configured state folder; the user's own where that is the default one and not for this user. */
+/** The settings with the state directory to use: the configured one, or this user's own if only the default is configured and not permitted. */
 export async function settleStateFolder(
   parsed: Settings,
   { XDG_STATE_HOME, HOME, PROXY_MANAGER_STATE_DIR }: Environment,
@@ -72,11 +75,11 @@ export async function settleStateFolder(
   for (const folder of folders) {
     const settings = { ...parsed, PROXY_MANAGER_STATE_DIR: folder }
     try {
-      await makeStateFolders({ settings, files })
+      await makeStateFolders(files, statePaths(settings))
       return settings
     } catch (error) {
       failure = error
-      // Whatever else is in the way, the state of before may be in that folder: a start without it would forget a change that was cut short.
+      // On any other error the previous state may be in that directory: a start without it would lose the journal of an interrupted change.
       if (!['EACCES', 'EPERM'].includes(codeOf(error))) break
     }
   }

@@ -1,11 +1,11 @@
-/** What happens without a call, from time to time. */
+/** Periodic jobs. */
 
 import type { Engine } from './engine/engine.ts'
 import type { Host } from './host/host.ts'
 import { logFailure } from './host/log-failure.ts'
 import type { MeshMember } from './mesh/member.ts'
 
-/** Starts a job again and again, `everyMs` apart; never while it still runs, so that none pile up behind one that hangs. */
+/** Starts a job every `everyMs` milliseconds, except while its previous run has not ended. */
 export function repeat(everyMs: number, job: () => Promise<void>, onFailure: (error: Error) => void): NodeJS.Timeout {
   let isRunning = false
   return setInterval(async () => {
@@ -22,7 +22,7 @@ const RESTORE_EVERY_MS = 10_000
 const REGISTER_CHECK_MS = 1000
 const HEARTBEAT_MS = 60_000
 
-/** What happens without a call: renewals are noticed, and certificates ordered where the operator wants it. */
+/** Adopts renewed certificates and retries a failed rollback; orders and renews certificates and syncs with the Registry if configured. */
 export function startTimers({ settings, log }: Host, engine: Engine): NodeJS.Timeout[] {
   const every = repeater(log)
   const { certificates } = engine
@@ -38,7 +38,7 @@ export function startTimers({ settings, log }: Host, engine: Engine): NodeJS.Tim
   ]
 }
 
-/** Announces this service to the mesh: registers it and sends heartbeats, now and then periodically. */
+/** Registers this service with the Registry and sends heartbeats to the Orchestrator: at once, then periodically. */
 export function startAnnouncements({ settings, log }: Host, mesh: MeshMember): readonly NodeJS.Timeout[] {
   const every = repeater(log)
   const { REGISTRY_REGISTER, ORCHESTRATOR_URL } = settings
@@ -50,7 +50,7 @@ export function startAnnouncements({ settings, log }: Host, mesh: MeshMember): r
   ]
 }
 
-/** Runs a job again and again, one at a time; what it throws is logged. */
+/** {@link repeat} with failures logged under `action`. */
 function repeater(log: Host['log']) {
   return (ms: number, action: string, job: () => Promise<void>): NodeJS.Timeout =>
     repeat(ms, job, logFailure({ log }, 'error', { action }))

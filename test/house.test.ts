@@ -45,12 +45,12 @@ const code = (text: string) => text.replace(/^\s*\/\*[\s\S]*?\*\//gm, '').replac
 /** The rooms from the ground up: a file imports from its own room and from those above it in this list, types included. */
 const FLOORS: readonly (readonly [room: string, packages: readonly string[]])[] = [
   ['lib/errors.ts', []],
-  ['lib/net', ['valibot', 'node:net', 'node:url']],
+  ['lib/net', ['valibot', 'ipaddr.js', 'node:net', 'node:url']],
   ['lib/adapters', ['tinyexec', 'node-fetch', 'prom-client', 'tslog', 'node:*']],
   ['lib/settings', ['valibot']],
-  ['lib/host', []],
+  ['lib/host', ['valibot', 'node:path']],
   ['lib/certificates', ['valibot', 'node:crypto']],
-  ['lib/upstream', ['valibot', 'node:net']],
+  ['lib/upstream', ['valibot']],
   ['lib/route', ['valibot', 'node:crypto']],
   ['lib/nginx/config', ['node:path']],
   ['lib/nginx', []],
@@ -61,7 +61,7 @@ const FLOORS: readonly (readonly [room: string, packages: readonly string[]])[] 
   ['lib/change', ['valibot', 'node:path']],
   ['lib/issuance', []],
   ['lib/mesh', ['valibot', 'jose/*', 'node:crypto']],
-  ['lib/health', ['valibot']],
+  ['lib/health', ['valibot', 'node:path']],
   ['lib/engine', []],
   ['lib/http', ['valibot', 'itty-router', 'node:crypto']],
   ['lib/http/openapi', ['valibot', '@valibot/to-json-schema']],
@@ -105,7 +105,7 @@ test('no room has more than 12 files', () => {
 
 /** Rooms in which nothing waits, reads or writes; and the files of other rooms of which that is true. */
 const PURE =
-  /^lib\/(errors\.ts|net\/|settings\/|route\/|nginx\/config\/|render\/|plan\/|certificates\/(certificate|coverage|lineage-name|certbot-arguments|certbot-diagnostic|order-ledger)\.ts|mesh\/(registry-records|registry-key|token-claims|announcements)\.ts)/
+  /^lib\/(errors\.ts|net\/|settings\/|route\/|nginx\/config\/|render\/|plan\/|certificates\/(certificate|coverage|lineage-name|certbot-arguments|certbot-diagnostic|order-ledger)\.ts|mesh\/(registry-records|registry-key|token-claims|announcements)\.ts|health\/reasons\.ts)/
 
 const partOf = (path: string) => {
   if (/^lib\/[^/]+\.ts$/.test(path) && path !== 'lib/errors.ts') return 'main'
@@ -124,8 +124,9 @@ for (const [module, importers] of Object.entries({
   // Those beside it hold a lock on a descriptor, and read what the kernel and the resolver show as files: /proc and resolv.conf.
   'node:fs': ['lib/adapters/files.ts', 'lib/adapters/lock.ts', 'lib/adapters/network.ts', 'lib/adapters/processes.ts'],
   tinyexec: ['lib/adapters/runner.ts'],
-  'node-fetch': ['lib/adapters/probe.ts'],
+  'node-fetch': ['lib/adapters/http-client.ts'],
   tslog: ['lib/adapters/log.ts'],
+  'ipaddr.js': ['lib/net/address.ts'],
   'itty-router': ['lib/http/app.ts'],
   '@whatwg-node/server': ['lib/api-server.ts'],
   diff: ['lib/plan/diff.ts'],

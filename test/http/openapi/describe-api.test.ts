@@ -209,7 +209,7 @@ test('where a name stands, the words say what it is for there', () => {
   const { requestBody } = operationFor('PUT', '/proxies/app')
   const { domain, options } = v.parse(Body, requestBody?.content['application/json']?.schema).properties
   assert.match(domain.description, 'name that the route serves')
-  assert.match(options.properties.redirect_to.anyOf[0]?.description ?? '', 'redirect to this domain')
+  assert.match(options.properties.redirect_to.anyOf[0]?.description ?? '', 'Redirect every request to this domain')
   const filter = operationFor('GET', '/proxies').parameters.find(({ name }) => name === 'domain')
   assert.match(String(filter?.description), 'Only the route that serves this domain')
 })
