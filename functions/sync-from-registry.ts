@@ -1,6 +1,6 @@
 import * as v from 'valibot'
 import { Plan } from '../lib/http/answer-schemas.ts'
-import { toPlan } from '../lib/http/answers.ts'
+import { planOf } from '../lib/http/answers.ts'
 import { endpoint } from '../lib/http/endpoint.ts'
 import { DROPLET } from '../lib/http/openapi/samples.ts'
 import { NoParams, SyncQuery } from '../lib/http/parameters.ts'
@@ -78,7 +78,7 @@ export default endpoint(
     })
     const { created, updated, deleted, skipped_count } = summary
     const logFields = { created: created.length, updated: updated.length, deleted: deleted.length, skipped_count }
-    const body = rehearsal === undefined ? summary : { ...summary, plan: toPlan(rehearsal) }
+    const body = rehearsal === undefined ? summary : { ...summary, plan: planOf(rehearsal) }
     return { status: 200, body, logFields }
   },
 )

@@ -61,7 +61,7 @@ export function deleteAnswer(changed: Changed & { readonly certificateDeleted?: 
 }
 
 export function putDryRunAnswer(dryRun: ChangeDryRun): Answer {
-  return { status: 200, body: { ...dryRun.proxy, plan: toPlan(dryRun) }, logFields: { dry_run: true } }
+  return { status: 200, body: { ...dryRun.proxy, plan: planOf(dryRun) }, logFields: { dry_run: true } }
 }
 
 export function issueDryRunAnswer(dryRun: IssueDryRun): Answer {
@@ -69,7 +69,7 @@ export function issueDryRunAnswer(dryRun: IssueDryRun): Answer {
   const { wouldOrder: would_order, preflight } = dryRun
   return {
     status: 200,
-    body: { droplet_name, domain, status, would_order, preflight, plan: toPlan(dryRun) },
+    body: { droplet_name, domain, status, would_order, preflight, plan: planOf(dryRun) },
     logFields: { dry_run: true },
   }
 }
@@ -78,7 +78,7 @@ export function deleteDryRunAnswer(dryRun: ChangeDryRun): Answer {
   const { droplet_name } = dryRun.proxy
   return {
     status: 200,
-    body: { status: 'would_delete', droplet_name, plan: toPlan(dryRun) },
+    body: { status: 'would_delete', droplet_name, plan: planOf(dryRun) },
     logFields: { dry_run: true },
   }
 }
@@ -88,7 +88,7 @@ export function etagOf(proxy: ProxyState): string {
   return `"${proxy.revision}"`
 }
 
-export function toPlan({ files, test }: Pick<ChangeDryRun, 'files' | 'test'>): v.InferOutput<typeof Plan> {
+export function planOf({ files, test }: Pick<ChangeDryRun, 'files' | 'test'>): v.InferOutput<typeof Plan> {
   return { changes: files.map(describeChange), nginx_test: { ok: test.ok, output: test.output } }
 }
 
