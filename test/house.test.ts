@@ -210,6 +210,32 @@ test('no file is longer than 250 lines', () => {
   assert.equal(long, [])
 })
 
+/** Every function with braces, as `path:line`, and how many lines it has; all code is formatted, so it ends at the first brace at its own indentation. */
+function functionLengths({ path, text }: Source): (readonly [where: string, lines: number])[] {
+  const lines = text.split('\n')
+  const indentation = (line: string) => /^ *(?:[?:] )?/.exec(line)?.[0].length ?? 0
+  return lines.flatMap((line, opening) => {
+    const own = indentation(line)
+    const begins = (other: string, pattern: RegExp) => indentation(other) === own && pattern.test(other.slice(own))
+    // A signature of several lines ends with the line that closes its parameters.
+    const isClosing = begins(line, /^[)}]/)
+    const first = isClosing ? lines.findLastIndex((other, i) => i < opening && begins(other, /^[^)}\]]/)) : opening
+    const isFunction = /(?:=>|\)|\): .+) \(?\{$/.test(line)
+    if (!isFunction || begins(lines[first] ?? '', /^(?:\} )?(?:else )?(?:if|for|while|switch|catch)\b/)) return []
+    const last = lines.findIndex((other, i) => i > opening && begins(other, /^\}/))
+    return [[`${path}:${first + 1}`, last - first + 1] as const]
+  })
+}
+
+test('no function is longer than 60 lines', () => {
+  const lengths = sources.flatMap(functionLengths)
+  assert.ok(lengths.length > 500, `${lengths.length} functions were found`)
+  assert.equal(
+    lengths.filter(([, lines]) => lines < 1 || lines > 60),
+    [],
+  )
+})
+
 test('file names are kebab-case', () => {
   const odd = [...sources, ...read('test/**/*.ts'), ...read('fixtures/**/*.ts')]
     .map(({ path }) => path)
