@@ -1,7 +1,7 @@
-import * as v from 'valibot'
-import { ChangedProxy, PendingProxy, PUT_ERRORS } from '../lib/http/answer-schemas.ts'
+import { PUT_ERRORS } from '../lib/http/answer-schemas.ts'
 import { putAnswer, putDryRunAnswer } from '../lib/http/answers.ts'
 import { endpoint } from '../lib/http/endpoint.ts'
+import { putResponses } from '../lib/http/openapi/samples.ts'
 import { DryRun, NoParams } from '../lib/http/parameters.ts'
 import { CreateProxyBody } from '../lib/route/spec.ts'
 
@@ -17,12 +17,8 @@ export default endpoint(
     params: NoParams,
     query: DryRun,
     body: CreateProxyBody,
-    responses: {
-      200: v.pipe(ChangedProxy, v.description('The route stands with this configuration already; or a dry run')),
-      201: v.pipe(ChangedProxy, v.description('Created, and served as asked')),
-      202: PendingProxy,
-    },
-    conditional: true,
+    responses: putResponses('The route exists with this configuration already; or a dry run'),
+    supportsPreconditions: true,
     errors: PUT_ERRORS,
   },
   async ({ query, body, precondition }, { engine, base }) => {

@@ -2,6 +2,7 @@ import * as v from 'valibot'
 import { DeletedProxy } from '../lib/http/answer-schemas.ts'
 import { deleteAnswer, deleteDryRunAnswer } from '../lib/http/answers.ts'
 import { endpoint } from '../lib/http/endpoint.ts'
+import { DROPLET, HTTP_RECEIPT } from '../lib/http/openapi/samples.ts'
 import { DeleteQuery } from '../lib/http/parameters.ts'
 import { DropletName } from '../lib/route/droplet-name.ts'
 
@@ -17,8 +18,15 @@ export default endpoint(
     params: v.strictObject({ droplet_name: DropletName }),
     query: DeleteQuery,
     body: undefined,
-    responses: { 200: v.pipe(DeletedProxy, v.description('Removed, and no longer served; or a dry run')) },
-    conditional: true,
+    responses: {
+      200: {
+        description: 'Removed, and no longer served; or a dry run',
+        schema: DeletedProxy,
+        example: { status: 'deleted', droplet_name: DROPLET, receipt: HTTP_RECEIPT },
+        headers: { 'Server-Timing': 'sometimes' },
+      },
+    },
+    supportsPreconditions: true,
     errors: [
       'INVALID_REQUEST',
       'PROXY_NOT_FOUND',

@@ -1,6 +1,7 @@
 import * as v from 'valibot'
 import { endpoint } from '../lib/http/endpoint.ts'
 import { describeApi } from '../lib/http/openapi/describe-api.ts'
+import { VERSION } from '../lib/http/openapi/samples.ts'
 import { NoParams, NoQuery } from '../lib/http/parameters.ts'
 
 /** The API as OpenAPI 3.1: what is mounted, as it is validated. */
@@ -15,10 +16,19 @@ export default endpoint(
     query: NoQuery,
     body: undefined,
     responses: {
-      200: v.pipe(
-        v.objectWithRest({ openapi: v.literal('3.1.0'), paths: v.record(v.string(), v.unknown()) }, v.unknown()),
-        v.description('This description'),
-      ),
+      200: {
+        description: 'This description',
+        schema: v.objectWithRest(
+          { openapi: v.literal('3.1.0'), paths: v.record(v.string(), v.unknown()) },
+          v.unknown(),
+        ),
+        example: {
+          openapi: '3.1.0',
+          info: { title: 'Proxy Manager', version: VERSION },
+          servers: [{ url: '/' }],
+          paths: { '/health': { get: { operationId: 'udcHealth', tags: ['service'] } } },
+        },
+      },
     },
     errors: ['INVALID_REQUEST'],
   },

@@ -2,6 +2,7 @@ import * as v from 'valibot'
 import { CertifiedProxy, IssueDryRun } from '../lib/http/answer-schemas.ts'
 import { certifiedAnswer, issueDryRunAnswer } from '../lib/http/answers.ts'
 import { endpoint } from '../lib/http/endpoint.ts'
+import { CERTIFICATE, DOMAIN, DROPLET, RECEIPT } from '../lib/http/openapi/samples.ts'
 import { DryRun } from '../lib/http/parameters.ts'
 import { DropletName } from '../lib/route/droplet-name.ts'
 import { EMAIL } from '../lib/settings/settings.ts'
@@ -25,10 +26,22 @@ export default endpoint(
       (issue) => (issue.expected === 'never' ? 'is not a known field' : 'must be a JSON object'),
     ),
     responses: {
-      200: v.pipe(
-        v.union([CertifiedProxy, IssueDryRun]),
-        v.description('Served over HTTPS with this certificate, whether it was ordered or there already; or a dry run'),
-      ),
+      200: {
+        description: 'Served over HTTPS with this certificate, whether it was ordered or there already; or a dry run',
+        schema: v.union([CertifiedProxy, IssueDryRun]),
+        example: {
+          droplet_name: DROPLET,
+          domain: DOMAIN,
+          status: 'active',
+          expiry: CERTIFICATE.expiry,
+          issuer: CERTIFICATE.issuer,
+          certificate: CERTIFICATE,
+          ordered: true,
+          preflight: [{ check: 'dns', domain: DOMAIN, ok: true, detail: `${DOMAIN} resolves to 192.0.2.7` }],
+          receipt: RECEIPT,
+        },
+        headers: { ETag: 'sometimes', 'Server-Timing': 'sometimes' },
+      },
     },
     errors: [
       'INVALID_REQUEST',

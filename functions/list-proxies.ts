@@ -1,5 +1,6 @@
 import * as v from 'valibot'
 import { endpoint } from '../lib/http/endpoint.ts'
+import { PROXY } from '../lib/http/openapi/samples.ts'
 import { ListQuery, NoParams } from '../lib/http/parameters.ts'
 import { namesOf } from '../lib/route/names.ts'
 import { ProxyState } from '../lib/route/state.ts'
@@ -15,7 +16,13 @@ export default endpoint(
     params: NoParams,
     query: ListQuery,
     body: undefined,
-    responses: { 200: v.pipe(v.array(ProxyState), v.description('These routes; none is an empty list')) },
+    responses: {
+      200: {
+        description: 'These routes; an empty list if there are none',
+        schema: v.array(ProxyState),
+        example: [PROXY],
+      },
+    },
     errors: ['INVALID_REQUEST'],
   },
   async ({ query }, { engine }) => {

@@ -1,7 +1,8 @@
 import * as v from 'valibot'
-import { ChangedProxy, PendingProxy, PUT_ERRORS } from '../lib/http/answer-schemas.ts'
+import { PUT_ERRORS } from '../lib/http/answer-schemas.ts'
 import { putAnswer, putDryRunAnswer } from '../lib/http/answers.ts'
 import { endpoint } from '../lib/http/endpoint.ts'
+import { putResponses } from '../lib/http/openapi/samples.ts'
 import { DryRun } from '../lib/http/parameters.ts'
 import { DropletName } from '../lib/route/droplet-name.ts'
 import { PutProxyBody } from '../lib/route/spec.ts'
@@ -18,12 +19,8 @@ export default endpoint(
     params: v.strictObject({ droplet_name: DropletName }),
     query: DryRun,
     body: PutProxyBody,
-    responses: {
-      200: v.pipe(ChangedProxy, v.description('Replaced, or unchanged (receipt.reloaded is false); or a dry run')),
-      201: v.pipe(ChangedProxy, v.description('Created, and served as asked')),
-      202: PendingProxy,
-    },
-    conditional: true,
+    responses: putResponses('Replaced, or unchanged (receipt.reloaded is false); or a dry run'),
+    supportsPreconditions: true,
     errors: PUT_ERRORS,
   },
   async ({ params, query, body, precondition }, { engine, base }) => {

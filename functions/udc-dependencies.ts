@@ -1,5 +1,6 @@
 import * as v from 'valibot'
 import { endpoint } from '../lib/http/endpoint.ts'
+import { AT } from '../lib/http/openapi/samples.ts'
 import { NoParams, NoQuery } from '../lib/http/parameters.ts'
 
 const Service = v.object({
@@ -17,13 +18,14 @@ export default endpoint(
       'What this droplet needs and whether it is there; unknown before the first look, which the first call starts.',
     method: 'GET',
     path: '/dependencies',
-    also: [{ method: 'GET', path: '/proxy-manager/dependencies' }],
+    aliases: [{ method: 'GET', path: '/proxy-manager/dependencies' }],
     params: NoParams,
     query: NoQuery,
     body: undefined,
     responses: {
-      200: v.pipe(
-        v.object({
+      200: {
+        description: 'What it needs, as of the last check',
+        schema: v.object({
           required: v.array(v.string()),
           optional: v.array(v.string()),
           missing: v.array(v.string()),
@@ -31,8 +33,18 @@ export default endpoint(
           optional_services: v.array(Service),
           external_apis: v.array(Service),
         }),
-        v.description('What it needs, as of the last look'),
-      ),
+        example: {
+          required: ['nginx'],
+          optional: ['certbot', 'registry', 'acme_ca'],
+          missing: ['registry'],
+          required_services: [{ name: 'nginx', status: 'available', checked_at: AT }],
+          optional_services: [
+            { name: 'certbot', status: 'available', checked_at: AT },
+            { name: 'registry', status: 'unavailable', checked_at: AT },
+          ],
+          external_apis: [{ name: 'acme_ca', status: 'available', checked_at: AT }],
+        },
+      },
     },
     errors: ['INVALID_REQUEST'],
   },

@@ -3,6 +3,7 @@ import { ProxyManagerError } from '../lib/errors.ts'
 import { endpoint } from '../lib/http/endpoint.ts'
 import { errorBody } from '../lib/http/error-response.ts'
 import { Command, callFor, Query } from '../lib/http/message-call.ts'
+import { AT, PROXY } from '../lib/http/openapi/samples.ts'
 import { NoParams, NoQuery } from '../lib/http/parameters.ts'
 import { isMeantFor } from '../lib/mesh/announcements.ts'
 import type { Settings } from '../lib/settings/settings.ts'
@@ -29,7 +30,7 @@ export default endpoint(
       'A query or a command is carried out as a call of the same caller, and its answer stands in result. A message that was understood is a 200, also where its command failed.',
     method: 'POST',
     path: '/message',
-    also: [{ method: 'POST', path: '/proxy-manager/message' }],
+    aliases: [{ method: 'POST', path: '/proxy-manager/message' }],
     params: NoParams,
     query: NoQuery,
     body: v.strictObject(
@@ -49,17 +50,28 @@ export default endpoint(
             : 'must be a JSON object',
     ),
     responses: {
-      200: v.pipe(
-        v.object({
+      200: {
+        description: 'The message was understood: status says what was done, result is what the call answered',
+        schema: v.object({
           received: v.literal(true),
           trace_id: v.string(),
           message_id: v.string(),
           processed_at: v.string(),
           status: v.picklist(['processed', 'noted', 'failed']),
-          result: v.pipe(v.unknown(), v.description('What the call answered, an error too; null where there was none')),
+          result: v.pipe(
+            v.unknown(),
+            v.description('What the call answered, even an error; null if there was no call'),
+          ),
         }),
-        v.description('The message was understood: status tells what was done, result what the call answered'),
-      ),
+        example: {
+          received: true,
+          trace_id: 't-1',
+          message_id: 'b3c7361a-f76f-4a6e-a2fe-b1ffef21ad2b',
+          processed_at: AT,
+          status: 'processed',
+          result: PROXY,
+        },
+      },
     },
     errors: ['INVALID_REQUEST', 'PAYLOAD_TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE'],
   },
@@ -67,7 +79,7 @@ export default endpoint(
     const { message_type: type, payload } = body
     const call = type === 'query' || type === 'command' ? callFor(type, payload) : undefined
     if (call !== undefined && !isMeantFor(settings, body.target)) throw misdelivered(settings)
-    const answer = call === undefined ? undefined : ((await callApi?.(call)) ?? answerAlone(correlationId))
+    const answer = call === undefined ? undefined : ((await callApi?.(call)) ?? notMounted(correlationId))
     return {
       status: 200,
       body: {
@@ -78,13 +90,13 @@ export default endpoint(
         status: call === undefined ? 'noted' : answer !== undefined && answer.status < 400 ? 'processed' : 'failed',
         result: answer?.body ?? null,
       },
-      logged: { trace_id: body.trace_id, message_type: body.message_type },
+      logFields: { trace_id: body.trace_id, message_type: body.message_type },
     }
   },
 )
 
 /** A handler by itself has nobody to pass a call on to. */
-function answerAlone(correlationId: string) {
+function notMounted(correlationId: string) {
   const error = new ProxyManagerError('NOT_FOUND', {
     message: 'This endpoint was called by itself, and has no others to carry a query or a command out',
     details: { culprit: 'host', remedy: 'Mount it with createApp(), beside the endpoints that it is to call' },

@@ -11,7 +11,7 @@ import { failureFields } from './http/request-log.ts'
  * requests, and throttles callers that guess tokens.
  */
 export function createApiServer(
-  { usage, engine, log, clock }: Deps,
+  { usage, metrics, log, clock }: Deps,
   app: (request: Request) => Promise<Response>,
 ): ReturnType<typeof createHttpServer> {
   return createHttpServer(createServerAdapter(app), {
@@ -24,9 +24,9 @@ export function createApiServer(
         correlation_id: correlationId,
         cause: errorText(error),
       }),
-    onRefusal: ({ error, status, correlationId, durationMs }) => {
+    onRejected: ({ error, status, correlationId, durationMs }) => {
       usage.record(status)
-      engine.metrics.request(NO_OPERATION, status, durationMs)
+      metrics.request(NO_OPERATION, status, durationMs)
       // A locked-out caller has been logged once and would fill the log; other errors are reported by `onFailure`.
       if (error instanceof ProxyManagerError && error.code !== 'TOO_MANY_ATTEMPTS')
         log.write('warn', { action: 'refuse', correlation_id: correlationId, status, ...failureFields(error) })

@@ -51,10 +51,10 @@ export async function startService(environment: Environment): Promise<Service | 
 
   const engine = createEngine(host)
   await engine.recover()
-  const { settings, log, clock } = host
+  const { settings, log, clock, metrics } = host
   const usage = usageCounter(clock)
   const { version } = packageJson
-  const deps = { version, usage, resources: hostResources(), settings, engine, log, clock }
+  const deps = { version, usage, resources: hostResources(), settings, engine, log, clock, metrics }
   const { readHealth } = engine
   const mesh = meshMember(host, { version, readHealth, uptimeSeconds: () => usage.read().uptimeSeconds })
   const timers = startTimers(host, engine)

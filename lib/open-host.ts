@@ -2,6 +2,7 @@
 
 import { hostClock } from './adapters/clock.ts'
 import { hostFiles, readWholeFile } from './adapters/files.ts'
+import { httpClient } from './adapters/http-client.ts'
 import { hostLock, type LockResult } from './adapters/lock.ts'
 import { hostLog } from './adapters/log.ts'
 import { promMetrics } from './adapters/metrics.ts'
@@ -39,17 +40,19 @@ export async function openHost(environment: Environment, output: NodeJS.Writable
   const log = hostLog(settings.LOG_LEVEL, output, clock.nowMs)
   const host: Host = {
     settings,
+    paths: statePaths(settings),
     files,
     clock,
     log,
     runner: loggingRunner(hostRunner(environment), log, clock),
+    http: httpClient(),
     probe: hostProbe(),
     processes: hostProcesses(),
     network: hostNetwork(),
     metrics: promMetrics(),
   }
   try {
-    return { host, lock: await hostLock().take(statePaths(settings).lock) }
+    return { host, lock: await hostLock().take(host.paths.lock) }
   } catch (error) {
     return unusable(settings, error)
   }
@@ -72,7 +75,7 @@ export async function settleStateFolder(
   for (const folder of folders) {
     const settings = { ...parsed, PROXY_MANAGER_STATE_DIR: folder }
     try {
-      await makeStateFolders({ settings, files })
+      await makeStateFolders(files, statePaths(settings))
       return settings
     } catch (error) {
       failure = error

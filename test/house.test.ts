@@ -45,12 +45,12 @@ const code = (text: string) => text.replace(/^\s*\/\*[\s\S]*?\*\//gm, '').replac
 /** The rooms from the ground up: a file imports from its own room and from those above it in this list, types included. */
 const FLOORS: readonly (readonly [room: string, packages: readonly string[]])[] = [
   ['lib/errors.ts', []],
-  ['lib/net', ['valibot', 'node:net', 'node:url']],
+  ['lib/net', ['valibot', 'ipaddr.js', 'node:net', 'node:url']],
   ['lib/adapters', ['tinyexec', 'node-fetch', 'prom-client', 'tslog', 'node:*']],
   ['lib/settings', ['valibot']],
-  ['lib/host', []],
+  ['lib/host', ['valibot', 'node:path']],
   ['lib/certificates', ['valibot', 'node:crypto']],
-  ['lib/upstream', ['valibot', 'node:net']],
+  ['lib/upstream', ['valibot']],
   ['lib/route', ['valibot', 'node:crypto']],
   ['lib/nginx/config', ['node:path']],
   ['lib/nginx', []],
@@ -61,15 +61,15 @@ const FLOORS: readonly (readonly [room: string, packages: readonly string[]])[] 
   ['lib/change', ['valibot', 'node:path']],
   ['lib/issuance', []],
   ['lib/mesh', ['valibot', 'jose/*', 'node:crypto']],
-  ['lib/health', ['valibot']],
+  ['lib/health', ['valibot', 'node:path']],
   ['lib/engine', []],
   ['lib/http', ['valibot', 'itty-router', 'node:crypto']],
   ['lib/http/openapi', ['valibot', '@valibot/to-json-schema']],
   ['lib/http/listener', ['node:http', 'node:stream']],
   ['functions', ['valibot']],
   ['lib', ['@whatwg-node/server', 'package.json']],
-  ['lib/cli', ['valibot', 'node:util']],
-  ['lib/cli/commands', ['valibot', 'package.json']],
+  ['lib/cli', ['valibot', 'commander', 'node:path']],
+  ['lib/cli/commands', ['valibot', 'commander', 'package.json']],
   ['lib/cli/main.ts', []],
 ]
 
@@ -124,8 +124,9 @@ for (const [module, importers] of Object.entries({
   // Those beside it hold a lock on a descriptor, and read what the kernel and the resolver show as files: /proc and resolv.conf.
   'node:fs': ['lib/adapters/files.ts', 'lib/adapters/lock.ts', 'lib/adapters/network.ts', 'lib/adapters/processes.ts'],
   tinyexec: ['lib/adapters/runner.ts'],
-  'node-fetch': ['lib/adapters/probe.ts'],
+  'node-fetch': ['lib/adapters/http-client.ts'],
   tslog: ['lib/adapters/log.ts'],
+  'ipaddr.js': ['lib/net/address.ts'],
   'itty-router': ['lib/http/app.ts'],
   '@whatwg-node/server': ['lib/api-server.ts'],
   diff: ['lib/plan/diff.ts'],
@@ -238,9 +239,9 @@ test('Node runs the API alike, whoever starts it', () => {
 })
 
 test('endpoints have names, methods and paths of their own', () => {
-  const names = endpoints.map(({ route }) => route.operationId)
-  const addresses = endpoints.flatMap(({ route }) =>
-    [route, ...(route.also ?? [])].map(({ method, path }) => `${method} ${path.replace(/:\w+/g, ':')}`),
+  const names = endpoints.map(({ operation }) => operation.operationId)
+  const addresses = endpoints.flatMap(({ operation }) =>
+    [operation, ...(operation.aliases ?? [])].map(({ method, path }) => `${method} ${path.replace(/:\w+/g, ':')}`),
   )
   assert.is(new Set(names).size, endpoints.length)
   assert.is(new Set(addresses).size, addresses.length)

@@ -1,6 +1,5 @@
 /** One order by certbot: its passing troubles sat out, and what it leaves behind swept. */
 import type { Host } from '../host/host.ts'
-import { statePaths } from '../host/state-folder.ts'
 import { deployHook, orderArguments } from './certbot-arguments.ts'
 import { diagnoseCertbot, type IssueDiagnostic, logEvidence, publicCertbotOutput } from './certbot-diagnostic.ts'
 
@@ -23,7 +22,7 @@ export async function runCertbot(
   email: string,
 ): Promise<IssueDiagnostic | undefined> {
   const { settings, clock } = host
-  const { webroot, renewedMark } = statePaths(settings)
+  const { webroot, renewedMark } = host.paths
   const challenges = `${webroot}/.well-known/acme-challenge`
   const command = orderArguments({
     domain,

@@ -5,7 +5,6 @@
 import type { FileText } from '../adapters/files.ts'
 import { allSettledOrThrow } from '../host/all-settled.ts'
 import type { Host } from '../host/host.ts'
-import { statePaths } from '../host/state-folder.ts'
 import { writeFailure } from '../host/write-failure.ts'
 import { type CertificateSummary, type CheckedCertificate, checkCertificate, isLoadable } from './certificate.ts'
 import { lineageNameOf } from './lineage-name.ts'
@@ -40,7 +39,7 @@ export interface CertificateStore {
 type Checked = CheckedCertificate | { readonly fault: string }
 
 export function certificateStore(host: Host): CertificateStore {
-  const copies = statePaths(host.settings).certificates
+  const copies = host.paths.certificates
   const known = new WeakMap<
     FileText,
     { readonly key: FileText; readonly domain: string; readonly checked: CheckedCertificate }

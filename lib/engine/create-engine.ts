@@ -16,7 +16,7 @@ import { deleteCertificateOf } from '../issuance/delete-certificate.ts'
 import { dryRunIssue } from '../issuance/dry-run.ts'
 import { type CertificateMaintenance, certificateMaintenance } from '../issuance/maintain.ts'
 import { createIssuer, type Issuer } from '../issuance/obtain.ts'
-import { registryReader } from '../mesh/registry-reader.ts'
+import { registryReader } from '../mesh/registry-client.ts'
 import { syncFromRegistry } from '../mesh/sync.ts'
 import { tokenVerifier } from '../mesh/verify-token.ts'
 import { nginxFactsReader } from '../nginx/binary.ts'
@@ -48,7 +48,6 @@ export function createEngine(host: Host): Engine {
     ...changeVerbs({ context, queue, view, submitter, issuer, certificates, arriving }),
     ...readVerbs(context, view),
     syncFromRegistry: (request) => syncFromRegistry(context, queue, readDroplets, request),
-    metrics: host.metrics,
     readMetrics: () => readMetrics(context, queue, readHealth),
     readHealth,
     readDependencies: dependencyReader(context),

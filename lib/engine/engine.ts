@@ -1,5 +1,4 @@
 /** What handlers call: one method for each operation of the API. */
-import type { Metrics } from '../adapters/metrics.ts'
 import type { PreflightCheck } from '../certificates/preflight.ts'
 import type { Applied, BatchDryRun, Receipt, StepTimes } from '../change/context.ts'
 import type { Dependency } from '../health/dependencies.ts'
@@ -74,8 +73,6 @@ export interface Engine {
   readDependencies(): readonly Dependency[]
   /** The periodic jobs for certificates. */
   readonly certificates: CertificateMaintenance
-  /** For those who count beside the engine. */
-  readonly metrics: Metrics
   /** Prometheus' text format. */
   readMetrics(): Promise<string>
   /** Makes the routes match the Registry's droplets. */

@@ -1,12 +1,13 @@
 /** Whether Proxy Manager can do its work on this host, in words that an operator can act on. */
 
+import { posix } from 'node:path'
 import * as v from 'valibot'
 import { isOverdueForRenewal } from '../certificates/certificate.ts'
 import { type LastCertificate, readLastCertificate } from '../certificates/ledger-file.ts'
 import { type ChangeContext, type LastTest, testedNow } from '../change/context.ts'
 import { ProxyManagerError } from '../errors.ts'
-import type { Host } from '../host/host.ts'
-import { statePaths } from '../host/state-folder.ts'
+import { readRecord } from '../host/json-record.ts'
+import { singleFlight } from '../host/single-flight.ts'
 import { missingInclude } from '../nginx/config/host-config.ts'
 import { implicitDefaultServers, ownerOf } from '../nginx/config/listens.ts'
 import { namesOf } from '../route/names.ts'
@@ -64,7 +65,7 @@ const TEST_EVERY_MS = 60_000
 export function healthReader(context: ChangeContext): () => Promise<ManagerHealth> {
   const { host, state } = context
   const readUnwritable = unwritableReader(host, state)
-  let testing: Promise<void> | undefined
+  const testing = singleFlight<void>()
 
   const test = async (): Promise<void> => {
     const observation = await context.observe([])
@@ -76,18 +77,14 @@ export function healthReader(context: ChangeContext): () => Promise<ManagerHealt
   }
   const isFresh = (tested: LastTest | undefined) =>
     tested !== undefined && host.clock.monotonicMs() - tested.endedMs <= TEST_EVERY_MS
-  const refreshTest = (): Promise<void> => {
-    testing ??= test()
-      .catch((error: Error) => {
+  const refreshTest = (): Promise<void> =>
+    testing.run(() =>
+      test().catch((error: Error) => {
         // Then the folders say so; of the configuration nothing is known.
         if (error instanceof ProxyManagerError && error.code === 'CONFIG_WRITE_FAILED') return
         state.lastTest = testedNow(host, { ok: false, output: error.message })
-      })
-      .finally(() => {
-        testing = undefined
-      })
-    return testing
-  }
+      }),
+    )
 
   return async () => {
     const observation = await context.observe([])
@@ -109,7 +106,7 @@ export function healthReader(context: ChangeContext): () => Promise<ManagerHealt
       state_writable: unwritable.state === undefined,
     }
     const running = observation.nginx.findMaster() !== undefined
-    const lastReload = readLastReload(host)
+    const lastReload = readRecord(host, host.paths.lastReload, LastReload)
     const lastCertificate = readLastCertificate(host)
     const certbotPresent = host.files.stamp(CERTBOT_BIN) !== undefined
     const isIncluded = snapshot.host.includesSitesEnabled
@@ -117,7 +114,7 @@ export function healthReader(context: ChangeContext): () => Promise<ManagerHealt
     const unhealthy = [
       ...(facts.present
         ? []
-        : [`NGINX cannot be run at NGINX_BIN (${baseName(NGINX_BIN)}): install it, or correct NGINX_BIN`]),
+        : [`NGINX cannot be run at NGINX_BIN (${posix.basename(NGINX_BIN)}): install it, or correct NGINX_BIN`]),
       ...Object.values(unwritable).filter((reason) => reason !== undefined),
       ...(facts.present && !running ? ['NGINX is not running: start it (systemctl start nginx)'] : []),
       ...(state.lastTest?.ok === false
@@ -218,21 +215,8 @@ function failedOrder(last: LastCertificate | undefined, routes: readonly Snapsho
     : []
 }
 
-function readLastReload(host: Host): v.InferOutput<typeof LastReload> | undefined {
-  const text = host.files.read(statePaths(host.settings).lastReload)?.text
-  try {
-    return text === undefined ? undefined : v.parse(LastReload, JSON.parse(text))
-  } catch {
-    return undefined
-  }
-}
-
 function firstLine(text: string): string {
   return (
     text.split('\n').find((line) => line.includes('[emerg]') || line.includes('[warn]')) ?? text.split('\n')[0] ?? ''
   )
-}
-
-function baseName(path: string): string {
-  return path.slice(path.lastIndexOf('/') + 1)
 }

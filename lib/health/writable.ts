@@ -1,10 +1,9 @@
 /** Whether a change could be written now. Permissions alone do not tell: a disk may be full, or a quota used up. */
-
+import { posix } from 'node:path'
 import { CANDIDATE_PREFIX } from '../candidate/test-candidate.ts'
 import type { ChangeState } from '../change/context.ts'
 import type { Host } from '../host/host.ts'
 import { TEMPORARY_SUFFIX } from '../host/replace-file.ts'
-import { statePaths } from '../host/state-folder.ts'
 import { remedyFor } from '../host/write-failure.ts'
 import type { Observation } from '../snapshot/observe.ts'
 
@@ -28,7 +27,7 @@ export function unwritableReader(
   state: Pick<ChangeState, 'hasFailedToWrite'>,
 ): (observation: Observation) => Promise<Unwritable> {
   const { NGINX_SITES_AVAILABLE: available, NGINX_SITES_ENABLED: enabled } = host.settings
-  const { root } = statePaths(host.settings)
+  const { root } = host.paths
   let triedAtMs = Number.NEGATIVE_INFINITY
   let wasWritable = false
 
@@ -53,8 +52,7 @@ export function unwritableReader(
   }
 
   return async ({ snapshot, hasMainConfig }) => {
-    const { mainPath } = snapshot.host
-    const configuration = mainPath.slice(0, mainPath.lastIndexOf('/'))
+    const configuration = posix.dirname(snapshot.host.mainPath)
     const nowMs = host.clock.monotonicMs()
     const isDue = nowMs - triedAtMs > TRY_EVERY_MS || !wasWritable || state.hasFailedToWrite
     const folders = [available, enabled, root, ...(hasMainConfig ? [configuration] : [])]

@@ -33,18 +33,13 @@ export const Plan = v.pipe(
 
 /** A dry run answers the route as it would be, and the plan; a real change the route and its receipt. */
 export const ChangedProxy = v.object({ ...ProxyState.entries, receipt: v.optional(Receipt), plan: v.optional(Plan) })
-export const PendingProxy = v.pipe(
-  v.object({
-    ...ChangedProxy.entries,
-    next: v.pipe(
-      v.object({ method: v.literal('POST'), path: v.string(), reason: v.string() }),
-      v.description('The call that is still missing for HTTPS'),
-    ),
-  }),
-  v.description(
-    'Created, replaced or unchanged; HTTPS is wanted, and one of its names is served over HTTP until it has a certificate',
+export const PendingProxy = v.object({
+  ...ChangedProxy.entries,
+  next: v.pipe(
+    v.object({ method: v.literal('POST'), path: v.string(), reason: v.string() }),
+    v.description('The call that is still missing for HTTPS'),
   ),
-)
+})
 export const DeletedProxy = v.object({
   status: v.picklist(['deleted', 'would_delete']),
   droplet_name: v.string(),

@@ -4,12 +4,12 @@ import { Router } from 'itty-router'
 import { ProxyManagerError } from '../errors.ts'
 import { errorResponse, toResponse } from './error-response.ts'
 import { guardRequest, requireGrant } from './guard.ts'
-import { type Deps, type Endpoint, type InnerCall, NO_OPERATION } from './operation.ts'
+import { type Deps, type Endpoint, type InternalCall, type Method, NO_OPERATION } from './operation.ts'
 import { correlationIdOf, failureFields } from './request-log.ts'
 
 export interface Mounted {
   readonly endpoints: readonly Endpoint[]
-  /** A path in front of every route, such as `/pm`; empty for none. */
+  /** A path in front of every path, such as `/pm`; empty for none. */
   readonly base: string
   /** Describes these endpoints, in this version of the software. */
   readonly describe: (version: string) => object
@@ -23,7 +23,7 @@ export function composeApp(
   const router = Router({ base })
   for (const endpoint of mount) {
     // The router only finds the endpoint: calling it is ours, so that nothing of the router's own gets into an answer.
-    for (const { method, path } of [endpoint.route, ...(endpoint.route.also ?? [])])
+    for (const { method, path } of [endpoint.operation, ...(endpoint.operation.aliases ?? [])])
       router[lowerCase(method)](path, () => endpoint)
   }
   const find = async (method: string, url: string): Promise<Endpoint | undefined> => await router.fetch({ method, url })
@@ -35,7 +35,7 @@ export function composeApp(
     description ??= describeApi(version)
     return description
   }
-  const routes = mount.map(({ route }) => route)
+  const operations = mount.map(({ operation }) => operation)
 
   const answer = async (request: Request, deps: Deps, correlationId: string): Promise<Response> => {
     const grant = await guardRequest(request, deps.settings, base, deps.engine.verifyToken)
@@ -44,13 +44,13 @@ export function composeApp(
     const isHead = request.method === 'HEAD'
     const endpoint = await find(isHead ? 'GET' : request.method, request.url)
     // HEAD is for what only reads (RFC 9110, 9.2.1), whatever else answers a GET here.
-    const isUnsafeHead = isHead && endpoint?.route.method !== 'GET'
+    const isUnsafeHead = isHead && endpoint?.operation.method !== 'GET'
     if (endpoint === undefined || isUnsafeHead) return await answerUnrouted(request, correlationId)
-    requireGrant(grant, endpoint.route.method)
-    const callApi = (call: InnerCall) =>
-      callInside(request, call, base, correlationId, (inner) => answerWith(deps, inner))
-    const ofApp = { base, correlationId, routes, toJson, callApi, describe: () => describe(deps.version) }
-    const response = await endpoint(request, { ...deps, ...ofApp })
+    requireGrant(grant, endpoint.operation.method)
+    const callApi = (call: InternalCall) =>
+      dispatchInternal(request, call, base, correlationId, (inner) => answerWith(deps, inner))
+    const appDeps = { base, correlationId, operations, toJson, callApi, describe: () => describe(deps.version) }
+    const response = await endpoint(request, { ...deps, ...appDeps })
     return isHead ? new Response(null, response) : response
   }
 
@@ -59,7 +59,7 @@ export function composeApp(
     const allowed: string[] = []
     for (const other of ['GET', 'PUT', 'POST', 'DELETE']) {
       const endpoint = await find(other, url)
-      if (endpoint !== undefined) allowed.push(other, ...(endpoint.route.method === 'GET' ? ['HEAD'] : []))
+      if (endpoint !== undefined) allowed.push(other, ...(endpoint.operation.method === 'GET' ? ['HEAD'] : []))
     }
     if (allowed.length === 0) throw new ProxyManagerError('NOT_FOUND')
     const allow = [...allowed, 'OPTIONS'].join(', ')
@@ -82,7 +82,7 @@ export function composeApp(
     return await answer(request, deps, correlationId).catch((error: unknown) => {
       const plain = errorResponse(error, correlationId)
       const { status } = plain
-      deps.engine.metrics.request(NO_OPERATION, status, deps.clock.monotonicMs() - started)
+      deps.metrics.request(NO_OPERATION, status, deps.clock.monotonicMs() - started)
       const fields = { action: 'route', correlation_id: correlationId, status, ...failureFields(error) }
       deps.log.write(status >= 500 ? 'error' : 'warn', fields)
       return toResponse(plain)
@@ -92,9 +92,9 @@ export function composeApp(
 }
 
 /** Another call of the same caller: what it may not do by itself, it may not do through a message either. */
-async function callInside(
+async function dispatchInternal(
   outer: Request,
-  { method, path, parameters = {}, body }: InnerCall,
+  { method, path, parameters = {}, body }: InternalCall,
   base: string,
   correlationId: string,
   handle: (request: Request) => Promise<Response>,
@@ -112,7 +112,7 @@ async function callInside(
   return { status: response.status, body: await response.json() }
 }
 
-function lowerCase(method: Endpoint['route']['method']): 'get' | 'put' | 'post' | 'delete' {
+function lowerCase(method: Method): 'get' | 'put' | 'post' | 'delete' {
   const names = { GET: 'get', PUT: 'put', POST: 'post', DELETE: 'delete' } as const
   return names[method]
 }

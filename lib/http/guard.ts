@@ -10,7 +10,7 @@ import { type Settings, wantsCredentials } from '../settings/settings.ts'
 export const OPEN_PATHS: ReadonlySet<string> = new Set(['/health', '/proxy-manager/health'])
 
 /** Whether a call is one that needs no token. */
-export function isProbe(method: string, path: string): boolean {
+export function isHealthCheck(method: string, path: string): boolean {
   return OPEN_PATHS.has(path) && ['GET', 'HEAD'].includes(method)
 }
 
@@ -36,7 +36,7 @@ export async function guardRequest(
   if (presented !== undefined && token !== undefined && isSame(presented, token)) return 'all'
   if (presented !== undefined && readToken !== undefined && isSame(presented, readToken)) return 'read'
   const isMounted = url.pathname.startsWith(base)
-  if (isMounted && isProbe(request.method, url.pathname.slice(base.length))) return 'read'
+  if (isMounted && isHealthCheck(request.method, url.pathname.slice(base.length))) return 'read'
   if (presented === undefined || !settings.AUTH_REGISTRY_JWT) throw unauthorized()
   // Registry's tokens come as Bearer alone; nothing of another form is worth a look at the key.
   const isToken = presented === bearerToken(request) && isTokenShaped(presented)

@@ -5,7 +5,7 @@ import { domainFor } from '../net/domain.ts'
 import { ProxyStatus } from '../route/state.ts'
 
 /** A parameter that is `true` or `false`, and false where it is left out. */
-export function flag() {
+export function booleanParameter() {
   const word = v.picklist(['true', 'false'], 'must be true or false')
   return v.optional(
     v.pipe(
@@ -18,7 +18,7 @@ export function flag() {
 
 /** `?dry_run=true`: say what would change, and change nothing. */
 export const dryRunEntries = {
-  dry_run: v.pipe(flag(), v.description('Answer what would change, and change nothing')),
+  dry_run: v.pipe(booleanParameter(), v.description('Answer what would change, and change nothing')),
 }
 export const DryRun = v.strictObject(dryRunEntries, unknownKey)
 export const NoQuery = v.strictObject({}, unknownKey)
@@ -47,7 +47,7 @@ export const ListQuery = v.strictObject(
 
 /** Of `DELETE /proxies/{droplet_name}`. */
 export const DeleteQuery = v.strictObject(
-  { ...dryRunEntries, delete_certificate: v.pipe(flag(), v.description('Delete its certificate as well')) },
+  { ...dryRunEntries, delete_certificate: v.pipe(booleanParameter(), v.description('Delete its certificate as well')) },
   unknownKey,
 )
 
@@ -55,8 +55,11 @@ export const DeleteQuery = v.strictObject(
 export const SyncQuery = v.strictObject(
   {
     ...dryRunEntries,
-    prune: v.pipe(flag(), v.description('Delete routes that a former sync made and the Registry has no more')),
-    require_healthy: v.pipe(flag(), v.description('Skip droplets whose upstream is not healthy')),
+    prune: v.pipe(
+      booleanParameter(),
+      v.description('Delete routes that a former sync made and the Registry has no more'),
+    ),
+    require_healthy: v.pipe(booleanParameter(), v.description('Skip droplets whose upstream is not healthy')),
     enable_ssl: v.optional(
       v.pipe(
         word,

@@ -3,25 +3,25 @@
 import * as v from 'valibot'
 import { ProxyManagerError } from '../errors.ts'
 import type { Precondition } from '../plan/change.ts'
-import type { Call, Route } from './operation.ts'
+import type { Call, Operation } from './operation.ts'
 import { unknownKey } from './parameters.ts'
 import { readJsonBody } from './read-body.ts'
 import { isRecord } from './request-log.ts'
 
 export async function parseCall<P, Q, B>(
-  route: Route<P, Q, B>,
+  operation: Operation<P, Q, B>,
   patterns: readonly RegExp[],
   request: Request,
 ): Promise<Call<P, Q, B>> {
   const issues: { path: string; message: string }[] = []
-  const params = check(route.params, pathParams(patterns, request), issues, unknownKey())
-  const query = check(route.query, readQuery(request, issues), issues, unknownKey())
+  const params = check(operation.params, pathParams(patterns, request), issues, unknownKey())
+  const query = check(operation.query, readQuery(request, issues), issues, unknownKey())
   const precondition = readPrecondition(request)
   // Without a body it is as if it were empty; `null` is a body, and not an object.
   const body =
-    route.body === undefined
+    operation.body === undefined
       ? undefined
-      : check(route.body, await readJsonBody(request, {}), issues, 'is not a known field')
+      : check(operation.body, await readJsonBody(request, {}), issues, 'is not a known field')
   if (issues.length > 0) throw new ProxyManagerError('INVALID_REQUEST', { details: { issues } })
   return { params, query, body, precondition } as Call<P, Q, B>
 }

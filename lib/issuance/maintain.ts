@@ -5,7 +5,7 @@ import { ledgerOf } from '../certificates/ledger-file.ts'
 import { nextTryAt } from '../certificates/order-ledger.ts'
 import type { Applied, ChangeContext } from '../change/context.ts'
 import { logFailure } from '../host/log-failure.ts'
-import { statePaths } from '../host/state-folder.ts'
+import { singleFlight } from '../host/single-flight.ts'
 import { awaitsCertificate } from '../route/names.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
 import type { Issuer } from './obtain.ts'
@@ -29,7 +29,7 @@ export function certificateMaintenance(
   const { host } = context
   let seenMark: string | undefined
   let lookedAtMs = Number.NEGATIVE_INFINITY
-  let ordering: Promise<void> | undefined
+  const ordering = singleFlight<void>()
 
   const routesWantingHttps = async (): Promise<readonly SnapshotRoute[]> => {
     const { snapshot } = await context.observe([])
@@ -66,16 +66,10 @@ export function certificateMaintenance(
         .then(() => host.log.write('info', { ...fields, result: 'success' }), logFailure(host, 'warn', fields))
     }
   }
-  const onceAtATime = (job: () => Promise<void>): Promise<void> => {
-    ordering ??= job().finally(() => {
-      ordering = undefined
-    })
-    return ordering
-  }
 
   return {
     adoptRenewals: async () => {
-      const mark = host.files.stamp(statePaths(host.settings).renewedMark)
+      const mark = host.files.stamp(host.paths.renewedMark)
       const nowMs = host.clock.monotonicMs()
       if (mark === seenMark && nowMs - lookedAtMs < LOOK_EVERY_MS) return
       seenMark = mark
@@ -83,9 +77,11 @@ export function certificateMaintenance(
       await adopt()
     },
     issuePending: () =>
-      onceAtATime(async () => orderFor((await routesWantingHttps()).filter(({ record }) => awaitsCertificate(record)))),
+      ordering.run(async () =>
+        orderFor((await routesWantingHttps()).filter(({ record }) => awaitsCertificate(record))),
+      ),
     renewDue: () =>
-      onceAtATime(async () => {
+      ordering.run(async () => {
         const isDue = ({ record }: SnapshotRoute) =>
           record.certificate !== null && isDueForRenewal(record.certificate, host.clock.nowMs())
         await orderFor((await routesWantingHttps()).filter(isDue))

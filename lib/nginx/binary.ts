@@ -1,5 +1,6 @@
 /** Facts about the NGINX binary: `nginx -V`, run once for each binary found at the path. */
 import type { Host } from '../host/host.ts'
+import { singleFlight } from '../host/single-flight.ts'
 import type { Settings } from '../settings/settings.ts'
 import type { HostConfiguration } from './config/host-config.ts'
 import type { Version } from './config/version.ts'
@@ -39,14 +40,11 @@ const OLDEST: Version = [1, 18, 0]
 /** Makes a reader of the facts, which runs the binary again only if the file has changed. */
 export function nginxFactsReader(host: NginxHost): () => Promise<NginxFacts> {
   let known: { readonly stamp: string; readonly facts: NginxFacts } | undefined
-  let reading: Promise<NginxFacts> | undefined
+  const reading = singleFlight<NginxFacts>()
   return async () => {
     const stamp = host.files.stamp(host.settings.NGINX_BIN) ?? ''
     if (known !== undefined && known.stamp === stamp) return known.facts
-    reading ??= readFacts(host).finally(() => {
-      reading = undefined
-    })
-    const facts = await reading
+    const facts = await reading.run(() => readFacts(host))
     if (facts.present) known = { stamp, facts }
     // A binary that cannot be run for a moment still has the same compiled-in paths.
     return facts.present || known === undefined ? facts : { ...known.facts, present: false }

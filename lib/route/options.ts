@@ -1,7 +1,7 @@
 /** The options of a route, with their defaults. */
 
 import * as v from 'valibot'
-import { ipFamily } from '../net/address.ts'
+import { isCidr } from '../net/address.ts'
 import { Domain, domainFor } from '../net/domain.ts'
 
 const flag = (fallback: boolean, help: string) =>
@@ -105,11 +105,4 @@ export function describeOptions(): readonly {
     const help = v.getDescription(wrapped.type === 'nullable' ? wrapped.wrapped : wrapped) ?? ''
     return { name, fallback: JSON.stringify(fallback), help }
   })
-}
-
-function isCidr(text: string): boolean {
-  const [address = '', bits, ...rest] = text.split('/')
-  const family = ipFamily(address)
-  if (family === undefined || rest.length > 0) return false
-  return bits === undefined || (/^(0|[1-9]\d{0,2})$/.test(bits) && Number(bits) <= (family === 4 ? 32 : 128))
 }

@@ -5,7 +5,8 @@ import { createServer, type Server, type Socket } from 'node:net'
 import { createSecureContext, createServer as createTlsServer } from 'node:tls'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { hostProbe, type ProbeAnswer } from '../../lib/adapters/probe.ts'
+import type { HttpAnswer } from '../../lib/adapters/http-client.ts'
+import { hostProbe } from '../../lib/adapters/probe.ts'
 import { makeLineage } from '../helpers/arrange.ts'
 
 const test = suite('probe')
@@ -25,7 +26,7 @@ async function closed(server: Server, sockets: ReadonlySet<Socket>): Promise<voi
 }
 
 /** Probes a server once and closes it. */
-async function probe(server: Server, timeoutMs = 2000): Promise<ProbeAnswer> {
+async function probe(server: Server, timeoutMs = 2000): Promise<HttpAnswer> {
   const sockets = new Set<Socket>()
   server.on('connection', (socket) => {
     sockets.add(socket)

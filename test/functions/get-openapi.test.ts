@@ -14,7 +14,7 @@ test('GET answers the description of all that is mounted, with the version that 
   const { status, body } = await answerOf(await app(requestTo('/openapi.json')))
   assert.equal([status, body.openapi, body.info.version], [200, '3.1.0', '1.2.3'])
   assert.is(body.paths['/proxies/{droplet_name}'].put.operationId, 'putProxy')
-  const count = endpoints.reduce((sum, { route }) => sum + 1 + (route.also ?? []).length, 0)
+  const count = endpoints.reduce((sum, { operation }) => sum + 1 + (operation.aliases ?? []).length, 0)
   assert.is(Object.values<object>(body.paths).flatMap((methods) => Object.keys(methods)).length, count)
 })
 

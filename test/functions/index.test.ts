@@ -23,19 +23,19 @@ async function call(app: App, path: string, options: CallOptions = {}): Promise<
 
 const METHODS = ['GET', 'HEAD', 'PUT', 'POST', 'DELETE', 'PATCH', 'OPTIONS'] as const
 /** Every way to every endpoint of the table, with a name in place of each parameter. */
-const ROUTES = endpoints.flatMap(({ route }) =>
-  [route, ...(route.also ?? [])].map(({ method, path }) => ({
+const OPERATIONS = endpoints.flatMap(({ operation }) =>
+  [operation, ...(operation.aliases ?? [])].map(({ method, path }) => ({
     method,
     path: path.replace(/:\w+/g, 'app'),
-    operationId: route.operationId,
+    operationId: operation.operationId,
   })),
 )
-const PATHS = [...new Set(ROUTES.map(({ path }) => path))]
+const PATHS = [...new Set(OPERATIONS.map(({ path }) => path))]
 
 test('every endpoint of the table is reached under its method and path', async () => {
   const { app, deps } = await appOn()
   await call(app, '/proxies/app', { method: 'PUT', body: APP })
-  for (const { method, path, operationId } of ROUTES) {
+  for (const { method, path, operationId } of OPERATIONS) {
     const from = deps.lines.length
     await call(app, path, { method, ...(method === 'PUT' || method === 'POST' ? { body: {} } : {}) })
     assert.ok(
@@ -67,12 +67,12 @@ test('an unknown path answers 404 for every method', async () => {
 test('a method that an endpoint does not take answers 405 with Allow', async () => {
   const { app } = await appOn()
   for (const path of PATHS) {
-    const taken = ROUTES.filter((route) => route.path === path).map(({ method }): string => method)
+    const taken = OPERATIONS.filter((operation) => operation.path === path).map(({ method }): string => method)
     // HEAD is for what only reads: a sync by GET is none of it.
     const isRead = endpoints.some(
-      ({ route }) =>
-        route.method === 'GET' &&
-        [route, ...(route.also ?? [])].some((own) => own.path.replace(/:\w+/g, 'app') === path),
+      ({ operation }) =>
+        operation.method === 'GET' &&
+        [operation, ...(operation.aliases ?? [])].some((own) => own.path.replace(/:\w+/g, 'app') === path),
     )
     const wanted = ['GET', 'PUT', 'POST', 'DELETE'].flatMap((method) =>
       taken.includes(method) ? (method === 'GET' && isRead ? ['GET', 'HEAD'] : [method]) : [],

@@ -11,7 +11,7 @@ const test = suite('GET /capabilities')
 test('GET answers what this droplet can do, to the key', async () => {
   const settings = { SERVICE_NAME: 'edge', DROPLET_ID: '7', ENVIRONMENT: 'staging' }
   const deps = await fakeDeps({ settings })
-  const { status, body } = await call(udcCapabilities, { ...deps, routes: [getProxy.route] }, '/capabilities')
+  const { status, body } = await call(udcCapabilities, { ...deps, operations: [getProxy.operation] }, '/capabilities')
   const features = [
     'reverse_proxy',
     'tls_certificates',
@@ -44,7 +44,7 @@ for (const base of ['', '/pm']) {
       const { body } = await answerOf(await app(requestTo(base + path)))
       assert.equal(
         body.supported_operations,
-        endpoints.map(({ route }) => route.operationId),
+        endpoints.map(({ operation }) => operation.operationId),
       )
       assert.is(body.integration_endpoints.putProxy, `PUT ${base}/proxies/{droplet_name}`)
       assert.is(body.integration_endpoints.udcMessage, `POST ${base}/message`)

@@ -45,7 +45,7 @@ test('what does not answer is missing; what is not configured, or not known yet,
 
 test('nobody waits for a dependency that hangs', async () => {
   const deps = await fakeDeps({ settings: { REGISTRY_URL: 'http://registry.example:8000' } })
-  deps.host.probe.download = () => new Promise(() => undefined)
+  deps.host.http.request = () => new Promise(() => undefined)
   for (let i = 0; i < 3; i++) assert.is((await call(udcDependencies, deps, '/dependencies')).status, 200)
 })
 

@@ -4,6 +4,7 @@ import * as v from 'valibot'
 import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
 import { ProxyManagerError } from '../../lib/errors.ts'
 import { endpoint } from '../../lib/http/endpoint.ts'
+import { ErrorBody } from '../../lib/http/openapi/error-schema.ts'
 import type { Answer, Call, Endpoint } from '../../lib/http/operation.ts'
 import { DryRun, NoParams, NoQuery } from '../../lib/http/parameters.ts'
 import type { Precondition } from '../../lib/plan/change.ts'
@@ -12,10 +13,6 @@ import { DEFAULT_OPTIONS } from '../../lib/route/options.ts'
 import { PutProxyBody } from '../../lib/route/spec.ts'
 
 const test = suite('endpoint')
-
-const ErrorBody = v.strictObject({
-  error: v.strictObject({ code: v.string(), message: v.string(), details: v.record(v.string(), v.unknown()) }),
-})
 
 /** `PUT /things/:droplet_name`, with a query and a body; what it answers is up to the test. */
 function put(
@@ -97,7 +94,7 @@ test('a call is parsed, answered as JSON, and logged with what it was about', as
       status: 201,
       body: { name: call.params.droplet_name, text: 'ü' },
       headers: { etag: '"x"' },
-      logged: { more: 1 },
+      logFields: { more: 1 },
     }
   })
   const response = await handler(putRequest('/things/app?dry_run=true', GOOD, { 'x-correlation-id': 'abc' }), deps)
@@ -375,9 +372,9 @@ test('If-Match and If-None-Match are read as RFC 9110 has them', async () => {
   }
 })
 
-test('an endpoint carries its own route', () => {
-  assert.is(get(ok).route.operationId, 'getThings')
-  assert.is(get(ok).route.path, '/things')
+test('an endpoint carries its own operation', () => {
+  assert.is(get(ok).operation.operationId, 'getThings')
+  assert.is(get(ok).operation.path, '/things')
 })
 
 test.run()

@@ -442,8 +442,8 @@ test('the Registry is asked for /droplets, once, with a limit of time and of siz
   for (const REGISTRY_URL of ['http://registry.example:8000/api', 'http://registry.example:8000/api//']) {
     const deps = await fakeDeps({ settings: { REGISTRY_URL } })
     const asked: unknown[] = []
-    deps.host.probe.download = async (download) => {
-      asked.push(download)
+    deps.host.http.request = async (request) => {
+      asked.push(request)
       return { status: 200, body: '[]' }
     }
     await sync(deps)

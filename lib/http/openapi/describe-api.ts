@@ -3,20 +3,18 @@
 import { type ConversionConfig, type JsonSchema, toJsonSchema } from '@valibot/to-json-schema'
 import * as v from 'valibot'
 import { OPEN_PATHS } from '../guard.ts'
-import type { Route } from '../operation.ts'
-import { ERROR_SCHEMA } from './error-schema.ts'
+import { type Operation, templatePath } from '../operation.ts'
+import { ErrorBody } from './error-schema.ts'
 import { describeErrors } from './errors.ts'
-import { ANSWER_EXAMPLES } from './examples.ts'
-import { answerHeaders } from './headers.ts'
-import type { JsonObject } from './json.ts'
+import { describeHeaders, type JsonObject } from './headers.ts'
 
-/** Describes these endpoints; `version` is that of this software, and `base` the path in front of every route. */
-export function describeApi(routes: readonly Route[], version: string, base = ''): JsonObject {
+/** Describes these endpoints; `version` is that of this software, and `base` the path in front of each of them. */
+export function describeApi(operations: readonly Operation[], version: string, base = ''): JsonObject {
   const paths: Record<string, Record<string, unknown>> = {}
-  for (const route of routes) {
-    for (const [i, { method, path }] of [route, ...(route.also ?? [])].entries()) {
-      const name = path.replace(/:(\w+)/g, '{$1}')
-      paths[name] = { ...paths[name], [method.toLowerCase()]: describeOperation(route, path, i) }
+  for (const operation of operations) {
+    for (const [i, { method, path }] of [operation, ...(operation.aliases ?? [])].entries()) {
+      const name = templatePath(path)
+      paths[name] = { ...paths[name], [method.toLowerCase()]: describeOperation(operation, path, i) }
     }
   }
   return {
@@ -29,7 +27,7 @@ export function describeApi(routes: readonly Route[], version: string, base = ''
     },
     // Relative to where this description was found: whatever the host, the port and the base are.
     servers: [{ url: base === '' ? '/' : base }],
-    tags: TAGS.filter(({ name }) => routes.some((route) => tagOf(route) === name)),
+    tags: TAGS.filter(({ name }) => operations.some((one) => tagOf(one) === name)),
     paths,
     components: {
       securitySchemes: {
@@ -47,7 +45,7 @@ export function describeApi(routes: readonly Route[], version: string, base = ''
           description: 'The same token, in another header',
         },
       },
-      schemas: { Error: ERROR_SCHEMA },
+      schemas: { Error: outputSchema(ErrorBody) },
     },
   }
 }
@@ -60,19 +58,19 @@ const TAGS = [
   },
 ] as const
 
-function tagOf({ path }: Route): (typeof TAGS)[number]['name'] {
+function tagOf({ path }: Operation): (typeof TAGS)[number]['name'] {
   return path.startsWith('/proxies') ? 'proxies' : 'service'
 }
 
 /** Whether a token is set is up to the host: where none is, a call without one is as good. */
 const WITH_TOKEN = [{}, { bearer: [] }, { registryJwt: [] }, { apiToken: [] }]
 
-function describeOperation(route: Route, path: string, variant: number): JsonObject {
+function describeOperation(operation: Operation, path: string, variant: number): JsonObject {
   const isOpen = OPEN_PATHS.has(path)
   const parameters = [
-    ...parametersIn('path', route.params),
-    ...parametersIn('query', route.query),
-    ...(route.conditional === true ? PRECONDITIONS : []),
+    ...parametersIn('path', operation.params),
+    ...parametersIn('query', operation.query),
+    ...(operation.supportsPreconditions === true ? PRECONDITIONS : []),
     {
       name: 'X-Correlation-ID',
       in: 'header',
@@ -82,21 +80,21 @@ function describeOperation(route: Route, path: string, variant: number): JsonObj
     },
   ]
   return {
-    operationId: variant === 0 ? route.operationId : `${route.operationId}${variant + 1}`,
-    summary: route.summary,
-    description: route.description,
-    tags: [tagOf(route)],
+    operationId: variant === 0 ? operation.operationId : `${operation.operationId}${variant + 1}`,
+    summary: operation.summary,
+    description: operation.description,
+    tags: [tagOf(operation)],
     security: isOpen ? [] : WITH_TOKEN,
     parameters,
-    ...(route.body === undefined
+    ...(operation.body === undefined
       ? {}
       : {
           requestBody: {
-            required: !v.is(route.body, {}),
-            content: { 'application/json': { schema: inputSchema(route.body) } },
+            required: !v.is(operation.body, {}),
+            content: { 'application/json': { schema: inputSchema(operation.body) } },
           },
         }),
-    responses: { ...describeAnswers(route), ...describeErrors(route, isOpen) },
+    responses: { ...describeResponses(operation), ...describeErrors(operation, isOpen) },
   }
 }
 
@@ -117,16 +115,12 @@ const PRECONDITIONS: readonly JsonObject[] = [
   },
 ]
 
-/** The words on a response's schema are what its status means; a response without any has the operation's summary. */
-function describeAnswers({ operationId, summary, responses, contentType = 'application/json' }: Route): JsonObject {
-  const answers = Object.entries(responses).map(([status, response]) => {
-    const { description = summary, ...schema } = outputSchema(response)
-    const value = ANSWER_EXAMPLES[operationId]?.[status]
-    const examples = value === undefined ? {} : { examples: { sample: { value } } }
-    const content = { [contentType]: { schema, ...examples } }
-    return [status, { description, headers: answerHeaders(operationId, status), content }]
+function describeResponses({ responses, contentType = 'application/json' }: Operation): JsonObject {
+  const described = Object.entries(responses).map(([status, { description, schema, example, headers = {} }]) => {
+    const content = { [contentType]: { schema: outputSchema(schema), examples: { sample: { value: example } } } }
+    return [status, { description, headers: describeHeaders([headers]), content }]
   })
-  return Object.fromEntries(answers)
+  return Object.fromEntries(described)
 }
 
 function parametersIn(place: 'path' | 'query', schema: v.GenericSchema): JsonObject[] {

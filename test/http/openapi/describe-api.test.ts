@@ -72,7 +72,9 @@ async function world(settings: Readonly<Record<string, string>> = {}): Promise<W
 
 test('a public linter has nothing against the description, nor against that of a part of the API', async () => {
   assert.equal(await lint(description), [])
-  const some = endpoints.map(({ route }) => route).filter(({ operationId }) => /^(put|get)Proxy$/.test(operationId))
+  const some = endpoints
+    .map(({ operation }) => operation)
+    .filter(({ operationId }) => /^(put|get)Proxy$/.test(operationId))
   assert.is(some.length, 2)
   assert.equal(await lint(describeApi(some, '1.2.3', '/pm')), [])
 })
@@ -85,14 +87,14 @@ test('the linter sees what is wrong: form, references, examples, words', async (
     struct: (text) => text.replace('"openapi":"3.1.0",', '"openapi":"3.1.0","jsonSchema":1,'),
     'no-unresolved-refs': (text) => text.replace('#/components/schemas/Error', '#/components/schemas/Mistake'),
     'no-invalid-media-type-examples': (text) => text.replace('"code":"INVALID_REQUEST",', ''),
-    'operation-description': (text) => text.replace(JSON.stringify(some.route.description), '""'),
+    'operation-description': (text) => text.replace(JSON.stringify(some.operation.description), '""'),
     'tag-description': (text) => text.replace(/("tags":\[\{"name":"\w+"),"description":"[^"]+"/, '$1'),
     'security-defined': (text) => text.replace('{"bearer":[]}', '{"badge":[]}'),
     'parameter-description': (text) => text.replace('"parameters":[', `"parameters":[${JSON.stringify(parameter)},`),
     'response-contains-header': (text) => text.replaceAll('"X-Correlation-ID":', '"X-Id":'),
   }
   for (const [rule, spoil] of Object.entries(faults)) {
-    const found = await lint(JSON.parse(spoil(JSON.stringify(describeApi([some.route], '1.2.3')))))
+    const found = await lint(JSON.parse(spoil(JSON.stringify(describeApi([some.operation], '1.2.3')))))
     assert.ok(
       found.some((line) => line.startsWith(`${rule}: `)),
       `${rule} is not among ${JSON.stringify(found)}`,
@@ -113,8 +115,8 @@ test('every schema in it is valid JSON Schema 2020-12', () => {
 })
 
 test('every endpoint is described, under each of its addresses, and nothing else is', () => {
-  const mounted = endpoints.flatMap(({ route }) =>
-    [route, ...(route.also ?? [])].map(({ method, path }) => `${method} ${path.replace(/:(\w+)/g, '{$1}')}`),
+  const mounted = endpoints.flatMap(({ operation }) =>
+    [operation, ...(operation.aliases ?? [])].map(({ method, path }) => `${method} ${path.replace(/:(\w+)/g, '{$1}')}`),
   )
   assert.equal(operations.map(({ method, path }) => `${method} ${path}`).sort(), mounted.sort())
   const names = operations.map(({ operation }) => operation.operationId)
@@ -122,17 +124,17 @@ test('every endpoint is described, under each of its addresses, and nothing else
 })
 
 test('every error that an endpoint may answer is described, with its status and an example that fits', () => {
-  for (const { route } of endpoints) {
-    const { responses } =
-      operations.find(({ operation }) => operation.operationId === route.operationId)?.operation ?? {}
-    const withToken: readonly ErrorCode[] = isOpen(route) ? [] : ['UNAUTHORIZED']
+  for (const { operation } of endpoints) {
+    const { responses } = operations.find((one) => one.operation.operationId === operation.operationId)?.operation ?? {}
+    const withToken: readonly ErrorCode[] = isOpen(operation) ? [] : ['UNAUTHORIZED']
     // Where no token is asked for, nobody can have a wrong one, nor too many of them.
-    for (const status of ['401', '429']) assert.is(responses?.[status] === undefined, isOpen(route), route.operationId)
-    for (const code of new Set<ErrorCode>([...route.errors, ...withToken, 'FORBIDDEN', 'INTERNAL'])) {
+    for (const status of ['401', '429'])
+      assert.is(responses?.[status] === undefined, isOpen(operation), operation.operationId)
+    for (const code of new Set<ErrorCode>([...operation.errors, ...withToken, 'FORBIDDEN', 'INTERNAL'])) {
       const response = responses?.[String(ERRORS[code].status)]
       const content = response?.content['application/json']
       const example = content?.examples[code]?.value
-      assert.ok(response?.description.includes(`${code}: ${ERRORS[code].message}`), `${route.operationId} ${code}`)
+      assert.ok(response?.description.includes(`${code}: ${ERRORS[code].message}`), `${operation.operationId} ${code}`)
       const validate = validatorOf({ $ref: '#/components/schemas/Error' })
       assert.ok(validate(example), `${code}: ${ajv.errorsText(validate.errors)}`)
     }
@@ -340,11 +342,11 @@ test('what the mesh is answered is what is described', async () => {
 })
 
 test('every answer of an endpoint itself has an example that fits', () => {
-  for (const { route } of endpoints)
-    for (const { method, path } of [route, ...(route.also ?? [])]) {
+  for (const { operation } of endpoints)
+    for (const { method, path } of [operation, ...(operation.aliases ?? [])]) {
       const { operationId, responses } = operationFor(method, path.replace(/:\w+/, 'app'))
-      for (const status of Object.keys(route.responses)) {
-        const content = responses[status]?.content[route.contentType ?? 'application/json']
+      for (const status of Object.keys(operation.responses)) {
+        const content = responses[status]?.content[operation.contentType ?? 'application/json']
         const values = Object.values(content?.examples ?? {})
         assert.is(values.length, 1, `${operationId} ${status}`)
         const validate = validatorOf(content?.schema ?? {})
@@ -354,10 +356,14 @@ test('every answer of an endpoint itself has an example that fits', () => {
 })
 
 test('every answer of an endpoint itself says what its status means there, beside what the endpoint is for', () => {
-  for (const { route } of endpoints) {
-    const { responses } = operationFor(route.method, route.path.replace(/:\w+/, 'app'))
-    const words = Object.keys(route.responses).map((status) => responses[status]?.description)
-    assert.is(new Set([route.summary, ...words]).size, words.length + 1, `${route.operationId}: ${words.join(' | ')}`)
+  for (const { operation } of endpoints) {
+    const { responses } = operationFor(operation.method, operation.path.replace(/:\w+/, 'app'))
+    const words = Object.keys(operation.responses).map((status) => responses[status]?.description)
+    assert.is(
+      new Set([operation.summary, ...words]).size,
+      words.length + 1,
+      `${operation.operationId}: ${words.join(' | ')}`,
+    )
   }
 })
 

@@ -6,17 +6,17 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { freePort } from '../../fixtures/free-port.ts'
 import { startServer } from '../../fixtures/loopback-server.ts'
-import { type Download, hostProbe, type ProbeAnswer } from '../../lib/adapters/probe.ts'
+import { type HttpAnswer, type HttpRequest, httpClient } from '../../lib/adapters/http-client.ts'
 import { makeLineage } from '../helpers/arrange.ts'
 
-const test = suite('download')
+const test = suite('http client')
 const LIMIT_BYTES = 100_000
 
-async function download(listener: RequestListener, how: Partial<Download> = {}): Promise<ProbeAnswer> {
+async function request(listener: RequestListener, how: Partial<HttpRequest> = {}): Promise<HttpAnswer> {
   const server = await startServer(listener)
   try {
     const url = `${server.url}/droplets`
-    return await hostProbe().download({ url, timeoutMs: 2000, limitBytes: LIMIT_BYTES, ...how })
+    return await httpClient().request({ url, timeoutMs: 2000, limitBytes: LIMIT_BYTES, ...how })
   } finally {
     server.close()
   }
@@ -25,7 +25,7 @@ async function download(listener: RequestListener, how: Partial<Download> = {}):
 test('status and whole text come back; JSON is what is asked for', async () => {
   const seen: unknown[] = []
   const text = JSON.stringify([{ name: 'ä'.repeat(10_000) }])
-  const answer = await download((request, response) => {
+  const answer = await request((request, response) => {
     seen.push([request.method, request.url, request.headers.accept, request.headers.authorization])
     response.writeHead(203).end(text)
   })
@@ -34,15 +34,15 @@ test('status and whole text come back; JSON is what is asked for', async () => {
 })
 
 test('a text of just the limit is taken, one byte more is not', async () => {
-  const answer = await download((_request, response) => response.end('x'.repeat(LIMIT_BYTES)))
+  const answer = await request((_request, response) => response.end('x'.repeat(LIMIT_BYTES)))
   assert.is('body' in answer && answer.body.length, LIMIT_BYTES)
-  const longer = await download((_request, response) => response.end('x'.repeat(LIMIT_BYTES + 1)))
+  const longer = await request((_request, response) => response.end('x'.repeat(LIMIT_BYTES + 1)))
   assert.equal(longer, { failure: 'TOO_LARGE' })
 })
 
 test('a text that never ends, of unknown length, is given up at the limit', async () => {
   let sent = 0
-  const answer = await download((_request, response) => {
+  const answer = await request((_request, response) => {
     const pour = () => {
       while (!response.destroyed && response.write('x'.repeat(10_000))) sent += 10_000
     }
@@ -54,7 +54,7 @@ test('a text that never ends, of unknown length, is given up at the limit', asyn
 })
 
 test('interim answers that never end are given up as well', async () => {
-  const answer = await download(
+  const answer = await request(
     ({ socket }) => {
       const pour = () => {
         if (socket.destroyed) return
@@ -70,7 +70,7 @@ test('interim answers that never end are given up as well', async () => {
 
 test('a text in the smallest chunks is taken up to the limit', async () => {
   const text = 'xxxxxxxx'.repeat(LIMIT_BYTES / 8)
-  const answer = await download(({ socket }) => {
+  const answer = await request(({ socket }) => {
     const chunks = `8\r\nxxxxxxxx\r\n`.repeat(LIMIT_BYTES / 8)
     socket.end(`HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n${chunks}0\r\n\r\n`)
   })
@@ -80,7 +80,7 @@ test('a text in the smallest chunks is taken up to the limit', async () => {
 test('what is compressed counts as what it becomes', async () => {
   const bomb = gzipSync(Buffer.alloc(50_000_000))
   assert.ok(bomb.length < LIMIT_BYTES)
-  const answer = await download((_request, response) => {
+  const answer = await request((_request, response) => {
     response.writeHead(200, { 'content-encoding': 'gzip' }).end(bomb)
   })
   assert.equal(answer, { failure: 'TOO_LARGE' })
@@ -94,13 +94,13 @@ for (const [what, listener] of Object.entries<RequestListener>({
   },
 })) {
   test(`${what} is ended by the time limit`, async () => {
-    assert.equal(await download(listener, { timeoutMs: 200 }), { failure: 'TIMEOUT' })
+    assert.equal(await request(listener, { timeoutMs: 200 }), { failure: 'TIMEOUT' })
   })
 }
 
 test('a redirect is an answer, not a way', async () => {
   let requests = 0
-  const answer = await download((_request, response) => {
+  const answer = await request((_request, response) => {
     requests++
     response.writeHead(302, { location: '/elsewhere' }).end()
   })
@@ -109,7 +109,7 @@ test('a redirect is an answer, not a way', async () => {
 
 test('nobody listening, a connection cut, and half a text are failures', async () => {
   const url = `http://127.0.0.1:${await freePort()}/droplets`
-  assert.equal(await hostProbe().download({ url, timeoutMs: 2000, limitBytes: LIMIT_BYTES }), {
+  assert.equal(await httpClient().request({ url, timeoutMs: 2000, limitBytes: LIMIT_BYTES }), {
     failure: 'ECONNREFUSED',
   })
   const cuts: readonly RequestListener[] = [
@@ -119,7 +119,7 @@ test('nobody listening, a connection cut, and half a text are failures', async (
       response.write('[', () => response.destroy())
     },
   ]
-  for (const listener of cuts) assert.ok('failure' in (await download(listener)))
+  for (const listener of cuts) assert.ok('failure' in (await request(listener)))
 })
 
 test('a certificate that nobody vouches for is a failure that says so', async () => {
@@ -131,7 +131,7 @@ test('a certificate that nobody vouches for is a failure that says so', async ()
   const address = server.address()
   if (address === null || typeof address === 'string') throw new Error('no port')
   const url = `https://127.0.0.1:${address.port}/directory`
-  const answer = await hostProbe().download({ url, timeoutMs: 2000, limitBytes: LIMIT_BYTES })
+  const answer = await httpClient().request({ url, timeoutMs: 2000, limitBytes: LIMIT_BYTES })
   server.closeAllConnections()
   server.close()
   assert.match('failure' in answer ? answer.failure : '', /CERT|SIGNATURE/)
@@ -153,9 +153,9 @@ test('JSON is posted, with its length and the token; without them neither goes a
   }
   const json = { name: 'ä', list: [1, null] }
   const text = JSON.stringify(json)
-  assert.equal(await download(listener, { json, token: 'a-token' }), { status: 201, body: '{"id":7}' })
-  await download(listener, { json: null })
-  await download(listener)
+  assert.equal(await request(listener, { json, token: 'a-token' }), { status: 201, body: '{"id":7}' })
+  await request(listener, { json: null })
+  await request(listener)
   const [agent, type] = ['proxy-manager', 'application/json']
   assert.equal(seen, [
     ['POST', 'Bearer a-token', type, String(Buffer.byteLength(text)), agent, text],
@@ -167,7 +167,7 @@ test('JSON is posted, with its length and the token; without them neither goes a
 test('a redirect of what is posted is an answer as well: body and token go nowhere else', async () => {
   for (const status of [301, 302, 303, 307, 308]) {
     const seen: unknown[] = []
-    const answer = await download(
+    const answer = await request(
       (request, response) => {
         seen.push(request.url)
         response.writeHead(status, { location: '/elsewhere' }).end()
@@ -179,10 +179,10 @@ test('a redirect of what is posted is an answer as well: body and token go nowhe
 })
 
 test('the answer to what is posted is bounded in size and time, and what fails is a failure', async () => {
-  const long = await download((_request, response) => response.end('x'.repeat(LIMIT_BYTES + 1)), { json: {} })
+  const long = await request((_request, response) => response.end('x'.repeat(LIMIT_BYTES + 1)), { json: {} })
   assert.equal(long, { failure: 'TOO_LARGE' })
-  assert.equal(await download(() => undefined, { json: {}, timeoutMs: 200 }), { failure: 'TIMEOUT' })
-  assert.ok('failure' in (await download((request) => request.socket.destroy(), { json: {} })))
+  assert.equal(await request(() => undefined, { json: {}, timeoutMs: 200 }), { failure: 'TIMEOUT' })
+  assert.ok('failure' in (await request((request) => request.socket.destroy(), { json: {} })))
 })
 
 test.run()
