@@ -1,4 +1,4 @@
-import { ManagerHealth } from '../lib/health/health.ts'
+import { ManagerHealth } from '../lib/health/health-schema.ts'
 import { endpoint } from '../lib/http/endpoint.ts'
 import { AT, DOMAIN, RECEIPT } from '../lib/http/openapi/samples.ts'
 import { NoParams, NoQuery } from '../lib/http/parameters.ts'

@@ -105,7 +105,7 @@ test('no room has more than 12 files', () => {
 
 /** Rooms in which nothing waits, reads or writes; and the files of other rooms of which that is true. */
 const PURE =
-  /^lib\/(errors\.ts|net\/|settings\/|route\/|nginx\/config\/|render\/|plan\/|certificates\/(certificate|coverage|lineage-name|certbot-arguments|certbot-diagnostic|order-ledger)\.ts|mesh\/(registry-records|registry-key|token-claims|announcements)\.ts)/
+  /^lib\/(errors\.ts|net\/|settings\/|route\/|nginx\/config\/|render\/|plan\/|certificates\/(certificate|coverage|lineage-name|certbot-arguments|certbot-diagnostic|order-ledger)\.ts|mesh\/(registry-records|registry-key|token-claims|announcements)\.ts|health\/reasons\.ts)/
 
 const partOf = (path: string) => {
   if (/^lib\/[^/]+\.ts$/.test(path) && path !== 'lib/errors.ts') return 'main'

@@ -25,7 +25,7 @@ const PROCESSES_AT_ONCE = 4
  * not tell: each order waits for certbot, which sleeps for two seconds, and whole proofs are run by a file of 23 lines.
  */
 const LONGEST_FIRST = [
-  'change/sweep',
+  'proof/sweep',
   'system/certbot',
   'system/certificate',
   'system/faults',

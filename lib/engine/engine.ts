@@ -2,7 +2,7 @@
 import type { PreflightCheck } from '../certificates/preflight.ts'
 import type { Applied, BatchDryRun, Receipt, StepTimes } from '../change/context.ts'
 import type { Dependency } from '../health/dependencies.ts'
-import type { ManagerHealth } from '../health/health.ts'
+import type { ManagerHealth } from '../health/health-schema.ts'
 import type { CertificateMaintenance } from '../issuance/maintain.ts'
 import type { IssueRequest } from '../issuance/may-order.ts'
 import type { SyncRequest, SyncSummary } from '../mesh/sync.ts'

@@ -22,7 +22,7 @@ export interface ChangeFigures {
   readonly steps: Map<string, number[]>
   /** Of fresh connections right after the answer, the share that saw the state of before. */
   readonly changeOld: number[]
-  /** The first change after somebody else has edited NGINX's configuration: all of it is tested, nothing is skippedFiles. */
+  /** The first change after somebody else has edited NGINX's configuration: all of it is tested, nothing is skipped. */
   readonly changeAfterEdit: number[]
   readonly unchanged: number[]
   /** Unchanged PUTs for which NGINX was called all the same. */

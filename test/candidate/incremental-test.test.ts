@@ -5,7 +5,7 @@ import { ACCEPTED, refusal, refused, writeAt } from '../helpers/arrange.ts'
 import { certificateFor, putLineage, putSecure, STATE } from '../helpers/certbot.ts'
 import { assertInvariant, put, worldWithRoute } from '../helpers/world.ts'
 
-const test = suite('the test of a change')
+const test = suite('incremental-test')
 
 const DOMAIN = 'tls.example.com'
 const CERTIFICATE = certificateFor(DOMAIN)
@@ -13,37 +13,37 @@ const COPY = `${STATE}/certificates/${DOMAIN}/${CERTIFICATE.fingerprint}`
 const OLD = 'upstream fpai_old'
 const TLS = `ssl_certificate ${COPY}/fullchain.pem`
 
-/** A host with an HTTP and an HTTPS route, both of which NGINX has accepted; what it is asked from now on ends up in the list. */
-async function accepted(): Promise<{ readonly deps: FakeDeps; readonly asked: string[] }> {
+/** A host with an HTTP and an HTTPS route, both of which NGINX has accepted; `tested` collects the configurations that it tests from now on. */
+async function accepted(): Promise<{ readonly deps: FakeDeps; readonly tested: string[] }> {
   const deps = await worldWithRoute()
   putLineage(deps.disk, DOMAIN, CERTIFICATE)
   await putSecure(deps, 'tls', DOMAIN)
   await put(deps, 'other', 'other.example.com', 8003)
   await deps.engine.idle()
-  const asked: string[] = []
+  const tested: string[] = []
   deps.nginx.judge = (texts) => {
-    asked.push([...texts].join(''))
+    tested.push([...texts].join(''))
     return ACCEPTED
   }
-  return { deps, asked }
+  return { deps, tested }
 }
 
-test('what NGINX has accepted, and nobody has touched since, stands in it with its names alone', async () => {
-  const { deps, asked } = await accepted()
+test('of a route that NGINX has accepted, and nobody has touched since, only its names are tested', async () => {
+  const { deps, tested } = await accepted()
   await put(deps, 'app', 'app.example.com', 8002)
-  assert.is(asked.length, 1)
-  const [text = ''] = asked
+  assert.is(tested.length, 1)
+  const [text = ''] = tested
   assert.match(text, 'upstream fpai_app')
   for (const name of ['old.example.com', DOMAIN]) assert.match(text, `server_name ${name};`)
-  for (const skippedFiles of [OLD, TLS]) assert.not.match(text, skippedFiles)
-  // `other` was a change when it was tested, and is read again once.
+  for (const skipped of [OLD, TLS]) assert.not.match(text, skipped)
+  // `other` was a change when it was tested, and is loaded once more.
   assert.match(text, 'upstream fpai_other')
   await deps.engine.idle()
   assertInvariant(deps)
 })
 
 test('a change of a route is tested with its certificate, whether that was accepted before or not', async () => {
-  const { deps, asked } = await accepted()
+  const { deps, tested } = await accepted()
   const spec = {
     domain: DOMAIN,
     upstream_host: 'localhost',
@@ -52,8 +52,8 @@ test('a change of a route is tested with its certificate, whether that was accep
     enable_ssl: true,
   }
   await deps.engine.putProxy({ dropletName: 'tls', spec, mode: 'replace', precondition: {} })
-  assert.match(asked[0] ?? '', TLS)
-  assert.not.match(asked[0] ?? '', OLD)
+  assert.match(tested[0] ?? '', TLS)
+  assert.not.match(tested[0] ?? '', OLD)
 })
 
 const TOUCHED: Readonly<Record<string, (deps: FakeDeps) => void>> = {
@@ -65,58 +65,58 @@ const TOUCHED: Readonly<Record<string, (deps: FakeDeps) => void>> = {
   'a new file of the host': ({ disk }) => writeAt(disk, '/etc/nginx/conf.d/new.conf', 'proxy_buffers 4 4k;'),
 }
 for (const [what, touch] of Object.entries(TOUCHED)) {
-  test(`after a change of ${what} everything is loaded again`, async () => {
-    const { deps, asked } = await accepted()
+  test(`after a change of ${what} everything is tested again`, async () => {
+    const { deps, tested } = await accepted()
     touch(deps)
     await put(deps, 'app', 'app.example.com', 8002)
-    for (const loaded of [OLD, TLS]) assert.match(asked[0] ?? '', loaded)
+    for (const loaded of [OLD, TLS]) assert.match(tested[0] ?? '', loaded)
     await put(deps, 'app', 'app.example.com', 8004)
-    for (const skippedFiles of [OLD, TLS]) assert.not.match(asked[1] ?? '', skippedFiles)
+    for (const skipped of [OLD, TLS]) assert.not.match(tested[1] ?? '', skipped)
   })
 }
 
-test('a certificate whose copy was touched is loaded again, the others are not', async () => {
+test('only a certificate whose copy was touched is loaded again', async () => {
   for (const name of ['fullchain.pem', 'privkey.pem']) {
-    const { deps, asked } = await accepted()
+    const { deps, tested } = await accepted()
     writeAt(deps.disk, `${COPY}/${name}`, 'torn', 0o600)
     await put(deps, 'app', 'app.example.com', 8002)
-    assert.match(asked[0] ?? '', TLS)
-    assert.not.match(asked[0] ?? '', OLD)
+    assert.match(tested[0] ?? '', TLS)
+    assert.not.match(tested[0] ?? '', OLD)
   }
 })
 
-test('an NGINX that cannot refuse handshakes loads certificates each time', async () => {
-  const { deps, asked } = await accepted()
+test('an NGINX without ssl_reject_handshake loads certificates each time', async () => {
+  const { deps, tested } = await accepted()
   deps.nginx.version = deps.nginx.version.replace('nginx/1.22.1', 'nginx/1.18.0')
   writeAt(deps.disk, '/usr/sbin/nginx', 'an older build')
   await put(deps, 'app', 'app.example.com', 8002)
   await put(deps, 'app', 'app.example.com', 8004)
-  assert.match(asked[1] ?? '', TLS)
-  assert.not.match(asked[1] ?? '', OLD)
+  assert.match(tested[1] ?? '', TLS)
+  assert.not.match(tested[1] ?? '', OLD)
 })
 
-test('a refusal that names no file of the change is asked about once more, with everything loaded', async () => {
-  const { deps, asked } = await accepted()
+test('a refusal that names no file of the change is tested again with everything loaded', async () => {
+  const { deps, tested } = await accepted()
   deps.nginx.judge = (texts) => {
     const text = [...texts].join('')
-    asked.push(text)
+    tested.push(text)
     return text.includes(OLD) ? ACCEPTED : refused('accepted.conf', 3, 'could not build server_names_hash')
   }
   await put(deps, 'app', 'app.example.com', 8002)
-  assert.is(asked.length, 2)
-  assert.match(asked[1] ?? '', TLS)
+  assert.is(tested.length, 2)
+  assert.match(tested[1] ?? '', TLS)
 })
 
-test('a refusal that names a file of the change stands, at the cost of one test and the look at the host', async () => {
-  const { deps, asked } = await accepted()
+test('a refusal that names a file of the change is final: one test of the change, one of the host without it', async () => {
+  const { deps, tested } = await accepted()
   deps.nginx.judge = (texts) => {
     const text = [...texts].join('')
-    asked.push(text)
+    tested.push(text)
     return text.includes('fpai_app') ? refused('fpai-app.conf', 3, 'unknown directive "x"') : ACCEPTED
   }
   await refusal(put(deps, 'app', 'app.example.com', 8002), 'PROXY_CONFIG_FAILED')
   assert.equal(
-    asked.map((text) => [text.includes(OLD), text.includes('fpai_app')]),
+    tested.map((text) => [text.includes(OLD), text.includes('fpai_app')]),
     [
       [false, true],
       [true, false],

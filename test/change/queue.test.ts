@@ -9,15 +9,15 @@ import { refusal } from '../helpers/arrange.ts'
 const test = suite('queue')
 
 const remove = (dropletName: string): Change => ({ kind: 'delete', dropletName, precondition: {} })
-/** A result that tells which change it belongs to. */
+/** A result that names its change. */
 const resultOf = (change: Change): ChangeResult =>
   new ProxyManagerError('PROXY_NOT_FOUND', { message: change.dropletName })
 const namesOf = (changes: readonly Change[]) => changes.map(({ dropletName }) => dropletName).join(' ')
-const wordsOf = (result: ChangeResult) => (result instanceof Error ? result.message : result.outcome)
+const labelOf = (result: ChangeResult) => (result instanceof Error ? result.message : result.outcome)
 
 type Apply = (changes: readonly Change[]) => Promise<readonly ChangeResult[]>
 
-/** A queue over `apply`, with nobody about to arrive unless told otherwise, and a clock that only moves for who waits. */
+/** A queue over `apply`, by default with no call about to arrive, and a clock that only sleeping moves. */
 function queueOver(apply: Apply, cleanup = async () => {}, arriving = () => 0): ChangeQueue {
   let nowMs = 0
   const clock = {
@@ -50,7 +50,7 @@ function heldQueue() {
   return { queue, batches, nextBatch }
 }
 
-test('calls of one turn of the event loop are one batch, in their order, and each gets its own result', async () => {
+test('calls within one turn of the event loop form one batch in order, and each gets its own result', async () => {
   const seen: string[] = []
   const queue = queueOver(async (changes) => {
     seen.push(namesOf(changes))
@@ -58,10 +58,10 @@ test('calls of one turn of the event loop are one batch, in their order, and eac
   })
   const results = await Promise.all(['a', 'b', 'c'].map((name) => queue.submit(remove(name))))
   assert.equal(seen, ['a b c'])
-  assert.equal(results.map(wordsOf), ['a', 'b', 'c'])
+  assert.equal(results.map(labelOf), ['a', 'b', 'c'])
 })
 
-test('one batch runs at a time; what arrives meanwhile is the next, all of it', async () => {
+test('one batch runs at a time; all that arrives meanwhile forms the next one', async () => {
   const { queue, batches, nextBatch } = heldQueue()
   const first = nextBatch()
   const calls = [queue.submit(remove('a'))]
@@ -74,11 +74,11 @@ test('one batch runs at a time; what arrives meanwhile is the next, all of it', 
   const following = await second
   assert.is(following.names, 'b c d')
   following.end()
-  assert.equal((await Promise.all(calls)).map(wordsOf), ['a', 'b', 'c', 'd'])
+  assert.equal((await Promise.all(calls)).map(labelOf), ['a', 'b', 'c', 'd'])
   assert.is(queue.depth, 0)
 })
 
-test('a second change of a droplet waits for the next batch; others overtake it, its own order stays', async () => {
+test('a second change of a droplet waits for the next batch; others may overtake it, but not those of the same droplet', async () => {
   const seen: string[] = []
   const queue = queueOver(async (changes) => {
     seen.push(namesOf(changes))
@@ -88,7 +88,7 @@ test('a second change of a droplet waits for the next batch; others overtake it,
   assert.equal(seen, ['a b c', 'a b', 'a'])
 })
 
-test('jobs and batches take turns: a crowd of jobs holds no change up, and no crowd of changes a job', async () => {
+test('jobs and batches take turns, so neither can starve the other', async () => {
   const seen: string[] = []
   const queue = queueOver(async (changes) => {
     seen.push(namesOf(changes))
@@ -105,7 +105,7 @@ test('jobs and batches take turns: a crowd of jobs holds no change up, and no cr
   assert.equal(seen, ['j1', 'a b', 'j2', 'a', 'j3', 'a', 'j4'])
 })
 
-test('a full queue answers BUSY with a time to come back, and takes changes again once it has emptied', async () => {
+test('a full queue answers BUSY with Retry-After, and accepts changes again once it has drained', async () => {
   const { queue, nextBatch } = heldQueue()
   const first = nextBatch()
   const calls = [queue.submit(remove('running'))]
@@ -145,7 +145,7 @@ test('an exclusive job runs between batches, never beside one', async () => {
   await call
 })
 
-test('a job that fails rejects for its caller alone', async () => {
+test('a job that fails rejects only for its caller', async () => {
   const queue = queueOver(async (changes) => changes.map(resultOf))
   const job = queue.exclusively(async () => {
     throw new Error('no')
@@ -155,10 +155,10 @@ test('a job that fails rejects for its caller alone', async () => {
     () => assert.unreachable(),
     (error: Error) => assert.is(error.message, 'no'),
   )
-  assert.is(wordsOf(await call), 'a')
+  assert.is(labelOf(await call), 'a')
 })
 
-test('a batch that breaks answers INTERNAL to each of its callers, and the next one runs', async () => {
+test('a batch that throws answers INTERNAL to each of its callers, and the next one runs', async () => {
   let isBroken = true
   const queue = queueOver(async (changes) => {
     if (isBroken) throw new Error('unforeseen')
@@ -167,11 +167,11 @@ test('a batch that breaks answers INTERNAL to each of its callers, and the next 
   const results = await Promise.all([queue.submit(remove('a')), queue.submit(remove('b'))])
   for (const result of results) assert.is(result instanceof ProxyManagerError && result.code, 'INTERNAL')
   isBroken = false
-  assert.is(wordsOf(await queue.submit(remove('c'))), 'c')
+  assert.is(labelOf(await queue.submit(remove('c'))), 'c')
   await queue.idle()
 })
 
-test('callers have their answers before the tidying up, and the next batch starts after it', async () => {
+test('callers are answered before the cleanup, and the next batch starts after it', async () => {
   const order: string[] = []
   const queue = queueOver(
     async (changes) => {
@@ -192,19 +192,19 @@ test('callers have their answers before the tidying up, and the next batch start
   assert.ok(order.indexOf('cleanup') < order.indexOf('apply b'))
 })
 
-test('tidying up that fails is no failure of a change, and the next one runs', async () => {
+test('a failed cleanup fails no change, and the next batch runs', async () => {
   const queue = queueOver(
     async (changes) => changes.map(resultOf),
     async () => {
       throw new Error('no space left')
     },
   )
-  assert.is(wordsOf(await queue.submit(remove('a'))), 'a')
-  assert.is(wordsOf(await queue.submit(remove('b'))), 'b')
+  assert.is(labelOf(await queue.submit(remove('a'))), 'a')
+  assert.is(labelOf(await queue.submit(remove('b'))), 'b')
   await queue.idle()
 })
 
-test('a batch waits for calls that are about to arrive, and shares its reload with them', async () => {
+test('a batch waits for calls that are about to arrive, and includes them', async () => {
   const seen: string[] = []
   let arriving = 1
   const queue: ChangeQueue = queueOver(
@@ -224,7 +224,7 @@ test('a batch waits for calls that are about to arrive, and shares its reload wi
   assert.equal(seen, ['a b'])
 })
 
-test('a batch waits for calls that begin a few rounds of the event loop later', async () => {
+test('a batch includes calls that begin a few turns of the event loop later', async () => {
   const seen: string[] = []
   const queue = queueOver(async (changes) => {
     seen.push(namesOf(changes))
@@ -241,7 +241,7 @@ test('a batch waits for calls that begin a few rounds of the event loop later', 
   assert.equal(seen, ['a b c'])
 })
 
-/** How long a batch waits for a call that never arrives, where the process is busy for this many milliseconds at each look. */
+/** How long a batch waits for a call that never arrives, if the process is busy for this many milliseconds at each check. */
 async function waitForNobody(busyMs: number): Promise<number> {
   let waitedMs = 0
   const clock = {
@@ -252,27 +252,27 @@ async function waitForNobody(busyMs: number): Promise<number> {
   }
   const apply = async (changes: readonly Change[]) => ({ results: changes.map(resultOf), cleanup: async () => {} })
   const queue = changeQueue({ apply, arriving: () => 1, clock })
-  assert.is(wordsOf(await queue.submit(remove('a'))), 'a')
+  assert.is(labelOf(await queue.submit(remove('a'))), 'a')
   return waitedMs
 }
 
-test('a call that never arrives holds a batch up for a tenth of a second, no longer', async () => {
+test('a call that never arrives delays a batch by at most 100 ms', async () => {
   assert.is(await waitForNobody(0), 100)
 })
 
-test('time in which the process was too busy to look does not count, up to half a second', async () => {
+test('time in which the process was too busy to check does not count, up to 500 ms', async () => {
   assert.is(await waitForNobody(2), 300)
   assert.is(await waitForNobody(24), 500)
 })
 
-test('a batch that has fewer results than changes leaves nobody waiting', async () => {
+test('a batch with fewer results than changes still answers every caller', async () => {
   const queue = queueOver(async (changes) => changes.slice(1).map(resultOf))
   const [first, second] = await Promise.all([queue.submit(remove('a')), queue.submit(remove('b'))])
-  assert.is(wordsOf(first), 'b')
+  assert.is(labelOf(first), 'b')
   assert.is(second instanceof ProxyManagerError && second.code, 'INTERNAL')
 })
 
-test('idle resolves once nothing runs and nothing waits', async () => {
+test('idle() resolves once nothing runs and nothing waits', async () => {
   const { queue, nextBatch } = heldQueue()
   await queue.idle()
   const first = nextBatch()
@@ -290,7 +290,7 @@ test('idle resolves once nothing runs and nothing waits', async () => {
   assert.is(queue.depth, 0)
 })
 
-test('once closed it ends what it has, and takes nothing more', async () => {
+test('a closed queue finishes what it has, and accepts nothing more', async () => {
   const { queue, nextBatch } = heldQueue()
   const started = nextBatch()
   const first = queue.submit(remove('a'))
@@ -305,7 +305,7 @@ test('once closed it ends what it has, and takes nothing more', async () => {
   const last = nextBatch()
   batch.end()
   ;(await last).end()
-  assert.equal([wordsOf(await first), wordsOf(await second)], ['a', 'b'])
+  assert.equal([labelOf(await first), labelOf(await second)], ['a', 'b'])
 })
 
 test.run()

@@ -13,7 +13,7 @@ const ROUTE = `${AVAILABLE}/fpai-old.conf`
 
 const test = suite('recover')
 
-/** A route's file with one more option in its record, and the right checksum. */
+/** A route's file with one more option in its record, and a valid checksum. */
 function withOption(text: string, option: string): string {
   const [notice = '', , ...signed] = text.split('\n')
   const body = signed.join('\n').replace('"options":{', `"options":{${option},`)
@@ -39,11 +39,11 @@ test('a start on an empty host writes no file of NGINX', async () => {
 
 for (const [what, tear] of Object.entries({
   empty: () => '',
-  'cut off in its header': (text: string) => text.slice(0, 60),
-  'cut off in the middle': (text: string) => text.slice(0, text.length / 2),
+  'truncated in its header': (text: string) => text.slice(0, 60),
+  'truncated in the middle': (text: string) => text.slice(0, text.length / 2),
   'without its last byte': (text: string) => text.slice(0, -1),
 })) {
-  test(`a file of a route that is ${what} is restored to the byte, and that is logged`, async () => {
+  test(`a route's file that is ${what} is restored byte for byte, and that is logged`, async () => {
     const deps = await worldWithRoute()
     const written = textAt(deps.disk, ROUTE) ?? ''
     writeAt(deps.disk, ROUTE, tear(written))
@@ -58,7 +58,7 @@ for (const [what, tear] of Object.entries({
   })
 }
 
-test('a torn shared file is restored as well', async () => {
+test('a truncated shared file is restored as well', async () => {
   const deps = await worldWithRoute()
   const shared = `${AVAILABLE}/000-proxy-manager.conf`
   const written = textAt(deps.disk, shared) ?? ''
@@ -70,7 +70,7 @@ test('a torn shared file is restored as well', async () => {
   }
 })
 
-test('NGINX read the torn file meanwhile: it reads the restored one, and the route is served again', async () => {
+test('if NGINX has loaded a truncated file, it is reloaded with the restored one', async () => {
   const deps = await worldWithRoute()
   writeAt(deps.disk, `${AVAILABLE}/000-proxy-manager.conf`, '')
   writeAt(deps.disk, ROUTE, '')
@@ -81,7 +81,7 @@ test('NGINX read the torn file meanwhile: it reads the restored one, and the rou
   await assertSettled(again)
 })
 
-test('a torn file of which no whole copy is kept is left alone, and the other routes go on', async () => {
+test('a truncated file without an intact copy is left as it is, and the other routes are served', async () => {
   const deps = await worldWithRoute()
   writeAt(deps.disk, `${AVAILABLE}/fpai-lost.conf`, '')
   writeAt(deps.disk, `${STATE}/last-good/fpai-lost.conf`, '# not whole\n')
@@ -90,7 +90,7 @@ test('a torn file of which no whole copy is kept is left alone, and the other ro
   assert.is(servedPort(again, 'old.example.com'), 8001)
 })
 
-test('an edit by hand is no damage: it stays', async () => {
+test('an edit by hand is not damage: it stays', async () => {
   const deps = await worldWithRoute()
   const edited = (textAt(deps.disk, ROUTE) ?? '').replace('64m', '128m')
   writeAt(deps.disk, ROUTE, edited)
@@ -99,7 +99,7 @@ test('an edit by hand is no damage: it stays', async () => {
   assert.is((await again.engine.getProxy('old')).status, 'drifted')
 })
 
-test('a file with an option that only a newer version knows is left as it is and named, until a PUT replaces it', async () => {
+test('a file with an option of a newer version is left as it is and reported, until a PUT replaces it', async () => {
   const deps = await worldWithRoute()
   const written = textAt(deps.disk, ROUTE) ?? ''
   const newer = withOption(written, '"gzip":true')
@@ -116,7 +116,7 @@ test('a file with an option that only a newer version knows is left as it is and
   await assertSettled(again)
 })
 
-test('a dangling link of ours, with which NGINX would not start, is removed', async () => {
+test('a dangling symlink of ours, with which NGINX would not start, is removed', async () => {
   const deps = await worldWithRoute()
   deps.disk.set(`${ENABLED}/fpai-gone.conf`, { kind: 'link', target: `${AVAILABLE}/fpai-gone.conf` })
   const again = await restarted(deps)
@@ -128,7 +128,7 @@ test('a dangling link of ours, with which NGINX would not start, is removed', as
   await assertSettled(again)
 })
 
-test('files and links that are not ours are never touched, damaged or not', async () => {
+test('files and symlinks that are not ours are never touched, damaged or not', async () => {
   const deps = await worldWithRoute()
   writeAt(deps.disk, `${AVAILABLE}/shop.conf`, '')
   writeAt(deps.disk, `${AVAILABLE}/fpai-hand.conf`, 'server { listen 8080; }\n')
@@ -148,7 +148,7 @@ for (const [what, text] of Object.entries({
   garbage: '\u0000\u0001 not JSON\n',
   'of another shape': '{"generation":"7","files":{}}\n',
 })) {
-  test(`a journal that is ${what} was torn before anything live changed: it is put aside, and that is logged`, async () => {
+  test(`a journal that is ${what} was written before anything live changed: it is quarantined, and that is logged`, async () => {
     const deps = await worldWithRoute()
     writeAt(deps.disk, `${STATE}/journal`, text)
     const again = await restarted(deps)
@@ -165,7 +165,7 @@ for (const [what, text] of Object.entries({
   })
 }
 
-test('temporaries of every kind are swept', async () => {
+test('temporary files of every kind are removed', async () => {
   const deps = await worldWithRoute()
   const leftovers = [
     `${AVAILABLE}/.fpai-app.conf.pm-tmp`,
@@ -184,7 +184,7 @@ test('temporaries of every kind are swept', async () => {
   await assertSettled(again)
 })
 
-test('NGINX serves an older generation than the one on disk: it is tested and reloaded', async () => {
+test('if NGINX serves an older generation than the one on disk, that is tested and reloaded', async () => {
   const deps = await worldWithRoute()
   const older = deps.nginx.loaded
   await put(deps, 'app', 'app.example.com', 8002)
@@ -199,7 +199,7 @@ test('NGINX serves an older generation than the one on disk: it is tested and re
   await assertSettled(again)
 })
 
-test('what is on disk fails the test: it is not reloaded, the API starts all the same, and health says why', async () => {
+test('a configuration on disk that fails its test is not reloaded; the API starts all the same, and health says why', async () => {
   const deps = await worldWithRoute()
   const older = deps.nginx.loaded
   await put(deps, 'app', 'app.example.com', 8002)
@@ -211,25 +211,25 @@ test('what is on disk fails the test: it is not reloaded, the API starts all the
   assert.is((await again.engine.readHealth()).status, 'unhealthy')
 })
 
-test('a change that was interrupted with its reload refused stays journalled until the fault is gone', async () => {
+test('an interrupted change whose reload was refused stays in the journal until the fault is gone', async () => {
   const deps = await worldWithRoute()
   deps.nginx.refuseReload = PORT_TAKEN
   await put(deps, 'app', 'app.example.com', 8002).catch(() => undefined)
-  const sick = await restarted(deps)
-  assert.ok(sick.disk.has(`${STATE}/journal`))
-  const health = await sick.engine.readHealth()
+  const unhealthy = await restarted(deps)
+  assert.ok(unhealthy.disk.has(`${STATE}/journal`))
+  const health = await unhealthy.engine.readHealth()
   assert.equal([health.status, health.reasons[0]], ['unhealthy', 'a change was interrupted and is not undone yet'])
-  assert.is(servedPort(sick, 'old.example.com'), 8001)
-  sick.nginx.refuseReload = undefined
-  const well = await restarted(sick)
-  assert.equal((await well.engine.readHealth()).reasons, [
+  assert.is(servedPort(unhealthy, 'old.example.com'), 8001)
+  unhealthy.nginx.refuseReload = undefined
+  const healthy = await restarted(unhealthy)
+  assert.equal((await healthy.engine.readHealth()).reasons, [
     'the last reload failed (refused) and was undone: see the log, then repeat the change',
   ])
-  assert.is(servedPort(well, 'app.example.com'), undefined)
-  await assertSettled(well)
+  assert.is(servedPort(healthy, 'app.example.com'), undefined)
+  await assertSettled(healthy)
 })
 
-test('a step that cannot be done is logged and keeps neither the others nor the API from starting', async () => {
+test('a failed recovery step is logged, and stops neither the other steps nor the start of the API', async () => {
   const deps = await worldWithRoute()
   writeAt(deps.disk, `${ENABLED}/.fpai-app.conf.pm-tmp`, 'half')
   writeAt(deps.disk, ROUTE, '')
@@ -250,7 +250,7 @@ test('a step that cannot be done is logged and keeps neither the others nor the 
   assert.is((await again.engine.getProxy('old')).upstream_port, 8001)
 })
 
-test('a restart takes the routes as they are on disk: a backup that was put back is what the API shows', async () => {
+test('a restart reads the routes from disk: a restored backup is what the API shows', async () => {
   const deps = await worldWithRoute()
   const backup = textAt(deps.disk, ROUTE) ?? ''
   await put(deps, 'old', 'old.example.com', 8005)
@@ -260,7 +260,7 @@ test('a restart takes the routes as they are on disk: a backup that was put back
   assert.equal([proxy.upstream_port, proxy.status], [8001, 'active'])
 })
 
-test('a generation is never used again after a restart', async () => {
+test('no generation is used again after a restart', async () => {
   const deps: FakeDeps = await worldWithRoute()
   const again = await restarted(deps)
   const { receipt } = await put(again, 'app', 'app.example.com', 8002)

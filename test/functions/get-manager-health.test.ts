@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert'
 import * as v from 'valibot'
 import { fakeDeps } from '../../fixtures/deps.ts'
 import getManagerHealth from '../../functions/get-manager-health.ts'
-import { ManagerHealth } from '../../lib/health/health.ts'
+import { ManagerHealth } from '../../lib/health/health-schema.ts'
 import { assertIssues, call } from './wire.ts'
 
 const test = suite('GET /proxy-manager/health')

@@ -2,7 +2,7 @@
 import * as assert from 'uvu/assert'
 import { type FakeDeps, type FakeOptions, fakeDeps } from '../../fixtures/deps.ts'
 import { enabledTexts } from '../../fixtures/fake-nginx.ts'
-import type { Changed } from '../../lib/engine/engine.ts'
+import type { Changed, PutRequest } from '../../lib/engine/engine.ts'
 import { readSharedFile } from '../../lib/render/shared-file.ts'
 import { readRouteFile } from '../../lib/route/stored-route.ts'
 
@@ -55,6 +55,27 @@ export function filesOf({ disk }: FakeDeps): Map<string, string> {
     if (entry.kind === 'link') files.set(path, `-> ${entry.target}`)
   }
   return files
+}
+
+/** A request to put a route that wants a healthy upstream. */
+export function putRequest(dropletName: string, domain: string, port: number, ssl = false): PutRequest {
+  const spec = { domain, upstream_host: 'localhost', upstream_port: port, require_healthy: true, enable_ssl: ssl }
+  return { dropletName, spec, mode: 'replace', precondition: {} }
+}
+
+/** The files of the two folders, the shared one (whose generation moves on) left out. */
+export function routeFilesOf(deps: FakeDeps): [string, string][] {
+  return [...filesOf(deps)].filter(([path]) => path.includes('fpai-')).sort()
+}
+
+/** Name (without its time), text and mode of every backup. */
+export function backupsOf({ disk }: FakeDeps): [string, string, number][] {
+  const folder = '/var/lib/proxy-manager/backups/'
+  return [...disk].flatMap(([path, entry]) =>
+    path.startsWith(folder) && entry.kind === 'file'
+      ? [[path.slice(folder.length).replace(/\.\d+$/, ''), entry.file.text, entry.mode]]
+      : [],
+  )
 }
 
 /**

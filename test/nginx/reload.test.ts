@@ -3,12 +3,20 @@ import * as assert from 'uvu/assert'
 import type { FakeDeps } from '../../fixtures/deps.ts'
 import { MASTER_PID } from '../../fixtures/fake-nginx.ts'
 import type { WorkerState } from '../../lib/adapters/processes.ts'
-import { assertSettled, contentsOf, onReload, PORT_TAKEN, refusal, writeAt } from '../helpers/arrange.ts'
+import {
+  assertSettled,
+  contentsOf,
+  onReload,
+  PORT_TAKEN,
+  refusal,
+  refuseNextReload,
+  writeAt,
+} from '../helpers/arrange.ts'
 import { put, servedPort, worldWithRoute } from '../helpers/world.ts'
 
-const test = suite('reload, and others who do things to the master')
+const test = suite('reload')
 
-/** NGINX's binary is being replaced: the master of before, with a worker that accepts, stands in nginx.pid.oldbin. */
+/** NGINX's binary is being replaced: nginx.pid.oldbin names the old master, which has a worker that accepts connections. */
 function beginUpgrade({ disk, host }: FakeDeps): { retire: () => void } {
   const { isNginxMaster, workersOf, workerState } = host.processes
   let state: WorkerState = 'accepting'
@@ -25,22 +33,22 @@ function beginUpgrade({ disk, host }: FakeDeps): { retire: () => void } {
   }
 }
 
-test('a master whose binary is being replaced still serves: a change waits until it retires its workers', async () => {
+test('during a binary upgrade a change waits until the old master has retired its workers', async () => {
   const deps = await worldWithRoute()
   const { retire } = beginUpgrade(deps)
   const sleep = deps.host.clock.sleep
-  let naps = 0
+  let waits = 0
   deps.host.clock.sleep = async (ms) => {
-    if (++naps === 20) retire()
+    if (++waits === 20) retire()
     await sleep(ms)
   }
   await put(deps, 'app', 'app.example.com', 8002)
-  assert.ok(naps >= 20, `it waited ${naps} times`)
+  assert.ok(waits >= 20, `it waited ${waits} times`)
   assert.is(servedPort(deps, 'app.example.com'), 8002)
   await assertSettled(deps)
 })
 
-test('an upgrade that nobody finishes: the change is refused after 10 s, says so, and nothing was touched', async () => {
+test('a binary upgrade that does not finish within 10 s refuses the change, and nothing is touched', async () => {
   const deps = await worldWithRoute()
   beginUpgrade(deps)
   const before = contentsOf(deps.disk)
@@ -53,23 +61,23 @@ test('an upgrade that nobody finishes: the change is refused after 10 s, says so
   assert.is(deps.nginx.reloads, 1)
 })
 
-test('an upgrade that begins after the signal: what the former master answers is no proof', async () => {
+test('if a binary upgrade begins after the signal, an answer of the old master is no proof', async () => {
   const deps = await worldWithRoute()
   let upgrade: { retire: () => void } | undefined
   onReload(deps, () => {
     upgrade ??= beginUpgrade(deps)
   })
   const sleep = deps.host.clock.sleep
-  let naps = 0
+  let waits = 0
   deps.host.clock.sleep = async (ms) => {
-    if (++naps === 500) upgrade?.retire()
+    if (++waits === 500) upgrade?.retire()
     await sleep(ms)
   }
   await put(deps, 'app', 'app.example.com', 8002)
-  assert.ok(naps >= 500, `it waited ${naps} times`)
+  assert.ok(waits >= 500, `it waited ${waits} times`)
 })
 
-test('a master that hands over in the middle of a reload: its successor is made to read the files', async () => {
+test('if a master is replaced during a reload, its successor is reloaded', async () => {
   const deps = await worldWithRoute()
   const { processes } = deps.host
   const signalled: number[] = []
@@ -89,7 +97,7 @@ test('a master that hands over in the middle of a reload: its successor is made 
   await assertSettled(deps)
 })
 
-test('between two pid files NGINX is not taken for stopped', async () => {
+test('NGINX is not taken for stopped while only nginx.pid.oldbin is there', async () => {
   const deps = await worldWithRoute()
   deps.disk.delete('/run/nginx.pid')
   writeAt(deps.disk, '/run/nginx.pid.oldbin', `${MASTER_PID}\n`)
@@ -98,7 +106,7 @@ test('between two pid files NGINX is not taken for stopped', async () => {
   assert.is(error.details.reason, 'upgrading')
 })
 
-test('a refusal is found in a log that was rotated meanwhile', async () => {
+test('a refusal is found in a log that was rotated during the reload', async () => {
   const deps = await worldWithRoute()
   writeAt(deps.disk, '/var/log/nginx/error.log', 'an old line\n'.repeat(100))
   const started = deps.clock.monotonicMs()
@@ -111,7 +119,7 @@ test('a refusal is found in a log that was rotated meanwhile', async () => {
   assert.ok(deps.clock.monotonicMs() - started < 1000)
 })
 
-test('a refusal is found behind any number of lines of others, and told whole', async () => {
+test('a refusal is found among any number of other log lines, and is reported in full', async () => {
   const deps = await worldWithRoute()
   const noise =
     '2026/01/01 00:00:00 [error] 1000#1000: *1 connect() failed, request: "GET /caf\u00e9 HTTP/1.1"\n'.repeat(1500)
@@ -131,21 +139,21 @@ test('a refusal is found behind any number of lines of others, and told whole', 
   assert.ok(deps.clock.monotonicMs() - started < 1000)
 })
 
-test('a refusal that is logged in two pieces is told once', async () => {
+test('a refusal that is logged in two pieces is reported once', async () => {
   const deps = await worldWithRoute()
   const log = '/var/log/nginx/error.log'
   const half = PORT_TAKEN.length - 10
   const sleep = deps.host.clock.sleep
-  let naps = 0
+  let waits = 0
   onReload(deps, (count) => {
     deps.nginx.refuseReload = count === 1 ? PORT_TAKEN.slice(0, half) : undefined
-    naps = count === 1 ? 1 : 0
+    waits = count === 1 ? 1 : 0
   })
   deps.host.clock.sleep = async (ms) => {
-    // What the fake logs ends its line: here the line goes on.
-    if (naps === 1) writeAt(deps.disk, log, PORT_TAKEN.slice(0, half))
-    if (naps === 60) writeAt(deps.disk, log, `${PORT_TAKEN}\n`)
-    if (naps > 0) naps++
+    // The fake ends each line that it logs: here the line continues.
+    if (waits === 1) writeAt(deps.disk, log, PORT_TAKEN.slice(0, half))
+    if (waits === 60) writeAt(deps.disk, log, `${PORT_TAKEN}\n`)
+    if (waits > 0) waits++
     await sleep(ms)
   }
   const error = await refusal(put(deps, 'app', 'app.example.com', 8002), 'NGINX_RELOAD_FAILED')
@@ -154,7 +162,7 @@ test('a refusal that is logged in two pieces is told once', async () => {
   assert.is(String(error.details.nginx_output).match(/still/g)?.length, 1)
 })
 
-/** The next reloads take this long, one after another, until the worker of before accepts nothing any more. */
+/** The next reloads take this long, one after another, until the old worker no longer accepts connections. */
 function slowReloads(deps: FakeDeps, durationsMs: readonly number[]): void {
   const { processes, clock } = deps.host
   const workerState = processes.workerState
@@ -167,20 +175,71 @@ function slowReloads(deps: FakeDeps, durationsMs: readonly number[]): void {
   processes.workerState = (pid) => (pid === old && clock.monotonicMs() < untilMs ? 'accepting' : workerState(pid))
 }
 
-test('a reload may take as long as the one before it, however little was tested', async () => {
+test('a reload may take as long as the previous one, however short the test was', async () => {
   const deps = await worldWithRoute()
   slowReloads(deps, [8_000, 14_000])
   for (const port of [8002, 8003]) await put(deps, 'app', 'app.example.com', port)
   assert.is(servedPort(deps, 'app.example.com'), 8003)
 })
 
-test('a reload that takes much longer than those before it is given up', async () => {
+test('a reload that takes much longer than the previous ones times out', async () => {
   const deps = await worldWithRoute()
   slowReloads(deps, [1000, 14_000])
   await put(deps, 'app', 'app.example.com', 8002)
   const error = await refusal(put(deps, 'app', 'app.example.com', 8003), 'NGINX_RELOAD_FAILED')
   assert.is(error.details.reason, 'not_confirmed')
   assert.is(servedPort(deps, 'app.example.com'), 8002)
+})
+
+test('a refusal ends the wait at once; a failed bind that NGINX retries does not', async () => {
+  const deps = await worldWithRoute()
+  const [firstTry = ''] = PORT_TAKEN.split('\n')
+  const started = deps.clock.monotonicMs()
+  refuseNextReload(deps, PORT_TAKEN)
+  await refusal(put(deps, 'app', 'app.example.com', 8002), 'NGINX_RELOAD_FAILED')
+  assert.ok(deps.clock.monotonicMs() - started < 100)
+
+  const other = await worldWithRoute()
+  refuseNextReload(other, firstTry)
+  const waited = other.clock.monotonicMs()
+  const error = await refusal(put(other, 'app', 'app.example.com', 8002), 'NGINX_RELOAD_FAILED')
+  assert.is(error.details.reason, 'not_confirmed')
+  assert.ok(other.clock.monotonicMs() - waited >= 10_000)
+})
+
+test('an earlier refusal in the log is not taken for the result of this reload', async () => {
+  const deps = await worldWithRoute()
+  writeAt(deps.disk, '/var/log/nginx/error.log', `${PORT_TAKEN}\n`)
+  await put(deps, 'app', 'app.example.com', 8002)
+  assert.is(servedPort(deps, 'app.example.com'), 8002)
+})
+
+test('a process that is not an NGINX master is not signalled, even if the pid file names it', async () => {
+  const deps = await worldWithRoute()
+  const pids: number[] = []
+  onReload(deps, () => pids.push(1))
+  for (const text of ['', '1\n', '-1\n', '4242\n', 'nonsense\n', '0\n']) {
+    writeAt(deps.disk, '/run/nginx.pid', text)
+    const error = await refusal(put(deps, 'app', 'app.example.com', 8002), 'NGINX_RELOAD_FAILED')
+    assert.is(error.details.reason, 'not_running', text)
+  }
+  assert.equal(pids, [])
+})
+
+test('if the master cannot be signalled, the binary is called, and its error is reported', async () => {
+  const deps = await worldWithRoute()
+  const { processes, runner } = deps.host
+  processes.sendHup = () => false
+  const run = runner.run
+  const calls: string[][] = []
+  runner.run = async (file, args, options) => {
+    if (args[0] !== '-s') return await run(file, args, options)
+    calls.push([file, ...args])
+    return { exitCode: 1, output: 'nginx: [alert] kill(100, 1) failed (1: Operation not permitted)\n' }
+  }
+  const error = await refusal(put(deps, 'app', 'app.example.com', 8002), 'NGINX_RELOAD_FAILED')
+  assert.equal(calls[0], ['/usr/sbin/nginx', '-s', 'reload'])
+  assert.is(error.details.nginx_output, 'nginx: [alert] kill(100, 1) failed (1: Operation not permitted)')
 })
 
 test.run()

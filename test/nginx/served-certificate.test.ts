@@ -4,12 +4,12 @@ import { fakeDeps } from '../../fixtures/deps.ts'
 import { assertSettled, refusal, settled } from '../helpers/arrange.ts'
 import { certificateFor, putLineage, putSecure } from '../helpers/certbot.ts'
 
-const test = suite('wrong-certificate')
+const test = suite('served-certificate')
 
 const DOMAIN = 'app.example.com'
 const ALIASES = Array.from({ length: 99 }, (_, i) => `alias-${i + 100}.example.com`)
 const CERTIFICATE = certificateFor(DOMAIN, { aliases: ALIASES })
-/** Far fewer than the connections that an NGINX takes out of the box, 512 for each worker: visitors need the others. */
+/** Far fewer than NGINX's default of 512 connections per worker: visitors need the others. */
 const FEW = 32
 
 async function worldWithManyNames() {
@@ -18,13 +18,13 @@ async function worldWithManyNames() {
   return deps
 }
 
-test('each of many names is proved by its own handshake, a few of them at a time', async () => {
+test('each of many names is proved by its own handshake, at most 32 at a time', async () => {
   const deps = await worldWithManyNames()
-  const shaken: string[] = []
+  const handshakes: string[] = []
   let [underWay, most] = [0, 0]
   const { handshake } = deps.host.probe
   deps.host.probe.handshake = async (request) => {
-    shaken.push(request.serverName)
+    handshakes.push(request.serverName)
     most = Math.max(most, ++underWay)
     await settled()
     underWay--
@@ -32,11 +32,11 @@ test('each of many names is proved by its own handshake, a few of them at a time
   }
   const { receipt } = await putSecure(deps, 'app', DOMAIN, ALIASES)
   assert.is(receipt.proved_by, 'tls_handshake')
-  assert.equal(shaken, [DOMAIN, ...ALIASES])
+  assert.equal(handshakes, [DOMAIN, ...ALIASES])
   assert.is(most, FEW)
 })
 
-test('of many names the last one shows another certificate: the change is undone', async () => {
+test('if the last of many names presents another certificate, the change is rolled back', async () => {
   const deps = await worldWithManyNames()
   const { handshake } = deps.host.probe
   deps.host.probe.handshake = async (request) =>
@@ -46,17 +46,17 @@ test('of many names the last one shows another certificate: the change is undone
   await assertSettled(deps)
 })
 
-test('an NGINX that shakes no hands is not asked for each name in turn', async () => {
+test('if handshakes time out, not every name is tried', async () => {
   const deps = await worldWithManyNames()
-  let asked = 0
+  let tried = 0
   deps.host.probe.handshake = async () => {
-    asked++
+    tried++
     await settled()
     return { failure: 'TIMEOUT' }
   }
   const error = await refusal(putSecure(deps, 'app', DOMAIN, ALIASES), 'NGINX_RELOAD_FAILED')
   assert.is(error.details.nginx_output, `${DOMAIN}: no handshake (TIMEOUT)`)
-  assert.is(asked, FEW)
+  assert.is(tried, FEW)
   await assertSettled(deps)
 })
 

@@ -10,8 +10,8 @@ import {
 } from '../helpers/sweep-faults.ts'
 import { SWEEPS } from '../helpers/sweeps.ts'
 
-// Every effect fails once with an errno, and has one hard stop behind it. Of what differs from these in the errno, or in the side of the effect
-// on which the stop is, there is less here; the proof of faults has all of it.
+// Every effect fails once with an errno, and once the process stops hard after it. Of other errnos, and of stops before an effect, only a
+// part is here; `npm run proof:faults` covers all of it.
 for (const [name, sweep] of Object.entries(SWEEPS)) {
   const test = suite(`sweep: ${name}`)
 
@@ -20,12 +20,12 @@ for (const [name, sweep] of Object.entries(SWEEPS)) {
     ['EIO', 3],
     ['ETIMEDOUT', 3],
   ] as const) {
-    test(`${code} at ${every === 1 ? 'any' : 'every third'} effect: the change is served whole or not at all, an answer says which, and the next one works`, async () => {
+    test(`${code} at ${every === 1 ? 'any' : 'every third'} effect: the change is served completely or not at all, its answer says which, and the next change works`, async () => {
       assertKept(await failEach(sweep, code, undefined, every))
     })
   }
 
-  test('a disk that is full or read-only from any effect on: health says so meanwhile, and afterwards all is as it was answered', async () => {
+  test('if the disk is full or read-only from any effect on, health says so, and afterwards the host is as the answer said', async () => {
     for (const code of ['ENOSPC', 'EROFS']) assertKept(await failEach(sweep, code, LASTING[code], 4))
   })
 
@@ -33,12 +33,12 @@ for (const [name, sweep] of Object.entries(SWEEPS)) {
     ['stop_before', 'before every third', 3],
     ['stop_after', 'after any', 1],
   ] as const) {
-    test(`hard stop ${where} effect: a restart finds all of the change or nothing of it`, async () => {
+    test(`after a hard stop ${where} effect a restart finds all of the change or none of it`, async () => {
       assertKept(await stopEach(sweep, kind, every))
     })
   }
 
-  test('a stop while NGINX is down leaves files with which it starts', async () => {
+  test('a hard stop while NGINX is down leaves files with which it starts', async () => {
     assertKept(await stopEachWithoutNginx(sweep, 3))
   })
 
@@ -47,7 +47,7 @@ for (const [name, sweep] of Object.entries(SWEEPS)) {
 
 const test = suite('sweep: recovery')
 
-test('a hard stop, or a failure, at any effect of the recovery itself is recovered from', async () => {
+test('a hard stop, or a failure, at any effect of the recovery itself is recovered from by the next one', async () => {
   assertKept(await breakRecoveries(SWEEPS.update, { kind: 'stop_after' }, 10))
   assertKept(await breakRecoveries(SWEEPS.update, { kind: 'error', code: 'ENOSPC' }, 10))
 })
