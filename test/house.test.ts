@@ -46,7 +46,7 @@ const code = (text: string) => text.replace(/^\s*\/\*[\s\S]*?\*\//gm, '').replac
 const FLOORS: readonly (readonly [room: string, packages: readonly string[]])[] = [
   ['lib/errors.ts', []],
   ['lib/net', ['valibot', 'ipaddr.js', 'node:net', 'node:url']],
-  ['lib/adapters/disk', ['node:fs', 'node:fs/promises', 'node:path']],
+  ['lib/adapters/disk', ['node:fs']],
   ['lib/adapters', ['tinyexec', 'node-fetch', 'prom-client', 'tslog', 'node:*']],
   ['lib/settings', ['valibot']],
   ['lib/host', ['valibot', 'node:path']],
@@ -106,7 +106,7 @@ test('no room has more than 12 files', () => {
 
 /** Rooms in which nothing waits, reads or writes; and the files of other rooms of which that is true. */
 const PURE =
-  /^lib\/(errors\.ts|net\/|settings\/|route\/|nginx\/config\/|render\/|plan\/|certificates\/(certificate|coverage|lineage-name|certbot-arguments|certbot-diagnostic|order-ledger)\.ts|mesh\/(registry-records|registry-key|token-claims|announcements)\.ts|health\/reasons\.ts)/
+  /^lib\/(errors\.ts|net\/|settings\/|route\/|nginx\/config\/|render\/|plan\/|certificates\/(certificate|coverage|lineage-name|certbot-arguments|certbot-diagnostic|order-ledger)\.ts|mesh\/(registry-records|registry-key|token-claims|announcements|sync-selection)\.ts|health\/reasons\.ts)/
 
 const partOf = (path: string) => {
   if (/^lib\/[^/]+\.ts$/.test(path) && path !== 'lib/errors.ts') return 'main'
@@ -121,7 +121,7 @@ function importersOf(module: string): string[] {
 }
 
 for (const [module, importers] of Object.entries({
-  'node:fs/promises': ['lib/adapters/disk/make-folder.ts', 'lib/adapters/files.ts'],
+  'node:fs/promises': ['lib/adapters/file-writes.ts'],
   // Those beside it hold a lock on a descriptor, and read what the kernel and the resolver show as files: /proc and resolv.conf.
   'node:fs': ['lib/adapters/files.ts', 'lib/adapters/lock.ts', 'lib/adapters/network.ts', 'lib/adapters/processes.ts'],
   tinyexec: ['lib/adapters/runner.ts'],
@@ -209,6 +209,32 @@ test('no file is longer than 250 lines', () => {
     .map(({ path, text }) => [path, text.split('\n').length - 1] as const)
     .filter(([, lines]) => lines > 250)
   assert.equal(long, [])
+})
+
+/** Every function with braces, as `path:line`, and how many lines it has; all code is formatted, so it ends at the first brace at its own indentation. */
+function functionLengths({ path, text }: Source): (readonly [where: string, lines: number])[] {
+  const lines = text.split('\n')
+  const indentation = (line: string) => /^ *(?:[?:] )?/.exec(line)?.[0].length ?? 0
+  return lines.flatMap((line, opening) => {
+    const own = indentation(line)
+    const begins = (other: string, pattern: RegExp) => indentation(other) === own && pattern.test(other.slice(own))
+    // A signature of several lines ends with the line that closes its parameters.
+    const isClosing = begins(line, /^[)}]/)
+    const first = isClosing ? lines.findLastIndex((other, i) => i < opening && begins(other, /^[^)}\]]/)) : opening
+    const isFunction = /(?:=>|\)|\): .+) \(?\{$/.test(line)
+    if (!isFunction || begins(lines[first] ?? '', /^(?:\} )?(?:else )?(?:if|for|while|switch|catch)\b/)) return []
+    const last = lines.findIndex((other, i) => i > opening && begins(other, /^\}/))
+    return [[`${path}:${first + 1}`, last - first + 1] as const]
+  })
+}
+
+test('no function is longer than 60 lines', () => {
+  const lengths = sources.flatMap(functionLengths)
+  assert.ok(lengths.length > 500, `${lengths.length} functions were found`)
+  assert.equal(
+    lengths.filter(([, lines]) => lines < 1 || lines > 60),
+    [],
+  )
 })
 
 test('file names are kebab-case', () => {

@@ -1,5 +1,4 @@
-/** The file system: reads that notice changes cheaply, and the few effects of which durable changes are made. */
-
+/** The file system: reads that notice changes cheaply, and the few effects that durable changes are made of. */
 import {
   accessSync,
   closeSync,
@@ -14,12 +13,10 @@ import {
   type Stats,
   statSync,
 } from 'node:fs'
-import { link, open, rename, rm, symlink, unlink } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { ifPresent } from './disk/if-present.ts'
-import { limiter } from './disk/limiter.ts'
-import { makeFolder } from './disk/make-folder.ts'
 import { stampText, statCache } from './disk/stat-cache.ts'
+import { type FileWrites, hostFileWrites } from './file-writes.ts'
 
 /** A file's text. The same object as long as the file has not changed, so that what was parsed from it can be kept. */
 export interface FileText {
@@ -32,50 +29,31 @@ export type Entry =
   | { readonly kind: 'other' }
 
 /**
- * Reads return `undefined` (or nothing) only if nothing exists at the path. Any other failure of a read or an effect is Node's error, whose
- * `code` is the errno's name.
- * `syncFile`, `append` and `syncFolder` return once the data is on the medium.
+ * Reads return `undefined` (or nothing) only if nothing exists at the path. Any other failure is thrown as Node's error, whose `code` is the
+ * errno's name: what cannot be read may exist.
  */
-export interface Files {
-  /** Names in a directory; the same array as long as none has come, gone or been replaced. */
+interface FileReads {
+  /** Names in a directory; the same array as long as none was added, removed or replaced. */
   list(folder: string): readonly string[]
-  /** What stands at a path, without following a symlink. */
+  /** What is at a path, without following a symlink. */
   lstat(path: string): Entry | undefined
   /** The text at a path, following symlinks. */
   read(path: string): FileText | undefined
-  /** The path without symlinks; `undefined` where it does not exist. */
+  /** The path without symlinks. */
   realPath(path: string): string | undefined
-  /** Changes whenever the file at a path does; `undefined` where there is none. */
+  /** Changes whenever the file at a path does. */
   stamp(path: string): string | undefined
-  /** Whether this process may create files in a folder. */
+  /** Whether this process may create files in a directory. */
   isWritable(folder: string): boolean
-  /** Size of a file in bytes, and its text from `offset` (at most 64 KiB). At `next`, behind the last whole line of it, one reads on. */
-  tail(path: string, offset: number): { readonly size: number; readonly text: string; readonly next: number }
-
-  /** Creates a file that must not exist yet, never through a symlink, with exactly this mode. {@link syncFile} makes it durable. */
-  write(path: string, text: string, mode: number): Promise<void>
-  /** Returns once what a file holds is on the medium. */
-  syncFile(path: string): Promise<void>
-  /** Appends to a file that exists, and syncs it. */
-  append(path: string, text: string): Promise<void>
-  /** Writes a file that nothing depends on after a power cut: replaced, not synced. */
-  writeUnsynced(path: string, text: string, mode: number): Promise<void>
-  rename(from: string, to: string): Promise<void>
-  symlink(target: string, path: string): Promise<void>
-  /** Gives a file a second name, which needs no space; the second name must not exist yet. */
-  link(path: string, second: string): Promise<void>
-  /** Removes a file, a symlink (not what it leads to) or a folder with all it holds; nothing happens where there is none. */
-  remove(path: string): Promise<void>
-  /** Creates a folder and its parents where they are missing, and gives it this mode. */
-  makeFolder(path: string, mode: number): Promise<void>
-  syncFolder(path: string): Promise<void>
+  /** Size of a file in bytes; 0 if there is none. */
+  size(path: string): number
+  /** A file's text from `offset` on, at most 64 KiB. `next`, the end of its last complete line, is where the next read begins. */
+  readFrom(path: string, offset: number): { readonly size: number; readonly text: string; readonly next: number }
 }
 
-const TAIL_BYTES = 65536
-/** Descriptors that effects may hold at once: a batch writes hundreds of files. */
-const HANDLES = 64
+export interface Files extends FileReads, FileWrites {}
 
-/** What a file holds, or why it cannot be read: Node's code. */
+/** What a file contains, or why it cannot be read: Node's code. */
 export function readWholeFile(path: string): { readonly text: string } | { readonly failure: string } {
   try {
     return statSync(path).isFile() ? { text: readFileSync(path, 'utf8') } : { failure: 'no file' }
@@ -89,35 +67,10 @@ export function hostFiles(): Files {
   const texts = statCache<FileText>((before, now) => before.text === now.text)
   const targets = statCache<string>()
   const folders = statCache<readonly string[]>()
-  const withHandle = limiter(HANDLES)
-
-  const readText = (path: string, stat: Stats): FileText =>
-    texts.get(path, stat, () => ({ text: readFileSync(path, 'utf8') }))
-
-  const forget = (path: string): void => {
-    for (const cache of [texts, targets, folders]) cache.forget(path)
-    folders.forget(dirname(path))
-  }
-
-  /** Runs an effect on a path: what was read there before is out of date, whatever the time stamps say. */
-  const changing = async (path: string, effect: () => Promise<void>): Promise<void> => {
-    try {
-      await effect()
-    } finally {
-      forget(path)
-    }
-  }
-
-  const removeFolder = async (path: string): Promise<void> => {
-    await rm(path, { force: true, recursive: true })
-    for (const cache of [texts, targets, folders]) cache.forgetIn(path)
-  }
-
-  return {
-    list: (folder) => {
-      const names = ifPresent(() => folders.get(folder, statSync(folder), () => readdirSync(folder)))
-      return names ?? []
-    },
+  const caches = [texts, targets, folders]
+  const readText = (path: string, stat: Stats) => texts.get(path, stat, () => ({ text: readFileSync(path, 'utf8') }))
+  const reads: FileReads = {
+    list: (folder) => ifPresent(() => folders.get(folder, statSync(folder), () => readdirSync(folder))) ?? [],
     lstat: (path) =>
       ifPresent(() => {
         const stat = lstatSync(path)
@@ -140,87 +93,37 @@ export function hostFiles(): Files {
         return false
       }
     },
-    tail: (path, offset) => {
-      const content = ifPresent(() => {
-        const size = statSync(path).size
-        if (size <= offset) return { size, text: '', next: offset }
-        const file = openSync(path, 'r')
-        try {
-          const buffer = Buffer.alloc(Math.min(size - offset, TAIL_BYTES))
-          const piece = buffer.subarray(0, readSync(file, buffer, 0, buffer.length, offset))
-          return { size, text: piece.toString(), next: offset + wholeLines(piece) }
-        } finally {
-          closeSync(file)
-        }
-      })
-      return content ?? { size: 0, text: '', next: offset }
-    },
-
-    write: (path, text, mode) => {
-      const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants
-      return changing(path, () =>
-        withHandle(async () => {
-          const handle = await open(path, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY, mode)
-          try {
-            await handle.chmod(mode)
-            await handle.writeFile(text)
-          } finally {
-            await handle.close()
-          }
-        }),
-      )
-    },
-    syncFile: (path) => withHandle(() => sync(path, constants.O_RDONLY | constants.O_NOFOLLOW)),
-    append: (path, text) =>
-      changing(path, () =>
-        withHandle(async () => {
-          const handle = await open(path, constants.O_WRONLY | constants.O_APPEND | constants.O_NOFOLLOW)
-          try {
-            await handle.writeFile(text)
-            await handle.sync()
-          } finally {
-            await handle.close()
-          }
-        }),
-      ),
-    writeUnsynced: (path, text, mode) => {
-      const { O_CREAT, O_NOFOLLOW, O_TRUNC, O_WRONLY } = constants
-      return changing(path, () =>
-        withHandle(async () => {
-          const handle = await open(path, O_CREAT | O_TRUNC | O_NOFOLLOW | O_WRONLY, mode)
-          try {
-            await handle.writeFile(text)
-          } finally {
-            await handle.close()
-          }
-        }),
-      )
-    },
-    rename: (from, to) => changing(from, () => changing(to, () => rename(from, to))),
-    symlink: (target, path) => changing(path, () => symlink(target, path)),
-    link: (path, second) => changing(second, () => link(path, second)),
-    // One system call for what most of them are; `rm` looks first, and again.
-    remove: (path) =>
-      changing(path, () =>
-        unlink(path).catch((error: NodeJS.ErrnoException) =>
-          error.code === 'ENOENT' ? undefined : removeFolder(path),
-        ),
-      ),
-    makeFolder: (path, mode) => changing(path, () => makeFolder(path, mode)),
-    syncFolder: (path) => withHandle(() => sync(path, constants.O_RDONLY | constants.O_DIRECTORY)),
+    size: (path) => ifPresent(() => statSync(path).size) ?? 0,
+    readFrom: (path, offset) => ifPresent(() => readFrom(path, offset)) ?? { size: 0, text: '', next: offset },
   }
+  const writes = hostFileWrites({
+    forget: (path) => {
+      for (const cache of caches) cache.forget(path)
+      folders.forget(dirname(path))
+    },
+    forgetBelow: (folder) => {
+      for (const cache of caches) cache.forgetBelow(folder)
+    },
+  })
+  return { ...reads, ...writes }
 }
 
-/** The bytes of its whole lines; of a line that fills a piece, all of it. */
-function wholeLines(piece: Buffer): number {
-  return piece.lastIndexOf('\n') + 1 || (piece.length === TAIL_BYTES ? piece.length : 0)
-}
+const READ_BYTES = 65536
 
-async function sync(path: string, flags: number): Promise<void> {
-  const handle = await open(path, flags)
+function readFrom(path: string, offset: number): ReturnType<FileReads['readFrom']> {
+  const { size } = statSync(path)
+  if (size <= offset) return { size, text: '', next: offset }
+  const file = openSync(path, 'r')
   try {
-    await handle.sync()
+    const buffer = Buffer.alloc(Math.min(size - offset, READ_BYTES))
+    const chunk = buffer.subarray(0, readSync(file, buffer, 0, buffer.length, offset))
+    return { size, text: chunk.toString(), next: offset + completeLines(chunk) }
   } finally {
-    await handle.close()
+    closeSync(file)
   }
+}
+
+/** The bytes of its complete lines; of a line that fills a whole read, all of it. */
+function completeLines(chunk: Buffer): number {
+  return chunk.lastIndexOf('\n') + 1 || (chunk.length === READ_BYTES ? chunk.length : 0)
 }

@@ -68,8 +68,7 @@ function readLogEvidence({ files }: Host, output: string): string {
   const path = /Saving debug log to (\/\S+)/.exec(output)?.[1]
   if (path === undefined) return ''
   try {
-    const { size } = files.tail(path, Number.POSITIVE_INFINITY)
-    return logEvidence(files.tail(path, Math.max(0, size - 65_536)).text)
+    return logEvidence(files.readFrom(path, Math.max(0, files.size(path) - 65_536)).text)
   } catch {
     return ''
   }

@@ -2,7 +2,7 @@
 import { nginxControls } from '../candidate/nginx-control.ts'
 import { certificateStore } from '../certificates/store.ts'
 import { dryRun } from '../change/apply.ts'
-import type { ChangeContext } from '../change/context.ts'
+import type { ChangeContext, ChangeState } from '../change/context.ts'
 import { toPutChange } from '../change/prepare-put.ts'
 import { type ChangeQueue, changeQueue } from '../change/queue.ts'
 import { recover, recoverJournal } from '../change/recover.ts'
@@ -69,20 +69,23 @@ function changeContext(host: Host, closing: AbortSignal): ChangeContext {
   const certificates = certificateStore(host)
   const observe = observer(host, nginxFactsReader(host), certificates)
   const controlOf = nginxControls(host, certificates)
+  const state: ChangeState = {
+    generation: 0,
+    observed: undefined,
+    unconfirmed: undefined,
+    degraded: undefined,
+    refused: undefined,
+    hasFailedToWrite: false,
+    lastTest: undefined,
+  }
   return {
     host,
-    state: {
-      generation: 0,
-      unconfirmed: undefined,
-      degraded: undefined,
-      refused: undefined,
-      hasFailedToWrite: false,
-      lastTest: undefined,
-    },
+    state,
     certificates,
     observe: async (domains) => {
       const observation = await observe(domains)
-      return { ...observation, nginx: controlOf(observation) }
+      state.observed = { ...observation, nginx: controlOf(observation) }
+      return state.observed
     },
     closing,
   }

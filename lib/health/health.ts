@@ -16,17 +16,15 @@ export function healthReader(context: ChangeContext): () => Promise<ManagerHealt
   const { host, state } = context
   const checkWrites = writeChecker(host, state)
   const readLiveTest = liveTestReader(context)
-  let last: ObservedHost | undefined
 
   /** The host; if it cannot be read now, as it was when it could, and why it cannot. */
   const observe = async (): Promise<{ readonly observation: ObservedHost; readonly readFault: string | undefined }> => {
     try {
-      last = await context.observe([])
-      return { observation: last, readFault: undefined }
+      return { observation: await context.observe([]), readFault: undefined }
     } catch (error) {
-      if (!(error instanceof ProxyManagerError) || last === undefined) throw error
+      if (!(error instanceof ProxyManagerError) || state.observed === undefined) throw error
       const { file, errno, remedy } = error.details
-      return { observation: last, readFault: `${file ?? 'this host'} cannot be read (${errno}): ${remedy}` }
+      return { observation: state.observed, readFault: `${file ?? 'this host'} cannot be read (${errno}): ${remedy}` }
     }
   }
 

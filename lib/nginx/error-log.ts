@@ -12,28 +12,24 @@ export interface ReloadError {
  * Follows the error log from its present end. Each call reads what was logged since the last one, and returns the master's errors once they mean
  * that it has rejected the new configuration.
  */
-export function followLog(files: Pick<Files, 'tail'>, path: string, master: number): () => ReloadError | undefined {
+export function followLog(
+  files: Pick<Files, 'readFrom' | 'size'>,
+  path: string,
+  master: number,
+): () => ReloadError | undefined {
   // The log only shortens the wait for the proof: what cannot be read of it fails no change.
-  const tail = (from: number) => {
-    try {
-      return files.tail(path, from)
-    } catch {
-      return undefined
-    }
-  }
-  const end = tail(Number.POSITIVE_INFINITY)
-  if (end === undefined) return () => undefined
-  let offset = end.size
+  let offset = unlessUnreadable(() => files.size(path))
   const emergencies: string[] = []
 
   /** In a loop: a busy log grows by more than one read's worth between two calls. */
   const readOn = (): void => {
     for (;;) {
-      const piece = tail(offset)
-      if (piece === undefined) return
-      const { size, text, next } = piece
-      const isRotated = size < offset
-      if (!isRotated && next === offset) return
+      const from = offset
+      const read = from === undefined ? undefined : unlessUnreadable(() => files.readFrom(path, from))
+      if (from === undefined || read === undefined) return
+      const { size, text, next } = read
+      const isRotated = size < from
+      if (!isRotated && next === from) return
       const lines = text.slice(0, text.lastIndexOf('\n') + 1).split('\n')
       emergencies.push(...lines.filter((line) => line.includes(`[emerg] ${master}#`)))
       offset = isRotated ? 0 : next
@@ -47,6 +43,14 @@ export function followLog(files: Pick<Files, 'tail'>, path: string, master: numb
     if (!isFinal) return undefined
     const output = emergencies.join('\n')
     return { output: publicOutput(output), diagnostics: parseDiagnostics(output) }
+  }
+}
+
+function unlessUnreadable<T>(read: () => T): T | undefined {
+  try {
+    return read()
+  } catch {
+    return undefined
   }
 }
 

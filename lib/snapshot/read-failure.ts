@@ -38,7 +38,8 @@ export function filesWithReadFailures(files: Files): Files {
     read: (path) => orReadFailure(() => files.read(path)),
     realPath: (path) => orReadFailure(() => files.realPath(path)),
     stamp: (path) => orReadFailure(() => files.stamp(path)),
-    tail: (path, offset) => orReadFailure(() => files.tail(path, offset)),
+    size: (path) => orReadFailure(() => files.size(path)),
+    readFrom: (path, offset) => orReadFailure(() => files.readFrom(path, offset)),
   }
 }
 

@@ -6,7 +6,7 @@ export interface StatCache<T> {
   get(path: string, stat: Stats, read: () => T): T
   forget(path: string): void
   /** Forgets everything in a directory. */
-  forgetIn(folder: string): void
+  forgetBelow(folder: string): void
 }
 
 /** What of a file's status changes when the file does: numbers, since they are compared for every route each time the host is read. */
@@ -32,7 +32,7 @@ export function statCache<T>(isSame: (before: T, now: T) => boolean = () => fals
       return value
     },
     forget: (path) => void kept.delete(path),
-    forgetIn: (folder) => {
+    forgetBelow: (folder) => {
       for (const path of kept.keys()) if (path.startsWith(`${folder}/`)) kept.delete(path)
     },
   }

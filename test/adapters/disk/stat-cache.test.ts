@@ -54,7 +54,7 @@ test('what is forgotten is read again, alone or with its directory', () => {
     cache.get('/in/a', old, () => 2),
     2,
   )
-  cache.forgetIn('/in')
+  cache.forgetBelow('/in')
   assert.is(
     cache.get('/in/a', old, () => 3),
     3,
