@@ -161,6 +161,28 @@ names("a name that only the host's own files know is written out as its addresse
   assert.match(textAt(deps.disk, '/etc/nginx/sites-enabled/fpai-app.conf') ?? '', 'server 172.18.0.5:8002;')
 })
 
+names(
+  'a name that the hosts file and DNS know differently is checked and served at the addresses of the hosts file',
+  async () => {
+    const deps = await fakeDeps()
+    deps.names.hosts.set('vm.example', ['10.0.0.1'])
+    deps.names.dns.set('vm.example', ['10.0.0.77'])
+    assert.equal(await resolveUpstream(deps.host, upstream('vm.example')), {
+      addresses: ['10.0.0.1'],
+      resolvers: [],
+      probed: ['10.0.0.1'],
+    })
+  },
+)
+
+names('a name that search domains and NGINX find differently is checked where NGINX sends its requests', async () => {
+  const deps = await fakeDeps()
+  deps.names.dns.set('api.example', ['10.0.0.7'])
+  deps.host.network.lookup = async () => ['10.0.0.9']
+  const { addresses, probed } = await resolveUpstream(deps.host, upstream('api.example'))
+  assert.equal([addresses, probed], [null, ['10.0.0.7']])
+})
+
 names('configured resolvers stand in for those of the system, each with its port', async () => {
   const deps = await fakeDeps({ settings: { DNS_SERVERS: '10.0.0.53,[fd00::53]:5353,fd00::54' } })
   const asked: (readonly string[])[] = []
