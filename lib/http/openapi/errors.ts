@@ -95,7 +95,7 @@ const EXAMPLES: {
     },
   },
   UPSTREAM_FORBIDDEN: {
-    message: 'The upstream leads to an address at which no droplet lives',
+    message: 'The upstream resolves to a reserved address',
     details: { upstream: 'http://169.254.169.254:80' },
   },
   PROXY_CONFIG_FAILED: {
@@ -156,7 +156,7 @@ const EXAMPLES: {
   REGISTRY_UNAVAILABLE: {
     details: {
       failure: 'ECONNREFUSED',
-      remedy: 'Look whether REGISTRY_URL is right and the Registry runs; all routes stand as they were',
+      remedy: 'Check REGISTRY_URL and that the Registry is running; no routes were changed',
     },
   },
 }
