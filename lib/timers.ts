@@ -43,10 +43,10 @@ export function startAnnouncements({ settings, log }: Host, mesh: MeshMember): r
   const every = repeater(log)
   const { REGISTRY_REGISTER, ORCHESTRATOR_URL } = settings
   void mesh.register()
-  void mesh.beat()
+  void mesh.sendHeartbeat()
   return [
     ...(REGISTRY_REGISTER ? [every(REGISTER_CHECK_MS, 'register', mesh.register)] : []),
-    ...(ORCHESTRATOR_URL === undefined ? [] : [every(HEARTBEAT_MS, 'heartbeat', mesh.beat)]),
+    ...(ORCHESTRATOR_URL === undefined ? [] : [every(HEARTBEAT_MS, 'heartbeat', mesh.sendHeartbeat)]),
   ]
 }
 

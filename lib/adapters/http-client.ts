@@ -1,4 +1,4 @@
-/** HTTP requests that no peer can make long: bounded in time, in size, and in what comes before the answer. */
+/** HTTP requests that are bounded in time, in size, and in what a peer may send before its answer. */
 import { type Agent, type AgentOptions, Agent as HttpAgent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
 import fetch, { FetchError, type RequestInit, type Response } from 'node-fetch'
@@ -14,7 +14,7 @@ export interface HttpRequest {
   readonly json?: unknown
 }
 
-/** What came back; `failure` is the errno's name, `TIMEOUT`, `TOO_LARGE` or `BROKEN`. */
+/** Status and body, or why there is no answer: the errno's name, `TIMEOUT`, `TOO_LARGE` or `BROKEN`. */
 export type HttpAnswer = { readonly status: number; readonly body: string } | { readonly failure: string }
 
 export interface HttpClient {
@@ -65,19 +65,12 @@ export async function boundedFetch(
   }
 }
 
-interface BoundedAgent {
-  readonly agent: Agent
-  /** The answer has begun: what follows is its body, which is not counted. */
-  readonly end: () => void
-  readonly isTooLarge: () => boolean
-}
-
 /**
- * An agent for one request, whose answer must begin within so many bytes. Node accepts interim answers (RFC 9110, 15.2) without end and as fast
- * as they arrive: a few peers that send them would leave this process no time.
+ * An agent for one request, whose answer must begin within {@link HEAD_BYTES}; its body, after `end()`, is not counted. Node accepts interim
+ * answers (RFC 9110, 15.2) without end and as fast as they arrive: a few peers that send them would leave this process no time.
  */
-function boundedAgent(url: string, options: AgentOptions): BoundedAgent {
-  const agent = url.startsWith('https:') ? new HttpsAgent({ ...options }) : new HttpAgent({ ...options })
+function boundedAgent(url: string, options: AgentOptions) {
+  const agent: Agent = url.startsWith('https:') ? new HttpsAgent({ ...options }) : new HttpAgent({ ...options })
   const connect = agent.createConnection.bind(agent)
   let left = HEAD_BYTES
   let hasEnded = false

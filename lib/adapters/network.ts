@@ -3,18 +3,18 @@ import { lookup, Resolver } from 'node:dns/promises'
 import { readFileSync } from 'node:fs'
 import { networkInterfaces } from 'node:os'
 
-/** One property of a name (RFC 8659, 4); the tag is in lower case. */
+/** One CAA property of a name (RFC 8659, 4); the tag is in lower case. */
 export interface CaaRecord {
   readonly tag: string
   readonly value: string
 }
 
 export interface Network {
-  /** Every address of a name the way programs on this host find it: hosts file, then DNS. Empty where it does not resolve in time. */
+  /** Every address of a name as programs on this host resolve it: hosts file, then DNS. Empty if it does not resolve in time. */
   lookup(name: string, timeoutMs: number): Promise<readonly string[]>
-  /** Every address that these DNS servers (`address:port`) give a name, the hosts file left out. Empty where there is none in time. */
+  /** Every address of a name at these DNS servers (`address:port`), without the hosts file. Empty if there is none in time. */
   query(name: string, servers: readonly string[], timeoutMs: number): Promise<readonly string[]>
-  /** A name's own CAA records; `undefined` where the servers fail to answer. */
+  /** A name's own CAA records; `undefined` if the servers fail to answer. */
   caaRecords(name: string, servers: readonly string[], timeoutMs: number): Promise<readonly CaaRecord[] | undefined>
   /** The nameservers of resolv.conf. */
   systemResolvers(): readonly string[]
@@ -44,14 +44,14 @@ export function hostNetwork(): Network {
       if (servers.length > 0) resolver.setServers([...servers])
       try {
         const records = await resolver.resolveCaa(name)
-        // Node keeps a property's value under its tag, beside `critical`, a number, and in newer versions `type`.
+        // Node has a property's value under its tag, beside `critical`, a number, and in newer versions `type`.
         return records.flatMap((record) =>
           Object.entries(record).flatMap(([tag, value]) =>
             typeof value === 'string' && tag !== 'type' ? [{ tag: tag.toLowerCase(), value }] : [],
           ),
         )
       } catch (error) {
-        // "There is no such record" is an answer.
+        // "No such record" is an answer.
         const code = error instanceof Error && 'code' in error ? error.code : undefined
         return code === 'ENODATA' || code === 'ENOTFOUND' ? [] : undefined
       }
@@ -60,27 +60,27 @@ export function hostNetwork(): Network {
       const lines = readOrEmpty('/etc/resolv.conf').split('\n')
       return lines.flatMap((line) => /^\s*nameserver\s+([0-9a-fA-F.:]+)\s*$/.exec(line)?.[1] ?? [])
     },
-    localAddresses: briefly(() =>
+    localAddresses: cacheFor(CACHE_MS, () =>
       Object.values(networkInterfaces()).flatMap((entries) => (entries ?? []).map((entry) => entry.address)),
     ),
-    hasIpv6: briefly(() => readOrEmpty('/proc/net/if_inet6') !== ''),
+    hasIpv6: cacheFor(CACHE_MS, () => readOrEmpty('/proc/net/if_inet6') !== ''),
   }
 }
 
-/** Every change asks for these, and there may be hundreds at once; they hardly ever change. */
-const KEPT_MS = 1000
+/** Every change reads these, and there may be hundreds at once; they rarely change. */
+const CACHE_MS = 1000
 
-/** Reads anew once what was read before is a second old. */
-function briefly<T>(read: () => T): () => T {
-  let kept: { readonly value: T; readonly untilMs: number } | undefined
+/** Reads again once the cached value is this old. */
+function cacheFor<T>(ms: number, read: () => T): () => T {
+  let cached: { readonly value: T; readonly untilMs: number } | undefined
   return () => {
     const nowMs = performance.now()
-    if (kept === undefined || kept.untilMs < nowMs) kept = { value: read(), untilMs: nowMs + KEPT_MS }
-    return kept.value
+    if (cached === undefined || cached.untilMs < nowMs) cached = { value: read(), untilMs: nowMs + ms }
+    return cached.value
   }
 }
 
-/** The value, or `undefined` after a failure or the time limit. getaddrinfo cannot be called off: its late answer is dropped. */
+/** The value, or `undefined` after a failure or the time limit. getaddrinfo cannot be cancelled: its late answer is dropped. */
 async function withinTime<T>(promise: Promise<T>, timeoutMs: number): Promise<T | undefined> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<undefined>((resolve) => {

@@ -1,17 +1,17 @@
-/** NGINX's processes, as Linux shows them. */
+/** NGINX's processes, as Linux shows them in /proc. */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { posix } from 'node:path'
 
-/** What a worker is doing: taking new connections, or only finishing old ones, or gone. */
+/** What a worker does: it accepts connections, only finishes its present ones, or has exited. */
 export type WorkerState = 'accepting' | 'shutting_down' | 'gone'
 
 export interface Processes {
   /** Whether this process is an NGINX master, by its title or binary. */
   isNginxMaster(pid: number): boolean
-  /** The workers of a master, the cache processes left out. */
+  /** The workers of a master, without its cache processes. */
   workersOf(master: number): readonly number[]
   workerState(pid: number): WorkerState
-  /** Sends SIGHUP; false where there is no such process or it may not be signalled. */
+  /** Sends SIGHUP; false if there is no such process or it may not be signalled. */
   sendHup(pid: number): boolean
 }
 
@@ -19,7 +19,7 @@ export function hostProcesses(): Processes {
   return {
     isNginxMaster: (pid) => {
       const title = titleOf(pid)
-      // Without a title (a zombie, or titles switched off) the binary decides.
+      // Without a title (a zombie, or titles disabled) the binary decides.
       return (
         title.startsWith('nginx: master process') || (!title.startsWith('nginx: ') && binaryOf(pid).startsWith('nginx'))
       )
@@ -32,7 +32,7 @@ export function hostProcesses(): Processes {
     workerState: (pid) => {
       const title = titleOf(pid)
       if (!title.startsWith('nginx: worker process')) return 'gone'
-      // ngx_worker_process_cycle sets this title right before it closes its listening sockets.
+      // ngx_worker_process_cycle sets this title just before it closes its listening sockets.
       return title.includes('shutting down') ? 'shutting_down' : 'accepting'
     },
     sendHup: (pid) => {
@@ -57,7 +57,7 @@ function binaryOf(pid: number): string {
   }
 }
 
-/** The fourth field of stat(5), counted behind the command's name, which may hold anything. */
+/** The fourth field of proc_pid_stat(5), counted after the command's name, which may contain anything. */
 function parentOf(pid: string): number {
   const stat = readProc(`/proc/${pid}/stat`)
   return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1])

@@ -130,7 +130,7 @@ function changeVerbs({ context, queue, view, submitter, issuer, certificates, ar
       if (!deleteCertificate) return changed
       // Exclusively: a new route for this domain would otherwise get the certificate that is about to be deleted.
       const job = () => queue.exclusively(() => deleteCertificateOf(context, changed.proxy.domain))
-      return { ...changed, certificateDeleted: await issuer.alone(job) }
+      return { ...changed, certificateDeleted: await issuer.exclusively(job) }
     },
     dryRunPut: async (request) => dryRunOf(await toPutChange(host, { source: 'api', ...request })),
     dryRunDelete: (request) => dryRunOf({ kind: 'delete', ...request }),

@@ -1,4 +1,4 @@
-/** Where a route may lead, and whether anybody answers there: asked before a change is queued. */
+/** The addresses of an upstream, and whether it may have them: checked before a change is queued. */
 import { ProxyManagerError } from '../errors.ts'
 import type { Host } from '../host/host.ts'
 import { embeddedIpv4, ipFamily, isLoopback } from '../net/address.ts'
@@ -9,7 +9,7 @@ import type { ResolvedUpstream, Upstream } from './upstream.ts'
 const LOOKUP_TIMEOUT_MS = 5000
 
 /**
- * Resolves an upstream and refuses addresses that no route may lead to.
+ * Resolves an upstream and rejects forbidden addresses. `probed` are the addresses for a health check.
  * @throws {ProxyManagerError} UPSTREAM_FORBIDDEN, UPSTREAM_UNRESOLVABLE
  */
 export async function resolveUpstream(
@@ -17,7 +17,7 @@ export async function resolveUpstream(
   upstream: Upstream,
 ): Promise<ResolvedUpstream & { readonly probed: readonly string[] }> {
   const { host: name } = upstream
-  if (isMetadataName(name)) throw forbidden(upstream, "a cloud's metadata service")
+  if (isMetadataName(name)) throw forbidden(upstream, "The upstream is a cloud's metadata service")
   if (ipFamily(name) !== undefined) return checkAddresses(host, upstream, { addresses: [name], resolvers: [] }, [name])
   if (name === 'localhost') {
     const addresses = host.network.hasIpv6() ? ['127.0.0.1', '::1'] : ['127.0.0.1']
@@ -36,7 +36,7 @@ export async function resolveUpstream(
       details: { upstream: upstream.url, remedy: 'Correct the name, or pass the address as upstream_host' },
     })
   }
-  // Known to the host's own files alone, where NGINX's resolver never looks: the addresses are written out.
+  // The name is only in the host's own files, which NGINX's resolver does not read: the addresses are rendered.
   return checkAddresses(host, upstream, { addresses: asHost, resolvers: [] }, asHost)
 }
 
@@ -44,21 +44,19 @@ function checkAddresses(host: Host, upstream: Upstream, resolved: ResolvedUpstre
   const { PROXY_MANAGER_PORT, NGINX_HTTP_PORT, NGINX_HTTPS_PORT } = host.settings
   const own = new Set(host.network.localAddresses())
   for (const address of addresses) {
-    if (isForbiddenAddress(address)) throw forbidden(upstream, 'an address at which no droplet lives')
-    const isHere = isLoopback(address) || own.has(address) || own.has(embeddedIpv4IfAny(address))
-    if (isHere && upstream.port === PROXY_MANAGER_PORT) throw forbidden(upstream, 'this API itself')
-    if (isHere && [NGINX_HTTP_PORT, NGINX_HTTPS_PORT].includes(upstream.port)) throw forbidden(upstream, 'NGINX itself')
+    if (isForbiddenAddress(address)) throw forbidden(upstream, 'The upstream resolves to a reserved address')
+    const isHere = isLoopback(address) || own.has(address) || own.has(unwrapIpv4(address))
+    if (isHere && upstream.port === PROXY_MANAGER_PORT) throw forbidden(upstream, 'The upstream is this API itself')
+    if (isHere && [NGINX_HTTP_PORT, NGINX_HTTPS_PORT].includes(upstream.port))
+      throw forbidden(upstream, 'The upstream is NGINX itself')
   }
   return { ...resolved, probed: addresses }
 }
 
-function embeddedIpv4IfAny(address: string): string {
+function unwrapIpv4(address: string): string {
   return (ipFamily(address) === 6 ? embeddedIpv4(address) : undefined) ?? address
 }
 
-function forbidden(upstream: Upstream, what: string): ProxyManagerError {
-  return new ProxyManagerError('UPSTREAM_FORBIDDEN', {
-    message: `The upstream leads to ${what}`,
-    details: { upstream: upstream.url },
-  })
+function forbidden(upstream: Upstream, message: string): ProxyManagerError {
+  return new ProxyManagerError('UPSTREAM_FORBIDDEN', { message, details: { upstream: upstream.url } })
 }

@@ -10,7 +10,7 @@ import { hostLock, type LockResult } from '../../lib/adapters/lock.ts'
 const test = suite<{ folder: string }>('lock')
 
 const ADAPTER = new URL('../../lib/adapters/lock.ts', import.meta.url).href
-const UNSEEN = { heldBy: 'a process that cannot be seen from here, of another user or container' }
+const UNSEEN = { heldBy: 'a process of another user or container, which is not visible from here' }
 
 test.before((context) => {
   context.folder = mkdtempSync(join(tmpdir(), 'proxy-manager-lock-'))
@@ -114,7 +114,7 @@ test('where flock(1) is missing or fails nobody gets it, and it is told why', as
       .take(join(folder, 'j'))
       .then(() => 'taken', String)
   assert.match(await reason('/no/such/flock'), 'spawn /no/such/flock ENOENT')
-  assert.match(await reason('/usr/bin/env'), '/usr/bin/env ended with 125')
+  assert.match(await reason('/usr/bin/env'), '/usr/bin/env exited with 125')
   await held(await hostLock().take(join(folder, 'j'))).release()
 })
 

@@ -125,7 +125,7 @@ test('a Unicode name that would become another, plain ASCII name is refused', ()
 
 test('an xn-- label that decodes to nothing, or to something with another spelling, is refused', () => {
   for (const name of ['xn--a.com', 'a.xn--a', 'xn--xn--a.com', 'xn--zzzzzzzz.com', 'xn--a-0.com', 'xn--a.xn--p1ai'])
-    assert.equal(faults(Domain, name), [': holds an invalid xn-- label'], name)
+    assert.equal(faults(Domain, name), [': contains an invalid xn-- label'], name)
   // "Ä" and the kelvin sign themselves, where only their folded forms have A-labels; a soft hyphen, a joiner; an accent on its own.
   assertRefused(Domain, ['xn--7ba.com', 'xn--tda985n.com', 'xn--a-vca1v.com', 'xn--a-eha279u.com', 'xn--e-xbb.com'])
   assertRefused(Domain, ['xn--tda564p.com', 'xn--abc-.com', 'xn--.com', 'bücher.xn--a'])

@@ -32,7 +32,7 @@ test('a certbot that is killed in the middle is told as such, leaves nothing beh
   assert.is(failed.status, 502, JSON.stringify(failed.body))
   const { code, message, details } = failed.body.error ?? { code: '', message: '', details: {} }
   assert.equal([code, details.reason, details.culprit], ['SSL_ISSUANCE_FAILED', 'interrupted', 'host'])
-  assert.is(message, 'The certificate was not issued: certbot was ended from outside')
+  assert.is(message, 'The certificate was not issued: certbot was killed')
   assert.not.ok(JSON.stringify(failed.body).includes(host.nginx.root))
   await assertUntouched(host, 'app')
   await assertIssues(host, 'app')

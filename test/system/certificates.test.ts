@@ -33,7 +33,7 @@ test('a route goes from 202 to HTTPS that a client verifies against the root', a
       check: 'challenge',
       domain: 'app.example.com',
       ok: true,
-      detail: 'a file under the challenge path, asked for at 127.0.0.1: came back',
+      detail: 'a file under the challenge path, requested at 127.0.0.1: served',
     },
     { check: 'caa', domain: 'app.example.com', ok: true, detail: 'no CAA records' },
   ])

@@ -42,7 +42,7 @@ addresses('an address at which no droplet lives is refused, in every clothing, h
     for (const requireHealthy of [true, false]) {
       const error = await refusal(put(deps, spec(address, 8002, requireHealthy)), 'UPSTREAM_FORBIDDEN')
       assert.is(error.status, 422)
-      assert.is(error.message, 'The upstream leads to an address at which no droplet lives', address)
+      assert.is(error.message, 'The upstream resolves to a reserved address', address)
     }
   }
   assert.equal(deps.effects.journal.slice(from), [])
@@ -67,7 +67,7 @@ addresses("a cloud's metadata name is refused before it is looked up", async () 
   deps.host.network.lookup = () => Promise.reject(new Error('it was looked up'))
   for (const name of ['metadata', 'metadata.google.internal', 'instance-data', 'metadata.azure.internal']) {
     const error = await refusal(put(deps, spec(name)), 'UPSTREAM_FORBIDDEN')
-    assert.is(error.message, "The upstream leads to a cloud's metadata service")
+    assert.is(error.message, "The upstream is a cloud's metadata service")
   }
 })
 
@@ -78,10 +78,10 @@ addresses('a proxy to this API or to NGINX itself is refused, under every addres
   const here = ['localhost', '127.0.0.1', '127.9.9.9', '::1', '::ffff:127.0.0.1', '192.0.2.10', '::ffff:192.0.2.10']
   for (const host of [...here, 'me.example', 'loop.example']) {
     const api = await refusal(put(deps, spec(host, 8100)), 'UPSTREAM_FORBIDDEN')
-    assert.is(api.message, 'The upstream leads to this API itself', host)
+    assert.is(api.message, 'The upstream is this API itself', host)
     for (const port of [80, 443]) {
       const nginx = await refusal(put(deps, spec(host, port)), 'UPSTREAM_FORBIDDEN')
-      assert.is(nginx.message, 'The upstream leads to NGINX itself', host)
+      assert.is(nginx.message, 'The upstream is NGINX itself', host)
     }
   }
 })

@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as v from 'valibot'
-import { KEPT } from '../../../lib/host/prune-backups.ts'
+import { BACKUPS_KEPT } from '../../../lib/host/prune-backups.ts'
 import { call, putRoute, type RealHost, startHost } from '../../helpers/system/host.ts'
 import type { Figure, Findings } from '../findings.ts'
 import type { FaultsPart } from './bounds.ts'
@@ -16,7 +16,7 @@ const SAMPLES = 8
 const GROWTH_MIB = 40
 const LONG = 10_000
 /** In a short run the backups of the edited route are not as many yet as stay. */
-const GROWTH_FILES = KEPT
+const GROWTH_FILES = BACKUPS_KEPT
 /** Of the callers' kept connections more or fewer may be open at the moment of a look. */
 const GROWTH_DESCRIPTORS = AT_ONCE + 5
 
