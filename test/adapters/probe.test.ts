@@ -44,13 +44,13 @@ async function probe(server: Server, timeoutMs = 2000): Promise<ProbeAnswer> {
 }
 
 const http = (listener: RequestListener) => createHttpServer(listener)
-/** A server that says these bytes to whoever connects and asks. */
+/** A server that sends these bytes to whoever sends a request. */
 const raw = (answer: (socket: Socket) => void) =>
   createServer((socket) => {
     socket.once('data', () => answer(socket))
   })
 
-test('status and body come back; Host, path and a connection of its own are what the server sees', async () => {
+test('a probe returns status and body, and sends Host and path over its own connection', async () => {
   const seen: unknown[] = []
   const answer = await probe(
     http((request, response) => {
@@ -63,7 +63,7 @@ test('status and body come back; Host, path and a connection of its own are what
   assert.equal(seen, [['GET', '/health?x=1', 'app.example:81', 'close', undefined]])
 })
 
-test('interim answers without end are given up by their size, long before the time is over', async () => {
+test('endless interim responses end the probe by their size, long before the time limit', async () => {
   let sent = 0
   const answer = await probe(
     raw((socket) => {
@@ -82,19 +82,19 @@ test('interim answers without end are given up by their size, long before the ti
   assert.ok(sent < 64 * 1024 * 1024, `${sent} bytes were sent`)
 })
 
-test('many interim answers in one piece are given up, whatever follows them', async () => {
+test('many interim responses in one piece end the probe, whatever follows them', async () => {
   const interim = 'HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n'.repeat(100)
   const answer = await probe(raw((socket) => socket.end(`${interim}HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok`)))
   assert.equal(answer, { failure: 'TOO_LARGE' })
 })
 
-test('a few interim answers are passed over', async () => {
+test('a few interim responses are skipped', async () => {
   const interim = 'HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n'.repeat(3)
   const answer = await probe(raw((socket) => socket.end(`${interim}HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok`)))
   assert.equal(answer, { status: 200, body: 'ok' })
 })
 
-test('the connection goes to the given address; the name is never looked up', async () => {
+test('the connection goes to the given address; the name is never resolved', async () => {
   const server = http((_request, response) => response.end('here'))
   const port = await portOf(server)
   const request = { address: '127.0.0.1', port, host: 'no-such-name.invalid', path: '/', timeoutMs: 2000 }
@@ -102,7 +102,7 @@ test('the connection goes to the given address; the name is never looked up', as
   await closed(server, new Set())
 })
 
-test('an IPv6 address is reached as well', async () => {
+test('an IPv6 address is probed as well', async () => {
   const server = http((_request, response) => response.end('six'))
   server.listen(0, '::1')
   await once(server, 'listening')
@@ -114,7 +114,7 @@ test('an IPv6 address is reached as well', async () => {
 })
 
 for (const location of ['http://169.254.169.254/latest', '/elsewhere', 'http://[', '']) {
-  test(`a redirect to "${location}" is an answer, not a way`, async () => {
+  test(`a redirect to "${location}" is an answer, and is not followed`, async () => {
     let requests = 0
     const answer = await probe(
       http((_request, response) => {
@@ -127,12 +127,12 @@ for (const location of ['http://169.254.169.254/latest', '/elsewhere', 'http://[
   })
 }
 
-test('the body is cut after 4 KiB, however long it is', async () => {
+test('the body is truncated after 4 KiB', async () => {
   const answer = await probe(http((_request, response) => response.end('x'.repeat(1_000_000))))
   assert.equal(answer, { status: 200, body: 'x'.repeat(4096) })
 })
 
-test('a body that never ends is cut as well', async () => {
+test('a body that never ends is truncated as well', async () => {
   const answer = await probe(
     http((_request, response) => {
       const pour = () => {
@@ -145,7 +145,7 @@ test('a body that never ends is cut as well', async () => {
   assert.equal(answer, { status: 200, body: 'x'.repeat(4096) })
 })
 
-test('a body that trickles is ended by the time limit', async () => {
+test('the time limit ends a body that trickles', async () => {
   const started = performance.now()
   const answer = await probe(
     http((_request, response) => {
@@ -157,7 +157,7 @@ test('a body that trickles is ended by the time limit', async () => {
   assert.ok(performance.now() - started < 1500)
 })
 
-test('time in which this process cannot look does not count', async () => {
+test('time in which this process is blocked does not count', async () => {
   const answer = await probe(
     http((_request, response) => {
       const until = performance.now() + 300
@@ -175,7 +175,7 @@ test('no answer within the time is TIMEOUT', async () => {
   assert.ok(performance.now() - started < 1500)
 })
 
-test('nobody listening is ECONNREFUSED', async () => {
+test('a port on which nothing listens is ECONNREFUSED', async () => {
   const server = createServer()
   const port = await portOf(server)
   await closed(server, new Set())
@@ -183,7 +183,7 @@ test('nobody listening is ECONNREFUSED', async () => {
   assert.equal(answer, { failure: 'ECONNREFUSED' })
 })
 
-test('a connection that is reset is a failure, before an answer and in the middle of one', async () => {
+test('a connection that is reset before or during an answer is a failure', async () => {
   assert.equal(await probe(raw((socket) => socket.resetAndDestroy())), { failure: 'ECONNRESET' })
   const cut = await probe(
     raw((socket) => {
@@ -193,7 +193,7 @@ test('a connection that is reset is a failure, before an answer and in the middl
   assert.ok('failure' in cut, JSON.stringify(cut))
 })
 
-test('a connection that is closed without an answer, or with what is no HTTP, is a failure', async () => {
+test('a connection that is closed without an answer, or that does not speak HTTP, is a failure', async () => {
   for (const words of ['', '\u0000\u0001\u0002', 'SSH-2.0-OpenSSH_9.2\r\n', 'HTTP/1.1 abc\r\n\r\n']) {
     const answer = await probe(raw((socket) => socket.end(words)))
     assert.ok('failure' in answer, JSON.stringify([words, answer]))
@@ -214,7 +214,7 @@ test('a compressed body is not unpacked', async () => {
   assert.equal(answer, { status: 200, body: 'no gzip at all' })
 })
 
-test('a handshake tells the fingerprint of the certificate for that name, trusted or not', async () => {
+test('a handshake returns the fingerprint of the certificate for that name, trusted or not', async () => {
   const [app, other] = [makeLineage('app.example.com'), makeLineage('other.example.com')]
   const names: string[] = []
   const server = createTlsServer({
@@ -239,7 +239,7 @@ test('a handshake tells the fingerprint of the certificate for that name, truste
   await closed(server, new Set())
 })
 
-test('a handshake that gets no answer, a refusal or no TLS is a failure, in time', async () => {
+test('a handshake without an answer, refused, or not in TLS is a failure within the time limit', async () => {
   const handshake = async (server: Server, timeoutMs: number) => {
     const sockets = new Set<Socket>()
     server.on('connection', (socket) => {
@@ -269,7 +269,7 @@ test('a handshake that gets no answer, a refusal or no TLS is a failure, in time
   )
 })
 
-test('a handshake that trickles is ended by the time limit', async () => {
+test('the time limit ends a handshake that trickles', async () => {
   const server = createServer((socket) => {
     // The header of a record that never ends, byte by byte.
     const bytes = setInterval(() => socket.write('\u0016'), 50)
@@ -305,7 +305,7 @@ async function download(listener: RequestListener, how: Partial<Download> = {}):
   }
 }
 
-downloads('status and whole text come back; JSON is what is asked for', async () => {
+downloads('a download returns status and the whole text, and requests JSON', async () => {
   const seen: unknown[] = []
   const text = JSON.stringify([{ name: 'ä'.repeat(10_000) }])
   const answer = await download((request, response) => {
@@ -316,14 +316,14 @@ downloads('status and whole text come back; JSON is what is asked for', async ()
   assert.equal(seen, [['GET', '/droplets', 'application/json', undefined]])
 })
 
-downloads('a text of just the limit is taken, one byte more is not', async () => {
+downloads('a text of exactly the limit is accepted, one byte more is not', async () => {
   const answer = await download((_request, response) => response.end('x'.repeat(LIMIT_BYTES)))
   assert.is('body' in answer && answer.body.length, LIMIT_BYTES)
   const longer = await download((_request, response) => response.end('x'.repeat(LIMIT_BYTES + 1)))
   assert.equal(longer, { failure: 'TOO_LARGE' })
 })
 
-downloads('a text that never ends, of unknown length, is given up at the limit', async () => {
+downloads('a text without end, of unknown length, ends at the limit', async () => {
   let sent = 0
   const answer = await download((_request, response) => {
     const pour = () => {
@@ -333,10 +333,10 @@ downloads('a text that never ends, of unknown length, is given up at the limit',
     pour()
   })
   assert.equal(answer, { failure: 'TOO_LARGE' })
-  assert.ok(sent < 50_000_000, `${sent} bytes were taken`)
+  assert.ok(sent < 50_000_000, `${sent} bytes were read`)
 })
 
-downloads('interim answers that never end are given up as well', async () => {
+downloads('endless interim responses end the download as well', async () => {
   const answer = await download(
     ({ socket }) => {
       const pour = () => {
@@ -351,7 +351,7 @@ downloads('interim answers that never end are given up as well', async () => {
   assert.equal(answer, { failure: 'TOO_LARGE' })
 })
 
-downloads('a text in the smallest chunks is taken up to the limit', async () => {
+downloads('a text in the smallest chunks is accepted up to the limit', async () => {
   const text = 'xxxxxxxx'.repeat(LIMIT_BYTES / 8)
   const answer = await download(({ socket }) => {
     const chunks = `8\r\nxxxxxxxx\r\n`.repeat(LIMIT_BYTES / 8)
@@ -360,7 +360,7 @@ downloads('a text in the smallest chunks is taken up to the limit', async () => 
   assert.equal(answer, { status: 200, body: text })
 })
 
-downloads('what is compressed counts as what it becomes', async () => {
+downloads('compressed text counts with its uncompressed size', async () => {
   const bomb = gzipSync(Buffer.alloc(50_000_000))
   assert.ok(bomb.length < LIMIT_BYTES)
   const answer = await download((_request, response) => {
@@ -376,12 +376,12 @@ for (const [what, listener] of Object.entries<RequestListener>({
     response.on('close', () => clearInterval(drops))
   },
 })) {
-  downloads(`${what} is ended by the time limit`, async () => {
+  downloads(`the time limit ends ${what}`, async () => {
     assert.equal(await download(listener, { timeoutMs: 200 }), { failure: 'TIMEOUT' })
   })
 }
 
-downloads('a redirect is an answer, not a way', async () => {
+downloads('a redirect of a download is an answer, and is not followed', async () => {
   let requests = 0
   const answer = await download((_request, response) => {
     requests++
@@ -390,7 +390,7 @@ downloads('a redirect is an answer, not a way', async () => {
   assert.equal([answer, requests], [{ status: 302, body: '' }, 1])
 })
 
-downloads('nobody listening, a connection cut, and half a text are failures', async () => {
+downloads('a refused connection, a reset one, and an incomplete text are failures', async () => {
   const url = `http://127.0.0.1:${await freePort()}/droplets`
   assert.equal(await hostProbe().download({ url, timeoutMs: 2000, limitBytes: LIMIT_BYTES }), {
     failure: 'ECONNREFUSED',
@@ -405,7 +405,7 @@ downloads('nobody listening, a connection cut, and half a text are failures', as
   for (const listener of cuts) assert.ok('failure' in (await download(listener)))
 })
 
-downloads('a certificate that nobody vouches for is a failure that says so', async () => {
+downloads('an untrusted certificate is a failure that says so', async () => {
   const { fullchain: cert, privkey: key } = makeLineage('localhost.example.com')
   const server = createHttpsServer({ cert, key }, (_request, response) => response.end('[]'))
   server.on('tlsClientError', () => undefined)
@@ -428,7 +428,7 @@ async function readRequest(request: IncomingMessage) {
   return [request.method, authorization, type, length, agent, Buffer.concat(chunks).toString()]
 }
 
-downloads('JSON is posted, with its length and the token; without them neither goes along', async () => {
+downloads('JSON is posted with its length and the token; without them neither is sent', async () => {
   const seen: unknown[] = []
   const listener: RequestListener = async (request, response) => {
     seen.push(await readRequest(request))
@@ -447,7 +447,7 @@ downloads('JSON is posted, with its length and the token; without them neither g
   ])
 })
 
-downloads('a redirect of what is posted is an answer as well: body and token go nowhere else', async () => {
+downloads('a redirect of a POST is not followed: body and token go nowhere else', async () => {
   for (const status of [301, 302, 303, 307, 308]) {
     const seen: unknown[] = []
     const answer = await download(
@@ -461,7 +461,7 @@ downloads('a redirect of what is posted is an answer as well: body and token go 
   }
 })
 
-downloads('the answer to what is posted is bounded in size and time, and what fails is a failure', async () => {
+downloads('the answer to a POST is bounded in size and time, and an error is a failure', async () => {
   const long = await download((_request, response) => response.end('x'.repeat(LIMIT_BYTES + 1)), { json: {} })
   assert.equal(long, { failure: 'TOO_LARGE' })
   assert.equal(await download(() => undefined, { json: {}, timeoutMs: 200 }), { failure: 'TIMEOUT' })
