@@ -58,30 +58,30 @@ process.stdin.on('end', () => process.exit()).resume()`)
   assert.not.ok(isAlive(Number(line)))
 })
 
-const said: string[] = []
+const printed: string[] = []
 const ARRANGE: Readonly<Record<string, typeof setUpEach>> = {
-  suite: (test, start) => setUp(test, start, (words) => said.push(words)),
+  suite: (test, start) => setUp(test, start, (message) => printed.push(message)),
   test: setUpEach,
 }
 
 for (const [when, arrange] of Object.entries(ARRANGE)) {
   test(`if the setup of a ${when} fails, exactly what was set up is torn down`, async () => {
     const hooks = fakeHooks()
-    const taken: string[] = []
+    const tornDown: string[] = []
     arrange(hooks, async (_context, undo) => {
-      undo(() => taken.push('first'))
+      undo(() => tornDown.push('first'))
       undo(() => {
-        taken.push('second')
+        tornDown.push('second')
         throw new Error('it does not end')
       })
       throw new Error('no third')
     })
-    const told = await hooks.callAll()
-    assert.match(told[0] ?? '', 'no third')
-    assert.match(told[1] ?? '', 'it does not end')
-    assert.equal(taken, ['second', 'first'])
+    const errors = await hooks.callAll()
+    assert.match(errors[0] ?? '', 'no third')
+    assert.match(errors[1] ?? '', 'it does not end')
+    assert.equal(tornDown, ['second', 'first'])
     // uvu reports what fails before a test, but not what fails before a suite.
-    if (when === 'suite') assert.match(said.join(), 'no third')
+    if (when === 'suite') assert.match(printed.join(), 'no third')
   })
 }
 

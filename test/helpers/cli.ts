@@ -1,4 +1,4 @@
-/** The command line as tests use it: run in this process against an API on a loopback port, its words caught. */
+/** The command line as tests use it: run in this process against an API on a loopback port, with its output captured. */
 import type { RequestListener } from 'node:http'
 import { createServerAdapter } from '@whatwg-node/server'
 import { type FakeDeps, type FakeOptions, fakeDeps } from '../../fixtures/deps.ts'
@@ -70,7 +70,7 @@ export interface Seen {
   readonly authorization: string | undefined
 }
 
-/** Something that gives one answer to every call, and keeps what it was asked. */
+/** A server that gives one answer to every call, and records the requests. */
 export async function withAnswer(
   answer: { readonly status?: number; readonly body: unknown },
   use: (api: Api, seen: readonly Seen[]) => Promise<void>,
