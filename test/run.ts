@@ -1,6 +1,6 @@
 /**
  * Runs every test file: the fast ones first, together in one process; beside them the long ones, and after them those on a real NGINX, each in
- * a process of its own. uvu alone would exit 0 when a hook throws, when a file forgets `.run()`, and would hang on an open handle: so what
+ * a process of its own. uvu itself would exit 0 when a hook throws, when a file forgets `.run()`, and would hang on an open handle: so what
  * passed is counted against what was planned.
  *
  *     node test/run.ts [--fast] [part of a file name ...]

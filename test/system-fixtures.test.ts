@@ -109,12 +109,12 @@ function fakeHooks() {
     before: hook(before),
     after: hook(after),
     callAll: async () => {
-      const told: string[] = []
+      const errors: string[] = []
       for (const callback of [...before, ...after])
         await Promise.resolve(callback({ __suite__: '', __test__: '' })).catch((error: Error) =>
-          told.push(error.message),
+          errors.push(error.message),
         )
-      return told
+      return errors
     },
   }
 }

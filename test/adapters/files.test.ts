@@ -105,7 +105,7 @@ for (const [name, makeWorld] of Object.entries({ memory: memoryWorld, host: host
   })
 
   for (const umask of [0o077, 0o000]) {
-    guarantee(`files have the mode that was asked for under umask ${umask.toString(8)}`, async (world) => {
+    guarantee(`files have the given mode under umask ${umask.toString(8)}`, async (world) => {
       const { files, root, modeOf } = world
       const former = process.umask(umask)
       try {

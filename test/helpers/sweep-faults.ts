@@ -35,7 +35,7 @@ export async function failEach(sweep: Sweep, code: string, lasting?: readonly st
   return await each(
     await countEffects(sweep),
     every,
-    `${code}${lasting === undefined ? '' : ' that lasts'}`,
+    `${code}${lasting === undefined ? '' : ' that persists'}`,
     async (at) => {
       const deps = await prepared(sweep)
       const filesBefore = filesOf(deps)

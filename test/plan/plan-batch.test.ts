@@ -298,9 +298,9 @@ test('a replaced route keeps only its creation time', () => {
 })
 
 test('a drifted file is replaced with its text as the before image, a disabled one gets its symlink back', () => {
-  const mended = plan(drifted, put('app'))
-  assert.equal(mended.files[1]?.before, { text: 'edited' })
-  assert.equal(filesOf(mended), [`replace available/${SHARED}`, 'replace available/fpai-app.conf'])
+  const repaired = plan(drifted, put('app'))
+  assert.equal(repaired.files[1]?.before, { text: 'edited' })
+  assert.equal(filesOf(repaired), [`replace available/${SHARED}`, 'replace available/fpai-app.conf'])
   const linked = plan(disabled, put('app'))
   assert.ok(filesOf(linked).includes('create enabled/fpai-app.conf'))
 })

@@ -126,7 +126,7 @@ test('a changed domain never serves the certificate of the previous one; changed
   const moved = await putRoute(host.manager, 'app', 'moved.example.com', port, { enable_ssl: true })
   assert.is(moved.status, 202)
   await secure(host.nginx.httpsPort, 'app.example.com', root).then(
-    () => assert.unreachable('the former name is still served'),
+    () => assert.unreachable('the previous name is still served'),
     () => undefined,
   )
   const back = await putRoute(host.manager, 'app', 'app.example.com', port, { enable_ssl: true })

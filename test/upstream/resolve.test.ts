@@ -165,14 +165,14 @@ names("a name that is only in the host's own files is rendered as its addresses"
 
 names('configured resolvers replace those of the system, each with its port', async () => {
   const deps = await fakeDeps({ settings: { DNS_SERVERS: '10.0.0.53,[fd00::53]:5353,fd00::54' } })
-  const asked: (readonly string[])[] = []
+  const requested: (readonly string[])[] = []
   deps.host.network.query = async (_name, servers) => {
-    asked.push(servers)
+    requested.push(servers)
     return ['10.0.0.7']
   }
   const { resolvers } = await resolveUpstream(deps.host, upstream('api.example'))
   assert.equal(resolvers, ['10.0.0.53:53', '[fd00::53]:5353', '[fd00::54]:53'])
-  assert.equal(asked, [resolvers])
+  assert.equal(requested, [resolvers])
 })
 
 names('both ways of resolving together take at most 5 s', async () => {
@@ -287,14 +287,14 @@ health(
   "the probe requests the configured path within the configured time, with the upstream's name and port as Host",
   async () => {
     const deps = await fakeDeps({ settings: { HEALTH_CHECK_PATH: '/ready', HEALTH_CHECK_TIMEOUT_MS: '250' } })
-    const asked: unknown[] = []
+    const requested: unknown[] = []
     const { get } = deps.host.probe
     deps.host.probe.get = async (request) => {
-      asked.push(request)
+      requested.push(request)
       return await get(request)
     }
     await put(deps, spec('::1'))
-    assert.equal(asked[0], {
+    assert.equal(requested[0], {
       scheme: 'http',
       address: '::1',
       port: 8002,
@@ -317,8 +317,8 @@ health('a route in maintenance, or one that only redirects, is not probed', asyn
   const deps = await fakeDeps()
   deps.nginx.upstreams.set(8002, 'ECONNREFUSED')
   for (const options of [{ maintenance: true }, { redirect_to: 'new.example.com' }]) {
-    const asked = { ...spec('localhost'), options: { ...DEFAULT_OPTIONS, ...options } }
-    assert.is((await put(deps, asked)).proxy.last_health_status, 'unknown')
+    const requested = { ...spec('localhost'), options: { ...DEFAULT_OPTIONS, ...options } }
+    assert.is((await put(deps, requested)).proxy.last_health_status, 'unknown')
   }
   assert.is(countEffects(deps, /^probe localhost/), 0)
   await refusal(put(deps, spec('localhost')), 'UPSTREAM_UNHEALTHY')

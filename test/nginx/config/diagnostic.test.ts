@@ -98,7 +98,7 @@ test('paths are cut to their last part; what only looks like a path stays', () =
     ['nginx/1.22.1', 'nginx/1.22.1'],
     [' \n/etc/nginx/x\n', 'x'],
   ]
-  for (const [said, told] of table) assert.is(publicOutput(said), told)
+  for (const [message, expected] of table) assert.is(publicOutput(message), expected)
 })
 
 test('a duplicate of a name of ours is unacceptable, although NGINX only warns', () => {

@@ -57,7 +57,7 @@ test("Debian's own configuration is understood", () => {
   ])
   assert.equal([...host.mainDirectives].sort(), ['error_log', 'events', 'http', 'pid', 'user', 'worker_processes'])
   assert.ok(host.httpDirectives.has('types_hash_max_size'))
-  assert.not.ok(host.httpDirectives.has('server_names_hash_bucket_size'), 'it stands in a comment')
+  assert.not.ok(host.httpDirectives.has('server_names_hash_bucket_size'), 'it is in a comment')
 })
 
 test("if Debian's default site is enabled, the host keeps its default server on port 80 and ours is on 443", () => {

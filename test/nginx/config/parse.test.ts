@@ -168,7 +168,7 @@ test('each directive knows its line and the offsets of its text', () => {
   )
 })
 
-test('any text is read as NGINX itself reads it, or refused where NGINX refuses it', () => {
+test('any text is read as NGINX itself reads it, or refused if NGINX refuses it', () => {
   let read = 0
   const nasty = fc.constantFrom(...';{}"\'\\#$ ()', '\n', '\r', '\t', '\0', '\u2028', 'a', 'n', ' ', ';', '} ', ' {')
   fc.assert(
@@ -186,7 +186,7 @@ test('any text is read as NGINX itself reads it, or refused where NGINX refuses 
   assert.ok(read > 500, `only ${read} texts were read`)
 })
 
-test('a text made of whole directives is read as NGINX itself reads it', () => {
+test('a text made of complete directives is read as NGINX itself reads it', () => {
   const word = fc.constantFrom('a', '"b;"', "'}'", '$c', `\${d}`, '\\"', 'e\\;', '""', 'f}', '"\\\\"', "'\\'{'")
   const gap = fc.constantFrom(' ', '\n', '\t', '\r\n', ' # }\n', '  ')
   const head = fc.array(fc.tuple(word, gap), { minLength: 1, maxLength: 4 }).map((words) => words.flat().join(''))
