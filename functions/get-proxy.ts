@@ -1,22 +1,25 @@
 import * as v from 'valibot'
 import { etagOf } from '../lib/http/answers.ts'
 import { endpoint } from '../lib/http/endpoint.ts'
+import { PROXY } from '../lib/http/openapi/samples.ts'
 import { NoQuery } from '../lib/http/parameters.ts'
 import { DropletName } from '../lib/route/droplet-name.ts'
 import { ProxyState } from '../lib/route/state.ts'
 
-/** One route, its last health check, its certificate. */
+/** One route, with its last health check and its certificate. */
 export default endpoint(
   {
     operationId: 'getProxy',
     summary: 'Show the route of a droplet',
-    description: 'Its ETag is its revision, for If-Match on a later change.',
+    description: 'The ETag is its revision, for If-Match on a later change.',
     method: 'GET',
     path: '/proxies/:droplet_name',
     params: v.strictObject({ droplet_name: DropletName }),
     query: NoQuery,
     body: undefined,
-    responses: { 200: v.pipe(ProxyState, v.description('The route as it is now')) },
+    responses: {
+      200: { description: 'The route as it is now', schema: ProxyState, example: PROXY, headers: { ETag: 'always' } },
+    },
     errors: ['INVALID_REQUEST', 'PROXY_NOT_FOUND'],
   },
   async ({ params }, { engine }) => {

@@ -1,4 +1,4 @@
-/** The route table: every endpoint of the API, composed into one Fetch handler. */
+/** The table of endpoints, composed into one Fetch handler. */
 import { composeApp } from '../lib/http/app.ts'
 import { describeApi } from '../lib/http/openapi/describe-api.ts'
 import type { Deps, Endpoint } from '../lib/http/operation.ts'
@@ -37,17 +37,17 @@ export const endpoints: readonly Endpoint[] = [
 ]
 
 export interface AppOptions {
-  /** A path in front of every route, such as `/pm`. */
+  /** A path in front of every path, such as `/pm`. */
   readonly base?: string
-  /** The endpoints to mount; all of them where left out. */
+  /** The endpoints to mount; all of them if missing. */
   readonly mount?: readonly Endpoint[]
 }
 
-/** The API as one Fetch handler, which never throws as long as `depsFor` does not; that makes what each request's handler is given. */
+/** The API as one Fetch handler. `depsFor` makes what each request's handler is given; as long as it does not throw, the Fetch handler never does. */
 export function createApp(
   depsFor: (request: Request) => Deps,
   { base = '', mount = endpoints }: AppOptions = {},
 ): (request: Request) => Promise<Response> {
-  const routes = mount.map(({ route }) => route)
-  return composeApp(depsFor, { endpoints: mount, base, describe: (version) => describeApi(routes, version, base) })
+  const operations = mount.map(({ operation }) => operation)
+  return composeApp(depsFor, { endpoints: mount, base, describe: (version) => describeApi(operations, version, base) })
 }

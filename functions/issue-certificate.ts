@@ -2,17 +2,18 @@ import * as v from 'valibot'
 import { CertifiedProxy, IssueDryRun } from '../lib/http/answer-schemas.ts'
 import { certifiedAnswer, issueDryRunAnswer } from '../lib/http/answers.ts'
 import { endpoint } from '../lib/http/endpoint.ts'
+import { CERTIFICATE, DOMAIN, DROPLET, RECEIPT } from '../lib/http/openapi/samples.ts'
 import { DryRun } from '../lib/http/parameters.ts'
 import { DropletName } from '../lib/route/droplet-name.ts'
 import { EMAIL } from '../lib/settings/settings.ts'
 
-/** Obtains or renews the certificate of a route's domain, and switches the route to HTTPS. The body may be left out. */
+/** Obtains or renews the certificate of a route's domain, and switches the route to HTTPS. The body is optional. */
 export default endpoint(
   {
     operationId: 'issueCertificate',
     summary: 'Obtain or renew the certificate of a route, and serve it over HTTPS',
     description:
-      "Takes as long as certbot does. Nothing is ordered while more than a third of the present certificate's life is left, unless the order is forced.",
+      "Takes as long as certbot does. Nothing is ordered while more than a third of the current certificate's lifetime is left, unless force_renew is true.",
     method: 'POST',
     path: '/proxies/:droplet_name/ssl',
     params: v.strictObject({ droplet_name: DropletName }),
@@ -25,10 +26,23 @@ export default endpoint(
       (issue) => (issue.expected === 'never' ? 'is not a known field' : 'must be a JSON object'),
     ),
     responses: {
-      200: v.pipe(
-        v.union([CertifiedProxy, IssueDryRun]),
-        v.description('Served over HTTPS with this certificate, whether it was ordered or there already; or a dry run'),
-      ),
+      200: {
+        description:
+          'Served over HTTPS with this certificate, whether it was just ordered or already there; or a dry run',
+        schema: v.union([CertifiedProxy, IssueDryRun]),
+        example: {
+          droplet_name: DROPLET,
+          domain: DOMAIN,
+          status: 'active',
+          expiry: CERTIFICATE.expiry,
+          issuer: CERTIFICATE.issuer,
+          certificate: CERTIFICATE,
+          ordered: true,
+          preflight: [{ check: 'dns', domain: DOMAIN, ok: true, detail: `${DOMAIN} resolves to 192.0.2.7` }],
+          receipt: RECEIPT,
+        },
+        headers: { ETag: 'sometimes', 'Server-Timing': 'sometimes' },
+      },
     },
     errors: [
       'INVALID_REQUEST',

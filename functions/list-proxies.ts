@@ -1,21 +1,28 @@
 import * as v from 'valibot'
 import { endpoint } from '../lib/http/endpoint.ts'
+import { PROXY } from '../lib/http/openapi/samples.ts'
 import { ListQuery, NoParams } from '../lib/http/parameters.ts'
 import { namesOf } from '../lib/route/names.ts'
 import { ProxyState } from '../lib/route/state.ts'
 
-/** Every route, sorted by droplet name. */
+/** The routes, sorted by droplet name. */
 export default endpoint(
   {
     operationId: 'listProxies',
-    summary: 'List the routes, all or those of one domain or status',
-    description: 'Sorted by name; an empty list where there is none.',
+    summary: 'List all routes, or those of one domain or status',
+    description: 'Sorted by name.',
     method: 'GET',
     path: '/proxies',
     params: NoParams,
     query: ListQuery,
     body: undefined,
-    responses: { 200: v.pipe(v.array(ProxyState), v.description('These routes; none is an empty list')) },
+    responses: {
+      200: {
+        description: 'These routes; an empty list if there are none',
+        schema: v.array(ProxyState),
+        example: [PROXY],
+      },
+    },
     errors: ['INVALID_REQUEST'],
   },
   async ({ query }, { engine }) => {

@@ -1,29 +1,26 @@
 import * as v from 'valibot'
-import { ChangedProxy, PendingProxy, PUT_ERRORS } from '../lib/http/answer-schemas.ts'
+import { PUT_ERRORS } from '../lib/http/answer-schemas.ts'
 import { putAnswer, putDryRunAnswer } from '../lib/http/answers.ts'
 import { endpoint } from '../lib/http/endpoint.ts'
+import { putResponses } from '../lib/http/openapi/samples.ts'
 import { DryRun } from '../lib/http/parameters.ts'
 import { DropletName } from '../lib/route/droplet-name.ts'
 import { PutProxyBody } from '../lib/route/spec.ts'
 
-/** Creates or replaces a route; the same call twice changes nothing the second time. */
+/** Creates or replaces a route; idempotent. */
 export default endpoint(
   {
     operationId: 'putProxy',
     summary: 'Create or replace the route of a droplet',
     description:
-      'The same call twice changes nothing the second time. A 2xx means that NGINX has tested the configuration, that it is on disk, and that it is served.',
+      'Repeating the same call changes nothing. A 2xx means that NGINX has accepted the configuration, that it is on disk, and that it is served.',
     method: 'PUT',
     path: '/proxies/:droplet_name',
     params: v.strictObject({ droplet_name: DropletName }),
     query: DryRun,
     body: PutProxyBody,
-    responses: {
-      200: v.pipe(ChangedProxy, v.description('Replaced, or unchanged (receipt.reloaded is false); or a dry run')),
-      201: v.pipe(ChangedProxy, v.description('Created, and served as asked')),
-      202: PendingProxy,
-    },
-    conditional: true,
+    responses: putResponses('Replaced, or unchanged (receipt.reloaded is false); or a dry run'),
+    supportsPreconditions: true,
     errors: PUT_ERRORS,
   },
   async ({ params, query, body, precondition }, { engine, base }) => {

@@ -2,6 +2,7 @@ import * as v from 'valibot'
 import { Plan } from '../lib/http/answer-schemas.ts'
 import { planOf } from '../lib/http/answers.ts'
 import { endpoint } from '../lib/http/endpoint.ts'
+import { DROPLET } from '../lib/http/openapi/samples.ts'
 import { NoParams, SyncQuery } from '../lib/http/parameters.ts'
 
 const Summary = v.object({
@@ -18,28 +19,42 @@ const Summary = v.object({
     v.pipe(
       v.number(),
       v.description(
-        'In the answer to a dry run: without this number as confirm, the call is refused (409 BLAST_RADIUS)',
+        'Only in the answer to a dry run: without this number as confirm, the call fails (409 BLAST_RADIUS)',
       ),
     ),
   ),
   plan: v.optional(Plan),
 })
 
-/** Brings routes in line with the Registry. A POST says what it does; the GET is what existing callers send. */
+/** Brings routes in line with the Registry. The GET is for existing callers; it changes routes as the POST does. */
 export default endpoint(
   {
     operationId: 'syncFromRegistry',
     summary: 'Bring routes in line with the Registry, as one batch',
     description:
-      'Records of which no route can be made are skipped, each with its reason. Routes that a call to this API made are never touched, and nothing is deleted without prune.',
+      'Records that cannot become a route are skipped, each with a reason. Routes that were created by a call to this API are never changed, and nothing is deleted without prune.',
     method: 'POST',
     path: '/proxy-manager/sync-from-registry',
-    also: [{ method: 'GET', path: '/proxy-manager/sync-from-registry' }],
+    aliases: [{ method: 'GET', path: '/proxy-manager/sync-from-registry' }],
     params: NoParams,
     query: SyncQuery,
     body: undefined,
     responses: {
-      200: v.pipe(Summary, v.description('What became of each record of the Registry, also where all were skipped')),
+      200: {
+        description: 'What became of each record of the Registry, even if all were skipped',
+        schema: Summary,
+        example: {
+          synced: [DROPLET],
+          synced_count: 1,
+          created: [DROPLET],
+          updated: [],
+          unchanged: [],
+          deleted: [],
+          skipped: [{ name: 'billing', reason: 'is not active (inactive)' }],
+          skipped_count: 1,
+          orphaned: [],
+        },
+      },
     },
     errors: [
       'INVALID_REQUEST',
@@ -54,7 +69,7 @@ export default endpoint(
     ],
   },
   async ({ query: { dry_run, prune, confirm, require_healthy, enable_ssl } }, { engine }) => {
-    const { rehearsal, ...summary } = await engine.syncFromRegistry({
+    const { dryRun, ...summary } = await engine.syncFromRegistry({
       dryRun: dry_run,
       prune,
       confirm,
@@ -62,8 +77,8 @@ export default endpoint(
       enableSsl: enable_ssl,
     })
     const { created, updated, deleted, skipped_count } = summary
-    const logged = { created: created.length, updated: updated.length, deleted: deleted.length, skipped_count }
-    const body = rehearsal === undefined ? summary : { ...summary, plan: planOf(rehearsal) }
-    return { status: 200, body, logged }
+    const logFields = { created: created.length, updated: updated.length, deleted: deleted.length, skipped_count }
+    const body = dryRun === undefined ? summary : { ...summary, plan: planOf(dryRun) }
+    return { status: 200, body, logFields }
   },
 )

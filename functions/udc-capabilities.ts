@@ -1,5 +1,7 @@
 import * as v from 'valibot'
 import { endpoint } from '../lib/http/endpoint.ts'
+import { VERSION } from '../lib/http/openapi/samples.ts'
+import { templatePath } from '../lib/http/operation.ts'
 import { NoParams, NoQuery } from '../lib/http/parameters.ts'
 
 const FEATURES = [
@@ -12,21 +14,22 @@ const FEATURES = [
   'registry_sync',
 ]
 
-/** What this droplet can do, and by which calls. */
+/** What this droplet can do, and with which calls. */
 export default endpoint(
   {
     operationId: 'udcCapabilities',
-    summary: 'Capabilities, as every droplet of the mesh tells them',
-    description: 'What this droplet can do, and by which calls.',
+    summary: 'Capabilities, in the form that every droplet of the mesh has',
+    description: 'What this droplet can do, and with which calls.',
     method: 'GET',
     path: '/capabilities',
-    also: [{ method: 'GET', path: '/proxy-manager/capabilities' }],
+    aliases: [{ method: 'GET', path: '/proxy-manager/capabilities' }],
     params: NoParams,
     query: NoQuery,
     body: undefined,
     responses: {
-      200: v.pipe(
-        v.object({
+      200: {
+        description: 'What this droplet can do',
+        schema: v.object({
           service_name: v.string(),
           droplet_id: v.string(),
           version: v.string(),
@@ -38,12 +41,23 @@ export default endpoint(
           integration_endpoints: v.record(v.string(), v.string()),
           metadata: v.object({ environment: v.string(), single_host: v.boolean() }),
         }),
-        v.description('What this droplet can do'),
-      ),
+        example: {
+          service_name: 'proxy-manager',
+          droplet_id: 'proxy-manager',
+          version: VERSION,
+          udc_version: '1.0',
+          features: FEATURES.slice(0, 3),
+          capabilities: FEATURES.slice(0, 3),
+          dependencies: ['nginx', 'certbot', 'registry', 'acme_ca'],
+          supported_operations: ['putProxy', 'udcHealth'],
+          integration_endpoints: { putProxy: 'PUT /proxies/{droplet_name}', udcHealth: 'GET /health' },
+          metadata: { environment: 'production', single_host: true },
+        },
+      },
     },
     errors: ['INVALID_REQUEST'],
   },
-  async (_call, { engine, settings, version, base = '', routes = [] }) => ({
+  async (_call, { engine, settings, version, base = '', operations = [] }) => ({
     status: 200,
     body: {
       service_name: settings.SERVICE_NAME,
@@ -53,12 +67,9 @@ export default endpoint(
       features: FEATURES,
       capabilities: FEATURES,
       dependencies: engine.readDependencies().map(({ name }) => name),
-      supported_operations: routes.map(({ operationId }) => operationId),
+      supported_operations: operations.map(({ operationId }) => operationId),
       integration_endpoints: Object.fromEntries(
-        routes.map(({ operationId, method, path }) => [
-          operationId,
-          `${method} ${base}${path.replace(/:(\w+)/g, '{$1}')}`,
-        ]),
+        operations.map(({ operationId, method, path }) => [operationId, `${method} ${base}${templatePath(path)}`]),
       ),
       metadata: { environment: settings.ENVIRONMENT, single_host: true },
     },

@@ -1,5 +1,6 @@
 import * as v from 'valibot'
 import { endpoint } from '../lib/http/endpoint.ts'
+import { AT } from '../lib/http/openapi/samples.ts'
 import { NoParams, NoQuery } from '../lib/http/parameters.ts'
 
 const Service = v.object({
@@ -8,22 +9,23 @@ const Service = v.object({
   checked_at: v.nullable(v.string()),
 })
 
-/** What this droplet needs, and whether it has it: from the last look. A call that finds it more than a minute old starts the next. */
+/** What this droplet needs, and whether it is available as of the last check. A call that finds it older than a minute starts the next one. */
 export default endpoint(
   {
     operationId: 'udcDependencies',
-    summary: 'Dependencies, as every droplet of the mesh tells them',
+    summary: 'Dependencies, in the form that every droplet of the mesh has',
     description:
-      'What this droplet needs and whether it is there; unknown before the first look, which the first call starts.',
+      'What this droplet needs and whether it is available; unknown until the first check, which the first call starts.',
     method: 'GET',
     path: '/dependencies',
-    also: [{ method: 'GET', path: '/proxy-manager/dependencies' }],
+    aliases: [{ method: 'GET', path: '/proxy-manager/dependencies' }],
     params: NoParams,
     query: NoQuery,
     body: undefined,
     responses: {
-      200: v.pipe(
-        v.object({
+      200: {
+        description: 'What it needs, as of the last check',
+        schema: v.object({
           required: v.array(v.string()),
           optional: v.array(v.string()),
           missing: v.array(v.string()),
@@ -31,8 +33,18 @@ export default endpoint(
           optional_services: v.array(Service),
           external_apis: v.array(Service),
         }),
-        v.description('What it needs, as of the last look'),
-      ),
+        example: {
+          required: ['nginx'],
+          optional: ['certbot', 'registry', 'acme_ca'],
+          missing: ['registry'],
+          required_services: [{ name: 'nginx', status: 'available', checked_at: AT }],
+          optional_services: [
+            { name: 'certbot', status: 'available', checked_at: AT },
+            { name: 'registry', status: 'unavailable', checked_at: AT },
+          ],
+          external_apis: [{ name: 'acme_ca', status: 'available', checked_at: AT }],
+        },
+      },
     },
     errors: ['INVALID_REQUEST'],
   },
@@ -42,7 +54,7 @@ export default endpoint(
       required,
       service: { name, status, checked_at },
     }))
-    const where = (isWanted: (entry: (typeof services)[number]) => boolean) =>
+    const only = (isWanted: (entry: (typeof services)[number]) => boolean) =>
       services.filter(isWanted).map(({ service }) => service)
     const isExternal = (name: string) => name === 'acme_ca'
     return {
@@ -51,9 +63,9 @@ export default endpoint(
         required: all.filter(({ required }) => required).map(({ name }) => name),
         optional: all.filter(({ required }) => !required).map(({ name }) => name),
         missing: all.filter(({ status }) => status === 'unavailable').map(({ name }) => name),
-        required_services: where(({ required }) => required),
-        optional_services: where(({ required, service }) => !required && !isExternal(service.name)),
-        external_apis: where(({ service }) => isExternal(service.name)),
+        required_services: only(({ required }) => required),
+        optional_services: only(({ required, service }) => !required && !isExternal(service.name)),
+        external_apis: only(({ service }) => isExternal(service.name)),
       },
     }
   },

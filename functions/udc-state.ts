@@ -1,22 +1,24 @@
 import * as v from 'valibot'
 import { endpoint } from '../lib/http/endpoint.ts'
+import { AT, RECEIPT } from '../lib/http/openapi/samples.ts'
 import { NoParams, NoQuery } from '../lib/http/parameters.ts'
 
-/** How this droplet does right now. */
+/** The current state of this droplet. */
 export default endpoint(
   {
     operationId: 'udcState',
-    summary: 'State, as every droplet of the mesh tells it',
+    summary: 'State, in the form that every droplet of the mesh has',
     description: 'Uptime, requests, errors, memory and the number of routes.',
     method: 'GET',
     path: '/state',
-    also: [{ method: 'GET', path: '/proxy-manager/state' }],
+    aliases: [{ method: 'GET', path: '/proxy-manager/state' }],
     params: NoParams,
     query: NoQuery,
     body: undefined,
     responses: {
-      200: v.pipe(
-        v.object({
+      200: {
+        description: 'The current state',
+        schema: v.object({
           status: v.picklist(['healthy', 'degraded', 'unhealthy']),
           mode: v.string(),
           uptime_seconds: v.number(),
@@ -34,8 +36,20 @@ export default endpoint(
             drifted: v.number(),
           }),
         }),
-        v.description('How it does right now'),
-      ),
+        example: {
+          status: 'healthy',
+          mode: 'production',
+          uptime_seconds: 5,
+          requests_total: 13,
+          requests_per_minute: 13,
+          errors_last_hour: 0,
+          memory_mb: 125,
+          cpu_percent: 5.6,
+          last_restart: AT,
+          registered_routes: 1,
+          metrics: { generation: RECEIPT.generation, active: 1, pending_ssl: 0, drifted: 0 },
+        },
+      },
     },
     errors: ['INVALID_REQUEST'],
   },

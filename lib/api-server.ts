@@ -1,4 +1,4 @@
-/** The HTTP server around the app of one service. */
+/** The HTTP server around the Fetch handler of one service. */
 
 import { createServerAdapter } from '@whatwg-node/server'
 import { errorText, ProxyManagerError } from './errors.ts'
@@ -7,11 +7,11 @@ import { type Deps, NO_OPERATION } from './http/operation.ts'
 import { failureFields } from './http/request-log.ts'
 
 /**
- * An HTTP server around an app of these handlers, which does what a Fetch handler cannot: it cuts slow and endless callers off, takes no more of
- * them than it can hold, refuses what is no request, and slows guesses at tokens.
+ * An HTTP server around a Fetch handler, for what that cannot do: it closes slow and endless connections, limits their number, rejects malformed
+ * requests, and throttles callers that guess tokens.
  */
 export function createApiServer(
-  { usage, engine, log, clock }: Deps,
+  { usage, metrics, log, clock }: Deps,
   app: (request: Request) => Promise<Response>,
 ): ReturnType<typeof createHttpServer> {
   return createHttpServer(createServerAdapter(app), {
@@ -24,10 +24,10 @@ export function createApiServer(
         correlation_id: correlationId,
         cause: errorText(error),
       }),
-    onRefusal: ({ error, status, correlationId, durationMs }) => {
+    onRejected: ({ error, status, correlationId, durationMs }) => {
       usage.record(status)
-      engine.metrics.request(NO_OPERATION, status, durationMs)
-      // Who is locked out has had a line for it, and would fill the log; what is no refusal of ours is told by `onFailure`.
+      metrics.request(NO_OPERATION, status, durationMs)
+      // A locked-out caller has been logged once and would fill the log; other errors are reported by `onFailure`.
       if (error instanceof ProxyManagerError && error.code !== 'TOO_MANY_ATTEMPTS')
         log.write('warn', { action: 'refuse', correlation_id: correlationId, status, ...failureFields(error) })
     },

@@ -1,4 +1,4 @@
-/** The composition root: environment -> host -> engine -> API; ends when it is told to, after the calls in flight. */
+/** The composition root: environment -> host -> engine -> API. On a signal it exits after the calls in flight. */
 
 import { createApp } from '../functions/index.ts'
 import packageJson from '../package.json' with { type: 'json' }
@@ -11,48 +11,50 @@ import { describeListenFault } from './http/listener/listen-failure.ts'
 import { closeHttpServer, listenOn } from './http/listener/listener.ts'
 import type { Deps } from './http/operation.ts'
 import { meshMember } from './mesh/member.ts'
-import { type Environment, openHost } from './open-host.ts'
-import { startTelling, startTimers } from './timers.ts'
+import { type Environment, type HostFault, openHost } from './open-host.ts'
+import { startAnnouncements, startTimers } from './timers.ts'
 
-/** How long calls in flight may take after SIGTERM; a change has ended or been undone by then. */
+/** How long calls in flight may take after SIGTERM; a change is finished or rolled back by then. */
 const DRAIN_MS = 20_000
 
-/** sysexits.h: a fault in the settings, which a restart does not mend; and one that may be gone the next time. */
+/** sysexits.h: a fault in the settings, which a restart does not fix; and a temporary one. */
 const EX_CONFIG = 78
 const EX_TEMPFAIL = 75
 
-/** Proxy Manager at work on this host, recovered and with its timers running. */
+/** Proxy Manager on this host, recovered and with its timers running. */
 export interface Service {
-  /** What handlers are given: `createApp(() => service.deps)`. */
+  /** What handlers get: `createApp(() => service.deps)`. */
   readonly deps: Deps
   readonly host: Host
-  /** Registers with the Registry and begins to tell the Orchestrator, where the settings say so: for when the API is listened to. */
+  /** Registers with the Registry and starts heartbeats to the Orchestrator, if they are configured: to be called once the API listens. */
   joinMesh(): void
-  /** Ends it: timers, then `drain` (where calls in flight end), then the changes that run, then the lock. A second call waits for the first. */
+  /** Stops the timers, runs `drain` (which ends the calls in flight), waits for running changes, releases the lock. A second call waits for the first. */
   close(drain?: () => Promise<void>): Promise<void>
 }
 
-export interface Refusal {
+/** Why the service cannot start: a sentence, and the exit status for it. */
+export interface StartFailure {
   readonly fault: string
   readonly exitStatus: number
 }
 
-/** Takes this host, or says why not; for a process that listens by itself. */
-export async function startService(environment: Environment): Promise<Service | Refusal> {
+/** Locks this host, recovers it and starts the timers, or returns why it cannot. Does not listen. */
+export async function startService(environment: Environment): Promise<Service | StartFailure> {
   const opened = await openHost(environment, process.stdout)
-  if ('fault' in opened) return refusal(opened)
+  if ('fault' in opened) return startFailure(opened)
   const { host, lock } = opened
   if ('heldBy' in lock) {
     const folder = host.settings.PROXY_MANAGER_STATE_DIR
-    return refusal({ fault: `the state folder ${folder} is in use by ${lock.heldBy}: stop it first`, mayPass: true })
+    const fault = `the state directory ${folder} is in use by ${lock.heldBy}: stop it first`
+    return startFailure({ fault, isTransient: true })
   }
 
   const engine = createEngine(host)
   await engine.recover()
-  const { settings, log, clock } = host
+  const { settings, log, clock, metrics } = host
   const usage = usageCounter(clock)
   const { version } = packageJson
-  const deps = { version, usage, resources: hostResources(), settings, engine, log, clock }
+  const deps = { version, usage, resources: hostResources(), settings, engine, log, clock, metrics }
   const { readHealth } = engine
   const mesh = meshMember(host, { version, readHealth, uptimeSeconds: () => usage.read().uptimeSeconds })
   const timers = startTimers(host, engine)
@@ -60,10 +62,10 @@ export async function startService(environment: Environment): Promise<Service | 
     for (const timer of timers) clearInterval(timer)
     await Promise.all([drain?.(), mesh.idle()])
     await engine.idle()
-    // What still runs, a certbot or a sync, must not change this host after another process has taken it.
+    // What still runs, certbot or a sync, must not change this host after another process has locked it.
     engine.close()
     await engine.idle()
-    // A certbot that is still at it ends by itself; the next start brings in what it got.
+    // A running certbot ends by itself; the next start adopts its certificate.
     host.runner.detachRunning()
     await lock.release()
   }
@@ -71,15 +73,15 @@ export async function startService(environment: Environment): Promise<Service | 
   return {
     deps,
     host,
-    joinMesh: () => void timers.push(...startTelling(host, mesh)),
+    joinMesh: () => void timers.push(...startAnnouncements(host, mesh)),
     close: (drain) => (ended ??= end(drain)),
   }
 }
 
-/** The API as a process: listens until SIGTERM or SIGINT. Where it cannot start it says so on standard error, and sets the exit status. */
+/** The API as a process: listens until SIGTERM or SIGINT. If it cannot start, it writes why to standard error and sets the exit status. */
 export async function serve(environment: Environment): Promise<void> {
   const service = await startService(environment)
-  if ('fault' in service) return refuseStart(service)
+  if ('fault' in service) return reportStartFailure(service)
   keepHeapSmall()
 
   const { deps } = service
@@ -91,7 +93,7 @@ export async function serve(environment: Environment): Promise<void> {
   const { PROXY_MANAGER_HOST: host, PROXY_MANAGER_PORT: port } = settings
   server.once('error', (error: NodeJS.ErrnoException) => {
     void service.close()
-    refuseStart(refusal(describeListenFault(error.code ?? 'UNKNOWN', host, port)))
+    reportStartFailure(startFailure(describeListenFault(error.code ?? 'UNKNOWN', host, port)))
   })
   server.once('listening', () => {
     const { PROXY_MANAGER_STATE_DIR } = settings
@@ -107,7 +109,7 @@ export async function serve(environment: Environment): Promise<void> {
     await log.flush()
   }
   let isStopping = false
-  // A terminal signals npm and this process alike, and npm passes its own on: a second signal must not cut the calls in flight off.
+  // A terminal signals both npm and this process, and npm forwards its own: a second signal must not cut off the calls in flight.
   for (const signal of ['SIGTERM', 'SIGINT'] as const)
     process.on(signal, () => {
       if (!isStopping) void stop()
@@ -115,11 +117,11 @@ export async function serve(environment: Environment): Promise<void> {
     })
 }
 
-function refusal({ fault, mayPass }: { readonly fault: string; readonly mayPass: boolean }): Refusal {
-  return { fault, exitStatus: mayPass ? EX_TEMPFAIL : EX_CONFIG }
+function startFailure({ fault, isTransient }: HostFault): StartFailure {
+  return { fault, exitStatus: isTransient ? EX_TEMPFAIL : EX_CONFIG }
 }
 
-function refuseStart({ fault, exitStatus }: Refusal): void {
+function reportStartFailure({ fault, exitStatus }: StartFailure): void {
   process.stderr.write(`proxy-manager: ${fault}\n`)
   process.exitCode = exitStatus
 }

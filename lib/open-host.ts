@@ -1,7 +1,8 @@
-/** This host, as an environment describes it: settings -> adapters -> state folder -> lock. */
+/** This host as the environment describes it: settings -> adapters -> state directory -> lock. */
 
 import { hostClock } from './adapters/clock.ts'
 import { hostFiles, readWholeFile } from './adapters/files.ts'
+import { httpClient } from './adapters/http-client.ts'
 import { hostLock, type LockResult } from './adapters/lock.ts'
 import { hostLog } from './adapters/log.ts'
 import { promMetrics } from './adapters/metrics.ts'
@@ -17,44 +18,52 @@ import type { Settings } from './settings/settings.ts'
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
-/** A fault is a sentence that names the variable; one that `mayPass` is a disk's, not a setting's. The lock may be another process's. */
-export type OpenedHost =
-  | { readonly host: Host; readonly lock: LockResult }
-  | { readonly fault: string; readonly mayPass: boolean }
+/** Why the host cannot be used. */
+export interface HostFault {
+  /** A sentence that names the setting. */
+  readonly fault: string
+  /** It may be gone at the next start, such as a full disk: EX_TEMPFAIL rather than EX_CONFIG (sysexits.h). */
+  readonly isTransient: boolean
+}
 
-/** Makes the adapters and takes the lock of the state folder; log lines go to `output`. */
+/** The host, and the lock of its state directory, which may be held by another process. */
+export type OpenedHost = { readonly host: Host; readonly lock: LockResult } | HostFault
+
+/** Makes the adapters and takes the lock of the state directory; log lines go to `output`. Resolves for every outcome. */
 export async function openHost(environment: Environment, output: NodeJS.WritableStream): Promise<OpenedHost> {
   const files = hostFiles()
   const parsed = parseSettings(environment, readWholeFile)
-  if ('faults' in parsed) return { fault: parsed.faults.join('; '), mayPass: false }
+  if ('faults' in parsed) return { fault: parsed.faults.join('; '), isTransient: false }
   const settings = await settleStateFolder(parsed, environment, files)
   if ('fault' in settings) return settings
   const clock = hostClock()
   const log = hostLog(settings.LOG_LEVEL, output, clock.nowMs)
   const host: Host = {
     settings,
+    paths: statePaths(settings),
     files,
     clock,
     log,
     runner: loggingRunner(hostRunner(environment), log, clock),
+    http: httpClient(),
     probe: hostProbe(),
     processes: hostProcesses(),
     network: hostNetwork(),
     metrics: promMetrics(),
   }
   try {
-    return { host, lock: await hostLock().take(statePaths(settings).lock) }
+    return { host, lock: await hostLock().take(host.paths.lock) }
   } catch (error) {
     return unusable(settings, error)
   }
 }
 
-/** The configured state folder; the user's own where that is the default one and not for this user. */
+/** The settings with the state directory to use: the configured one, or this user's own if only the default is configured and not permitted. */
 export async function settleStateFolder(
   parsed: Settings,
   { XDG_STATE_HOME, HOME, PROXY_MANAGER_STATE_DIR }: Environment,
   files: Host['files'],
-): Promise<Settings | { readonly fault: string; readonly mayPass: boolean }> {
+): Promise<Settings | HostFault> {
   // An empty variable is one that is not set (XDG Base Directory Specification).
   const isSet = (value: string | undefined) => value !== undefined && value !== ''
   const own = isSet(XDG_STATE_HOME) ? XDG_STATE_HOME : isSet(HOME) ? `${HOME}/.local/state` : undefined
@@ -66,25 +75,25 @@ export async function settleStateFolder(
   for (const folder of folders) {
     const settings = { ...parsed, PROXY_MANAGER_STATE_DIR: folder }
     try {
-      await makeStateFolders({ settings, files })
+      await makeStateFolders(files, statePaths(settings))
       return settings
     } catch (error) {
       failure = error
-      // Whatever else is in the way, the state of before may be in that folder: a start without it would forget a change that was cut short.
+      // On any other error the previous state may be in that directory: a start without it would lose the journal of an interrupted change.
       if (!['EACCES', 'EPERM'].includes(codeOf(error))) break
     }
   }
   return unusable(parsed, failure)
 }
 
-/** Whoever starts this again need not wait for another setting. */
-const PASSING = ['EROFS', 'ENOSPC', 'EDQUOT', 'EIO', 'EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN']
+/** With these, another start may succeed with the same settings. */
+const TRANSIENT_CODES = ['EROFS', 'ENOSPC', 'EDQUOT', 'EIO', 'EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN']
 
-function unusable({ PROXY_MANAGER_STATE_DIR: folder }: Settings, error: unknown) {
+function unusable({ PROXY_MANAGER_STATE_DIR: folder }: Settings, error: unknown): HostFault {
   const reason = errorText(error)
   return {
     fault: `PROXY_MANAGER_STATE_DIR: ${folder} cannot be used (${reason})`,
-    mayPass: PASSING.includes(codeOf(error)),
+    isTransient: TRANSIENT_CODES.includes(codeOf(error)),
   }
 }
 

@@ -4,20 +4,21 @@ import { hostRunner } from './adapters/runner.ts'
 import { createEngine } from './engine/create-engine.ts'
 import { statePaths } from './host/state-folder.ts'
 import { nginxFactsReader } from './nginx/binary.ts'
-import { type Environment, openHost } from './open-host.ts'
+import { type Environment, type HostFault, openHost } from './open-host.ts'
 import type { Settings } from './settings/settings.ts'
 
-/** How long a change of the API's may be under way while another process waits for its end. */
+/** How long to wait for a change that the running API is making. */
 const CHANGE_MS = 15_000
 
-/** What is left undone, in the names of the steps; nothing, where the running API sees to it. */
-export type Recovery =
-  | { readonly undone: readonly string[]; readonly seenToBy?: string }
-  | { readonly fault: string; readonly mayPass: boolean }
+/**
+ * The steps that could not be done, by name; `seenToBy` is the process that holds the lock, if the running API has recovered already.
+ * `proxy-manager recover --json` prints it.
+ */
+export type Recovery = { readonly undone: readonly string[]; readonly seenToBy?: string } | HostFault
 
 /**
- * Runs start-up recovery alone, before NGINX starts. Where the API runs, it has recovered already: then only a change that is under way is
- * waited for, so that NGINX never reads half of one. Log lines go to standard error.
+ * Runs only the start-up recovery, before NGINX starts. If the API runs, it has recovered already: then this waits for a change in progress,
+ * so that NGINX never reads half of one. Log lines go to standard error.
  */
 export async function recoverOnce(environment: Environment): Promise<Recovery> {
   const opened = await openHost(environment, process.stderr)
@@ -38,7 +39,7 @@ export async function recoverOnce(environment: Environment): Promise<Recovery> {
   return { undone }
 }
 
-/** NGINX's main configuration, where its binary or a setting names one. */
+/** The path of NGINX's main configuration, from NGINX_CONF or the binary; `undefined` if neither names one. */
 export async function findNginxConfiguration(
   settings: Settings,
   environment: Environment,

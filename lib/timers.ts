@@ -1,11 +1,11 @@
-/** What happens without a call, from time to time. */
+/** Periodic jobs. */
 
 import type { Engine } from './engine/engine.ts'
 import type { Host } from './host/host.ts'
 import { logFailure } from './host/log-failure.ts'
 import type { MeshMember } from './mesh/member.ts'
 
-/** Starts a job again and again, `everyMs` apart; never while it still runs, so that none pile up behind one that hangs. */
+/** Starts a job every `everyMs` milliseconds, except while its previous run has not ended. */
 export function repeat(everyMs: number, job: () => Promise<void>, onFailure: (error: Error) => void): NodeJS.Timeout {
   let isRunning = false
   return setInterval(async () => {
@@ -16,48 +16,48 @@ export function repeat(everyMs: number, job: () => Promise<void>, onFailure: (er
   }, everyMs)
 }
 
-const NOTICE_EVERY_MS = 1000
+const ADOPT_EVERY_MS = 1000
 const ORDER_EVERY_MS = 30_000
 const RESTORE_EVERY_MS = 10_000
-const LOOK_EVERY_MS = 1000
-const BEAT_EVERY_MS = 60_000
+const REGISTER_CHECK_MS = 1000
+const HEARTBEAT_MS = 60_000
 
-/** What happens without a call: renewals are noticed, and certificates ordered where the operator wants it. */
+/** Adopts renewed certificates and retries a failed rollback; orders and renews certificates and syncs with the Registry if configured. */
 export function startTimers({ settings, log }: Host, engine: Engine): NodeJS.Timeout[] {
   const every = repeater(log)
   const { certificates } = engine
   const renewEveryMs = settings.SSL_RENEW_INTERVAL_HOURS * 3_600_000
   return [
-    every(NOTICE_EVERY_MS, 'adopt_renewals', certificates.adoptRenewals),
+    every(ADOPT_EVERY_MS, 'adopt_renewals', certificates.adoptRenewals),
     every(RESTORE_EVERY_MS, 'retry_restore', engine.retryRestore),
     ...(settings.SSL_AUTO_ISSUE ? [every(ORDER_EVERY_MS, 'issue_pending', certificates.issuePending)] : []),
     ...(settings.REGISTRY_SYNC_INTERVAL_S > 0
-      ? [every(settings.REGISTRY_SYNC_INTERVAL_S * 1000, 'sync_from_registry', () => syncQuietly(engine))]
+      ? [every(settings.REGISTRY_SYNC_INTERVAL_S * 1000, 'sync_from_registry', () => scheduledSync(engine))]
       : []),
     ...(renewEveryMs > 0 ? [every(renewEveryMs, 'renew_due', certificates.renewDue)] : []),
   ]
 }
 
-/** What the mesh is told: at once, and then from time to time. */
-export function startTelling({ settings, log }: Host, mesh: MeshMember): readonly NodeJS.Timeout[] {
+/** Registers this service with the Registry and sends heartbeats to the Orchestrator: at once, then periodically. */
+export function startAnnouncements({ settings, log }: Host, mesh: MeshMember): readonly NodeJS.Timeout[] {
   const every = repeater(log)
   const { REGISTRY_REGISTER, ORCHESTRATOR_URL } = settings
   void mesh.register()
   void mesh.beat()
   return [
-    ...(REGISTRY_REGISTER ? [every(LOOK_EVERY_MS, 'register', mesh.register)] : []),
-    ...(ORCHESTRATOR_URL === undefined ? [] : [every(BEAT_EVERY_MS, 'heartbeat', mesh.beat)]),
+    ...(REGISTRY_REGISTER ? [every(REGISTER_CHECK_MS, 'register', mesh.register)] : []),
+    ...(ORCHESTRATOR_URL === undefined ? [] : [every(HEARTBEAT_MS, 'heartbeat', mesh.beat)]),
   ]
 }
 
-/** Runs a job again and again, one at a time; what it throws is logged. */
+/** {@link repeat} with failures logged under `action`. */
 function repeater(log: Host['log']) {
   return (ms: number, action: string, job: () => Promise<void>): NodeJS.Timeout =>
     repeat(ms, job, logFailure({ log }, 'error', { action }))
 }
 
-/** A sync that nobody asked for deletes nothing. */
-async function syncQuietly(engine: Engine): Promise<void> {
+/** A sync without a caller: it deletes nothing. */
+async function scheduledSync(engine: Engine): Promise<void> {
   await engine.syncFromRegistry({
     dryRun: false,
     prune: false,

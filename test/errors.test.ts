@@ -10,14 +10,14 @@ test('an error has the status, message, stage, state, culprit and retryability o
   assert.is(error.name, 'ProxyManagerError')
   assert.is(error.code, 'UPSTREAM_UNHEALTHY')
   assert.is(error.status, 422)
-  assert.is(error.message, 'The upstream did not answer its health check')
+  assert.is(error.message, 'The upstream failed its health check')
   assert.equal(error.details, { stage: 'upstream', state: 'unchanged', culprit: 'upstream', retryable: true })
   assert.equal(error.headers, {})
   assert.is(error.retryAfterS, undefined)
   assert.is(error.cause, undefined)
 })
 
-test("details given with an error override the catalogue's, and the others stay", () => {
+test('message and details that are passed override the catalogue, and the rest of it stays', () => {
   const cause = new Error('secret')
   const error = new ProxyManagerError('BUSY', {
     message: 'Later',
@@ -43,7 +43,7 @@ test('the statuses are those of the specification', () => {
   for (const line of promised.split(/,\s+/)) assert.ok(statuses.includes(line), line)
 })
 
-test("a caller's fault is never retryable unchanged, and every message is one sentence", () => {
+test('a fault of the caller is only retryable if it is about time, and every message is one sentence', () => {
   for (const [code, { status, culprit, retryable, message }] of Object.entries(ERRORS)) {
     assert.ok(status >= 400 && status < 600, code)
     if (culprit === 'caller') assert.is(retryable, ['REQUEST_TIMEOUT', 'TOO_MANY_ATTEMPTS'].includes(code), code)

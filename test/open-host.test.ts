@@ -60,14 +60,14 @@ for (const code of ['EROFS', 'ENOSPC', 'EDQUOT', 'EIO', 'EMFILE', 'ENFILE', 'ENO
     assert.equal(made, [])
     assert.equal(fault, {
       fault: `PROXY_MANAGER_STATE_DIR: ${DEFAULT} cannot be used (${code}: mkdir '${DEFAULT}')`,
-      mayPass: true,
+      isTransient: true,
     })
   })
 
 test('a default one that cannot be created for another reason is a failure', async () => {
   for (const code of ['ENOENT', 'ENOTDIR', 'EEXIST', 'ELOOP']) {
     const { fault, made } = await settle({ HOME: '/home/ops' }, { [DEFAULT]: code })
-    assert.equal([fault?.mayPass, made], [false, []], code)
+    assert.equal([fault?.isTransient, made], [false, []], code)
   }
 })
 
@@ -76,14 +76,14 @@ test('a configured directory is never replaced by another', async () => {
   assert.equal(made, [])
   assert.equal(fault, {
     fault: "PROXY_MANAGER_STATE_DIR: /srv/pm cannot be used (EACCES: mkdir '/srv/pm')",
-    mayPass: false,
+    isTransient: false,
   })
 })
 
 test('if this user has no possible directory, the last reason is reported', async () => {
-  assert.equal((await settle({}, { [DEFAULT]: 'EACCES' })).fault?.mayPass, false)
+  assert.equal((await settle({}, { [DEFAULT]: 'EACCES' })).fault?.isTransient, false)
   const { fault } = await settle({ HOME: '/home/ops' }, { [DEFAULT]: 'EACCES', '/home': 'EROFS' })
-  assert.is(fault?.mayPass, true)
+  assert.is(fault?.isTransient, true)
   assert.match(fault?.fault ?? '', "EROFS: mkdir '/home/ops/.local/state/proxy-manager'")
 })
 

@@ -2,33 +2,33 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 
 export interface Metrics {
-  /** `operation` is `none` where no endpoint was reached. */
+  /** `operation` is `none` if no endpoint was reached. */
   request(operation: string, status: number, durationMs: number): void
   /** A change that ended: its outcome, or the code of its error. */
   change(result: string): void
   batch(changes: number): void
   nginxTest(ok: boolean, durationMs: number): void
-  /** One that was not asked for, since it could not be proved, counts as one that failed. */
+  /** A reload that was not attempted, because it could not be proved, counts as failed. */
   nginxReload(result: string, durationMs: number): void
   certbotRun(result: string): void
   upstreamProbe(status: string): void
-  /** Replaces what is told of the routes as they are now. */
+  /** Replaces the figures of the present state. */
   routes(state: RouteFigures): void
   /** Prometheus' text format 0.0.4. */
   text(): Promise<string>
 }
 
 export interface RouteFigures {
-  /** How the host does: one of {@link HEALTH}. */
+  /** The host's status: one of {@link HEALTH}. */
   readonly health: string
-  /** Whether NGINX took the configuration as it is live at its last test; `undefined` where it has not been tested yet. */
+  /** Whether the last test of the live configuration passed; `undefined` if it has not been tested yet. */
   readonly configTestOk: boolean | undefined
   readonly generation: number
   readonly byStatus: ReadonlyMap<string, number>
-  /** Name that is served over HTTPS -> seconds since the epoch. */
+  /** Name that is served over HTTPS -> expiry of its certificate in seconds since the epoch. */
   readonly expiries: ReadonlyMap<string, number>
   readonly queueDepth: number
-  /** NGINX's own counts of client connections, where it told them. */
+  /** NGINX's own counts of client connections; empty if it does not report them. */
   readonly connections: ReadonlyMap<string, number>
 }
 
@@ -41,60 +41,8 @@ const RELOAD_RESULTS = ['success', 'refused', 'not_confirmed', 'wrong_certificat
 export function promMetrics(): Metrics {
   const register = new Registry()
   collectDefaultMetrics({ register, prefix: PREFIX })
-  const registers = [register]
-  const counter = <L extends string>(name: string, help: string, ...labelNames: L[]) =>
-    new Counter({ name: PREFIX + name, help, labelNames, registers })
-  const gauge = <L extends string>(name: string, help: string, ...labelNames: L[]) =>
-    new Gauge({ name: PREFIX + name, help, labelNames, registers })
-  const histogram = <L extends string>(name: string, help: string, buckets: number[], ...labelNames: L[]) =>
-    new Histogram({ name: PREFIX + name, help, buckets, labelNames, registers })
-
-  const requests = histogram(
-    'http_request_duration_seconds',
-    'Requests by endpoint and status',
-    SECONDS,
-    'operation',
-    'status',
-  )
-  const changes = counter('changes_total', 'Changes by outcome, or by the code of their error', 'result')
-  const batches = histogram(
-    'batch_changes',
-    'Changes that shared one test and one reload',
-    [1, 2, 5, 10, 25, 50, 100, 250],
-  )
-  const tests = histogram(
-    'nginx_test_duration_seconds',
-    'Configuration tests by verdict, those of changes that were refused and of plans among them',
-    SECONDS,
-    'ok',
-  )
-  const reloads = histogram(
-    'nginx_reload_duration_seconds',
-    'Reloads by result, from the signal to the proof',
-    SECONDS,
-    'result',
-  )
-  const certbotRuns = counter('certbot_runs_total', 'certbot runs by result', 'result')
-  const probes = counter('upstream_probes_total', 'Health checks of upstreams by result', 'status')
-  const health = gauge('health', '1 for what the host is, 0 for what it is not', 'status')
-  const configTest = gauge('config_test_ok', '1 where NGINX would start with the configuration as it is live, else 0')
-  const generation = gauge('generation', 'Generation of the configuration on disk')
-  const routes = gauge('routes', 'Routes by status', 'status')
-  const expiry = gauge(
-    'certificate_expiry_timestamp_seconds',
-    'When the certificate of a domain or alias expires',
-    'domain',
-  )
-  const depth = gauge('queue_depth', 'Changes that wait')
-  const connections = gauge('nginx_connections', "NGINX's client connections by state", 'state')
-
-  // A series that begins with its first event shows no increase, and no alert would see it: these begin with 0.
-  for (const result of RELOAD_RESULTS) reloads.zero({ result })
-  for (const status of ['401', '403', '429']) requests.zero({ operation: 'none', status })
-  for (const ok of ['true', 'false']) tests.zero({ ok })
-  for (const result of ['success', 'failure']) certbotRuns.inc({ result }, 0)
-  for (const status of ['healthy', 'unhealthy']) probes.inc({ status }, 0)
-
+  const { requests, changes, batches, tests, reloads, certbotRuns, probes } = eventMetrics(register)
+  const { health, configTest, generation, routes, expiry, depth, connections } = stateMetrics(register)
   return {
     request: (operation, status, durationMs) =>
       requests.observe({ operation, status: String(status) }, durationMs / 1000),
@@ -106,7 +54,7 @@ export function promMetrics(): Metrics {
     upstreamProbe: (status) => probes.inc({ status }),
     routes: (state) => {
       for (const status of HEALTH) health.set({ status }, status === state.health ? 1 : 0)
-      // Without a verdict it is no number, which no alert compares with.
+      // NaN if it is not known: no alert's comparison is true for it.
       configTest.set(state.configTestOk === undefined ? Number.NaN : Number(state.configTestOk))
       generation.set(state.generation)
       depth.set(state.queueDepth)
@@ -116,5 +64,66 @@ export function promMetrics(): Metrics {
       for (const [name, count] of state.connections) connections.set({ state: name }, count)
     },
     text: () => register.metrics(),
+  }
+}
+
+/** What is counted when it happens. */
+function eventMetrics(register: Registry) {
+  const registers = [register]
+  const counter = <L extends string>(name: string, help: string, ...labelNames: L[]) =>
+    new Counter({ name: PREFIX + name, help, labelNames, registers })
+  const histogram = <L extends string>(name: string, help: string, buckets: number[], ...labelNames: L[]) =>
+    new Histogram({ name: PREFIX + name, help, buckets, labelNames, registers })
+
+  const metrics = {
+    requests: histogram(
+      'http_request_duration_seconds',
+      'Requests by endpoint and status',
+      SECONDS,
+      'operation',
+      'status',
+    ),
+    changes: counter('changes_total', 'Changes by outcome, or by the code of their error', 'result'),
+    batches: histogram('batch_changes', 'Changes that shared one test and one reload', [1, 2, 5, 10, 25, 50, 100, 250]),
+    tests: histogram(
+      'nginx_test_duration_seconds',
+      'Configuration tests by result, including those of refused changes and dry runs',
+      SECONDS,
+      'ok',
+    ),
+    reloads: histogram(
+      'nginx_reload_duration_seconds',
+      'Reloads by result, from the signal to the proof',
+      SECONDS,
+      'result',
+    ),
+    certbotRuns: counter('certbot_runs_total', 'certbot runs by result', 'result'),
+    probes: counter('upstream_probes_total', 'Health checks of upstreams by result', 'status'),
+  }
+  // A series that begins with its first event shows no increase, and no alert would see it: these begin with 0.
+  for (const result of RELOAD_RESULTS) metrics.reloads.zero({ result })
+  for (const status of ['401', '403', '429']) metrics.requests.zero({ operation: 'none', status })
+  for (const ok of ['true', 'false']) metrics.tests.zero({ ok })
+  for (const result of ['success', 'failure']) metrics.certbotRuns.inc({ result }, 0)
+  for (const status of ['healthy', 'unhealthy']) metrics.probes.inc({ status }, 0)
+  return metrics
+}
+
+/** What is read when the metrics are. */
+function stateMetrics(register: Registry) {
+  const gauge = <L extends string>(name: string, help: string, ...labelNames: L[]) =>
+    new Gauge({ name: PREFIX + name, help, labelNames, registers: [register] })
+  return {
+    health: gauge('health', '1 for the status of this host, 0 for the others', 'status'),
+    configTest: gauge('config_test_ok', '1 if NGINX would start with the live configuration, else 0'),
+    generation: gauge('generation', 'Generation of the configuration on disk'),
+    routes: gauge('routes', 'Routes by status', 'status'),
+    expiry: gauge(
+      'certificate_expiry_timestamp_seconds',
+      'When the certificate of a domain or alias expires',
+      'domain',
+    ),
+    depth: gauge('queue_depth', 'Changes that wait'),
+    connections: gauge('nginx_connections', "NGINX's client connections by state", 'state'),
   }
 }

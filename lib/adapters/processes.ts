@@ -1,5 +1,6 @@
 /** NGINX's processes, as Linux shows them. */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
+import { posix } from 'node:path'
 
 /** What a worker is doing: taking new connections, or only finishing old ones, or gone. */
 export type WorkerState = 'accepting' | 'shutting_down' | 'gone'
@@ -50,8 +51,7 @@ function titleOf(pid: number): string {
 
 function binaryOf(pid: number): string {
   try {
-    const path = readlinkSync(`/proc/${pid}/exe`)
-    return path.slice(path.lastIndexOf('/') + 1)
+    return posix.basename(readlinkSync(`/proc/${pid}/exe`))
   } catch {
     return ''
   }

@@ -1,7 +1,7 @@
 /**
- * The incremental test of a change. A route that NGINX has accepted, and nobody has touched since, is replaced by a placeholder with its names,
- * so that its certificate is not loaded again. Everything else, above all the change itself, is tested as it is; and if NGINX refuses that,
- * the whole configuration is tested.
+ * The incremental test of a change. Routes that NGINX has accepted and that have not changed since are replaced by a placeholder with their
+ * names, so that their certificates are not loaded again. Everything else, including the change itself, is tested as it is; if NGINX rejects
+ * that, the whole configuration is tested.
  */
 import { basename } from 'node:path'
 import type { CertificateStore } from '../certificates/store.ts'
@@ -21,14 +21,14 @@ type IncrementalTester = (
   names: ReadonlySet<string>,
 ) => Promise<TestResult>
 
-/** Makes a test of the host's configuration with changed files, which remembers what was accepted. */
+/** Makes a test of the host's configuration with changed files, which remembers the routes that NGINX has accepted. */
 export function incrementalTester(host: Host, certificates: Pick<CertificateStore, 'copyStamp'>): IncrementalTester {
   const namesOf = new WeakMap<SnapshotRoute['record'], readonly ServerNames[]>()
-  let surroundings = ''
+  let acceptedHost = ''
   let accepted: ReadonlyMap<string, string> = new Map()
 
-  /** All that NGINX reads beside our own files, and NGINX itself. */
-  const stampSurroundings = ({ snapshot }: Observation): string =>
+  /** Stamps of the files that NGINX reads besides ours, and of its binary. */
+  const stampHost = ({ snapshot }: Observation): string =>
     [host.settings.NGINX_BIN, ...snapshot.host.files].map((path) => `${path} ${host.files.stamp(path)}`).join('\n')
 
   const serverNames = ({ record, text }: SnapshotRoute): readonly ServerNames[] => {
@@ -39,8 +39,8 @@ export function incrementalTester(host: Host, certificates: Pick<CertificateStor
 
   return async (observation, files, names) => {
     const { snapshot, facts } = observation
-    // Read before the test: what changes while it runs is not taken for accepted.
-    const around = stampSurroundings(observation)
+    // Read before the test: a file that changes while it runs does not count as accepted.
+    const hostStamp = stampHost(observation)
     const changed = new Set(files.map(({ path }) => basename(path)))
     const kept = [...snapshot.routes.values()].filter(
       (route) => route.enabled && !route.drifted && !changed.has(routeFileName(route.record.droplet_name)),
@@ -48,12 +48,12 @@ export function incrementalTester(host: Host, certificates: Pick<CertificateStor
     const keys = new Map(
       kept.map((route) => [route.record.droplet_name, `${route.revision} ${certificates.copyStamp(route.record)}`]),
     )
-    const canRefuse = isAtLeast(facts.version, [1, 19, 4])
+    const canRejectHandshake = isAtLeast(facts.version, [1, 19, 4])
     const skipped =
-      around === surroundings
+      hostStamp === acceptedHost
         ? kept.filter(({ record }) => {
             const isKnown = accepted.get(record.droplet_name) === keys.get(record.droplet_name)
-            return isKnown && (canRefuse || record.certificate === null)
+            return isKnown && (canRejectHandshake || record.certificate === null)
           })
         : []
     const placeholder = {
@@ -61,11 +61,11 @@ export function incrementalTester(host: Host, certificates: Pick<CertificateStor
       placeholder: renderPlaceholder(skipped.flatMap(serverNames)),
     }
     let test = await testCandidate(host, observation, files, names, skipped.length === 0 ? {} : placeholder)
-    // A refusal that names a file of the change is about that file, whatever stands beside it.
+    // An error in a file of the change does not depend on the placeholder.
     const isOfChange = test.diagnostics.some(({ file }) => changed.has(file ?? ''))
     if (!test.ok && !isOfChange && skipped.length > 0) test = await testCandidate(host, observation, files, names)
     if (test.ok) {
-      surroundings = around
+      acceptedHost = hostStamp
       accepted = keys
     }
     return test

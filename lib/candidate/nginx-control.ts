@@ -1,4 +1,4 @@
-/** NGINX as a change drives it: tested, reloaded and queried, on a host with a main configuration or without one. */
+/** What a change does with NGINX: test, reload and query it, on a host with a main configuration or without one. */
 import type { CertificateStore } from '../certificates/store.ts'
 import type { FileChange } from '../host/file-image.ts'
 import type { Host } from '../host/host.ts'
@@ -15,25 +15,26 @@ export interface NginxControl {
   /** Tests the configuration as it is on disk. */
   testAsIs(): Promise<TestResult>
   /**
-   * Stages these files and tests the configuration with them, before anything live is touched; `names` are those that nobody else may have.
+   * Stages these files and tests the configuration with them, without touching live files. No other server block may have one of `names`.
    * @throws {ProxyManagerError} CONFIG_WRITE_FAILED
    */
   testChange(files: readonly FileChange[], names: ReadonlySet<string>): Promise<TestResult>
-  /** The result that counts once the files are in place: the one of before, if they could be tested then. */
+  /** The test result once the files are in place: the previous one, if they could be tested before. */
   testSwapped(before: TestResult, names: ReadonlySet<string>): Promise<TestResult>
-  /** The master that a reload would go to; `undefined` if NGINX does not run, 0 if there is no way to know. */
+  /** The process ID of the master that a reload signals; `undefined` if NGINX does not run, 0 if that is unknown. */
   findMaster(): number | undefined
-  /** Waits, at most 10 s, while the workers of two masters accept connections; false if they still do. */
+  /** Waits while an upgrade of the binary is in progress, at most 10 s; false if it still is. */
   isAlone(): Promise<boolean>
-  /** The generation that NGINX serves; `undefined` if nothing of ours answers, `unknown` if it cannot be queried here. */
+  /** The generation that NGINX serves; `undefined` if our server block does not answer, `unknown` if it cannot be queried here. */
   servedGeneration(): Promise<number | 'unknown' | undefined>
-  /** Makes NGINX read its files again, and waits for the proof that it serves `generation` (null: none). Resolves for every outcome. */
+  /** Reloads NGINX and waits for the proof that it serves `generation` (null: none). Resolves for every outcome. */
   reload(generation: number | null, testMs: number): Promise<ReloadResult>
 }
 
+/** The result if there is nothing to test, or no way to. */
 export const UNTESTED: TestResult = { ok: true, ended: true, output: '', diagnostics: [], durationMs: 0 }
 
-/** Makes the control for what was observed; it remembers what NGINX has accepted, and how long its last reload took. */
+/** Makes controls for observations; they share what NGINX has accepted and how long its last reload took. */
 export function nginxControls(
   host: Host,
   certificates: Pick<CertificateStore, 'copyStamp'>,
@@ -53,7 +54,7 @@ export function nginxControls(
   return (observation) => (observation.hasMainConfig ? configured(observation) : bare)
 }
 
-/** In a harness with bare folders nothing can be tested beforehand, watched or proved: exit statuses have to do. */
+/** With bare directories nothing can be tested beforehand, watched or proved: only exit statuses are left. */
 function configless(host: Host): NginxControl {
   return {
     testAsIs: () => testLive(host, new Set()),

@@ -1,4 +1,4 @@
-/** New texts beside their places, before they are put there: what NGINX tests is the very file that is renamed later. */
+/** Stages new texts beside the live files: NGINX tests the very file that is renamed later. */
 import { allSettledOrThrow } from '../host/all-settled.ts'
 import { type FileChange, type FileImage, sameImage } from '../host/file-image.ts'
 import type { Host } from '../host/host.ts'
@@ -6,40 +6,40 @@ import { hiddenName, TEMPORARY_SUFFIX, temporaryOf } from '../host/replace-file.
 
 const UNDO_SUFFIX = '.pm-undo'
 
-/** The path of a staged text: NGINX's glob does not match it. */
+/** The path of a staged text; NGINX's glob does not match it. */
 export function stagedPath(path: string): string {
   return temporaryOf(path)
 }
 
-/** The second name of what was at a path before a swap. */
+/** The second name of the previous file during a swap. */
 export function undoPath(path: string): string {
   return hiddenName(path, UNDO_SUFFIX)
 }
 
-/** Whether a file's name is one of these two. */
+/** Whether a file name is one of these two. */
 export function isTemporary(name: string): boolean {
   return name.startsWith('.') && (name.endsWith(TEMPORARY_SUFFIX) || name.endsWith(UNDO_SUFFIX))
 }
 
-/** Writes every new text beside its place. Not durable yet: {@link syncStaged}. */
-export async function stageTexts(host: Host, files: readonly FileChange[]): Promise<void> {
+/** Writes every new text beside its live file. Not durable yet: {@link syncStaged}. */
+export async function stageTexts(host: Pick<Host, 'files'>, files: readonly FileChange[]): Promise<void> {
   await allSettledOrThrow(files.filter(hasNewText).map((file) => writeTemporary(host, file)))
 }
 
-/** Returns once every staged text is on the medium. */
-export async function syncStaged(host: Host, files: readonly FileChange[]): Promise<void> {
+/** Resolves once every staged text is synced. */
+export async function syncStaged(host: Pick<Host, 'files'>, files: readonly FileChange[]): Promise<void> {
   await allSettledOrThrow(files.filter(hasNewText).map(({ path }) => host.files.syncFile(stagedPath(path))))
 }
 
-/** What is at a path now. */
-export function imageAt(host: Host, path: string): FileImage | null {
+/** The file or symlink at a path; null if there is neither. */
+export function imageAt(host: Pick<Host, 'files'>, path: string): FileImage | null {
   const entry = host.files.lstat(path)
   if (entry?.kind === 'file') return { text: entry.file.text }
   return entry?.kind === 'link' ? { linkTo: entry.target } : null
 }
 
-/** Writes the new text or symlink of one file beside its place. */
-export async function writeTemporary(host: Host, { path, after }: FileChange): Promise<void> {
+/** Writes the new text or symlink of one file beside the live one. */
+export async function writeTemporary(host: Pick<Host, 'files'>, { path, after }: FileChange): Promise<void> {
   const temporary = stagedPath(path)
   if (sameImage(imageAt(host, temporary), after)) return
   await host.files.remove(temporary)
@@ -47,8 +47,8 @@ export async function writeTemporary(host: Host, { path, after }: FileChange): P
   if (after !== null && 'linkTo' in after) await host.files.symlink(after.linkTo, temporary)
 }
 
-/** Removes every temporary that staging, a swap or its undoing may have left. */
-export async function removeTemporaries(host: Host, files: readonly FileChange[]): Promise<void> {
+/** Removes every temporary that staging, a swap or a rollback may have left. Never rejects. */
+export async function removeTemporaries(host: Pick<Host, 'files'>, files: readonly FileChange[]): Promise<void> {
   await Promise.allSettled(
     files.flatMap(({ path }) => [host.files.remove(undoPath(path)), host.files.remove(stagedPath(path))]),
   )

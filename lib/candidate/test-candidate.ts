@@ -1,4 +1,4 @@
-/** The test of a candidate: the host's configuration with the changed files in it, beside the live one. */
+/** Tests a candidate: a copy of the host's configuration that includes the changed files. */
 import { basename, dirname } from 'node:path'
 import { ProxyManagerError } from '../errors.ts'
 import type { FileChange } from '../host/file-image.ts'
@@ -10,7 +10,7 @@ import { runTest, type TestResult } from '../nginx/config-test.ts'
 import type { Observation } from '../snapshot/observe.ts'
 import { stagedPath, stageTexts, syncStaged } from './stage.ts'
 
-/** NGINX refuses this change. */
+/** The error if NGINX rejects a change. */
 export function configFailed(test: TestResult): ProxyManagerError {
   const culprit = test.ended ? {} : { culprit: 'host' }
   return new ProxyManagerError('PROXY_CONFIG_FAILED', {
@@ -18,7 +18,7 @@ export function configFailed(test: TestResult): ProxyManagerError {
   })
 }
 
-/** NGINX refuses the host's configuration without any change of ours. */
+/** The error if NGINX rejects the host's configuration without the change. */
 export function alreadyBroken(test: TestResult): ProxyManagerError {
   const file = test.diagnostics.find((diagnostic) => diagnostic.file !== null)?.file ?? "the host's configuration"
   return new ProxyManagerError('NGINX_ALREADY_BROKEN', {
@@ -30,13 +30,13 @@ export function alreadyBroken(test: TestResult): ProxyManagerError {
   })
 }
 
-/** Candidates are beside the main configuration, with this prefix. */
+/** Prefix of candidates, which are beside the main configuration so that relative includes work. */
 export const CANDIDATE_PREFIX = '.proxy-manager-'
 
 /**
- * Stages the texts of these files, and tests the host's configuration with them while they reach the medium. Nothing that NGINX serves is
- * touched; the staged texts stay, for the swap or for {@link removeTemporaries}. `placeholder` replaces other enabled files.
- * @throws {ProxyManagerError} CONFIG_WRITE_FAILED when they, or the candidate, cannot be written
+ * Stages the texts of these files, and tests the host's configuration with them while they are synced. No live file is touched; the staged
+ * texts stay, for the swap or for {@link removeTemporaries}. `domains` as in {@link runTest}; `placeholder` replaces other enabled files.
+ * @throws {ProxyManagerError} CONFIG_WRITE_FAILED if they, or the candidate, cannot be written
  */
 export async function testCandidate(
   host: Host,
@@ -72,7 +72,7 @@ export async function testCandidate(
     if (candidate.nested.size > 0) await host.files.makeFolder(nestedFolder, 0o700)
     await Promise.all([
       stageTexts(host, files),
-      // NGINX opens it, too: if it cannot, the disk is to blame and not the configuration.
+      // NGINX opens it, too. Created here, so that a full disk is not reported as a configuration error.
       host.files.writeUnsynced(pidPath, '', 0o644),
       host.files.writeUnsynced(candidatePath, candidate.main, 0o600),
       ...[...candidate.nested].map(([name, text]) => host.files.writeUnsynced(`${nestedFolder}/${name}`, text, 0o600)),
@@ -85,13 +85,13 @@ export async function testCandidate(
   } catch (error) {
     throw writeFailure(error)
   } finally {
-    // A leftover is swept at the next start; it must not hide what the test said.
+    // A failure here must not hide the test's result; the next start removes leftovers.
     const nested = candidate.nested.size > 0 ? [host.files.remove(nestedFolder)] : []
     await Promise.allSettled([host.files.remove(candidatePath), host.files.remove(pidPath), ...nested])
   }
 }
 
-/** What the candidate includes in place of the enabled files that change. */
+/** What the candidate includes instead of the enabled files that change. */
 function changedIncludes(files: readonly FileChange[]): Map<string, string | null> {
   const changed = new Map<string, string | null>()
   for (const { path, after } of files) {

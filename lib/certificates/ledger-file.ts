@@ -2,9 +2,8 @@
 
 import * as v from 'valibot'
 import type { Host } from '../host/host.ts'
-import { logFailure } from '../host/log-failure.ts'
+import { readRecord, writeRecord } from '../host/json-record.ts'
 import { replaceText } from '../host/replace-file.ts'
-import { statePaths } from '../host/state-folder.ts'
 import { lineageNameOf } from './lineage-name.ts'
 import { type OrderEntry, type OrderLedger, readLedger, withOrder } from './order-ledger.ts'
 
@@ -55,20 +54,13 @@ export async function recordLastCertificate(host: Host, domain: string, reason: 
     result: reason === null ? 'success' : 'failure',
     reason,
   }
-  await host.files
-    .writeUnsynced(statePaths(host.settings).lastCertificate, JSON.stringify(record), 0o600)
-    .catch(logFailure(host, 'warn', { action: 'record_certificate' }))
+  await writeRecord(host, host.paths.lastCertificate, record, 'record_certificate')
 }
 
 export function readLastCertificate(host: Host): LastCertificate | undefined {
-  const text = host.files.read(statePaths(host.settings).lastCertificate)?.text
-  try {
-    return text === undefined ? undefined : v.parse(LastCertificate, JSON.parse(text))
-  } catch {
-    return undefined
-  }
+  return readRecord(host, host.paths.lastCertificate, LastCertificate)
 }
 
 function pathOf(host: Host, domain: string): string {
-  return `${statePaths(host.settings).orders}/${lineageNameOf(domain)}.json`
+  return `${host.paths.orders}/${lineageNameOf(domain)}.json`
 }

@@ -1,7 +1,6 @@
 /** Before the CA is asked: would its questions be answered? Its limits are small, and a look from here costs nothing. */
 import type { CaaRecord } from '../adapters/network.ts'
 import type { Host } from '../host/host.ts'
-import { statePaths } from '../host/state-folder.ts'
 import { resolverAddress } from '../net/dns-server.ts'
 import type { Settings } from '../settings/settings.ts'
 
@@ -43,10 +42,11 @@ async function checkName(host: Host, domain: string): Promise<PreflightCheck[]> 
 
 async function checkChallenge(host: Host, domain: string, addresses: readonly string[]): Promise<PreflightCheck[]> {
   const token = `proxy-manager-${host.clock.randomId()}`
-  const folder = `${statePaths(host.settings).webroot}/.well-known/acme-challenge`
+  const { webroot } = host.paths
+  const folder = `${webroot}/.well-known/acme-challenge`
   const file = `${folder}/${token}`
   try {
-    await host.files.makeFolder(`${statePaths(host.settings).webroot}/.well-known`, 0o755)
+    await host.files.makeFolder(`${webroot}/.well-known`, 0o755)
     await host.files.makeFolder(folder, 0o755)
     await host.files.writeUnsynced(file, token, 0o644)
     return await Promise.all(

@@ -1,6 +1,5 @@
 /** One order by certbot: its passing troubles sat out, and what it leaves behind swept. */
 import type { Host } from '../host/host.ts'
-import { statePaths } from '../host/state-folder.ts'
 import { deployHook, orderArguments } from './certbot-arguments.ts'
 import { diagnoseCertbot, type IssueDiagnostic, logEvidence, publicCertbotOutput } from './certbot-diagnostic.ts'
 
@@ -23,7 +22,7 @@ export async function runCertbot(
   email: string,
 ): Promise<IssueDiagnostic | undefined> {
   const { settings, clock } = host
-  const { webroot, renewedMark } = statePaths(settings)
+  const { webroot, renewedMark } = host.paths
   const challenges = `${webroot}/.well-known/acme-challenge`
   const command = orderArguments({
     domain,
@@ -63,6 +62,5 @@ export async function runCertbot(
 function readLogEvidence({ files }: Host, output: string): string {
   const path = /Saving debug log to (\/\S+)/.exec(output)?.[1]
   if (path === undefined) return ''
-  const { size } = files.tail(path, Number.POSITIVE_INFINITY)
-  return logEvidence(files.tail(path, Math.max(0, size - 65_536)).text)
+  return logEvidence(files.readFrom(path, Math.max(0, files.size(path) - 65_536)).text)
 }

@@ -1,32 +1,31 @@
 /**
- * Certificates on disk. NGINX never reads certbot's own files, which change one after another and can be torn: it reads copies that were
- * checked, in `<state>/certificates/<domain>/<fingerprint>/`, complete, root's alone, and never changed again.
+ * Certificates on disk. NGINX never reads certbot's own files, which change one after another and can be torn: it reads verified copies in
+ * `<state>/certificates/<domain>/<fingerprint>/`, which only root can read and which are never changed again.
  */
-import type { FileText } from '../adapters/files.ts'
+import type { Files, FileText } from '../adapters/files.ts'
 import { allSettledOrThrow } from '../host/all-settled.ts'
 import type { Host } from '../host/host.ts'
-import { statePaths } from '../host/state-folder.ts'
 import { writeFailure } from '../host/write-failure.ts'
 import { type CertificateSummary, type CheckedCertificate, checkCertificate, isLoadable } from './certificate.ts'
 import { lineageNameOf } from './lineage-name.ts'
 
-/** A route as far as its certificate goes. */
+/** What a route says about its certificate. */
 export interface CertifiedRecord {
   readonly domain: string
   readonly certificate: Pick<CertificateSummary, 'fingerprint_sha256'> | null
 }
 
 export interface CertificateStore {
-  /** The certificate that may be served for a domain: that of certbot's lineage of this name or, where it is none, the newest copy. */
+  /** The certificate that may be served for a domain: that of certbot's lineage or, if that is not usable, the newest copy. */
   newest(domain: string): CheckedCertificate | undefined
-  /** What is wrong with certbot's lineage of a domain; `undefined` where nothing is, or where there is none. */
+  /** What is wrong with certbot's lineage of a domain; `undefined` if nothing is, or if there is none. */
   lineageFault(domain: string): string | undefined
-  /** Whether the copy that a route's server block names is there, whole. */
+  /** Whether the copy that a route's server block names exists and can be loaded. */
   isCopied(record: CertifiedRecord): boolean
-  /** Changes when the copy that a route's server block names does; empty where it names none. */
+  /** Changes when the copy that a route's server block names does; empty if it names none. */
   copyStamp(record: CertifiedRecord): string
   /**
-   * Copies certificates, by domain, to where NGINX will read them. Returns the folders that were made for it.
+   * Copies certificates, by domain, to where NGINX will read them. Returns the directories that were created.
    * @throws {ProxyManagerError} CONFIG_WRITE_FAILED
    */
   copy(certificates: ReadonlyMap<string, CheckedCertificate>): Promise<readonly string[]>
@@ -37,43 +36,21 @@ export interface CertificateStore {
   ): Promise<void>
 }
 
-type Checked = CheckedCertificate | { readonly fault: string }
+type StoreHost = Pick<Host, 'files' | 'paths' | 'settings' | 'clock'>
 
-export function certificateStore(host: Host): CertificateStore {
-  const copies = statePaths(host.settings).certificates
-  const known = new WeakMap<
-    FileText,
-    { readonly key: FileText; readonly domain: string; readonly checked: CheckedCertificate }
-  >()
-
-  /** Signatures are checked once for each pair of files; whether it has expired, every time. */
-  const readPair = (folder: string, domain: string): Checked | undefined => {
-    const nowMs = host.clock.nowMs()
-    const fullchain = host.files.read(`${folder}/fullchain.pem`)
-    const key = host.files.read(`${folder}/privkey.pem`)
-    if (fullchain === undefined && key === undefined) return undefined
-    if (fullchain === undefined || key === undefined) return { fault: 'one of its files is missing' }
-    const before = known.get(fullchain)
-    if (before?.key === key && before.domain === domain && isValidAt(before.checked, nowMs)) return before.checked
-    const chain = host.files.read(`${folder}/chain.pem`)?.text.trim() ?? ''
-    if (!fullchain.text.includes(chain)) return { fault: 'its chain is not complete' }
-    const checked = checkCertificate(fullchain.text, key.text, domain, nowMs)
-    if (!('fault' in checked)) known.set(fullchain, { key, domain, checked })
-    return checked
-  }
+export function certificateStore(host: StoreHost): CertificateStore {
+  const { files, paths, settings } = host
+  const copies = paths.certificates
+  const readPair = pairReader(host)
   const readLineage = (domain: string) =>
-    readPair(`${host.settings.CERTBOT_CONFIG_DIR}/live/${lineageNameOf(domain)}`, domain)
-  const isWhole = (folder: string, { fullchain, privkey }: CheckedCertificate) =>
-    host.files.read(`${folder}/fullchain.pem`)?.text === fullchain &&
-    host.files.read(`${folder}/privkey.pem`)?.text === privkey
-
+    readPair(`${settings.CERTBOT_CONFIG_DIR}/live/${lineageNameOf(domain)}`, domain)
   return {
     newest: (domain) => {
       const lineage = readLineage(domain)
       if (lineage !== undefined && !('fault' in lineage)) return lineage
-      const folders = host.files.list(`${copies}/${domain}`).map((fingerprint) => `${copies}/${domain}/${fingerprint}`)
-      const [newest] = folders
-        .map((folder) => readPair(folder, domain))
+      const [newest] = files
+        .list(`${copies}/${domain}`)
+        .map((fingerprint) => readPair(`${copies}/${domain}/${fingerprint}`, domain))
         .flatMap((checked) => (checked === undefined || 'fault' in checked ? [] : [checked]))
         .sort((a, b) => b.summary.not_before.localeCompare(a.summary.not_before))
       return newest
@@ -86,70 +63,102 @@ export function certificateStore(host: Host): CertificateStore {
       if (certificate === null) return true
       const fingerprint = certificate.fingerprint_sha256
       const folder = `${copies}/${domain}/${fingerprint}`
-      const [fullchain, key] = ['fullchain', 'privkey'].map((name) => host.files.read(`${folder}/${name}.pem`)?.text)
-      // An expired one still lets NGINX start: only what cannot be read keeps it from starting.
+      const [fullchain, key] = ['fullchain', 'privkey'].map((name) => files.read(`${folder}/${name}.pem`)?.text)
+      // NGINX starts with an expired certificate, but not with one that it cannot load.
       return fullchain !== undefined && key !== undefined && isLoadable(fullchain, key, fingerprint)
     },
     copyStamp: ({ certificate, domain }) => {
       if (certificate === null) return ''
       const folder = `${copies}/${domain}/${certificate.fingerprint_sha256}`
-      return `${host.files.stamp(`${folder}/fullchain.pem`)} ${host.files.stamp(`${folder}/privkey.pem`)}`
+      return `${files.stamp(`${folder}/fullchain.pem`)} ${files.stamp(`${folder}/privkey.pem`)}`
     },
-    copy: async (certificates) => {
-      const missing = [...certificates]
-        .map(([domain, certificate]) => {
-          const parent = `${copies}/${domain}`
-          return { certificate, parent, folder: `${parent}/${certificate.summary.fingerprint_sha256}` }
-        })
-        .filter(({ folder, certificate }) => !isWhole(folder, certificate))
-      if (missing.length === 0) return []
-      const made = missing.map(({ parent, folder }) => (host.files.lstat(parent) === undefined ? parent : folder))
-      try {
-        // A batch may bring hundreds: the disk takes them together in the time of a few.
-        await allSettledOrThrow(missing.map((copy) => writeCopy(host, copy)))
-        await allSettledOrThrow(missing.map(({ folder }) => host.files.syncFolder(folder)))
-        await allSettledOrThrow(missing.map(({ parent }) => host.files.syncFolder(parent)))
-        await host.files.syncFolder(copies)
-      } catch (error) {
-        throw writeFailure(error)
-      }
-      return made
-    },
+    copy: (certificates) => copyMissing(host, certificates),
     removeUnused: async ({ routes }, domains) => {
       const used = new Set(
         [...routes.values()].map(({ record }) => `${record.domain}/${record.certificate?.fingerprint_sha256}`),
       )
-      for (const domain of new Set(domains)) {
-        const fingerprints = host.files.list(`${copies}/${domain}`)
-        const unused = fingerprints.filter((fingerprint) => !used.has(`${domain}/${fingerprint}`))
-        if (unused.length === 0) continue
-        // With its last copy the folder of a domain goes as well.
-        const isLast = unused.length === fingerprints.length
-        const gone = isLast
-          ? [`${copies}/${domain}`]
-          : unused.map((fingerprint) => `${copies}/${domain}/${fingerprint}`)
-        for (const path of gone) await host.files.remove(path)
-      }
+      for (const domain of new Set(domains)) await removeUnusedOf(host, domain, used)
     },
   }
 }
 
-interface Copy {
-  readonly certificate: CheckedCertificate
-  readonly parent: string
-  readonly folder: string
-}
+type Checked = CheckedCertificate | { readonly fault: string }
 
-/** Writes a copy anew; its folders are still to be synced. */
-async function writeCopy({ files }: Host, { certificate, parent, folder }: Copy): Promise<void> {
-  await files.remove(folder)
-  await files.makeFolder(parent, 0o700)
-  await files.makeFolder(folder, 0o700)
-  await files.write(`${folder}/fullchain.pem`, certificate.fullchain, 0o600)
-  await files.write(`${folder}/privkey.pem`, certificate.privkey, 0o600)
-  await Promise.all(['fullchain.pem', 'privkey.pem'].map((name) => files.syncFile(`${folder}/${name}`)))
+/** Makes a reader of a directory's certificate and key. Signatures are verified once for each pair of files, the dates every time. */
+function pairReader({ files, clock }: StoreHost): (folder: string, domain: string) => Checked | undefined {
+  const known = new WeakMap<
+    FileText,
+    { readonly key: FileText; readonly domain: string; readonly checked: CheckedCertificate }
+  >()
+  return (folder, domain) => {
+    const nowMs = clock.nowMs()
+    const fullchain = files.read(`${folder}/fullchain.pem`)
+    const key = files.read(`${folder}/privkey.pem`)
+    if (fullchain === undefined && key === undefined) return undefined
+    if (fullchain === undefined || key === undefined) return { fault: 'one of its files is missing' }
+    const before = known.get(fullchain)
+    if (before?.key === key && before.domain === domain && isValidAt(before.checked, nowMs)) return before.checked
+    const chain = files.read(`${folder}/chain.pem`)?.text.trim() ?? ''
+    if (!fullchain.text.includes(chain)) return { fault: 'its chain is not complete' }
+    const checked = checkCertificate(fullchain.text, key.text, domain, nowMs)
+    if (!('fault' in checked)) known.set(fullchain, { key, domain, checked })
+    return checked
+  }
 }
 
 function isValidAt({ summary }: CheckedCertificate, nowMs: number): boolean {
   return Date.parse(summary.not_before) <= nowMs && nowMs < Date.parse(summary.expiry)
+}
+
+async function copyMissing(
+  { files, paths }: StoreHost,
+  certificates: ReadonlyMap<string, CheckedCertificate>,
+): Promise<readonly string[]> {
+  const missing = [...certificates]
+    .map(([domain, certificate]) => {
+      const parent = `${paths.certificates}/${domain}`
+      return { certificate, parent, folder: `${parent}/${certificate.summary.fingerprint_sha256}` }
+    })
+    .filter(
+      ({ folder, certificate: { fullchain, privkey } }) =>
+        files.read(`${folder}/fullchain.pem`)?.text !== fullchain ||
+        files.read(`${folder}/privkey.pem`)?.text !== privkey,
+    )
+  if (missing.length === 0) return []
+  const created = missing.map(({ parent, folder }) => (files.lstat(parent) === undefined ? parent : folder))
+  try {
+    // A batch may have hundreds: the disk syncs them together in the time of a few.
+    await allSettledOrThrow(
+      missing.map(({ parent, folder, certificate }) => writeCopy(files, parent, folder, certificate)),
+    )
+    await allSettledOrThrow(missing.map(({ folder }) => files.syncFolder(folder)))
+    await allSettledOrThrow(missing.map(({ parent }) => files.syncFolder(parent)))
+    await files.syncFolder(paths.certificates)
+  } catch (error) {
+    throw writeFailure(error)
+  }
+  return created
+}
+
+/** Replaces a copy; its directories are still to be synced. */
+async function writeCopy(
+  files: Files,
+  parent: string,
+  folder: string,
+  { fullchain, privkey }: CheckedCertificate,
+): Promise<void> {
+  await files.remove(folder)
+  await files.makeFolder(parent, 0o700)
+  await files.makeFolder(folder, 0o700)
+  await files.write(`${folder}/fullchain.pem`, fullchain, 0o600)
+  await files.write(`${folder}/privkey.pem`, privkey, 0o600)
+  await Promise.all(['fullchain.pem', 'privkey.pem'].map((name) => files.syncFile(`${folder}/${name}`)))
+}
+
+/** Removes the copies of a domain that are not in `used` (`domain/fingerprint`); with its last copy, the directory of the domain as well. */
+async function removeUnusedOf({ files, paths }: StoreHost, domain: string, used: ReadonlySet<string>): Promise<void> {
+  const copies = files.list(`${paths.certificates}/${domain}`).map((fingerprint) => `${domain}/${fingerprint}`)
+  const unused = copies.filter((copy) => !used.has(copy))
+  const gone = unused.length === copies.length ? [domain] : unused
+  if (unused.length > 0) for (const copy of gone) await files.remove(`${paths.certificates}/${copy}`)
 }

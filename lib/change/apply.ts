@@ -1,6 +1,6 @@
 /**
  * The change pipeline: observe, plan, stage, test, journal, swap, reload, confirm, settle; or roll back.
- * Until the swap nothing live is touched; from the journal on, a stop at any instant is finished or undone by `recover`.
+ * No live file is touched before the swap. Once the journal is written, a crash at any instant is finished or rolled back by `recover`.
  */
 import { UNTESTED } from '../candidate/nginx-control.ts'
 import { removeTemporaries } from '../candidate/stage.ts'
@@ -28,7 +28,7 @@ const NO_STEPS: StepTimes = { test: 0, swap: 0, reload: 0, confirm: 0 }
 const NOTHING = async () => undefined
 const REQUIRE_NGINX: CommitOptions = { allowStoppedNginx: false }
 
-/** One result for each change, in their order; `cleanup` may run once the callers have them, before the next batch. */
+/** One result for each change, in the same order; `cleanup` may run once the callers have them, before the next batch. */
 export interface AppliedBatch {
   readonly results: readonly ChangeResult[]
   readonly cleanup: () => Promise<void>
@@ -49,7 +49,10 @@ export async function applyBatch(
   }
 }
 
-/** What changes would do together, with NGINX's test result; nothing is changed. */
+/**
+ * What the changes would do together, with the result of `nginx -t`; nothing is changed.
+ * @throws {ProxyManagerError} PROXY_CONFIG_FAILED if sites-enabled is not included; CONFIG_WRITE_FAILED
+ */
 export async function dryRun(context: ChangeContext, changes: readonly Change[]): Promise<BatchDryRun> {
   const { observation, planFor } = await prepare(context, changes)
   const { outcomes, files, certificates, domains } = planFor(changes)
@@ -74,7 +77,7 @@ async function runPipeline(
   const isUnchanged = found.files.length === 0
   if (isUnchanged && (await isServed(observation, found)))
     return { results: resultsOf(found, unchangedReceipt(found), NO_STEPS), cleanup: NOTHING }
-  // What is on disk is as wanted, and NGINX does not serve it: it gets another generation to read.
+  // The files are as requested, but NGINX does not serve them: a new generation makes it reload.
   const newGeneration = isUnchanged ? 'always' : 'on_change'
   const whole = isUnchanged ? planFor(changes, newGeneration) : found
   const planSubset = (subset: readonly Change[]) => (subset === changes ? whole : planFor(subset, newGeneration))
@@ -96,7 +99,7 @@ async function runPipeline(
   } catch (error) {
     applied = asFailure(error)
   } finally {
-    // What was rejected is staged, too; a swap has used up its own.
+    // Rejected changes are staged, too; a swap has already renamed or removed its temporaries.
     if (!isCommitted) await removeTemporaries(context.host, whole.files)
   }
   const accepted =
@@ -114,7 +117,7 @@ function withRejected(changes: readonly Change[], batch: AcceptedBatch, accepted
   return { results: changes.map(resultOf), cleanup: accepted.cleanup }
 }
 
-/** A failure is that of the changes that were to be made. Refused and unchanged ones are applied again without them. */
+/** A failure belongs to the changes that write something. Refused and unchanged ones are applied again without them. */
 async function retryUnaffected(
   context: ChangeContext,
   changes: readonly Change[],
@@ -134,7 +137,7 @@ async function retryUnaffected(
   return { results: changes.map((change) => byChange.get(change) ?? failure), cleanup: again.cleanup }
 }
 
-/** A 200 says that it is served, even if nothing had to change: NGINX may have been stopped, or files edited without a reload. */
+/** A success means that NGINX serves the route, even if no file had to change: it may have been stopped, or files edited without a reload. */
 async function isServed({ nginx }: ObservedHost, { outcomes, generation }: BatchPlan): Promise<boolean> {
   if (outcomes.every(isRefused)) return true
   const served = await nginx.servedGeneration()
@@ -154,12 +157,12 @@ async function prepare({ host, state, observe }: ChangeContext, changes: readonl
   return { observation, planFor }
 }
 
-/** Without the include NGINX never sees a route: nothing is written that could not be served. */
+/** Without the include NGINX never reads a route: nothing is written that it would not serve. */
 function assertIncluded({ snapshot }: Observation): void {
   if (!snapshot.host.includesSitesEnabled) throw notIncluded(snapshot.sitesEnabled)
 }
 
-/** If NGINX was made to read what was there already, the receipt of that is the proof of the unchanged routes too. */
+/** If NGINX was reloaded for unchanged files, that receipt proves the unchanged routes, too. */
 function resultsOf(
   plan: BatchPlan,
   receipt: Receipt,
@@ -178,7 +181,7 @@ function unchangedReceipt(plan: BatchPlan): Receipt {
   return { generation: plan.generation, reloaded: false, proved_by: 'files_unchanged', proved_ms: 0, batch: 1 }
 }
 
-/** One more than any generation that was seen or planned, so that no two attempts look alike. */
+/** One more than any generation that was found or planned, so that no two attempts have the same number. */
 function generationAfter(state: ChangeState, { snapshot }: Observation): number {
   const damaged = snapshot.availableImages.get(SHARED_FILE)
   const read = damaged !== undefined && 'text' in damaged ? readSharedFile(damaged.text)?.generation : undefined
@@ -198,7 +201,6 @@ function asFailure(error: unknown): ProxyManagerError {
   return error instanceof ProxyManagerError ? error : new ProxyManagerError('INTERNAL', { cause: error })
 }
 
-/** NGINX would never see a route. */
 function notIncluded(sitesEnabled: string): ProxyManagerError {
   return new ProxyManagerError('PROXY_CONFIG_FAILED', {
     message: "NGINX's main configuration does not include sites-enabled",

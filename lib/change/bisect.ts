@@ -1,4 +1,4 @@
-/** The test of a batch: if NGINX refuses it, the rejected changes are found by bisection and the others continue. */
+/** The test of a batch: if NGINX rejects it, the batch is bisected and the changes that NGINX accepts continue. */
 import { UNTESTED } from '../candidate/nginx-control.ts'
 import { alreadyBroken, configFailed } from '../candidate/test-candidate.ts'
 import type { ProxyManagerError } from '../errors.ts'
@@ -10,7 +10,7 @@ import { type ChangeContext, type ObservedHost, testedNow } from './context.ts'
 export interface AcceptedBatch {
   readonly changes: readonly Change[]
   readonly rejected: ReadonlyMap<Change, ProxyManagerError>
-  /** The last test: of the accepted changes together, or of the host without any. */
+  /** The last test: of all accepted changes together, or of the host without a change. */
   readonly test: TestResult
 }
 
@@ -20,9 +20,9 @@ export function untestedBatch(changes: readonly Change[]): AcceptedBatch {
 }
 
 /**
- * Finds the changes that NGINX accepts together, each half tried on top of those that are known to be good:
- * one test if all are, about 2·log2(n) for each rejected one.
- * @throws {ProxyManagerError} NGINX_ALREADY_BROKEN if NGINX refuses the host without any change; CONFIG_WRITE_FAILED
+ * Finds the changes that NGINX accepts together; each half is tested with the changes that passed before it:
+ * one test if all pass, about 2·log2(n) for each rejected one.
+ * @throws {ProxyManagerError} NGINX_ALREADY_BROKEN if NGINX rejects the host without any change; CONFIG_WRITE_FAILED
  */
 export async function bisectBatch(
   { host, state, certificates }: ChangeContext,
@@ -45,10 +45,10 @@ export async function bisectBatch(
   const rejected = new Map<Change, ProxyManagerError>()
   let last = baseline
   let isStaged = false
-  const divide = async (subset: readonly Change[], refusal: TestResult): Promise<void> => {
+  const divide = async (subset: readonly Change[], failed: TestResult): Promise<void> => {
     const [only] = subset
     if (only !== undefined && subset.length === 1) {
-      rejected.set(only, configFailed(refusal))
+      rejected.set(only, configFailed(failed))
       return
     }
     const middle = Math.ceil(subset.length / 2)
@@ -64,7 +64,7 @@ export async function bisectBatch(
     }
   }
   await divide(changes, whole)
-  // What is staged now is what the last test was about; the swap uses what is staged.
+  // The swap renames the staged files: they must be those of the accepted changes, not of the last rejected test.
   if (good.length > 0 && !isStaged) last = await test(good)
   if (!last.ok) throw configFailed(last)
   return { changes: good, rejected, test: last }

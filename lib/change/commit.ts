@@ -1,4 +1,4 @@
-/** The part of the pipeline that touches what is live: journal, swap, reload, confirm, settle; or roll back. */
+/** The part of the pipeline that touches live files: journal, swap, reload, confirm, settle; or roll back. */
 import { basename } from 'node:path'
 import { removeTemporaries } from '../candidate/stage.ts'
 import { configFailed } from '../candidate/test-candidate.ts'
@@ -20,7 +20,7 @@ import { rollBack } from './roll-back.ts'
 import { swapFiles } from './swap.ts'
 
 export interface CommitOptions {
-  /** A stopped NGINX cannot prove a change; only at the start, before NGINX's own, are files repaired without it. */
+  /** A stopped NGINX cannot prove a change. True only in start-up recovery, which may run before NGINX starts. */
   readonly allowStoppedNginx: boolean
 }
 
@@ -34,8 +34,8 @@ export interface Committed {
 const NOT_RELOADED: ReloadResult & { ok: true } = { ok: true, provedBy: 'exit_status', reloadMs: 0, confirmMs: 0 }
 
 /**
- * Makes a tested plan live, and proves it.
- * @throws {ProxyManagerError} CONFIG_WRITE_FAILED, NGINX_RELOAD_FAILED, with what became of the host in `state`
+ * Makes a tested plan live and proves that NGINX serves it.
+ * @throws {ProxyManagerError} PROXY_CONFIG_FAILED, CONFIG_WRITE_FAILED, NGINX_RELOAD_FAILED; `details.state` is the state of the host
  */
 export async function commitBatch(
   context: ChangeContext,
@@ -82,8 +82,8 @@ export async function commitBatch(
 }
 
 /**
- * Returns whether NGINX runs, so that it has to be reloaded.
- * @throws {ProxyManagerError} NGINX_RELOAD_FAILED if it does not run and has to, or if its binary is being replaced
+ * Returns whether NGINX runs and has to be reloaded.
+ * @throws {ProxyManagerError} NGINX_RELOAD_FAILED if it does not run but must, or if its binary is being upgraded
  */
 async function assertReloadable(
   host: Host,
@@ -104,7 +104,7 @@ async function assertReloadable(
 function receiptOf(host: Host, plan: BatchPlan, reload: ReloadResult & { ok: true }, reloaded: boolean): Receipt {
   const accepted = plan.outcomes.filter(({ outcome }) => outcome !== 'refused')
   const changed = accepted.filter(({ outcome }) => outcome !== 'unchanged')
-  // If nothing had to change on disk, NGINX was made to read it for all of them.
+  // If no file had to change, the reload was for all accepted changes.
   const batch = changed.length > 0 ? changed.length : accepted.length
   host.metrics.batch(batch)
   return {
@@ -116,7 +116,7 @@ function receiptOf(host: Host, plan: BatchPlan, reload: ReloadResult & { ok: tru
   }
 }
 
-/** The new generation must answer, and for every name of the plan that has a certificate, exactly that one must be shown. */
+/** The new generation must answer, and NGINX must present the planned certificate for each name that has one. */
 async function reloadAndConfirm(
   host: Host,
   { nginx }: ObservedHost,
@@ -135,7 +135,7 @@ async function reloadAndConfirm(
   return { ...result, provedBy: 'tls_handshake', confirmMs: result.confirmMs + host.clock.monotonicMs() - started }
 }
 
-/** Copies that no generation uses any more; workers that are still finishing their connections have read theirs. */
+/** Removes the copies that no generation uses any more; old workers that still serve connections have loaded theirs. */
 async function removeUnusedCertificates(
   { certificates, observe, host }: ChangeContext,
   { snapshot: before }: Observation,
@@ -153,7 +153,7 @@ async function removeUnusedCertificates(
   }
 }
 
-/** Rolls back, and returns the error for the callers: `unchanged`, `rolled_back`, or `degraded` if even the roll-back failed. */
+/** Rolls back, and returns the callers' error: `unchanged`, `rolled_back`, or `degraded` if even the rollback failed. */
 async function undoChange(
   { host, state }: ChangeContext,
   observation: ObservedHost,
@@ -180,13 +180,13 @@ async function undoChange(
   }
 }
 
-/** A file that was edited by hand, in either directory, is replaced by what was requested; its text is kept in the backups. */
+/** Backs up the text of files that were edited by hand, in either directory, before they are replaced. */
 async function backUpDrifted(host: Host, plan: BatchPlan): Promise<void> {
   for (const { path, before } of plan.files) {
     const name = basename(path)
     if (before === null || !('text' in before) || before.text === '' || isIntact(name, before.text)) continue
     const { backups } = statePaths(host.settings)
-    // Both directories may hold an edit of the same name, and both are backed up within a millisecond.
+    // Both directories may hold an edited file of the same name, and both are backed up within a millisecond.
     let time = host.clock.nowMs()
     while (host.files.lstat(`${backups}/${name}.${time}`) !== undefined) time++
     await host.files.writeUnsynced(`${backups}/${name}.${time}`, before.text, 0o600)
@@ -195,7 +195,7 @@ async function backUpDrifted(host: Host, plan: BatchPlan): Promise<void> {
   }
 }
 
-/** Copies of what was proved, from which a file that is lost or torn later is restored. Failing to keep one is no failure of the change. */
+/** Saves copies of the proved files, from which lost or truncated ones are restored. A failure to save does not fail the change. */
 async function saveLastGood(host: Host, plan: BatchPlan): Promise<void> {
   const { lastGood } = statePaths(host.settings)
   const saved = plan.files.map(async ({ path, before, after }) => {
@@ -206,7 +206,7 @@ async function saveLastGood(host: Host, plan: BatchPlan): Promise<void> {
   await Promise.allSettled(saved)
 }
 
-/** For health, across restarts. A full disk must not turn a change that is served into a failure. */
+/** Records the reload for health, across restarts. A full disk must not fail a change that is served. */
 async function recordReload(host: Host, generation: number, reload: ReloadResult): Promise<void> {
   const timestamp = new Date(host.clock.nowMs()).toISOString()
   const record = JSON.stringify({ timestamp, result: reload.ok ? 'success' : reload.reason, generation })

@@ -10,20 +10,20 @@ import type { Outcome, PlannedChange } from '../plan/plan-change.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
 import type { Observation } from '../snapshot/observe.ts'
 
-/** The proof of a change, in short. */
+/** The proof that a change is served. */
 export interface Receipt {
   /** The generation of the configuration that NGINX serves with the change in it. */
   readonly generation: number
-  /** False if nothing had to change, and NGINX did not read its files again. */
+  /** False if NGINX was not reloaded, since nothing had to change. */
   readonly reloaded: boolean
   readonly proved_by: ProvedBy | 'files_unchanged'
   /** From the signal until the proof, in milliseconds. */
   readonly proved_ms: number
-  /** How many changes shared the test and the reload. */
+  /** Number of changes that shared the test and the reload. */
   readonly batch: number
 }
 
-/** Milliseconds that each step took. */
+/** Duration of each step in milliseconds. */
 export interface StepTimes {
   readonly test: number
   readonly swap: number
@@ -33,7 +33,7 @@ export interface StepTimes {
 
 export interface Applied {
   readonly outcome: Outcome
-  /** The route as it is served; as it was, if it was deleted. */
+  /** The route as it is served; if it was deleted, as it was. */
   readonly route: SnapshotRoute
   readonly receipt: Receipt
   readonly steps: StepTimes
@@ -42,25 +42,25 @@ export interface Applied {
 export type ChangeResult = Applied | ProxyManagerError
 
 export interface BatchDryRun {
-  /** One for each change, in their order. */
+  /** One for each change, in the same order. */
   readonly outcomes: readonly PlannedChange[]
   readonly files: readonly FileChange[]
   readonly test: Pick<TestResult, 'ok' | 'output'>
 }
 
-/** What changes share with health and with reads; kept by the engine. */
+/** State that changes share with health and with reads; owned by the engine. */
 export interface ChangeState {
-  /** The highest generation that was ever planned. */
+  /** The highest generation that was found or planned so far. */
   generation: number
-  /** What was observed before a change that is not confirmed yet: what reads answer from meanwhile. */
+  /** The host before a change that is not confirmed yet; reads answer from it meanwhile. */
   unconfirmed: Observation | undefined
-  /** Set while a restore has failed and the journal waits for `recover`. */
+  /** The reason, while a rollback has failed and the journal waits for `recoverJournal`. */
   degraded: string | undefined
-  /** The generation of a change that was answered as failed while its undoing failed too: `recover` must not finish it. */
+  /** The generation of a change that was reported as failed and could not be rolled back: `recoverJournal` must not finish it. */
   refused: number | undefined
-  /** A change could not be written since health last tried the directories. */
+  /** A change could not be written since health last checked the directories. */
   hasFailedToWrite: boolean
-  /** The last test of the whole configuration as it is live. */
+  /** The last test of the whole live configuration. */
   lastTest: LastTest | undefined
 }
 
@@ -72,12 +72,12 @@ export interface LastTest {
   readonly endedMs: number
 }
 
-/** A test that has ended at this moment. */
-export function testedNow({ clock }: Host, { ok, output }: Pick<LastTest, 'ok' | 'output'>): LastTest {
+/** A test that has ended just now. */
+export function testedNow({ clock }: Pick<Host, 'clock'>, { ok, output }: Pick<LastTest, 'ok' | 'output'>): LastTest {
   return { ok, output, atMs: clock.nowMs(), endedMs: clock.monotonicMs() }
 }
 
-/** What was observed, and the NGINX that it was observed of. */
+/** An observation, and the control of the NGINX that it is about. */
 export interface ObservedHost extends Observation {
   readonly nginx: NginxControl
 }
@@ -88,6 +88,6 @@ export interface ChangeContext {
   readonly certificates: CertificateStore
   /** Reads the host; `domains` are those whose certificates matter now. */
   readonly observe: (domains: readonly string[]) => Promise<ObservedHost>
-  /** Aborted once the engine is closed; its reason is what callers are answered. */
+  /** Aborted once the engine is closed; its reason is the error for the callers. */
   readonly closing: AbortSignal
 }

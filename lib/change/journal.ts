@@ -1,4 +1,4 @@
-/** The journal of a change: what was there before, durable before anything live is touched. */
+/** The journal of a change: the previous files, on disk before any live file is touched. */
 
 import * as v from 'valibot'
 import type { FileChange } from '../host/file-image.ts'
@@ -12,17 +12,19 @@ export const Journal = v.strictObject({
   files: v.array(v.strictObject({ path: v.string(), before: Image, after: Image })),
 })
 
-/** What was about to happen when the journal was written; `reloading` once every file stood in its place. */
+/** The files of a change before and after; its phase is `reloading` once every file is in place. */
 export interface Journal {
   readonly phase: 'intent' | 'reloading'
   readonly generation: number
   readonly files: readonly FileChange[]
 }
 
+type JournalHost = Pick<Host, 'files' | 'settings'>
+
 const RELOADING = 'reloading\n'
 
-/** Writes the journal, phase `intent`: durable before any live file changes. */
-export async function beginJournal(host: Host, generation: number, files: readonly FileChange[]): Promise<void> {
+/** Writes the journal in phase `intent`; it is synced when this resolves. */
+export async function beginJournal(host: JournalHost, generation: number, files: readonly FileChange[]): Promise<void> {
   const { journal, root } = statePaths(host.settings)
   const temporary = `${root}/.journal${TEMPORARY_SUFFIX}`
   await host.files.remove(temporary)
@@ -32,21 +34,21 @@ export async function beginJournal(host: Host, generation: number, files: readon
   await host.files.syncFolder(root)
 }
 
-/** Every file stands in its place: from here on, a start rolls forward. */
-export async function markReloading(host: Host): Promise<void> {
+/** Marks every file as in place: from now on, recovery finishes the change instead of rolling it back. */
+export async function markReloading(host: JournalHost): Promise<void> {
   await host.files.append(statePaths(host.settings).journal, RELOADING)
 }
 
-/** The change is decided: nothing is left to finish or to undo. */
-export async function dropJournal(host: Host): Promise<void> {
+/** Removes the journal: nothing is left to finish or to roll back. */
+export async function dropJournal(host: JournalHost): Promise<void> {
   const { journal, root } = statePaths(host.settings)
   await host.files.remove(journal)
-  // Without it there is no way back, so this must not fail: a journal that a power cut brings back is followed once more, to the same end.
+  // The change is final now, so this must not fail: a journal that reappears after a power cut is replayed, with the same result.
   await host.files.syncFolder(root).catch(() => undefined)
 }
 
-/** The journal that a former process left, if any. One that cannot be read was torn before any live file changed. */
-export function readJournal(host: Host): Journal | 'torn' | undefined {
+/** The journal that a previous process left, if any. An unreadable one was cut short before any live file changed. */
+export function readJournal(host: JournalHost): Journal | 'torn' | undefined {
   const text = host.files.read(statePaths(host.settings).journal)?.text
   if (text === undefined) return undefined
   const lineEnd = text.indexOf('\n')

@@ -1,4 +1,4 @@
-/** A wanted route becomes a change: upstream resolved and probed before the queue. */
+/** Prepares a change before it is queued: resolves and probes the upstream. */
 import { ProxyManagerError } from '../errors.ts'
 import type { Host } from '../host/host.ts'
 import type { PutChange } from '../plan/change.ts'
@@ -8,8 +8,8 @@ import { resolveUpstream } from '../upstream/resolve.ts'
 import { type Upstream, type UpstreamHealth, upstreamOf } from '../upstream/upstream.ts'
 
 /**
- * A wanted route as a change: its upstream resolved and, where that is asked for, probed. Done before the queue, so that a slow upstream keeps
- * no other change waiting.
+ * Makes a change of a requested route: its upstream is resolved and, if `require_healthy`, probed. To be called before the change is queued, so
+ * that a slow upstream delays no other change.
  * @throws {ProxyManagerError} UPSTREAM_FORBIDDEN, UPSTREAM_UNRESOLVABLE, UPSTREAM_UNHEALTHY
  */
 export async function toPutChange(
@@ -17,14 +17,14 @@ export async function toPutChange(
   request: Omit<PutChange, 'kind' | 'upstream' | 'health'>,
 ): Promise<PutChange> {
   const { spec, ...rest } = request
-  const upstream = passedOnTo(spec)
-  const unasked: UpstreamHealth = { status: 'unknown', checkedAt: null }
+  const upstream = proxiedUpstream(spec)
+  const unchecked: UpstreamHealth = { status: 'unknown', checkedAt: null }
   if (upstream === undefined)
-    return { kind: 'put', spec, upstream: { addresses: [], resolvers: [] }, health: unasked, ...rest }
+    return { kind: 'put', spec, upstream: { addresses: [], resolvers: [] }, health: unchecked, ...rest }
   const { probed, ...resolved } = await resolveUpstream(host, upstream)
   const change = { kind: 'put', spec, upstream: resolved, ...rest } as const
-  // Nothing is passed on while a route is in maintenance, which is when its droplet is down.
-  if (!spec.require_healthy || spec.options?.maintenance === true) return { ...change, health: unasked }
+  // A route in maintenance proxies nothing: its droplet is expected to be down.
+  if (!spec.require_healthy || spec.options?.maintenance === true) return { ...change, health: unchecked }
   const path = spec.options?.health_check_path ?? host.settings.HEALTH_CHECK_PATH
   const { probe, ...health } = await probeUpstream(host, upstream, path, probed)
   host.metrics.upstreamProbe(health.status)
@@ -39,7 +39,7 @@ export async function toPutChange(
   })
 }
 
-/** Where requests of a route go; `undefined` where it only redirects. */
-function passedOnTo(spec: ProxySpec): Upstream | undefined {
+/** The upstream of a route; `undefined` if it only redirects. */
+function proxiedUpstream(spec: ProxySpec): Upstream | undefined {
   return (spec.options?.redirect_to ?? null) === null ? upstreamOf(spec) : undefined
 }

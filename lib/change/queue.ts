@@ -1,4 +1,4 @@
-/** Group commit: one batch at a time, and what arrives meanwhile becomes the next. k concurrent changes cost one test and one reload, not k. */
+/** Group commit: one batch at a time; what arrives meanwhile becomes the next. k concurrent changes cost one test and one reload, not k. */
 import type { Clock } from '../adapters/clock.ts'
 import { ProxyManagerError, stopping } from '../errors.ts'
 import type { Change } from '../plan/change.ts'
@@ -8,106 +8,61 @@ import type { ChangeResult } from './context.ts'
 export interface ChangeQueue {
   /**
    * Waits for the change's turn and its result. A batch holds at most one change per droplet: a later one for the same droplet waits.
-   * @throws {ProxyManagerError} BUSY when too many wait
+   * @throws {ProxyManagerError} BUSY if too many wait, or the engine is closed
    */
   submit(change: Change): Promise<ChangeResult>
-  /** Runs a job while no batch is being applied. Jobs and batches alternate: neither waits for more than one of the other. */
+  /**
+   * Runs a job while no batch is being applied. Jobs and batches alternate: neither waits for more than one of the other.
+   * @throws {ProxyManagerError} BUSY if the engine is closed; what the job throws
+   */
   exclusively<T>(job: () => Promise<T>): Promise<T>
-  /** From now on nothing new is accepted: the process is about to end. */
+  /** Refuses everything new from now on: the process is about to exit. */
   close(): void
   /** Resolves once nothing runs and nothing waits. */
   idle(): Promise<void>
-  /** Changes and jobs that wait. */
+  /** Number of changes and jobs that wait. */
   readonly depth: number
 }
 
-interface Waiting {
-  readonly change: Change
-  readonly settle: (result: ChangeResult) => void
-}
-
-/** More waiting changes than this are refused: with one reload a batch, they would wait for longer than their callers do. */
+/** More waiting changes than this are refused: at one reload per batch they would wait longer than their callers do. */
 export const QUEUE_LIMIT = 2000
 const RETRY_AFTER_S = 2
-/** Less than a reload takes. A health check that hangs holds the others up for no longer than this. */
+/** Less than a reload takes: a hanging health check delays the other changes by no more than this. */
 const GATHER_MS = 100
-/** Time in which this process was too busy to check does not count, up to this: hundreds of calls at once keep it busy. */
+/** Upper limit in wall-clock time: hundreds of calls at once keep this process too busy to check every millisecond. */
 const GATHER_AT_MOST_MS = 500
 /** More than the listener lets pass between requests while it accepts connections; half a millisecond if nothing else happens. */
 const QUIET_ROUNDS = 64
 
 export interface QueueOptions {
   readonly apply: (changes: readonly Change[]) => Promise<AppliedBatch>
-  /** How many calls will submit a change in a moment. */
+  /** Number of calls that are about to submit a change. */
   readonly arriving: () => number
   readonly clock: Pick<Clock, 'monotonicMs' | 'sleep'>
 }
 
-export function changeQueue(options: QueueOptions): ChangeQueue {
-  const { apply, arriving, clock } = options
+/** Makes an empty queue. `apply` gets one batch at a time. */
+export function changeQueue({ apply, arriving, clock }: QueueOptions): ChangeQueue {
   const waiting: Waiting[] = []
   const jobs: (() => Promise<void>)[] = []
   let running: Promise<void> | undefined
   let isClosed = false
 
-  const takeBatch = (): Waiting[] => {
-    const droplets = new Set<string>()
-    const batch: Waiting[] = []
-    for (let i = 0; i < waiting.length; ) {
-      const next = waiting[i]
-      if (next === undefined || droplets.has(next.change.dropletName)) {
-        i++
-        continue
-      }
-      droplets.add(next.change.dropletName)
-      batch.push(next)
-      waiting.splice(i, 1)
-    }
-    return batch
-  }
-
-  /** Calls whose upstream is being checked right now will need a reload, too: a moment's wait for them saves one. */
-  const gather = async (): Promise<void> => {
-    const deadline = clock.monotonicMs() + GATHER_AT_MOST_MS
-    for (let ms = 0; ms < GATHER_MS && clock.monotonicMs() < deadline; ms++) {
-      if (await isQuiet()) return
-      await clock.sleep(1)
-    }
-  }
-  /** Calls that came together begin a few in a round of the event loop: that none is on its way now does not mean that there are no more. */
-  const isQuiet = async (): Promise<boolean> => {
-    for (let round = 0; round < QUIET_ROUNDS; round++) {
-      if (arriving() > 0) return false
-      await nextRound()
-    }
-    return true
-  }
-
   const run = async (): Promise<void> => {
     let isJobsTurn = true
     while (waiting.length > 0 || jobs.length > 0) {
-      const job = isJobsTurn || waiting.length === 0 ? jobs.shift() : undefined
+      const job: (() => Promise<void>) | undefined = isJobsTurn || waiting.length === 0 ? jobs.shift() : undefined
+      isJobsTurn = job === undefined
       if (job !== undefined) {
         await job()
-        isJobsTurn = false
-        continue
+      } else if (waiting.length > 0) {
+        await gatherArriving(arriving, clock)
+        await applyWaiting(takeBatch(waiting), apply)
       }
-      isJobsTurn = true
-      if (waiting.length === 0) continue
-      await gather()
-      const batch = takeBatch()
-      // Whatever breaks, every caller gets an answer and the next batch its turn.
-      const { results, cleanup } = await apply(batch.map(({ change }) => change)).catch((cause: unknown) => ({
-        results: batch.map(() => new ProxyManagerError('INTERNAL', { cause })),
-        cleanup: async () => undefined,
-      }))
-      for (const [i, { settle }] of batch.entries()) settle(results[i] ?? new ProxyManagerError('INTERNAL'))
-      await cleanup().catch(() => undefined)
     }
     running = undefined
   }
-
-  /** One turn of the event loop later, so that calls that arrived together start together. */
+  /** Starts one turn of the event loop later, so that calls that arrived together share a batch. */
   const start = () => {
     running ??= nextRound().then(run)
   }
@@ -138,6 +93,56 @@ export function changeQueue(options: QueueOptions): ChangeQueue {
       return waiting.length + jobs.length
     },
   }
+}
+
+interface Waiting {
+  readonly change: Change
+  readonly settle: (result: ChangeResult) => void
+}
+
+/** Removes the first waiting change of each droplet, in their order. */
+function takeBatch(waiting: Waiting[]): Waiting[] {
+  const droplets = new Set<string>()
+  const batch: Waiting[] = []
+  for (let i = 0; i < waiting.length; ) {
+    const next = waiting[i]
+    if (next === undefined || droplets.has(next.change.dropletName)) {
+      i++
+      continue
+    }
+    droplets.add(next.change.dropletName)
+    batch.push(next)
+    waiting.splice(i, 1)
+  }
+  return batch
+}
+
+/** Applies a batch. Whatever fails, every caller gets an answer, and the queue continues. */
+async function applyWaiting(batch: readonly Waiting[], apply: QueueOptions['apply']): Promise<void> {
+  const { results, cleanup } = await apply(batch.map(({ change }) => change)).catch((cause: unknown) => ({
+    results: batch.map(() => new ProxyManagerError('INTERNAL', { cause })),
+    cleanup: async () => undefined,
+  }))
+  for (const [i, { settle }] of batch.entries()) settle(results[i] ?? new ProxyManagerError('INTERNAL'))
+  await cleanup().catch(() => undefined)
+}
+
+/** Waits briefly for calls whose upstream is being checked: each would need a reload of its own otherwise. */
+async function gatherArriving(arriving: () => number, clock: QueueOptions['clock']): Promise<void> {
+  const deadline = clock.monotonicMs() + GATHER_AT_MOST_MS
+  for (let ms = 0; ms < GATHER_MS && clock.monotonicMs() < deadline; ms++) {
+    if (await isQuiet(arriving)) return
+    await clock.sleep(1)
+  }
+}
+
+/** Node starts only a few of the calls that came together in one turn of the event loop, so one look is not enough. */
+async function isQuiet(arriving: () => number): Promise<boolean> {
+  for (let round = 0; round < QUIET_ROUNDS; round++) {
+    if (arriving() > 0) return false
+    await nextRound()
+  }
+  return true
 }
 
 function nextRound(): Promise<void> {

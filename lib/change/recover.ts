@@ -1,8 +1,7 @@
-/** Start-up: finish or undo what a previous process left, repair what a crash damaged, and ensure that NGINX serves what is on disk. */
+/** Start-up recovery: finish or roll back an interrupted change, repair damaged files, and ensure that NGINX serves what is on disk. */
 import { dirname } from 'node:path'
 import { isTemporary, removeTemporaries } from '../candidate/stage.ts'
 import { CANDIDATE_PREFIX } from '../candidate/test-candidate.ts'
-
 import type { Host } from '../host/host.ts'
 import { logFailure } from '../host/log-failure.ts'
 import { pruneBackups } from '../host/prune-backups.ts'
@@ -17,9 +16,9 @@ import { dropJournal, type Journal, readJournal } from './journal.ts'
 import { rollBack } from './roll-back.ts'
 
 /**
- * Everything that has to be done before the API opens. May be run any number of times, and be stopped at any instant.
- * What cannot be done is logged and shown by health; it never keeps the API from starting.
- * Returns the steps that could not be done.
+ * Everything that has to be done before the API listens. May run any number of times, and be interrupted at any instant.
+ * A step that fails is logged and shown by health; it never prevents the API from starting.
+ * Returns the names of the steps that failed.
  */
 export async function recover(context: ChangeContext): Promise<readonly string[]> {
   const undone: string[] = []
@@ -42,8 +41,8 @@ export async function recover(context: ChangeContext): Promise<readonly string[]
 }
 
 /**
- * Finishes a change that had reached its reload, if NGINX accepts it; undoes every other one.
- * @throws if neither is possible now: the journal stays
+ * Finishes a change that had reached its reload, if NGINX accepts it; rolls back every other one.
+ * @throws {Error} if neither is possible now: the journal stays
  */
 export async function recoverJournal(context: ChangeContext): Promise<void> {
   const { host, state } = context
@@ -63,7 +62,7 @@ export async function recoverJournal(context: ChangeContext): Promise<void> {
   state.degraded = 'a change was interrupted and is not undone yet'
   const observation = await context.observe([])
   state.generation = Math.max(state.generation, journal.generation, observation.snapshot.shared?.generation ?? 0)
-  // A failed rollback has put the previous files back already: then only its reload is missing.
+  // A failed rollback may have put the previous files back already: then only its reload is missing.
   const isInPlace = observation.snapshot.shared?.generation === journal.generation
   const mayFinish = journal.phase === 'reloading' && isInPlace && journal.generation !== state.refused
   const isFinished = mayFinish && (await rollForward(host, observation, journal))
@@ -110,12 +109,12 @@ async function sweepTemporaries({ host, observe }: ChangeContext): Promise<void>
 }
 
 /**
- * A file that is empty or cut short passes `nginx -t` and silently drops its site; a dangling symlink keeps NGINX from starting.
- * The first are restored from the copies that are saved of every proved file, the second removed. Edits by hand are left as they are.
+ * An empty or truncated file passes `nginx -t` and silently drops its site; a dangling symlink prevents NGINX from starting.
+ * The former is restored from the copy of the last proved file, the latter removed. Edits by hand are left as they are.
  */
 async function repairFiles({ host, observe }: ChangeContext): Promise<void> {
   const { snapshot } = await observe([])
-  // A file that is what was written is not the beginning of another.
+  // Only a file that is not as written can be a truncated one.
   const drifted = [...snapshot.routes].flatMap(([name, route]) => (route.drifted ? [routeFileName(name)] : []))
   const names = new Set([...snapshot.availableImages.keys(), ...drifted])
   if (snapshot.shared === undefined && snapshot.routes.size > 0) names.add(SHARED_FILE)
@@ -128,7 +127,7 @@ async function repairFiles({ host, observe }: ChangeContext): Promise<void> {
     host.log.write('warn', { action: 'repair_file', result: 'success', outcome: 'restored', file: name })
   }
   if (snapshot.shared?.enabled === false && snapshot.routes.size > 0 && !snapshot.enabledImages.has(SHARED_FILE)) {
-    // Every route uses what it defines: without it NGINX would not start.
+    // Every route uses its variables: without it NGINX would not start.
     await host.files.symlink(`${snapshot.sitesAvailable}/${SHARED_FILE}`, `${snapshot.sitesEnabled}/${SHARED_FILE}`)
     await host.files.syncFolder(snapshot.sitesEnabled)
     host.log.write('warn', { action: 'repair_link', result: 'success', outcome: 'restored', file: SHARED_FILE })
@@ -143,8 +142,8 @@ async function repairFiles({ host, observe }: ChangeContext): Promise<void> {
 }
 
 /**
- * A certificate that cannot be read keeps all of NGINX from starting: its route gets the one that exists, or continues over HTTP.
- * Runs before NGINX's own start as well, so it does not need NGINX to be there.
+ * An unreadable certificate prevents NGINX from starting at all: its route gets the one of its lineage, or continues over HTTP.
+ * Also runs before NGINX starts, so it does not need a running NGINX.
  */
 async function repairCertificates(context: ChangeContext): Promise<void> {
   const { snapshot } = await context.observe([])
@@ -173,13 +172,13 @@ async function repairCertificates(context: ChangeContext): Promise<void> {
   for (const result of results) if (result instanceof Error) throw result
 }
 
-/** The saved copy of a file, if it is whole. */
-function lastGood(host: Host, name: string): string | undefined {
+/** The saved copy of a file, if it is intact. */
+function lastGood(host: Pick<Host, 'files' | 'settings'>, name: string): string | undefined {
   const text = host.files.read(`${statePaths(host.settings).lastGood}/${name}`)?.text
   return text !== undefined && isIntact(name, text) ? text : undefined
 }
 
-/** NGINX may have been left with an older configuration than the one on disk. */
+/** Reloads NGINX if it serves an older configuration than the one on disk. */
 async function confirmServed(context: ChangeContext): Promise<void> {
   const { host, state } = context
   const { snapshot, nginx } = await context.observe([])

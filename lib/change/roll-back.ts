@@ -1,4 +1,4 @@
-/** The way back: the previous files, and the proof that NGINX serves them again. */
+/** Rollback: the previous files, and the proof that NGINX serves them again. */
 import type { NginxControl } from '../candidate/nginx-control.ts'
 import { removeTemporaries } from '../candidate/stage.ts'
 import type { FileChange } from '../host/file-image.ts'
@@ -12,15 +12,15 @@ import { undoSwap } from './swap.ts'
 
 export interface RollBack {
   readonly files: readonly FileChange[]
-  /** The number under which the restored configuration is distinguished from the previous one, once NGINX was signalled. */
+  /** A new generation for the restored configuration, to distinguish it from the previous one if NGINX was signalled. */
   readonly generation: number
-  /** NGINX may have read the new files: it has to read the old ones again. */
+  /** NGINX may have read the new files: it has to be reloaded. */
   readonly wasSignalled: boolean
 }
 
 /**
- * Restores what a change has put in place, and drops the journal. Returns whether anything had to be put back.
- * @throws when even this fails: the journal then stays, for the next try
+ * Restores the files that a change has replaced, and removes the journal. Returns whether any file had to be restored.
+ * @throws {Error} if this fails, too: the journal stays, for the next attempt
  */
 export async function rollBack(
   host: Host,
@@ -40,8 +40,8 @@ export async function rollBack(
 }
 
 /**
- * Gives the restored shared file a generation of its own; if there is no space for it, it keeps the previous one.
- * Null if there is no shared file again.
+ * Gives the restored shared file a new generation, or keeps the previous one if that cannot be written (the disk may be full).
+ * Returns the generation; null if the restored host has no shared file.
  */
 async function renumberShared(host: Host, generation: number): Promise<number | null> {
   const path = `${host.settings.NGINX_SITES_AVAILABLE}/${SHARED_FILE}`

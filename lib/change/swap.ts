@@ -1,16 +1,15 @@
-/** The swap: from the previous files to the new ones, so that a stop at any instant leaves either, or the way back. */
+/** The swap from the previous files to the new ones: a crash at any instant leaves either of them, or a journal to roll back. */
+import { dirname } from 'node:path'
 import { imageAt, stagedPath, undoPath, writeTemporary } from '../candidate/stage.ts'
 import { allSettledOrThrow } from '../host/all-settled.ts'
 import { type FileChange, type FileImage, sameImage } from '../host/file-image.ts'
 import type { Host } from '../host/host.ts'
-import { folderOf } from '../host/replace-file.ts'
 
 /**
- * Puts every `after` image in place; texts are staged and synced. The order keeps each moment a configuration that NGINX accepts, on disk as well
- * as in memory: symlinks are removed before their files, files are there before their symlinks, and a directory is synced before the next step
- * relies on it. Each single replacement is a rename. What was there before keeps a second name until `removeTemporaries`, so that undoing needs
- * no space on the disk.
- * @throws Node's error of the first effect that fails; what was done until then stays
+ * Puts every `after` image in place; texts must be staged and synced. NGINX accepts the configuration at every moment of it, even after a power
+ * cut: symlinks are removed before their files, files are created before their symlinks, and a directory is synced before the next step
+ * relies on it. Each replacement is a rename. Previous files keep a second name until `removeTemporaries`, so that undoing needs no disk space.
+ * @throws {Error} Node's error of the first effect that fails; what was done until then stays
  */
 export async function swapFiles(host: Host, files: readonly FileChange[]): Promise<void> {
   const { unlinkFirst, replace, link, deleteLast } = swapSteps(files)
@@ -22,8 +21,8 @@ export async function swapFiles(host: Host, files: readonly FileChange[]): Promi
 }
 
 /**
- * Puts the `before` images back in place of `after` images; what someone else has put there since is left as it is.
- * Returns the changes that were undone. Works after a stop as well, when the journal is all that is left.
+ * Restores the `before` images; a file that is no longer the `after` image, since someone else has replaced it, is left as it is.
+ * Returns the changes that were undone. Also works after a crash, from the journal only.
  */
 export async function undoSwap(host: Host, files: readonly FileChange[]): Promise<FileChange[]> {
   const swapped = files.filter((file) => sameImage(imageAt(host, file.path), file.after))
@@ -82,7 +81,7 @@ async function removeAll(host: Host, files: readonly FileChange[]): Promise<void
 }
 
 async function syncFoldersOf(host: Host, files: readonly FileChange[]): Promise<void> {
-  for (const folder of new Set(files.map(({ path }) => folderOf(path)))) await host.files.syncFolder(folder)
+  for (const folder of new Set(files.map(({ path }) => dirname(path)))) await host.files.syncFolder(folder)
 }
 
 function isLink(image: FileImage | null): boolean {

@@ -1,11 +1,19 @@
 /** Calls of the running API. */
 
 import * as v from 'valibot'
-import { type ReadFile, readTokenFile } from '../settings/token-file.ts'
-import { CommandFailure, EXIT, type World } from './command.ts'
+import { parseVariables } from '../settings/parse-settings.ts'
+import { baseUrl, text } from '../settings/schemas.ts'
+import { VARIABLES } from '../settings/settings.ts'
+import { type CliContext, CommandFailure, EXIT } from './command.ts'
 
-/** Ordering a certificate takes minutes; Node itself gives up on an answer after five. */
+/** Ordering a certificate takes minutes; Node's own limit for an answer is five. */
 const TIMEOUT_MS = 290_000
+
+const TARGET = {
+  PROXY_MANAGER_URL: v.undefinedable(baseUrl),
+  PROXY_MANAGER_PORT: VARIABLES.PROXY_MANAGER_PORT,
+  PROXY_MANAGER_API_TOKEN: v.undefinedable(text(/^[\x21-\x7e]+$/, 'printable characters without spaces')),
+}
 
 const Refused = v.object({
   error: v.looseObject({
@@ -19,87 +27,78 @@ const Issues = v.array(v.object({ path: v.string(), message: v.string() }))
 export interface ApiCall {
   readonly method: 'GET' | 'PUT' | 'POST' | 'DELETE'
   readonly path: string
-  readonly query?: Readonly<Record<string, string | boolean | undefined>>
+  /** An `undefined` parameter is left out. */
+  readonly query?: Readonly<Record<string, unknown>>
   readonly body?: unknown
 }
 
-/** An answer: its status, its body as it came, and the parts of it that are shown. */
-export interface ApiAnswer<T> {
-  readonly status: number
-  readonly json: unknown
-  readonly shown: T
-}
-
 /**
- * Calls, and reads those parts of the answer that `schema` names: more may be there, since the API may be a newer one.
- * @throws {CommandFailure} where the API refuses, or cannot be reached
+ * Calls the API. `schema` names the parts of the answer that are shown; a newer API may answer with more.
+ * @returns the status, the whole body, and the parts of the body that are shown
+ * @throws {CommandFailure} if the API refuses the call or cannot be reached
  */
 export async function callApi<T>(
-  { environment, read }: World,
+  context: CliContext,
   { method, path, query = {}, body }: ApiCall,
   schema: v.GenericSchema<unknown, T>,
-): Promise<ApiAnswer<T>> {
-  const base = baseUrl(environment)
+): Promise<{ readonly status: number; readonly json: unknown; readonly shown: T }> {
+  const { base, credentials } = readTarget(context)
   const parameters = Object.entries(query).flatMap(([name, value]) =>
     value === undefined ? [] : [[name, String(value)]],
   )
   const search = parameters.length === 0 ? '' : `?${new URLSearchParams(parameters)}`
-  const headers = {
-    accept: 'application/json',
-    ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-    ...authorization(environment, read),
+  const init: RequestInit = {
+    method,
+    headers: {
+      accept: 'application/json',
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      ...credentials,
+    },
+    redirect: 'error',
+    signal: AbortSignal.timeout(TIMEOUT_MS),
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
   }
-  const init = { method, headers, redirect: 'error', signal: AbortSignal.timeout(TIMEOUT_MS) } as const
-  const { status, text } = await fetch(
-    `${base}${path}${search}`,
-    body === undefined ? init : { ...init, body: JSON.stringify(body) },
-  ).then(
-    async (response) => ({ status: response.status, text: await response.text() }),
+  const { status, answer } = await fetch(`${base}${path}${search}`, init).then(
+    async (response) => ({ status: response.status, answer: await response.text() }),
     (error: unknown) => {
-      throw unreachable(`${base} cannot be reached (${causeOf(error)})`)
+      throw unreachable(`${base} cannot be reached (${describeCause(error)})`)
     },
   )
-  const json = parseJson(text)
+  const json = parseJson(answer)
   const refused = v.safeParse(Refused, json)
   if (refused.success) throw new CommandFailure(EXIT.refused, describeRefusal(refused.output), json)
   const parsed = v.safeParse(schema, json)
-  if (!parsed.success) throw unreachable(`what answers at ${base} (status ${status}) is not Proxy Manager`)
+  if (!parsed.success) throw unreachable(`the server at ${base} (status ${status}) is not Proxy Manager`)
   return { status, json, shown: parsed.output }
 }
 
-/** A droplet's name as a part of a path; the API has the rule for it. */
+/** The path of a route. The name is escaped, not checked: the API does that. */
 export function proxyPath(name: string): string {
   return `/proxies/${encodeURIComponent(name)}`
 }
 
-function baseUrl({ PROXY_MANAGER_URL, PROXY_MANAGER_PORT }: World['environment']): string {
-  const url = PROXY_MANAGER_URL || `http://127.0.0.1:${PROXY_MANAGER_PORT || 8100}`
-  if (!/^https?:\/\//.test(url) || !URL.canParse(url)) {
-    const fault = PROXY_MANAGER_URL
-      ? `PROXY_MANAGER_URL: got ${JSON.stringify(url)}, takes an http or https URL`
-      : `PROXY_MANAGER_PORT: got ${JSON.stringify(PROXY_MANAGER_PORT)}, takes a port`
-    throw new CommandFailure(EXIT.usage, fault)
+/**
+ * The API's address and the headers that authenticate the call.
+ * @throws {CommandFailure} if a variable is invalid
+ */
+function readTarget({ environment, read }: CliContext) {
+  const { PROXY_MANAGER_URL: url, PROXY_MANAGER_PORT: port } = environment
+  const parsed = parseVariables(TARGET, { ...environment, PROXY_MANAGER_PORT: url ? undefined : port }, read)
+  if ('faults' in parsed) throw new CommandFailure(EXIT.usage, parsed.faults.join('; '))
+  const token = parsed.PROXY_MANAGER_API_TOKEN
+  return {
+    base: parsed.PROXY_MANAGER_URL ?? `http://127.0.0.1:${parsed.PROXY_MANAGER_PORT}`,
+    credentials: token === undefined ? undefined : { authorization: `Bearer ${token}` },
   }
-  return url.replace(/\/+$/, '')
 }
 
-function authorization(environment: World['environment'], read: ReadFile): Record<string, string> {
-  const file = readTokenFile(environment, 'PROXY_MANAGER_API_TOKEN', read)
-  if (file !== undefined && 'fault' in file) throw new CommandFailure(EXIT.usage, file.fault)
-  const token = file?.token ?? environment.PROXY_MANAGER_API_TOKEN
-  if (token === undefined || token === '') return {}
-  if (!/^[\x21-\x7e]+$/.test(token))
-    throw new CommandFailure(EXIT.usage, 'PROXY_MANAGER_API_TOKEN: takes printable characters without spaces')
-  return { authorization: `Bearer ${token}` }
+function unreachable(message: string): CommandFailure {
+  const remedy = 'Start it with "proxy-manager serve", or set PROXY_MANAGER_URL to its address'
+  return new CommandFailure(EXIT.unreachable, `${message}\n  remedy: ${remedy}`)
 }
 
-function unreachable(what: string): CommandFailure {
-  const remedy = 'Start it with "proxy-manager serve", or set PROXY_MANAGER_URL to where it is'
-  return new CommandFailure(EXIT.unreachable, `${what}\n  remedy: ${remedy}`)
-}
-
-/** What stands behind fetch's "fetch failed". */
-function causeOf(error: unknown): string {
+/** The reason behind fetch's "fetch failed". */
+function describeCause(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
   if (error.name === 'TimeoutError') return `no answer within ${TIMEOUT_MS / 1000} s`
   const { cause } = error
@@ -107,7 +106,7 @@ function causeOf(error: unknown): string {
   return 'code' in cause && typeof cause.code === 'string' ? cause.code : cause.message
 }
 
-/** Code and message, then what the details say that a person needs. */
+/** Code and message, then the details that a person needs. */
 function describeRefusal({ error: { code, message, details } }: v.InferOutput<typeof Refused>): string {
   const issues = v.is(Issues, details.issues) ? details.issues : []
   const nginx = typeof details.nginx_output === 'string' ? details.nginx_output.trim().split('\n') : []

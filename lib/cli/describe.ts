@@ -1,4 +1,4 @@
-/** What commands show of the API's answers. */
+/** The API's answers as text. The schemas name only what is shown. */
 
 import * as v from 'valibot'
 import { EXIT, type Outcome } from './command.ts'
@@ -37,28 +37,30 @@ export const Preflight = v.array(
   v.object({ check: v.string(), domain: v.string(), ok: v.boolean(), detail: v.string() }),
 )
 
-/** Where requests of a route go, in a word. */
-export function leadsTo({ upstream, options }: Route): string {
+/** The upstream or the redirect of a route. */
+export function destination({ upstream, options }: Route): string {
   return options.redirect_to === null ? (upstream ?? '-') : `redirect to ${options.redirect_to}`
 }
 
-/** A line for each check of a preflight. */
+/** One line per check. */
 export function describeChecks(checks: v.InferOutput<typeof Preflight>): string[] {
   return checks.map(({ check, domain, ok, detail }) => `${domain} ${check} ${ok ? 'ok' : 'failed'}: ${detail}`)
 }
 
-/** A route, a line for each thing that there is to say of it. */
+/** A route, one line per property. */
 export function describeRoute(route: Route): string {
   const { certificate, receipt, ssl_error: sslError, last_health_checked_at: checkedAt } = route
   return fields({
     name: route.droplet_name,
     domain: route.domain,
     aliases: route.options.aliases,
-    upstream: leadsTo(route),
+    upstream: destination(route),
     status: route.status,
     health: checkedAt === null ? route.last_health_status : `${route.last_health_status} (${checkedAt})`,
     certificate: certificate === null ? 'none' : `${certificate.issuer}, until ${certificate.expiry}`,
-    ...(sslError === undefined ? {} : { 'last order': `${sslError.message}; again from ${sslError.next_attempt_at}` }),
+    ...(sslError === undefined
+      ? {}
+      : { 'last order': `${sslError.message}; next attempt at ${sslError.next_attempt_at}` }),
     updated: route.updated_at,
     revision: route.revision,
     ...(receipt?.reloaded !== true
@@ -67,13 +69,13 @@ export function describeRoute(route: Route): string {
   })
 }
 
-/** The diffs of a dry run and NGINX's verdict; a refusal is its exit status. */
+/** The diffs and the result of `nginx -t` of a dry run; exit status 1 if NGINX rejects it. */
 export function describePlan(
   json: unknown,
   { plan: { changes, nginx_test: test } }: v.InferOutput<typeof Planned>,
 ): Outcome {
   if (changes.length === 0) return { json, text: 'Nothing would change.' }
   const diffs = changes.map(({ path, action, diff }) => `${action} ${path}\n${diff.trimEnd()}`)
-  const verdict = test.ok ? 'NGINX accepts it.' : `NGINX refuses it:\n${test.output.trim()}`
-  return { json, text: [...diffs, verdict].join('\n\n'), exitStatus: test.ok ? EXIT.ok : EXIT.refused }
+  const result = test.ok ? 'NGINX accepts it.' : `NGINX rejects it:\n${test.output.trim()}`
+  return { json, text: [...diffs, result].join('\n\n'), exitStatus: test.ok ? EXIT.ok : EXIT.refused }
 }

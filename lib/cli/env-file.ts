@@ -1,13 +1,13 @@
-/** The settings of a host in one file, which a unit's `EnvironmentFile=` names (systemd.exec(5)). */
+/** Environment files, as a unit's `EnvironmentFile=` names them (systemd.exec(5)). */
 
-/** Where the README has operators put it. */
+/** The environment file of an installation. */
 export const ENV_FILE = '/etc/proxy-manager.env'
 
 const LINE = /^\s*([A-Za-z_]\w*)=(.*?)\s*$/
 
 /**
- * The variables of such a file. Refused are the lines that systemd, a shell and Docker read differently: quotes, backslashes, and what is no
- * `NAME=value`; a fault names the line, and never repeats it, since it may be a token's.
+ * The variables of an environment file. Lines that systemd, a shell and Docker read differently are faults: quotes, backslashes, and all that
+ * is not `NAME=value`. A fault names the line and does not repeat it, since it may contain a token.
  */
 export function parseEnvFile(
   text: string,
@@ -16,7 +16,7 @@ export function parseEnvFile(
   for (const [i, line] of text.split('\n').entries()) {
     if (/^\s*([#;]|$)/.test(line)) continue
     const [, name = '', value = ''] = LINE.exec(line) ?? []
-    if (name === '' || /["'\\]/.test(value)) return { fault: `line ${i + 1}: takes NAME=value, without quotes` }
+    if (name === '' || /["'\\]/.test(value)) return { fault: `line ${i + 1}: expected NAME=value without quotes` }
     variables[name] = value
   }
   return { variables }

@@ -1,12 +1,12 @@
 #!/usr/bin/env node
-/** The command line's entry: it gives the command this host. */
+/** The entry of the command line: runs it in this process. */
 import { readWholeFile } from '../adapters/files.ts'
 import { run } from './commands/index.ts'
 import { hostTerminal } from './terminal.ts'
 
-const { words, environment, binary, out, err, tolerateClosedReader, exitWith } = hostTerminal()
-// A command may lose its reader; a service that loses its log's reader has failed.
-if (words[0] !== 'serve' || words.includes('--help')) tolerateClosedReader()
+const { argv, environment, binary, columns, out, err, tolerateClosedReader, exitWith } = hostTerminal()
+// A command may lose its reader; a service that loses the reader of its log has failed.
+if (argv[0] !== 'serve' || argv.includes('--help') || argv.includes('-h')) tolerateClosedReader()
 const program = [binary, import.meta.filename]
-const status = await run(words, { environment, out, err, read: readWholeFile, program })
+const status = await run(argv, { environment, out, err, columns, read: readWholeFile, program })
 if (status !== undefined) exitWith(status)

@@ -1,10 +1,10 @@
-/** How Node runs the API, beside the words of the command itself. */
+/** How Node runs the API. */
 
-// Loaded only where they are needed: the whole API is more than a call to it takes.
+/** Loads the API, which most commands do not need. */
 export const loadMain = () => import('../main.ts')
 
-/** What calls leave behind is collected after 4 MiB instead of up to 32: the process takes about half the memory, and is as fast. */
+/** Garbage of calls is collected after 4 MiB instead of up to 32: the process needs about half the memory, and is as fast. */
 export const NODE_FLAGS: readonly string[] = ['--max-semi-space-size=4']
 
-/** A folder in the state folder for compiled code (`NODE_COMPILE_CACHE`): with it a start need not strip the types again. */
+/** Directory for compiled code in the state directory (`NODE_COMPILE_CACHE`): with it, a start need not strip the types again. */
 export const COMPILE_CACHE = 'compile-cache'

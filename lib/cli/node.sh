@@ -1,6 +1,6 @@
 #!/bin/sh
-# Runs Node with these arguments: the machine's, or else the one that fixtures/setup.sh has put into this clone. It leads PATH for what it
-# starts. With no Node that is new enough it fails with 69 (EX_UNAVAILABLE, sysexits.h).
+# Runs Node with these arguments: the machine's, or else the one that fixtures/setup.sh has put into this clone, which is then first in PATH
+# for its child processes. Exit status 69 if no Node is new enough (EX_UNAVAILABLE, sysexits.h).
 #
 #     sh lib/cli/node.sh FILE ...
 MINIMUM_NODE='22.18'

@@ -1,14 +1,16 @@
-/** How this process was called, and where what it says goes. */
+/** The process as the command line sees it: its arguments, its environment, its output. */
 
 export interface Terminal {
-  /** The words after the program's name. */
-  readonly words: readonly string[]
+  /** The arguments after the program's name. */
+  readonly argv: readonly string[]
   readonly environment: Readonly<Record<string, string | undefined>>
   /** The binary that runs the program: Node's. */
   readonly binary: string
+  /** The width of the terminal; 80 if standard output is none. */
+  readonly columns: number
   out(text: string): void
   err(text: string): void
-  /** From here on a reader of standard output that goes away (EPIPE, as of `| head`) is no failure. */
+  /** From now on it is no failure if the reader of standard output goes away (EPIPE, as with `| head`). */
   tolerateClosedReader(): void
   /** The exit status, once nothing is left to do. */
   exitWith(status: number): void
@@ -16,9 +18,10 @@ export interface Terminal {
 
 export function hostTerminal(): Terminal {
   return {
-    words: process.argv.slice(2),
+    argv: process.argv.slice(2),
     environment: process.env,
     binary: process.execPath,
+    columns: process.stdout.isTTY ? process.stdout.columns : 80,
     out: (text) => void process.stdout.write(text),
     err: (text) => void process.stderr.write(text),
     tolerateClosedReader: () =>

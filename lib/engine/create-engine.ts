@@ -1,4 +1,4 @@
-/** The engine on a host: its verbs, made of the change pipeline, the queue and certificate maintenance. */
+/** The engine on a host: its operations, made of the change pipeline, the queue and certificate maintenance. */
 import { nginxControls } from '../candidate/nginx-control.ts'
 import { certificateStore } from '../certificates/store.ts'
 import { dryRun } from '../change/apply.ts'
@@ -16,7 +16,7 @@ import { deleteCertificateOf } from '../issuance/delete-certificate.ts'
 import { dryRunIssue } from '../issuance/dry-run.ts'
 import { type CertificateMaintenance, certificateMaintenance } from '../issuance/maintain.ts'
 import { createIssuer, type Issuer } from '../issuance/obtain.ts'
-import { registryReader } from '../mesh/registry-reader.ts'
+import { registryReader } from '../mesh/registry-client.ts'
 import { syncFromRegistry } from '../mesh/sync.ts'
 import { tokenVerifier } from '../mesh/verify-token.ts'
 import { nginxFactsReader } from '../nginx/binary.ts'
@@ -27,7 +27,7 @@ import type { ChangeDryRun, Engine } from './engine.ts'
 import { type RouteView, routeView } from './route-view.ts'
 import { applyOrRecover, type ChangeSubmitter, changeSubmitter } from './submit-change.ts'
 
-/** Builds the engine on a host; it holds the queue and the few things that live as long as the process. */
+/** Builds the engine on a host; it holds the queue and all state that lives as long as the process. */
 export function createEngine(host: Host): Engine {
   const closing = new AbortController()
   const context = changeContext(host, closing.signal)
@@ -48,7 +48,6 @@ export function createEngine(host: Host): Engine {
     ...changeVerbs({ context, queue, view, submitter, issuer, certificates, arriving }),
     ...readVerbs(context, view),
     syncFromRegistry: (request) => syncFromRegistry(context, queue, readDroplets, request),
-    metrics: host.metrics,
     readMetrics: () => readMetrics(context, queue, readHealth),
     readHealth,
     readDependencies: dependencyReader(context),
@@ -96,7 +95,7 @@ interface ChangeParts {
   readonly submitter: ChangeSubmitter
   readonly issuer: Issuer
   readonly certificates: CertificateMaintenance
-  /** Calls whose upstream is being checked: they submit a change in a moment. */
+  /** Number of calls whose upstream is being checked: they are about to submit a change. */
   readonly arriving: { count: number }
 }
 
@@ -107,7 +106,7 @@ type ChangeVerbs = Pick<
 
 function changeVerbs({ context, queue, view, submitter, issuer, certificates, arriving }: ChangeParts): ChangeVerbs {
   const { host } = context
-  const tryOut = async (change: Change): Promise<ChangeDryRun> => {
+  const dryRunOf = async (change: Change): Promise<ChangeDryRun> => {
     const { outcomes, ...result } = await queue.exclusively(() => dryRun(context, [change]))
     const { outcome, route } = onlyOutcome({ outcomes })
     return { ...result, outcome, proxy: view.show(route) }
@@ -129,12 +128,12 @@ function changeVerbs({ context, queue, view, submitter, issuer, certificates, ar
     deleteProxy: async ({ deleteCertificate, ...request }) => {
       const changed = await submitter.submit({ kind: 'delete', ...request }, 0)
       if (!deleteCertificate) return changed
-      // While no change is applied: a new route of this domain would be given what is about to be deleted.
+      // Exclusively: a new route for this domain would otherwise get the certificate that is about to be deleted.
       const job = () => queue.exclusively(() => deleteCertificateOf(context, changed.proxy.domain))
       return { ...changed, certificateDeleted: await issuer.alone(job) }
     },
-    dryRunPut: async (request) => tryOut(await toPutChange(host, { source: 'api', ...request })),
-    dryRunDelete: (request) => tryOut({ kind: 'delete', ...request }),
+    dryRunPut: async (request) => dryRunOf(await toPutChange(host, { source: 'api', ...request })),
+    dryRunDelete: (request) => dryRunOf({ kind: 'delete', ...request }),
     issueCertificate: async (request) => {
       const { applied, ordered, preflight } = await issuer.issue(request)
       const { outcome, route, receipt, steps } = applied
@@ -148,7 +147,7 @@ function changeVerbs({ context, queue, view, submitter, issuer, certificates, ar
 }
 
 function readVerbs({ state, observe }: ChangeContext, view: RouteView): Pick<Engine, 'listProxies' | 'getProxy'> {
-  /** The routes that are served now: while a change is not confirmed, those of before it. */
+  /** The routes that are served now: while a change is not confirmed, the previous ones. */
   const servedRoutes = async () => (state.unconfirmed ?? (await observe([]))).snapshot.routes
   return {
     listProxies: async () => {

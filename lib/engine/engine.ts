@@ -1,9 +1,8 @@
-/** What handlers call: one verb for each thing the API does. */
-import type { Metrics } from '../adapters/metrics.ts'
+/** What handlers call: one method for each operation of the API. */
 import type { PreflightCheck } from '../certificates/preflight.ts'
 import type { Applied, BatchDryRun, Receipt, StepTimes } from '../change/context.ts'
 import type { Dependency } from '../health/dependencies.ts'
-import type { ManagerHealth } from '../health/health.ts'
+import type { ManagerHealth } from '../health/health-schema.ts'
 import type { CertificateMaintenance } from '../issuance/maintain.ts'
 import type { IssueRequest } from '../issuance/may-order.ts'
 import type { SyncRequest, SyncSummary } from '../mesh/sync.ts'
@@ -27,14 +26,14 @@ export interface DeleteRequest {
   readonly deleteCertificate: boolean
 }
 
-/** A certificate that is served. */
+/** A route whose certificate is served. */
 export interface IssuedProxy extends Changed {
-  /** Whether the CA was asked; false where a certificate was there that is not due for renewal. */
+  /** Whether a certificate was ordered; false if the existing one is not due for renewal. */
   readonly ordered: boolean
   readonly preflight: readonly PreflightCheck[]
 }
 
-/** A change that is served, or was so already. */
+/** The result of a change that NGINX serves, or served already. */
 export interface Changed {
   readonly outcome: Applied['outcome']
   readonly proxy: ProxyState
@@ -51,16 +50,16 @@ export interface ChangeDryRun extends Omit<BatchDryRun, 'outcomes'> {
 
 /** What a call for a certificate would do. */
 export interface IssueDryRun extends Omit<BatchDryRun, 'outcomes'> {
-  /** As it would be: where the CA would be asked, its certificate is one that is made up. */
+  /** The route as it would be; if a certificate would be ordered, with a made-up one. */
   readonly proxy: ProxyState
   readonly wouldOrder: boolean
   readonly preflight: readonly PreflightCheck[]
 }
 
-/** Every verb throws `ProxyManagerError` alone. */
+/** Every method throws only `ProxyManagerError`. */
 export interface Engine {
   putProxy(request: PutRequest): Promise<Changed>
-  /** `certificateDeleted` is left out where nobody asked for it. */
+  /** `certificateDeleted` is absent unless the deletion was requested. */
   deleteProxy(request: DeleteRequest): Promise<Changed & { readonly certificateDeleted?: boolean }>
   dryRunPut(request: PutRequest): Promise<ChangeDryRun>
   dryRunDelete(request: Omit<DeleteRequest, 'deleteCertificate'>): Promise<ChangeDryRun>
@@ -70,24 +69,22 @@ export interface Engine {
   listProxies(): Promise<readonly ProxyState[]>
   getProxy(dropletName: string): Promise<ProxyState>
   readHealth(): Promise<ManagerHealth>
-  /** What is needed of others, from the last look; never waits. */
+  /** The state of the services this one depends on, as of the last check; never waits. */
   readDependencies(): readonly Dependency[]
-  /** What happens to certificates without a call; to be run from time to time. */
+  /** The periodic jobs for certificates. */
   readonly certificates: CertificateMaintenance
-  /** For those who count beside the engine. */
-  readonly metrics: Metrics
   /** Prometheus' text format. */
   readMetrics(): Promise<string>
-  /** Brings routes in line with the Registry. */
+  /** Makes the routes match the Registry's droplets. */
   syncFromRegistry(request: SyncRequest): Promise<SyncSummary>
-  /** Whether the Registry has signed this token, and what it may do; never throws. */
+  /** Whether the Registry has signed this token, and what it permits; never throws. */
   verifyToken(token: string): Promise<TokenResult>
-  /** What has to be done before the API opens; resolves to the steps that could not be. */
+  /** To be awaited before the API listens; resolves to the names of the steps that failed. */
   recover(): Promise<readonly string[]>
   /** Resolves once no change runs or waits. */
   idle(): Promise<void>
-  /** Takes no change and orders no certificate any more, for calls or for what still runs in the background. */
+  /** From now on, changes and certificate orders are refused, for calls and for background jobs. */
   close(): void
-  /** Tries again to finish a restore that has failed; nothing happens where there is none. */
+  /** Retries a rollback that has failed, if there is one. */
   retryRestore(): Promise<void>
 }

@@ -1,4 +1,4 @@
-/** Routes as the API shows them, with the checks of their upstreams that are not on disk. */
+/** Routes as the API shows them, with the health checks of their upstreams that are not on disk. */
 import { ledgerOf } from '../certificates/ledger-file.ts'
 import { lastFailure, nextOrderAt, nextTryAt } from '../certificates/order-ledger.ts'
 import type { Host } from '../host/host.ts'
@@ -7,7 +7,7 @@ import { type ProxyState, proxyState, type SslError } from '../route/state.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
 import type { UpstreamHealth } from '../upstream/upstream.ts'
 
-/** What a route that has no certificate for one of its names tells of its last order; `undefined` where none has failed. */
+/** The failure of the last order of a route that awaits a certificate; `undefined` if there is none. */
 export function sslErrorOf(host: Host, { record }: SnapshotRoute): SslError | undefined {
   if (!awaitsCertificate(record)) return undefined
   const ledger = ledgerOf(host, record.domain)
@@ -24,14 +24,15 @@ export function sslErrorOf(host: Host, { record }: SnapshotRoute): SslError | un
 }
 
 export interface RouteView {
-  /** The same object as long as there is nothing else to say of the route: whoever makes a text of it can keep that. */
+  /** Returns the same object until the state changes, so that its JSON text can be cached. */
   show(route: SnapshotRoute): ProxyState
-  /** Keeps a check that is later than the one in the route's file. */
+  /** Remembers a check that is later than the one in the route's file. */
   noteHealth(dropletName: string, health: UpstreamHealth): void
-  /** Forgets what was kept for a droplet. */
+  /** Forgets the check of a droplet. */
   forget(dropletName: string): void
 }
 
+/** Makes the view; health checks live as long as it does. */
 export function routeView(host: Host): RouteView {
   const healthChecks = new Map<string, UpstreamHealth>()
   const shown = new WeakMap<
@@ -44,7 +45,7 @@ export function routeView(host: Host): RouteView {
       const before = shown.get(route)
       if (before !== undefined && before.health === health) return before.state
       const state = proxyState(route, health, sslErrorOf(host, route))
-      // What is said of failed orders changes without the route.
+      // `ssl_error` changes without the route.
       if (!awaitsCertificate(route.record)) shown.set(route, { health, state })
       return state
     },

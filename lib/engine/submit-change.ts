@@ -1,4 +1,4 @@
-/** The way of a change into the queue, and of its result back to the caller. */
+/** Submits changes to the queue and returns their results to the callers. */
 import { type AppliedBatch, allFailed, applyBatch } from '../change/apply.ts'
 import type { Applied, ChangeContext } from '../change/context.ts'
 import type { ChangeQueue } from '../change/queue.ts'
@@ -9,7 +9,7 @@ import type { Change } from '../plan/change.ts'
 import type { Changed } from './engine.ts'
 import type { RouteView } from './route-view.ts'
 
-/** Applies a batch, after what a previous change has left half undone: nothing is built on that. Never rejects. */
+/** Applies a batch. If a previous rollback has failed, it is completed first, or every change fails. Never rejects. */
 export async function applyOrRecover(context: ChangeContext, changes: readonly Change[]): Promise<AppliedBatch> {
   const { host, state } = context
   if (state.degraded !== undefined)
@@ -32,11 +32,11 @@ export async function applyOrRecover(context: ChangeContext, changes: readonly C
 }
 
 export interface ChangeSubmitter {
-  /** Waits for the change's turn and its result; `probeMs` is how long its upstream was checked before. */
+  /** Waits for the change's turn and its result; `probeMs` is how long its upstream check took. */
   submit(change: Change, probeMs: number): Promise<Changed>
   /** Switches a route to the certificate that exists for its domain. */
   certify(dropletName: string, domain: string): Promise<Applied>
-  /** Rethrows what a change was refused for before it is part of a batch, and counts it. */
+  /** Counts the error of a change that was refused before it was queued, and rethrows it. */
   countRefusal(error: unknown): never
 }
 
@@ -50,7 +50,7 @@ export function changeSubmitter({ host }: ChangeContext, queue: ChangeQueue, vie
     submit: async (change, probeMs) => {
       const started = host.clock.monotonicMs()
       const { outcome, route, receipt, steps } = unwrap(await queue.submit(change).catch(countRefusal))
-      // A route that was written has its own check in its file, and may lead elsewhere than what was checked before.
+      // A written route has its check in its file, and may have another upstream than the remembered check.
       if (outcome !== 'unchanged') view.forget(change.dropletName)
       else if (change.kind === 'put' && change.health.checkedAt !== null)
         view.noteHealth(change.dropletName, change.health)

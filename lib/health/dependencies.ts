@@ -1,6 +1,7 @@
 /** What this service needs of others, and whether it has it: looked at in the background, never while a caller waits. */
 import type { ChangeContext } from '../change/context.ts'
 import type { Host } from '../host/host.ts'
+import { singleFlight } from '../host/single-flight.ts'
 import { fetchDroplets } from '../mesh/registry-client.ts'
 
 export type DependencyStatus = 'available' | 'unavailable' | 'not_configured' | 'unknown'
@@ -29,8 +30,7 @@ export function dependencyReader(context: ChangeContext): () => readonly Depende
     ['certbot', () => foundIf(host.files.stamp(CERTBOT_BIN) !== undefined)],
     ['registry', () => (REGISTRY_URL === undefined ? 'not_configured' : lookAtRegistry(host))],
   ])
-  if (ORCHESTRATOR_URL !== undefined)
-    looks.set('orchestrator', () => lookAt(host, `${ORCHESTRATOR_URL.replace(/\/+$/, '')}/health`))
+  if (ORCHESTRATOR_URL !== undefined) looks.set('orchestrator', () => lookAt(host, `${ORCHESTRATOR_URL}/health`))
   looks.set('acme_ca', () => lookAt(host, ACME_DIRECTORY_URL ?? LETS_ENCRYPT))
 
   const known = new Map<Dependency['name'], Dependency>()
@@ -49,14 +49,12 @@ export function dependencyReader(context: ChangeContext): () => readonly Depende
     await Promise.all(pending)
   }
   let checkedAtMs: number | undefined
-  let checking: Promise<void> | undefined
+  const checking = singleFlight<void>()
   return () => {
     const nowMs = host.clock.monotonicMs()
-    if (checking === undefined && (checkedAtMs === undefined || nowMs - checkedAtMs > FRESH_MS)) {
+    if (checking.running() === undefined && (checkedAtMs === undefined || nowMs - checkedAtMs > FRESH_MS)) {
       checkedAtMs = nowMs
-      checking = check().finally(() => {
-        checking = undefined
-      })
+      void checking.run(check)
     }
     return [...known.values()]
   }
@@ -84,7 +82,7 @@ async function lookAtRegistry(host: Host): Promise<Found> {
 }
 
 async function lookAt(host: Host, url: string): Promise<Found> {
-  const answer = await host.probe.download({ url, timeoutMs: TIMEOUT_MS, limitBytes: LIMIT_BYTES })
+  const answer = await host.http.request({ url, timeoutMs: TIMEOUT_MS, limitBytes: LIMIT_BYTES })
   if ('status' in answer) return foundIf(answer.status < 500)
   // Someone answers whom this process does not trust: certbot may, through REQUESTS_CA_BUNDLE.
   return foundIf(/CERT|SIGNATURE/.test(answer.failure))

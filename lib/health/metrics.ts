@@ -5,7 +5,7 @@ import type { Host } from '../host/host.ts'
 import { askOwnServer, STATUS_PATH } from '../nginx/generation.ts'
 import { securedNames } from '../route/names.ts'
 import { statusOf } from '../route/state.ts'
-import type { ManagerHealth } from './health.ts'
+import type { ManagerHealth } from './health-schema.ts'
 
 /** Everything in Prometheus' text format. */
 export async function readMetrics(

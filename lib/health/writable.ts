@@ -1,34 +1,33 @@
-/** Whether a change could be written now. Permissions alone do not tell: a disk may be full, or a quota used up. */
-
+/** Whether a change could be written now. Permissions do not show it: a disk may be full, or a quota used up. */
+import { posix } from 'node:path'
 import { CANDIDATE_PREFIX } from '../candidate/test-candidate.ts'
 import type { ChangeState } from '../change/context.ts'
 import type { Host } from '../host/host.ts'
 import { TEMPORARY_SUFFIX } from '../host/replace-file.ts'
-import { statePaths } from '../host/state-folder.ts'
 import { remedyFor } from '../host/write-failure.ts'
 import type { Observation } from '../snapshot/observe.ts'
 
-/** Why a folder that changes are written to cannot be written, each where there is a reason. */
-export interface Unwritable {
+/** Why directories that changes are written to cannot be written; `undefined` for one that can be. */
+export interface WriteFaults {
   readonly sitesAvailable: string | undefined
   readonly sitesEnabled: string | undefined
   readonly state: string | undefined
-  /** Where candidates stand for the time of their test. */
+  /** The directory of the main configuration, which holds candidates during their test. */
   readonly configuration: string | undefined
 }
 
-/** As long as nothing fails, files are written to see it this often. */
+/** As long as no write fails, test files are written this often. */
 const TRY_EVERY_MS = 60_000
 /** One block of most file systems. */
-const TRIAL = '#'.repeat(4096)
+const TEST_BLOCK = '#'.repeat(4096)
 
-/** Looks at the folders: their permissions each time; whether they take a file from time to time, and each time while something fails. */
-export function unwritableReader(
+/** Checks the directories' permissions at each call, and writes a test file once a minute, or at each call while writes fail. */
+export function writeChecker(
   host: Host,
   state: Pick<ChangeState, 'hasFailedToWrite'>,
-): (observation: Observation) => Promise<Unwritable> {
+): (observation: Observation) => Promise<WriteFaults> {
   const { NGINX_SITES_AVAILABLE: available, NGINX_SITES_ENABLED: enabled } = host.settings
-  const { root } = statePaths(host.settings)
+  const { root } = host.paths
   let triedAtMs = Number.NEGATIVE_INFINITY
   let wasWritable = false
 
@@ -39,10 +38,10 @@ export function unwritableReader(
     remedy: string,
   ): Promise<string | undefined> => {
     if (!host.files.isWritable(folder)) return `${name} cannot be written: ${remedy}`
-    // Named as what a start sweeps, and hidden from NGINX's globs.
+    // A name that recovery sweeps, and that NGINX's globs do not match.
     const path = `${folder}/${CANDIDATE_PREFIX}${host.clock.randomId()}${suffix}`
     try {
-      await host.files.writeUnsynced(path, TRIAL, 0o600)
+      await host.files.writeUnsynced(path, TEST_BLOCK, 0o600)
       return undefined
     } catch (error) {
       const { code = 'UNKNOWN' } = error as NodeJS.ErrnoException
@@ -53,8 +52,7 @@ export function unwritableReader(
   }
 
   return async ({ snapshot, hasMainConfig }) => {
-    const { mainPath } = snapshot.host
-    const configuration = mainPath.slice(0, mainPath.lastIndexOf('/'))
+    const configuration = posix.dirname(snapshot.host.mainPath)
     const nowMs = host.clock.monotonicMs()
     const isDue = nowMs - triedAtMs > TRY_EVERY_MS || !wasWritable || state.hasFailedToWrite
     const folders = [available, enabled, root, ...(hasMainConfig ? [configuration] : [])]
@@ -62,7 +60,7 @@ export function unwritableReader(
     state.hasFailedToWrite = false
     triedAtMs = nowMs
     const remedy = 'create the folder, or give this user the right'
-    const found: Unwritable = {
+    const found: WriteFaults = {
       sitesAvailable: await tryFolder('sites-available', available, TEMPORARY_SUFFIX, remedy),
       sitesEnabled: await tryFolder('sites-enabled', enabled, TEMPORARY_SUFFIX, remedy),
       state: await tryFolder(
@@ -80,7 +78,7 @@ export function unwritableReader(
   }
 }
 
-const ALL_WRITABLE: Unwritable = {
+const ALL_WRITABLE: WriteFaults = {
   sitesAvailable: undefined,
   sitesEnabled: undefined,
   state: undefined,

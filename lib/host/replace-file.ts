@@ -1,4 +1,5 @@
 /** Replaces one file so that a power cut leaves one of the two texts, whole. */
+import { posix } from 'node:path'
 import type { Host } from './host.ts'
 
 /** Ends the names of what is about to be put in place, and of what stood there before; NGINX's glob skips both for their leading dot. */
@@ -12,7 +13,7 @@ export async function replaceText(host: Host, path: string, text: string): Promi
   await files.write(temporary, text, 0o644)
   await files.syncFile(temporary)
   await files.rename(temporary, path)
-  await files.syncFolder(folderOf(path))
+  await files.syncFolder(posix.dirname(path))
 }
 
 export function temporaryOf(path: string): string {
@@ -20,9 +21,5 @@ export function temporaryOf(path: string): string {
 }
 
 export function hiddenName(path: string, suffix: string): string {
-  return `${folderOf(path)}/.${path.slice(path.lastIndexOf('/') + 1)}${suffix}`
-}
-
-export function folderOf(path: string): string {
-  return path.slice(0, path.lastIndexOf('/'))
+  return `${posix.dirname(path)}/.${posix.basename(path)}${suffix}`
 }

@@ -1,8 +1,10 @@
 /** The layout of the state directory. */
+import type { Files } from '../adapters/files.ts'
 import type { Settings } from '../settings/settings.ts'
-import type { Host } from './host.ts'
 
-/** What stands where in the state folder. */
+export type StatePaths = ReturnType<typeof statePaths>
+
+/** What is where in the state directory. */
 export function statePaths(settings: Settings) {
   const root = settings.PROXY_MANAGER_STATE_DIR
   return {
@@ -22,11 +24,10 @@ export function statePaths(settings: Settings) {
 }
 
 /**
- * Creates the state folder. NGINX's workers have to pass through it to the webroot, so it can be entered by everyone but listed by its
- * owner alone; what is secret lies in folders that are closed.
+ * Creates the state directory. NGINX's workers have to pass through it to the webroot, so everyone can enter it but only its owner can list it;
+ * secrets are in directories that only the owner can enter.
  */
-export async function makeStateFolders({ files, settings }: Pick<Host, 'files' | 'settings'>): Promise<void> {
-  const paths = statePaths(settings)
+export async function makeStateFolders(files: Files, paths: StatePaths): Promise<void> {
   await files.makeFolder(paths.root, 0o711)
   for (const folder of [paths.staging, paths.lastGood, paths.backups, paths.certificates, paths.orders])
     await files.makeFolder(folder, 0o700)

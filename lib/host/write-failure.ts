@@ -1,4 +1,5 @@
 /** A failed write in the words of the error catalogue. */
+import { posix } from 'node:path'
 import { ProxyManagerError } from '../errors.ts'
 
 /** An effect's failure in the catalogue's words: which errno, on which file (without its folders). */
@@ -10,7 +11,7 @@ export function writeFailure(cause: unknown, details: Readonly<Record<string, un
   return new ProxyManagerError('CONFIG_WRITE_FAILED', {
     details: {
       errno,
-      ...(path === undefined ? {} : { file: path.slice(path.lastIndexOf('/') + 1) }),
+      ...(path === undefined ? {} : { file: posix.basename(path) }),
       remedy,
       ...details,
     },

@@ -8,7 +8,7 @@ import type { ProxyState } from '../route/state.ts'
 import type { Plan } from './answer-schemas.ts'
 import type { Answer } from './operation.ts'
 
-/** 201 created, 200 replaced or unchanged, 202 where HTTPS is wanted and has no certificate yet. */
+/** 201 if created, 200 if replaced or unchanged, 202 if HTTPS is wanted and there is no certificate yet. */
 export function putAnswer(changed: Changed, base = ''): Answer {
   const { proxy, receipt, outcome } = changed
   const isPending = proxy.status === 'pending_ssl'
@@ -20,7 +20,7 @@ export function putAnswer(changed: Changed, base = ''): Answer {
       ...(outcome === 'created' ? { location: `${base}/proxies/${proxy.droplet_name}` } : {}),
       ...serverTiming(changed),
     },
-    logged: loggedOf(changed),
+    logFields: changeLogFields(changed),
   }
 }
 
@@ -41,7 +41,7 @@ export function certifiedAnswer(issued: IssuedProxy): Answer {
       receipt,
     },
     headers: { etag: etagOf(proxy), ...serverTiming(issued) },
-    logged: { ...loggedOf(issued), ordered },
+    logFields: { ...changeLogFields(issued), ordered },
   }
 }
 
@@ -56,30 +56,30 @@ export function deleteAnswer(changed: Changed & { readonly certificateDeleted?: 
       receipt,
     },
     headers: serverTiming(changed),
-    logged: loggedOf(changed),
+    logFields: changeLogFields(changed),
   }
 }
 
-export function putDryRunAnswer(rehearsed: ChangeDryRun): Answer {
-  return { status: 200, body: { ...rehearsed.proxy, plan: planOf(rehearsed) }, logged: { dry_run: true } }
+export function putDryRunAnswer(dryRun: ChangeDryRun): Answer {
+  return { status: 200, body: { ...dryRun.proxy, plan: planOf(dryRun) }, logFields: { dry_run: true } }
 }
 
-export function issueDryRunAnswer(rehearsed: IssueDryRun): Answer {
-  const { droplet_name, domain, status } = rehearsed.proxy
-  const { wouldOrder: would_order, preflight } = rehearsed
+export function issueDryRunAnswer(dryRun: IssueDryRun): Answer {
+  const { droplet_name, domain, status } = dryRun.proxy
+  const { wouldOrder: would_order, preflight } = dryRun
   return {
     status: 200,
-    body: { droplet_name, domain, status, would_order, preflight, plan: planOf(rehearsed) },
-    logged: { dry_run: true },
+    body: { droplet_name, domain, status, would_order, preflight, plan: planOf(dryRun) },
+    logFields: { dry_run: true },
   }
 }
 
-export function deleteDryRunAnswer(rehearsed: ChangeDryRun): Answer {
-  const { droplet_name } = rehearsed.proxy
+export function deleteDryRunAnswer(dryRun: ChangeDryRun): Answer {
+  const { droplet_name } = dryRun.proxy
   return {
     status: 200,
-    body: { status: 'would_delete', droplet_name, plan: planOf(rehearsed) },
-    logged: { dry_run: true },
+    body: { status: 'would_delete', droplet_name, plan: planOf(dryRun) },
+    logFields: { dry_run: true },
   }
 }
 
@@ -107,7 +107,7 @@ function serverTiming({ times }: Changed): Readonly<Record<string, string>> {
   return { 'server-timing': metrics.join(', ') }
 }
 
-function loggedOf({ outcome, proxy, receipt }: Changed): Readonly<Record<string, unknown>> {
+function changeLogFields({ outcome, proxy, receipt }: Changed): Readonly<Record<string, unknown>> {
   return {
     outcome,
     domain: proxy.domain,

@@ -1,7 +1,7 @@
-/** An endpoint: parse what comes in, call, answer, and catch everything. */
+/** Makes an endpoint: parses the request, calls the handler, answers, logs, and catches everything. */
 import type { LogResult } from '../adapters/log.ts'
 import { errorResponse, jsonResponse, textResponse, toResponse } from './error-response.ts'
-import type { Answer, Call, Deps, Endpoint, Route } from './operation.ts'
+import type { Answer, Call, Deps, Endpoint, Operation } from './operation.ts'
 import { parseCall, pathParams, pathPattern } from './parse-request.ts'
 import { correlationIdOf, failureFields, subjectOf } from './request-log.ts'
 
@@ -10,19 +10,19 @@ export {
   type Call,
   type Deps,
   type Endpoint,
-  type InnerCall,
+  type InternalCall,
   type Method,
   NO_OPERATION,
-  type Route,
+  type Operation,
 } from './operation.ts'
-export { DryRun, dryRunEntries, flag, NoParams, NoQuery, unknownKey } from './parameters.ts'
+export { booleanParameter, DryRun, dryRunEntries, NoParams, NoQuery, unknownKey } from './parameters.ts'
 
-/** Makes a handler of a route and the one engine call that it is for. */
+/** Makes a handler from an operation and the engine call that carries it out. */
 export function endpoint<P, Q, B>(
-  route: Route<P, Q, B>,
+  operation: Operation<P, Q, B>,
   handle: (call: Call<P, Q, B>, deps: Deps) => Promise<Answer>,
 ): Endpoint {
-  const patterns = [route, ...(route.also ?? [])].map(({ path }) => pathPattern(path))
+  const patterns = [operation, ...(operation.aliases ?? [])].map(({ path }) => pathPattern(path))
   const handler = async (request: Request, deps: Deps): Promise<Response> => {
     const started = deps.clock.monotonicMs()
     const correlationId =
@@ -32,18 +32,18 @@ export function endpoint<P, Q, B>(
       fields: Readonly<Record<string, unknown>> & { readonly result: LogResult },
     ) => {
       const duration_ms = Math.round(deps.clock.monotonicMs() - started)
-      deps.log.write(level, { action: route.operationId, correlation_id: correlationId, duration_ms, ...fields })
+      deps.log.write(level, { action: operation.operationId, correlation_id: correlationId, duration_ms, ...fields })
     }
     let call: Call<P, Q, B> | undefined
     try {
-      call = await parseCall(route, patterns, request)
-      const { status, body, headers, logged } = await handle(call, { ...deps, correlationId })
-      logLine('info', { result: 'success', status, ...subjectOf(call), ...logged })
-      const plain = typeof body === 'string' && route.contentType !== undefined
-      deps.engine.metrics.request(route.operationId, status, deps.clock.monotonicMs() - started)
+      call = await parseCall(operation, patterns, request)
+      const { status, body, headers, logFields } = await handle(call, { ...deps, correlationId })
+      logLine('info', { result: 'success', status, ...subjectOf(call), ...logFields })
+      const plain = typeof body === 'string' && operation.contentType !== undefined
+      deps.metrics.request(operation.operationId, status, deps.clock.monotonicMs() - started)
       return toResponse(
         plain
-          ? textResponse(status, correlationId, body, route.contentType ?? '')
+          ? textResponse(status, correlationId, body, operation.contentType ?? '')
           : jsonResponse(status, correlationId, body, headers, deps.toJson),
       )
     } catch (thrown) {
@@ -53,9 +53,9 @@ export function endpoint<P, Q, B>(
         ...subjectOf(call ?? { params: pathParams(patterns, request) }),
         ...failureFields(thrown),
       })
-      deps.engine.metrics.request(route.operationId, answer.status, deps.clock.monotonicMs() - started)
+      deps.metrics.request(operation.operationId, answer.status, deps.clock.monotonicMs() - started)
       return toResponse(answer)
     }
   }
-  return Object.assign(handler, { route })
+  return Object.assign(handler, { operation })
 }

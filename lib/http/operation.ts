@@ -1,8 +1,8 @@
-/** What an operation of the API takes and gives. */
-
+/** What an operation of the API expects and answers. */
 import type * as v from 'valibot'
 import type { Clock } from '../adapters/clock.ts'
 import type { Log } from '../adapters/log.ts'
+import type { Metrics } from '../adapters/metrics.ts'
 import type { Resources } from '../adapters/resources.ts'
 import type { Engine } from '../engine/engine.ts'
 import type { ErrorCode } from '../errors.ts'
@@ -16,25 +16,26 @@ export interface Deps {
   readonly engine: Engine
   readonly log: Log
   readonly clock: Clock
-  /** The id of this request; read from its `X-Correlation-ID`, or made, where it is left out. */
+  readonly metrics: Metrics
+  /** The id of this request; if missing, it is read from `X-Correlation-ID` or generated. */
   readonly correlationId?: string
-  /** Of this software. */
+  /** Version of this software. */
   readonly version: string
   readonly usage: Usage
   readonly resources: Resources
-  /** Makes the text of an answer; `JSON.stringify` where it is left out. */
+  /** Serializes the body of an answer; `JSON.stringify` if missing. */
   readonly toJson?: (body: unknown) => string
-  /** The path in front of every route, where there is one. */
+  /** The path in front of every path of the API. `createApp` sets this and what follows. */
   readonly base?: string
-  /** The endpoints that are mounted, where it is an app that calls. */
-  readonly routes?: readonly Route[]
-  /** The description of the API that is mounted, where it is an app that calls. */
+  /** The operations that are mounted. */
+  readonly operations?: readonly Operation[]
+  /** Describes the API that is mounted. */
   readonly describe?: () => object
-  /** Calls another endpoint of the same app, as the same caller, where it is an app that calls. */
-  readonly callApi?: (call: InnerCall) => Promise<{ readonly status: number; readonly body: unknown }>
+  /** Calls another endpoint of the same app, as the same caller. */
+  readonly callApi?: (call: InternalCall) => Promise<{ readonly status: number; readonly body: unknown }>
 }
 
-export interface InnerCall {
+export interface InternalCall {
   readonly method: Method
   readonly path: string
   /** Of its query. */
@@ -44,28 +45,42 @@ export interface InnerCall {
 
 export type Method = 'GET' | 'PUT' | 'POST' | 'DELETE'
 
-/** What an endpoint takes and gives, as schemas; the source of the router's table and of the API's description. */
-export interface Route<P = unknown, Q = unknown, B = unknown> {
+/** An operation as schemas: the source of the router's table, of validation and of the OpenAPI description. */
+export interface Operation<P = unknown, Q = unknown, B = unknown> {
   readonly operationId: string
   readonly summary: string
-  /** What the summary has no room for: what a caller may rely on. */
+  /** What a caller may rely on, if the summary does not say it. */
   readonly description: string
   readonly method: Method
   /** With `:name` for each parameter. */
   readonly path: string
-  /** Other ways to the same endpoint, for callers that know it by them; with the same parameters. */
-  readonly also?: readonly { readonly method: Method; readonly path: string }[]
+  /** Other addresses of the same endpoint, with the same parameters, for callers that know it by them. */
+  readonly aliases?: readonly { readonly method: Method; readonly path: string }[]
   readonly params: v.GenericSchema<unknown, P>
   readonly query: v.GenericSchema<unknown, Q>
-  /** `undefined` where a body is neither read nor looked at. */
+  /** `undefined` if a body is ignored. */
   readonly body: v.GenericSchema<unknown, B> | undefined
-  /** JSON where it is left out; a text of this type otherwise. */
+  /** JSON if missing; otherwise the answers are text of this type. */
   readonly contentType?: string
-  readonly responses: Readonly<Record<number, v.GenericSchema>>
+  /** By status; errors are not among them. */
+  readonly responses: Readonly<Record<number, ResponseSpec>>
   readonly errors: readonly ErrorCode[]
-  /** It honours `If-Match` and `If-None-Match`. */
-  readonly conditional?: boolean
+  /** Whether `If-Match` and `If-None-Match` are honoured. */
+  readonly supportsPreconditions?: boolean
 }
+
+/** What an operation answers with one status. */
+export interface ResponseSpec {
+  /** What the status means for this operation. */
+  readonly description: string
+  readonly schema: v.GenericSchema
+  readonly example: unknown
+  readonly headers?: ResponseHeaders
+}
+
+/** Whether a header is sent with every response of a status; `X-Correlation-ID` always is. */
+export type ResponseHeaders = { readonly [N in HeaderName]?: 'always' | 'sometimes' }
+export type HeaderName = 'ETag' | 'Location' | 'Server-Timing' | 'WWW-Authenticate' | 'Retry-After'
 
 export interface Call<P, Q, B> {
   readonly params: P
@@ -78,15 +93,20 @@ export interface Answer {
   readonly status: number
   readonly body: unknown
   readonly headers?: Readonly<Record<string, string>>
-  /** What the log line of this request says beside the usual. */
-  readonly logged?: Readonly<Record<string, unknown>>
+  /** Further fields of this request's log line. */
+  readonly logFields?: Readonly<Record<string, unknown>>
 }
 
-/** A handler: takes the request and its dependencies, never throws, and carries its own route. */
+/** A handler, which never throws, with its own operation. */
 export interface Endpoint {
   (request: Request, deps: Deps): Promise<Response>
-  readonly route: Route
+  readonly operation: Operation
 }
 
-/** What a request that reached no endpoint is counted under: never its path, of which a caller could invent any number. */
+/** A path with `{name}` for each parameter, as OpenAPI writes it. */
+export function templatePath(path: string): string {
+  return path.replace(/:(\w+)/g, '{$1}')
+}
+
+/** The operation under which metrics count requests that reached no endpoint: a caller could invent any number of paths. */
 export const NO_OPERATION = 'none'

@@ -5,7 +5,6 @@ import { setAsideLineage } from '../certificates/lineage.ts'
 import { lineageNameOf } from '../certificates/lineage-name.ts'
 import type { ChangeContext } from '../change/context.ts'
 import { logFailure } from '../host/log-failure.ts'
-import { statePaths } from '../host/state-folder.ts'
 
 const DELETE_TIMEOUT_MS = 20_000
 
@@ -15,7 +14,7 @@ const DELETE_TIMEOUT_MS = 20_000
  * Returns whether nothing of it is left in place.
  */
 export async function deleteCertificateOf({ host, observe }: ChangeContext, domain: string): Promise<boolean> {
-  const { files, settings, runner, log } = host
+  const { files, settings, paths, runner, log } = host
   const { CERTBOT_BIN, CERTBOT_CONFIG_DIR: configDir, CERTBOT_WORK_DIR: workDir, CERTBOT_LOGS_DIR: logsDir } = settings
   const name = lineageNameOf(domain)
   const isLeft = () =>
@@ -29,7 +28,7 @@ export async function deleteCertificateOf({ host, observe }: ChangeContext, doma
         timeoutMs: DELETE_TIMEOUT_MS,
       })
     if (isLeft()) await setAsideLineage(host, domain)
-    await files.remove(`${statePaths(settings).certificates}/${domain}`)
+    await files.remove(`${paths.certificates}/${domain}`)
     return true
   } catch (error) {
     logFailure({ log }, 'error', { action: 'delete_certificate', domain })(error)

@@ -1,94 +1,96 @@
-/** What has to happen to certificates without a call: renewals are brought in, pending routes get theirs, what runs out is renewed. */
-
+/** What happens to certificates without a call: renewals are installed, pending routes get theirs, expiring ones are renewed. */
 import { isDueForRenewal } from '../certificates/certificate.ts'
 import { ledgerOf } from '../certificates/ledger-file.ts'
 import { nextTryAt } from '../certificates/order-ledger.ts'
 import type { Applied, ChangeContext } from '../change/context.ts'
 import { logFailure } from '../host/log-failure.ts'
-import { statePaths } from '../host/state-folder.ts'
+import { singleFlight } from '../host/single-flight.ts'
 import { awaitsCertificate } from '../route/names.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
 import type { Issuer } from './obtain.ts'
 
 export interface CertificateMaintenance {
-  /** Looks for renewals: at once where certbot's deploy hook has left its mark, else every minute. Cheap enough to be called every second. */
+  /** Installs renewals: at once if certbot's deploy hook has touched its mark, otherwise once a minute. Cheap enough to be called every second. */
   adoptRenewals(): Promise<void>
-  /** Orders for routes that want HTTPS and have no certificate for one of their names, where the last failure is long enough ago. */
+  /** Orders for routes with HTTPS that lack a certificate for one of their names, once the pause after their last failure is over. */
   issuePending(): Promise<void>
-  /** Orders for routes whose certificate has less than a third of its life left. */
+  /** Orders for routes whose certificate has less than a third of its lifetime left. */
   renewDue(): Promise<void>
 }
 
-const LOOK_EVERY_MS = 60_000
+type Certify = (dropletName: string, domain: string) => Promise<Applied>
 
+const CHECK_EVERY_MS = 60_000
+
+/** Makes the jobs; `certify` switches a route to the certificate that exists for its domain. */
 export function certificateMaintenance(
   context: ChangeContext,
   issuer: Issuer,
-  certify: (dropletName: string, domain: string) => Promise<Applied>,
+  certify: Certify,
 ): CertificateMaintenance {
   const { host } = context
+  const ordering = singleFlight<void>()
   let seenMark: string | undefined
-  let lookedAtMs = Number.NEGATIVE_INFINITY
-  let ordering: Promise<void> | undefined
-
-  const routesWantingHttps = async (): Promise<readonly SnapshotRoute[]> => {
-    const { snapshot } = await context.observe([])
-    return [...snapshot.routes.values()].filter(
-      ({ record, drifted, enabled }) => record.enable_ssl && enabled && !drifted,
-    )
-  }
-
-  const adopt = async (): Promise<void> => {
-    const renewed = (await routesWantingHttps()).filter(({ record }) => {
-      if (issuer.isIssuing(record.domain)) return false
-      const newest = context.certificates.newest(record.domain)
-      return newest !== undefined && newest.summary.fingerprint_sha256 !== record.certificate?.fingerprint_sha256
-    })
-    await Promise.all(
-      renewed.map(async ({ record: { droplet_name, domain } }) => {
-        const fields = { action: 'adopt_renewal', droplet_name, domain }
-        await certify(droplet_name, domain).then(
-          () => host.log.write('info', { ...fields, result: 'success' }),
-          logFailure(host, 'error', fields),
-        )
-      }),
-    )
-  }
-
-  /** One after another: a background that orders in parallel would keep callers waiting for certbot. */
-  const orderFor = async (routes: readonly SnapshotRoute[]): Promise<void> => {
-    for (const { record } of routes) {
-      if (context.closing.aborted) return
-      if (nextTryAt(ledgerOf(host, record.domain), host.clock.nowMs()) > host.clock.nowMs()) continue
-      const fields = { action: 'issue_in_background', droplet_name: record.droplet_name, domain: record.domain }
-      await issuer
-        .issue({ dropletName: record.droplet_name, forceRenew: false })
-        .then(() => host.log.write('info', { ...fields, result: 'success' }), logFailure(host, 'warn', fields))
-    }
-  }
-  const onceAtATime = (job: () => Promise<void>): Promise<void> => {
-    ordering ??= job().finally(() => {
-      ordering = undefined
-    })
-    return ordering
-  }
-
+  let checkedAtMs = Number.NEGATIVE_INFINITY
   return {
     adoptRenewals: async () => {
-      const mark = host.files.stamp(statePaths(host.settings).renewedMark)
+      const mark = host.files.stamp(host.paths.renewedMark)
       const nowMs = host.clock.monotonicMs()
-      if (mark === seenMark && nowMs - lookedAtMs < LOOK_EVERY_MS) return
+      if (mark === seenMark && nowMs - checkedAtMs < CHECK_EVERY_MS) return
       seenMark = mark
-      lookedAtMs = nowMs
-      await adopt()
+      checkedAtMs = nowMs
+      await adopt(context, issuer, certify)
     },
     issuePending: () =>
-      onceAtATime(async () => orderFor((await routesWantingHttps()).filter(({ record }) => awaitsCertificate(record)))),
+      ordering.run(async () =>
+        orderFor(
+          context,
+          issuer,
+          (await routesWithHttps(context)).filter(({ record }) => awaitsCertificate(record)),
+        ),
+      ),
     renewDue: () =>
-      onceAtATime(async () => {
+      ordering.run(async () => {
         const isDue = ({ record }: SnapshotRoute) =>
           record.certificate !== null && isDueForRenewal(record.certificate, host.clock.nowMs())
-        await orderFor((await routesWantingHttps()).filter(isDue))
+        await orderFor(context, issuer, (await routesWithHttps(context)).filter(isDue))
       }),
+  }
+}
+
+async function routesWithHttps({ observe }: ChangeContext): Promise<readonly SnapshotRoute[]> {
+  const { routes } = (await observe([])).snapshot
+  return [...routes.values()].filter(({ record, drifted, enabled }) => record.enable_ssl && enabled && !drifted)
+}
+
+/** Switches every route to the certificate that it does not serve yet, except while a call is issuing it. */
+async function adopt(context: ChangeContext, issuer: Issuer, certify: Certify): Promise<void> {
+  const { host, certificates } = context
+  const renewed = (await routesWithHttps(context)).filter(({ record }) => {
+    if (issuer.isIssuing(record.domain)) return false
+    const newest = certificates.newest(record.domain)
+    return newest !== undefined && newest.summary.fingerprint_sha256 !== record.certificate?.fingerprint_sha256
+  })
+  await Promise.all(
+    renewed.map(async ({ record: { droplet_name, domain } }) => {
+      const fields = { action: 'adopt_renewal', droplet_name, domain }
+      await certify(droplet_name, domain).then(
+        () => host.log.write('info', { ...fields, result: 'success' }),
+        logFailure(host, 'error', fields),
+      )
+    }),
+  )
+}
+
+/** One after another: parallel orders in the background would keep callers waiting for certbot. */
+async function orderFor(context: ChangeContext, issuer: Issuer, routes: readonly SnapshotRoute[]): Promise<void> {
+  const { host, closing } = context
+  for (const { record } of routes) {
+    if (closing.aborted) return
+    if (nextTryAt(ledgerOf(host, record.domain), host.clock.nowMs()) > host.clock.nowMs()) continue
+    const fields = { action: 'issue_in_background', droplet_name: record.droplet_name, domain: record.domain }
+    await issuer
+      .issue({ dropletName: record.droplet_name, forceRenew: false })
+      .then(() => host.log.write('info', { ...fields, result: 'success' }), logFailure(host, 'warn', fields))
   }
 }

@@ -5,6 +5,7 @@ import { setAsideBrokenLineage } from '../certificates/lineage.ts'
 import type { PreflightCheck } from '../certificates/preflight.ts'
 import { runCertbot } from '../certificates/run-certbot.ts'
 import type { Applied, ChangeContext } from '../change/context.ts'
+import { singleFlight } from '../host/single-flight.ts'
 import { writeFailure } from '../host/write-failure.ts'
 import { namesOf } from '../route/names.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
@@ -36,7 +37,7 @@ export function createIssuer(
   certify: (dropletName: string, domain: string) => Promise<Applied>,
 ): Issuer {
   const { host } = context
-  const inFlight = new Map<string, Promise<Issued>>()
+  const issuing = singleFlight<Issued>()
   let lane: Promise<unknown> = Promise.resolve()
 
   const alone = <T>(job: () => Promise<T>): Promise<T> => {
@@ -61,13 +62,11 @@ export function createIssuer(
 
   return {
     alone,
-    isIssuing: (domain) => [...inFlight.keys()].some((key) => key.split(' ')[1] === domain),
+    isIssuing: (domain) => issuing.keys().some((key) => key.split(' ')[1] === domain),
     issue: async (request) => {
       const route = await findRoute(context, request.dropletName)
       const key = `${request.dropletName} ${namesOf(route.record).join(' ')} ${request.forceRenew}`
-      const running = inFlight.get(key) ?? issue(request, route).finally(() => inFlight.delete(key))
-      inFlight.set(key, running)
-      return await running
+      return await issuing.run(() => issue(request, route), key)
     },
   }
 }

@@ -1,7 +1,8 @@
 /** Membership in the mesh: the Registry has this droplet, and the Orchestrator hears how it does. */
-import type { ProbeAnswer } from '../adapters/probe.ts'
+import type { HttpAnswer } from '../adapters/http-client.ts'
 import type { Host } from '../host/host.ts'
 import { logOnChange } from '../host/log-on-change.ts'
+import { singleFlight } from '../host/single-flight.ts'
 import { type Condition, heartbeat, registration } from './announcements.ts'
 import { askRegistry } from './registry-client.ts'
 
@@ -29,57 +30,44 @@ const CONFLICT = 409
 
 /** Makes the member; none of its verbs throws, and each does nothing where its setting is not there. */
 export function meshMember(host: Host, { version, readHealth, uptimeSeconds }: Self): MeshMember {
-  const { settings, clock, probe } = host
+  const { settings, clock, http } = host
   const { ORCHESTRATOR_URL } = settings
+  const announcing = singleFlight<void>()
 
   const noteRegistration = logOnChange(host, 'register', 'not tried')
   let isRegistered = !settings.REGISTRY_REGISTER
   let [tries, dueAtMs] = [0, Number.NEGATIVE_INFINITY]
-  const register = singly(async () => {
+  const register = async () => {
     if (isRegistered || clock.monotonicMs() < dueAtMs) return
     const answer = await askRegistry(host, '/droplets', { ...LIMITS, json: registration(settings, version) })
     const failure = answer === undefined ? 'no Registry is configured' : failureOf(answer, CONFLICT)
     isRegistered = failure === undefined
     dueAtMs = clock.monotonicMs() + (PAUSES_MS[tries++] ?? LAST_PAUSE_MS)
     noteRegistration(failure)
-  })
+  }
 
   const noteBeat = logOnChange(host, 'heartbeat')
-  const beat = singly(async () => {
+  const beat = async () => {
     if (ORCHESTRATOR_URL === undefined) return
     const { status } = await readHealth().catch(() => ({ status: 'unhealthy' as const }))
     const json = heartbeat(settings, { status, version, nowMs: clock.nowMs(), uptimeSeconds: uptimeSeconds() })
-    const url = `${ORCHESTRATOR_URL.replace(/\/+$/, '')}/heartbeat`
-    const failure = failureOf(await probe.download({ url, ...LIMITS, json }))
+    const url = `${ORCHESTRATOR_URL}/heartbeat`
+    const failure = failureOf(await http.request({ url, ...LIMITS, json }))
     noteBeat(failure, failure && 'failing')
-  })
+  }
 
   return {
-    register: register.run,
-    beat: beat.run,
+    register: () => announcing.run(register, 'register'),
+    beat: () => announcing.run(beat, 'beat'),
     idle: async () => {
-      await Promise.all([register.underWay(), beat.underWay()])
+      await Promise.all([announcing.running('register'), announcing.running('beat')])
     },
   }
 }
 
 /** Why an answer is not a good one; a redirect is none, since it was not followed. */
-function failureOf(answer: ProbeAnswer, alsoGood?: number): string | undefined {
+function failureOf(answer: HttpAnswer, alsoGood?: number): string | undefined {
   if ('failure' in answer) return answer.failure
   const isGood = (answer.status >= 200 && answer.status < 300) || answer.status === alsoGood
   return isGood ? undefined : `status ${answer.status}`
-}
-
-/** A job of which one runs at a time: who comes meanwhile gets that one. */
-function singly(job: () => Promise<void>) {
-  let running: Promise<void> | undefined
-  return {
-    run: () => {
-      running ??= job().finally(() => {
-        running = undefined
-      })
-      return running
-    },
-    underWay: async () => await running,
-  }
 }

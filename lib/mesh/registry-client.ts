@@ -1,21 +1,22 @@
 /** Calls of the Registry that the operator has named. */
-import type { Download, ProbeAnswer } from '../adapters/probe.ts'
+import type { HttpAnswer, HttpRequest } from '../adapters/http-client.ts'
 import { ProxyManagerError } from '../errors.ts'
 import type { Host } from '../host/host.ts'
+import { singleFlight } from '../host/single-flight.ts'
 import { type RegistryAnswer, readingRegistry } from './registry-records.ts'
 
 const LIST_LIMITS = { timeoutMs: 5000, limitBytes: 4 * 1024 * 1024 }
 
 /** Asks for a path below REGISTRY_URL, as the holder of REGISTRY_TOKEN; resolves to `undefined` where there is no Registry. */
 export async function askRegistry(
-  { settings, probe }: Host,
+  { settings, http }: Host,
   path: string,
-  how: Omit<Download, 'url' | 'token'>,
-): Promise<ProbeAnswer | undefined> {
+  how: Omit<HttpRequest, 'url' | 'token'>,
+): Promise<HttpAnswer | undefined> {
   const { REGISTRY_URL, REGISTRY_TOKEN: token } = settings
   if (REGISTRY_URL === undefined) return undefined
-  return await probe.download({
-    url: `${REGISTRY_URL.replace(/\/+$/, '')}${path}`,
+  return await http.request({
+    url: `${REGISTRY_URL}${path}`,
     ...(token === undefined ? {} : { token }),
     ...how,
   })
@@ -35,6 +36,19 @@ export async function fetchDroplets(host: Host): Promise<RegistryAnswer> {
   const droplets = await readPiecemeal(host, listing)
   if (droplets === undefined) throw unavailable({ registry_status: 200, failure: 'its answer is no list of droplets' })
   return droplets
+}
+
+/**
+ * Makes a reader of that list which reads once for all callers of the same moment: those who call during a reading share the next one, so that
+ * nobody gets an answer that is older than the call.
+ */
+export function registryReader(host: Host): () => Promise<RegistryAnswer> {
+  const reading = singleFlight<RegistryAnswer>()
+  return async () => {
+    const earlier = reading.running()
+    if (earlier !== undefined) await Promise.allSettled([earlier])
+    return await reading.run(() => fetchDroplets(host))
+  }
 }
 
 /** A list of 4 MiB has room for 100000 records: calls are answered between two pieces of it. */

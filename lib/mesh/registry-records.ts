@@ -21,8 +21,8 @@ export interface Skipped {
 export interface RegistryAnswer {
   readonly routes: readonly RegistryRoute[]
   readonly skipped: readonly Skipped[]
-  /** Droplet names of records that are there but cannot be told: what they were before is not gone. */
-  readonly unclear: readonly string[]
+  /** Droplet names of records that exist but cannot be read, or not told apart: their routes are not orphaned. */
+  readonly ambiguous: readonly string[]
 }
 
 const Port = v.union([UpstreamPort, v.pipe(v.string(), v.regex(/^\d{1,5}$/), v.transform(Number), UpstreamPort)])
@@ -62,7 +62,7 @@ export function* readingRegistry(answer: unknown): Generator<undefined, Registry
   const listing = v.safeParse(Listing, answer)
   if (!listing.success) return undefined
   const skipped: Skipped[] = []
-  const unclear: string[] = []
+  const ambiguous: string[] = []
   const found: Found[] = []
   for (const [i, record] of listing.output.entries()) {
     if (i % PIECE === PIECE - 1) yield
@@ -73,7 +73,7 @@ export function* readingRegistry(answer: unknown): Generator<undefined, Registry
     if (typeof route === 'string') skipped.push({ name: printable(name), reason: route })
     else found.push({ name, route })
     if (typeof route === 'string' && named.success && !(droplet.success && isInactive(droplet.output)))
-      unclear.push(dropletNameOf(name))
+      ambiguous.push(dropletNameOf(name))
   }
   const rivalOf = { dropletName: rivals(found, 'dropletName'), domain: rivals(found, 'domain') }
   const routes: RegistryRoute[] = []
@@ -88,10 +88,10 @@ export function* readingRegistry(answer: unknown): Generator<undefined, Registry
     if (reason === undefined) routes.push(route)
     else {
       skipped.push({ name: printable(name), reason })
-      unclear.push(route.dropletName)
+      ambiguous.push(route.dropletName)
     }
   }
-  return { routes, skipped, unclear }
+  return { routes, skipped, ambiguous }
 }
 
 interface Found {

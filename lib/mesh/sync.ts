@@ -1,4 +1,4 @@
-/** Brings routes in line with the Registry: as one batch, and never at the expense of a route that a call has made. */
+/** Brings routes in line with the Registry, as one batch; routes that callers made stay as they are. */
 
 import * as v from 'valibot'
 import { dryRun } from '../change/apply.ts'
@@ -7,24 +7,25 @@ import { toPutChange } from '../change/prepare-put.ts'
 import { type ChangeQueue, QUEUE_LIMIT } from '../change/queue.ts'
 import { ProxyManagerError } from '../errors.ts'
 import type { Host } from '../host/host.ts'
-import type { Change, Precondition, PutChange } from '../plan/change.ts'
+import type { Change, PutChange } from '../plan/change.ts'
 import type { PlannedChange } from '../plan/plan-change.ts'
 import { DEFAULT_OPTIONS } from '../route/options.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
 import type { RegistryAnswer, RegistryRoute, Skipped } from './registry-records.ts'
+import { preconditionFor, type SyncSelection, selectForSync } from './sync-selection.ts'
 
 export interface SyncRequest {
   readonly dryRun: boolean
-  /** Delete routes that a former sync made and the Registry has no more. */
+  /** Delete routes that a previous sync made and the Registry no longer has. */
   readonly prune: boolean
-  /** How many deletions the caller expects, where they are more than go unconfirmed. */
+  /** How many deletions the caller expects, if there are more than are done without confirmation. */
   readonly confirm: number | undefined
   readonly requireHealthy: boolean
-  /** What the routes are to have; undefined keeps what each one has, and is HTTP for new ones. */
+  /** Whether the routes get HTTPS; undefined keeps what each one has, and is HTTP for new ones. */
   readonly enableSsl: boolean | undefined
 }
 
-/** Droplet names, sorted; `skipped` has the name that the Registry uses where no route could be made of it. */
+/** Droplet names, sorted; `skipped` has the Registry's own name if no droplet name could be made of it. */
 export interface SyncSummary {
   readonly synced: readonly string[]
   readonly synced_count: number
@@ -37,16 +38,12 @@ export interface SyncSummary {
   readonly orphaned: readonly string[]
   /** Of a dry run: the number that the call itself must confirm, or it is refused (BLAST_RADIUS). */
   readonly confirm_needed?: number
-  /** Of a dry run: the files that would change, and NGINX's verdict on them. */
-  readonly rehearsal?: Pick<BatchDryRun, 'files' | 'test'>
+  /** Of a dry run: the files that would change, and the result of their test. */
+  readonly dryRun?: Pick<BatchDryRun, 'files' | 'test'>
 }
 
-/** More than these are counted, and not named. */
+/** More than this many are counted, but not listed. */
 const MAX_SKIPPED = 1000
-/** Deletions that need no confirmation: these few, or this share of the routes that syncs have made. */
-const UNCONFIRMED = 2
-const UNCONFIRMED_SHARE = 0.2
-
 /**
  * Fetches the droplets and changes what differs.
  * @throws {ProxyManagerError} REGISTRY_NOT_CONFIGURED, REGISTRY_UNAVAILABLE, BLAST_RADIUS
@@ -58,54 +55,30 @@ export async function syncFromRegistry(
   request: SyncRequest,
 ): Promise<SyncSummary> {
   const answer = await readDroplets()
-  const { snapshot } = await context.observe([])
-  const isWanted = (route: RegistryRoute) => isOurs(snapshot.routes.get(route.dropletName))
-  const wanted = answer.routes.filter(isWanted)
-  const taken = answer.routes.filter((route) => !isWanted(route))
-  const skipped: Skipped[] = [
-    ...answer.skipped,
-    ...taken.map(({ dropletName }) => ({
-      name: dropletName,
-      reason: 'its route was made by a call to this API, which owns it',
-    })),
-  ]
-
-  // One whose record is broken is not gone: pruning leaves its route.
-  const names = new Set([...answer.routes.map((route) => route.dropletName), ...answer.unclear])
-  const ours = [...snapshot.routes.values()].filter((route) => route.record.source === 'registry')
-  const orphaned = ours.map((route) => route.record.droplet_name).filter((name) => !names.has(name))
-  // A Registry that has lost its droplets must not take the routes along.
-  const isPruning = request.prune && answer.routes.length > 0
-  const isBlast = isPruning && orphaned.length > mostUnconfirmed(ours.length) && request.confirm !== orphaned.length
-  if (isBlast && !request.dryRun) throw blastRadius(orphaned, ours.length)
+  const { routes } = (await context.observe([])).snapshot
+  const { wanted, skipped, orphaned, deletions, unconfirmed } = selectForSync(answer, routes, request)
+  if (unconfirmed !== undefined && !request.dryRun) throw unconfirmed
 
   const puts = await Promise.all(
-    wanted.map((route) => toChange(context.host, route, snapshot.routes.get(route.dropletName), request)),
+    wanted.map((route) => toChange(context.host, route, routes.get(route.dropletName), request)),
   )
-  // First, so that a droplet of another name can have the domain.
-  const changes: Change[] = isPruning
-    ? orphaned.map((dropletName) => ({
-        kind: 'delete',
-        dropletName,
-        precondition: asFound(snapshot.routes.get(dropletName)),
-      }))
-    : []
-  for (const [i, put] of puts.entries()) {
-    if (put instanceof ProxyManagerError) skipped.push({ name: wanted[i]?.dropletName ?? '', reason: reasonOf(put) })
-    else changes.push(put)
-  }
-
+  // Deletions first, so that a droplet of another name can have the domain.
+  const changes = [...deletions, ...puts.flatMap((put) => (put instanceof ProxyManagerError ? [] : [put]))]
+  const failed = puts.flatMap((put, i) =>
+    put instanceof ProxyManagerError ? [{ name: wanted[i]?.dropletName ?? '', reason: skipReason(put) }] : [],
+  )
+  const known = { skipped: [...skipped, ...failed], orphaned }
   if (request.dryRun) {
-    const { outcomes, ...rehearsal } = await queue.exclusively(() => dryRun(context, changes))
-    const confirmation = isBlast ? { confirm_needed: orphaned.length } : {}
-    return { ...summarize(changes, outcomes, skipped, orphaned), ...confirmation, rehearsal }
+    const { outcomes, ...dryRunResult } = await queue.exclusively(() => dryRun(context, changes))
+    const confirmation = unconfirmed === undefined ? {} : { confirm_needed: orphaned.length }
+    return { ...summarize(changes, outcomes, known), ...confirmation, dryRun: dryRunResult }
   }
   const results = await submitAll(queue, changes)
-  refuseBrokenHost(results)
-  return summarize(changes, results, skipped, orphaned)
+  assertHostWorks(results)
+  return summarize(changes, results, known)
 }
 
-/** Submitted in one go they become one batch: one test, one reload. Only a crowd that the queue would refuse is split. */
+/** Changes that are submitted at once become one batch: one test, one reload. Only more than the queue accepts are split. */
 async function submitAll(queue: ChangeQueue, changes: readonly Change[]): Promise<ChangeResult[]> {
   const results: ChangeResult[] = []
   for (let from = 0; from < changes.length; from += QUEUE_LIMIT / 2) {
@@ -115,7 +88,7 @@ async function submitAll(queue: ChangeQueue, changes: readonly Change[]): Promis
   return results
 }
 
-/** One for which the queue has no room is left out like any other that fails: the rest of the sync is under way. */
+/** A change for which the queue has no room is skipped like any other that fails: the rest of the sync is in progress. */
 async function submitOne(queue: ChangeQueue, change: Change): Promise<ChangeResult> {
   try {
     return await queue.submit(change)
@@ -125,17 +98,8 @@ async function submitOne(queue: ChangeQueue, change: Change): Promise<ChangeResu
   }
 }
 
-function isOurs(route: SnapshotRoute | undefined): boolean {
-  return route === undefined || route.record.source === 'registry'
-}
-
-/** A call that takes a route over, or changes it, while a sync is on its way, must find it as it left it. */
-function asFound(found: SnapshotRoute | undefined): Precondition {
-  return found === undefined ? { ifNoneMatchAny: true } : { ifMatch: [found.revision] }
-}
-
-/** Where the host itself kept all that was to be changed from it, no droplet was skipped: the call has failed. */
-function refuseBrokenHost(results: readonly ChangeResult[]): void {
+/** If nothing changed because the host itself is broken, the call has failed; no droplet was at fault. */
+function assertHostWorks(results: readonly ChangeResult[]): void {
   const failure = results.find(
     (result) => result instanceof ProxyManagerError && result.status >= 500 && result.details.culprit === 'host',
   )
@@ -151,30 +115,15 @@ const Owner = v.object({
   }),
 })
 
-/** Why a droplet was left out, and who has what it wants. */
-function reasonOf({ code, message, details }: ProxyManagerError): string {
-  if (code === 'PRECONDITION_FAILED') return 'its route was changed while the sync ran: the next one looks again'
+/** Why a droplet was skipped, and which route or file has what it wants. */
+function skipReason({ code, message, details }: ProxyManagerError): string {
+  if (code === 'PRECONDITION_FAILED') return 'the route was changed during the sync; the next sync tries again'
   const found = v.safeParse(Owner, details)
   const { droplet_name, file, line } = found.success ? found.output.owner : {}
   const owner = [droplet_name, file, line === undefined ? undefined : `line ${line}`].filter(
-    (word) => word !== undefined,
+    (part) => part !== undefined,
   )
   return `${code}: ${message}${owner.length === 0 ? '' : ` (${owner.join(', ')})`}`
-}
-
-function mostUnconfirmed(ours: number): number {
-  return Math.max(UNCONFIRMED, Math.floor(ours * UNCONFIRMED_SHARE))
-}
-
-function blastRadius(orphaned: readonly string[], ours: number): ProxyManagerError {
-  return new ProxyManagerError('BLAST_RADIUS', {
-    details: {
-      orphaned,
-      count: orphaned.length,
-      unconfirmed: mostUnconfirmed(ours),
-      remedy: `Entry at the list; to delete them all, add confirm=${orphaned.length}`,
-    },
-  })
 }
 
 async function toChange(
@@ -193,7 +142,7 @@ async function toChange(
       spec,
       mode: 'replace',
       source: 'registry',
-      precondition: asFound(found),
+      precondition: preconditionFor(found),
     })
   } catch (error) {
     return error instanceof ProxyManagerError ? error : new ProxyManagerError('INTERNAL', { cause: error })
@@ -203,9 +152,9 @@ async function toChange(
 function summarize(
   changes: readonly Change[],
   results: readonly (ChangeResult | PlannedChange)[],
-  skipped: Skipped[],
-  orphaned: readonly string[],
+  { skipped: skippedBefore, orphaned }: Pick<SyncSelection, 'skipped' | 'orphaned'>,
 ): SyncSummary {
+  const skipped = [...skippedBefore]
   const byOutcome = {
     created: [] as string[],
     replaced: [] as string[],
@@ -216,7 +165,7 @@ function summarize(
     const result = results[i]
     const error =
       result instanceof ProxyManagerError ? result : result?.outcome === 'refused' ? result.error : undefined
-    if (error !== undefined) skipped.push({ name: dropletName, reason: reasonOf(error) })
+    if (error !== undefined) skipped.push({ name: dropletName, reason: skipReason(error) })
     else if (result !== undefined && !(result instanceof ProxyManagerError) && result.outcome !== 'refused')
       byOutcome[result.outcome].push(dropletName)
   }

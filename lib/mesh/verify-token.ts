@@ -5,6 +5,7 @@ import { JWSSignatureVerificationFailed, JWTClaimValidationFailed, JWTExpired } 
 import { jwtVerify } from 'jose/jwt/verify'
 import type { Host } from '../host/host.ts'
 import { logOnChange } from '../host/log-on-change.ts'
+import { singleFlight } from '../host/single-flight.ts'
 import { askRegistry } from './registry-client.ts'
 import { type RegistryKey, readRegistryKeys } from './registry-key.ts'
 import { CLOCK_TOLERANCE_S, isTokenShaped, judgeClaims, type TokenFault, type TokenResult } from './token-claims.ts'
@@ -51,7 +52,7 @@ interface KeyRing {
 function keyRing(host: Host): KeyRing {
   let keys: readonly RegistryKey[] = []
   let [readAtMs, askedAtMs] = [Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY]
-  let asking: Promise<boolean> | undefined
+  const asking = singleFlight<boolean>()
   const note = logOnChange(host, 'read_registry_key')
 
   const ask = async (): Promise<boolean> => {
@@ -71,13 +72,10 @@ function keyRing(host: Host): KeyRing {
     refresh: async () => {
       const nowMs = host.clock.monotonicMs()
       const pauseMs = keys.length === 0 ? ASK_AGAIN_EVERY_MS : ASK_EVERY_MS
-      if (asking === undefined && nowMs - askedAtMs >= pauseMs) {
-        askedAtMs = nowMs
-        asking = ask().finally(() => {
-          asking = undefined
-        })
-      }
-      return (await asking) ?? false
+      const isDue = nowMs - askedAtMs >= pauseMs
+      if (!isDue) return (await asking.running()) ?? false
+      askedAtMs = nowMs
+      return await asking.run(ask)
     },
   }
 }

@@ -1,8 +1,9 @@
 /**
- * IP addresses as the API accepts them, and those that no route may lead to.
- * NGINX and the C library read many more spellings (`2130706433`, `0x7f000001`, `0177.0.0.1`, `127.1`); none of them is an address here.
+ * IP addresses as the API accepts them. The C library and ipaddr.js accept many more spellings (`2130706433`, `0x7f000001`, `0177.0.0.1`, `127.1`);
+ * none of them is an address here, so every text passes {@link ipFamily} before ipaddr.js reads it.
  */
 import { isIPv4, isIPv6 } from 'node:net'
+import ipaddr from 'ipaddr.js'
 
 export type IpFamily = 4 | 6
 
@@ -18,54 +19,60 @@ export function canonicalIpv6(text: string): string {
   return new URL(`http://[${text}]/`).hostname.slice(1, -1)
 }
 
+/** Whether a text is an address, or a network in CIDR notation (RFC 4632, RFC 4291, 2.3) whose prefix length fits its family. */
+export function isCidr(text: string): boolean {
+  const [address = '', bits] = text.split('/')
+  if (ipFamily(address) === undefined) return false
+  return bits === undefined || (/^(0|[1-9]\d*)$/.test(bits) && ipaddr.isValidCIDR(text))
+}
+
+/** Makes a test of whether a literal address, of either family, is in one of these networks (`address/bits`). */
+export function networkMatcher(...networks: readonly string[]): (address: string) => boolean {
+  const parsed = networks.map((network) => ipaddr.parseCIDR(network))
+  return (address) => {
+    const ip = parseAddress(address)
+    return parsed.some(([base, bits]) => ip.kind() === base.kind() && ip.match(base, bits))
+  }
+}
+
 /** Whether a literal address is this host's loopback, in either family. */
 export function isLoopback(address: string): boolean {
-  if (ipFamily(address) === 4) return address.startsWith('127.')
-  return canonicalIpv6(address) === '::1' || (embeddedIpv4(address)?.startsWith('127.') ?? false)
+  const embedded = ipFamily(address) === 6 ? embeddedIpv4(address) : undefined
+  return parseAddress(embedded ?? address).range() === 'loopback'
 }
 
 /**
- * Who counts as one caller, from the remote address of a socket: an IPv4 address (also in IPv6 clothing), or the /64 in which one IPv6 host can
- * give itself any number of addresses (RFC 4291, 2.5.4; RFC 8981). A zone (`fe80::1%eth0`, RFC 4007) is dropped.
+ * What counts as one caller, from the remote address of a socket: an IPv4 address (also one embedded in IPv6), or the /64 in which one IPv6 host
+ * can give itself any number of addresses (RFC 4291, 2.5.4; RFC 8981). A zone (`fe80::1%eth0`, RFC 4007) is dropped.
  */
 export function callerOf(remoteAddress: string): string {
   const address = remoteAddress.replace(/%.*$/, '')
   if (ipFamily(address) !== 6) return address
-  const groups = ipv6Groups(canonicalIpv6(address))
-  const network = groups.slice(0, 4).map((group) => group.toString(16))
-  return embeddedIpv4(address) ?? (isLoopback(address) ? address : `${network.join(':')}::/64`)
+  const embedded = embeddedIpv4(address)
+  if (embedded !== undefined || isLoopback(address)) return embedded ?? address
+  return `${ipaddr.IPv6.networkAddressFromCIDR(`${canonicalIpv6(address)}/64`).toRFC5952String()}/64`
 }
 
-/** Whether an address or name of a listener is this host alone. */
+/** Whether an address or name of a listener is this host only. */
 export function isLoopbackHost(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host)
 }
 
-/**
- * The IPv4 address that an IPv6 one stands for: mapped (`::ffff:0:0/96`, RFC 4291), compatible (`::/96`, RFC 4291), translated
- * (`64:ff9b::/96` and `64:ff9b:1::/48`, RFC 6052 and 8215) or 6to4 (`2002::/16`, RFC 3056).
- */
+/** Mapped and compatible (RFC 4291, 2.5.5), translated (RFC 2765, RFC 6052, RFC 8215): the IPv4 address is the last 32 bits. */
+const endsWithIpv4 = networkMatcher('::ffff:0:0/96', '::/96', '::ffff:0:0:0/96', '64:ff9b::/32')
+/** `::`, `::1` and their neighbours, which embed nothing. */
+const isLowest = networkMatcher('::/112')
+/** RFC 3056: the IPv4 address is bits 16 to 47. */
+const isSixToFour = networkMatcher('2002::/16')
+
+/** The IPv4 address that an IPv6 one embeds: mapped, compatible, translated or 6to4. */
 export function embeddedIpv4(address: string): string | undefined {
-  const groups = ipv6Groups(canonicalIpv6(address))
-  const [first = 0, second = 0, third = 0] = groups
-  if (first === 0x2002) return dotted(second, third)
-  const leadingZeros = groups.findIndex((group) => group !== 0)
-  const isMapped = groups[5] === 0xffff && leadingZeros === 5
-  const isCompatible = leadingZeros === 6
-  const isTranslated = first === 0x64 && second === 0xff9b
-  if (isMapped || isCompatible || isTranslated) return dotted(groups[6] ?? 0, groups[7] ?? 0)
-  return undefined
+  if (isSixToFour(address)) return parseAddress(address).toByteArray().slice(2, 6).join('.')
+  const isEmbedded = endsWithIpv4(address) && !isLowest(address)
+  return isEmbedded ? parseAddress(address).toByteArray().slice(12).join('.') : undefined
 }
 
-function ipv6Groups(canonical: string): number[] {
-  const [head = '', tail] = canonical.split('::')
-  const parse = (part: string) => (part === '' ? [] : part.split(':').map((group) => Number.parseInt(group, 16)))
-  const before = parse(head)
-  if (tail === undefined) return before
-  const after = parse(tail)
-  return [...before, ...new Array<number>(8 - before.length - after.length).fill(0), ...after]
-}
-
-function dotted(high: number, low: number): string {
-  return [high >> 8, high & 255, low >> 8, low & 255].join('.')
+/** Reads the canonical spelling: of `::1.2.3.4` itself ipaddr.js makes `::ffff:1.2.3.4`. */
+function parseAddress(address: string) {
+  return ipaddr.parse(ipFamily(address) === 6 ? canonicalIpv6(address) : address)
 }

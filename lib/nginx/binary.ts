@@ -1,30 +1,32 @@
-/** What the NGINX binary says of itself: `nginx -V`, asked once for each binary that stands at the path. */
+/** Facts about the NGINX binary: `nginx -V`, run once for each binary found at the path. */
 import type { Host } from '../host/host.ts'
+import { singleFlight } from '../host/single-flight.ts'
 import type { Settings } from '../settings/settings.ts'
 import type { HostConfiguration } from './config/host-config.ts'
 import type { Version } from './config/version.ts'
 
-/** The arguments that name the main configuration, where the operator did. */
-export function configurationArguments(settings: Settings): readonly string[] {
+/** The arguments that name the main configuration, if NGINX_CONF is set. */
+export function configurationArguments(settings: Pick<Settings, 'NGINX_CONF'>): readonly string[] {
   return settings.NGINX_CONF === undefined ? [] : ['-c', settings.NGINX_CONF]
 }
 
 export interface NginxFacts {
+  /** The binary could be run just now; if not, the other facts are those of the last run. */
   readonly present: boolean
-  /** As printed, such as `1.22.1`; null where it could not be read. */
+  /** As printed, such as `1.22.1`; null if it could not be read. */
   readonly versionText: string | null
   readonly version: Version
   readonly openssl: readonly [number, number]
-  /** Whether NGINX can tell its connection counts. */
+  /** Whether NGINX was built with ngx_http_stub_status_module. */
   readonly hasStubStatus: boolean
-  /** Compiled-in places. */
+  /** Compiled-in paths. */
   readonly confPath: string | undefined
   readonly pidPath: string | undefined
   readonly errorLogPath: string | undefined
   readonly prefix: string
 }
 
-/** The NGINX of this host: its configuration, and what its binary says of itself. */
+/** The NGINX of this host: its configuration and the facts about its binary. */
 export interface NginxInstance {
   readonly snapshot: { readonly host: Pick<HostConfiguration, 'pid' | 'errorLog'> }
   readonly facts: NginxFacts
@@ -32,22 +34,19 @@ export interface NginxInstance {
 
 type NginxHost = Pick<Host, 'files' | 'runner' | 'settings'>
 
-/** The oldest NGINX that is supported: what an unknown one is taken for, since its configuration is read by every later one. */
+/** The oldest supported NGINX, assumed if the version is unknown: every later one accepts its configuration. */
 const OLDEST: Version = [1, 18, 0]
 
-/** Reads the facts, again only when the binary has changed. */
+/** Makes a reader of the facts, which runs the binary again only if the file has changed. */
 export function nginxFactsReader(host: NginxHost): () => Promise<NginxFacts> {
   let known: { readonly stamp: string; readonly facts: NginxFacts } | undefined
-  let reading: Promise<NginxFacts> | undefined
+  const reading = singleFlight<NginxFacts>()
   return async () => {
     const stamp = host.files.stamp(host.settings.NGINX_BIN) ?? ''
     if (known !== undefined && known.stamp === stamp) return known.facts
-    reading ??= readFacts(host).finally(() => {
-      reading = undefined
-    })
-    const facts = await reading
+    const facts = await reading.run(() => readFacts(host))
     if (facts.present) known = { stamp, facts }
-    // A binary that cannot be run for a moment has not moved its configuration.
+    // A binary that cannot be run for a moment still has the same compiled-in paths.
     return facts.present || known === undefined ? facts : { ...known.facts, present: false }
   }
 }

@@ -1,13 +1,13 @@
-/** Runs nginx -t. */
+/** Runs `nginx -t`. */
 import type { Host } from '../host/host.ts'
 import { configurationArguments } from './binary.ts'
 import { type Diagnostic, findUnacceptable, parseDiagnostics, publicOutput } from './config/diagnostic.ts'
 
 export interface TestResult {
   readonly ok: boolean
-  /** NGINX came to a verdict: it could be run, and ended in time. */
+  /** `nginx -t` could be run, and ended in time. */
   readonly ended: boolean
-  /** NGINX's words, without folders. */
+  /** NGINX's output, without directories. */
   readonly output: string
   readonly diagnostics: readonly Diagnostic[]
   readonly durationMs: number
@@ -15,22 +15,26 @@ export interface TestResult {
 
 const TEST_TIMEOUT_MS = 15_000
 
-/** Tests the live files as they stand: only where there is no main configuration to make a candidate of. */
+/** Tests the live files; only used if there is no main configuration to make a candidate of. `domains` as in {@link runTest}. */
 export async function testLive(host: Host, domains: ReadonlySet<string>): Promise<TestResult> {
   return await runTest(host, configurationArguments(host.settings), domains)
 }
 
+/**
+ * Runs `nginx -t` with these arguments. A conflicting server name among `domains`, which NGINX only warns about, counts as a failure.
+ * `inRealNames` replaces the candidate's paths in the output by the live ones.
+ */
 export async function runTest(
   host: Host,
   configuration: readonly string[],
   domains: ReadonlySet<string>,
-  inRealNames: (said: string) => string = (said) => said,
+  inRealNames: (output: string) => string = (output) => output,
 ): Promise<TestResult> {
   const started = host.clock.monotonicMs()
-  const { exitCode, output: said } = await host.runner.run(host.settings.NGINX_BIN, ['-t', ...configuration], {
+  const { exitCode, output: raw } = await host.runner.run(host.settings.NGINX_BIN, ['-t', ...configuration], {
     timeoutMs: TEST_TIMEOUT_MS,
   })
-  const output = inRealNames(said)
+  const output = inRealNames(raw)
   const diagnostics = parseDiagnostics(output)
   const isAccepted = exitCode === 0 && findUnacceptable(diagnostics, (domain) => domains.has(domain)) === undefined
   const note =

@@ -1,22 +1,29 @@
-/** What NGINX's master says after a signal: that it gives a configuration up stands in its error log alone. */
+/** NGINX's error log after a signal: only there does the master report that it rejected a configuration. */
 import type { Files } from '../adapters/files.ts'
 import type { NginxInstance } from './binary.ts'
 import { type Diagnostic, parseDiagnostics, publicOutput } from './config/diagnostic.ts'
 
-export interface Refusal {
+export interface ReloadError {
   readonly output: string
   readonly diagnostics: readonly Diagnostic[]
 }
 
-/** Looks from here on for words of the master that mean it gave the new configuration up; each call reads what was logged since the last one. */
-export function followLog(files: Pick<Files, 'tail'>, path: string, master: number): () => Refusal | undefined {
-  let offset = files.tail(path, Number.POSITIVE_INFINITY).size
+/**
+ * Follows the error log from its present end. Each call reads what was logged since the last one, and returns the master's errors once they mean
+ * that it has rejected the new configuration.
+ */
+export function followLog(
+  files: Pick<Files, 'readFrom' | 'size'>,
+  path: string,
+  master: number,
+): () => ReloadError | undefined {
+  let offset = files.size(path)
   const emergencies: string[] = []
 
-  /** A busy log grows by more than one piece between two looks. */
+  /** In a loop: a busy log grows by more than one read's worth between two calls. */
   const readOn = (): void => {
     for (;;) {
-      const { size, text, next } = files.tail(path, offset)
+      const { size, text, next } = files.readFrom(path, offset)
       const isRotated = size < offset
       if (!isRotated && next === offset) return
       const lines = text.slice(0, text.lastIndexOf('\n') + 1).split('\n')
@@ -27,7 +34,7 @@ export function followLog(files: Pick<Files, 'tail'>, path: string, master: numb
 
   return () => {
     readOn()
-    // Binding is tried five times: only the last word counts.
+    // NGINX tries to bind five times (ngx_open_listening_sockets): only its last message is final.
     const isFinal = emergencies.some((line) => !line.includes(' bind() to ') || line.includes('still could not bind()'))
     if (!isFinal) return undefined
     const output = emergencies.join('\n')
@@ -35,7 +42,7 @@ export function followLog(files: Pick<Files, 'tail'>, path: string, master: numb
   }
 }
 
-/** The file that the master logs to; `undefined` where it goes to standard error or syslog. */
+/** The file that the master logs to; `undefined` for standard error, syslog or memory. */
 export function logPath({ snapshot, facts }: NginxInstance): string | undefined {
   const path = snapshot.host.errorLog ?? facts.errorLogPath
   if (path === undefined || path === 'stderr' || path.startsWith('syslog:') || path.startsWith('memory:'))

@@ -1,23 +1,24 @@
-/** NGINX's masters and their workers, as the pid file and the kernel show them. */
+/** NGINX's masters and their workers, as the pid file and the process table show them. */
 import type { Host } from '../host/host.ts'
 import type { NginxInstance } from './binary.ts'
 
 export interface Masters {
-  /** The master that a reload would go to; `undefined` if NGINX does not run. */
+  /** The process ID of the master that a reload signals; `undefined` if NGINX does not run. */
   find(nginx: NginxInstance): number | undefined
-  /** The workers of a master that accept connections. */
+  /** The process IDs of a master's workers that accept connections. */
   acceptingWorkers(master: number): readonly number[]
-  /** Another master's workers accept as well, or it has not yet left the pid file to its successor. */
+  /** During an upgrade of the binary: the old master's workers still accept connections, or its successor has not written the pid file yet. */
   isHandingOver(nginx: NginxInstance): boolean
-  /** Waits until a hand-over to another binary has ended, at most 10 s; false if it has not. */
+  /** Waits until an upgrade of the binary has ended, at most 10 s; false if it has not. */
   isAlone(nginx: NginxInstance): Promise<boolean>
 }
 
 const HAND_OVER_TIMEOUT_MS = 10_000
 const HAND_OVER_POLL_MS = 20
-/** What NGINX adds to the name of the pid file of a master that has started another binary (NGX_OLDPID_EXT). */
+/** NGINX appends this to the pid file's name of a master that has started a new binary (NGX_OLDPID_EXT). */
 const PREDECESSOR_SUFFIX = '.oldbin'
 
+/** Finds the masters of this host. */
 export function nginxMasters({ clock, files, processes }: Pick<Host, 'clock' | 'files' | 'processes'>): Masters {
   const masterIn = (path: string): number | undefined => {
     const text = files.read(path)?.text ?? ''
@@ -26,7 +27,7 @@ export function nginxMasters({ clock, files, processes }: Pick<Host, 'clock' | '
   }
   const find = (nginx: NginxInstance): number | undefined => {
     const path = pidPathOf(nginx)
-    // For a moment of an upgrade only the master that hands over is named.
+    // For a moment of an upgrade only the old master has a pid file.
     return path === undefined ? undefined : (masterIn(path) ?? masterIn(path + PREDECESSOR_SUFFIX))
   }
   const acceptingWorkers = (master: number): readonly number[] =>

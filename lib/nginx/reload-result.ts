@@ -5,16 +5,16 @@ import type { Diagnostic } from './config/diagnostic.ts'
 const RELOAD_FAILURES: Readonly<Record<ReloadFailure, { readonly message: string; readonly remedy: string }>> = {
   not_running: { message: 'NGINX is not running', remedy: 'Start NGINX (systemctl start nginx), then call again' },
   upgrading: {
-    message: "NGINX's binary is being replaced: a former master still serves beside the new one",
-    remedy: 'Finish the upgrade (QUIT to the master in nginx.pid.oldbin), or take it back, then call again',
+    message: "NGINX's binary is being upgraded: the old master still serves beside the new one",
+    remedy: 'Finish the upgrade (send QUIT to the master in nginx.pid.oldbin) or revert it, then call again',
   },
   refused: {
-    message: 'NGINX refused the new configuration after its test had passed',
-    remedy: 'See nginx_output: often a port that another process holds',
+    message: 'NGINX rejected the new configuration, although its test had passed',
+    remedy: 'See nginx_output: often another process uses the port',
   },
   wrong_certificate: {
-    message: 'NGINX did not show the certificate that the route is to have',
-    remedy: 'See nginx_output; look whether another server block has the domain on the HTTPS port',
+    message: "NGINX does not present the route's certificate",
+    remedy: 'See nginx_output; check whether another server block serves the domain on the HTTPS port',
   },
   not_confirmed: {
     message: 'NGINX did not serve the new configuration in time',
@@ -22,6 +22,7 @@ const RELOAD_FAILURES: Readonly<Record<ReloadFailure, { readonly message: string
   },
 }
 
+/** NGINX_RELOAD_FAILED for a reason; `at` is the step of the change and the state of the host. */
 export function reloadFailed(
   reason: ReloadFailure,
   at: { readonly stage: Stage; readonly state: HostState },
@@ -35,8 +36,10 @@ export function reloadFailed(
   })
 }
 
+/** How it is known that NGINX serves the new configuration; `exit_status` is that of `nginx -s reload`. */
 export type ProvedBy = 'generation_probe' | 'tls_handshake' | 'exit_status'
 
+/** Times in milliseconds: from the signal until the old workers stopped accepting, and from then until the proof. */
 export type ReloadResult =
   | { readonly ok: true; readonly provedBy: ProvedBy; readonly reloadMs: number; readonly confirmMs: number }
   | {

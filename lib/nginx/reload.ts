@@ -1,6 +1,6 @@
 /**
- * Reload and confirm. Exit statuses prove nothing here: with a port taken by someone else, `nginx -t` passes, `nginx -s reload` exits 0, and the
- * master throws the new configuration away after five tries, 500 ms apart (ngx_open_listening_sockets).
+ * Reload and confirm. Exit statuses prove nothing here: if another process uses the port, `nginx -t` passes, `nginx -s reload` exits 0, and the
+ * master discards the new configuration after five tries, 500 ms apart (ngx_open_listening_sockets).
  */
 import type { Host } from '../host/host.ts'
 import { configurationArguments, type NginxInstance } from './binary.ts'
@@ -12,8 +12,8 @@ import { notRunning, type ReloadResult } from './reload-result.ts'
 
 export interface Reloader extends Pick<Masters, 'find' | 'isAlone'> {
   /**
-   * Makes NGINX read its files again and waits until every connection opened from then on is handled by `generation` (null: by a configuration
-   * without one), at most 10 s and twice the time that its test or the previous reload took. Resolves for every outcome.
+   * Reloads NGINX and waits until every new connection is handled by `generation` (null: by a configuration without one), at most 10 s plus twice
+   * the time that its test or the previous reload took. Resolves for every outcome.
    */
   reload(nginx: NginxInstance, generation: number | null, testMs: number): Promise<ReloadResult>
 }
@@ -21,16 +21,16 @@ export interface Reloader extends Pick<Masters, 'find' | 'isAlone'> {
 const CONFIRM_TIMEOUT_MS = 10_000
 const COMMAND_TIMEOUT_MS = 15_000
 const POLL_MS = 2
-/** The log is read less often than the workers are looked at. */
+/** The log is read less often than the workers are polled. */
 const POLLS_PER_LOG_READ = 10
-/** How long after the first new answer old workers may still accept if they cannot be watched: the master waits 100 ms, doubled here. */
+/** How long after the first new answer old workers may still accept if they cannot be watched: twice the 100 ms that the master waits. */
 const UNWATCHED_MS = 200
 
-/** Signals the master and watches its workers. */
+/** Makes a reloader that signals the master and watches its workers. */
 export function signalReloader(host: Host): Reloader {
   const { clock } = host
   const masters = nginxMasters(host)
-  /** How long the master took last. It reads everything again, even if the test was of little. */
+  /** Duration of the last reload. The master always reads everything, while the test may have been incremental. */
   let lastMs = 0
   return {
     find: masters.find,
@@ -38,7 +38,7 @@ export function signalReloader(host: Host): Reloader {
     reload: async (nginx, generation, testMs) => {
       const started = clock.monotonicMs()
       const deadline = started + CONFIRM_TIMEOUT_MS + 2 * Math.max(testMs, lastMs)
-      // If another binary takes over meanwhile, it is not known which files that has read: it is signalled too.
+      // If a new binary takes over meanwhile, it is unknown which files it has read: it is signalled, too.
       for (let master = masters.find(nginx); master !== undefined; master = masters.find(nginx)) {
         const result = await reloadMaster({ host, masters, nginx, generation, started, deadline }, master)
         if (result === 'gone') continue
@@ -50,7 +50,7 @@ export function signalReloader(host: Host): Reloader {
   }
 }
 
-/** One reload, whichever master carries it out. */
+/** One reload, whichever master performs it. */
 interface Attempt {
   readonly host: Host
   readonly masters: Masters
@@ -60,7 +60,7 @@ interface Attempt {
   readonly deadline: number
 }
 
-/** Signals one master and waits for the proof; `gone` if that master ends before. */
+/** Signals one master and waits for the proof; `gone` if that master exits first. */
 async function reloadMaster(attempt: Attempt, master: number): Promise<ReloadResult | 'gone'> {
   const { host, masters, nginx, deadline } = attempt
   const { clock, files, processes } = host
@@ -83,7 +83,7 @@ async function reloadMaster(attempt: Attempt, master: number): Promise<ReloadRes
   return { ok: false, reason: 'not_confirmed', output: '', diagnostics: [] }
 }
 
-/** Each call looks once: the proof is complete when no old worker accepts connections and the new generation answers. */
+/** Each call polls once: the proof is complete when no old worker accepts connections and the new generation answers. */
 function watchGeneration(
   { host: { clock, processes }, host, masters, nginx, generation, started }: Attempt,
   master: number,
@@ -100,7 +100,7 @@ function watchGeneration(
     const isNew = generation === null ? answer === undefined : answer === String(generation)
     const now = clock.monotonicMs()
     firstAnswerAt = isNew && !masters.isHandingOver(nginx) ? (firstAnswerAt ?? now) : undefined
-    // Somebody else may have reloaded at the same moment: their workers accept as well, until the master retires them.
+    // Someone else may have reloaded at the same moment: those workers accept connections, too, until the master retires them.
     const isAlone = isWatched && masters.acceptingWorkers(master).length <= old.length
     if (firstAnswerAt === undefined || !(isAlone || now - firstAnswerAt >= UNWATCHED_MS)) return undefined
     const reloadedAt = retiredAt ?? firstAnswerAt
@@ -108,8 +108,12 @@ function watchGeneration(
   }
 }
 
-/** `nginx -s reload`, and its exit status: if nothing can be watched, or if the master may not be signalled but a wrapper at NGINX_BIN may. */
-export async function reloadByCommand({ clock, runner, settings }: Host): Promise<ReloadResult> {
+/** Runs `nginx -s reload`, for its exit status only: if there is nothing to watch, or only a wrapper at NGINX_BIN is permitted to signal the master. */
+export async function reloadByCommand({
+  clock,
+  runner,
+  settings,
+}: Pick<Host, 'clock' | 'runner' | 'settings'>): Promise<ReloadResult> {
   const started = clock.monotonicMs()
   const command = ['-s', 'reload', ...configurationArguments(settings)]
   const { exitCode, output } = await runner.run(settings.NGINX_BIN, command, { timeoutMs: COMMAND_TIMEOUT_MS })

@@ -1,13 +1,13 @@
-/** The proof of certificates: NGINX is asked for each of them as a client would ask. */
+/** Verifies certificates as a client would: by a TLS handshake with NGINX for each name. */
 import type { Host } from '../host/host.ts'
 
 const HANDSHAKE_TIMEOUT_MS = 5000
-/** A batch may have thousands of names, and NGINX closes visitors' idle connections before it runs out of its own (`worker_connections`). */
+/** Limited, since a batch may have thousands of names: short of `worker_connections`, NGINX would close its clients' idle connections. */
 const HANDSHAKES_AT_ONCE = 32
 
-/** The first of these names that is not shown the certificate with its fingerprint, in words; `undefined` where each one is. */
+/** Checks that NGINX presents for each name the certificate with this SHA-256 fingerprint. Returns the first mismatch as a sentence, if any. */
 export async function verifyServedCertificates(
-  host: Host,
+  host: Pick<Host, 'probe' | 'settings'>,
   secured: ReadonlyMap<string, string>,
 ): Promise<string | undefined> {
   const waiting = secured.entries()
@@ -23,7 +23,11 @@ export async function verifyServedCertificates(
   return fault
 }
 
-async function faultOf({ probe, settings }: Host, name: string, fingerprint: string): Promise<string | undefined> {
+async function faultOf(
+  { probe, settings }: Pick<Host, 'probe' | 'settings'>,
+  name: string,
+  fingerprint: string,
+): Promise<string | undefined> {
   const handshake = await probe.handshake({
     address: '127.0.0.1',
     port: settings.NGINX_HTTPS_PORT,
@@ -31,5 +35,5 @@ async function faultOf({ probe, settings }: Host, name: string, fingerprint: str
     timeoutMs: HANDSHAKE_TIMEOUT_MS,
   })
   if ('failure' in handshake) return `${name}: no handshake (${handshake.failure})`
-  return handshake.fingerprint === fingerprint ? undefined : `${name}: another certificate is shown`
+  return handshake.fingerprint === fingerprint ? undefined : `${name}: another certificate is presented`
 }

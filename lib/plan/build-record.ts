@@ -1,11 +1,11 @@
-/** From a wanted change to the record of its route. */
+/** The record of the route that a change requests. */
 import type { CheckedCertificate } from '../certificates/certificate.ts'
 import { DEFAULT_OPTIONS } from '../route/options.ts'
 import type { RouteRecord } from '../route/record.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
 import type { PutChange } from './change.ts'
 
-/** The record that a put makes, over the one that was found. */
+/** The record for a put; `found` is the existing route, `now` is ISO 8601. */
 export function buildRecord(
   change: PutChange,
   found: SnapshotRoute | undefined,
@@ -24,7 +24,7 @@ export function buildRecord(
     enable_ssl: spec.enable_ssl,
     source: change.source,
     options: spec.options ?? DEFAULT_OPTIONS,
-    certificate: spec.enable_ssl ? (certificate?.summary ?? presentCertificate(found, spec.domain)) : null,
+    certificate: spec.enable_ssl ? (certificate?.summary ?? currentCertificate(found, spec.domain)) : null,
     last_health_status: change.health.status,
     last_health_checked_at: change.health.checkedAt,
     created_at: found?.record.created_at ?? now,
@@ -32,7 +32,7 @@ export function buildRecord(
   }
 }
 
-/** Whether two records are the same to a caller, who decides neither what the upstream resolves to nor which certificate is served. */
+/** Whether two records have the same fields that a caller sets: not the resolved addresses, and not the certificate. */
 export function sameSpec(a: RouteRecord, b: RouteRecord): boolean {
   return (
     a.domain === b.domain &&
@@ -44,9 +44,9 @@ export function sameSpec(a: RouteRecord, b: RouteRecord): boolean {
 }
 
 /**
- * The certificate that the route serves already stays, even if it has expired or the clock is behind: to go back to plain HTTP silently would
- * be worse. One that can no longer be read makes NGINX's test fail, and is repaired at the next start.
+ * The route keeps its current certificate, even if it has expired or the clock is wrong: falling back to plain HTTP silently would be worse. If
+ * that can no longer be read, NGINX's test fails, and the next start repairs it.
  */
-function presentCertificate(found: SnapshotRoute | undefined, domain: string): RouteRecord['certificate'] {
+function currentCertificate(found: SnapshotRoute | undefined, domain: string): RouteRecord['certificate'] {
   return found?.record.domain === domain ? found.record.certificate : null
 }

@@ -1,13 +1,13 @@
-/** What callers, certbot and the host itself want changed. */
+/** Changes of routes, as callers, certificate jobs and recovery request them. */
 import type { RouteSource } from '../route/record.ts'
 import type { ProxySpec } from '../route/spec.ts'
 import type { ResolvedUpstream, UpstreamHealth } from '../upstream/upstream.ts'
 
-/** What a caller expects of a route before it is changed (RFC 9110, 13.1). */
+/** The preconditions of a call (RFC 9110, 13.1). */
 export interface Precondition {
   /** Revisions of `If-Match`, or `*`. */
   readonly ifMatch?: readonly string[] | '*'
-  /** `If-None-Match: *`: only where there is no route yet. */
+  /** `If-None-Match: *`: only if the route does not exist yet. */
   readonly ifNoneMatchAny?: boolean
 }
 
@@ -29,7 +29,7 @@ export interface DeleteChange {
   readonly precondition: Precondition
 }
 
-/** The route serves its domain with the certificate that the snapshot holds for it; over HTTP alone where it holds none. */
+/** Switches the route to the snapshot's certificate for its domain; to HTTP only if there is none. */
 export interface CertifyChange {
   readonly kind: 'certify'
   readonly dropletName: string

@@ -1,4 +1,4 @@
-/** Changes of files as a person reads them. */
+/** File changes as unified diffs. */
 
 import { createTwoFilesPatch } from 'diff'
 import type { FileChange, FileImage } from '../host/file-image.ts'
@@ -6,10 +6,11 @@ import type { FileChange, FileImage } from '../host/file-image.ts'
 export interface DescribedChange {
   readonly path: string
   readonly action: 'create' | 'replace' | 'delete'
-  /** A unified diff; a symlink reads as one line with its target. */
+  /** A unified diff; a symlink is shown as one line with its target. */
   readonly diff: string
 }
 
+/** Describes a file change for dry runs. */
 export function describeChange({ path, before, after }: FileChange): DescribedChange {
   const action = before === null ? 'create' : after === null ? 'delete' : 'replace'
   const [from, to] = [before === null ? '/dev/null' : path, after === null ? '/dev/null' : path]

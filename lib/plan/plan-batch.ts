@@ -1,6 +1,4 @@
-/**
- * From what was found and what is wanted to the files that change. Pure: the same snapshot and changes give the same plan.
- */
+/** Plans a batch: from a snapshot and the requested changes to the files to write. Pure: the same input gives the same plan. */
 import type { CheckedCertificate } from '../certificates/certificate.ts'
 import { ProxyManagerError } from '../errors.ts'
 import type { FileChange } from '../host/file-image.ts'
@@ -12,17 +10,17 @@ import { type AcceptedChange, type PlannedChange, planChange } from './plan-chan
 import { renewShared, repairShared, routeFileChanges } from './plan-files.ts'
 
 export interface BatchPlan {
-  /** One for each change, in their order. */
+  /** One for each change, in the same order. */
   readonly outcomes: readonly PlannedChange[]
-  /** The shared file first. None if every change is refused; at most the shared file, to repair it, if nothing changes. */
+  /** The shared file first. Empty if every change is refused; if no route changes, at most the shared file, to repair it. */
   readonly files: readonly FileChange[]
-  /** Certificates that the planned routes read, by domain, to be copied before the test. */
+  /** Certificates of the planned routes, by domain, to be copied before the test. */
   readonly certificates: ReadonlyMap<string, CheckedCertificate>
-  /** The generation that the plan makes NGINX serve; the present one if nothing changes. */
+  /** The generation that NGINX serves after the plan; the current one if nothing changes. */
   readonly generation: number
-  /** Names of the routes that the plan writes, which no other server block may have. */
+  /** Names of the routes that the plan writes; no other server block may have them. */
   readonly domains: ReadonlySet<string>
-  /** Names that are served over HTTPS, of routes that it writes or finds as wanted, with the fingerprint (SHA-256) of the certificate for each. */
+  /** HTTPS names of all routes of the plan, written or unchanged, with the SHA-256 fingerprint of the certificate for each. */
   readonly secured: ReadonlyMap<string, string>
 }
 
@@ -30,27 +28,28 @@ export interface PlanOptions {
   readonly nextGeneration: number
   /** The time of the plan, ISO 8601. */
   readonly now: string
+  /** `always`: a new generation even if no route changes, so that NGINX is reloaded. Default `on_change`. */
   readonly newGeneration?: 'on_change' | 'always'
 }
 
-/** Throws what the only change of a plan was refused for; returns its outcome. */
+/**
+ * The outcome of the only change of a plan.
+ * @throws {ProxyManagerError} the reason if it was refused
+ */
 export function onlyOutcome({ outcomes }: Pick<BatchPlan, 'outcomes'>): AcceptedChange {
   const [only] = outcomes
   if (only === undefined || only.outcome === 'refused') throw only?.error ?? new ProxyManagerError('INTERNAL')
   return only
 }
 
-/**
- * Plans changes one after another, each on the result of those before it, for one test and one reload. `newGeneration: 'always'` gives NGINX
- * a new generation to read although no route changes.
- */
+/** Plans changes in sequence, each on the result of the previous ones, for one test and one reload. */
 export function planBatch(
   snapshot: Snapshot,
   changes: readonly Change[],
   { nextGeneration, now, newGeneration = 'on_change' }: PlanOptions,
 ): BatchPlan {
   const { outcomes, routes } = planRoutes(snapshot, changes, now)
-  // A refused change requires nothing of its route, which may be one that is not served as it should be.
+  // A refused change does not require its route to be served.
   const touched = new Set(
     changes.filter((_, i) => outcomes[i]?.outcome !== 'refused').map(({ dropletName }) => dropletName),
   )
@@ -78,15 +77,15 @@ export function planBatch(
 
 interface PlannedRoutes {
   readonly outcomes: readonly PlannedChange[]
-  /** The routes that there are then. */
+  /** All routes after the changes. */
   readonly routes: ReadonlyMap<string, SnapshotRoute>
-  /** The droplet that has each name then. */
+  /** The droplet of each name after the changes. */
   readonly owners: ReadonlyMap<string, string>
 }
 
 /**
- * A put may claim what another put of the batch releases, so that routes can exchange their names. It may not if that other one is refused
- * and keeps its names: the claimants are then planned again, without what they would claim.
+ * A put may claim names that another put of the batch releases, so that routes can swap names. If that other one is refused and keeps its
+ * names, all changes are planned again, with those names reserved.
  */
 function planRoutes(snapshot: Snapshot, changes: readonly Change[], now: string): PlannedRoutes {
   const planWith = (reserved: ReadonlySet<string>) => planInTurn(snapshot, changes, reserved, now)
@@ -95,11 +94,11 @@ function planRoutes(snapshot: Snapshot, changes: readonly Change[], now: string)
   if (reserved.size === 0) return planned
   const again = planWith(reserved)
   if (findDisplaced(snapshot, changes, again).size === 0) return again
-  // If every droplet keeps its names until its turn, none claims a name that is not free.
+  // If every droplet keeps its names until its turn, no change claims a name that is in use.
   return planWith(new Set(changes.map(({ dropletName }) => dropletName)))
 }
 
-/** One change after another; the names that puts release are free from the start, except those of the droplets in `reserved`. */
+/** Plans one change after another; names that puts release are free from the start, except those of the droplets in `reserved`. */
 function planInTurn(
   snapshot: Snapshot,
   changes: readonly Change[],
@@ -118,8 +117,8 @@ function planInTurn(
   for (const change of changes) {
     if (change.kind !== 'put' || reserved.has(change.dropletName)) continue
     const kept = namesOf(change.spec)
-    const given = namesOfRoute(routes.get(change.dropletName)).filter((name) => !kept.includes(name))
-    release(given, change.dropletName)
+    const released = namesOfRoute(routes.get(change.dropletName)).filter((name) => !kept.includes(name))
+    release(released, change.dropletName)
   }
   const outcomes = changes.map((change) => {
     const { dropletName } = change
@@ -135,7 +134,7 @@ function planInTurn(
   return { outcomes, routes, owners }
 }
 
-/** Droplets one of whose names another has claimed; with the claimants, which then keep their names, and those that this displaces in turn. */
+/** Droplets that still have a name that another one has claimed, with the claimants, and transitively those whose names these have kept. */
 function findDisplaced(
   snapshot: Snapshot,
   changes: readonly Change[],
@@ -161,7 +160,7 @@ function writtenNames(planned: PlannedChange): readonly string[] {
   return planned.outcome === 'created' || planned.outcome === 'replaced' ? namesOf(planned.route.record) : []
 }
 
-/** Each name that a route serves over HTTPS, with the certificate that must be shown for it. */
+/** Each HTTPS name of a route, with the fingerprint of its certificate. */
 function fingerprintsOf(route: SnapshotRoute | undefined): (readonly [name: string, fingerprint: string])[] {
   const fingerprint = route?.record.certificate?.fingerprint_sha256
   if (route === undefined || fingerprint === undefined) return []

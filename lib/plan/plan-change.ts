@@ -1,18 +1,18 @@
 /**
- * The outcome of one change, given what was found and the changes before it.
+ * The outcome of one change, given the snapshot and the previous changes of the batch.
  *
  * | found                                    | put                | create (POST)    | delete             |
  * |------------------------------------------|--------------------|------------------|--------------------|
  * | nothing                                  | create             | create           | PROXY_NOT_FOUND    |
- * | the route as wanted, enabled             | unchanged          | unchanged        | delete             |
- * | the route as wanted, drifted or disabled | replace            | replace          | delete             |
+ * | the route as requested, enabled          | unchanged          | unchanged        | delete             |
+ * | as requested, but drifted or disabled    | replace            | replace          | delete             |
  * | the route with another configuration     | replace            | DROPLET_EXISTS   | delete             |
  * | a file of that name written by hand      | DROPLET_EXISTS     | DROPLET_EXISTS   | DROPLET_EXISTS     |
  * | another owner of the domain              | DOMAIN_CONFLICT    | DOMAIN_CONFLICT  | (does not matter)  |
  * | not what If-Match or If-None-Match say   | PRECONDITION_FAILED on every one                           |
  *
- * A fourth change, `certify`, gives a route the certificate that exists for its domain: unchanged if it serves that one already,
- * PROXY_NOT_FOUND if the route is gone, PRECONDITION_FAILED if it has moved to another domain meanwhile.
+ * A fourth change, `certify`, switches a route to the existing certificate of its domain: unchanged if it has that one already,
+ * PROXY_NOT_FOUND if the route was deleted, PRECONDITION_FAILED if it has moved to another domain meanwhile.
  */
 import { isDeepStrictEqual } from 'node:util'
 import { ProxyManagerError } from '../errors.ts'
@@ -29,7 +29,7 @@ import type { CertifyChange, Change, Precondition, PutChange } from './change.ts
 
 export type Outcome = 'created' | 'replaced' | 'unchanged' | 'deleted'
 
-/** What a plan makes of one change: its outcome, or why it is refused. */
+/** The planned outcome of one change, or why it is refused. */
 export type PlannedChange = AcceptedChange | RefusedChange
 
 export interface AcceptedChange {
@@ -42,7 +42,7 @@ interface RefusedChange {
   readonly error: ProxyManagerError
 }
 
-/** Plans one change. `routes` are those that the changes before it have left, `owners` the droplets that have their names. */
+/** Plans one change. `routes` are those after the previous changes, `owners` the droplet of each name, `now` is ISO 8601. */
 export function planChange(
   snapshot: Snapshot,
   routes: ReadonlyMap<string, SnapshotRoute>,
@@ -65,7 +65,7 @@ export function planChange(
 
   const { created_at, updated_at, last_health_status, last_health_checked_at } = found.record
   const asFound = { ...wanted, created_at, updated_at, last_health_status, last_health_checked_at }
-  // Rendering is what takes time: it is needed only if the records do not differ already.
+  // Rendering is expensive: the records are compared first.
   const isCurrent = found.enabled && !found.drifted && isDeepStrictEqual(asFound, found.record)
   if (isCurrent && renderRouteFile(asFound, snapshot.context) === found.text)
     return { outcome: 'unchanged', route: found }
@@ -87,7 +87,7 @@ function planCertify(
 ): PlannedChange {
   if (found === undefined) {
     return refuse(
-      new ProxyManagerError('PROXY_NOT_FOUND', { message: 'The route was deleted; its certificate stays where it is' }),
+      new ProxyManagerError('PROXY_NOT_FOUND', { message: 'The route was deleted; its certificate is kept' }),
     )
   }
   if (found.record.domain !== change.domain) {
@@ -147,7 +147,7 @@ function failedPrecondition(
   if (ifMatch !== undefined) return new ProxyManagerError('PRECONDITION_FAILED', { details: { revision } })
   const remedy = 'Omit If-None-Match to replace it'
   return new ProxyManagerError('PRECONDITION_FAILED', {
-    message: 'The route exists already',
+    message: 'The route already exists',
     details: { revision, remedy },
   })
 }

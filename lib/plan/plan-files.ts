@@ -1,4 +1,4 @@
-/** The files of a plan: one and its symlink for each route that changes, and the shared file with the generation. */
+/** The files of a plan: file and symlink of each route that changes, and the shared file with the generation. */
 import { type FileChange, type FileImage, sameImage } from '../host/file-image.ts'
 import { withoutDefaultServer } from '../nginx/config/listens.ts'
 import { renderSharedFile, type SharedContext } from '../render/shared-file.ts'
@@ -6,7 +6,7 @@ import { routeFileName, SHARED_FILE } from '../route/file-names.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
 import type { Snapshot } from '../snapshot/snapshot.ts'
 
-/** The changes of one route's file and symlink; none if the route stays the very same. */
+/** The changes of a route's file and symlink; none if the route does not change. */
 export function routeFileChanges(
   snapshot: Snapshot,
   after: ReadonlyMap<string, SnapshotRoute>,
@@ -20,7 +20,7 @@ export function routeFileChanges(
   return fileAndLink(snapshot, name, before, wanted === undefined ? null : { text: wanted.text })
 }
 
-/** A file in sites-available and its symlink in sites-enabled, as far as they change. */
+/** The changes of a file in sites-available and its symlink in sites-enabled. */
 function fileAndLink(
   snapshot: Snapshot,
   name: string,
@@ -43,7 +43,7 @@ interface PlannedShared {
   readonly generation: number
 }
 
-/** The shared file with the next generation: it belongs to every change. */
+/** The shared file with the next generation; every change includes it. */
 export function renewShared(
   snapshot: Snapshot,
   routes: ReadonlyMap<string, SnapshotRoute>,
@@ -55,7 +55,7 @@ export function renewShared(
   return { files: fileAndLink(snapshot, SHARED_FILE, before, after), generation: nextGeneration }
 }
 
-/** No files if the shared file is as it should be, else the same as {@link renewShared}. */
+/** No files if the shared file is up to date, otherwise the same as {@link renewShared}. */
 export function repairShared(
   snapshot: Snapshot,
   routes: ReadonlyMap<string, SnapshotRoute>,

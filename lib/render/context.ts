@@ -1,12 +1,12 @@
-/** What rendering has to know of the host, and what depends on the version of NGINX. */
+/** The host's facts that rendered directives depend on, above all NGINX's version. */
 import type { Directive } from '../nginx/config/print.ts'
 import { isAtLeast, type Version } from '../nginx/config/version.ts'
 
-/** What rendering has to know of the host. */
+/** The host's facts that rendering depends on. */
 export interface RenderContext {
   /** `[major, minor, patch]`; `http2` and `ssl_reject_handshake` depend on it. */
   readonly nginxVersion: Version
-  /** The OpenSSL that NGINX runs with, `[major, minor]`; groups that it does not know fail the test. */
+  /** NGINX's OpenSSL, `[major, minor]`; `nginx -t` fails on groups that it does not know. */
   readonly opensslVersion: readonly [number, number]
   readonly httpPort: number
   readonly httpsPort: number
@@ -15,13 +15,13 @@ export interface RenderContext {
   readonly httpsListens: readonly string[]
   /** NGINX was built with ngx_http_stub_status_module. */
   readonly hasStubStatus?: boolean
-  /** The folder under which the CA's challenges are served. */
+  /** The directory from which the CA's challenges are served. */
   readonly webroot: string
-  /** The folder of the checked certificate copies. */
+  /** The directory of the checked certificate copies. */
   readonly certificates: string
 }
 
-/** A server block: its listens and names first. */
+/** A server block: `listen` and `server_name` first. */
 export function server(
   listens: readonly Directive[],
   names: readonly string[],
@@ -30,7 +30,7 @@ export function server(
   return ['server', [], [...listens, ['server_name', [...names]], ...directives]]
 }
 
-/** HTTP/2 is a parameter of `listen` before NGINX 1.25.1, and a directive from there on. */
+/** The `listen` directives for HTTPS. HTTP/2 is a parameter of `listen` before NGINX 1.25.1, and a directive since. */
 export function httpsListens(
   context: RenderContext,
   addresses: readonly string[],
@@ -40,7 +40,7 @@ export function httpsListens(
   return addresses.map((address): Directive => ['listen', [address, ...flags, ...options]])
 }
 
-/** The directive, where it is one. */
+/** The `http2` directive, if this NGINX has it. */
 export function http2(context: RenderContext): Directive[] {
   return isAtLeast(context.nginxVersion, [1, 25, 1]) ? [['http2', ['on']]] : []
 }

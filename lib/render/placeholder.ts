@@ -1,15 +1,16 @@
-/** What stands in a candidate for routes that NGINX has accepted before. */
+/** The placeholder in a candidate for routes that NGINX has already accepted. */
 
-/** What is kept of one server block, in the words in which it was printed. */
+/** The parts of a server block that the placeholder keeps, as text. */
 export interface ServerNames {
-  /** Its `listen` directives, a line each. */
+  /** Its `listen` directives, one per line. */
   readonly listens: string
   /** Its `server_name` directive. */
   readonly names: string
+  /** It has a certificate. */
   readonly isSecure: boolean
 }
 
-/** The server blocks of a route's file, which must be as it was written: each begins and ends at the start of a line. */
+/** Reads the server blocks of an unedited route file: each begins and ends at the start of a line. */
 export function readServerNames(text: string): readonly ServerNames[] {
   const blocks = [...text.matchAll(/^server \{\n([\s\S]*?)^\}$/gm)].map(([, block = '']) => block)
   return blocks.map((block) => {
@@ -19,8 +20,8 @@ export function readServerNames(text: string): readonly ServerNames[] {
 }
 
 /**
- * One server block for all names that listen alike: nothing but its names is there for a change elsewhere to clash with. Where certificates
- * would stand the handshake is refused (NGINX 1.19.4), since what a test takes the most time for is loading each of them.
+ * One server block for all names with the same listens: only names can conflict with a change elsewhere. Instead of a certificate it has
+ * `ssl_reject_handshake` (NGINX 1.19.4), since loading certificates takes most of a test's time.
  */
 export function renderPlaceholder(servers: readonly ServerNames[]): string {
   const alike = Map.groupBy(servers, ({ listens, isSecure }) =>

@@ -1,15 +1,15 @@
-/** The part of a server block that leads to the upstream. */
+/** The part of a server block that proxies to the upstream. */
 import { ipFamily } from '../net/address.ts'
 import type { Argument, Directive } from '../nginx/config/print.ts'
 import type { RouteRecord } from '../route/record.ts'
 import { upstreamOf } from '../upstream/upstream.ts'
 
-/** The name of a route's upstream block. Underscores keep it out of the names that another site's `proxy_pass` may mean. */
+/** The name of a route's upstream block. With its underscore it cannot be a host name in another site's `proxy_pass`. */
 export function upstreamName(dropletName: string): string {
   return `fpai_${dropletName}`
 }
 
-/** The location that passes requests on, over the route's upstream block or a name that NGINX looks up while it runs. */
+/** The location that proxies requests to the route's upstream block, or to a name that NGINX resolves at run time. */
 export function proxyLocation(record: RouteRecord, port: number, standardPort: number): Directive {
   const host: Argument = port === standardPort ? { variable: 'host' } : [{ variable: 'host' }, `:${port}`]
   const { options } = record
@@ -24,7 +24,7 @@ export function proxyLocation(record: RouteRecord, port: number, standardPort: n
       ['proxy_http_version', ['1.1']],
       ['proxy_set_header', ['Host', host]],
       ['proxy_set_header', ['X-Real-IP', { variable: 'remote_addr' }]],
-      // What the client claims is dropped: behind another proxy, NGINX's realip module makes $remote_addr the client's own address.
+      // The client's own headers are replaced; behind another proxy, NGINX's realip module sets $remote_addr to the client's address.
       ['proxy_set_header', ['X-Forwarded-For', { variable: 'remote_addr' }]],
       ['proxy_set_header', ['X-Forwarded-Proto', { variable: 'scheme' }]],
       ['proxy_set_header', ['X-Forwarded-Host', host]],
@@ -32,20 +32,20 @@ export function proxyLocation(record: RouteRecord, port: number, standardPort: n
       ['proxy_set_header', ['Forwarded', '']],
       // A CGI-like upstream would read it as HTTP_PROXY (CVE-2016-5385).
       ['proxy_set_header', ['Proxy', '']],
-      // "upgrade" for a WebSocket, nothing for the rest: an empty value keeps the upstream connection alive.
+      // "upgrade" for a WebSocket, otherwise empty, which keeps the upstream connection alive.
       ['proxy_set_header', ['Upgrade', options.websocket ? { variable: 'proxy_manager_upgrade' } : '']],
       ['proxy_set_header', ['Connection', options.websocket ? { variable: 'proxy_manager_connection' } : '']],
       ['proxy_redirect', ['off']],
-      // Off, server-sent events and streamed answers pass as they come, and no answer is spooled to disk.
+      // If off, server-sent events and streamed responses pass immediately, and no response is buffered on disk.
       ['proxy_buffering', [options.buffering ? 'on' : 'off']],
-      // Room for the headers of an answer; NGINX wants the other buffers to match even where they are not used.
+      // Holds the response headers; NGINX requires the other buffers to match even if they are not used.
       ['proxy_buffer_size', ['16k']],
       ['proxy_buffers', ['8', '16k']],
       ['proxy_connect_timeout', [`${options.connect_timeout_s}s`]],
       ['proxy_send_timeout', ['60s']],
-      // The longest silence of an upstream, a WebSocket's or an event stream's too.
+      // The longest silence of an upstream, including WebSockets and event streams.
       ['proxy_read_timeout', [`${options.read_timeout_s}s`]],
-      // Another address of the upstream is tried when one cannot be reached, never because it is slow.
+      // Another address of the upstream is tried if one cannot be reached, but not if it is slow.
       ['proxy_next_upstream', ['error']],
       ['client_max_body_size', [options.max_body_size]],
     ],
@@ -53,8 +53,8 @@ export function proxyLocation(record: RouteRecord, port: number, standardPort: n
 }
 
 /**
- * Addresses go through an upstream block, with keep-alive. A name goes through a variable, so that NGINX asks the resolver while it runs:
- * a name that stops resolving then fails on its own route alone, where a name in `server` would keep NGINX from starting.
+ * Addresses are proxied through an upstream block, with keep-alive. A name is proxied through a variable, so that NGINX resolves it at run time:
+ * if it stops resolving, only its own route fails, while an unresolvable name in `server` would prevent NGINX from starting.
  */
 function proxyPass(record: RouteRecord): Directive[] {
   const scheme = record.options.upstream_scheme
@@ -77,24 +77,24 @@ function proxyPass(record: RouteRecord): Directive[] {
   ]
 }
 
-/** The name in SNI: the upstream's own, or the route's domain where the upstream has none. */
+/** The name for SNI: the upstream's host name, or the route's domain if the upstream is an address. */
 function tlsName(record: RouteRecord): string {
   const { upstream_host: host } = record
   return host !== null && ipFamily(host) === undefined && host !== 'localhost' ? host : record.domain
 }
 
-/** The upstream block of a route whose upstream is given by addresses; none where it is a name, or where nothing is passed on. */
+/** The upstream block of a route whose upstream has literal addresses; none if it is a name, or if nothing is proxied. */
 export function upstreamBlock(record: RouteRecord): Directive[] {
   const { upstream_addresses: addresses } = record
   if (addresses === null || addresses.length === 0) return []
-  // With several addresses, one that refuses is passed over for each request anew: a droplet that restarts is back at once.
+  // With several addresses, one that refuses is skipped for that request only: a restarted droplet is used again at once.
   const servers = addresses.map((address, i): Directive => {
     const literal = address.includes(':') ? `[${address}]` : address
     const options = addresses.length === 1 ? [] : i === 0 ? ['max_fails=0'] : ['max_fails=0', 'backup']
     return ['server', [`${literal}:${record.upstream_port}`, ...options]]
   })
-  // Less than the 5 s after which Node and uvicorn close an idle connection, so that NGINX never sends into a closing one. As many for each
-  // worker as there may be requests under way: with fewer, it opens and closes connections under load, at a third of its throughput.
+  // The timeout is less than the 5 s after which Node and uvicorn close idle connections, so that NGINX never sends into a closing one. 64 per
+  // worker for as many concurrent requests: with fewer, NGINX opens and closes connections under load, at a third of its throughput.
   const keepAlive: Directive[] = [
     ['keepalive', ['64']],
     ['keepalive_timeout', ['4s']],

@@ -16,7 +16,7 @@ export function routeDirectives(record: RouteRecord, context: RenderContext): Di
       [challengeLocation(context), location],
     )
   const [secured, unsecured] = [securedNames(record), unsecuredNames(record)]
-  // Each name is redirected to itself, and never to what the client calls it: so each has a block of its own.
+  // Each name is redirected to itself, never to the client's Host header: so each has its own block.
   const redirects = secured.map((name) => http([name], securedLocation(record, name, context)))
   const plain = unsecured.length === 0 ? [] : [http(unsecured, mainLocation(record, context, 'http'))]
   const blocks = [...upstreamBlock(record), ...redirects, ...plain]
@@ -34,13 +34,13 @@ export function routeDirectives(record: RouteRecord, context: RenderContext): Di
   return [...blocks, https]
 }
 
-/** Two years, as Mozilla's guidelines have it; over HTTP it must not be sent (RFC 6797, 7.2). */
+/** Two years, as in Mozilla's guidelines; it must not be sent over HTTP (RFC 6797, 7.2). */
 function strictTransport({ options }: RouteRecord, scheme: Scheme): Directive[] {
   if (!options.hsts || scheme === 'http') return []
   return [['add_header', ['Strict-Transport-Security', 'max-age=63072000', 'always']]]
 }
 
-/** HTTP-01 (RFC 8555, 8.3) is asked for over plain HTTP: never redirected, never proxied, open to everyone. */
+/** The CA requests HTTP-01 challenges over plain HTTP (RFC 8555, 8.3): never redirected, never proxied, open to everyone. */
 function challengeLocation(context: RenderContext): Directive {
   return [
     'location',
@@ -55,17 +55,17 @@ function challengeLocation(context: RenderContext): Directive {
   ]
 }
 
-/** What the names of a route lead to: its upstream, another domain, or a word that it is away. */
+/** What the names of a route serve: its upstream, a redirect to another domain, or the maintenance response. */
 function mainLocation(record: RouteRecord, context: RenderContext, scheme: Scheme): Directive {
   const { maintenance, redirect_to: target } = record.options
-  // `return` answers before `allow` is looked at: in maintenance, and with a redirect, everyone gets the same.
-  // With an `add_header` of its own, a location no longer has those of its server.
+  // `return` is evaluated before `allow`: in maintenance, and with a redirect, every client gets the same response.
+  // A location with its own `add_header` does not inherit those of its server.
   if (maintenance) return ['location', ['/'], [...strictTransport(record, scheme), ...MAINTENANCE]]
   if (target !== null) return redirectLocation(scheme, target, context)
   return proxyLocation(record, portOf(scheme, context), STANDARD_PORT[scheme])
 }
 
-/** Over HTTP, a name leads to where it would lead over HTTPS, in one step. */
+/** Redirects a name from HTTP to its target over HTTPS, in one step. */
 function securedLocation(record: RouteRecord, name: string, context: RenderContext): Directive {
   const { maintenance, redirect_to: target } = record.options
   return redirectLocation('https', maintenance ? name : (target ?? name), context)
@@ -85,7 +85,7 @@ function portOf(scheme: Scheme, { httpPort, httpsPort }: RenderContext): number 
   return scheme === 'https' ? httpsPort : httpPort
 }
 
-/** Seconds after which a client may ask again: about as long as a redeployment takes. */
+/** Retry-After in seconds: about as long as a redeployment takes. */
 const MAINTENANCE: readonly Directive[] = [
   ['add_header', ['Retry-After', '120', 'always']],
   ['default_type', ['text/plain']],

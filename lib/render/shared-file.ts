@@ -1,4 +1,4 @@
-/** The one file beside all routes: what they have in common, the generation's server block, and the catch-all. */
+/** The one file for all routes: their common directives, the generation's server block, and the catch-all. */
 
 import * as v from 'valibot'
 import { type Directive, printNginx } from '../nginx/config/print.ts'
@@ -10,31 +10,31 @@ import { readRouteFile } from '../route/stored-route.ts'
 import { http2, httpsListens, type RenderContext, server } from './context.ts'
 import { tlsProfile } from './tls-profile.ts'
 
-/** What the shared file has to know beyond {@link RenderContext}. */
+/** The facts that the shared file depends on beyond {@link RenderContext}. */
 export interface SharedContext {
   readonly generation: number
-  /** Listen addresses that have no default server of the host's own: the catch-all takes these. */
+  /** Listen addresses without a default server of the host: the catch-all becomes theirs. */
   readonly catchAllHttp: readonly string[]
   readonly catchAllHttps: readonly string[]
-  /** Names of directives that the host's `http` block sets already: NGINX refuses a second setting. */
+  /** Names of directives that the host's `http` block already contains: NGINX rejects duplicates. */
   readonly setByHost: ReadonlySet<string>
 }
 
-/** The catch-all's own name, so that it never meets a `_` of the host's. */
+/** The catch-all's server name, so that it never conflicts with a `_` of the host. */
 const CATCH_ALL_NAME = 'catch-all.proxy-manager.invalid'
 
 const STATUS_LOCATION: Directive = ['location', ['=', STATUS_PATH], [['stub_status', []]]]
 
-/** The shared file: what routes have in common, the generation's server block, and the catch-all for names that nobody serves. */
+/** The shared file: common directives, the generation's server block, and the catch-all for unknown names. */
 export function sharedDirectives(shared: SharedContext, context: RenderContext): Directive[] {
   const settings: Directive[] = [
-    // A name of 47 characters does not fit the default of 64, and fails the test for every site on the host.
+    // With the default of 64, a name of 47 characters fails `nginx -t`, for every site on the host.
     ['server_names_hash_bucket_size', ['512']],
     ['server_names_hash_max_size', ['8192']],
   ]
   return [
     ...settings.filter(([name]) => !shared.setByHost.has(name)),
-    // Only a WebSocket may change the protocol: after `Upgrade: h2c` a client would speak past NGINX, and make up the headers it sets.
+    // Only WebSockets may upgrade: after `Upgrade: h2c` a client would bypass NGINX, and could forge the headers that it sets.
     [
       'map',
       [{ variable: 'http_upgrade' }, { variable: 'proxy_manager_upgrade' }],
@@ -66,7 +66,7 @@ export function sharedDirectives(shared: SharedContext, context: RenderContext):
       [
         ['access_log', ['off']],
         ['default_type', ['text/plain']],
-        // `return` runs before `allow` and `deny` are looked at, so the address is asked here.
+        // `return` is evaluated before `allow` and `deny`, so the address is checked here.
         ['if', ['(', { variable: 'proxy_manager_is_loopback' }, '=', '0', ')'], [['return', ['444']]]],
         ['location', ['/'], [['return', ['200', String(shared.generation)]]]],
         ...(context.hasStubStatus === true ? [STATUS_LOCATION] : []),
@@ -91,9 +91,9 @@ function catchAllHttp(addresses: readonly string[]): Directive {
   )
 }
 
-/** Refuses the handshake for unknown names, so that no stranger is shown another site's certificate (NGINX 1.19.4). */
+/** Rejects the handshake for unknown names, so that NGINX does not present another site's certificate (NGINX 1.19.4). */
 function catchAllHttps(addresses: readonly string[], context: RenderContext): Directive {
-  // The protocols of a listening socket are its default server's: they must be the routes' here too.
+  // The default server's protocols apply to its whole listening socket: they must be those of the routes.
   return server(
     httpsListens(context, addresses, ['default_server']),
     [CATCH_ALL_NAME],
@@ -106,12 +106,12 @@ function catchAllHttps(addresses: readonly string[], context: RenderContext): Di
   )
 }
 
-/** The whole text of the shared file, its record being the generation. */
+/** The whole text of the shared file; its record is the generation. */
 export function renderSharedFile(shared: SharedContext, context: RenderContext): string {
   return withHeader(JSON.stringify({ generation: shared.generation }), printNginx(sharedDirectives(shared, context)))
 }
 
-/** The generation that a shared file serves, and whether the file is what was written; `undefined` where it cannot be read. */
+/** The generation of a shared file, and whether the file is as written; `undefined` if it cannot be parsed. */
 export function readSharedFile(text: string): { readonly generation: number; readonly intact: boolean } | undefined {
   const header = readHeader(text)
   const record = v.safeParse(v.object({ generation: v.pipe(v.number(), v.integer()) }), header?.record)
@@ -120,7 +120,7 @@ export function readSharedFile(text: string): { readonly generation: number; rea
     : undefined
 }
 
-/** Whether the text of one of our files is what was written, whole. */
+/** Whether the text of one of our files is exactly as written. */
 export function isIntact(fileName: string, text: string): boolean {
   const dropletName = dropletOfFileName(fileName)
   return dropletName === undefined
@@ -128,7 +128,7 @@ export function isIntact(fileName: string, text: string): boolean {
     : readRouteFile(dropletName, text)?.drifted === false
 }
 
-/** A shared file as it was, with another generation, which distinguishes a restored configuration. */
+/** The same shared file with another generation, to distinguish a restored configuration; unchanged if it cannot be parsed. */
 export function renumberSharedFile(text: string, generation: number): string {
   const [found, header] = [readSharedFile(text), readHeader(text)]
   if (found === undefined || header === undefined) return text

@@ -1,9 +1,9 @@
-/** Which TLS is spoken. */
+/** TLS versions, ciphers and sessions. */
 import type { Directive } from '../nginx/config/print.ts'
 import { isAtLeast } from '../nginx/config/version.ts'
 
 /**
- * Mozilla's intermediate profile (Server Side TLS guidelines 6.0, 2026): TLS 1.2 and 1.3, ECDHE with AEAD ciphers alone, the client's choice
+ * Mozilla's intermediate profile (Server Side TLS guidelines 6.0, 2026): TLS 1.2 and 1.3, only ECDHE with AEAD ciphers, the client's choice
  * of cipher, no session tickets. The hybrid post-quantum group needs OpenSSL 3.5.
  */
 export function tlsProfile(opensslVersion: readonly [number, number]): Directive[] {

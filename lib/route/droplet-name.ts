@@ -1,7 +1,7 @@
-/** Names of droplets, which are the names of their routes. */
+/** Droplet names; a route has the name of its droplet. */
 import * as v from 'valibot'
 
-/** A droplet's name, which is also part of a file name: letters, digits, `_` and `-` inside, 1 to 63 characters. */
+/** A droplet's name, also part of a file name: 1 to 63 lower-case letters and digits, with `_` and `-` inside. */
 export const DropletName = v.pipe(
   v.string('must be a string'),
   v.description('Name of the droplet, and of its route'),
@@ -13,7 +13,7 @@ export const DropletName = v.pipe(
 )
 export type DropletName = string
 
-/** The droplet name that a domain gives when the caller names none. */
+/** The droplet name for a domain if the caller passes none; may be no valid one. */
 export function nameFromDomain(domain: string): DropletName {
   return domain.replaceAll('.', '-')
 }

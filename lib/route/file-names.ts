@@ -1,8 +1,9 @@
-/** The names of the files that Proxy Manager writes. */
+/** Names of the files that Proxy Manager writes. */
 
 import * as v from 'valibot'
 import { DropletName } from './droplet-name.ts'
 
+/** The file with what all routes share; its name sorts before theirs. */
 export const SHARED_FILE = '000-proxy-manager.conf'
 
 const PREFIX = 'fpai-'
@@ -12,7 +13,7 @@ export function routeFileName(dropletName: string): string {
   return `${PREFIX}${dropletName}${SUFFIX}`
 }
 
-/** The droplet whose route a file name belongs to; `undefined` for files that are not ours. */
+/** The droplet of a route's file name; `undefined` for any other name. */
 export function dropletOfFileName(name: string): string | undefined {
   if (!name.startsWith(PREFIX) || !name.endsWith(SUFFIX)) return undefined
   const dropletName = name.slice(PREFIX.length, -SUFFIX.length)

@@ -1,4 +1,4 @@
-/** All that a route file says about its route. */
+/** The record of a route, stored in the header of its file. */
 
 import * as v from 'valibot'
 import { CertificateSummary } from '../certificates/certificate.ts'
@@ -7,6 +7,7 @@ import { HealthStatus } from '../upstream/upstream.ts'
 import { DropletName } from './droplet-name.ts'
 import { ProxyOptions } from './options.ts'
 
+/** Who manages the route: a call, or a sync with the Registry. */
 export const RouteSource = v.picklist(['api', 'registry'])
 export type RouteSource = v.InferOutput<typeof RouteSource>
 
@@ -14,14 +15,14 @@ export const RouteRecord = v.object({
   version: v.literal(1),
   droplet_name: DropletName,
   domain: Domain,
-  /** Null, as the port is, where the route only redirects. */
+  /** Null, like the port, if the route only redirects. */
   upstream_host: v.nullable(v.string()),
   upstream_port: v.nullable(v.number()),
-  /** Literal addresses, the first one first; null where NGINX asks `resolvers` for `upstream_host` while it runs. */
+  /** Literal addresses in order of preference; null if NGINX resolves `upstream_host` at run time with `resolvers`. */
   upstream_addresses: v.nullable(v.array(v.string())),
   resolvers: v.array(v.string()),
   enable_ssl: v.boolean(),
-  /** Who made the route: a call, or a sync with the Registry, which leaves routes of calls alone. */
+  /** A sync does not change routes that calls manage. */
   source: v.optional(RouteSource, 'api'),
   options: v.optional(ProxyOptions, {}),
   certificate: v.nullable(CertificateSummary),
@@ -31,5 +32,5 @@ export const RouteRecord = v.object({
   updated_at: v.string(),
 })
 
-/** All that a route's file says about it. Times are ISO 8601 in UTC. */
+/** Times are ISO 8601 in UTC. */
 export interface RouteRecord extends Readonly<v.InferOutput<typeof RouteRecord>> {}

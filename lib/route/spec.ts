@@ -1,4 +1,4 @@
-/** The route that a caller wants, as the bodies of PUT and POST say it. Its grammar refuses everything else. */
+/** The bodies of PUT and POST /proxies, and the route that they specify. */
 
 import * as v from 'valibot'
 import { Domain } from '../net/domain.ts'
@@ -6,29 +6,29 @@ import { UpstreamHost, UpstreamPort, UpstreamUrl } from '../upstream/upstream.ts
 import { DropletName, nameFromDomain } from './droplet-name.ts'
 import { ProxyOptions } from './options.ts'
 
-const flag = (words: string) => v.optional(v.pipe(v.boolean('must be true or false'), v.description(words)), true)
+const flag = (help: string) => v.optional(v.pipe(v.boolean('must be true or false'), v.description(help)), true)
 
 const bodyEntries = {
   domain: Domain,
   upstream_host: v.optional(UpstreamHost),
   upstream_port: v.optional(UpstreamPort),
   upstream: v.optional(UpstreamUrl),
-  require_healthy: flag('Probe the upstream first, and refuse the route (422) where it is not healthy'),
-  enable_ssl: flag('Serve the domain over HTTPS; over HTTP alone (202) until it has a certificate'),
+  require_healthy: flag('Check the upstream first, and refuse the route (422) if it is not healthy'),
+  enable_ssl: flag('Serve the domain over HTTPS; only over HTTP (202) until it has a certificate'),
   options: v.optional(ProxyOptions, {}),
 }
 
 type Body = v.InferOutput<v.ObjectSchema<typeof bodyEntries, undefined>>
 
-/** What a caller wants of a route, once parsed. */
+/** The route that a caller requests, parsed. */
 export interface ProxySpec {
   readonly domain: string
-  /** Null, as the port is, where the route only redirects and names no upstream. */
+  /** Null, like the port, if the route only redirects and has no upstream. */
   readonly upstream_host: string | null
   readonly upstream_port: number | null
   readonly require_healthy: boolean
   readonly enable_ssl: boolean
-  /** The defaults where left out. */
+  /** The defaults if absent. */
   readonly options?: ProxyOptions
 }
 
@@ -39,7 +39,7 @@ export const PutProxyBody = v.pipe(
   v.transform(toSpec),
 )
 
-/** The body of `POST /proxies`: the same, and a name, made from the domain where it is left out (`a.example.com` becomes `a-example-com`). */
+/** The body of `POST /proxies`: the same with `droplet_name`, by default made from the domain (`a.example.com` becomes `a-example-com`). */
 export const CreateProxyBody = v.pipe(
   v.strictObject({ droplet_name: v.optional(DropletName), ...bodyEntries }, objectMessage),
   v.rawCheck(({ dataset, addIssue }) => {
@@ -55,7 +55,7 @@ export const CreateProxyBody = v.pipe(
   v.transform((body) => ({ droplet_name: body.droplet_name ?? nameFromDomain(body.domain), ...toSpec(body) })),
 )
 
-/** Runs beside the checks of the single fields, so that a caller learns of every fault at once: `body` may be half parsed. */
+/** Checks across fields. Runs besides the checks of single fields, so that a caller gets all issues at once: `body` may be partly invalid. */
 function checkBody(body: unknown, addIssue: AddIssue): void {
   if (!isPartialBody(body)) return
   const options = isPartialOptions(body.options) ? body.options : {}
@@ -65,14 +65,15 @@ function checkBody(body: unknown, addIssue: AddIssue): void {
     if (body.upstream_port === undefined && isNeeded)
       addIssue({ message: 'is required (or upstream as http://host:port)', path: keyPath(body, 'upstream_port') })
   } else if (body.upstream_host !== undefined || body.upstream_port !== undefined) {
-    addIssue({ message: 'upstream stands instead of upstream_host and upstream_port: pass one form' })
+    addIssue({ message: 'upstream replaces upstream_host and upstream_port: pass only one form' })
   }
   const { aliases = [], redirect_to: target } = options
   const pathOf = (option: string): Path => [...keyPath(body, 'options'), ...keyPath(options, option)]
   if (!Array.isArray(aliases)) return
-  if (aliases.includes(body.domain)) addIssue({ message: 'must not hold the domain itself', path: pathOf('aliases') })
+  if (aliases.includes(body.domain))
+    addIssue({ message: 'must not contain the domain itself', path: pathOf('aliases') })
   if (typeof target === 'string' && [body.domain, ...aliases].includes(target))
-    addIssue({ message: 'must be another domain than those of this route', path: pathOf('redirect_to') })
+    addIssue({ message: 'must not be a domain of this route', path: pathOf('redirect_to') })
 }
 
 type Path = [v.ObjectPathItem, ...v.ObjectPathItem[]]
@@ -102,7 +103,7 @@ function toSpec(body: Body): ProxySpec {
   }
 }
 
-/** One message for everything that can be wrong with an object as a whole; it never repeats the input. */
+/** The message for an object as a whole; it never repeats the input. */
 function objectMessage(issue: v.StrictObjectIssue): string {
   if (issue.expected === 'never') return 'is not a known field'
   if (issue.received === 'undefined') return 'is required'

@@ -9,13 +9,13 @@ import { RouteSource } from './record.ts'
 import type { SnapshotRoute } from './stored-route.ts'
 
 /**
- * `active`: served as asked · `pending_ssl`: served over HTTP, HTTPS wanted, no certificate yet for one of its names · `drifted`: the file on disk is not what was
- * written · `disabled`: no symlink in sites-enabled.
+ * `active`: served as requested · `pending_ssl`: HTTPS is enabled, but the certificate does not cover all names yet · `drifted`: the file on disk
+ * is not as written · `disabled`: no symlink in sites-enabled.
  */
 export const ProxyStatus = v.pipe(
   v.picklist(['active', 'pending_ssl', 'drifted', 'disabled']),
   v.description(
-    'active: served as asked; pending_ssl: over HTTP until there is a certificate for all of its names; drifted: the file was edited by hand; disabled: not in sites-enabled',
+    'active: served as requested; pending_ssl: over HTTP until a certificate covers all of its names; drifted: the file was edited by hand; disabled: not in sites-enabled',
   ),
 )
 export type ProxyStatus = v.InferOutput<typeof ProxyStatus>
@@ -29,17 +29,21 @@ export const SslError = v.object({
 })
 export type SslError = v.InferOutput<typeof SslError>
 
-const text = (words: string) => v.pipe(v.string(), v.description(words))
-const truth = (words: string) => v.pipe(v.boolean(), v.description(words))
+const text = (help: string) => v.pipe(v.string(), v.description(help))
+const flag = (help: string) => v.pipe(v.boolean(), v.description(help))
 
+/** A route in responses. Times are ISO 8601 in UTC. */
 export const ProxyState = v.object({
   droplet_name: text('Name of the droplet, and of its route'),
-  domain: text('The name that is served, in lower case, as an A-label'),
-  upstream: v.pipe(v.nullable(v.string()), v.description('Where its requests go; null where it only redirects')),
+  domain: text('The domain, in lower case, as an A-label'),
+  upstream: v.pipe(
+    v.nullable(v.string()),
+    v.description('URL that requests are proxied to; null if the route only redirects'),
+  ),
   upstream_host: v.nullable(v.string()),
   upstream_port: v.nullable(v.number()),
-  enable_ssl: truth('Whether HTTPS is wanted'),
-  ssl_enabled: truth('Whether it is served over HTTPS'),
+  enable_ssl: flag('Whether HTTPS is requested'),
+  ssl_enabled: flag('Whether it is served over HTTPS'),
   status: ProxyStatus,
   source: RouteSource,
   options: ProxyOptions,
@@ -49,11 +53,11 @@ export const ProxyState = v.object({
   ssl_error: v.optional(SslError),
   created_at: v.string(),
   updated_at: v.string(),
-  revision: text('Changes with every byte of the configuration; also the ETag'),
+  revision: text('Changes with every byte of the route file; also the ETag'),
 })
 export type ProxyState = v.InferOutput<typeof ProxyState>
 
-/** The route of a snapshot as an answer; `health` is a later check than the one in its file, if there was one. */
+/** The route of a snapshot as the API shows it; `health` is a later check than the one in its file, if there was one. */
 export function proxyState(route: SnapshotRoute, health?: UpstreamHealth, sslError?: SslError): ProxyState {
   const { record } = route
   return {
@@ -77,7 +81,7 @@ export function proxyState(route: SnapshotRoute, health?: UpstreamHealth, sslErr
   }
 }
 
-/** The most urgent of the states that a route can be in. */
+/** The most urgent status that applies to a route. */
 export function statusOf({ record, enabled, drifted }: SnapshotRoute): ProxyStatus {
   if (!enabled) return 'disabled'
   if (drifted) return 'drifted'

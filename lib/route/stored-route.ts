@@ -1,20 +1,20 @@
-/** One file per droplet: a header comment with the route's record and a checksum, then its server blocks. Files are the only store. */
+/** Route files: one per droplet, a header comment with the route's record and a checksum, then its server blocks. There is no other store. */
 
 import * as v from 'valibot'
 import { readHeader, sha256 } from './file-envelope.ts'
 import { RouteRecord } from './record.ts'
 
-/** A route's file as it was found. */
+/** A route file. */
 export interface FoundRoute {
   readonly record: RouteRecord
   readonly text: string
   /** Changes with every byte of the file. */
   readonly revision: string
-  /** The file is not what was written. */
+  /** The file is not as written. */
   readonly drifted: boolean
 }
 
-/** Reads a route's file; `undefined` where no record of this droplet can be read from it. */
+/** Parses a route file; `undefined` if it has no valid record of this droplet. */
 export function readRouteFile(dropletName: string, text: string): FoundRoute | undefined {
   const header = readHeader(text)
   const record = v.safeParse(RouteRecord, header?.record)
@@ -22,13 +22,13 @@ export function readRouteFile(dropletName: string, text: string): FoundRoute | u
   return { record: record.output, text, revision: revisionOf(text), drifted: !header.intact }
 }
 
-/** The ETag of a route: the first 16 hexadecimal digits of its file's SHA-256. */
+/** The revision of a route, also its ETag: the first 16 hexadecimal digits of its file's SHA-256. */
 export function revisionOf(text: string): string {
   return sha256(text).slice(0, 16)
 }
 
 /** A route on disk. */
 export interface SnapshotRoute extends FoundRoute {
-  /** A symlink in sites-enabled leads to it. */
+  /** It is enabled in sites-enabled. */
   readonly enabled: boolean
 }

@@ -1,44 +1,50 @@
-/** An environment becomes settings, or the list of what is wrong with it. */
+/** Parses the environment into settings. */
 
 import * as v from 'valibot'
-import { faultsBetween } from './rules.ts'
+import { crossFieldFaults } from './rules.ts'
 import { type Settings, VARIABLES } from './settings.ts'
 import { type ReadFile, readTokenFile } from './token-file.ts'
-import type { Variable } from './variable-types.ts'
 
 export { resolverAddress } from '../net/dns-server.ts'
 export { describeSettings, EMAIL, type Settings } from './settings.ts'
 export { type ReadFile, readTokenFile } from './token-file.ts'
 
+type Environment = Readonly<Record<string, string | undefined>>
+interface Faults {
+  readonly faults: readonly string[]
+}
+
 /**
- * Parses an environment. Faults are sentences that name the variable, what it got and what it takes; a token's value is never repeated.
- * An empty variable counts as not set. Where `read` is given, tokens may come from files.
+ * Parses the environment of the service. If `read` is given, tokens may come from files.
+ * @returns the settings, or one sentence per fault: the variable, what it expects and what it got
  */
-export function parseSettings(
-  environment: Readonly<Record<string, string | undefined>>,
+export function parseSettings(environment: Environment, read?: ReadFile): Settings | Faults {
+  const settings = parseVariables(VARIABLES, environment, read)
+  if ('faults' in settings) return settings
+  const faults = crossFieldFaults(settings)
+  return faults.length === 0 ? settings : { faults }
+}
+
+/** Parses these variables of an environment. An empty variable counts as not set. The value of a token is in no fault. */
+export function parseVariables<const T extends v.ObjectEntries>(
+  variables: T,
+  environment: Environment,
   read?: ReadFile,
-): Settings | { readonly faults: readonly string[] } {
+): v.InferOutput<v.ObjectSchema<T, undefined>> | Faults {
   const faults: string[] = []
-  const entries = Object.entries(VARIABLES).map(([name, variable]: [string, Variable<unknown>]) => {
-    const file = read !== undefined && name.endsWith('_TOKEN') ? readTokenFile(environment, name, read) : undefined
-    if (file !== undefined && 'fault' in file) {
-      faults.push(file.fault)
-      return [name, variable.unset]
-    }
-    const value = file?.token ?? environment[name]
-    if (value === undefined || value === '') return [name, variable.unset]
-    const parsed = variable.parse(value)
-    if (parsed === undefined) {
-      const got = name.endsWith('_TOKEN') ? 'a value that does not fit' : JSON.stringify(value)
-      faults.push(`${name}: got ${got}, takes ${variable.takes}`)
-    }
-    return [name, parsed]
+  const texts = Object.keys(variables).map((name): [name: string, text: string | undefined] => {
+    const file = read !== undefined && isToken(name) ? readTokenFile(environment, name, read) : undefined
+    if (file === undefined) return [name, environment[name] || undefined]
+    if ('fault' in file) faults.push(file.fault)
+    return [name, 'token' in file ? file.token : undefined]
   })
-  if (faults.length > 0) return { faults }
-  const settings = v.parse(
-    v.custom<Settings>(() => true),
-    Object.fromEntries(entries),
-  )
-  const unfit = faultsBetween(settings)
-  return unfit.length === 0 ? settings : { faults: unfit }
+  const parsed = v.safeParse(v.object(variables), Object.fromEntries(texts), { abortPipeEarly: true })
+  for (const { path, message } of parsed.issues ?? [])
+    for (const { key, value } of path ?? [])
+      faults.push(`${key}: ${message}${isToken(String(key)) ? '' : `, got ${JSON.stringify(value)}`}`)
+  return parsed.success && faults.length === 0 ? parsed.output : { faults }
+}
+
+function isToken(name: string): boolean {
+  return name.endsWith('_TOKEN')
 }

@@ -1,163 +1,136 @@
-/** The environment as a schema: every variable with its rule, its default and the words that `--help` and the README use. */
+/** Every environment variable with its schema, its default and the text that `serve --help` prints. */
+import * as v from 'valibot'
 import { isResolver } from '../net/dns-server.ts'
-import {
-  boolean,
-  choice,
-  integer,
-  list,
-  optionalHttpsUrl,
-  optionalPath,
-  optionalUrl,
-  path,
-  text,
-  token,
-  type Variable,
-} from './variable-types.ts'
+import { baseUrl, choice, flag, httpsUrl, integer, list, optional, path, text, token, variable } from './schemas.ts'
 
-/** Where others reach the API, without a slash at its end. */
-export function publicUrl({ PROXY_MANAGER_PUBLIC_URL, PROXY_MANAGER_HOST, PROXY_MANAGER_PORT }: Settings): string {
-  const host = PROXY_MANAGER_HOST.includes(':') ? `[${PROXY_MANAGER_HOST}]` : PROXY_MANAGER_HOST
-  return PROXY_MANAGER_PUBLIC_URL?.replace(/\/+$/, '') ?? `http://${host}:${PROXY_MANAGER_PORT}`
+/** Passed to certbot as an argument: it starts with a letter or digit, so certbot never reads it as an option. At most 254 characters (RFC 5321). */
+export const EMAIL =
+  /^(?=.{3,254}$)(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._%+-]*@[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)+$/
+
+const port = integer(1, 65535)
+const meshName = text(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, 'a name of letters, digits, ".", "_" and "-"')
+
+export const VARIABLES = {
+  PROXY_MANAGER_PORT: variable(port, 'Port of the API', '8100'),
+  PROXY_MANAGER_HOST: variable(
+    text(/^[A-Za-z0-9.:-]+$/, 'an IP address or host name'),
+    'Listen address of the API; beyond loopback only with a token, AUTH_REGISTRY_JWT or PROXY_MANAGER_INSECURE',
+    '127.0.0.1',
+  ),
+  PROXY_MANAGER_INSECURE: flag('Listen beyond loopback without a token and accept any Host header (behind a VPN)'),
+  PROXY_MANAGER_ALLOWED_HOSTS: variable(
+    list((name) => /^[A-Za-z0-9.-]+$/.test(name), 'host names, comma-separated'),
+    'Names accepted in the Host header if no token is set; loopback names and addresses always are',
+    '',
+  ),
+  PROXY_MANAGER_API_TOKEN: optional(
+    token(512),
+    'Required of every call except the health checks, as "Authorization: Bearer ..." or X-API-Token; PROXY_MANAGER_API_TOKEN_FILE names a file with it',
+  ),
+  PROXY_MANAGER_READ_TOKEN: optional(
+    token(512),
+    'Another token, for reading only; PROXY_MANAGER_READ_TOKEN_FILE names a file with it; requires PROXY_MANAGER_API_TOKEN or AUTH_REGISTRY_JWT',
+  ),
+  AUTH_REGISTRY_JWT: flag('Accept JWTs that the Registry has signed (RS256) besides the token; requires REGISTRY_URL'),
+  PROXY_MANAGER_STATE_DIR: variable(
+    path,
+    'Directory for journal, staging, last reload, backups, certificates and the ACME webroot',
+    '/var/lib/proxy-manager',
+  ),
+  NGINX_SITES_AVAILABLE: variable(path, 'Directory for the files of the routes', '/etc/nginx/sites-available'),
+  NGINX_SITES_ENABLED: variable(path, 'Directory for the symlinks to them', '/etc/nginx/sites-enabled'),
+  NGINX_BIN: variable(path, 'The NGINX binary', '/usr/sbin/nginx'),
+  NGINX_CONF: optional(path, "NGINX's main configuration file; passed to NGINX as -c if set", 'found with nginx -V'),
+  NGINX_HTTP_PORT: variable(port, 'Port on which HTTP server blocks listen', '80'),
+  NGINX_HTTPS_PORT: variable(port, 'Port on which HTTPS server blocks listen', '443'),
+  CERTBOT_BIN: variable(path, 'The certbot binary', '/usr/bin/certbot'),
+  CERTBOT_CONFIG_DIR: variable(path, "certbot's configuration directory, with its lineages", '/etc/letsencrypt'),
+  CERTBOT_WORK_DIR: optional(path, "certbot's work directory; passed to certbot if set", "certbot's own"),
+  CERTBOT_LOGS_DIR: optional(path, "certbot's log directory; passed to certbot if set", "certbot's own"),
+  ACME_DIRECTORY_URL: optional(
+    httpsUrl,
+    'ACME directory of another CA: staging, in-house or for tests',
+    "certbot's own: Let's Encrypt",
+  ),
+  ACME_WEBROOT: optional(path, "Directory from which the CA's challenges are served", 'acme in the state directory'),
+  DEFAULT_SSL_EMAIL: variable(
+    text(EMAIL, 'an e-mail address'),
+    'Contact address for the CA if a call names none; set your own',
+    'admin@fullpotential.ai',
+  ),
+  SSL_AUTO_ISSUE: flag('Obtain certificates in the background for routes that want HTTPS and have none'),
+  SSL_PREFLIGHT: variable(
+    choice('strict', 'warn', 'off'),
+    'Check before an order that the CA can reach the challenge path: strict refuses the order if not, warn reports it, off skips the check',
+    'warn',
+  ),
+  // 596 hours are the longest that a timer can wait (2^31 - 1 ms).
+  SSL_RENEW_INTERVAL_HOURS: variable(
+    integer(0, 596),
+    "How often to renew the certificates that are due, in hours; 0 leaves that to certbot's timer",
+    '0',
+  ),
+  DNS_SERVERS: variable(
+    list(isResolver, 'IP addresses, comma-separated, each with or without a port'),
+    "Resolvers for upstream names and for the preflight; the system's if not set",
+    '',
+  ),
+  REGISTRY_URL: optional(baseUrl, 'URL of the Registry; its droplets are at /droplets below it', 'none'),
+  REGISTRY_SYNC_INTERVAL_S: variable(
+    integer(0, 86400),
+    'How often to sync with the Registry, in seconds; 0 leaves it to callers; requires REGISTRY_URL',
+    '0',
+  ),
+  REGISTRY_REGISTER: flag('Register with the Registry at start, with a POST to /droplets; requires REGISTRY_URL'),
+  REGISTRY_TOKEN: optional(
+    token(4096),
+    'Sent to the Registry as "Authorization: Bearer ..."; REGISTRY_TOKEN_FILE names a file with it; requires REGISTRY_URL',
+  ),
+  ORCHESTRATOR_URL: optional(baseUrl, 'URL of the Orchestrator; every minute, /heartbeat below it is called', 'none'),
+  PROXY_MANAGER_PUBLIC_URL: optional(
+    baseUrl,
+    'URL at which others reach this API, as announced to Registry and Orchestrator',
+    'http://<PROXY_MANAGER_HOST>:<PROXY_MANAGER_PORT>',
+  ),
+  HEALTH_CHECK_TIMEOUT_MS: variable(integer(1, 60000), 'Timeout of the health check of an upstream, in ms', '1000'),
+  HEALTH_CHECK_PATH: variable(
+    text(/^\/[\x21-\x7e]*$/, 'a path that starts with "/"'),
+    'Path of the health check of an upstream',
+    '/health',
+  ),
+  SERVICE_NAME: variable(meshName, 'Name of this service in the mesh', 'proxy-manager'),
+  DROPLET_ID: variable(meshName, 'Identity of this droplet in the mesh', 'proxy-manager'),
+  ENVIRONMENT: variable(meshName, 'Environment of this droplet, as reported to the mesh', 'production'),
+  LOG_LEVEL: variable(
+    choice('debug', 'info', 'warn', 'error'),
+    'Least severe level that is logged: debug, info, warn, error',
+    'info',
+  ),
 }
 
-/** Whether callers must show who they are. */
+/** The settings, typed, under the names of their variables. */
+export type Settings = Readonly<{ [K in keyof typeof VARIABLES]: v.InferOutput<(typeof VARIABLES)[K]> }>
+
+/** The URL at which others reach the API, without a slash at its end. */
+export function publicUrl({ PROXY_MANAGER_PUBLIC_URL, PROXY_MANAGER_HOST, PROXY_MANAGER_PORT }: Settings): string {
+  const host = PROXY_MANAGER_HOST.includes(':') ? `[${PROXY_MANAGER_HOST}]` : PROXY_MANAGER_HOST
+  return PROXY_MANAGER_PUBLIC_URL ?? `http://${host}:${PROXY_MANAGER_PORT}`
+}
+
+/** Whether callers must authenticate. */
 export function wantsCredentials({ PROXY_MANAGER_API_TOKEN, AUTH_REGISTRY_JWT }: Settings): boolean {
   return PROXY_MANAGER_API_TOKEN !== undefined || AUTH_REGISTRY_JWT
 }
 
-/** Handed to certbot as an argument: it starts with a letter or digit, so it never reads as an option. At most 254 characters (RFC 5321). */
-export const EMAIL =
-  /^(?=.{3,254}$)(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9._%+-]*@[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)+$/
-
-const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/
-
-export const VARIABLES = {
-  PROXY_MANAGER_PORT: integer('Port of the API', 1, 65535, 8100),
-  PROXY_MANAGER_HOST: text(
-    'Address of the API; beyond loopback only with a token, AUTH_REGISTRY_JWT, or PROXY_MANAGER_INSECURE',
-    '127.0.0.1',
-    'an IP address or host name',
-    /^[A-Za-z0-9.:-]+$/,
-  ),
-  PROXY_MANAGER_INSECURE: boolean('Listen beyond loopback without a token, and take any Host (behind a VPN)'),
-  PROXY_MANAGER_ALLOWED_HOSTS: list(
-    'Names that may stand in Host when no token is set; loopback names and addresses always may',
-    (name) => /^[A-Za-z0-9.-]+$/.test(name),
-    'host names, comma-separated',
-  ),
-  PROXY_MANAGER_API_TOKEN: token(
-    'When set, every call but the health checks needs "Authorization: Bearer ..." or X-API-Token; or its file, as PROXY_MANAGER_API_TOKEN_FILE',
-  ),
-  PROXY_MANAGER_READ_TOKEN: token(
-    'Another token, which only reads; or its file, as PROXY_MANAGER_READ_TOKEN_FILE; needs PROXY_MANAGER_API_TOKEN, or AUTH_REGISTRY_JWT, as well',
-  ),
-  AUTH_REGISTRY_JWT: boolean(
-    'Take JWTs that the Registry has signed (RS256) as "Authorization: Bearer ..." beside the token; needs REGISTRY_URL',
-  ),
-  PROXY_MANAGER_STATE_DIR: path(
-    'Journal, staging, last reload, backups, certificates, ACME webroot',
-    '/var/lib/proxy-manager',
-  ),
-  NGINX_SITES_AVAILABLE: path('One file per route, and the shared file', '/etc/nginx/sites-available'),
-  NGINX_SITES_ENABLED: path('Symlinks to them', '/etc/nginx/sites-enabled'),
-  NGINX_BIN: path('The NGINX binary', '/usr/sbin/nginx'),
-  NGINX_CONF: optionalPath(
-    "NGINX's main configuration; given to every NGINX call as -c when set",
-    'found with nginx -V',
-  ),
-  NGINX_HTTP_PORT: integer('Port that HTTP server blocks listen on', 1, 65535, 80),
-  NGINX_HTTPS_PORT: integer('Port that HTTPS server blocks listen on', 1, 65535, 443),
-  CERTBOT_BIN: path('The certbot binary', '/usr/bin/certbot'),
-  CERTBOT_CONFIG_DIR: path("certbot's configuration folder, with its lineages", '/etc/letsencrypt'),
-  CERTBOT_WORK_DIR: optionalPath("certbot's working folder; passed on when set", "certbot's own"),
-  CERTBOT_LOGS_DIR: optionalPath("certbot's log folder; passed on when set", "certbot's own"),
-  ACME_DIRECTORY_URL: optionalHttpsUrl(
-    'Directory of another ACME CA: staging, an in-house one, a test one',
-    "certbot's own: Let's Encrypt",
-  ),
-  ACME_WEBROOT: optionalPath("Folder under which the CA's challenges are served", 'acme in the state folder'),
-  DEFAULT_SSL_EMAIL: text(
-    'Contact that the CA is given where a call names none; set your own',
-    'admin@fullpotential.ai',
-    'an e-mail address',
-    EMAIL,
-  ),
-  SSL_AUTO_ISSUE: boolean('Get certificates in the background for routes that want HTTPS and have none'),
-  SSL_PREFLIGHT: choice(
-    'Before the CA is asked, is the challenge path reachable under the domain: refuse, report, or do not look',
-    ['strict', 'warn', 'off'],
-    'warn',
-  ),
-  // More than 2^31 - 1 ms no timer waits: it would fire at once.
-  SSL_RENEW_INTERVAL_HOURS: integer(
-    'Look this often for certificates to renew; 0 leaves it to the timer of certbot',
-    0,
-    596,
-    0,
-  ),
-  DNS_SERVERS: list(
-    'Resolvers for upstream names and for the preflight; those of the system where not set',
-    isResolver,
-    'addresses, comma-separated, each with a port or without',
-  ),
-  REGISTRY_URL: optionalUrl('Where the Registry is; its droplets are at /droplets below it', 'none'),
-  REGISTRY_SYNC_INTERVAL_S: integer(
-    'Bring routes in line with the Registry this often, in seconds; 0 leaves it to callers; needs REGISTRY_URL',
-    0,
-    86400,
-    0,
-  ),
-  REGISTRY_REGISTER: boolean('Register with the Registry at the start: a POST to /droplets; needs REGISTRY_URL'),
-  REGISTRY_TOKEN: token(
-    'Sent to the Registry as "Authorization: Bearer ...", for a sync, a look at whether it is there, the registration and its key; or its file, as REGISTRY_TOKEN_FILE; needs REGISTRY_URL',
-    4096,
-  ),
-  ORCHESTRATOR_URL: optionalUrl(
-    'Where the Orchestrator is; a heartbeat goes to /heartbeat below it every minute',
-    'none',
-  ),
-  PROXY_MANAGER_PUBLIC_URL: optionalUrl(
-    'Where others reach this API, as Registry and Orchestrator are told',
-    'http://<PROXY_MANAGER_HOST>:<PROXY_MANAGER_PORT>',
-  ),
-  HEALTH_CHECK_TIMEOUT_MS: integer(
-    'How long an upstream may take to answer its health check, in milliseconds',
-    1,
-    60000,
-    1000,
-  ),
-  HEALTH_CHECK_PATH: text('Path of the health check', '/health', 'a path that begins with "/"', /^\/[\x21-\x7e]*$/),
-  SERVICE_NAME: text(
-    'Name of this service in the mesh',
-    'proxy-manager',
-    'a name of letters, digits, ".", "_" and "-"',
-    NAME,
-  ),
-  DROPLET_ID: text(
-    'Identity of this droplet in the mesh',
-    'proxy-manager',
-    'a name of letters, digits, ".", "_" and "-"',
-    NAME,
-  ),
-  ENVIRONMENT: text(
-    'Where this droplet runs, as the mesh calls it',
-    'production',
-    'a name of letters, digits, ".", "_" and "-"',
-    NAME,
-  ),
-  LOG_LEVEL: choice('Least severe lines that are logged', ['debug', 'info', 'warn', 'error'], 'info'),
-} as const satisfies Record<string, Variable<unknown>>
-
-type Name = keyof typeof VARIABLES
-
-/** The settings, typed, under the names of their variables. */
-export type Settings = { readonly [K in Name]: (typeof VARIABLES)[K]['unset'] }
-
-/** One line per variable: its name, its default, what it is. */
+/** One entry per variable: its name, its default in words ('' if there is none), and what it is. */
 export function describeSettings(): readonly {
   readonly name: string
-  readonly fallback: string
+  readonly defaultText: string
   readonly help: string
 }[] {
-  return Object.entries(VARIABLES).map(([name, { fallback, help }]) => ({ name, fallback, help }))
+  return Object.entries(VARIABLES).map(([name, schema]) => ({
+    name,
+    defaultText: v.getMetadata(schema).defaultText,
+    help: v.getDescription(schema) ?? '',
+  }))
 }

@@ -1,11 +1,11 @@
-/** Secrets that come from files. */
+/** Tokens that come from files. */
 
-/** What a file holds, or why it cannot be read. */
+/** The text of a file, or the code of the error with which it cannot be read. */
 export type ReadFile = (path: string) => { readonly text: string } | { readonly failure: string }
 
 /**
- * The text of the file that `<name>_FILE` names, which is how systemd credentials and container secrets hand a token over; `undefined` where
- * none is named. A file that cannot be read, or is empty, never means that there is no token.
+ * The token in the file that `<name>_FILE` names, as systemd credentials and container secrets provide it; `undefined` if that variable is not
+ * set. A file that is empty or cannot be read is a fault: it must not mean that there is no token.
  */
 export function readTokenFile(
   environment: Readonly<Record<string, string | undefined>>,

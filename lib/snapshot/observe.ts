@@ -1,4 +1,4 @@
-/** One sweep of reads: the routes on disk, the host's own configuration, the certificates that exist. */
+/** Reads the host: the routes on disk, the host's own configuration, the existing certificates. */
 import type { FileText } from '../adapters/files.ts'
 import type { CertificateStore } from '../certificates/store.ts'
 import type { Host } from '../host/host.ts'
@@ -13,16 +13,16 @@ import type { RenderContext } from '../render/context.ts'
 import { ownFilesReader } from './own-files.ts'
 import type { Snapshot } from './snapshot.ts'
 
-/** A snapshot, and what it was made of: the tree for the candidate, the facts, and whether there is a main configuration at all. */
+/** A snapshot with its sources: the files for the candidate, the facts about NGINX, and whether there is a main configuration. */
 export interface Observation {
   readonly snapshot: Snapshot
   readonly tree: ConfigurationTree
   readonly facts: NginxFacts
-  /** False in a harness with bare directories, where nothing can be tested beforehand or proved. */
+  /** False for bare directories, as in a test harness: nothing can be tested beforehand or proved then. */
   readonly hasMainConfig: boolean
 }
 
-/** Reads the host; `domains` are those whose certificates matter now. What was parsed is kept as long as its file has not changed. */
+/** Makes a reader of the host; `domains` are those whose certificates are looked up. Parsed files are cached until they change. */
 export function observer(
   host: Host,
   readFacts: () => Promise<NginxFacts>,
@@ -30,7 +30,7 @@ export function observer(
 ): (domains: readonly string[]) => Promise<Observation> {
   const tree = configurationTree(host)
   const ownFiles = ownFilesReader(host)
-  /** A host that has had a main configuration once is not taken for one without because it is unreadable for a moment. */
+  /** Once true it stays true: the main configuration may be unreadable for a moment. */
   let hasMainConfig = false
 
   return async (domains) => {
@@ -41,7 +41,7 @@ export function observer(
     const found =
       facts.confPath === undefined ? undefined : readHostConfiguration(facts.confPath, sitesEnabled, tree, isOwn)
     hasMainConfig ||= found !== undefined
-    // A main configuration that is known of and cannot be read includes nothing: no change is made then.
+    // If a known main configuration cannot be read, sites-enabled counts as not included, so that no change is made.
     const configuration = found ?? {
       ...readBareFolders(sitesEnabled, tree, isOwn),
       includesSitesEnabled: !hasMainConfig,
@@ -59,8 +59,8 @@ export function observer(
   }
 }
 
-/** The host's files as parsed configuration. */
-function configurationTree({ files }: Host): ConfigurationTree {
+/** The host's files, parsed. */
+function configurationTree({ files }: Pick<Host, 'files'>): ConfigurationTree {
   const parsed = new WeakMap<FileText, ConfigurationFile>()
   return {
     list: (folder) => files.list(folder),

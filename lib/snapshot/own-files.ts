@@ -1,4 +1,4 @@
-/** Files that have a name of ours, in either directory; what was read of them is kept as long as they have not changed. */
+/** Files with a name of ours, in either directory; parsed contents are cached until the file changes. */
 import { basename } from 'node:path'
 import type { FileText } from '../adapters/files.ts'
 import type { FileImage } from '../host/file-image.ts'
@@ -10,7 +10,7 @@ import { dropletOfFileName, isOwnFileName } from '../route/file-names.ts'
 import { type FoundRoute, readRouteFile, type SnapshotRoute } from '../route/stored-route.ts'
 import type { Snapshot } from './snapshot.ts'
 
-/** A file that has a name of ours; made once for each listing, since it is looked at in every sweep. */
+/** A file with a name of ours; made once for each directory listing. */
 interface OwnFile {
   readonly name: string
   readonly path: string
@@ -20,12 +20,13 @@ interface OwnFile {
 type OwnContents = Pick<Snapshot, 'routes' | 'unmanagedFiles' | 'availableImages' | 'enabledImages' | 'shared'>
 
 export interface OwnFiles {
-  /** Reads all of ours in both directories. */
+  /** Reads all of our files in both directories. */
   read(available: string, enabled: string): OwnContents
-  /** Whether a path of sites-enabled has a name of ours, and no file that was written by hand. */
+  /** Whether a path in sites-enabled has a name of ours and was not written by hand. */
   isOwn(path: string, enabled: string, unmanaged: ReadonlySet<string>): boolean
 }
 
+/** Makes a reader with a cache. */
 export function ownFilesReader(host: Host): OwnFiles {
   const { filesIn, byPath } = listings(host)
   const readImages = imageReader(host, filesIn)
@@ -33,7 +34,7 @@ export function ownFilesReader(host: Host): OwnFiles {
   return {
     read: (available, enabled) => {
       const enabledImages = readImages(enabled)
-      const isEnabled = (name: string) => leadsTo(enabledImages.get(name), enabled, `${available}/${name}`)
+      const isEnabled = (name: string) => pointsTo(enabledImages.get(name), enabled, `${available}/${name}`)
       const routes = new Map<string, SnapshotRoute>()
       const unmanagedFiles = new Set<string>()
       const availableImages = new Map<string, FileImage>()
@@ -67,7 +68,7 @@ export function ownFilesReader(host: Host): OwnFiles {
   }
 }
 
-/** The files of ours in a directory, in order and by path; made again only if its listing has changed. */
+/** Our files in a directory, sorted and by path; computed again only if the listing has changed. */
 function listings(host: Host) {
   const sorted = new WeakMap<readonly string[], readonly OwnFile[]>()
   const paths = new WeakMap<readonly OwnFile[], ReadonlyMap<string, OwnFile>>()
@@ -87,7 +88,7 @@ function listings(host: Host) {
   return { filesIn, byPath }
 }
 
-/** A symlink cannot change without its directory: only other files have to be looked at each time. */
+/** A symlink cannot change without its directory changing: only regular files have to be read each time. */
 function imageReader(host: Host, filesIn: (folder: string) => readonly OwnFile[]) {
   const linksIn = new WeakMap<readonly OwnFile[], ReadonlyMap<string, FileImage>>()
   return (folder: string): Map<string, FileImage> => {
@@ -107,7 +108,7 @@ function imageReader(host: Host, filesIn: (folder: string) => readonly OwnFile[]
   }
 }
 
-/** Reads a route; the same object as long as nothing of it has changed, so that what was made of it can be kept. */
+/** Parses routes; returns the same object until the route changes, so that results can be cached by it. */
 function routeReader() {
   const read = new WeakMap<FileText, FoundRoute | { readonly unreadable: true }>()
   const shown = new WeakMap<FoundRoute, SnapshotRoute>()
@@ -128,7 +129,7 @@ function ownFileAt(path: string): OwnFile | undefined {
   return isOwnFileName(name) ? { name, path, dropletName: dropletOfFileName(name) } : undefined
 }
 
-function leadsTo(image: FileImage | undefined, folder: string, path: string): boolean {
+function pointsTo(image: FileImage | undefined, folder: string, path: string): boolean {
   if (image === undefined || !('linkTo' in image)) return false
   if (image.linkTo === path) return true
   return new URL(image.linkTo, `file://${folder}/`).pathname === new URL(path, 'file:///').pathname

@@ -1,24 +1,24 @@
-/** What a host looks like at one moment, as far as plans depend on it, and what a plan changes of it. */
+/** The state of a host at one moment, as far as plans depend on it. */
 import type { CheckedCertificate } from '../certificates/certificate.ts'
 import type { FileImage } from '../host/file-image.ts'
 import type { HostConfiguration } from '../nginx/config/host-config.ts'
 import type { RenderContext } from '../render/context.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
 
-/** Everything a plan depends on, read in one sweep. */
+/** Everything a plan depends on. */
 export interface Snapshot {
   readonly sitesAvailable: string
   readonly sitesEnabled: string
   readonly routes: ReadonlyMap<string, SnapshotRoute>
-  /** Files that bear the name of a droplet's route and that Proxy Manager did not write (empty ones apart), by droplet name. */
+  /** Droplets whose file name is taken by a file that Proxy Manager did not write (empty files excepted). */
   readonly unmanagedFiles: ReadonlySet<string>
   readonly shared: { readonly text: string; readonly generation: number; readonly enabled: boolean } | undefined
-  /** What stands in sites-enabled under one of our names: file name -> image. */
+  /** Files in sites-enabled with a name of ours: file name -> image. */
   readonly enabledImages: ReadonlyMap<string, FileImage>
-  /** What stands in sites-available under one of our names and is no readable route, such as an empty file. */
+  /** Files in sites-available with a name of ours that are no readable route, such as empty ones: file name -> image. */
   readonly availableImages: ReadonlyMap<string, FileImage>
   readonly host: HostConfiguration
   readonly context: RenderContext
-  /** Certificates that were found and checked, by domain. */
+  /** Checked certificates, by domain. */
   readonly certificates: ReadonlyMap<string, CheckedCertificate>
 }

@@ -73,7 +73,7 @@ for (const [name, makeWorld] of Object.entries({ memory: memoryWorld, host: host
     const answers = [files.read(path), files.lstat(path), files.realPath(path), files.stamp(path)]
     assert.equal(answers, [undefined, undefined, undefined, undefined])
     assert.equal(files.list(path), [])
-    assert.equal(files.tail(path, 0), { size: 0, text: '', next: 0 })
+    assert.equal(files.readFrom(path, 0), { size: 0, text: '', next: 0 })
     assert.is(files.isWritable(path), false)
   })
 
@@ -220,29 +220,33 @@ for (const [name, makeWorld] of Object.entries({ memory: memoryWorld, host: host
 
   guarantee('a tail is what was appended since, at most 64 KiB of it', async ({ files, root }) => {
     await files.write(`${root}/log`, 'old line\n', 0o644)
-    const { size } = files.tail(`${root}/log`, Number.POSITIVE_INFINITY)
+    const size = files.size(`${root}/log`)
     assert.is(size, 9)
-    assert.equal(files.tail(`${root}/log`, size), { size: 9, text: '', next: 9 })
+    assert.equal(files.readFrom(`${root}/log`, size), { size: 9, text: '', next: 9 })
     await files.append(`${root}/log`, 'new line\n')
-    assert.equal(files.tail(`${root}/log`, size), { size: 18, text: 'new line\n', next: 18 })
-    assert.equal(files.tail(`${root}/log`, 100), { size: 18, text: '', next: 100 })
+    assert.equal(files.readFrom(`${root}/log`, size), { size: 18, text: 'new line\n', next: 18 })
+    assert.equal(files.readFrom(`${root}/log`, 100), { size: 18, text: '', next: 100 })
     await files.append(`${root}/log`, 'x'.repeat(100_000))
-    assert.equal(files.tail(`${root}/log`, 18), { size: 100_018, text: 'x'.repeat(65_536), next: 65_554 })
+    assert.equal(files.readFrom(`${root}/log`, 18), { size: 100_018, text: 'x'.repeat(65_536), next: 65_554 })
   })
 
   guarantee('the next tail starts at the end of the last complete line, in bytes', async ({ files, root }) => {
     const line = `${'\u00e9'.repeat(50)}\n`
     await files.write(`${root}/log`, line.repeat(1000), 0o644)
     let [read, offset] = ['', 0]
-    for (let piece = files.tail(`${root}/log`, 0); piece.next > offset; piece = files.tail(`${root}/log`, offset)) {
+    for (
+      let piece = files.readFrom(`${root}/log`, 0);
+      piece.next > offset;
+      piece = files.readFrom(`${root}/log`, offset)
+    ) {
       read += piece.text.slice(0, piece.text.lastIndexOf('\n') + 1)
       offset = piece.next
     }
     assert.is(read, line.repeat(1000))
     await files.append(`${root}/log`, 'begun, ')
-    assert.is(files.tail(`${root}/log`, offset).next, offset)
+    assert.is(files.readFrom(`${root}/log`, offset).next, offset)
     await files.append(`${root}/log`, 'ended\n')
-    assert.equal(files.tail(`${root}/log`, offset), { size: 101_013, text: 'begun, ended\n', next: 101_013 })
+    assert.equal(files.readFrom(`${root}/log`, offset), { size: 101_013, text: 'begun, ended\n', next: 101_013 })
   })
 
   guarantee('an unchanged file is read as the same object', async ({ files, root, age }) => {

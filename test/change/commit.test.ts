@@ -30,7 +30,7 @@ for (const [what, { log, shown }] of Object.entries(REFUSALS)) {
     const routes = routeFilesOf(deps)
     refuseNextReload(deps, log)
     const error = await refusal(put(deps, 'app', 'app.example.com', 8002), 'NGINX_RELOAD_FAILED')
-    assert.is(error.message, 'NGINX refused the new configuration after its test had passed')
+    assert.is(error.message, 'NGINX rejected the new configuration, although its test had passed')
     assert.equal(
       [error.details.stage, error.details.state, error.details.reason, error.details.culprit],
       ['confirm', 'rolled_back', 'refused', 'host'],

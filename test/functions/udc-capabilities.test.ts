@@ -8,10 +8,10 @@ import { answerOf, assertIssues, call, requestTo } from './wire.ts'
 
 const test = suite('GET /capabilities')
 
-test('GET answers what this droplet can do, to the key', async () => {
+test('GET answers exactly what this droplet can do', async () => {
   const settings = { SERVICE_NAME: 'edge', DROPLET_ID: '7', ENVIRONMENT: 'staging' }
   const deps = await fakeDeps({ settings })
-  const { status, body } = await call(udcCapabilities, { ...deps, routes: [getProxy.route] }, '/capabilities')
+  const { status, body } = await call(udcCapabilities, { ...deps, operations: [getProxy.operation] }, '/capabilities')
   const features = [
     'reverse_proxy',
     'tls_certificates',
@@ -37,14 +37,14 @@ test('GET answers what this droplet can do, to the key', async () => {
 })
 
 for (const base of ['', '/pm']) {
-  test(`through an app under "${base}" every endpoint is named, at the address where it is found`, async () => {
+  test(`through an app under "${base}" every endpoint is listed with its address`, async () => {
     const deps = await fakeDeps()
     const app = createApp(() => deps, { base })
     for (const path of ['/capabilities', '/proxy-manager/capabilities']) {
       const { body } = await answerOf(await app(requestTo(base + path)))
       assert.equal(
         body.supported_operations,
-        endpoints.map(({ route }) => route.operationId),
+        endpoints.map(({ operation }) => operation.operationId),
       )
       assert.is(body.integration_endpoints.putProxy, `PUT ${base}/proxies/{droplet_name}`)
       assert.is(body.integration_endpoints.udcMessage, `POST ${base}/message`)
@@ -52,7 +52,7 @@ for (const base of ['', '/pm']) {
   })
 }
 
-test('mounted alone it names nothing else', async () => {
+test('without other endpoints mounted, none are listed', async () => {
   const { body } = await call(udcCapabilities, await fakeDeps(), '/capabilities')
   assert.equal([body.supported_operations, body.integration_endpoints], [[], {}])
 })

@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
-import type { ProbeAnswer } from '../../lib/adapters/probe.ts'
+import type { HttpAnswer } from '../../lib/adapters/http-client.ts'
 import { settled } from '../helpers/arrange.ts'
 
 const test = suite('dependencies')
@@ -9,9 +9,9 @@ const REGISTRY = { REGISTRY_URL: 'http://registry.example:8000/' }
 const CA = 'https://acme-v02.api.letsencrypt.org/directory'
 
 /** Answers by address, and what was asked. */
-function answering({ host }: FakeDeps, answers: Readonly<Record<string, ProbeAnswer>>): string[] {
+function answering({ host }: FakeDeps, answers: Readonly<Record<string, HttpAnswer>>): string[] {
   const asked: string[] = []
-  host.probe.download = async ({ url, token }) => {
+  host.http.request = async ({ url, token }) => {
     asked.push(token === undefined ? url : `${url} with ${token}`)
     return answers[url] ?? { failure: 'ECONNREFUSED' }
   }
@@ -30,7 +30,7 @@ async function looked(deps: FakeDeps): Promise<Record<string, string>> {
 
 test('NGINX alone is required, and what was not looked at yet is unknown', async () => {
   const deps = await fakeDeps({ settings: REGISTRY })
-  deps.host.probe.download = () => new Promise(() => undefined)
+  deps.host.http.request = () => new Promise(() => undefined)
   const checked_at = '2026-01-01T00:00:00.000Z'
   const others = [
     { name: 'certbot', required: false, status: 'available', checked_at },
@@ -46,7 +46,7 @@ test('NGINX alone is required, and what was not looked at yet is unknown', async
 test('nobody waits for a look that hangs, and it is not started twice', async () => {
   const deps = await fakeDeps({ settings: REGISTRY })
   let looks = 0
-  deps.host.probe.download = () => {
+  deps.host.http.request = () => {
     looks++
     return new Promise(() => undefined)
   }
@@ -142,7 +142,7 @@ test('a binary that is not there is unavailable', async () => {
 
 test('a look is good for a minute; the first call after it starts the next, and is told the old one', async () => {
   const deps = await fakeDeps({ settings: REGISTRY })
-  const answers: Record<string, ProbeAnswer> = { [CA]: { status: 200, body: '' } }
+  const answers: Record<string, HttpAnswer> = { [CA]: { status: 200, body: '' } }
   const asked = answering(deps, answers)
   assert.is((await looked(deps)).acme_ca, 'available')
   delete answers[CA]
@@ -170,7 +170,7 @@ test('a wall clock that is set back does not make a look last for ever', async (
 test('an Orchestrator is looked at where one is configured, and is not spoken of otherwise', async () => {
   assert.equal(Object.keys(statuses(await fakeDeps())), ['nginx', 'certbot', 'registry', 'acme_ca'])
   const deps = await fakeDeps({ settings: { ORCHESTRATOR_URL: 'http://orchestrator.example/' } })
-  const answers: Record<string, ProbeAnswer> = { 'http://orchestrator.example/health': { status: 200, body: '' } }
+  const answers: Record<string, HttpAnswer> = { 'http://orchestrator.example/health': { status: 200, body: '' } }
   answering(deps, answers)
   assert.equal(Object.entries(statuses(deps)).slice(3), [
     ['orchestrator', 'unknown'],

@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type FakeDeps, fakeDeps, MAIN_CONFIGURATION } from '../../fixtures/deps.ts'
-import type { ManagerHealth } from '../../lib/health/health.ts'
+import type { ManagerHealth } from '../../lib/health/health-schema.ts'
 import {
   contentsOf,
   countEffects,

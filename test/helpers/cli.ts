@@ -1,4 +1,4 @@
-/** The command line as tests use it: run in this process against an API on a loopback port, with its output captured. */
+/** Runs the command line in this process, against an API on a loopback port, and captures its output. */
 import type { RequestListener } from 'node:http'
 import { createServerAdapter } from '@whatwg-node/server'
 import { type FakeDeps, type FakeOptions, fakeDeps } from '../../fixtures/deps.ts'
@@ -6,20 +6,35 @@ import { startServer } from '../../fixtures/loopback-server.ts'
 import { createApp } from '../../functions/index.ts'
 import { run } from '../../lib/cli/commands/index.ts'
 
+/** A route as put and plan expect it. */
+export const APP = ['--domain', 'app.example.com', '--upstream', 'http://localhost:8002', '--no-ssl']
+
+/** Every command that calls the API, with what it requires. */
+export const CALLING = [
+  ['list'],
+  ['get', 'app'],
+  ['put', 'app', '--domain', 'a.example.com', '--upstream', 'http://localhost:1'],
+  ['plan', 'app', '--domain', 'a.example.com', '--upstream', 'http://localhost:1'],
+  ['delete', 'app'],
+  ['ssl', 'app'],
+  ['sync'],
+  ['health'],
+]
+
 export interface Ended {
   readonly status: number | undefined
   readonly out: string
   readonly err: string
 }
 
-/** Runs one command line to its end. */
+/** Runs one command line. */
 export async function runCli(
-  words: readonly string[],
+  argv: readonly string[],
   environment: Readonly<Record<string, string>> = {},
   files: Readonly<Record<string, string>> = {},
 ): Promise<Ended> {
   let [out, err] = ['', '']
-  const status = await run(words, {
+  const status = await run(argv, {
     environment,
     out: (text) => {
       out += text
@@ -31,6 +46,7 @@ export async function runCli(
       const text = files[path]
       return text === undefined ? { failure: 'ENOENT' } : { text }
     },
+    columns: 80,
     program: ['/usr/bin/node', '/opt/proxy-manager/main.js'],
   })
   return { status, out, err }
@@ -38,14 +54,14 @@ export async function runCli(
 
 export interface Api {
   readonly environment: Readonly<Record<string, string>>
-  readonly cli: (...words: string[]) => Promise<Ended>
+  readonly cli: (...argv: string[]) => Promise<Ended>
 }
 
 async function listening<T>(listener: RequestListener, use: (api: Api) => Promise<T>): Promise<T> {
   const server = await startServer(listener)
   const environment = { PROXY_MANAGER_URL: server.url }
   try {
-    return await use({ environment, cli: (...words) => runCli(words, environment) })
+    return await use({ environment, cli: (...argv) => runCli(argv, environment) })
   } finally {
     server.close()
   }
@@ -70,7 +86,7 @@ export interface Seen {
   readonly authorization: string | undefined
 }
 
-/** A server that gives one answer to every call, and records the requests. */
+/** A server that gives one answer to every call, and records the calls. */
 export async function withAnswer(
   answer: { readonly status?: number; readonly body: unknown },
   use: (api: Api, seen: readonly Seen[]) => Promise<void>,

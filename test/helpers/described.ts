@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert'
 import * as v from 'valibot'
 import { endpoints } from '../../functions/index.ts'
 import { describeApi } from '../../lib/http/openapi/describe-api.ts'
-import { ERROR_SCHEMA } from '../../lib/http/openapi/error-schema.ts'
+import { ErrorBody, ErrorDetails } from '../../lib/http/openapi/error-schema.ts'
 
 const Content = v.record(
   v.string(),
@@ -28,7 +28,7 @@ export type Operation = v.InferOutput<typeof Operation>
 const Document = v.looseObject({ paths: v.record(v.string(), v.record(v.string(), Operation)) })
 
 export const description = describeApi(
-  endpoints.map(({ route }) => route),
+  endpoints.map(({ operation }) => operation),
   '1.2.3',
 )
 const { paths } = v.parse(Document, description)
@@ -79,8 +79,7 @@ export interface Described {
   readonly body?: unknown
 }
 
-const ErrorBody = v.object({ error: v.object({ code: v.string(), details: v.record(v.string(), v.unknown()) }) })
-const DETAILS = new Set(Object.keys(ERROR_SCHEMA.properties.error.properties.details.properties))
+const DETAILS = new Set(Object.keys(ErrorDetails.entries))
 
 /** Headers of the answer or the connection as such, not of the operation. */
 const OF_EVERY_ANSWER = /^(content-(type|length)|cache-control|x-content-type-options|connection|keep-alive|date)$/

@@ -311,17 +311,20 @@ background('once the engine is closed, the routes whose turn has not come are no
 })
 
 for (const days of [90, 45, 6]) {
-  background(`a certificate of ${days} days that nobody renews is told of from a quarter of its life on`, async () => {
-    const deps = await fakeDeps()
-    putLineage(deps.disk, DOMAIN, certificateFor(DOMAIN, { fromMs: START_MS, days }))
-    await putSecure(deps, 'app', DOMAIN)
-    await deps.clock.sleep((days * DAY_MS * 3) / 4)
-    assert.equal((await deps.engine.readHealth()).reasons, [])
-    await deps.clock.sleep(1)
-    assert.match((await deps.engine.readHealth()).reasons.join(), /^the certificate of app runs out on /)
-    await deps.clock.sleep((days * DAY_MS) / 4)
-    assert.match((await deps.engine.readHealth()).reasons.join(), /^the certificate of app has expired/)
-  })
+  background(
+    `a certificate of ${days} days that was not renewed is reported from the last quarter of its life on`,
+    async () => {
+      const deps = await fakeDeps()
+      putLineage(deps.disk, DOMAIN, certificateFor(DOMAIN, { fromMs: START_MS, days }))
+      await putSecure(deps, 'app', DOMAIN)
+      await deps.clock.sleep((days * DAY_MS * 3) / 4)
+      assert.equal((await deps.engine.readHealth()).reasons, [])
+      await deps.clock.sleep(1)
+      assert.match((await deps.engine.readHealth()).reasons.join(), /^the certificate of app expires on /)
+      await deps.clock.sleep((days * DAY_MS) / 4)
+      assert.match((await deps.engine.readHealth()).reasons.join(), /^the certificate of app has expired/)
+    },
+  )
 
   background(
     `a certificate of ${days} days is renewed once a third of its life is left, and not on every look`,

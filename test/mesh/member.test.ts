@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
-import type { ProbeAnswer } from '../../lib/adapters/probe.ts'
+import type { HttpAnswer } from '../../lib/adapters/http-client.ts'
 import { type MeshMember, meshMember } from '../../lib/mesh/member.ts'
 import { settled } from '../helpers/arrange.ts'
 
@@ -92,7 +92,7 @@ test('a registration that fails is tried again after 5 s, 30 s, and then every 5
 
 test('each change of the outcome of a registration is logged once', async () => {
   const { deps, member, lines } = await world()
-  const answers: readonly ProbeAnswer[] = [
+  const answers: readonly HttpAnswer[] = [
     { failure: 'ECONNREFUSED' },
     { failure: 'ECONNREFUSED' },
     { status: 401, body: '' },
@@ -140,8 +140,8 @@ test('a heartbeat says how the droplet does, and takes no token along', async ()
 
 test('an Orchestrator that fails is told once when it begins and once when it ends, however it fails', async () => {
   const { deps, member, lines } = await world()
-  const down: readonly ProbeAnswer[] = [{ failure: 'TIMEOUT' }, { status: 500, body: '' }, { failure: 'ECONNREFUSED' }]
-  const up: ProbeAnswer = { status: 200, body: '' }
+  const down: readonly HttpAnswer[] = [{ failure: 'TIMEOUT' }, { status: 500, body: '' }, { failure: 'ECONNREFUSED' }]
+  const up: HttpAnswer = { status: 200, body: '' }
   for (const answer of [up, ...down, up, up, ...down]) {
     deps.nginx.mesh = answer
     await member.beat()
@@ -151,8 +151,8 @@ test('an Orchestrator that fails is told once when it begins and once when it en
 
 test('calls are short, their answers bounded, and beats never overlap', async () => {
   const { deps, member } = await world()
-  const answers: ((answer: ProbeAnswer) => void)[] = []
-  deps.host.probe.download = ({ timeoutMs, limitBytes }) => {
+  const answers: ((answer: HttpAnswer) => void)[] = []
+  deps.host.http.request = ({ timeoutMs, limitBytes }) => {
     assert.ok(timeoutMs <= 3000 && limitBytes <= 65_536)
     return new Promise((resolve) => answers.push(resolve))
   }
@@ -191,7 +191,7 @@ test('without its settings nobody is told anything', async () => {
 test('the token for the Registry goes along with a sync, a look at it and the question for its key, and is logged nowhere', async () => {
   const deps = await fakeDeps({ settings: { ...MESH, AUTH_REGISTRY_JWT: 'true' } })
   const sent: (readonly [string, string | undefined])[] = []
-  deps.host.probe.download = async ({ url, token }) => {
+  deps.host.http.request = async ({ url, token }) => {
     sent.push([new URL(url).pathname, token])
     return { status: 500, body: '' }
   }

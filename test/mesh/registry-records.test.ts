@@ -45,7 +45,7 @@ for (const [shape, record] of Object.entries({
   'a domain in capitals with a dot at its end': { ...PLAIN, domain: 'APP.Example.com.' },
 })) {
   test(`a droplet with ${shape} is read`, () => {
-    const wanted = { routes: [ROUTE], skipped: [], unclear: [] }
+    const wanted = { routes: [ROUTE], skipped: [], ambiguous: [] }
     assert.equal(read([record]), wanted)
     assert.equal(read({ droplets: [record], total: 1 }), wanted)
   })
@@ -106,10 +106,10 @@ test('any other name is skipped, and never becomes a path', () => {
     assert.is(reasonFor({ ...PLAIN, name }), 'no droplet name can be made of its name', JSON.stringify(name))
 })
 
-test('a droplet that is not active is no route, and is not unclear either', () => {
+test('a droplet that is not active makes no route, and is not ambiguous either', () => {
   for (const status of ['inactive', 'stopped', 'unknown', '']) {
-    const { routes, skipped, unclear } = read([{ ...PLAIN, status }])
-    assert.equal([routes, unclear], [[], []])
+    const { routes, skipped, ambiguous } = read([{ ...PLAIN, status }])
+    assert.equal([routes, ambiguous], [[], []])
     assert.equal(skipped, [{ name: 'app', reason: `is not active (${status})` }])
   }
   assert.equal(read([{ ...PLAIN, status: 'gone' }, PLAIN]).routes, [ROUTE])
@@ -197,7 +197,7 @@ test('names and texts of others come back short and printable', () => {
 
 test('two records that become one name are both left out, and each names the other', () => {
   const other = { ...PLAIN, name: 'App', domain: 'b.example.com' }
-  const { routes, skipped, unclear } = read([PLAIN, other, { ...PLAIN, name: 'c', domain: 'c.example.com' }])
+  const { routes, skipped, ambiguous } = read([PLAIN, other, { ...PLAIN, name: 'c', domain: 'c.example.com' }])
   assert.equal(
     routes.map(({ dropletName }) => dropletName),
     ['c'],
@@ -206,28 +206,28 @@ test('two records that become one name are both left out, and each names the oth
     { name: 'app', reason: 'becomes the same droplet name as App' },
     { name: 'App', reason: 'becomes the same droplet name as app' },
   ])
-  assert.equal(unclear, ['app', 'app'])
+  assert.equal(ambiguous, ['app', 'app'])
 })
 
 test('two records with one domain are both left out, however it is written', () => {
-  const { routes, skipped, unclear } = read([PLAIN, { ...PLAIN, name: 'b', domain: 'APP.example.com.' }])
+  const { routes, skipped, ambiguous } = read([PLAIN, { ...PLAIN, name: 'b', domain: 'APP.example.com.' }])
   assert.equal(routes, [])
   assert.equal(
     skipped.map(({ reason }) => reason),
     ['has the same domain as b', 'has the same domain as app'],
   )
-  assert.equal(unclear, ['app', 'b'])
+  assert.equal(ambiguous, ['app', 'b'])
 })
 
-test('a record that cannot be told is unclear under the name that its route would have', () => {
+test('a record that cannot be read is ambiguous under the droplet name that its route would have', () => {
   for (const differing of [{ domain: null }, { port: 0 }, { status: 7 }, { metadata: 'x' }])
-    assert.equal(read([{ ...PLAIN, name: 'My App', ...differing }]).unclear, ['my-app'], JSON.stringify(differing))
+    assert.equal(read([{ ...PLAIN, name: 'My App', ...differing }]).ambiguous, ['my-app'], JSON.stringify(differing))
 })
 
 test('what is no list of droplets is none', () => {
   for (const answer of [undefined, null, 7, 'x', {}, { droplets: {} }, { droplets: null }, { items: [] }, '[]'])
     assert.is(readRegistry(answer), undefined, JSON.stringify(answer))
-  for (const answer of [[], { droplets: [] }]) assert.equal(read(answer), { routes: [], skipped: [], unclear: [] })
+  for (const answer of [[], { droplets: [] }]) assert.equal(read(answer), { routes: [], skipped: [], ambiguous: [] })
 })
 
 test('a list as long as it may be is read at once, and does not keep the process', () => {

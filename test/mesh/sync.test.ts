@@ -72,7 +72,7 @@ test('each droplet is created, updated or left as it is; what is skipped or gone
     skipped: [
       { name: 'broken', reason: 'has no valid port' },
       { name: 'stopped', reason: 'is not active (stopped)' },
-      { name: 'own', reason: 'its route was made by a call to this API, which owns it' },
+      { name: 'own', reason: 'the route is managed through the API' },
     ],
     skipped_count: 3,
     orphaned: ['gone'],
@@ -207,7 +207,7 @@ test('a call that comes between the look and the change wins', async () => {
     return ['10.0.0.7']
   }
   const summary = await sync(deps, { prune: true })
-  const reason = 'its route was changed while the sync ran: the next one looks again'
+  const reason = 'the route was changed during the sync; the next sync tries again'
   assert.equal(reasonsOf(summary), { gone: reason, new: reason, old: reason })
   assert.equal([summary.unchanged, summary.deleted], [['c'], []])
   for (const name of ['new', 'old', 'gone']) assert.is(servedPort(deps, `${name}.example.com`), 8080, name)
@@ -357,16 +357,12 @@ test('a dry run tells what the sync will answer, and changes nothing', async () 
     record('taken', 8005, 'own.example.com'),
   ])
   const before = contentsOf(deps.disk)
-  const { rehearsal, ...proposed } = await sync(deps, { dryRun: true, prune: true })
+  const { dryRun, ...proposed } = await sync(deps, { dryRun: true, prune: true })
   assert.equal([proposed.created, proposed.updated, proposed.deleted], [['fresh'], ['moved'], ['gone']])
   assert.equal([contentsOf(deps.disk), deps.nginx.reloads], [before, 2])
-  assert.ok(rehearsal?.test.ok)
+  assert.ok(dryRun?.test.ok)
   assert.equal(
-    rehearsal?.files.map(({ path, before, after }) => [
-      path.replace('/etc/nginx/', ''),
-      before === null,
-      after === null,
-    ]),
+    dryRun?.files.map(({ path, before, after }) => [path.replace('/etc/nginx/', ''), before === null, after === null]),
     [
       ['sites-available/000-proxy-manager.conf', false, false],
       ['sites-available/fpai-gone.conf', false, true],
@@ -442,8 +438,8 @@ test('the Registry is asked for /droplets, once, with a limit of time and of siz
   for (const REGISTRY_URL of ['http://registry.example:8000/api', 'http://registry.example:8000/api//']) {
     const deps = await fakeDeps({ settings: { REGISTRY_URL } })
     const asked: unknown[] = []
-    deps.host.probe.download = async (download) => {
-      asked.push(download)
+    deps.host.http.request = async (request) => {
+      asked.push(request)
       return { status: 200, body: '[]' }
     }
     await sync(deps)

@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
-import type { ProbeAnswer } from '../../lib/adapters/probe.ts'
+import type { HttpAnswer } from '../../lib/adapters/http-client.ts'
 import { hmacTokenOf, jwkOf, makeSigner, pemOf, type Signer, tokenOf, unsignedTokenOf } from '../helpers/tokens.ts'
 
 const test = suite('tokens of the Registry')
@@ -9,7 +9,7 @@ const NOW_S = Date.parse('2026-01-01T00:00:00.000Z') / 1000
 const CLAIMS = { sub: 'orchestrator', iat: NOW_S, exp: NOW_S + 3600 }
 const [signer, stranger] = [makeSigner(), makeSigner()]
 const token = tokenOf(signer, CLAIMS)
-const answer = (body: unknown): ProbeAnswer => ({
+const answer = (body: unknown): HttpAnswer => ({
   status: 200,
   body: typeof body === 'string' ? body : JSON.stringify(body),
 })
@@ -32,11 +32,11 @@ async function world(key: unknown = pemOf(signer)): Promise<World> {
   const deps = await fakeDeps({ settings })
   deps.nginx.registryKey = answer(key)
   const asked: string[] = []
-  const { download } = deps.host.probe
-  deps.host.probe.download = async (request) => {
+  const { request: send } = deps.host.http
+  deps.host.http.request = async (request) => {
     asked.push(request.url)
     assert.ok(request.timeoutMs <= 5000 && request.limitBytes <= 65_536)
-    return await download(request)
+    return await send(request)
   }
   return { deps, asked, verify: deps.engine.verifyToken, wait: (seconds) => deps.clock.sleep(seconds * 1000) }
 }
@@ -177,7 +177,7 @@ test('a key is looked up again after 10 minutes, so that one that was withdrawn 
   assert.is(at.asked.length, 2)
 })
 
-for (const [what, broken] of Object.entries<ProbeAnswer>({
+for (const [what, broken] of Object.entries<HttpAnswer>({
   'is down': { failure: 'ECONNREFUSED' },
   hangs: { failure: 'TIMEOUT' },
   'answers 500': { status: 500, body: pemOf(stranger) },

@@ -56,7 +56,7 @@ test('a binary upgrade that does not finish within 10 s refuses the change, and 
   const error = await refusal(put(deps, 'app', 'app.example.com', 8002), 'NGINX_RELOAD_FAILED')
   assert.equal([error.details.state, error.details.reason, error.details.retryable], ['unchanged', 'upgrading', true])
   assert.ok(deps.clock.monotonicMs() - started < 11_000)
-  assert.match(await deps.engine.metrics.text(), /nginx_reload_duration_seconds_count\{result="upgrading"\} 1$/m)
+  assert.match(await deps.metrics.text(), /nginx_reload_duration_seconds_count\{result="upgrading"\} 1$/m)
   assert.equal(contentsOf(deps.disk), before)
   assert.is(deps.nginx.reloads, 1)
 })

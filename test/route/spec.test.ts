@@ -122,8 +122,8 @@ test('a body without domain and port reports both', () => {
   assert.equal(faults(CreateProxyBody, {}), both)
 })
 
-test('upstream replaces host and port, and is refused beside them', () => {
-  const fault = ': upstream stands instead of upstream_host and upstream_port: pass one form'
+test('upstream replaces host and port, and cannot be combined with them', () => {
+  const fault = ': upstream replaces upstream_host and upstream_port: pass only one form'
   const body = { domain: 'a.example.com', upstream: 'http://a:80' }
   assert.equal(faults(PutProxyBody, { ...body, upstream_port: 80 }), [fault])
   assert.equal(faults(PutProxyBody, { ...body, upstream_host: 'a' }), [fault])
@@ -188,11 +188,11 @@ test('a route that only redirects needs no upstream, and may name one', () => {
 
 test('a route cannot redirect to one of its own names, nor have its domain as an alias', () => {
   const at = (options: unknown) => faults(PutProxyBody, { domain: 'A.example.com', upstream_port: 80, options })
-  const elsewhere = 'options.redirect_to: must be another domain than those of this route'
+  const elsewhere = 'options.redirect_to: must not be a domain of this route'
   assert.equal(at({ redirect_to: 'a.EXAMPLE.com' }), [elsewhere])
   assert.equal(at({ redirect_to: 'b.example.com', aliases: ['c.example.com', 'b.example.com'] }), [elsewhere])
   assert.equal(at({ aliases: ['b.example.com', 'a.example.com.'] }), [
-    'options.aliases: must not hold the domain itself',
+    'options.aliases: must not contain the domain itself',
   ])
   assert.equal(at({ redirect_to: 'https://x.example.com', aliases: 'b.example.com' }), [
     'options.aliases: must be a list',

@@ -1,15 +1,15 @@
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { describeSettings } from '../../lib/settings/settings.ts'
 import { startComparison } from '../helpers/compare-shown.ts'
 import { type Example, readExamples } from '../helpers/fenced-blocks.ts'
+import { type Page, readPage, readPages } from '../helpers/manual-pages.ts'
 import { takePackage, takeScript } from '../helpers/system/readme-code.ts'
-import { ROOT, setReadmeScene } from '../helpers/system/readme-scene.ts'
+import { setReadmeScene } from '../helpers/system/readme-scene.ts'
 import {
   type Context,
   type Take,
+  takeAnnouncement,
   takeCalls,
   takeConfiguration,
   takeDroplet,
@@ -18,19 +18,13 @@ import {
   takeLogLine,
   takeRoute,
   takeSession,
-  takeSourceTree,
-  takeToldMesh,
   takeWrongSettings,
 } from '../helpers/system/readme-takes.ts'
 import { setUp } from '../helpers/system/set-up.ts'
 
-const test = suite<Context>('the examples of the README')
-
-const readme = readFileSync(join(ROOT, 'README.md'), 'utf8')
-
-/** Beginnings of examples, and how each is carried out. */
+/** Beginnings of examples, and how each is run. */
 const TAKES: readonly (readonly [beginning: string, take: Take])[] = [
-  ['proxy-manager: PROXY_MANAGER_PORT: got', takeWrongSettings],
+  ['proxy-manager: PROXY_MANAGER_PORT: ', takeWrongSettings],
   ["curl http://127.0.0.1:8080/ -H 'host: generation.", takeGeneration],
   ["node -e \"require('http')", takeDroplet],
   ['curl -i http://127.0.0.1:8100/proxies/hello\n', takeRoute],
@@ -45,53 +39,43 @@ const TAKES: readonly (readonly [beginning: string, take: Take])[] = [
   ['location / {', takeLocation],
   ['set_real_ip_from ', takeConfiguration],
   ['{"timestamp":', takeLogLine],
-  ['{"name": "proxy-manager"', takeToldMesh],
-  ['{"droplet_id"', takeToldMesh],
+  ['{"name": "proxy-manager"', takeAnnouncement],
+  ['{"droplet_id"', takeAnnouncement],
   ['$ proxy-manager ', takeSession],
   ['import { fakeDeps } ', takeScript],
   ["import { createApp } from 'proxy-manager'", takePackage],
-  ['functions/ ', takeSourceTree],
 ]
 
-/** Beginnings of the examples that are not carried out here, and why. */
+/** Beginnings of the examples that are not run here, and why. */
 const NOT_TAKEN: readonly (readonly [beginning: string, reason: string])[] = [
-  ['npm run sandbox ', 'it is this very run, and one that takes the ports that a reader may have in use'],
-  ['ACME_DIRECTORY_URL=https://acme-staging', 'it needs a domain that leads here from the internet'],
+  ['npm run sandbox ', 'it is this very run, and one that listens on ports that a reader may have in use'],
+  ['npm run check ', 'it is this very run'],
+  ['ACME_DIRECTORY_URL=https://acme-staging', 'it needs a public domain that leads to this host'],
   [
     'apt-get install ',
     'it installs packages and a service on a host with systemd; the units that it prints have a test below',
   ],
   ['cd /opt/proxy-manager && rm -rf', 'it replaces an installation, and restarts its service'],
-  ['systemctl stop ', 'it puts a former installation back'],
+  ['systemctl stop ', 'it restores the previous version of an installation'],
   ['systemctl disable ', 'it removes an installation'],
   ['services:', 'it needs Docker'],
 ]
-
-const examples = inOrder(readExamples(readme))
-
-/** That of the generation goes behind the first change, since there is none before. */
-function inOrder(found: readonly Example[]): readonly Example[] {
-  const isEarly = ({ text }: Example) => text.includes('generation.proxy-manager.invalid')
-  const firstChange = found.findIndex(({ text }) => text.startsWith('curl -i -X PUT '))
-  const upTo = found.slice(0, firstChange + 1)
-  return [...upTo.filter((one) => !isEarly(one)), ...upTo.filter(isEarly), ...found.slice(firstChange + 1)]
-}
 
 function matching<T>(table: readonly (readonly [string, T])[], { text }: Example): T[] {
   return table.filter(([beginning]) => text.startsWith(beginning)).map(([, value]) => value)
 }
 
-setUp(test, async (context, undo) => {
-  context.comparison = startComparison()
-  context.scene = await setReadmeScene()
-  undo(context.scene.close)
-})
+const pages = readPages()
+const examplesOf = ({ text, path }: Page) => readExamples(text, path)
 
-test('every example is carried out, or named with the reason why not', () => {
+const all = suite('the examples of the manual')
+
+all('every example is run, or listed with the reason why not', () => {
+  const examples = pages.flatMap(examplesOf)
   assert.ok(examples.length > 20)
   const strays = examples
     .filter((example) => matching(TAKES, example).length + matching(NOT_TAKEN, example).length !== 1)
-    .map(({ line, text }) => `README.md:${line}: ${text.split('\n')[0]}`)
+    .map(({ at, text }) => `${at}: ${text.split('\n')[0]}`)
   assert.equal(strays, [])
   const gone = [...TAKES, ...NOT_TAKEN].filter(
     ([beginning]) => !examples.some(({ text }) => text.startsWith(beginning)),
@@ -99,25 +83,44 @@ test('every example is carried out, or named with the reason why not', () => {
   assert.equal(gone, [])
 })
 
-for (const example of examples) {
-  for (const take of matching(TAKES, example)) {
-    const { line, text } = example
-    test(`line ${line} is as shown: ${text.split('\n')[0]}`, async (context) => await take(example, context))
-  }
+all.run()
+
+// Each page begins on a host without routes, as a reader does.
+for (const page of pages) {
+  const taken = examplesOf(page).flatMap((example) => matching(TAKES, example).map((take) => ({ example, take })))
+  if (taken.length === 0) continue
+  const test = suite<Context>(`the examples of ${page.path}`)
+  setUp(test, async (context, undo) => {
+    context.comparison = startComparison()
+    context.scene = await setReadmeScene()
+    undo(context.scene.close)
+  })
+  for (const { example, take } of taken)
+    test(`${example.at} is as shown: ${example.text.split('\n')[0]}`, async (context) => await take(example, context))
+  test.run()
 }
 
-test('serve --help prints every setting', async ({ scene }) => {
-  const command = 'npm start -- --help'
-  assert.ok(readme.includes(`\`${command}\` prints every setting`))
+const commands = suite<Context>('the commands of the manual')
+
+setUp(commands, async (context, undo) => {
+  context.scene = await setReadmeScene()
+  undo(context.scene.close)
+})
+
+commands('serve --help prints every setting', async ({ scene }) => {
+  const command = 'proxy-manager serve --help'
+  assert.ok(readPage('lib/settings/README.md').text.includes(`\`${command}\` prints every setting`))
   const { status, out } = await scene.run(command)
   assert.is(status, 0)
   for (const { name } of describeSettings()) assert.ok(out.includes(name), name)
 })
 
-test('each command that prints a unit prints one', async ({ scene }) => {
-  const commands = [...readme.matchAll(/^(proxy-manager systemd-unit.*?) +> (\/etc\/systemd\S+)/gm)]
-  assert.is(commands.length, 2)
-  for (const [, command = '', file = ''] of commands) {
+commands('each command that prints a unit prints one', async ({ scene }) => {
+  const found = pages.flatMap(({ text }) => [
+    ...text.matchAll(/^(proxy-manager systemd-unit.*?) +> (\/etc\/systemd\S+)/gm),
+  ])
+  assert.is(found.length, 2)
+  for (const [, command = '', file = ''] of found) {
     const { status, out } = await scene.run(command)
     assert.is(status, 0, command)
     assert.match(out, file.endsWith('.service') ? /^ExecStart=.* serve$/m : /^ExecStartPre=.* recover$/m)
@@ -125,4 +128,28 @@ test('each command that prints a unit prints one', async ({ scene }) => {
   }
 })
 
-test.run()
+commands(
+  'every command of proxy-manager that a sentence or table names has the options that it is given',
+  async ({ scene }) => {
+    const named = pages.flatMap(({ path, text }) =>
+      [...text.matchAll(/`proxy-manager ([a-z][a-z-]*)([^`\n]*)`/g)].map(([, command = '', rest = '']) => ({
+        path,
+        command,
+        options: rest.match(/(?<=\s)--[a-z-]+/g) ?? [],
+      })),
+    )
+    assert.ok(named.length > 10)
+    const helps = new Map<string, string>()
+    for (const command of new Set(named.map(({ command }) => command))) {
+      const { status, out } = await scene.run(`proxy-manager ${command} --help`)
+      helps.set(command, status === 0 ? out : '')
+    }
+    const wrong = named.filter(({ command, options }) => {
+      const help = helps.get(command) ?? ''
+      return help === '' || options.some((option) => !['--help', ...(help.match(/--[a-z-]+/g) ?? [])].includes(option))
+    })
+    assert.equal(wrong, [])
+  },
+)
+
+commands.run()

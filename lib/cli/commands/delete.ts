@@ -1,36 +1,36 @@
 /** proxy-manager delete */
 
+import { Option } from 'commander'
 import * as v from 'valibot'
 import { callApi, proxyPath } from '../api-client.ts'
-import type { Command } from '../command.ts'
+import type { CommandDefinition } from '../command.ts'
 import { describePlan, Planned } from '../describe.ts'
 
 const Deleted = v.object({ status: v.literal('deleted'), certificate_deleted: v.optional(v.boolean()) })
 
-export const remove: Command = {
+export const remove: CommandDefinition = {
   name: 'delete',
-  summary: 'Remove a route',
-  takesName: true,
+  summary: 'Delete a route',
+  expectsName: true,
   options: [
-    { name: 'delete-certificate', help: 'Delete its certificate as well' },
-    { name: 'dry-run', help: 'Show what would change; nothing is changed' },
+    new Option('--delete-certificate', 'Delete its certificate too'),
+    new Option('--dry-run', 'Show what would change, without changing anything'),
   ],
-  more: () => 'Example:\n  proxy-manager delete app --delete-certificate\n',
-  run: async ({ name, flag }, world) => {
-    const path = proxyPath(name)
-    if (flag('dry-run') === true) {
-      const query = { dry_run: true, delete_certificate: flag('delete-certificate') }
-      const { json, shown } = await callApi(world, { method: 'DELETE', path, query }, Planned)
+  details: () => 'Example:\n  proxy-manager delete app --delete-certificate',
+  run: async ({ name, options }, context) => {
+    const query = { dry_run: options.dryRun, delete_certificate: options.deleteCertificate }
+    const call = { method: 'DELETE', path: proxyPath(name), query } as const
+    if (options.dryRun) {
+      const { json, shown } = await callApi(context, call, Planned)
       return describePlan(json, shown)
     }
-    const query = { delete_certificate: flag('delete-certificate') }
-    const { json, shown } = await callApi(world, { method: 'DELETE', path, query }, Deleted)
+    const { json, shown } = await callApi(context, call, Deleted)
     const certificate =
       shown.certificate_deleted === undefined
         ? ''
         : shown.certificate_deleted
-          ? ' Its certificate is deleted.'
-          : ' Its certificate is still there: see the log of the API.'
-    return { json, text: `${name} is deleted.${certificate}` }
+          ? ' Its certificate was deleted.'
+          : " Its certificate was not deleted: see the API's log."
+    return { json, text: `${name} deleted.${certificate}` }
   },
 }

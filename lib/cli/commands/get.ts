@@ -1,16 +1,16 @@
 /** proxy-manager get */
 import { callApi, proxyPath } from '../api-client.ts'
-import type { Command } from '../command.ts'
+import type { CommandDefinition } from '../command.ts'
 import { describeRoute, Route } from '../describe.ts'
 
-export const get: Command = {
+export const get: CommandDefinition = {
   name: 'get',
-  summary: 'Show one route, its last health check and its certificate',
-  takesName: true,
+  summary: 'Show one route with its last health check and its certificate',
+  expectsName: true,
   options: [],
-  more: () => 'Example:\n  proxy-manager get app\n',
-  run: async ({ name }, world) => {
-    const { json, shown } = await callApi(world, { method: 'GET', path: proxyPath(name) }, Route)
+  details: () => 'Example:\n  proxy-manager get app',
+  run: async ({ name }, context) => {
+    const { json, shown } = await callApi(context, { method: 'GET', path: proxyPath(name) }, Route)
     return { json, text: describeRoute(shown) }
   },
 }

@@ -2,7 +2,7 @@
 
 import * as v from 'valibot'
 import { callApi } from '../api-client.ts'
-import { type Command, EXIT } from '../command.ts'
+import { type CommandDefinition, EXIT } from '../command.ts'
 import { fields } from '../text.ts'
 import { Names } from './sync.ts'
 
@@ -20,13 +20,13 @@ const Health = v.object({
   }),
 })
 
-export const health: Command = {
+export const health: CommandDefinition = {
   name: 'health',
-  summary: 'Tell whether Proxy Manager can do its work, and what to do where it cannot',
+  summary: 'Show whether Proxy Manager is healthy, and what to do if it is not',
   options: [],
-  more: () => 'Ends with 0 where it is healthy, 4 where it is degraded, 1 where it is unhealthy.\n',
-  run: async (_invocation, world) => {
-    const { json, shown } = await callApi(world, { method: 'GET', path: '/proxy-manager/health' }, Health)
+  details: () => 'Exit status: 0 if it is healthy, 4 if it is degraded, 1 if it is unhealthy.',
+  run: async (_invocation, context) => {
+    const { json, shown } = await callApi(context, { method: 'GET', path: '/proxy-manager/health' }, Health)
     const { status, reasons, advice, nginx, routes } = shown
     const counts = `${routes.active} active, ${routes.pending_ssl} pending_ssl, ${routes.drifted.length} drifted, ${routes.disabled.length} disabled`
     return {

@@ -1,6 +1,8 @@
-/** The command line as a function: words in, exit status out. */
+/** The command line as a function: arguments in, exit status out. */
+
+import { Command, CommanderError, InvalidArgumentError } from 'commander'
 import packageJson from '../../../package.json' with { type: 'json' }
-import { type Command, CommandFailure, EXIT, helpOf, parseWords, type World } from '../command.ts'
+import { type CliContext, type CommandDefinition, CommandFailure, EXIT } from '../command.ts'
 import { printable } from '../text.ts'
 import { remove } from './delete.ts'
 import { get } from './get.ts'
@@ -14,7 +16,7 @@ import { ssl } from './ssl.ts'
 import { sync } from './sync.ts'
 import { systemdUnitCommand } from './systemd-unit.ts'
 
-const COMMANDS: readonly Command[] = [
+const COMMANDS: readonly CommandDefinition[] = [
   serve,
   recover,
   systemdUnitCommand,
@@ -28,71 +30,100 @@ const COMMANDS: readonly Command[] = [
   health,
 ]
 
-/** Runs one command; resolves to the exit status, or to nothing where the command goes on, or sets it by itself. */
-export async function run(words: readonly string[], world: World): Promise<number | undefined> {
-  const [first, ...rest] = words
-  if (first === '--version') {
-    world.out(`${packageJson.version}\n`)
-    return EXIT.ok
+const AFTER_HELP = `
+"proxy-manager COMMAND --help" describes a command,
+"proxy-manager serve --help" lists every setting.
+
+serve, recover and systemd-unit work on this host. All other commands call the
+running API:
+  PROXY_MANAGER_URL        its address; by default http://127.0.0.1 with the port
+                           in PROXY_MANAGER_PORT, or 8100
+  PROXY_MANAGER_API_TOKEN  its token, if it requires one; or in a file that
+                           PROXY_MANAGER_API_TOKEN_FILE names
+
+Exit status:
+  0   success
+  1   refused by the API; plan, --dry-run: rejected by NGINX; health: unhealthy;
+      recover: something could not be recovered
+  2   wrong usage
+  3   the API cannot be reached
+  4   health: degraded
+  75  temporary failure (EX_TEMPFAIL), retry later; serve, recover: the state
+      directory's disk is full or read-only; serve: another process uses the
+      state directory, or PROXY_MANAGER_HOST is not an address of this host yet
+  78  configuration error (EX_CONFIG); serve, recover, systemd-unit: a wrong
+      setting; serve, recover: the state directory cannot be created, read or
+      locked; serve: the port is in use`
+
+/** Runs one command. @returns its exit status, or `undefined` if the command continues to run or sets the status itself */
+export async function run(argv: readonly string[], context: CliContext): Promise<number | undefined> {
+  let status: number | undefined
+  const program = createProgram(context)
+  for (const definition of COMMANDS) {
+    const command = addCommand(program, definition)
+    command.action(async () => {
+      status = await execute(definition, command, context)
+    })
   }
-  if (first === '--help' || first === '-h') {
-    world.out(overview())
-    return EXIT.ok
-  }
-  const command = COMMANDS.find(({ name }) => name === first)
-  if (command === undefined) {
-    const fault = first === undefined ? 'a command is missing' : `there is no command '${first}'`
-    return fail(world, new CommandFailure(EXIT.usage, `${fault}\nSee proxy-manager --help`), false)
-  }
-  let isJson = rest.includes('--json')
   try {
-    const { invocation, json, help } = parseWords(command, rest)
-    isJson = json
-    if (help) {
-      world.out(helpOf(command))
-      return EXIT.ok
-    }
-    const outcome = await command.run(invocation, world)
-    if (outcome === undefined) return undefined
-    world.out(json ? `${JSON.stringify(outcome.json, null, 2)}\n` : `${printable(outcome.text)}\n`)
-    return outcome.exitStatus ?? EXIT.ok
+    await program.parseAsync(argv, { from: 'user' })
+    return status
   } catch (error) {
-    if (error instanceof CommandFailure) return fail(world, error, isJson)
+    // commander has already printed the help, the version or the error.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage
     throw error
   }
 }
 
-/** Words go to standard error; what the API said goes to standard output as well, where a program reads along. */
-function fail(world: World, { exitStatus, message, json }: CommandFailure, isJson: boolean): number {
-  world.err(`proxy-manager: ${printable(message)}\n`)
-  if (isJson && json !== undefined) world.out(`${JSON.stringify(json, null, 2)}\n`)
-  return exitStatus
+/** The settings here are inherited by the commands that are added later. */
+function createProgram({ out, err, columns }: CliContext): Command {
+  return new Command('proxy-manager')
+    .description('HTTP API that manages NGINX and certbot on this host, and its command line')
+    .version(packageJson.version, '-V, --version', 'Print the version')
+    .helpOption('-h, --help', 'Print help')
+    .helpCommand('help [command]', 'Print the help of a command')
+    .addHelpText('after', AFTER_HELP)
+    .showHelpAfterError('See proxy-manager --help')
+    .exitOverride()
+    .configureOutput({
+      writeOut: out,
+      writeErr: err,
+      outputError: (text, write) => write(printable(text.replace(/^error:/, 'proxy-manager:'))),
+      getOutHelpWidth: () => columns,
+      getErrHelpWidth: () => columns,
+      getOutHasColors: () => false,
+      getErrHasColors: () => false,
+    })
 }
 
-function overview(): string {
-  const width = Math.max(...COMMANDS.map(({ name }) => name.length))
-  const lines = COMMANDS.map(({ name, summary }) => `  ${name.padEnd(width)}  ${summary}`)
-  return `proxy-manager COMMAND [options]
+function addCommand(program: Command, definition: CommandDefinition): Command {
+  const { name, summary, expectsName, options, isService, details } = definition
+  const command = program.command(name).description(summary).showHelpAfterError(`See proxy-manager ${name} --help`)
+  if (expectsName) command.argument('<name>', 'Droplet name of the route')
+  for (const option of options) command.addOption(option)
+  if (!isService) command.option('--json', 'Print JSON instead of text')
+  if (details !== undefined) command.addHelpText('after', () => `\n${details()}`)
+  return command
+}
 
-An HTTP API that manages NGINX and certbot on this host, and a command line for it.
-
-Commands:
-${lines.join('\n')}
-
-proxy-manager COMMAND --help tells more of each; proxy-manager serve --help has every setting. --version prints the version.
-
-serve, recover and systemd-unit work on this host. All others call the running API:
-  PROXY_MANAGER_URL        where it is (http://127.0.0.1:8100, with the port in PROXY_MANAGER_PORT where that is set)
-  PROXY_MANAGER_API_TOKEN  the token to call it with, where it wants one (or ..._FILE: a file that has it)
-
-Exit statuses:
-  0   done
-  1   refused by the API; plan, dry runs: by NGINX; health: unhealthy; recover: something is left undone
-  2   wrong use of a command
-  3   the API cannot be reached
-  4   health: degraded
-  75  what may pass: serve, recover: the state folder's disk is full or read-only; serve: another process uses that folder, or
-      PROXY_MANAGER_HOST is no address of this host yet
-  78  serve, recover, systemd-unit: a wrong setting; serve, recover: a state folder that cannot be had; serve: a port that is taken
-`
+async function execute(
+  definition: CommandDefinition,
+  command: Command,
+  context: CliContext,
+): Promise<number | undefined> {
+  const { json: isJson, ...options } = command.opts<Readonly<Record<string, unknown>>>()
+  const print = (json: unknown) => context.out(`${JSON.stringify(json, null, 2)}\n`)
+  try {
+    const outcome = await definition.run({ name: command.args[0] ?? '', options }, context)
+    if (outcome === undefined) return undefined
+    if (isJson) print(outcome.json)
+    else context.out(`${printable(outcome.text)}\n`)
+    return outcome.exitStatus ?? EXIT.ok
+  } catch (error) {
+    if (error instanceof InvalidArgumentError) command.error(`error: ${error.message}`)
+    if (!(error instanceof CommandFailure)) throw error
+    context.err(`proxy-manager: ${printable(error.message)}\n`)
+    if (isJson && error.json !== undefined) print(error.json)
+    return error.exitStatus
+  }
 }

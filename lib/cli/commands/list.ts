@@ -1,34 +1,34 @@
 /** proxy-manager list */
 
+import { Option } from 'commander'
 import * as v from 'valibot'
 import { callApi } from '../api-client.ts'
-import type { Command } from '../command.ts'
-import { leadsTo, Route } from '../describe.ts'
+import type { CommandDefinition } from '../command.ts'
+import { destination, Route } from '../describe.ts'
 import { table } from '../text.ts'
 
-export const list: Command = {
+export const list: CommandDefinition = {
   name: 'list',
-  summary: 'List the routes, all or those of one domain or status',
+  summary: 'List routes, all or those with one domain or status',
   options: [
-    { name: 'domain', value: 'DOMAIN', help: 'Only the route of this domain' },
-    { name: 'status', value: 'STATUS', help: 'Only those that are active, pending_ssl, drifted or disabled' },
+    new Option('--domain <domain>', 'Only the route with this domain'),
+    new Option('--status <status>', 'Only routes with this status: active, pending_ssl, drifted or disabled'),
   ],
-  more: () => `Examples:
+  details: () => `Examples:
   proxy-manager list --status pending_ssl
-  proxy-manager list --json | jq -r '.[].domain'
-`,
-  run: async ({ text }, world) => {
-    const query = { domain: text('domain'), status: text('status') }
-    const { json, shown } = await callApi(world, { method: 'GET', path: '/proxies', query }, v.array(Route))
+  proxy-manager list --json | jq -r '.[].domain'`,
+  run: async ({ options: { domain, status } }, context) => {
+    const call = { method: 'GET', path: '/proxies', query: { domain, status } } as const
+    const { json, shown } = await callApi(context, call, v.array(Route))
     const rows = shown.map((route) => [
       route.droplet_name,
       route.domain,
-      leadsTo(route),
+      destination(route),
       route.status,
       route.last_health_status,
       route.certificate?.expiry.slice(0, 10) ?? '-',
     ])
     const heading = ['NAME', 'DOMAIN', 'UPSTREAM', 'STATUS', 'HEALTH', 'CERTIFICATE UNTIL']
-    return { json, text: shown.length === 0 ? 'There is no such route.' : table(heading, rows) }
+    return { json, text: shown.length === 0 ? 'No routes found.' : table(heading, rows) }
   },
 }

@@ -1,78 +1,80 @@
-/** The commands about routes: list, get, put, plan, delete, ssl. */
+/** proxy-manager put */
 
+import { InvalidArgumentError, Option } from 'commander'
 import * as v from 'valibot'
 import { describeOptions } from '../../route/options.ts'
 import { callApi, proxyPath } from '../api-client.ts'
-import { type Command, type Invocation, misuse } from '../command.ts'
+import type { CommandDefinition, Invocation } from '../command.ts'
 import { describeRoute, Route } from '../describe.ts'
 
-export const WANTED = [
-  { name: 'domain', value: 'DOMAIN', help: 'The domain to serve (required)' },
-  { name: 'upstream', value: 'URL', help: 'Where to: http://host:port (required, unless it only redirects)' },
-  { name: 'redirect-to', value: 'DOMAIN', help: 'Redirect every request to this domain instead' },
-  { name: 'ssl', isNegative: true, help: 'Serve HTTP alone' },
-  { name: 'health-check', isNegative: true, help: 'Do not probe the upstream first' },
-  {
-    name: 'options',
-    value: 'JSON',
-    help: 'Options of the route (below), as a JSON object; those left out are set to their defaults',
-  },
-] as const
+const JsonObject = v.record(v.string(), v.unknown())
 
-export const optionsHelp = () => {
+/** The options of put and plan. */
+export const ROUTE_OPTIONS: readonly Option[] = [
+  new Option('--domain <domain>', 'Domain to serve (required)').makeOptionMandatory(),
+  new Option('--upstream <url>', 'Upstream as http://host:port (required unless --redirect-to is given)'),
+  new Option('--redirect-to <domain>', 'Redirect every request to this domain'),
+  new Option('--ssl', 'Serve HTTPS as soon as there is a certificate (default)'),
+  new Option('--no-ssl', 'Serve HTTP only'),
+  new Option('--health-check', 'Check the upstream first (default)'),
+  new Option('--no-health-check', 'Do not check the upstream first'),
+  new Option(
+    '--options <json>',
+    'Route options (below) as a JSON object; omitted options are set to their defaults',
+  ).argParser(parseJsonObject),
+]
+
+export function routeOptionsHelp(): string {
   const lines = describeOptions().map(({ name, fallback, help }) => `  ${name} (${fallback})\n      ${help}`)
-  return `\nOptions of a route, with their defaults:\n${lines.join('\n')}\n`
+  return `Route options, with their defaults:\n${lines.join('\n')}`
 }
 
-export const put: Command = {
+export const put: CommandDefinition = {
   name: 'put',
-  summary: 'Create or replace a route; it is served when this ends with 0',
-  takesName: true,
-  options: WANTED,
-  more: () => `Examples:
+  summary: 'Create or replace a route; exit status 0: the route is live',
+  expectsName: true,
+  options: ROUTE_OPTIONS,
+  details: () => `Examples:
   proxy-manager put app --domain app.example.com --upstream http://localhost:8002
   proxy-manager put app --domain app.example.com --upstream http://localhost:8002 --options '{"maintenance":true}'
 
-The same call twice changes nothing the second time. See what it would change with "proxy-manager plan".
-${optionsHelp()}`,
-  run: async (invocation, world) => {
-    const { name } = invocation
-    const call = { method: 'PUT', path: proxyPath(name), body: wantedRoute(put, invocation) } as const
-    const { status, json, shown } = await callApi(world, call, Route)
+Repeating a call changes nothing. To see what it would change, use "proxy-manager plan".
+
+${routeOptionsHelp()}`,
+  run: async ({ name, options }, context) => {
+    const call = { method: 'PUT', path: proxyPath(name), body: routeBody(options) } as const
+    const { status, json, shown } = await callApi(context, call, Route)
     const isPending = status === 202
     const isUnchanged = shown.receipt?.reloaded === false
     const outcome = isUnchanged
-      ? 'is unchanged'
+      ? 'unchanged'
       : status === 201
-        ? 'is created'
+        ? 'created'
         : isPending
           ? 'is served over HTTP'
-          : 'is served as asked'
+          : 'updated'
     const next = isPending ? `\n\nTo serve it over HTTPS, get a certificate: proxy-manager ssl ${name}` : ''
     return { json, text: `${name} ${outcome}.\n\n${describeRoute(shown)}${next}` }
   },
 }
 
-/** The body of PUT. */
-export function wantedRoute(command: Command, { text, flag }: Invocation): Readonly<Record<string, unknown>> {
-  const [domain, upstream, redirectTo] = [text('domain'), text('upstream'), text('redirect-to')]
-  if (domain === undefined || (upstream === undefined && redirectTo === undefined))
-    throw misuse(command, '--domain and --upstream (or --redirect-to) are required')
-  const own = text('options') === undefined ? {} : readOptions(command, text('options') ?? '')
+/**
+ * The body of PUT: only what was given, so that the API's defaults apply to the rest.
+ * @throws {InvalidArgumentError} if neither an upstream nor a redirect was given
+ */
+export function routeBody(given: Invocation['options']): Readonly<Record<string, unknown>> {
+  const { domain, upstream, redirectTo, ssl, healthCheck } = given
+  if (upstream === undefined && redirectTo === undefined)
+    throw new InvalidArgumentError('--upstream or --redirect-to is required')
+  const own = v.parse(v.optional(JsonObject), given.options)
   const options = redirectTo === undefined ? own : { ...own, redirect_to: redirectTo }
-  return {
-    domain,
-    ...(upstream === undefined ? {} : { upstream }),
-    ...(flag('ssl') === undefined ? {} : { enable_ssl: flag('ssl') }),
-    ...(flag('health-check') === undefined ? {} : { require_healthy: flag('health-check') }),
-    ...(Object.keys(options).length === 0 ? {} : { options }),
-  }
+  return { domain, upstream, enable_ssl: ssl, require_healthy: healthCheck, options }
 }
 
-function readOptions(command: Command, text: string): Readonly<Record<string, unknown>> {
+function parseJsonObject(text: string): Readonly<Record<string, unknown>> {
   try {
-    return v.parse(v.record(v.string(), v.unknown()), JSON.parse(text))
+    return v.parse(JsonObject, JSON.parse(text))
   } catch {
-    throw misuse(command, '--options takes a JSON object')
+    throw new InvalidArgumentError('Expected a JSON object.')
   }
 }

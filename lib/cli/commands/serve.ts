@@ -1,19 +1,25 @@
-/** The commands that work on this host without the API: serve, recover, systemd-unit. */
+/** proxy-manager serve */
 import { describeSettings } from '../../settings/settings.ts'
-import type { Command } from '../command.ts'
+import type { CommandDefinition } from '../command.ts'
 import { loadMain } from '../node-flags.ts'
 
-export const serve: Command = {
+export const serve: CommandDefinition = {
   name: 'serve',
-  summary: 'Run the API in the foreground; SIGTERM or SIGINT ends it, after the calls in flight',
+  summary: 'Run the API in the foreground; SIGTERM or SIGINT stops it after the calls in flight',
   options: [],
   isService: true,
-  more: () => {
+  details: () => {
     const settings = describeSettings().map(
-      ({ name, fallback, help }) => `  ${name}${fallback === '' ? '' : ` (${fallback})`}\n      ${help}`,
+      ({ name, defaultText, help }) => `  ${name}${defaultText === '' ? '' : ` (${defaultText})`}\n      ${help}`,
     )
-    return `Ends with 78 for a wrong setting, a port that is taken, or a state folder that cannot be had; with 75 for what may pass: where the
-state folder is in use, or on a disk that is full or read-only, or PROXY_MANAGER_HOST is no address of this host yet.\n\nSettings (environment variables):\n${settings.join('\n')}\n`
+    return `Exit status if it cannot start:
+  75  temporary failure: the state directory is in use, or its disk is full or
+      read-only, or PROXY_MANAGER_HOST is not an address of this host yet
+  78  a wrong setting, or the port is in use, or the state directory cannot be
+      created, read or locked
+
+Settings (environment variables):
+${settings.join('\n')}`
   },
   run: async (_invocation, { environment }) => {
     await (await loadMain()).serve(environment)

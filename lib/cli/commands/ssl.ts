@@ -1,8 +1,9 @@
 /** proxy-manager ssl */
 
+import { Option } from 'commander'
 import * as v from 'valibot'
 import { callApi, proxyPath } from '../api-client.ts'
-import type { Command } from '../command.ts'
+import type { CommandDefinition } from '../command.ts'
 import { Certificate, describeChecks, describePlan, Planned, Preflight } from '../describe.ts'
 import { fields } from '../text.ts'
 
@@ -15,34 +16,30 @@ const Issued = v.object({
 })
 const PlannedIssue = v.object({ ...Planned.entries, would_order: v.boolean(), preflight: Preflight })
 
-export const ssl: Command = {
+export const ssl: CommandDefinition = {
   name: 'ssl',
-  summary: 'Obtain or renew the certificate of a route, and serve it over HTTPS',
-  takesName: true,
+  summary: 'Obtain or renew the certificate of a route and serve it over HTTPS',
+  expectsName: true,
   options: [
-    { name: 'force-renew', help: 'Order one although the present one is not due' },
-    { name: 'email', value: 'ADDRESS', help: 'Contact that the CA is given' },
-    {
-      name: 'dry-run',
-      help: 'Look whether the CA would get its answers, and show what would change; nothing is changed',
-    },
+    new Option('--force-renew', 'Order a certificate even if the present one is not due for renewal'),
+    new Option('--email <address>', 'Contact address for a new account at the CA'),
+    new Option('--dry-run', 'Run the preflight checks and show what would change, without changing anything'),
   ],
-  more: () => `Examples:
+  details: () => `Examples:
   proxy-manager ssl app --dry-run
   proxy-manager ssl app --email ops@example.com
 
-Takes as long as the CA does: seconds, at most about three minutes.
-`,
-  run: async ({ name, text, flag }, world) => {
-    const body = { email: text('email'), force_renew: flag('force-renew') }
+It takes as long as the CA does: seconds, at most about three minutes.`,
+  run: async ({ name, options }, context) => {
+    const body = { email: options.email, force_renew: options.forceRenew }
     const call = { method: 'POST', path: `${proxyPath(name)}/ssl`, body } as const
-    if (flag('dry-run') === true) {
-      const { json, shown } = await callApi(world, { ...call, query: { dry_run: true } }, PlannedIssue)
-      const asked = shown.would_order ? 'The CA would be asked.' : 'The CA would not be asked.'
+    if (options.dryRun) {
+      const { json, shown } = await callApi(context, { ...call, query: { dry_run: true } }, PlannedIssue)
+      const order = shown.would_order ? 'A certificate would be ordered.' : 'No certificate would be ordered.'
       const planned = describePlan(json, shown)
-      return { ...planned, text: [asked, ...describeChecks(shown.preflight), planned.text].join('\n') }
+      return { ...planned, text: [order, ...describeChecks(shown.preflight), planned.text].join('\n') }
     }
-    const { json, shown } = await callApi(world, call, Issued)
+    const { json, shown } = await callApi(context, call, Issued)
     const { domain, status, certificate, ordered, preflight } = shown
     return {
       json,
@@ -50,7 +47,7 @@ Takes as long as the CA does: seconds, at most about three minutes.
         name,
         domain,
         status,
-        certificate: `${certificate.issuer}, until ${certificate.expiry}${ordered ? '' : ' (it was there already)'}`,
+        certificate: `${certificate.issuer}, until ${certificate.expiry}${ordered ? '' : ' (already present)'}`,
         preflight: describeChecks(preflight),
       }),
     }

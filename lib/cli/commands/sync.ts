@@ -1,8 +1,9 @@
-/** The commands about the manager as a whole: sync and health. */
+/** proxy-manager sync */
 
+import { InvalidArgumentError, Option } from 'commander'
 import * as v from 'valibot'
 import { callApi } from '../api-client.ts'
-import { type Command, misuse } from '../command.ts'
+import type { CommandDefinition } from '../command.ts'
 import { describePlan, Planned } from '../describe.ts'
 import { fields } from '../text.ts'
 
@@ -17,46 +18,53 @@ const Summary = v.object({
   plan: v.optional(Planned.entries.plan),
 })
 
-export const sync: Command = {
+export const sync: CommandDefinition = {
   name: 'sync',
-  summary: 'Bring routes in line with the Registry',
+  summary: 'Synchronize the routes with the Registry',
   options: [
-    { name: 'dry-run', help: 'Show what would change; nothing is changed' },
-    { name: 'prune', help: 'Delete routes of former syncs that the Registry no longer has' },
-    { name: 'confirm', value: 'N', help: 'Delete N routes, where that is more than one sync may delete' },
-    { name: 'require-healthy', help: 'Probe each upstream first' },
-    { name: 'ssl', help: 'Want HTTPS for all of them (--no-ssl: for none); left out, each keeps what it has' },
+    new Option('--dry-run', 'Show what would change, without changing anything'),
+    new Option('--prune', 'Delete routes of earlier syncs that are no longer in the Registry'),
+    new Option('--confirm <count>', 'Number of routes to delete, if it exceeds the limit of one sync').argParser(
+      parseCount,
+    ),
+    new Option('--require-healthy', 'Check each upstream first'),
+    new Option('--ssl', 'Enable HTTPS on all routes (default: each route keeps its setting)'),
+    new Option('--no-ssl', 'Disable HTTPS on all routes'),
   ],
-  more: () => `Examples:
+  details: () => `Examples:
   proxy-manager sync --dry-run --prune
   proxy-manager sync --prune --confirm 5
 
-Ends with 0 also where droplets were skipped: look at the last lines; with 1 where the API refuses, or NGINX in a dry run.
-`,
-  run: async ({ text, flag }, world) => {
-    const confirm = text('confirm')
-    if (confirm !== undefined && !/^\d{1,6}$/.test(confirm)) throw misuse(sync, '--confirm takes a number of routes')
+Exit status: 0 even if droplets were skipped (see the last lines of the output),
+1 if the API refuses the sync or NGINX rejects the dry run.`,
+  run: async ({ options }, context) => {
     const query = {
-      dry_run: flag('dry-run'),
-      prune: flag('prune'),
-      confirm,
-      require_healthy: flag('require-healthy'),
-      enable_ssl: flag('ssl'),
+      dry_run: options.dryRun,
+      prune: options.prune,
+      confirm: options.confirm,
+      require_healthy: options.requireHealthy,
+      enable_ssl: options.ssl,
     }
     const call = { method: 'POST', path: '/proxy-manager/sync-from-registry', query } as const
-    const { json, shown } = await callApi(world, call, Summary)
-    const named = (names: readonly string[]) => `${names.length}${names.length === 0 ? '' : `: ${names.join(', ')}`}`
+    const { json, shown } = await callApi(context, call, Summary)
+    const countAndNames = (names: readonly string[]) =>
+      [String(names.length), names.join(', ')].filter(Boolean).join(': ')
     const skipped = shown.skipped.map(({ name, reason }) => `${name}: ${reason}`)
     const summary = fields({
-      created: named(shown.created),
-      updated: named(shown.updated),
-      unchanged: named(shown.unchanged),
-      deleted: named(shown.deleted),
-      orphaned: named(shown.orphaned),
+      created: countAndNames(shown.created),
+      updated: countAndNames(shown.updated),
+      unchanged: countAndNames(shown.unchanged),
+      deleted: countAndNames(shown.deleted),
+      orphaned: countAndNames(shown.orphaned),
       skipped: skipped.length === 0 ? '0' : skipped,
     })
     if (shown.plan === undefined) return { json, text: summary }
     const planned = describePlan(json, { plan: shown.plan })
     return { ...planned, text: `${summary}\n\n${planned.text}` }
   },
+}
+
+function parseCount(text: string): string {
+  if (!/^\d{1,6}$/.test(text)) throw new InvalidArgumentError('Expected a number of routes.')
+  return text
 }

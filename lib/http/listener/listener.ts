@@ -1,5 +1,4 @@
-/** The edge towards the network: what must be settled before a request is one, and answers to those that never become one. */
-
+/** The HTTP server: what is checked before a request becomes a Fetch one, and the answers to those that never do. */
 import {
   createServer,
   type IncomingMessage,
@@ -11,33 +10,33 @@ import {
 import type { Duplex } from 'node:stream'
 import { ProxyManagerError } from '../../errors.ts'
 import { errorResponse, type PlainResponse } from '../error-response.ts'
-import { isProbe } from '../guard.ts'
+import { isHealthCheck } from '../guard.ts'
 import { correlationIdOf } from '../request-log.ts'
 import { failedAttempts } from './failed-attempts.ts'
-import { endUntaken } from './slow-readers.ts'
-import { takingTurns } from './turns.ts'
+import { requestScheduler } from './request-scheduler.ts'
+import { closeStalledReaders } from './stalled-readers.ts'
 
 export interface ListenerOptions {
   readonly randomId: () => string
   readonly monotonicMs: () => number
-  /** A failure that no handler could answer. */
+  /** A failure that no handler has answered. */
   readonly onFailure: (error: unknown, correlationId: string) => void
-  /** A request was refused here, and reached nothing behind. */
-  readonly onRefusal: (refusal: Refusal) => void
-  /** An address has failed too often, and is not listened to for a while. */
+  /** A request was answered here with an error, and no handler was called. */
+  readonly onRejected: (rejected: RejectedRequest) => void
+  /** An address has failed too often, and is rejected for a while. */
   readonly onLockOut: (address: string) => void
-  /** How long a caller may take to take an answer. */
+  /** How long a caller may take to read an answer. */
   readonly answerTimeoutMs?: number
 }
 
-export interface Refusal {
+export interface RejectedRequest {
   readonly error: unknown
   readonly status: number
   readonly correlationId: string
   readonly durationMs: number
 }
 
-/** Slow callers are cut off: 5 s for the headers, 10 s for the whole request, 30 s to take the answer, 5 s of silence between two. */
+/** Slow callers are cut off: after 5 s for the headers, 10 s for the whole request, 30 s for reading the answer, 5 s of silence between requests. */
 const TIMEOUTS = {
   headersTimeout: 5_000,
   requestTimeout: 10_000,
@@ -50,71 +49,80 @@ const MAX_HEADER_BYTES = 16 * 1024
 const MAX_CONNECTIONS = 4096
 
 const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'PUT', 'POST', 'DELETE', 'OPTIONS', 'PATCH'])
-/** A host name, an IPv4 or a bracketed IPv6 address, with or without a port (RFC 9110, 7.2). */
+/** A host name, an IPv4 or a bracketed IPv6 address, with an optional port (RFC 9110, 7.2). */
 const HOST = /^([a-z0-9_]([a-z0-9._-]*[a-z0-9_])?|\[[0-9a-f:.]+\])(:\d{1,5})?$/i
 
-/** A node:http server around a listener that turns requests into Fetch ones. Every answer is a UDC one, whatever breaks. */
-export function createHttpServer(
+/** A node:http server around `listener`, which turns requests into Fetch ones. Every answer is a UDC one, even if `listener` throws. */
+export function createHttpServer(listener: RequestListener, options: ListenerOptions): Server {
+  const { randomId, onRejected, answerTimeoutMs = ANSWER_TIMEOUT_MS } = options
+  const scheduler = requestScheduler()
+  const answer = answerer(listener, options)
+  const serverOptions = { ...TIMEOUTS, maxHeaderSize: MAX_HEADER_BYTES, requireHostHeader: false }
+  const server = createServer(serverOptions, (request, response) => {
+    const [path = ''] = (request.url ?? '').split('?')
+    void scheduler.schedule(request, response, {
+      answer: () => answer(request, response),
+      isHealthCheck: isHealthCheck(request.method ?? '', path),
+    })
+  })
+  server.maxConnections = MAX_CONNECTIONS
+  server.on('connection', scheduler.addConnection)
+  closeStalledReaders(server, answerTimeoutMs)
+  const reject = (socket: Duplex, error: ProxyManagerError): void => {
+    void scheduler.closeAfterPending(socket, () => {
+      const correlationId = randomId()
+      if (sendRaw(socket, errorResponse(error, correlationId)))
+        onRejected({ error, status: error.status, correlationId, durationMs: 0 })
+    })
+  }
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => reject(socket, clientError(error)))
+  // Otherwise Node itself answers an unknown Expect, with a 417 without a body.
+  server.on('checkExpectation', (request, response) => server.emit('request', request, response))
+  server.on('connect', (_request, socket) => reject(socket, notAllowed()))
+  return server
+}
+
+/** Answers each request: by `listener`, or with an error if it is not acceptable or `listener` has not answered. */
+function answerer(
   listener: RequestListener,
-  { randomId, monotonicMs, onFailure, onRefusal, onLockOut, answerTimeoutMs = ANSWER_TIMEOUT_MS }: ListenerOptions,
-): Server {
-  const options = { ...TIMEOUTS, maxHeaderSize: MAX_HEADER_BYTES, requireHostHeader: false }
+  { randomId, monotonicMs, onFailure, onRejected, onLockOut }: ListenerOptions,
+) {
   const attempts = failedAttempts(monotonicMs)
-  const turns = takingTurns()
-  const answer = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+  return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const correlationId = correlationIdOf(request.headers['x-correlation-id']?.toString(), randomId)
     const address = request.socket.remoteAddress ?? ''
     const started = monotonicMs()
     try {
       const path = pathOf(request)
-      // Who watches this service is not shut out by a neighbour's wrong token.
-      if (!isProbe(request.method ?? '', path)) attempts.refuseExcess(address)
-      // Of several Node keeps the first alone. Taken together (RFC 9110, 5.3) they are nobody's token.
+      // A neighbour's wrong token must not lock out the monitoring.
+      if (!isHealthCheck(request.method ?? '', path)) attempts.assertNotLockedOut(address)
+      // Node keeps only the first of several. Combined (RFC 9110, 5.3) they are no valid token.
       const { authorization = [] } = request.headersDistinct
       if (authorization.length > 1) request.headers.authorization = authorization.join(', ')
       await listener(request, response)
-      // A 401 that asks to wait is this host's own trouble, and no guess.
-      if (response.statusCode === 401 && !response.hasHeader('retry-after') && attempts.note(address))
-        onLockOut(address)
+      // A 401 with Retry-After is a failure of this host, not a guess.
+      const isGuess = response.statusCode === 401 && !response.hasHeader('retry-after')
+      if (isGuess && attempts.recordFailure(address)) onLockOut(address)
       if (!response.headersSent && !response.writableEnded && !response.destroyed) throw new Error('no answer was sent')
     } catch (error) {
       if (!(error instanceof ProxyManagerError)) onFailure(error, correlationId)
       if (response.headersSent || response.destroyed) return
-      const refusal = errorResponse(error, correlationId)
-      onRefusal({ error, status: refusal.status, correlationId, durationMs: monotonicMs() - started })
-      send(response, refusal)
+      const plain = errorResponse(error, correlationId)
+      onRejected({ error, status: plain.status, correlationId, durationMs: monotonicMs() - started })
+      send(response, plain)
     }
   }
-  const server = createServer(options, (request, response) => {
-    const [path = ''] = (request.url ?? '').split('?')
-    void turns.take(request, response, () => answer(request, response), isProbe(request.method ?? '', path))
-  })
-  server.maxConnections = MAX_CONNECTIONS
-  server.on('connection', turns.join)
-  endUntaken(server, answerTimeoutMs)
-  const refuseRaw = (socket: Duplex, error: ProxyManagerError): void => {
-    void turns.end(socket, () => {
-      const correlationId = randomId()
-      if (sendRaw(socket, errorResponse(error, correlationId)))
-        onRefusal({ error, status: error.status, correlationId, durationMs: 0 })
-    })
-  }
-  server.on('clientError', (error: NodeJS.ErrnoException, socket) => refuseRaw(socket, clientFault(error)))
-  // Without this Node answers an unknown Expect by itself, with an empty 417.
-  server.on('checkExpectation', (request, response) => server.emit('request', request, response))
-  server.on('connect', (_request, socket) => refuseRaw(socket, notAllowed()))
-  return server
 }
 
-/** Listens, with room for every connection that may be open to be opened at once: those beyond Node's 511 would wait for a second or more. */
+/** Listens with a backlog for as many connections as may be open: with Node's default of 511, further ones would wait for a second or more. */
 export function listenOn(server: Server, host: string, port: number): void {
   server.listen({ host, port, backlog: MAX_CONNECTIONS })
 }
 
-/** Closes a server: calls in flight end, idle connections go at once, what is left at the deadline is cut off. */
+/** Closes a server: calls in flight are completed, idle connections are closed at once, the rest at the deadline. */
 export async function closeHttpServer(server: Server, deadlineMs: number): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()))
-  // Node no longer enforces its own limits once a server is closing, and a connection turns idle whenever its call ends.
+  // Node no longer enforces its own time-outs while a server is closing, and a connection becomes idle whenever its call ends.
   const sweep = setInterval(() => server.closeIdleConnections(), 20)
   const deadline = setTimeout(() => server.closeAllConnections(), deadlineMs)
   await closed
@@ -123,7 +131,7 @@ export async function closeHttpServer(server: Server, deadlineMs: number): Promi
 }
 
 /**
- * The path of a request. The adapter behind this builds a URL from Host and target, and fails in its own ways on those that make none.
+ * The path of a request. @whatwg-node/server builds a URL from Host and target, and fails in its own ways if they make none.
  * @throws {ProxyManagerError} METHOD_NOT_ALLOWED, INVALID_REQUEST
  */
 function pathOf(request: IncomingMessage): string {
@@ -131,16 +139,16 @@ function pathOf(request: IncomingMessage): string {
   const hosts = request.rawHeaders.filter((name, i) => i % 2 === 0 && name.toLowerCase() === 'host').length
   const host = request.headers.host ?? ''
   if (hosts !== 1 || !HOST.test(host) || !URL.canParse(`http://${host}/`))
-    throw invalid('Host', 'must stand once, as a name or address with a port or without')
+    throw invalid('Host', 'must be exactly one host[:port]')
   const target = request.url ?? ''
-  // A URL's reader would take the first for the end of the path and the second for a slash; neither is in a request's target (RFC 9112, 3.2).
-  if (/[#\\]/.test(target)) throw invalid('path', 'must be without "#" and "\\"')
+  // A URL parser would end the path at the first and read the second as a slash; a request's target has neither (RFC 9112, 3.2).
+  if (/[#\\]/.test(target)) throw invalid('path', 'must not contain "#" or "\\"')
   const url = target.startsWith('/') ? URL.parse(`http://${host}${target}`) : null
   if (url === null) throw invalid('path', 'must begin with "/"')
   return url.pathname
 }
 
-function clientFault(error: NodeJS.ErrnoException): ProxyManagerError {
+function clientError(error: NodeJS.ErrnoException): ProxyManagerError {
   if (error.code === 'HPE_HEADER_OVERFLOW') return new ProxyManagerError('HEADERS_TOO_LARGE')
   if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') return new ProxyManagerError('REQUEST_TIMEOUT')
   return invalid('', 'is not an HTTP request')
@@ -164,7 +172,7 @@ function send(response: ServerResponse, { status, headers, body }: PlainResponse
   response.end(body)
 }
 
-/** Whether there was somebody to send it to. */
+/** Returns whether the connection was still open. */
 function sendRaw(socket: Duplex, { status, headers, body }: PlainResponse): boolean {
   if (!socket.writable) {
     socket.destroy()

@@ -1,22 +1,19 @@
-/** The API's description, OpenAPI 3.1, derived from the very schemas that validate. */
-
+/** The API's OpenAPI 3.1 description, derived from the schemas that validate requests. */
 import { type ConversionConfig, type JsonSchema, toJsonSchema } from '@valibot/to-json-schema'
 import * as v from 'valibot'
 import { OPEN_PATHS } from '../guard.ts'
-import type { Route } from '../operation.ts'
-import { ERROR_SCHEMA } from './error-schema.ts'
+import { type Operation, templatePath } from '../operation.ts'
+import { ErrorBody } from './error-schema.ts'
 import { describeErrors } from './errors.ts'
-import { ANSWER_EXAMPLES } from './examples.ts'
-import { answerHeaders } from './headers.ts'
-import type { JsonObject } from './json.ts'
+import { describeHeaders, type JsonObject } from './headers.ts'
 
-/** Describes these endpoints; `version` is that of this software, and `base` the path in front of every route. */
-export function describeApi(routes: readonly Route[], version: string, base = ''): JsonObject {
+/** Describes these operations; `version` is that of this software, `base` the path in front of each of them. */
+export function describeApi(operations: readonly Operation[], version: string, base = ''): JsonObject {
   const paths: Record<string, Record<string, unknown>> = {}
-  for (const route of routes) {
-    for (const [i, { method, path }] of [route, ...(route.also ?? [])].entries()) {
-      const name = path.replace(/:(\w+)/g, '{$1}')
-      paths[name] = { ...paths[name], [method.toLowerCase()]: describeOperation(route, path, i) }
+  for (const operation of operations) {
+    for (const [i, { method, path }] of [operation, ...(operation.aliases ?? [])].entries()) {
+      const name = templatePath(path)
+      paths[name] = { ...paths[name], [method.toLowerCase()]: describeOperation(operation, path, i) }
     }
   }
   return {
@@ -24,79 +21,79 @@ export function describeApi(routes: readonly Route[], version: string, base = ''
     info: {
       title: 'Proxy Manager',
       version,
-      description: 'Turns NGINX and certbot on one host into an HTTP API for a mesh of small services.',
+      description: 'Manages NGINX and certbot on one host through an HTTP API, for a mesh of small services.',
       license: { name: 'MIT', identifier: 'MIT' },
     },
-    // Relative to where this description was found: whatever the host, the port and the base are.
+    // Relative to the address of this description, whatever its host and port are.
     servers: [{ url: base === '' ? '/' : base }],
-    tags: TAGS.filter(({ name }) => routes.some((route) => tagOf(route) === name)),
+    tags: TAGS.filter(({ name }) => operations.some((one) => tagOf(one) === name)),
     paths,
     components: {
       securitySchemes: {
-        bearer: { type: 'http', scheme: 'bearer', description: 'The token, where one is set' },
+        bearer: { type: 'http', scheme: 'bearer', description: 'The API token, if one is configured' },
         registryJwt: {
           type: 'http',
           scheme: 'bearer',
           bearerFormat: 'JWT',
-          description: 'Signed by the Registry (RS256), with "exp"; where AUTH_REGISTRY_JWT is set',
+          description: 'Signed by the Registry (RS256), with "exp"; if AUTH_REGISTRY_JWT is set',
         },
         apiToken: {
           type: 'apiKey',
           in: 'header',
           name: 'X-API-Token',
-          description: 'The same token, in another header',
+          description: 'The API token in another header',
         },
       },
-      schemas: { Error: ERROR_SCHEMA },
+      schemas: { Error: outputSchema(ErrorBody) },
     },
   }
 }
 
 const TAGS = [
-  { name: 'proxies', description: 'Routes, from a domain to a droplet, and their certificates' },
+  { name: 'proxies', description: 'Routes from a domain to a droplet, and their certificates' },
   {
     name: 'service',
-    description: 'This service itself: health, figures, its description, and what the mesh asks of every droplet',
+    description: 'This service itself: health, metrics, its description, and what the mesh expects of every droplet',
   },
 ] as const
 
-function tagOf({ path }: Route): (typeof TAGS)[number]['name'] {
+function tagOf({ path }: Operation): (typeof TAGS)[number]['name'] {
   return path.startsWith('/proxies') ? 'proxies' : 'service'
 }
 
-/** Whether a token is set is up to the host: where none is, a call without one is as good. */
+/** The empty one because a token is only needed if the host has one configured. */
 const WITH_TOKEN = [{}, { bearer: [] }, { registryJwt: [] }, { apiToken: [] }]
 
-function describeOperation(route: Route, path: string, variant: number): JsonObject {
+function describeOperation(operation: Operation, path: string, variant: number): JsonObject {
   const isOpen = OPEN_PATHS.has(path)
   const parameters = [
-    ...parametersIn('path', route.params),
-    ...parametersIn('query', route.query),
-    ...(route.conditional === true ? PRECONDITIONS : []),
+    ...parametersIn('path', operation.params),
+    ...parametersIn('query', operation.query),
+    ...(operation.supportsPreconditions === true ? PRECONDITIONS : []),
     {
       name: 'X-Correlation-ID',
       in: 'header',
       required: false,
-      description: 'Stands in the answer, in its error and on every line of the log; made where it is left out',
+      description: 'Returned in the response and in its error, and logged with every line; generated if missing',
       schema: { type: 'string', pattern: '^[A-Za-z0-9._-]{1,128}$' },
     },
   ]
   return {
-    operationId: variant === 0 ? route.operationId : `${route.operationId}${variant + 1}`,
-    summary: route.summary,
-    description: route.description,
-    tags: [tagOf(route)],
+    operationId: variant === 0 ? operation.operationId : `${operation.operationId}${variant + 1}`,
+    summary: operation.summary,
+    description: operation.description,
+    tags: [tagOf(operation)],
     security: isOpen ? [] : WITH_TOKEN,
     parameters,
-    ...(route.body === undefined
+    ...(operation.body === undefined
       ? {}
       : {
           requestBody: {
-            required: !v.is(route.body, {}),
-            content: { 'application/json': { schema: inputSchema(route.body) } },
+            required: !v.is(operation.body, {}),
+            content: { 'application/json': { schema: inputSchema(operation.body) } },
           },
         }),
-    responses: { ...describeAnswers(route), ...describeErrors(route, isOpen) },
+    responses: { ...describeResponses(operation), ...describeErrors(operation, isOpen) },
   }
 }
 
@@ -105,28 +102,24 @@ const PRECONDITIONS: readonly JsonObject[] = [
     name: 'If-Match',
     in: 'header',
     required: false,
-    description: 'The ETag that the route must have, or * for any: 412 where it has another',
+    description: 'The ETag that the route must have, or * for any; otherwise 412',
     schema: { type: 'string' },
   },
   {
     name: 'If-None-Match',
     in: 'header',
     required: false,
-    description: '*: 412 where there is such a route already',
+    description: '*: 412 if the route already exists',
     schema: { type: 'string' },
   },
 ]
 
-/** The words on a response's schema are what its status means; a response without any has the operation's summary. */
-function describeAnswers({ operationId, summary, responses, contentType = 'application/json' }: Route): JsonObject {
-  const answers = Object.entries(responses).map(([status, response]) => {
-    const { description = summary, ...schema } = outputSchema(response)
-    const value = ANSWER_EXAMPLES[operationId]?.[status]
-    const examples = value === undefined ? {} : { examples: { sample: { value } } }
-    const content = { [contentType]: { schema, ...examples } }
-    return [status, { description, headers: answerHeaders(operationId, status), content }]
+function describeResponses({ responses, contentType = 'application/json' }: Operation): JsonObject {
+  const described = Object.entries(responses).map(([status, { description, schema, example, headers = {} }]) => {
+    const content = { [contentType]: { schema: outputSchema(schema), examples: { sample: { value: example } } } }
+    return [status, { description, headers: describeHeaders([headers]), content }]
   })
-  return Object.fromEntries(answers)
+  return Object.fromEntries(described)
 }
 
 function parametersIn(place: 'path' | 'query', schema: v.GenericSchema): JsonObject[] {
@@ -151,12 +144,12 @@ function outputSchema(schema: v.GenericSchema): JsonObject {
   return withoutDialect(toJsonSchema(schema as never, { ...CONVERSION, typeMode: 'output' }))
 }
 
-/** Checks in code have no words in JSON Schema: those that are known are left out, and any other kind stops the description. */
-const UNSPEAKABLE = ['check', 'raw_check', 'raw_transform', 'transform', 'not_values']
+/** Checks in code have no equivalent in JSON Schema: these are left out, any other kind throws. */
+const NOT_DESCRIBABLE = ['check', 'raw_check', 'raw_transform', 'transform', 'not_values']
 const CONVERSION: ConversionConfig = {
   target: 'draft-2020-12',
   overrideAction: ({ valibotAction, jsonSchema }) =>
-    UNSPEAKABLE.includes(valibotAction.type) ? jsonSchema : undefined,
+    NOT_DESCRIBABLE.includes(valibotAction.type) ? jsonSchema : undefined,
 }
 
 function withoutDialect({ $schema: _, ...schema }: JsonSchema): JsonObject {

@@ -1,121 +1,72 @@
-/** The UDC error body as JSON Schema. */
+/** The error body of the Universal Droplet Contract, and every detail that an error of this API may have. */
+import * as v from 'valibot'
 import { ERRORS } from '../../errors.ts'
 
-/** The UDC error body. */
-export const ERROR_SCHEMA = {
-  type: 'object',
-  required: ['error'],
-  additionalProperties: false,
-  properties: {
-    error: {
-      type: 'object',
-      required: ['code', 'message', 'details'],
-      additionalProperties: false,
-      properties: {
-        code: { type: 'string', enum: Object.keys(ERRORS) },
-        message: { type: 'string' },
-        details: {
-          type: 'object',
-          required: ['stage', 'state', 'culprit', 'retryable', 'correlation_id'],
-          properties: {
-            stage: { type: 'string', description: 'Where in the context of a change it happened' },
-            state: {
-              type: 'string',
-              enum: ['unchanged', 'rolled_back', 'degraded'],
-              description: 'What became of the host: nothing changed, changed and put back, or in need of attention',
-            },
-            culprit: {
-              type: 'string',
-              enum: ['caller', 'other_route', 'host', 'upstream', 'ca'],
-              description: 'Who can do something about it',
-            },
-            retryable: { type: 'boolean', description: 'Whether the same call may succeed later' },
-            correlation_id: { type: 'string', description: 'The id of this request, as in the log' },
-            remedy: { type: 'string', description: 'What to do about it' },
-            issues: {
-              type: 'array',
-              description: 'INVALID_REQUEST: every fault at once, each with where it is',
-              items: {
-                type: 'object',
-                required: ['path', 'message'],
-                properties: { path: { type: 'string' }, message: { type: 'string' } },
-              },
-            },
-            nginx_output: { type: 'string', description: 'What NGINX said of the configuration' },
-            diagnostics: {
-              type: 'array',
-              description: 'The same, parsed; files are named without their folders',
-              items: {
-                type: 'object',
-                required: ['level', 'file', 'line', 'message'],
-                properties: {
-                  level: { type: 'string' },
-                  file: { type: ['string', 'null'] },
-                  line: { type: ['integer', 'null'] },
-                  message: { type: 'string' },
-                },
-              },
-            },
-            reason: { type: 'string', description: 'Why, in one word' },
-            owner: {
-              type: 'object',
-              description: 'Who has what the call wants: a route, or a file that was written by hand',
-              properties: {
-                droplet_name: { type: 'string' },
-                domain: { type: 'string' },
-                file: { type: 'string' },
-                line: { type: 'integer' },
-              },
-            },
-            domain: { type: 'string', description: 'The name that it is about' },
-            certificate_for: { type: 'string', description: 'The name that a certificate was obtained for' },
-            revision: { type: ['string', 'null'], description: 'PRECONDITION_FAILED: what the route is at' },
-            upstream: { type: 'string', description: 'Where the route was to lead' },
-            health_status: { type: 'string', description: 'UPSTREAM_UNHEALTHY: what its health check found' },
-            attempts: {
-              type: 'array',
-              description: 'UPSTREAM_UNHEALTHY: each address that was asked, and what came back',
-              items: {
-                type: 'object',
-                required: ['address', 'path'],
-                properties: {
-                  address: { type: 'string' },
-                  path: { type: 'string' },
-                  status: { type: 'integer' },
-                  failure: { type: 'string' },
-                },
-              },
-            },
-            errno: { type: 'string', description: "CONFIG_WRITE_FAILED: the system's word" },
-            file: { type: 'string', description: 'CONFIG_WRITE_FAILED: on which file, without its folders' },
-            said: { type: 'string', description: "The CA's words" },
-            certbot_output: { type: 'string', description: 'What certbot said, without folders' },
-            preflight: {
-              type: 'array',
-              description: 'What was looked at before the CA was asked',
-              items: {
-                type: 'object',
-                properties: {
-                  check: { type: 'string' },
-                  domain: { type: 'string' },
-                  ok: { type: 'boolean' },
-                  detail: { type: 'string' },
-                },
-              },
-            },
-            retry_at: { type: 'string', description: 'SSL_RATE_LIMITED: when an order may be placed again' },
-            orphaned: {
-              type: 'array',
-              description: 'BLAST_RADIUS: the routes that would be deleted',
-              items: { type: 'string' },
-            },
-            count: { type: 'integer', description: 'BLAST_RADIUS: how many these are, for confirm' },
-            unconfirmed: { type: 'integer', description: 'BLAST_RADIUS: how many go without confirm' },
-            failure: { type: 'string', description: 'REGISTRY_UNAVAILABLE: what was wrong' },
-            registry_status: { type: 'integer', description: 'REGISTRY_UNAVAILABLE: the status that it answered' },
-          },
-        },
-      },
-    },
-  },
-}
+const described = <T extends v.GenericSchema>(schema: T, description: string) =>
+  v.pipe(schema, v.description(description))
+const optional = <T extends v.GenericSchema>(schema: T, description: string) =>
+  v.optional(described(schema, description))
+const integer = v.pipe(v.number(), v.integer())
+const codes = Object.keys(ERRORS)
+
+export const ErrorDetails = v.looseObject({
+  stage: described(v.string(), 'The step of the call at which it happened'),
+  state: described(
+    v.picklist(['unchanged', 'rolled_back', 'degraded']),
+    'State of the host: nothing was changed, the change was rolled back, or the host needs attention',
+  ),
+  culprit: described(v.picklist(['caller', 'other_route', 'host', 'upstream', 'ca']), 'Who can do something about it'),
+  retryable: described(v.boolean(), 'Whether the same call may succeed later'),
+  correlation_id: described(v.string(), 'The id of this request, as in the log'),
+  remedy: optional(v.string(), 'What to do about it'),
+  issues: optional(
+    v.array(v.object({ path: v.string(), message: v.string() })),
+    'INVALID_REQUEST: every fault at once, each with its field or parameter',
+  ),
+  nginx_output: optional(v.string(), "NGINX's output about the configuration"),
+  diagnostics: optional(
+    v.array(
+      v.object({ level: v.string(), file: v.nullable(v.string()), line: v.nullable(integer), message: v.string() }),
+    ),
+    'The same, parsed; files are named without their directories',
+  ),
+  reason: optional(v.string(), 'The cause as a keyword'),
+  owner: optional(
+    v.partial(v.object({ droplet_name: v.string(), domain: v.string(), file: v.string(), line: integer })),
+    'What already uses the name: a route, or a file that was written by hand',
+  ),
+  domain: optional(v.string(), 'The name that it is about'),
+  certificate_for: optional(v.string(), 'The name that a certificate was obtained for'),
+  revision: optional(v.nullable(v.string()), "PRECONDITION_FAILED: the route's current revision"),
+  upstream: optional(v.string(), 'The upstream of the route'),
+  health_status: optional(v.string(), 'UPSTREAM_UNHEALTHY: the result of its health check'),
+  attempts: optional(
+    v.array(
+      v.object({
+        address: v.string(),
+        path: v.string(),
+        status: v.optional(integer),
+        failure: v.optional(v.string()),
+      }),
+    ),
+    'UPSTREAM_UNHEALTHY: each address that was checked, and its answer',
+  ),
+  errno: optional(v.string(), "CONFIG_WRITE_FAILED: the system's error code"),
+  file: optional(v.string(), 'CONFIG_WRITE_FAILED: the file, without its directories'),
+  said: optional(v.string(), "The CA's message"),
+  certbot_output: optional(v.string(), "certbot's output, without directories"),
+  preflight: optional(
+    v.array(v.partial(v.object({ check: v.string(), domain: v.string(), ok: v.boolean(), detail: v.string() }))),
+    'The checks that were made before the CA was called',
+  ),
+  retry_at: optional(v.string(), 'SSL_RATE_LIMITED: when a certificate may be ordered again'),
+  orphaned: optional(v.array(v.string()), 'BLAST_RADIUS: the routes that would be deleted'),
+  count: optional(integer, 'BLAST_RADIUS: how many these are, for confirm'),
+  unconfirmed: optional(integer, 'BLAST_RADIUS: how many may be deleted without confirm'),
+  failure: optional(v.string(), 'REGISTRY_UNAVAILABLE: what went wrong'),
+  registry_status: optional(integer, "REGISTRY_UNAVAILABLE: the status of the Registry's answer"),
+})
+
+export const ErrorBody = v.strictObject({
+  error: v.strictObject({ code: v.picklist(codes), message: v.string(), details: ErrorDetails }),
+})

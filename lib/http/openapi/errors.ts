@@ -1,10 +1,10 @@
-/** The errors in the API's description, from the catalogue. */
+/** Errors in the API's description: from the catalogue, each with an example. */
+import { remedyOf } from '../../certificates/certbot-diagnostic.ts'
 import { ERRORS, type ErrorCode, ProxyManagerError } from '../../errors.ts'
 import { errorBody } from '../error-response.ts'
-import type { Route } from '../operation.ts'
-import { ERROR_EXAMPLES } from './error-examples.ts'
-import { errorHeaders } from './headers.ts'
-import type { JsonObject } from './json.ts'
+import type { Operation, ResponseHeaders } from '../operation.ts'
+import { describeHeaders, type JsonObject } from './headers.ts'
+import { AT, DOMAIN, DROPLET, REVISION } from './samples.ts'
 
 /** Errors that every endpoint may answer, whatever it does. */
 const EVERYWHERE: readonly ErrorCode[] = [
@@ -15,35 +15,148 @@ const EVERYWHERE: readonly ErrorCode[] = [
   'HEADERS_TOO_LARGE',
   'INTERNAL',
 ]
-/** Errors that nobody is answered where no token is asked for. */
+/** Errors that an endpoint that needs no token does not answer. */
 const OF_TOKENS: readonly ErrorCode[] = ['UNAUTHORIZED', 'TOO_MANY_ATTEMPTS']
 
-/** The errors of an endpoint by their status, each code with an example; `isOpen` where it is answered without a token. */
-export function describeErrors(route: Route, isOpen: boolean): JsonObject {
+/** The errors of an endpoint by their status; `isOpen` if it needs no token. */
+export function describeErrors(operation: Operation, isOpen: boolean): JsonObject {
   const byStatus = new Map<number, ErrorCode[]>()
-  for (const code of new Set([...route.errors, ...EVERYWHERE])) {
+  for (const code of new Set([...operation.errors, ...EVERYWHERE])) {
     const { status } = ERRORS[code]
-    // A status that the endpoint answers by itself as well keeps its own description.
-    if (status in route.responses || (isOpen && OF_TOKENS.includes(code))) continue
+    // A status that the endpoint also answers itself keeps its own description.
+    if (status in operation.responses || (isOpen && OF_TOKENS.includes(code))) continue
     byStatus.set(status, [...(byStatus.get(status) ?? []), code])
   }
-  return Object.fromEntries(
-    [...byStatus].map(([status, codes]) => [
-      String(status),
-      {
-        description: codes.map((code) => `${code}: ${ERRORS[code].message}`).join('. '),
-        headers: errorHeaders(codes),
-        content: {
-          'application/json': {
-            schema: { $ref: '#/components/schemas/Error' },
-            examples: Object.fromEntries(codes.map((code) => [code, { value: exampleOf(code) }])),
-          },
-        },
+  return Object.fromEntries([...byStatus].map(([status, codes]) => [String(status), describeResponse(codes)]))
+}
+
+function describeResponse(codes: readonly ErrorCode[]): JsonObject {
+  return {
+    description: codes.map((code) => `${code}: ${ERRORS[code].message}`).join('. '),
+    headers: describeHeaders(codes.map((code) => HEADERS[code] ?? {})),
+    content: {
+      'application/json': {
+        schema: { $ref: '#/components/schemas/Error' },
+        examples: Object.fromEntries(codes.map((code) => [code, { value: exampleOf(code) }])),
       },
-    ]),
-  )
+    },
+  }
 }
 
 function exampleOf(code: ErrorCode): JsonObject {
-  return errorBody(new ProxyManagerError(code, ERROR_EXAMPLES[code]), '0b9d2f1c-5a53-4a0e-9f0e-1d1c3f1f7a10')
+  return errorBody(new ProxyManagerError(code, EXAMPLES[code]), '0b9d2f1c-5a53-4a0e-9f0e-1d1c3f1f7a10')
+}
+
+const HEADERS: { readonly [C in ErrorCode]?: ResponseHeaders } = {
+  // Retry-After only while the Registry's key is unavailable.
+  UNAUTHORIZED: { 'WWW-Authenticate': 'always', 'Retry-After': 'sometimes' },
+  TOO_MANY_ATTEMPTS: { 'Retry-After': 'always' },
+  SSL_RATE_LIMITED: { 'Retry-After': 'always' },
+  BUSY: { 'Retry-After': 'always' },
+}
+
+const CERTBOT_SAID = 'DNS problem: NXDOMAIN looking up A for orders.example.com'
+
+/** What an example has beside what every error has: its details, and its own message if the occasion has one. */
+const EXAMPLES: {
+  readonly [C in ErrorCode]?: { readonly message?: string; readonly details: Readonly<Record<string, unknown>> }
+} = {
+  INVALID_REQUEST: {
+    details: {
+      issues: [
+        { path: 'upstream_port', message: 'must be an integer from 1 to 65535' },
+        { path: 'nginx', message: 'is not a known field' },
+      ],
+    },
+  },
+  DOMAIN_CONFLICT: { details: { domain: DOMAIN, owner: { droplet_name: 'billing' } } },
+  DROPLET_EXISTS: { details: { owner: { droplet_name: DROPLET, domain: DOMAIN } } },
+  BLAST_RADIUS: {
+    details: {
+      orphaned: ['billing', DROPLET, 'search'],
+      count: 3,
+      unconfirmed: 2,
+      remedy: 'Check the list; to delete them all, add confirm=3',
+    },
+  },
+  PRECONDITION_FAILED: { details: { revision: REVISION } },
+  UPSTREAM_UNHEALTHY: {
+    details: {
+      upstream: 'http://localhost:8001',
+      health_status: 'unhealthy',
+      attempts: [{ address: '127.0.0.1', path: '/health', failure: 'ECONNREFUSED' }],
+      remedy: 'Start the droplet, make sure that its health check answers 2xx, or pass "require_healthy": false',
+    },
+  },
+  UPSTREAM_UNRESOLVABLE: {
+    details: {
+      upstream: 'http://orders.internal:8001',
+      remedy: 'Correct the name, or pass the address as upstream_host',
+    },
+  },
+  UPSTREAM_FORBIDDEN: {
+    message: 'The upstream resolves to a reserved address',
+    details: { upstream: 'http://169.254.169.254:80' },
+  },
+  PROXY_CONFIG_FAILED: {
+    details: {
+      nginx_output:
+        'nginx: [emerg] duplicate upstream "fpai_orders" in fpai-orders.conf:3\nnginx: configuration file nginx.conf test failed',
+      diagnostics: [{ level: 'emerg', file: 'fpai-orders.conf', line: 3, message: 'duplicate upstream "fpai_orders"' }],
+    },
+  },
+  NGINX_RELOAD_FAILED: {
+    message: 'NGINX is not running',
+    details: {
+      reason: 'not_running',
+      remedy: 'Start NGINX (systemctl start nginx), then call again',
+      nginx_output: '',
+      diagnostics: [],
+    },
+  },
+  NGINX_ALREADY_BROKEN: {
+    details: {
+      nginx_output:
+        'nginx: [emerg] unknown directive "servr" in site.conf:1\nnginx: configuration file nginx.conf test failed',
+      diagnostics: [{ level: 'emerg', file: 'site.conf', line: 1, message: 'unknown directive "servr"' }],
+      remedy: 'Fix site.conf (nginx -t shows the same), then call again',
+    },
+  },
+  CONFIG_WRITE_FAILED: {
+    details: {
+      errno: 'ENOSPC',
+      file: 'fpai-orders.conf',
+      remedy: 'The disk is full: free some space, then call again',
+    },
+  },
+  SSL_ISSUANCE_FAILED: {
+    message: `The certificate was not issued: ${CERTBOT_SAID}`,
+    details: {
+      domain: DOMAIN,
+      reason: 'dns',
+      said: CERTBOT_SAID,
+      remedy: remedyOf('dns'),
+      certbot_output: CERTBOT_SAID,
+      preflight: [{ check: 'dns', domain: DOMAIN, ok: false, detail: `${DOMAIN} does not resolve` }],
+      culprit: 'caller',
+    },
+  },
+  SSL_RATE_LIMITED: {
+    details: {
+      domain: DOMAIN,
+      reason: 'rate_limited',
+      said: 'too many certificates (5) already issued for this exact set of domains in the last 168 hours',
+      remedy: remedyOf('rate_limited'),
+      retry_at: AT,
+    },
+  },
+  SSL_UNAVAILABLE: {
+    details: { reason: 'certbot_missing', remedy: remedyOf('certbot_missing') },
+  },
+  REGISTRY_UNAVAILABLE: {
+    details: {
+      failure: 'ECONNREFUSED',
+      remedy: 'Check REGISTRY_URL and that the Registry is running; no routes were changed',
+    },
+  },
 }

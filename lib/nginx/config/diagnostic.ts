@@ -1,6 +1,7 @@
-/** What NGINX says of a configuration, as data. */
+/** NGINX's messages about a configuration, parsed. */
+import { basename } from 'node:path'
 
-/** One line of NGINX's error output; `file` without folders, both null where the line names no place. */
+/** One line of NGINX's error output; `file` is without directories, `file` and `line` are null if the message names no position. */
 export interface Diagnostic {
   readonly level: string
   readonly file: string | null
@@ -8,19 +9,19 @@ export interface Diagnostic {
   readonly message: string
 }
 
-/** Parses the output of `nginx -t`, or lines of an error log. Lines of another form are left out. */
+/** Parses the output of `nginx -t`, or lines of an error log. Other lines are skipped. */
 export function parseDiagnostics(output: string): Diagnostic[] {
   return output.split('\n').flatMap((text) => {
     const match =
       /^nginx: \[(\w+)\] (.*)$/.exec(text) ?? /^\d{4}\/\d\d\/\d\d [\d:]+ \[(\w+)\] \d+#\d+: (?:\*\d+ )?(.*)$/.exec(text)
     if (match === null) return []
-    const [, level = '', said = ''] = match
-    const place = /^(.*) in (\S+):(\d+)$/.exec(said)
-    const message = withoutFolders(place?.[1] ?? said)
+    const [, level = '', body = ''] = match
+    const place = /^(.*) in (\S+):(\d+)$/.exec(body)
+    const message = withoutFolders(place?.[1] ?? body)
     return [
       {
         level,
-        file: place?.[2] === undefined ? null : lastSegment(place[2]),
+        file: place?.[2] === undefined ? null : basename(place[2]),
         line: place ? Number(place[3]) : null,
         message,
       },
@@ -28,14 +29,14 @@ export function parseDiagnostics(output: string): Diagnostic[] {
   })
 }
 
-/** NGINX's words for an answer: every path is cut to its last segment, so that no folder of the host is told. */
+/** NGINX's output for a response: every path is cut to its last segment, so that no directory of the host is disclosed. */
 export function publicOutput(output: string): string {
   return output.split('\n').map(withoutFolders).join('\n').trim()
 }
 
 /**
- * A warning that NGINX accepts and we do not: two blocks with one name, of which the first takes all traffic. Only those about names of ours
- * count, so that a host's old warnings do not stop a change.
+ * Finds a warning that must fail the test: two server blocks with the same name, of which the first gets all requests. Only those about names of
+ * ours count, so that existing warnings of the host do not block a change.
  */
 export function findUnacceptable(
   diagnostics: readonly Diagnostic[],
@@ -49,8 +50,4 @@ export function findUnacceptable(
 
 function withoutFolders(text: string): string {
   return text.replace(/(?<![\w/])\/(?!\/)(?:[^\s":;()]+\/)+([^\s":;()]*)/g, '$1')
-}
-
-function lastSegment(path: string): string {
-  return path.slice(path.lastIndexOf('/') + 1)
 }

@@ -1,8 +1,9 @@
-/** The host's own configuration, as far as a change has to know it: read from the main file through all its includes. */
-import { baseName, type ConfigurationTree, expandInclude, includesSites } from './include.ts'
+/** The part of the host's own configuration that changes depend on: read from the main file through all its includes. */
+import { basename } from 'node:path'
+import { type ConfigurationTree, expandInclude, includesSites } from './include.ts'
 import type { ReadDirective } from './parse.ts'
 
-/** One `listen` of a server block: `*` and `[::]` are the wildcards. */
+/** One `listen` of a server block; the wildcard addresses are `*` and `[::]`. */
 export interface Listen {
   readonly address: string
   readonly port: number
@@ -13,14 +14,14 @@ export interface Listen {
 export interface UnmanagedServer {
   readonly names: readonly string[]
   readonly listens: readonly Listen[]
-  /** The file's name without folders, for messages. */
+  /** The file's name without directories, for messages. */
   readonly file: string
   readonly line: number
 }
 
 export interface HostConfiguration {
   readonly mainPath: string
-  /** Every file of the host's own that was read, the main one first. */
+  /** Every file that was read, the main one first; without those of Proxy Manager. */
   readonly files: readonly string[]
   /** Whether sites-enabled is included inside `http`, with a pattern that our file names match. */
   readonly includesSitesEnabled: boolean
@@ -29,14 +30,15 @@ export interface HostConfiguration {
   readonly httpDirectives: ReadonlySet<string>
   /** Names of directives at the top level, such as `worker_shutdown_timeout`. */
   readonly mainDirectives: ReadonlySet<string>
-  /** Where the master writes its errors: the last `error_log` at the top level; `undefined` for the built-in default. */
+  /** The master's error log: the last `error_log` at the top level; `undefined` for the built-in default. */
   readonly errorLog: string | undefined
+  /** The argument of `pid`; `undefined` for the built-in default. */
   readonly pid: string | undefined
 }
 
 /**
- * Reads the host's configuration from its main file. `isOwn` names the files that Proxy Manager wrote: they are not looked into.
- * Returns `undefined` where the main file cannot be read.
+ * Reads the host's configuration from its main file. Files for which `isOwn` is true, since Proxy Manager wrote them, are skipped.
+ * Returns `undefined` if the main file cannot be read.
  */
 export function readHostConfiguration(
   mainPath: string,
@@ -53,7 +55,7 @@ export function readHostConfiguration(
   let errorLog: string | undefined
   let pid: string | undefined
 
-  /** `open` are the files that lead here: one that includes itself is a loop, in which NGINX runs out of file descriptors. */
+  /** `open` are the files that include this one: in a loop NGINX would run out of file descriptors. */
   const visitFile = (path: string, context: string, open: readonly string[]): void => {
     if (open.includes(path) || isOwn(path)) return
     files.add(path)
@@ -86,7 +88,7 @@ export function readHostConfiguration(
   return { mainPath, files: [...files], includesSitesEnabled, servers, httpDirectives, mainDirectives, errorLog, pid }
 }
 
-/** Reads the arguments of one `listen`: one for each port of a range (NGINX 1.15.10), none for a unix socket. */
+/** Reads the arguments of one `listen`: one result for each port of a range (since NGINX 1.15.10), none for a UNIX socket. */
 export function readListen(args: readonly string[]): Listen[] {
   const [endpoint = '', ...options] = args
   if (endpoint.startsWith('unix:')) return []
@@ -126,12 +128,12 @@ function readServer(
   return {
     names,
     listens: hasListen ? listens : [{ address: '*', port: 80, options: [] }],
-    file: baseName(path),
+    file: basename(path),
     line: server.line,
   }
 }
 
-/** The line that the operator has to add. */
+/** The remedy if sites-enabled is not included. */
 export function missingInclude(sitesEnabled: string): string {
   return `Add "include ${sitesEnabled}/*;" to the http block of NGINX's main configuration`
 }

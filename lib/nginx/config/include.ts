@@ -1,11 +1,12 @@
-/** Includes: which files an NGINX configuration is made of, in which order. */
+/** Includes: which files belong to an NGINX configuration, and in which order. */
+import { basename, dirname } from 'node:path'
 import type { ReadDirective } from './parse.ts'
 
-/** The host's files at one moment: texts and folder listings, without any other side effect. */
+/** The host's files: texts and directory listings. */
 export interface ConfigurationTree {
-  /** The directives of a file; `undefined` where it cannot be read. */
+  /** The directives of a file; `undefined` if it cannot be read. */
   read(path: string): ConfigurationFile | undefined
-  /** The names in a folder, in no particular order; none where it cannot be read. */
+  /** The names in a directory, in no particular order; none if it cannot be read. */
   list(folder: string): readonly string[]
 }
 
@@ -14,24 +15,25 @@ export interface ConfigurationFile {
   readonly directives: readonly ReadDirective[]
 }
 
-/** What the pattern of the include has to match. */
+/** File names that the pattern of the include has to match. */
 const OUR_NAMES = ['000-proxy-manager.conf', 'fpai-a.conf']
 
-/** Whether an include brings our files in: its folder is sites-enabled and its pattern matches their names. */
+/** Whether an include covers our files: its directory is sites-enabled and its pattern matches their names. */
 export function includesSites(include: ReadDirective, mainPath: string, sitesEnabled: string): boolean {
   const pattern = absolutePath(include.args[0] ?? '', mainPath)
-  const name = baseName(pattern)
-  const folder = pattern.slice(0, -name.length - 1)
+  const name = basename(pattern)
   return (
-    trimSlash(folder) === trimSlash(sitesEnabled) &&
+    trimSlash(dirname(pattern)) === trimSlash(sitesEnabled) &&
     isGlob(name) &&
+    // With a slash at its end a pattern matches only directories.
+    !pattern.endsWith('/') &&
     OUR_NAMES.every((own) => globToRegExp(name).test(own))
   )
 }
 
 /**
- * The files that an include stands for, in NGINX's order: glob(3) sorts by bytes and skips dot-files unless the pattern starts with a dot;
- * relative paths start at the main file's folder (ngx_conf_include).
+ * The files that an include names, in NGINX's order: glob(3) sorts by bytes and skips dot-files unless the pattern starts with a dot;
+ * relative paths start at the main file's directory (ngx_conf_include).
  */
 export function expandInclude(
   include: ReadDirective,
@@ -52,13 +54,9 @@ export function expandInclude(
   return folders
 }
 
-/** A path of the configuration as NGINX resolves it: relative ones start at the main file's folder. */
+/** Resolves a path of the configuration as NGINX does: relative ones start at the main file's directory. */
 export function absolutePath(path: string, mainPath: string): string {
-  return path.startsWith('/') ? path : `${mainPath.slice(0, mainPath.lastIndexOf('/'))}/${path}`
-}
-
-export function baseName(path: string): string {
-  return path.slice(path.lastIndexOf('/') + 1)
+  return path.startsWith('/') ? path : `${trimSlash(dirname(mainPath))}/${path}`
 }
 
 /** The order of glob(3) in the C locale (by code unit, which is by byte for every name below U+D800). */
@@ -83,7 +81,7 @@ function globToRegExp(glob: string): RegExp {
   try {
     return new RegExp(glob.startsWith('.') ? `^${source}$` : `^(?!\\.)${source}$`)
   } catch {
-    // A range that runs backwards: nothing is in it.
+    // A reversed range, such as [z-a], matches nothing.
     return /(?!)/
   }
 }

@@ -1,7 +1,10 @@
-/** Which server block owns a name, which addresses to listen on, which default servers there are. */
+/** Which server block owns a name, which addresses to listen on, which default servers exist. */
 import { type Listen, readListen, type UnmanagedServer } from './host-config.ts'
 
-/** The hand-written server block that already serves a domain on one of these ports, if any. Wildcards and patterns lose to an exact name. */
+/**
+ * The hand-written server block that already serves a domain on one of these ports, if any. Wildcards and regular expressions do not count:
+ * an exact name takes precedence over them.
+ */
 export function ownerOf(
   domain: string,
   servers: readonly UnmanagedServer[],
@@ -15,8 +18,8 @@ export function ownerOf(
 }
 
 /**
- * The addresses on which our server blocks must listen to be reached on a port: the wildcards, and every address that the host's own blocks
- * bind by itself, since NGINX looks for names only among the blocks of the most specific address (ngx_http_core: "How nginx processes a request").
+ * The addresses on which our server blocks must listen to be reached on a port: the wildcards, and every specific address that the host's own
+ * blocks listen on, since NGINX matches names only among the blocks of the most specific address ("How nginx processes a request").
  */
 export function listenAddresses(servers: readonly UnmanagedServer[], port: number, hasIpv6: boolean): string[] {
   const listens = servers.flatMap((server) => server.listens).filter((listen) => listen.port === port)
@@ -26,7 +29,7 @@ export function listenAddresses(servers: readonly UnmanagedServer[], port: numbe
   return [...wildcards, ...new Set(specific.map((listen) => `${listen.address}:${port}`))]
 }
 
-/** Those of {@link listenAddresses} for which the host has no default server of its own: a second one is an error. */
+/** Those of {@link listenAddresses} for which the host has no default server of its own: NGINX rejects a second one. */
 export function withoutDefaultServer(addresses: readonly string[], servers: readonly UnmanagedServer[]): string[] {
   const isDefault = (listen: Listen) => listen.options.includes('default_server') || listen.options.includes('default')
   const taken = servers.flatMap((server) => server.listens.filter(isDefault))
@@ -36,7 +39,7 @@ export function withoutDefaultServer(addresses: readonly string[], servers: read
   })
 }
 
-/** Hand-written blocks that look like a default server and do not say so: behind our catch-all they get no more unknown names. */
+/** Hand-written blocks meant as default servers, but without `default_server`: our catch-all receives the unknown names instead of them. */
 export function implicitDefaultServers(servers: readonly UnmanagedServer[], port: number): readonly UnmanagedServer[] {
   return servers.filter(
     ({ names, listens }) =>

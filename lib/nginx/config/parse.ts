@@ -1,6 +1,6 @@
-/** Reads NGINX configuration the way `ngx_conf_read_token` does (src/core/ngx_conf_file.c): words, quotes, escapes, comments, blocks. */
+/** Parses NGINX configuration as `ngx_conf_read_token` does (src/core/ngx_conf_file.c): words, quotes, escapes, comments, blocks. */
 
-/** A directive as found: arguments unquoted and unescaped, variables left as text, and where it stands (`end` is past its `;` or `}`). */
+/** A directive: arguments unquoted and unescaped, variables as text, and its position (`end` is after its `;` or `}`; `line` starts at 1). */
 export interface ReadDirective {
   readonly name: string
   readonly args: readonly string[]
@@ -10,7 +10,7 @@ export interface ReadDirective {
   readonly line: number
 }
 
-/** `complete` is false where the text ends too early or closes too much; what was read until there is kept. */
+/** `complete` is false after a syntax error; the directives before it are kept. */
 export interface ReadResult {
   readonly directives: readonly ReadDirective[]
   readonly complete: boolean
@@ -23,7 +23,7 @@ interface Token {
   readonly end: number
 }
 
-/** Reads a whole file. Never throws: NGINX itself says what is wrong with a host's files, this only has to see what it would see. */
+/** Parses a whole file. Never throws: NGINX itself reports the errors in a host's files. */
 export function readNginx(text: string): ReadResult {
   const lines = lineCounter(text)
   const root: ReadDirective[] = []
@@ -76,7 +76,7 @@ function directive(
   return block === undefined ? found : { ...found, block }
 }
 
-// The four characters that NGINX takes for white space; JavaScript's `\s` knows many more.
+// The four characters that NGINX treats as white space; JavaScript's `\s` matches many more.
 const SPACE = /[ \t\r\n]/
 const ENDS_WORD = /[ \t\r\n;{]/
 
@@ -99,7 +99,7 @@ function quotedWord(text: string, start: number, quote: string): Token {
   while (end < text.length && text.charAt(end) !== quote) end += text.charAt(end) === '\\' ? 2 : 1
   if (end >= text.length) return { kind: 'broken', text: '', start, end: text.length }
   const word: Token = { kind: 'word', text: unescaped(text.slice(start + 1, end)), start, end: end + 1 }
-  // NGINX wants white space, `;`, `{` or `)` behind a closing quote.
+  // NGINX requires white space, `;`, `{` or `)` after a closing quote.
   const next = text.charAt(end + 1)
   return next === '' || next === ')' || ENDS_WORD.test(next) ? word : { ...word, kind: 'broken' }
 }
@@ -117,7 +117,7 @@ function bareWord(text: string, start: number): Token {
   return { kind: 'word', text: unescaped(text.slice(start, stop)), start, end: stop }
 }
 
-/** Braces right behind a `$` belong to the word, however many there are. */
+/** Braces right after a `$` belong to the word, however many there are. */
 function afterBraces(text: string, from: number): number {
   let end = from
   while (text.charAt(end) === '{') end++
@@ -126,14 +126,14 @@ function afterBraces(text: string, from: number): number {
 
 const ESCAPED: Readonly<Record<string, string>> = { t: '\t', r: '\r', n: '\n', '"': '"', "'": "'", '\\': '\\' }
 
-/** Only these escapes are resolved; NGINX keeps the backslash before any other character. */
+/** Resolves these escapes; NGINX keeps the backslash before any other character. */
 function unescaped(raw: string): string {
   return raw.includes('\\')
     ? raw.replace(/\\([trn"'\\])/g, (_, character: string) => ESCAPED[character] ?? character)
     : raw
 }
 
-/** Lua between braces is not NGINX syntax (ngx_lua's own lexer reads it): skip to the brace that closes it, minding strings and comments. */
+/** A Lua block is not NGINX syntax (ngx_lua has its own lexer): returns the offset after its closing brace, ignoring strings and comments. */
 function skipLua(text: string, from: number): number | undefined {
   const lexeme = /(?:--)?\[(=*)\[[\s\S]*?\]\1\]|--[^\n]*|"(?:\\[\s\S]|[^"\\])*"|'(?:\\[\s\S]|[^'\\])*'|[{}]/g
   lexeme.lastIndex = from

@@ -1,26 +1,26 @@
-/** Configuration is data until this file prints it: the only place that knows NGINX's quoting. */
+/** Prints configuration from data: the only place that knows NGINX's quoting. */
 import { ProxyManagerError } from '../../errors.ts'
 import { type ReadDirective, readNginx } from './parse.ts'
 
-/** A literal, a variable, or a run of both that makes one argument, such as `https://a.example$request_uri`. */
+/** A literal, a variable, or a sequence of both in one argument, such as `https://a.example$request_uri`. */
 export type Argument = Part | readonly Part[]
 type Part = string | { readonly variable: string }
 
-/** One directive: its name, its arguments and, for a block, what stands between the braces. */
+/** One directive: its name, its arguments and, for a block, the directives in it. */
 export type Directive = readonly [name: string, args: readonly Argument[], block?: readonly Directive[]]
 
 const BARE = /^[A-Za-z0-9_.:/=~^@,*?&%()[\]-]+$/
 const VARIABLE = /^[a-z0-9_]+$/
 
 /**
- * Prints directives as NGINX reads them, then reads the text back and compares the two trees: no argument can become syntax.
- * @throws {ProxyManagerError} INTERNAL when a literal holds `$` (NGINX has no escape for it) or a control character, or the trees differ.
+ * Prints directives, then parses the text and compares the two trees, so that no argument can become syntax.
+ * @throws {ProxyManagerError} INTERNAL if a literal contains `$` (NGINX has no escape for it) or a control character, or the trees differ.
  */
 export function printNginx(directives: readonly Directive[]): string {
   const text = printBlock(directives, '')
   const read = readNginx(text)
   if (!read.complete || !sameTree(directives, read.directives))
-    throw unprintable('the printed configuration reads differently')
+    throw unprintable('the printed configuration parses differently')
   return text
 }
 
@@ -37,7 +37,7 @@ function printDirective([name, args, block]: Directive, indent: string): string 
 function printArgument(argument: Argument): string {
   const parts = partsOf(argument)
   if (parts.some((part, i) => typeof part !== 'string' && /^\w/.test(plainText(parts.slice(i + 1)))))
-    throw unprintable('the text behind a variable would be read as part of its name')
+    throw unprintable('the text after a variable would be read as part of its name')
   const isBare = parts.length > 0 && parts.every((part) => typeof part !== 'string' || BARE.test(part))
   const text = parts.map(printPart).join('')
   return isBare ? text : `"${text}"`
@@ -45,11 +45,11 @@ function printArgument(argument: Argument): string {
 
 function printPart(part: Part): string {
   if (typeof part !== 'string') {
-    if (!VARIABLE.test(part.variable)) throw unprintable('a variable has an impossible name')
+    if (!VARIABLE.test(part.variable)) throw unprintable('a variable has an invalid name')
     return `$${part.variable}`
   }
   if (part.includes('$')) throw unprintable('NGINX has no escape for a literal dollar sign')
-  if (/[\x00-\x1f\x7f\u2028\u2029]/.test(part)) throw unprintable('a literal holds a control character')
+  if (/[\x00-\x1f\x7f\u2028\u2029]/.test(part)) throw unprintable('a literal contains a control character')
   return part.replace(/[\\"]/g, '\\$&')
 }
 

@@ -1,8 +1,8 @@
-/** Versions of programs, as numbers. */
+/** Version numbers of programs. */
 
 export type Version = readonly [number, number, number]
 
-/** Whether `version` is at least the wanted one. */
+/** Whether `version` is `wanted` or later; missing parts of `version` count as 0. */
 export function isAtLeast(version: readonly number[], wanted: readonly number[]): boolean {
   for (const [i, part] of wanted.entries()) {
     const own = version[i] ?? 0

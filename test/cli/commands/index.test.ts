@@ -4,96 +4,97 @@ import { EXIT } from '../../../lib/cli/command.ts'
 import { DEFAULT_OPTIONS } from '../../../lib/route/options.ts'
 import { describeSettings } from '../../../lib/settings/settings.ts'
 import packageJson from '../../../package.json' with { type: 'json' }
-import { runCli, withAnswer, withApi } from '../../helpers/cli.ts'
+import { CALLING, runCli, withAnswer } from '../../helpers/cli.ts'
 
 const test = suite('proxy-manager')
 
 const NAMES = ['serve', 'recover', 'systemd-unit', 'list', 'get', 'put', 'delete', 'ssl', 'sync', 'plan', 'health']
-const CALLING = [
-  ['list'],
-  ['get', 'app'],
-  ['put', 'app', '--domain', 'a.example.com', '--upstream', 'http://localhost:1'],
-  ['plan', 'app', '--domain', 'a.example.com', '--upstream', 'http://localhost:1'],
-  ['delete', 'app'],
-  ['ssl', 'app'],
-  ['sync'],
-  ['health'],
-]
-
 const escaped = (text: string) => text.replace(/[[\]()]/g, '\\$&')
 
 test('--version prints the version of the package', async () => {
   assert.equal(await runCli(['--version']), { status: 0, out: `${packageJson.version}\n`, err: '' })
 })
 
-test('--help names every command and exit status; each command has a help of its own', async () => {
+test('--help names every command and exit status; each command has its own help', async () => {
   const { status, out } = await runCli(['--help'])
   assert.is(status, 0)
   for (const name of NAMES) {
     assert.match(out, new RegExp(`^  ${name} `, 'm'))
     const own = await runCli([name, '--help'])
     assert.is(own.status, 0)
-    assert.match(own.out, new RegExp(`^proxy-manager ${name} .*\\n\\n.+\\.\\n\\nOptions:\\n`))
+    assert.match(own.out, new RegExp(`^Usage: proxy-manager ${name} .*\\n\\n[A-Z][^]+\\n\\nOptions:\\n`))
+    assert.is((await runCli(['help', name])).out, own.out)
     assert.is(/^ {2}--json/m.test(own.out), name !== 'serve', name)
   }
   for (const exitStatus of Object.values(EXIT)) assert.match(out, new RegExp(`^  ${exitStatus} +\\S`, 'm'))
 })
 
-test('the help of every command that calls the API has examples of it, which the command takes', async () => {
+test('the help of a command that calls the API has examples that the command accepts', async () => {
   for (const name of CALLING.map(([command = '']) => command).filter((command) => command !== 'health')) {
     const { out } = await runCli([name, '--help'])
-    const examples = [...out.matchAll(/^ {2}proxy-manager (.+?)(?: \|.*)?$/gm)].map(([, words = '']) => words)
+    const examples = [...out.matchAll(/^ {2}proxy-manager (.+?)(?: \|.*)?$/gm)].map(([, example = '']) => example)
     assert.ok(examples.length > 0, name)
     for (const example of examples) {
-      const words = [...example.matchAll(/'([^']*)'|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? '')
-      assert.is(words[0], name, example)
-      assert.is((await runCli(words, { PROXY_MANAGER_URL: 'http://127.0.0.1:1' })).status, 3, example)
+      const argv = [...example.matchAll(/'([^']*)'|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? '')
+      assert.is(argv[0], name, example)
+      assert.is((await runCli(argv, { PROXY_MANAGER_URL: 'http://127.0.0.1:1' })).status, 3, example)
     }
   }
 })
 
-test('the help of put and plan has every option of a route, with its default and what it is', async () => {
+test('the help of put and plan describes every option of a route, with its default', async () => {
   for (const name of ['put', 'plan']) {
     const { out } = await runCli([name, '--help'])
-    for (const [option, unset] of Object.entries(DEFAULT_OPTIONS))
-      assert.match(out, new RegExp(`^  ${option} \\(${escaped(JSON.stringify(unset))}\\)\n      [A-Z]`, 'm'))
+    for (const [option, value] of Object.entries(DEFAULT_OPTIONS))
+      assert.match(out, new RegExp(`^  ${option} \\(${escaped(JSON.stringify(value))}\\)\n      [A-Z]`, 'm'))
   }
 })
 
-test('the help of serve has every setting, with its default', async () => {
+test('the help of serve describes every setting, with its default', async () => {
   const { out } = await runCli(['serve', '--help'])
-  for (const { name, fallback, help } of describeSettings())
-    assert.ok(out.includes(`  ${name}${fallback === '' ? '' : ` (${fallback})`}\n      ${help}\n`), name)
+  for (const { name, defaultText, help } of describeSettings())
+    assert.ok(out.includes(`  ${name}${defaultText === '' ? '' : ` (${defaultText})`}\n      ${help}\n`), name)
 })
 
-for (const [title, words, message] of [
-  ['no command', [], /a command is missing/],
-  ['an unknown command', ['lst'], /there is no command 'lst'/],
-  ['an unknown option', ['list', '--all'], /Unknown option '--all'/],
-  ['an option without its value', ['list', '--domain'], /argument missing/],
-  ['a value for a switch', ['list', '--json=1'], /does not take an argument/],
-  ['the output of what prints none', ['serve', '--json'], /Unknown option '--json'/],
-  ['a word too many', ['list', 'app'], /'app' is one word too many/],
-  ['a name too many', ['get', 'a', 'b'], /'b' is one word too many/],
-  ['no name', ['get'], /NAME is missing/],
+test('without a command the help is printed to standard error, and the exit status is 2', async () => {
+  const { out } = await runCli(['--help'])
+  assert.equal(await runCli([]), { status: 2, out: '', err: out })
+})
+
+test('help is as wide as the terminal, and has no escape sequences', async () => {
+  const { out } = await runCli(['systemd-unit', '--help'])
+  assert.ok(out.split('\n').every((line) => line.length <= 80 || line.startsWith('  proxy-manager ')))
+  assert.not.match(out, '\u001b')
+})
+
+for (const [title, argv, message] of [
+  ['an unknown command', ['lst'], /^proxy-manager: unknown command 'lst'\n\(Did you mean list\?\)\n/],
+  ['an unknown option', ['list', '--jso'], /^proxy-manager: unknown option '--jso'\n\(Did you mean --json\?\)\n/],
+  ['an option without its value', ['list', '--domain'], /option '--domain <domain>' argument missing/],
+  ['a value for an option that has none', ['list', '--json=1'], /unknown option '--json=1'/],
+  ['--json for a command without output', ['serve', '--json'], /unknown option '--json'/],
+  ['an argument too many', ['list', 'app'], /too many arguments for 'list'\. Expected 0 arguments but got 1: app\./],
+  ['a name too many', ['get', 'a', 'b'], /too many arguments for 'get'\. Expected 1 argument but got 2: a, b\./],
+  ['a missing name', ['get'], /missing required argument 'name'/],
+  ['a control character', ['\u001b[31m'], /^proxy-manager: unknown command '\?\[31m'\n/],
   [
-    'no domain',
+    'a missing domain',
     ['put', 'app', '--upstream', 'http://localhost:1'],
-    /--domain and --upstream \(or --redirect-to\) are required/,
+    /required option '--domain <domain>' not specified/,
   ],
   [
-    'no upstream',
+    'a missing upstream',
     ['plan', 'app', '--domain', 'a.example.com'],
-    /--domain and --upstream \(or --redirect-to\) are required/,
+    /^proxy-manager: --upstream or --redirect-to is required\n/,
   ],
   [
-    'options that are no JSON',
+    'options that are not JSON',
     ['put', 'app', '--domain', 'a.example.com', '--upstream', 'http://localhost:1', '--options', '{'],
-    /--options takes a JSON object/,
+    /option '--options <json>' argument '\{' is invalid\. Expected a JSON object\./,
   ],
 ] as const) {
-  test(`${title} ends with 2 and says where the help is`, async () => {
-    const { status, out, err } = await runCli(words, { PROXY_MANAGER_URL: 'http://127.0.0.1:1' })
+  test(`${title}: exit status 2, and the error names the command's help`, async () => {
+    const { status, out, err } = await runCli(argv, { PROXY_MANAGER_URL: 'http://127.0.0.1:1' })
     assert.is(status, 2)
     assert.is(out, '')
     assert.match(err, message)
@@ -101,70 +102,11 @@ for (const [title, words, message] of [
   })
 }
 
-test('an API that cannot be reached ends every command that calls it with 3', async () => {
-  for (const words of CALLING) {
-    const { status, out, err } = await runCli(words, { PROXY_MANAGER_URL: 'http://127.0.0.1:1/' })
-    assert.is(status, 3, words[0])
-    assert.is(out, '')
-    assert.match(err, /^proxy-manager: http:\/\/127\.0\.0\.1:1 cannot be reached \(.+\)\n {2}remedy: /)
-  }
-})
-
-test('something else that answers ends with 3 as well', async () => {
-  for (const answer of [{ body: '<html>' }, { body: { ok: true } }, { status: 502, body: 'Bad Gateway' }])
-    await withAnswer(answer, async ({ cli }) => {
-      for (const words of CALLING) {
-        const { status, err } = await cli(...words)
-        assert.is(status, 3, words[0])
-        assert.match(err, /is not Proxy Manager/)
-      }
-    })
-})
-
-test('an address or a token that cannot be one ends with 2, and the token is not repeated', async () => {
-  assert.is((await runCli(['list'], { PROXY_MANAGER_URL: 'localhost:8100' })).status, 2)
-  const { status, err } = await runCli(['list'], { PROXY_MANAGER_API_TOKEN: 'a secret\n' })
-  assert.is(status, 2)
-  assert.not.match(err, /secret/)
-})
-
-test('the address may have a path; the token is sent where there is one', async () => {
-  await withAnswer({ body: [] }, async ({ environment }, seen) => {
-    const { PROXY_MANAGER_URL } = environment
-    await runCli(['list'], { PROXY_MANAGER_URL: `${PROXY_MANAGER_URL}/pm/`, PROXY_MANAGER_API_TOKEN: 'token' })
-    await runCli(['list'], environment)
-    assert.equal(
-      seen.map(({ url, authorization }) => [url, authorization]),
-      [
-        ['/pm/proxies', 'Bearer token'],
-        ['/proxies', undefined],
-      ],
-    )
+test('control characters are shown as question marks', async () => {
+  const body = { error: { code: 'X', message: 'a\u001b[31mb\u009b', details: {} } }
+  await withAnswer({ status: 400, body }, async ({ cli }) => {
+    assert.is((await cli('list')).err, 'proxy-manager: X: a?[31mb?\n')
   })
-})
-
-test('the token may be in a file; one that cannot be read, or is empty, ends with 2 before anything is sent', async () => {
-  const environment = { PROXY_MANAGER_URL: 'http://127.0.0.1:1', PROXY_MANAGER_API_TOKEN_FILE: '/run/token' }
-  assert.equal(await runCli(['list'], environment, { '/run/token': ' \n' }), {
-    status: 2,
-    out: '',
-    err: 'proxy-manager: PROXY_MANAGER_API_TOKEN_FILE: /run/token is empty\n',
-  })
-  const { status, err } = await runCli(['list'], environment)
-  assert.equal([status, err], [2, 'proxy-manager: PROXY_MANAGER_API_TOKEN_FILE: /run/token cannot be read (ENOENT)\n'])
-})
-
-test('a missing token is refused by the API: 1', async () => {
-  await withApi(
-    async ({ cli, environment }) => {
-      const { status, err } = await cli('list')
-      assert.is(status, 1)
-      assert.match(err, /UNAUTHORIZED/)
-      const token = { ...environment, PROXY_MANAGER_API_TOKEN: 'a-token-of-many-characters' }
-      assert.is((await runCli(['list'], token)).status, 0)
-    },
-    { settings: { PROXY_MANAGER_API_TOKEN: 'a-token-of-many-characters' } },
-  )
 })
 
 test.run()

@@ -10,8 +10,8 @@ import { freePort } from '../../../fixtures/free-port.ts'
 import { startServer } from '../../../fixtures/loopback-server.ts'
 import { COMPILE_CACHE, type Manager, startManager } from '../../../fixtures/manager.ts'
 import { createNginx, type NginxInstance } from '../../../fixtures/nginx-instance.ts'
+import { ROOT } from '../manual-pages.ts'
 
-export const ROOT = new URL('../../..', import.meta.url).pathname
 const COMMAND_TIMEOUT_MS = 60_000
 
 export interface Ran {
@@ -29,7 +29,7 @@ export interface ReadmeScene {
   readonly app: Droplet
   /** The same text with the ports of this scene, and those given here. */
   readonly place: (text: string, ports?: Readonly<Record<number, number>>) => string
-  /** Runs a command just as it stands in the manual, in a clone where Node and the command line are in `PATH`. */
+  /** Runs a command as the manual has it, in a clone, with Node and the command line in `PATH`. */
   readonly run: (command: string) => Promise<Ran>
   /** Starts one that goes on until the scene ends, and resolves once this port is listened on. */
   readonly startListening: (

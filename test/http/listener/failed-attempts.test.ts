@@ -5,9 +5,9 @@ import { failedAttempts } from '../../../lib/http/listener/failed-attempts.ts'
 
 const test = suite('failed attempts')
 
-function refusal(listen: () => void): ProxyManagerError | undefined {
+function rejection(call: () => void): ProxyManagerError | undefined {
   try {
-    listen()
+    call()
     return undefined
   } catch (error) {
     if (error instanceof ProxyManagerError) return error
@@ -15,73 +15,73 @@ function refusal(listen: () => void): ProxyManagerError | undefined {
   }
 }
 
-test('the 21st call within a minute of 20 failures is refused until the minute is over', () => {
+test('after 20 failures within a minute, calls are rejected until the minute is over', () => {
   let now = 0
   const attempts = failedAttempts(() => now)
   for (let i = 0; i < 20; i++) {
     assert.is(
-      refusal(() => attempts.refuseExcess('192.0.2.1')),
+      rejection(() => attempts.assertNotLockedOut('192.0.2.1')),
       undefined,
     )
-    attempts.note('192.0.2.1')
+    attempts.recordFailure('192.0.2.1')
     now += 1000
   }
-  const refused = refusal(() => attempts.refuseExcess('192.0.2.1'))
+  const refused = rejection(() => attempts.assertNotLockedOut('192.0.2.1'))
   assert.is(refused?.code, 'TOO_MANY_ATTEMPTS')
   assert.is(refused?.retryAfterS, 40)
   now = 60_000
   assert.is(
-    refusal(() => attempts.refuseExcess('192.0.2.1')),
+    rejection(() => attempts.assertNotLockedOut('192.0.2.1')),
     undefined,
   )
 })
 
-test('the failure that locks an address is told apart, once each time', () => {
+test('exactly the failure that locks an address out is reported', () => {
   let now = 0
   const attempts = failedAttempts(() => now)
-  const notes = () => Array.from({ length: 40 }, () => attempts.note('192.0.2.1'))
+  const notes = () => Array.from({ length: 40 }, () => attempts.recordFailure('192.0.2.1'))
   const once = Array.from({ length: 40 }, (_, i) => i === 19)
   assert.equal(notes(), once)
   now = 60_000
   assert.equal(notes(), once)
-  assert.not.ok(Array.from({ length: 40 }, () => attempts.note('127.0.0.1')).includes(true))
+  assert.not.ok(Array.from({ length: 40 }, () => attempts.recordFailure('127.0.0.1')).includes(true))
 })
 
-test('one address does not shut another out, and loopback is never shut out', () => {
+test('one address does not lock out another, and loopback is never locked out', () => {
   const attempts = failedAttempts(() => 0)
   for (let i = 0; i < 100; i++)
-    for (const address of ['192.0.2.1', '127.0.0.1', '::1', '::ffff:127.0.0.1']) attempts.note(address)
-  assert.is(refusal(() => attempts.refuseExcess('192.0.2.1'))?.code, 'TOO_MANY_ATTEMPTS')
+    for (const address of ['192.0.2.1', '127.0.0.1', '::1', '::ffff:127.0.0.1']) attempts.recordFailure(address)
+  assert.is(rejection(() => attempts.assertNotLockedOut('192.0.2.1'))?.code, 'TOO_MANY_ATTEMPTS')
   for (const address of ['192.0.2.2', '127.0.0.1', '::1', '::ffff:127.0.0.1']) {
     assert.is(
-      refusal(() => attempts.refuseExcess(address)),
+      rejection(() => attempts.assertNotLockedOut(address)),
       undefined,
       address,
     )
   }
 })
 
-test('an IPv6 network of 64 bits is one caller, whatever the address in it, the zone or the spelling', () => {
+test('an IPv6 /64 is one caller, whatever the address in it, its zone or its spelling', () => {
   const attempts = failedAttempts(() => 0)
-  for (let i = 0; i < 20; i++) attempts.note(`2001:db8:1:2:${i.toString(16)}::1`)
-  for (let i = 0; i < 20; i++) attempts.note(`fe80::${i.toString(16)}%eth0`)
-  for (let i = 0; i < 20; i++) attempts.note(`::ffff:192.0.2.${i}`)
+  for (let i = 0; i < 20; i++) attempts.recordFailure(`2001:db8:1:2:${i.toString(16)}::1`)
+  for (let i = 0; i < 20; i++) attempts.recordFailure(`fe80::${i.toString(16)}%eth0`)
+  for (let i = 0; i < 20; i++) attempts.recordFailure(`::ffff:192.0.2.${i}`)
   for (const address of ['2001:DB8:1:2::ffff', 'fe80::1%eth1', 'fe80:0::2'])
-    assert.is(refusal(() => attempts.refuseExcess(address))?.code, 'TOO_MANY_ATTEMPTS', address)
+    assert.is(rejection(() => attempts.assertNotLockedOut(address))?.code, 'TOO_MANY_ATTEMPTS', address)
   for (const address of ['2001:db8:1:3::1', '192.0.2.1', '::ffff:192.0.2.1'])
     assert.is(
-      refusal(() => attempts.refuseExcess(address)),
+      rejection(() => attempts.assertNotLockedOut(address)),
       undefined,
       address,
     )
 })
 
-test('a crowd of addresses takes no more than its share of memory: the oldest is forgotten', () => {
+test('memory is bounded however many addresses fail: the oldest is forgotten', () => {
   const attempts = failedAttempts(() => 0)
-  for (let i = 0; i < 20; i++) attempts.note('198.51.100.1')
-  for (let i = 0; i < 10_001; i++) attempts.note(`10.${i >> 16}.${(i >> 8) & 255}.${i & 255}`)
+  for (let i = 0; i < 20; i++) attempts.recordFailure('198.51.100.1')
+  for (let i = 0; i < 10_001; i++) attempts.recordFailure(`10.${i >> 16}.${(i >> 8) & 255}.${i & 255}`)
   assert.is(
-    refusal(() => attempts.refuseExcess('198.51.100.1')),
+    rejection(() => attempts.assertNotLockedOut('198.51.100.1')),
     undefined,
   )
 })

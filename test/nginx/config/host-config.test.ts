@@ -1,3 +1,4 @@
+import { basename } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import {
@@ -6,7 +7,7 @@ import {
   readListen,
   type UnmanagedServer,
 } from '../../../lib/nginx/config/host-config.ts'
-import { absolutePath, baseName, byBytes, expandInclude, includesSites } from '../../../lib/nginx/config/include.ts'
+import { absolutePath, byBytes, expandInclude, includesSites } from '../../../lib/nginx/config/include.ts'
 import { listenAddresses, ownerOf, withoutDefaultServer } from '../../../lib/nginx/config/listens.ts'
 import { type ReadDirective, readNginx } from '../../../lib/nginx/config/parse.ts'
 import { debianFiles, memoryTree } from '../../helpers/memory-tree.ts'
@@ -196,7 +197,7 @@ test('patterns match as those of glob(3) do', () => {
       `"/x/${pattern}"`,
       names.map((name) => `/x/${name}`),
     )
-      .map(baseName)
+      .map((path) => basename(path))
       .join(' ')
   const table: readonly (readonly [pattern: string, names: string, matching: string])[] = [
     ['*', 'a .a a.conf', 'a a.conf'],
@@ -227,7 +228,7 @@ test('a pattern may match directories too', () => {
 test("relative paths are relative to the main file's directory", () => {
   assert.is(absolutePath('a/b', MAIN), '/etc/nginx/a/b')
   assert.is(absolutePath('/a/b', MAIN), '/a/b')
-  assert.is(baseName('/a/b.conf'), 'b.conf')
+  assert.is(absolutePath('a/b', '/nginx.conf'), '/a/b')
 })
 
 test('every form of listen is read', () => {

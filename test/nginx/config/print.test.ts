@@ -104,13 +104,13 @@ test('control characters and line separators are refused anywhere', () => {
 
 test('a variable has a valid name, and following text that would extend the name is refused', () => {
   for (const name of ['', 'A', 'a b', 'a;', 'a-b', '{a}', '$a', 'a\n'])
-    assertUnprintable([['x', [{ variable: name }]]], /impossible name/)
+    assertUnprintable([['x', [{ variable: name }]]], /invalid name/)
   assertUnprintable([['x', [[{ variable: 'host' }, 'name']]]], /part of its name/)
   assertUnprintable([['x', [[{ variable: 'host' }, '', '_']]]], /part of its name/)
 })
 
 test('a directive that NGINX would read differently is refused', () => {
-  assertUnprintable([['content_by_lua_block', [], [['a', ['b']]]]], /reads differently/)
+  assertUnprintable([['content_by_lua_block', [], [['a', ['b']]]]], /parses differently/)
 })
 
 const alphabet = [...';{}"\'\\#$', '\n', '\r', '\t', '\0', '\u2028']

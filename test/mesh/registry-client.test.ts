@@ -1,17 +1,17 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { fakeDeps } from '../../fixtures/deps.ts'
-import type { ProbeAnswer } from '../../lib/adapters/probe.ts'
-import { registryReader } from '../../lib/mesh/registry-reader.ts'
+import type { HttpAnswer } from '../../lib/adapters/http-client.ts'
+import { registryReader } from '../../lib/mesh/registry-client.ts'
 import { refusal } from '../helpers/arrange.ts'
 
-const test = suite('registry-reader')
+const test = suite('registry client')
 
 /** A reader whose readings wait until the test answers them. */
 async function heldReader() {
   const { host } = await fakeDeps({ settings: { REGISTRY_URL: 'http://registry.example:8000' } })
-  const asked: ((answer: ProbeAnswer) => void)[] = []
-  const probe = { ...host.probe, download: () => new Promise<ProbeAnswer>((resolve) => asked.push(resolve)) }
+  const asked: ((answer: HttpAnswer) => void)[] = []
+  const http = { request: () => new Promise<HttpAnswer>((resolve) => asked.push(resolve)) }
   const pauses: number[] = []
   const clock = {
     ...host.clock,
@@ -23,7 +23,7 @@ async function heldReader() {
     status: 200,
     body: JSON.stringify(names.map((name) => ({ name, domain: `${name}.example.com`, port: 9000 }))),
   })
-  return { read: registryReader({ ...host, probe, clock }), asked, listing, pauses }
+  return { read: registryReader({ ...host, http, clock }), asked, listing, pauses }
 }
 
 const namesOf = async (reading: ReturnType<ReturnType<typeof registryReader>>) =>

@@ -2,7 +2,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { withAnswer, withApi } from '../../helpers/cli.ts'
 
-const test = suite('proxy-manager sync, health')
+const test = suite('proxy-manager sync')
 
 const SUMMARY = {
   created: ['a', 'b'],
@@ -16,15 +16,7 @@ const SUMMARY = {
   orphaned: [],
 }
 
-const HEALTH = {
-  status: 'degraded',
-  reasons: ['one thing', 'another'],
-  advice: [],
-  nginx: { version: '1.22.1', running: true, generation: 3 },
-  routes: { total: 3, active: 1, pending_ssl: 1, drifted: ['b'], disabled: [] },
-}
-
-test('sync shows what became of each droplet', async () => {
+test('it shows what became of each droplet', async () => {
   await withAnswer({ body: SUMMARY }, async ({ cli }, seen) => {
     const { status, out } = await cli('sync')
     assert.is(status, 0)
@@ -45,7 +37,7 @@ test('sync shows what became of each droplet', async () => {
   })
 })
 
-test('sync --dry-run shows what would change, and ends with 1 where NGINX refuses it', async () => {
+test('--dry-run shows what would change; exit status 1 if NGINX rejects it', async () => {
   const changes = [{ path: '/sites-available/fpai-a.conf', action: 'create', diff: '+server {}\n' }]
   const planned = (ok: boolean, output: string) => ({ ...SUMMARY, plan: { changes, nginx_test: { ok, output } } })
   await withAnswer({ body: planned(true, 'ok') }, async ({ cli }) => {
@@ -56,7 +48,7 @@ test('sync --dry-run shows what would change, and ends with 1 where NGINX refuse
   await withAnswer({ body: planned(false, 'no such thing') }, async ({ cli }) => {
     const { status, out } = await cli('sync', '--dry-run')
     assert.is(status, 1)
-    assert.match(out, /\nNGINX refuses it:\nno such thing\n$/)
+    assert.match(out, /\nNGINX rejects it:\nno such thing\n$/)
     const json = await cli('sync', '--dry-run', '--json')
     assert.equal([json.status, JSON.parse(json.out)], [1, planned(false, 'no such thing')])
   })
@@ -70,7 +62,7 @@ test('sync --dry-run shows what would change, and ends with 1 where NGINX refuse
   )
 })
 
-test('sync passes its options on', async () => {
+test('it passes its options to the API', async () => {
   await withAnswer({ body: SUMMARY }, async ({ cli }, seen) => {
     await cli('sync', '--dry-run', '--prune', '--confirm', '7', '--require-healthy', '--no-ssl')
     assert.is(seen[0]?.url.split('?')[1], 'dry_run=true&prune=true&confirm=7&require_healthy=true&enable_ssl=false')
@@ -79,43 +71,12 @@ test('sync passes its options on', async () => {
   })
 })
 
-test('sync without a Registry ends with 1', async () => {
+test('exit status 1 without a Registry', async () => {
   await withApi(async ({ cli }) => {
     const { status, err } = await cli('sync')
     assert.is(status, 1)
     assert.match(err, /REGISTRY_NOT_CONFIGURED/)
   })
-})
-
-test('health ends with 0 where the API is healthy', async () => {
-  await withApi(async ({ cli }) => {
-    const { status, out } = await cli('health')
-    assert.is(status, 0, out)
-    assert.match(out, /^status {2}healthy\nnginx {3}1\.\d+\.\d+, running, generation -\nroutes {2}0 \(0 active,/)
-  })
-})
-
-test('health ends with 4 where it is degraded, and shows why', async () => {
-  await withAnswer({ body: HEALTH }, async ({ cli }) => {
-    const { status, out } = await cli('health')
-    assert.is(status, 4)
-    assert.match(
-      out,
-      /^routes {3}3 \(1 active, 1 pending_ssl, 1 drifted, 0 disabled\)\nreasons {2}one thing\n {9}another$/m,
-    )
-  })
-})
-
-test('health ends with 1 where it is unhealthy, although the API answers 503', async () => {
-  await withApi(
-    async ({ cli }, deps) => {
-      deps.disk.delete('/usr/sbin/nginx')
-      const { status, out } = await cli('health', '--json')
-      assert.is(status, 1)
-      assert.is(JSON.parse(out).status, 'unhealthy')
-    },
-    { mainConfiguration: null },
-  )
 })
 
 test.run()

@@ -1,0 +1,114 @@
+/** The effects on files that durable changes are made of. */
+import {
+  chmod,
+  constants,
+  type FileHandle,
+  link,
+  mkdir,
+  open,
+  rename,
+  rm,
+  stat,
+  symlink,
+  unlink,
+} from 'node:fs/promises'
+import { dirname } from 'node:path'
+
+/** Effects reject with Node's error, whose `code` is the errno's name. `syncFile`, `append` and `syncFolder` resolve once the data is on the medium. */
+export interface FileWrites {
+  /** Creates a file that must not exist yet, never through a symlink, with exactly this mode. {@link syncFile} makes it durable. */
+  write(path: string, text: string, mode: number): Promise<void>
+  /** Resolves once a file's content is on the medium. */
+  syncFile(path: string): Promise<void>
+  /** Appends to a file that exists, and syncs it. */
+  append(path: string, text: string): Promise<void>
+  /** Writes a file that nothing depends on after a power cut: replaced, not synced. */
+  writeUnsynced(path: string, text: string, mode: number): Promise<void>
+  rename(from: string, to: string): Promise<void>
+  symlink(target: string, path: string): Promise<void>
+  /** Gives a file a second name, which needs no space; the second name must not exist yet. */
+  link(path: string, second: string): Promise<void>
+  /** Removes a file, a symlink (not its target) or a directory with its content; nothing happens if there is none. */
+  remove(path: string): Promise<void>
+  /** Creates a directory and its missing parents, and gives it this mode. */
+  makeFolder(path: string, mode: number): Promise<void>
+  syncFolder(path: string): Promise<void>
+}
+
+/** Makes the effects; what was cached of a path that they remove is forgotten. */
+export function hostFileWrites(cache: {
+  readonly forget: (path: string) => void
+  readonly forgetBelow: (folder: string) => void
+}): FileWrites {
+  const { O_APPEND, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_RDONLY, O_TRUNC, O_WRONLY } = constants
+  const removeFolder = async (path: string): Promise<void> => {
+    await rm(path, { force: true, recursive: true })
+    cache.forgetBelow(path)
+  }
+  return {
+    write: (path, text, mode) =>
+      withFile(path, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY, mode, async (file) => {
+        await file.chmod(mode)
+        await file.writeFile(text)
+      }),
+    syncFile: (path) => withFile(path, O_RDONLY | O_NOFOLLOW, undefined, (file) => file.sync()),
+    append: (path, text) =>
+      withFile(path, O_WRONLY | O_APPEND | O_NOFOLLOW, undefined, async (file) => {
+        await file.writeFile(text)
+        await file.sync()
+      }),
+    writeUnsynced: (path, text, mode) =>
+      withFile(path, O_CREAT | O_TRUNC | O_NOFOLLOW | O_WRONLY, mode, (file) => file.writeFile(text)),
+    rename: async (from, to) => {
+      await rename(from, to)
+      cache.forget(from)
+    },
+    symlink: (target, path) => symlink(target, path),
+    link,
+    remove: async (path) => {
+      // One system call for most of them; `rm` would stat first.
+      await unlink(path).catch((error: NodeJS.ErrnoException) =>
+        error.code === 'ENOENT' ? undefined : removeFolder(path),
+      )
+      cache.forget(path)
+    },
+    makeFolder: async (path, mode) => {
+      await makeWithParents(path, mode)
+      await chmod(path, mode)
+    },
+    syncFolder: (path) => withFile(path, O_RDONLY | O_DIRECTORY, undefined, (file) => file.sync()),
+  }
+}
+
+async function withFile(
+  path: string,
+  flags: number,
+  mode: number | undefined,
+  use: (file: FileHandle) => Promise<void>,
+): Promise<void> {
+  const file = await open(path, flags, mode)
+  try {
+    await use(file)
+  } finally {
+    await file.close()
+  }
+}
+
+/**
+ * Node's own `recursive` treats every ENOENT as a missing parent: below /proc it never ends, and on a read-only disk it reports ENOENT
+ * (nodejs/node#47098).
+ */
+async function makeWithParents(path: string, mode: number): Promise<void> {
+  await makeOne(path, mode).catch(async (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error
+    await makeWithParents(dirname(path), mode)
+    await makeOne(path, mode)
+  })
+}
+
+async function makeOne(path: string, mode: number): Promise<void> {
+  await mkdir(path, { mode }).catch(async (error: NodeJS.ErrnoException) => {
+    const isThere = error.code === 'EEXIST' && (await stat(path)).isDirectory()
+    if (!isThere) throw error
+  })
+}

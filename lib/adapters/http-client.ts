@@ -1,0 +1,110 @@
+/** HTTP requests that no peer can make long: bounded in time, in size, and in what comes before the answer. */
+import { type Agent, type AgentOptions, Agent as HttpAgent } from 'node:http'
+import { Agent as HttpsAgent } from 'node:https'
+import fetch, { FetchError, type RequestInit, type Response } from 'node-fetch'
+
+export interface HttpRequest {
+  readonly url: string
+  readonly timeoutMs: number
+  /** A longer body is a failure. */
+  readonly limitBytes: number
+  /** Sent as `Authorization: Bearer`. */
+  readonly token?: string
+  /** Posted as JSON; without it, the request is a GET. */
+  readonly json?: unknown
+}
+
+/** What came back; `failure` is the errno's name, `TIMEOUT`, `TOO_LARGE` or `BROKEN`. */
+export type HttpAnswer = { readonly status: number; readonly body: string } | { readonly failure: string }
+
+export interface HttpClient {
+  /** Calls a service that the operator has named, and reads its whole answer. Redirects are not followed. Resolves for every outcome. */
+  request(request: HttpRequest): Promise<HttpAnswer>
+}
+
+/** node-fetch honours an agent, which the global fetch does not. */
+export function httpClient(): HttpClient {
+  return {
+    request: async ({ url, timeoutMs, limitBytes, token, json }) => {
+      const headers = {
+        accept: 'application/json',
+        'user-agent': 'proxy-manager',
+        ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+        ...(json === undefined ? {} : { 'content-type': 'application/json' }),
+      }
+      const post = json === undefined ? {} : { method: 'POST', body: JSON.stringify(json) }
+      const signal = AbortSignal.timeout(timeoutMs)
+      // `size` makes a longer body fail while it is being read.
+      return await boundedFetch(url, { signal, size: limitBytes, headers, ...post }, {}, (response) => response.text())
+    },
+  }
+}
+
+/** Node's own limit for an answer's head, some interim answers, and one read of what follows. */
+const HEAD_BYTES = 80 * 1024
+/** More interim answers than this in one read are not an answer. */
+const MAX_INTERIM = 16
+
+/** One request over a connection of its own. Redirects are not followed; `read` reads the body. Resolves for every outcome. */
+export async function boundedFetch(
+  url: string,
+  init: RequestInit & { readonly signal: AbortSignal },
+  agentOptions: AgentOptions,
+  read: (response: Response) => Promise<string>,
+): Promise<HttpAnswer> {
+  const head = boundedAgent(url, agentOptions)
+  try {
+    const response = await fetch(url, { ...init, agent: head.agent, redirect: 'manual' })
+    head.end()
+    if (head.isTooLarge()) return { failure: 'TOO_LARGE' }
+    return { status: response.status, body: await read(response) }
+  } catch (error) {
+    return { failure: head.isTooLarge() ? 'TOO_LARGE' : failureOf(error, init.signal) }
+  } finally {
+    head.agent.destroy()
+  }
+}
+
+interface BoundedAgent {
+  readonly agent: Agent
+  /** The answer has begun: what follows is its body, which is not counted. */
+  readonly end: () => void
+  readonly isTooLarge: () => boolean
+}
+
+/**
+ * An agent for one request, whose answer must begin within so many bytes. Node accepts interim answers (RFC 9110, 15.2) without end and as fast
+ * as they arrive: a few peers that send them would leave this process no time.
+ */
+function boundedAgent(url: string, options: AgentOptions): BoundedAgent {
+  const agent = url.startsWith('https:') ? new HttpsAgent({ ...options }) : new HttpAgent({ ...options })
+  const connect = agent.createConnection.bind(agent)
+  let left = HEAD_BYTES
+  let hasEnded = false
+  // Documented as what a custom agent may override; the HTTP parser listens to the same `data` events.
+  agent.createConnection = (...given) => {
+    const socket = connect(...given)
+    socket?.on('data', (chunk: Buffer) => {
+      if (hasEnded) return
+      left -= chunk.length
+      if (left >= 0 && chunk.toString('latin1').split('\r\n\r\nHTTP/1.').length <= MAX_INTERIM) return
+      left = -1
+      socket.destroy()
+    })
+    return socket
+  }
+  return {
+    agent,
+    end: () => {
+      hasEnded = true
+    },
+    isTooLarge: () => left < 0,
+  }
+}
+
+function failureOf(error: unknown, signal: AbortSignal): string {
+  if (signal.aborted) return 'TIMEOUT'
+  if (error instanceof FetchError && error.type === 'max-size') return 'TOO_LARGE'
+  const code = error instanceof Error && 'code' in error ? error.code : undefined
+  return typeof code === 'string' ? code : 'BROKEN'
+}

@@ -1,0 +1,152 @@
+/** Why a host is unhealthy or degraded, and what could be better: sentences that say what to do. */
+import { posix } from 'node:path'
+import { isOverdueForRenewal } from '../certificates/certificate.ts'
+import type { LastCertificate } from '../certificates/ledger-file.ts'
+import type { LastTest } from '../change/context.ts'
+import { missingInclude } from '../nginx/config/host-config.ts'
+import { implicitDefaultServers, ownerOf } from '../nginx/config/listens.ts'
+import { namesOf } from '../route/names.ts'
+import { type ProxyStatus, statusOf } from '../route/state.ts'
+import type { SnapshotRoute } from '../route/stored-route.ts'
+import type { Settings } from '../settings/settings.ts'
+import type { Snapshot } from '../snapshot/snapshot.ts'
+import type { ManagerHealth } from './health-schema.ts'
+import type { WriteFaults } from './writable.ts'
+
+/** What was read of the host. */
+export interface HealthFacts {
+  readonly settings: Settings
+  readonly nowMs: number
+  readonly snapshot: Snapshot
+  /** False in a harness with bare directories. */
+  readonly hasMainConfig: boolean
+  readonly isNginxPresent: boolean
+  readonly nginxVersion: string | null
+  readonly isNginxRunning: boolean
+  readonly isCertbotPresent: boolean
+  readonly writeFaults: WriteFaults
+  readonly lastTest: LastTest | undefined
+  readonly lastReload: { readonly timestamp: string; readonly result: string } | undefined
+  readonly lastCertificate: LastCertificate | undefined
+  /** Why a change could neither be completed nor rolled back. */
+  readonly failedRollback: string | undefined
+}
+
+type Check = (facts: HealthFacts) => readonly string[]
+
+/** With one of these, a change would fail. */
+const UNHEALTHY: readonly Check[] = [
+  ({ isNginxPresent, settings: { NGINX_BIN } }) =>
+    when(
+      !isNginxPresent,
+      `NGINX cannot be run at NGINX_BIN (${posix.basename(NGINX_BIN)}): install it, or correct NGINX_BIN`,
+    ),
+  ({ writeFaults }) => Object.values(writeFaults).filter((fault) => fault !== undefined),
+  ({ isNginxPresent, isNginxRunning }) =>
+    when(isNginxPresent && !isNginxRunning, 'NGINX is not running: start it (systemctl start nginx)'),
+  ({ lastTest }) =>
+    lastTest?.ok === false ? [`the configuration fails nginx -t: ${firstProblem(lastTest.output)}`] : [],
+  ({ failedRollback }) => (failedRollback === undefined ? [] : [failedRollback]),
+]
+
+/** With one of these, changes work, and something is not as it should be. */
+const DEGRADED: readonly Check[] = [
+  ({ snapshot, nowMs }) => routesOf(snapshot).flatMap((route) => certificateFault(route, nowMs)),
+  ({ snapshot, settings }) => when(!snapshot.host.includesSitesEnabled, missingInclude(settings.NGINX_SITES_ENABLED)),
+  ({ lastReload }) =>
+    lastReload === undefined || lastReload.result === 'success'
+      ? []
+      : [`the last reload failed (${lastReload.result}) and was undone: see the log, then repeat the change`],
+  ({ snapshot }) => routesOf(snapshot).flatMap((route) => lostDomain(route, snapshot)),
+  ({ snapshot }) =>
+    namesByStatus(snapshot, 'drifted').map(
+      (name) => `route ${name} was edited by hand: repeat its PUT to replace the edit (it is kept in the backups)`,
+    ),
+  ({ snapshot }) =>
+    namesByStatus(snapshot, 'disabled').map(
+      (name) => `route ${name} has no symlink in sites-enabled: repeat its PUT to serve it, or DELETE it`,
+    ),
+  ({ lastCertificate, snapshot }) => failedOrder(lastCertificate, routesOf(snapshot)),
+  ({ snapshot }) =>
+    [...snapshot.unmanagedFiles.keys()].map(
+      (name) => `fpai-${name}.conf was not written by Proxy Manager: move it away to manage ${name}`,
+    ),
+  ({ snapshot }) =>
+    [...snapshot.availableImages.keys()].map((name) => `${name} is damaged: repeat the PUT of its route`),
+  ({ isCertbotPresent, snapshot }) =>
+    when(
+      !isCertbotPresent && routesOf(snapshot).some(({ record }) => record.enable_ssl),
+      'certbot is missing (CERTBOT_BIN): install it to get certificates',
+    ),
+]
+
+const ADVICE: readonly Check[] = [
+  ({ hasMainConfig, snapshot }) =>
+    when(
+      hasMainConfig && !snapshot.host.mainDirectives.has('worker_shutdown_timeout'),
+      'set worker_shutdown_timeout in nginx.conf (such as 1h): without it an open WebSocket keeps an old worker alive for ever',
+    ),
+  ({ snapshot, settings }) =>
+    implicitDefaultServers(snapshot.host.servers, settings.NGINX_HTTP_PORT).map(
+      ({ file, line }) =>
+        `the server block in ${file}, line ${line}, no longer receives requests for unknown names; add default_server to its listen directive`,
+    ),
+]
+
+/** Judges a host by what was read of it; the reasons of an unhealthy host come first. */
+export function assess(facts: HealthFacts): Pick<ManagerHealth, 'status' | 'reasons' | 'advice'> {
+  const all = (checks: readonly Check[]) => checks.flatMap((check) => check(facts))
+  const [unhealthy, degraded] = [all(UNHEALTHY), all(DEGRADED)]
+  const status = unhealthy.length > 0 ? 'unhealthy' : degraded.length > 0 ? 'degraded' : 'healthy'
+  return { status, reasons: [...unhealthy, ...degraded], advice: all(ADVICE) }
+}
+
+/** The droplet names of the routes in a status. */
+export function namesByStatus(snapshot: Snapshot, status: ProxyStatus): string[] {
+  const routes = routesOf(snapshot).filter((route) => statusOf(route) === status)
+  return routes.map(({ record }) => record.droplet_name)
+}
+
+function routesOf({ routes }: Snapshot): readonly SnapshotRoute[] {
+  return [...routes.values()]
+}
+
+function when(isSo: boolean, reason: string): readonly string[] {
+  return isSo ? [reason] : []
+}
+
+/** A hand-written block with a route's domain: NGINX only warns, and serves one of the two. */
+function lostDomain({ record }: SnapshotRoute, { host, context }: Snapshot): string[] {
+  return namesOf(record).flatMap((name) => {
+    const owner = ownerOf(name, host.servers, [context.httpPort, context.httpsPort])
+    if (owner === undefined) return []
+    return [
+      `${name} of route ${record.droplet_name} is also in ${owner.file}, line ${owner.line}: remove it from one of them`,
+    ]
+  })
+}
+
+/** What is wrong with the certificate that a route serves. */
+function certificateFault({ record }: SnapshotRoute, nowMs: number): readonly string[] {
+  const { certificate, droplet_name: name } = record
+  if (certificate === null) return []
+  const call = `POST /proxies/${name}/ssl, or find out why certbot's timer does not renew it`
+  if (Date.parse(certificate.expiry) <= nowMs) return [`the certificate of ${name} has expired: ${call}`]
+  return when(
+    isOverdueForRenewal(certificate, nowMs),
+    `the certificate of ${name} expires on ${certificate.expiry} and was not renewed: ${call}`,
+  )
+}
+
+/** The last order, if it failed and a route still needs its certificate. */
+function failedOrder(last: LastCertificate | undefined, routes: readonly SnapshotRoute[]): string[] {
+  const isWanted = routes.some(({ record }) => record.enable_ssl && record.domain === last?.domain)
+  return last?.result === 'failure' && isWanted
+    ? [`the last certificate order, for ${last.domain}, failed: ${last.reason}`]
+    : []
+}
+
+function firstProblem(output: string): string {
+  const lines = output.split('\n')
+  return lines.find((line) => /\[(emerg|warn)\]/.test(line)) ?? lines[0] ?? ''
+}

@@ -1,3 +1,0 @@
-/** JSON objects of the description. */
-
-export type JsonObject = { readonly [key: string]: unknown }

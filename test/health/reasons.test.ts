@@ -1,0 +1,161 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { fakeDeps } from '../../fixtures/deps.ts'
+import { assess, type HealthFacts } from '../../lib/health/reasons.ts'
+import { context, routeRecord } from '../helpers/samples.ts'
+
+const test = suite('health: reasons')
+
+const { settings } = await fakeDeps()
+const NOW_MS = Date.parse('2026-01-01T00:00:00.000Z')
+const WRITABLE = { sitesAvailable: undefined, sitesEnabled: undefined, state: undefined, configuration: undefined }
+const HEALTHY: HealthFacts = {
+  settings,
+  nowMs: NOW_MS,
+  snapshot: {
+    sitesAvailable: '/etc/nginx/sites-available',
+    sitesEnabled: '/etc/nginx/sites-enabled',
+    routes: new Map(),
+    unmanagedFiles: new Set(),
+    shared: undefined,
+    enabledImages: new Map(),
+    availableImages: new Map(),
+    host: {
+      mainPath: '/etc/nginx/nginx.conf',
+      includesSitesEnabled: true,
+      pid: undefined,
+      errorLog: undefined,
+      servers: [],
+      mainDirectives: new Set(['worker_shutdown_timeout']),
+      files: [],
+      httpDirectives: new Set(),
+    },
+    context,
+    certificates: new Map(),
+  },
+  hasMainConfig: true,
+  isNginxPresent: true,
+  nginxVersion: '1.22.1',
+  isNginxRunning: true,
+  isCertbotPresent: true,
+  writeFaults: WRITABLE,
+  lastTest: { ok: true, output: '', atMs: NOW_MS, endedMs: 0 },
+  lastReload: { timestamp: '2026-01-01T00:00:00.000Z', result: 'success' },
+  lastCertificate: undefined,
+  failedRollback: undefined,
+}
+
+function withRoute(record: Parameters<typeof routeRecord>[0], snapshot: Partial<HealthFacts['snapshot']> = {}) {
+  const route = { record: routeRecord(record), revision: 'r', drifted: false, enabled: true, text: '' }
+  return { snapshot: { ...HEALTHY.snapshot, routes: new Map([['app', route]]), ...snapshot } }
+}
+
+const certificate = {
+  issuer: 'CN=test',
+  not_before: '2025-10-03T00:00:00.000Z',
+  expiry: '2026-01-01T00:00:00.000Z',
+  domains: ['app.example.com'],
+  serial: '01',
+  fingerprint_sha256: 'a'.repeat(64),
+}
+const lastCertificate = {
+  timestamp: '2026-01-01T00:00:00.000Z',
+  domain: 'app.example.com',
+  result: 'failure',
+  reason: 'dns: no',
+} as const
+
+const CASES: readonly (readonly [what: string, facts: Partial<HealthFacts>, status: string, reasons: RegExp])[] = [
+  ['nothing unusual', {}, 'healthy', /^$/],
+  [
+    'a missing binary, though nothing runs',
+    { isNginxPresent: false, isNginxRunning: false },
+    'unhealthy',
+    /^NGINX cannot be run at NGINX_BIN \(nginx\): [^|]*$/,
+  ],
+  ['a stopped NGINX', { isNginxRunning: false }, 'unhealthy', /^NGINX is not running: /],
+  ['a directory that cannot be written', { writeFaults: { ...WRITABLE, state: 'full' } }, 'unhealthy', /^full$/],
+  ['a rollback that failed', { failedRollback: 'half done' }, 'unhealthy', /^half done$/],
+  [
+    'a test that failed, by its first [emerg] or [warn]',
+    { lastTest: { ok: false, output: 'a\n[emerg] b\n[warn] c', atMs: 0, endedMs: 0 } },
+    'unhealthy',
+    /^the configuration fails nginx -t: \[emerg\] b$/,
+  ],
+  [
+    'a test that failed without either, by its first line',
+    { lastTest: { ok: false, output: 'a\nb', atMs: 0, endedMs: 0 } },
+    'unhealthy',
+    /nginx -t: a$/,
+  ],
+  ['no test yet', { lastTest: undefined }, 'healthy', /^$/],
+  [
+    'a reload that failed',
+    { lastReload: { timestamp: '', result: 'refused' } },
+    'degraded',
+    /^the last reload failed \(refused\)/,
+  ],
+  ['no reload yet', { lastReload: undefined }, 'healthy', /^$/],
+  [
+    'a failed order whose route still wants HTTPS',
+    { ...withRoute({}), lastCertificate },
+    'degraded',
+    /^the last certificate order, for app\.example\.com, failed: dns: no$/,
+  ],
+  ['a failed order whose route wants HTTP', { ...withRoute({ enable_ssl: false }), lastCertificate }, 'healthy', /^$/],
+  [
+    'certbot missing, and a route that wants HTTPS',
+    { ...withRoute({}), isCertbotPresent: false },
+    'degraded',
+    /^certbot is missing/,
+  ],
+  [
+    'certbot missing, and no such route',
+    { ...withRoute({ enable_ssl: false }), isCertbotPresent: false },
+    'healthy',
+    /^$/,
+  ],
+  ['an expired certificate', withRoute({ certificate }), 'degraded', /^the certificate of app has expired: /],
+  [
+    'a certificate in the last quarter of its life',
+    { ...withRoute({ certificate }), nowMs: NOW_MS - 86_400_000 },
+    'degraded',
+    /^the certificate of app expires on 2026-01-01/,
+  ],
+  [
+    'a certificate in its third quarter',
+    { ...withRoute({ certificate }), nowMs: NOW_MS - 30 * 86_400_000 },
+    'healthy',
+    /^$/,
+  ],
+  [
+    'a damaged file',
+    withRoute({}, { availableImages: new Map([['fpai-x.conf', { text: '' }]]) }),
+    'degraded',
+    /^fpai-x\.conf is damaged/,
+  ],
+  [
+    'reasons of both kinds, the unhealthy first',
+    { isNginxRunning: false, lastReload: { timestamp: '', result: 'refused' } },
+    'unhealthy',
+    /^NGINX is not running[^|]*\|the last reload failed/,
+  ],
+]
+
+for (const [what, facts, status, reasons] of CASES) {
+  test(`${what}: ${status}`, () => {
+    const assessed = assess({ ...HEALTHY, ...facts })
+    assert.is(assessed.status, status)
+    assert.match(assessed.reasons.join('|'), reasons)
+    assert.equal(assessed.advice, [])
+  })
+}
+
+test('advice leaves the status as it is', () => {
+  const host = { ...HEALTHY.snapshot.host, mainDirectives: new Set<string>() }
+  const { status, advice } = assess({ ...HEALTHY, snapshot: { ...HEALTHY.snapshot, host } })
+  assert.is(status, 'healthy')
+  assert.match(advice.join('|'), /^set worker_shutdown_timeout [^|]*$/)
+})
+
+test.run()

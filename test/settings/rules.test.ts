@@ -1,0 +1,88 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { isLoopbackHost } from '../../lib/net/address.ts'
+import { parseFaults, parseValid } from '../helpers/settings.ts'
+
+const test = suite('rules across settings')
+
+test('beyond loopback the API requires a token, unless it is declared insecure', () => {
+  for (const host of ['0.0.0.0', '::', '10.0.0.1', 'proxy.internal', '128.0.0.1', 'localhost.example']) {
+    assert.equal(parseFaults({ PROXY_MANAGER_HOST: host }), [
+      `PROXY_MANAGER_HOST: expected a loopback address unless PROXY_MANAGER_API_TOKEN or AUTH_REGISTRY_JWT is set (or PROXY_MANAGER_INSECURE=true, behind a VPN), got "${host}"`,
+    ])
+    assert.equal(parseFaults({ PROXY_MANAGER_HOST: host, PROXY_MANAGER_INSECURE: 'false' }).length, 1)
+    assert.is(parseValid({ PROXY_MANAGER_HOST: host, PROXY_MANAGER_INSECURE: 'true' }).PROXY_MANAGER_HOST, host)
+    assert.is(
+      parseValid({ PROXY_MANAGER_HOST: host, PROXY_MANAGER_API_TOKEN: 'x'.repeat(16) }).PROXY_MANAGER_HOST,
+      host,
+    )
+  }
+})
+
+test('tokens of the Registry count as a token', () => {
+  const others = { REGISTRY_URL: 'http://registry.example', AUTH_REGISTRY_JWT: 'true' }
+  assert.is(parseValid({ ...others, PROXY_MANAGER_HOST: '0.0.0.0' }).PROXY_MANAGER_HOST, '0.0.0.0')
+  const read = 'r'.repeat(20)
+  assert.is(parseValid({ ...others, PROXY_MANAGER_READ_TOKEN: read }).PROXY_MANAGER_READ_TOKEN, read)
+})
+
+test('a token for reading requires a way to write', () => {
+  assert.equal(parseFaults({ PROXY_MANAGER_READ_TOKEN: 'r'.repeat(20) }), [
+    'PROXY_MANAGER_READ_TOKEN: requires PROXY_MANAGER_API_TOKEN or AUTH_REGISTRY_JWT too, otherwise nobody could change anything',
+  ])
+})
+
+test('what is useless without a Registry requires its URL', () => {
+  for (const [name, value] of [
+    ['AUTH_REGISTRY_JWT', 'true'],
+    ['REGISTRY_REGISTER', 'true'],
+    ['REGISTRY_SYNC_INTERVAL_S', '60'],
+    ['REGISTRY_TOKEN', 't'.repeat(20)],
+  ] as const) {
+    assert.equal(parseFaults({ [name]: value }), [`${name}: requires REGISTRY_URL too`])
+    parseValid({ [name]: value, REGISTRY_URL: 'http://registry.example' })
+  }
+  for (const [name, value] of [
+    ['AUTH_REGISTRY_JWT', 'false'],
+    ['REGISTRY_REGISTER', 'false'],
+    ['REGISTRY_SYNC_INTERVAL_S', '0'],
+    ['REGISTRY_TOKEN', ''],
+  ] as const)
+    parseValid({ [name]: value })
+})
+
+test('an unspecified address is never announced as the one to call', () => {
+  for (const PROXY_MANAGER_HOST of ['0.0.0.0', '::'])
+    for (const announced of [
+      { REGISTRY_REGISTER: 'true', REGISTRY_URL: 'http://registry.example' },
+      { ORCHESTRATOR_URL: 'http://orchestrator.example' },
+    ]) {
+      const environment = { ...announced, PROXY_MANAGER_HOST, PROXY_MANAGER_INSECURE: 'true' }
+      assert.match(
+        parseFaults(environment).join(),
+        /^PROXY_MANAGER_PUBLIC_URL: expected the URL at which others reach this API/,
+      )
+      parseValid({ ...environment, PROXY_MANAGER_PUBLIC_URL: 'http://edge.example:8100' })
+      parseValid({ ...environment, PROXY_MANAGER_HOST: '10.0.0.7' })
+    }
+})
+
+test('the two directories of sites differ, and so do the two ports of NGINX', () => {
+  const directory = '/etc/nginx/conf.d'
+  for (const enabled of [directory, `${directory}/`])
+    assert.equal(parseFaults({ NGINX_SITES_AVAILABLE: directory, NGINX_SITES_ENABLED: enabled }), [
+      'NGINX_SITES_ENABLED: expected another directory than NGINX_SITES_AVAILABLE, got "/etc/nginx/conf.d"',
+    ])
+  assert.equal(parseFaults({ NGINX_SITES_AVAILABLE: '/etc/nginx/sites-enabled/' }).length, 1)
+  parseValid({ NGINX_SITES_AVAILABLE: '/etc/nginx/conf.d', NGINX_SITES_ENABLED: '/etc/nginx/conf.d/enabled' })
+  for (const ports of [{ NGINX_HTTP_PORT: '443' }, { NGINX_HTTP_PORT: '8080', NGINX_HTTPS_PORT: '8080' }])
+    assert.match(parseFaults(ports).join(), /^NGINX_HTTPS_PORT: expected another port than NGINX_HTTP_PORT, got \d+$/)
+})
+
+test('loopback is localhost, ::1 and 127.0.0.0/8, and no name that only resembles them', () => {
+  for (const host of ['localhost', '::1', '127.0.0.1', '127.1.2.3']) assert.ok(isLoopbackHost(host), host)
+  for (const host of ['127.0.0.1.nip.io', 'localhost.evil.com', '127.evil.com', '127.0.0', '::', ''])
+    assert.not.ok(isLoopbackHost(host), host)
+})
+
+test.run()
