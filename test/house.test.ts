@@ -69,7 +69,8 @@ const FLOORS: readonly (readonly [room: string, packages: readonly string[]])[] 
   ['functions', ['valibot']],
   ['lib', ['@whatwg-node/server', 'package.json']],
   ['lib/cli', ['valibot', 'commander', 'node:path']],
-  ['lib/cli/commands', ['valibot', 'commander', 'package.json']],
+  ['lib/cli/commands', ['valibot', 'commander']],
+  ['lib/cli/program.ts', ['commander', 'package.json']],
   ['lib/cli/main.ts', []],
 ]
 

@@ -10,6 +10,8 @@ export const context: RenderContext = {
   httpsPort: 443,
   httpListens: ['80', '[::]:80'],
   httpsListens: ['443', '[::]:443'],
+  resolvers: ['192.0.2.53'],
+  setByHost: new Set(),
   webroot: '/state/acme',
   certificates: '/state/certificates',
 }

@@ -1,6 +1,7 @@
 /** The changes of which every effect is made to fail in turn, by the sweep's tests and by the proof. */
 import type { FakeDeps } from '../../fixtures/deps.ts'
 import { ProxyManagerError } from '../../lib/errors.ts'
+import { writeAt } from './arrange.ts'
 import { certificateFor, HOUR_MS, issue, putLineage, putSecure, START_MS, servedFingerprint } from './certbot.ts'
 import { put, remove, servedPort } from './world.ts'
 
@@ -87,6 +88,15 @@ export const SWEEPS = {
     isBefore: (deps) => ports(deps) === '8002 - - - 8003 -',
     isAfter: (deps) => ports(deps) === '8003 - - - 8002 -',
   },
+  reconcile: {
+    prepare: async (deps) => {
+      await put(deps, 'app', 'app.example.com', 8002)
+      addPanel(deps)
+    },
+    change: (deps) => deps.engine.reconcile(),
+    isBefore: (deps) => !servedOnPanel(deps),
+    isAfter: servedOnPanel,
+  },
   'sync from the Registry': {
     prepare: async (deps) => {
       list(deps, [record('moved', 8002), record('gone', 8003)])
@@ -98,6 +108,18 @@ export const SWEEPS = {
     isAfter: (deps) => ports(deps) === '- 8102 - - - -' && servedPort(deps, 'fresh.example.com') === 8004,
   },
 } as const satisfies Readonly<Record<string, Sweep>>
+
+const PANEL_ADDRESS = '192.0.2.10:80'
+
+/** Another package adds an address, on which NGINX finds no route that does not listen there itself. */
+export function addPanel({ disk }: FakeDeps): void {
+  writeAt(disk, '/etc/nginx/conf.d/panel.conf', `server { listen ${PANEL_ADDRESS}; server_name panel.example.org; }\n`)
+}
+
+/** Whether NGINX serves the route app on that address. */
+export function servedOnPanel({ nginx }: FakeDeps): boolean {
+  return nginx.loaded.get('fpai-app.conf')?.includes(`listen ${PANEL_ADDRESS};`) === true
+}
 
 /** The settings of the host for the sweeps: only one of them queries the Registry. */
 export const SWEEP_SETTINGS = { REGISTRY_URL: 'http://registry.example:8000' }

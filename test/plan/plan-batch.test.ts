@@ -276,7 +276,8 @@ test('an unchanged route repairs a missing, disabled or stale shared file, and n
   assert.equal(filesOf(plan(withoutImage, put('app'))), [`create available/${SHARED}`, `create enabled/${SHARED}`])
   const off = { ...one, shared: { ...shared, enabled: false }, enabledImages: new Map() }
   assert.equal(filesOf(plan(off, put('app'))), [`replace available/${SHARED}`, `create enabled/${SHARED}`])
-  const other = { ...one, host: { ...host, httpDirectives: new Set(['server_names_hash_max_size']) } }
+  const setByHost = new Set(['server_names_hash_max_size'])
+  const other = { ...one, context: { ...one.context, setByHost } }
   assert.equal(filesOf(plan(other, put('app'))), [`replace available/${SHARED}`])
 })
 
@@ -608,8 +609,8 @@ test('the host keeps its own default servers', () => {
 })
 
 test("directives that the host's http block has are not set again", () => {
-  const httpDirectives = new Set(['server_names_hash_bucket_size'])
-  const shared = applied(empty, plan({ ...empty, host: { ...host, httpDirectives } }, put('app'))).shared?.text ?? ''
+  const context = { ...empty.context, setByHost: new Set(['server_names_hash_bucket_size']) }
+  const shared = applied(empty, plan({ ...empty, context }, put('app'))).shared?.text ?? ''
   assert.not.match(shared, 'server_names_hash_bucket_size')
   assert.match(shared, 'server_names_hash_max_size')
 })

@@ -24,6 +24,11 @@ const Host = v.strictObject({
   httpsPort: v.number(),
   httpListens: texts,
   httpsListens: texts,
+  resolvers: v.optional(texts, []),
+  setByHost: v.pipe(
+    v.optional(texts, []),
+    v.transform((names) => new Set(names)),
+  ),
   webroot: v.string(),
   certificates: v.string(),
 })
@@ -43,7 +48,7 @@ const Shared = v.strictObject({
   generation: v.number(),
   catchAllHttp: texts,
   catchAllHttps: texts,
-  setByHost: texts,
+  hasNamedUpstream: v.boolean(),
 })
 const Case = v.union([v.strictObject({ route: Route, host: Host }), v.strictObject({ shared: Shared, host: Host })])
 
@@ -70,7 +75,7 @@ function directivesOf(name: string): Directive[] {
   const found = v.parse(Case, JSON.parse(fixture(`server-blocks/${name}.json`)))
   return 'route' in found
     ? routeDirectives(recordOf(found.route), found.host)
-    : sharedDirectives({ ...found.shared, setByHost: new Set(found.shared.setByHost) }, found.host)
+    : sharedDirectives(found.shared, found.host)
 }
 
 const files = readdirSync(new URL('../../fixtures/server-blocks/', import.meta.url))

@@ -18,7 +18,15 @@ const certificate = {
 }
 
 function route(own: Partial<SnapshotRoute> = {}): SnapshotRoute {
-  return { record: routeRecord(), text: '', revision: '0123456789abcdef', drifted: false, enabled: true, ...own }
+  return {
+    record: routeRecord(),
+    text: '',
+    revision: '0123456789abcdef',
+    digest: '',
+    drifted: false,
+    enabled: true,
+    ...own,
+  }
 }
 
 test('the most urgent status is the one that is shown', () => {

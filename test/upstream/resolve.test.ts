@@ -146,7 +146,8 @@ names('NGINX resolves a name in DNS itself, so that a later failure only affects
   })
   await put(deps, spec('api.example'))
   const text = textAt(deps.disk, '/etc/nginx/sites-enabled/fpai-app.conf') ?? ''
-  assert.match(text, 'resolver 192.0.2.53:53 valid=30s;')
+  const shared = textAt(deps.disk, '/etc/nginx/sites-enabled/000-proxy-manager.conf') ?? ''
+  assert.match(shared, 'resolver 192.0.2.53:53 valid=30s;')
   assert.match(text, 'set $proxy_manager_upstream api.example:8002;')
   assert.not.match(text, 'upstream fpai_app')
 })

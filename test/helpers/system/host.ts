@@ -58,6 +58,8 @@ export const Body = v.looseObject({
   status: v.optional(v.string()),
   domain: v.optional(v.string()),
   revision: v.optional(v.string()),
+  rendered: v.optional(v.array(v.string())),
+  reasons: v.optional(v.array(v.string())),
   receipt: v.optional(
     v.object({
       generation: v.number(),
