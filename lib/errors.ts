@@ -90,6 +90,14 @@ export const ERRORS = {
     'The upstream address may not be proxied to',
     'Pass the address of the droplet itself',
   ),
+  NGINX_UNSUPPORTED: entry(
+    422,
+    'host',
+    false,
+    'plan',
+    'The NGINX of this host lacks what the route needs',
+    "Install an NGINX that has the module, such as Debian's",
+  ),
   TOO_MANY_ATTEMPTS: entry(
     429,
     'caller',

@@ -1,4 +1,5 @@
 /** The host's facts that rendered directives depend on, above all NGINX's version. */
+import type { ModuleName } from '../nginx/config/build.ts'
 import type { Directive } from '../nginx/config/print.ts'
 import { isAtLeast, type Version } from '../nginx/config/version.ts'
 
@@ -13,8 +14,8 @@ export interface RenderContext {
   /** `listen` addresses of the HTTP and HTTPS ports, without options, such as `80` and `[::]:80`. */
   readonly httpListens: readonly string[]
   readonly httpsListens: readonly string[]
-  /** NGINX was built with ngx_http_stub_status_module. */
-  readonly hasStubStatus?: boolean
+  /** Modules that this NGINX lacks: their directives are left out, or what needs them is refused ({@link unsupported}). */
+  readonly missingModules: readonly ModuleName[]
   /** The directory from which the CA's challenges are served. */
   readonly webroot: string
   /** The directory of the checked certificate copies. */
@@ -43,4 +44,9 @@ export function httpsListens(
 /** The `http2` directive, if this NGINX has it. */
 export function http2(context: RenderContext): Directive[] {
   return isAtLeast(context.nginxVersion, [1, 25, 1]) ? [['http2', ['on']]] : []
+}
+
+/** Whether this NGINX has a module. */
+export function hasModule({ missingModules }: Pick<RenderContext, 'missingModules'>, name: ModuleName): boolean {
+  return !missingModules.includes(name)
 }
