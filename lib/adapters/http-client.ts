@@ -14,8 +14,10 @@ export interface HttpRequest {
   readonly json?: unknown
 }
 
-/** Status and body, or why there is no answer: the errno's name, `TIMEOUT`, `TOO_LARGE` or `BROKEN`. */
-export type HttpAnswer = { readonly status: number; readonly body: string } | { readonly failure: string }
+/** Status and body, with the `Server` header if there is one; or why there is no answer: `failure` is the errno's name, `TIMEOUT`, `TOO_LARGE` or `BROKEN`. */
+export type HttpAnswer =
+  | { readonly status: number; readonly body: string; readonly server?: string }
+  | { readonly failure: string }
 
 export interface HttpClient {
   /** Calls a service that the operator has named, and reads its whole answer. Redirects are not followed. Resolves for every outcome. */
@@ -57,7 +59,8 @@ export async function boundedFetch(
     const response = await fetch(url, { ...init, agent: head.agent, redirect: 'manual' })
     head.end()
     if (head.isTooLarge()) return { failure: 'TOO_LARGE' }
-    return { status: response.status, body: await read(response) }
+    const server = response.headers.get('server')
+    return { status: response.status, body: await read(response), ...(server === null ? {} : { server }) }
   } catch (error) {
     return { failure: head.isTooLarge() ? 'TOO_LARGE' : failureOf(error, init.signal) }
   } finally {

@@ -8,6 +8,8 @@ export type WorkerState = 'accepting' | 'shutting_down' | 'gone'
 export interface Processes {
   /** Whether this process is an NGINX master, by its title or binary. */
   isNginxMaster(pid: number): boolean
+  /** The path of the file that a process runs, with ` (deleted)` behind it if it was replaced; `undefined` if that may not be read. */
+  executableOf(pid: number): string | undefined
   /** The workers of a master, without its cache processes. */
   workersOf(master: number): readonly number[]
   workerState(pid: number): WorkerState
@@ -21,9 +23,11 @@ export function hostProcesses(): Processes {
       const title = titleOf(pid)
       // Without a title (a zombie, or titles disabled) the binary decides.
       return (
-        title.startsWith('nginx: master process') || (!title.startsWith('nginx: ') && binaryOf(pid).startsWith('nginx'))
+        title.startsWith('nginx: master process') ||
+        (!title.startsWith('nginx: ') && posix.basename(executableOf(pid) ?? '').startsWith('nginx'))
       )
     },
+    executableOf,
     workersOf: (master) =>
       readdirSync('/proc')
         .filter((name) => /^\d+$/.test(name) && parentOf(name) === master)
@@ -49,11 +53,11 @@ function titleOf(pid: number): string {
   return readProc(`/proc/${pid}/cmdline`).replaceAll('\0', ' ')
 }
 
-function binaryOf(pid: number): string {
+function executableOf(pid: number): string | undefined {
   try {
-    return posix.basename(readlinkSync(`/proc/${pid}/exe`))
+    return readlinkSync(`/proc/${pid}/exe`)
   } catch {
-    return ''
+    return undefined
   }
 }
 

@@ -18,7 +18,7 @@ export function healthReader(context: ChangeContext): () => Promise<ManagerHealt
 
   return async () => {
     const observation = await context.observe([])
-    const { facts: nginx, hasMainConfig } = observation
+    const { facts: nginx, running, hasMainConfig } = observation
     // Until a change is confirmed, the previous configuration is still served: between its renames a route would look broken.
     const { snapshot } = state.unconfirmed ?? observation
     const writeFaults = await checkWrites(observation)
@@ -30,6 +30,8 @@ export function healthReader(context: ChangeContext): () => Promise<ManagerHealt
       hasMainConfig,
       isNginxPresent: nginx.present,
       nginxVersion: nginx.versionText,
+      isAngie: nginx.isAngie,
+      running,
       isNginxRunning: observation.nginx.findMaster() !== undefined,
       isCertbotPresent: host.files.stamp(host.settings.CERTBOT_BIN) !== undefined,
       writeFaults,

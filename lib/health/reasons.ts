@@ -5,6 +5,9 @@ import type { LastCertificate } from '../certificates/ledger-file.ts'
 import type { LastTest, Unreconciled } from '../change/context.ts'
 import { missingInclude } from '../nginx/config/host-config.ts'
 import { implicitDefaultServers, ownerOf } from '../nginx/config/listens.ts'
+import type { RunningBuild } from '../nginx/running-build.ts'
+import { hasModule } from '../render/context.ts'
+import { lackingFeatures } from '../render/unsupported.ts'
 import { namesOf } from '../route/names.ts'
 import { type ProxyStatus, statusOf } from '../route/state.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
@@ -22,6 +25,8 @@ export interface HealthFacts {
   readonly hasMainConfig: boolean
   readonly isNginxPresent: boolean
   readonly nginxVersion: string | null
+  readonly isAngie: boolean
+  readonly running: RunningBuild
   readonly isNginxRunning: boolean
   readonly isCertbotPresent: boolean
   readonly writeFaults: WriteFaults
@@ -46,6 +51,7 @@ const UNHEALTHY: readonly Check[] = [
   ({ writeFaults }) => Object.values(writeFaults).filter((fault) => fault !== undefined),
   ({ isNginxPresent, isNginxRunning }) =>
     when(isNginxPresent && !isNginxRunning, 'NGINX is not running: start it (systemctl start nginx)'),
+  ({ snapshot }) => lackingFeatures(snapshot.context).everyRoute.map(installAnother),
   ({ lastTest }) =>
     lastTest?.ok === false ? [`the configuration fails nginx -t: ${firstProblem(lastTest.output)}`] : [],
   ({ failedRollback }) => (failedRollback === undefined ? [] : [failedRollback]),
@@ -53,6 +59,11 @@ const UNHEALTHY: readonly Check[] = [
 
 /** With one of these, changes work, and something is not as it should be. */
 const DEGRADED: readonly Check[] = [
+  ({ isAngie }) => when(isAngie, 'Angie is not supported: use NGINX'),
+  ({ snapshot }) =>
+    routesOf(snapshot).some(({ record }) => record.enable_ssl)
+      ? lackingFeatures(snapshot.context).https.map(installAnother)
+      : [],
   ({ snapshot, nowMs }) => routesOf(snapshot).flatMap((route) => certificateFault(route, nowMs)),
   ({ snapshot, settings }) => when(!snapshot.host.includesSitesEnabled, missingInclude(settings.NGINX_SITES_ENABLED)),
   ({ lastReload }) =>
@@ -89,6 +100,17 @@ const DEGRADED: readonly Check[] = [
 ]
 
 const ADVICE: readonly Check[] = [
+  ({ running, nginxVersion }) => restartAdvice(running, nginxVersion),
+  ({ snapshot }) => {
+    const { https, options } = lackingFeatures(snapshot.context)
+    const isDegraded = routesOf(snapshot).some(({ record }) => record.enable_ssl)
+    return [...(isDegraded ? [] : https), ...options].map(installAnother)
+  },
+  ({ isNginxPresent, snapshot }) =>
+    when(
+      isNginxPresent && !hasModule(snapshot.context, 'realip'),
+      'This NGINX was built without ngx_http_realip_module: behind another proxy every client has the address of that proxy',
+    ),
   ({ hasMainConfig, snapshot }) =>
     when(
       hasMainConfig && !snapshot.host.mainDirectives.has('worker_shutdown_timeout'),
@@ -121,6 +143,22 @@ function routesOf({ routes }: Snapshot): readonly SnapshotRoute[] {
 
 function when(isSo: boolean, reason: string): readonly string[] {
   return isSo ? [reason] : []
+}
+
+function installAnother(lacking: string): string {
+  return `${lacking}: install an NGINX that has it, such as Debian's`
+}
+
+/** The master that runs is not, or may not be, the binary on disk. */
+function restartAdvice(running: RunningBuild, installed: string | null): readonly string[] {
+  if (running.kind === 'other')
+    return [
+      `NGINX ${running.build.versionText} runs, and its binary was replaced by ${installed}: restart NGINX (systemctl restart nginx); until then files are written for both`,
+    ]
+  return when(
+    running.kind === 'unknown',
+    'which version of NGINX runs is not known (its binary may not be read): if NGINX was upgraded since its start, restart it (systemctl restart nginx)',
+  )
 }
 
 /** A hand-written block with a route's domain: NGINX only warns, and serves one of the two. */

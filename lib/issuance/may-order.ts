@@ -8,6 +8,7 @@ import { type PreflightCheck, runPreflight } from '../certificates/preflight.ts'
 import type { ChangeContext } from '../change/context.ts'
 import { ProxyManagerError } from '../errors.ts'
 import type { Host } from '../host/host.ts'
+import { unsupported } from '../render/unsupported.ts'
 import { namesOf } from '../route/names.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
 import { preflightFailed, rateLimited } from './failures.ts'
@@ -33,7 +34,7 @@ export function mustOrder(
 
 /**
  * The route, if it exists and (once an order has begun) still has the domain of the order.
- * @throws {ProxyManagerError} PROXY_NOT_FOUND, PRECONDITION_FAILED
+ * @throws {ProxyManagerError} PROXY_NOT_FOUND, PRECONDITION_FAILED, NGINX_UNSUPPORTED
  */
 export async function findRoute(
   context: ChangeContext,
@@ -56,6 +57,9 @@ export async function findRoute(
     }
     throw new ProxyManagerError('PRECONDITION_FAILED', { message: 'The route has moved to another domain', details })
   }
+  // No certificate is ordered that NGINX could not serve.
+  const lacking = unsupported({ ...route.record, enable_ssl: true }, snapshot.context)
+  if (lacking !== undefined) throw lacking
   return route
 }
 

@@ -19,6 +19,7 @@ import { ProxyManagerError } from '../errors.ts'
 import { ownerOf } from '../nginx/config/listens.ts'
 import type { RenderContext } from '../render/context.ts'
 import { isRenderedAs, renderRouteFile } from '../render/route-file.ts'
+import { unsupported } from '../render/unsupported.ts'
 import { routeFileName } from '../route/file-names.ts'
 import { namesOf } from '../route/names.ts'
 import type { RouteRecord } from '../route/record.ts'
@@ -61,6 +62,8 @@ export function planChange(
   }
   const conflict = findConflict(snapshot, owners, change)
   if (conflict !== undefined) return refuse(conflict)
+  const lacking = unsupported(change.spec, snapshot.context)
+  if (lacking !== undefined) return refuse(lacking)
   const wanted = buildRecord(change, found, snapshot.certificates.get(change.spec.domain), now)
   if (found === undefined) return { outcome: 'created', route: routeOf(wanted, snapshot.context) }
 
@@ -102,6 +105,8 @@ function planCertify(
     )
   }
   const certificate = snapshot.certificates.get(change.domain)?.summary ?? null
+  const lacking = unsupported({ ...found.record, enable_ssl: true }, snapshot.context)
+  if (lacking !== undefined) return refuse(lacking)
   const isServed =
     found.record.certificate?.fingerprint_sha256 === certificate?.fingerprint_sha256 && found.record.enable_ssl
   if (isServed && found.enabled && !found.drifted) return { outcome: 'unchanged', route: found }

@@ -1,4 +1,5 @@
 /** The host's facts that rendered directives depend on, above all NGINX's version. */
+import type { ModuleName } from '../nginx/config/build.ts'
 import type { Directive } from '../nginx/config/print.ts'
 import { isAtLeast, type Version } from '../nginx/config/version.ts'
 
@@ -17,8 +18,8 @@ export interface RenderContext {
   readonly resolvers: readonly string[]
   /** Names of directives that the host's `http` block sets: NGINX refuses a second one beside it. */
   readonly setByHost: ReadonlySet<string>
-  /** NGINX was built with ngx_http_stub_status_module. */
-  readonly hasStubStatus?: boolean
+  /** Modules that this NGINX lacks: their directives are left out, or what needs them is refused ({@link unsupported}). */
+  readonly missingModules: readonly ModuleName[]
   /** The directory from which the CA's challenges are served. */
   readonly webroot: string
   /** The directory of the checked certificate copies. */
@@ -56,4 +57,9 @@ export function resolverDirectives({ resolvers, setByHost }: RenderContext): Dir
     ['resolver_timeout', ['5s']],
   ]
   return resolvers.length === 0 ? [] : directives.filter(([name]) => !setByHost.has(name))
+}
+
+/** Whether this NGINX has a module. */
+export function hasModule({ missingModules }: Pick<RenderContext, 'missingModules'>, name: ModuleName): boolean {
+  return !missingModules.includes(name)
 }

@@ -3,7 +3,7 @@ import { ipFamily } from '../net/address.ts'
 import type { Argument, Directive } from '../nginx/config/print.ts'
 import type { RouteRecord } from '../route/record.ts'
 import { upstreamOf } from '../upstream/upstream.ts'
-import { type RenderContext, resolverDirectives } from './context.ts'
+import { hasModule, type RenderContext, resolverDirectives } from './context.ts'
 
 /** The name of a route's upstream block. With its underscore it cannot be a host name in another site's `proxy_pass`. */
 export function upstreamName(dropletName: string): string {
@@ -95,7 +95,7 @@ function tlsName(record: RouteRecord): string {
 }
 
 /** The upstream block of a route whose upstream has literal addresses; none if it is a name, or if nothing is proxied. */
-export function upstreamBlock(record: RouteRecord): Directive[] {
+export function upstreamBlock(record: RouteRecord, context: RenderContext): Directive[] {
   const { upstream_addresses: addresses } = record
   if (addresses === null || addresses.length === 0) return []
   // With several addresses, one that refuses is skipped for that request only: a restarted droplet is used again at once.
@@ -110,5 +110,6 @@ export function upstreamBlock(record: RouteRecord): Directive[] {
     ['keepalive', ['64']],
     ['keepalive_timeout', ['4s']],
   ]
-  return [['upstream', [upstreamName(record.droplet_name)], [...servers, ...keepAlive]]]
+  const directives = hasModule(context, 'upstream_keepalive') ? [...servers, ...keepAlive] : servers
+  return [['upstream', [upstreamName(record.droplet_name)], directives]]
 }

@@ -6,6 +6,7 @@ import type { RouteRecord } from '../../lib/route/record.ts'
 export const context: RenderContext = {
   nginxVersion: [1, 22, 1],
   opensslVersion: [3, 0],
+  missingModules: ['stub_status'],
   httpPort: 80,
   httpsPort: 443,
   httpListens: ['80', '[::]:80'],

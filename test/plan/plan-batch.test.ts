@@ -32,6 +32,7 @@ const host: HostConfiguration = {
   servers: [],
   httpDirectives: new Set(),
   mainDirectives: new Set(),
+  loadedModules: new Set(),
   errorLog: undefined,
   pid: undefined,
 }

@@ -2,6 +2,7 @@ import { readdirSync } from 'node:fs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import * as v from 'valibot'
+import { MODULE_NAMES } from '../../lib/nginx/config/build.ts'
 import { readNginx } from '../../lib/nginx/config/parse.ts'
 import { type Directive, printNginx } from '../../lib/nginx/config/print.ts'
 import { isAtLeast } from '../../lib/nginx/config/version.ts'
@@ -31,6 +32,7 @@ const Host = v.strictObject({
   ),
   webroot: v.string(),
   certificates: v.string(),
+  missingModules: v.optional(v.array(v.picklist(MODULE_NAMES)), ['stub_status']),
 })
 const Route = v.strictObject({
   droplet_name: v.string(),

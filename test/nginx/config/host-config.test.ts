@@ -332,4 +332,9 @@ test('a default server is looked up for each address and port separately', () =>
   assert.equal(withoutDefaultServer(addresses, servers), ['[::]:80', '10.0.0.2:80', '443', '8080'])
 })
 
+test('a listen of QUIC is UDP: such a block receives nothing over TCP', () => {
+  assert.equal(readListen(['443', 'quic', 'reuseport']), [])
+  assert.is(readListen(['443', 'ssl']).length, 1)
+})
+
 test.run()
