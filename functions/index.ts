@@ -11,6 +11,7 @@ import getProxy from './get-proxy.ts'
 import issueCertificate from './issue-certificate.ts'
 import listProxies from './list-proxies.ts'
 import putProxy from './put-proxy.ts'
+import reconcile from './reconcile.ts'
 import syncFromRegistry from './sync-from-registry.ts'
 import udcCapabilities from './udc-capabilities.ts'
 import udcDependencies from './udc-dependencies.ts'
@@ -27,6 +28,7 @@ export const endpoints: readonly Endpoint[] = [
   issueCertificate,
   getManagerHealth,
   syncFromRegistry,
+  reconcile,
   getMetrics,
   getOpenapi,
   udcHealth,

@@ -53,6 +53,7 @@ export default endpoint(
       'SSL_RATE_LIMITED',
       'SSL_ISSUANCE_FAILED',
       'SSL_UNAVAILABLE',
+      'NGINX_UNSUPPORTED',
       'PROXY_CONFIG_FAILED',
       'NGINX_RELOAD_FAILED',
       'NGINX_ALREADY_BROKEN',

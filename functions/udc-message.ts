@@ -5,7 +5,7 @@ import { errorBody } from '../lib/http/error-response.ts'
 import { Command, callFor, Query } from '../lib/http/message-call.ts'
 import { AT, PROXY } from '../lib/http/openapi/samples.ts'
 import { NoParams, NoQuery } from '../lib/http/parameters.ts'
-import { isMeantFor } from '../lib/mesh/announcements.ts'
+import { isAddressedToUs } from '../lib/mesh/announcements.ts'
 import type { Settings } from '../lib/settings/settings.ts'
 
 const Text = v.pipe(
@@ -78,7 +78,7 @@ export default endpoint(
   async ({ body }, { callApi, clock, correlationId = '', settings }) => {
     const { message_type: type, payload } = body
     const call = type === 'query' || type === 'command' ? callFor(type, payload) : undefined
-    if (call !== undefined && !isMeantFor(settings, body.target)) throw notAddressedToUs(settings)
+    if (call !== undefined && !isAddressedToUs(settings, body.target)) throw notAddressedToUs(settings)
     const answer = call === undefined ? undefined : ((await callApi?.(call)) ?? notMounted(correlationId))
     return {
       status: 200,

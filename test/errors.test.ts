@@ -33,7 +33,7 @@ test('message and details that are passed override the catalogue, and the rest o
   assert.is(error.cause, cause)
 })
 
-test('the statuses are those of the contract', () => {
+test('the statuses are those of the specification', () => {
   const statuses = Object.entries(ERRORS).map(([code, { status }]) => `${status} ${code}`)
   const promised = `400 INVALID_REQUEST, 401 UNAUTHORIZED, 403 FORBIDDEN, 404 NOT_FOUND, 404 PROXY_NOT_FOUND,
     405 METHOD_NOT_ALLOWED, 409 DOMAIN_CONFLICT, 409 DROPLET_EXISTS, 412 PRECONDITION_FAILED, 413 PAYLOAD_TOO_LARGE,

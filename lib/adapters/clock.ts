@@ -1,12 +1,12 @@
-/** Time and chance, so that tests can hold both still. */
+/** Time and random identifiers, so that tests can control both. */
 
 export interface Clock {
   /** Milliseconds since the epoch. */
   nowMs(): number
-  /** Milliseconds of a clock that never jumps. */
+  /** Milliseconds of a monotonic clock. */
   monotonicMs(): number
   sleep(ms: number): Promise<void>
-  /** A fresh random identifier. */
+  /** A new random identifier. */
   randomId(): string
 }
 

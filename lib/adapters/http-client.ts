@@ -1,4 +1,4 @@
-/** HTTP requests that no peer can make long: bounded in time, in size, and in what comes before the answer. */
+/** HTTP requests that are bounded in time, in size, and in what a peer may send before its answer. */
 import { type Agent, type AgentOptions, Agent as HttpAgent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
 import { isIPv6, type LookupFunction } from 'node:net'
@@ -16,8 +16,10 @@ export interface HttpRequest {
   readonly json?: unknown
 }
 
-/** What came back; `failure` is the errno's name, `TIMEOUT`, `TOO_LARGE` or `BROKEN`. */
-export type HttpAnswer = { readonly status: number; readonly body: string } | { readonly failure: string }
+/** Status and body, with the `Server` header if there is one; or why there is no answer: `failure` is the errno's name, `TIMEOUT`, `TOO_LARGE` or `BROKEN`. */
+export type HttpAnswer =
+  | { readonly status: number; readonly body: string; readonly server?: string }
+  | { readonly failure: string }
 
 export interface HttpClient {
   /** Calls a service that the operator has named, and reads its whole answer. Redirects are not followed. Resolves for every outcome. */
@@ -80,7 +82,8 @@ export async function boundedFetch(
     const response = await fetch(url, { ...init, agent: head.agent, redirect: 'manual' })
     head.end()
     if (head.isTooLarge()) return { failure: 'TOO_LARGE' }
-    return { status: response.status, body: await read(response) }
+    const server = response.headers.get('server')
+    return { status: response.status, body: await read(response), ...(server === null ? {} : { server }) }
   } catch (error) {
     return { failure: head.isTooLarge() ? 'TOO_LARGE' : failureOf(error, init.signal) }
   } finally {
@@ -88,19 +91,12 @@ export async function boundedFetch(
   }
 }
 
-interface BoundedAgent {
-  readonly agent: Agent
-  /** The answer has begun: what follows is its body, which is not counted. */
-  readonly end: () => void
-  readonly isTooLarge: () => boolean
-}
-
 /**
- * An agent for one request, whose answer must begin within so many bytes. Node accepts interim answers (RFC 9110, 15.2) without end and as fast
- * as they arrive: a few peers that send them would leave this process no time.
+ * An agent for one request, whose answer must begin within {@link HEAD_BYTES}; its body, after `end()`, is not counted. Node accepts interim
+ * answers (RFC 9110, 15.2) without end and as fast as they arrive: a few peers that send them would leave this process no time.
  */
-function boundedAgent(url: string, options: AgentOptions): BoundedAgent {
-  const agent = url.startsWith('https:') ? new HttpsAgent({ ...options }) : new HttpAgent({ ...options })
+function boundedAgent(url: string, options: AgentOptions) {
+  const agent: Agent = url.startsWith('https:') ? new HttpsAgent({ ...options }) : new HttpAgent({ ...options })
   const connect = agent.createConnection.bind(agent)
   let left = HEAD_BYTES
   let hasEnded = false

@@ -1,17 +1,17 @@
-/** One process per state folder. */
+/** One process per state directory. */
 import { spawn } from 'node:child_process'
 import { closeSync, fstatSync, openSync, readdirSync, readFileSync } from 'node:fs'
 
 export type LockResult = { readonly release: () => Promise<void> } | { readonly heldBy: string }
 
 export interface Lock {
-  /** Takes the lock of this file for the life of the process, or tells who has it. Rejects where the file or flock(1) cannot be used. */
+  /** Takes the lock of this file for the lifetime of the process, or returns who holds it. Rejects if the file or flock(1) cannot be used. */
   take(path: string): Promise<LockResult>
 }
 
 /**
- * The lock is the file's flock(2). It belongs to the process, so it is gone at the very moment the process is, however it ended, and nothing
- * stale is left; containers that share the folder share it. Whoever cannot open the file, which is its owner's alone, cannot have it.
+ * The lock is flock(2) on the file. The kernel releases it when the process exits, however that happens, so no stale lock is left; containers
+ * that share the directory share it. Only the file's owner can open it, and so hold the lock.
  */
 export function hostLock({ flock = '/usr/bin/flock', proc = '/proc' } = {}): Lock {
   return {
@@ -19,7 +19,7 @@ export function hostLock({ flock = '/usr/bin/flock', proc = '/proc' } = {}): Loc
       const file = openSync(path, 'a', 0o600)
       let isOpen = true
       const release = async () => {
-        // A second time the number may be another file's.
+        // Closed twice, the descriptor could by then be another file's.
         if (isOpen) closeSync(file)
         isOpen = false
       }
@@ -34,37 +34,37 @@ export function hostLock({ flock = '/usr/bin/flock', proc = '/proc' } = {}): Loc
   }
 }
 
-/** Locks an open file: flock(1) locks the descriptor that it inherits, and the lock stays with ours. */
+/** Locks an open file: flock(1) locks the descriptor that it inherits, and the lock stays with our descriptor of the same open file. */
 async function lockFile(file: number, flock: string): Promise<boolean> {
   const child = spawn(flock, ['--nonblock', '--exclusive', '3'], { stdio: ['ignore', 'ignore', 'ignore', file] })
   return await new Promise((resolve, reject) => {
     child.once('error', reject)
     child.once('exit', (status, signal) => {
       if (status === 0 || status === 1) resolve(status === 0)
-      else reject(new Error(`${flock} ended with ${status ?? signal}`))
+      else reject(new Error(`${flock} exited with ${status ?? signal}`))
     })
   })
 }
 
-/** The process through whose open file the kernel shows the lock (proc_pid_fdinfo(5)), of those that it shows to this one. */
+/** The process whose open file has the lock (proc_pid_fdinfo(5)), among those that this process can see. */
 function holderOf(file: number, proc: string): string {
   const lock = new RegExp(`^lock:.* FLOCK .*:${fstatSync(file).ino} `, 'm')
   const pid = numbersIn(proc).find((pid) =>
-    numbersIn(`${proc}/${pid}/fdinfo`).some((number) => lock.test(textOf(`${proc}/${pid}/fdinfo/${number}`))),
+    numbersIn(`${proc}/${pid}/fdinfo`).some((number) => lock.test(readOrEmpty(`${proc}/${pid}/fdinfo/${number}`))),
   )
-  return pid === undefined ? 'a process that cannot be seen from here, of another user or container' : `process ${pid}`
+  return pid === undefined ? 'a process of another user or container, which is not visible from here' : `process ${pid}`
 }
 
 function numbersIn(folder: string): readonly string[] {
   try {
     return readdirSync(folder).filter((name) => /^\d+$/.test(name))
   } catch {
-    // It has ended by now, or is another user's.
+    // The process has ended, or is another user's.
     return []
   }
 }
 
-function textOf(path: string): string {
+function readOrEmpty(path: string): string {
   try {
     return readFileSync(path, 'utf8')
   } catch {

@@ -6,7 +6,7 @@ import { readHostsFile } from '../net/hosts-file.ts'
 import { candidateNames, readResolverConfig } from '../net/resolver-config.ts'
 import { ifPresent } from './disk/if-present.ts'
 
-/** One property of a name (RFC 8659, 4); the tag is in lower case. */
+/** One CAA property of a name (RFC 8659, 4); the tag is in lower case. */
 export interface CaaRecord {
   readonly tag: string
   readonly value: string
@@ -20,9 +20,9 @@ export interface Network {
    * queried. Empty if it does not resolve in time.
    */
   lookup(name: string, timeoutMs: number): Promise<readonly string[]>
-  /** Every address that these DNS servers (`address:port`) give a name, the hosts file left out. Empty where there is none in time. */
+  /** Every address of a name at these DNS servers (`address:port`), without the hosts file. Empty if there is none in time. */
   query(name: string, servers: readonly string[], timeoutMs: number): Promise<readonly string[]>
-  /** A name's own CAA records; `undefined` where the servers fail to answer. */
+  /** A name's own CAA records; `undefined` if the servers fail to answer. */
   caaRecords(name: string, servers: readonly string[], timeoutMs: number): Promise<readonly CaaRecord[] | undefined>
   /** The nameservers of resolv.conf. */
   systemResolvers(): readonly string[]
@@ -35,8 +35,8 @@ export interface Network {
 /** The names and addresses of this host. No name is looked up by getaddrinfo, which takes one of four threads for as long as it hangs. */
 export function hostNetwork(): Network {
   const resolve = sharedResolvers()
-  const hosts = briefly(() => readHostsFile(readIfPresent('/etc/hosts')))
-  const config = briefly(() => readResolverConfig(readIfPresent('/etc/resolv.conf')))
+  const hosts = cacheFor(CACHE_MS, () => readHostsFile(readIfPresent('/etc/hosts')))
+  const config = cacheFor(CACHE_MS, () => readResolverConfig(readIfPresent('/etc/resolv.conf')))
   const hostsFile = (name: string) => hosts().get(name.toLowerCase()) ?? []
   return {
     hostsFile,
@@ -60,23 +60,23 @@ export function hostNetwork(): Network {
       if (servers.length > 0) resolver.setServers([...servers])
       try {
         const records = await resolver.resolveCaa(name)
-        // Node keeps a property's value under its tag, beside `critical`, a number, and in newer versions `type`.
+        // Node has a property's value under its tag, beside `critical`, a number, and in newer versions `type`.
         return records.flatMap((record) =>
           Object.entries(record).flatMap(([tag, value]) =>
             typeof value === 'string' && tag !== 'type' ? [{ tag: tag.toLowerCase(), value }] : [],
           ),
         )
       } catch (error) {
-        // "There is no such record" is an answer.
+        // "No such record" is an answer.
         const code = error instanceof Error && 'code' in error ? error.code : undefined
         return code === 'ENODATA' || code === 'ENOTFOUND' ? [] : undefined
       }
     },
     systemResolvers: () => config().servers,
-    localAddresses: briefly(() =>
+    localAddresses: cacheFor(CACHE_MS, () =>
       Object.values(interfaces()).flatMap((entries) => (entries ?? []).map((entry) => entry.address)),
     ),
-    hasIpv6: briefly(() => readIfPresent('/proc/net/if_inet6') !== ''),
+    hasIpv6: cacheFor(CACHE_MS, () => readIfPresent('/proc/net/if_inet6') !== ''),
   }
 }
 
@@ -113,16 +113,16 @@ function interfaces(): ReturnType<typeof networkInterfaces> {
   }
 }
 
-/** Every change needs these, and there may be hundreds at once; they hardly ever change. */
-const KEPT_MS = 1000
+/** Every change reads these, and there may be hundreds at once; they rarely change. */
+const CACHE_MS = 1000
 
-/** Reads again if the last value is a second old. */
-function briefly<T>(read: () => T): () => T {
-  let kept: { readonly value: T; readonly untilMs: number } | undefined
+/** Reads again once the cached value is this old. */
+function cacheFor<T>(ms: number, read: () => T): () => T {
+  let cached: { readonly value: T; readonly untilMs: number } | undefined
   return () => {
     const nowMs = performance.now()
-    if (kept === undefined || kept.untilMs < nowMs) kept = { value: read(), untilMs: nowMs + KEPT_MS }
-    return kept.value
+    if (cached === undefined || cached.untilMs < nowMs) cached = { value: read(), untilMs: nowMs + ms }
+    return cached.value
   }
 }
 

@@ -89,7 +89,7 @@ function alwaysTo(address: string): LookupFunction {
 }
 
 /**
- * Aborts after this long. Time in which this process was too busy to look does not count: an upstream is not unhealthy because hundreds of
+ * Aborts after this long. Time in which this process was too busy to check does not count: an upstream is not unhealthy because hundreds of
  * other changes arrived at the same time.
  */
 function activeTimeout(timeoutMs: number): { readonly signal: AbortSignal; readonly stop: () => void } {

@@ -1,17 +1,19 @@
-/** NGINX's processes, as Linux shows them. */
+/** NGINX's processes, as Linux shows them in /proc. */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { posix } from 'node:path'
 
-/** What a worker is doing: taking new connections, or only finishing old ones, or gone. */
+/** What a worker does: it accepts connections, only finishes its present ones, or has exited. */
 export type WorkerState = 'accepting' | 'shutting_down' | 'gone'
 
 export interface Processes {
   /** Whether this process is an NGINX master, by its title or binary. */
   isNginxMaster(pid: number): boolean
-  /** The workers of a master, the cache processes left out. */
+  /** The path of the file that a process runs, with ` (deleted)` behind it if it was replaced; `undefined` if that may not be read. */
+  executableOf(pid: number): string | undefined
+  /** The workers of a master, without its cache processes. */
   workersOf(master: number): readonly number[]
   workerState(pid: number): WorkerState
-  /** Sends SIGHUP; false where there is no such process or it may not be signalled. */
+  /** Sends SIGHUP; false if there is no such process or it may not be signalled. */
   sendHup(pid: number): boolean
 }
 
@@ -19,11 +21,13 @@ export function hostProcesses(): Processes {
   return {
     isNginxMaster: (pid) => {
       const title = titleOf(pid)
-      // Without a title (a zombie, or titles switched off) the binary decides.
+      // Without a title (a zombie, or titles disabled) the binary decides.
       return (
-        title.startsWith('nginx: master process') || (!title.startsWith('nginx: ') && binaryOf(pid).startsWith('nginx'))
+        title.startsWith('nginx: master process') ||
+        (!title.startsWith('nginx: ') && posix.basename(executableOf(pid) ?? '').startsWith('nginx'))
       )
     },
+    executableOf,
     workersOf: (master) =>
       readdirSync('/proc')
         .filter((name) => /^\d+$/.test(name) && parentOf(name) === master)
@@ -32,7 +36,7 @@ export function hostProcesses(): Processes {
     workerState: (pid) => {
       const title = titleOf(pid)
       if (!title.startsWith('nginx: worker process')) return 'gone'
-      // ngx_worker_process_cycle sets this title right before it closes its listening sockets.
+      // ngx_worker_process_cycle sets this title just before it closes its listening sockets.
       return title.includes('shutting down') ? 'shutting_down' : 'accepting'
     },
     sendHup: (pid) => {
@@ -49,15 +53,15 @@ function titleOf(pid: number): string {
   return readProc(`/proc/${pid}/cmdline`).replaceAll('\0', ' ')
 }
 
-function binaryOf(pid: number): string {
+function executableOf(pid: number): string | undefined {
   try {
-    return posix.basename(readlinkSync(`/proc/${pid}/exe`))
+    return readlinkSync(`/proc/${pid}/exe`)
   } catch {
-    return ''
+    return undefined
   }
 }
 
-/** The fourth field of stat(5), counted behind the command's name, which may hold anything. */
+/** The fourth field of proc_pid_stat(5), counted after the command's name, which may contain anything. */
 function parentOf(pid: string): number {
   const stat = readProc(`/proc/${pid}/stat`)
   return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1])

@@ -1,4 +1,4 @@
-/** What this process takes of the host. */
+/** The resources that this process uses. */
 import { setFlagsFromString } from 'node:v8'
 
 export interface Resources {
@@ -25,9 +25,9 @@ export function hostResources(): Resources {
 }
 
 /**
- * From now on V8 collects all of its heap whenever that has grown by a fifth. By itself it lets it grow to several times of what is in use: after
- * bursts of changes this process then takes 170 MiB instead of 140, for the same processor time. Not for a start, in which everything that is
- * made stays. A V8 without this flag says so on standard error, and goes on.
+ * Makes V8 collect its whole heap whenever it has grown by a fifth. By default it grows to several times of what is in use: after bursts of
+ * changes this process then uses 170 MiB instead of 140, for the same processor time. To be called after the start, during which everything that
+ * is allocated stays. A V8 without this flag prints a warning on standard error, and continues.
  */
 export function keepHeapSmall(): void {
   setFlagsFromString('--heap-growing-percent=20')

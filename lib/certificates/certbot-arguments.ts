@@ -1,14 +1,14 @@
-/** certbot's arguments: values only as `--option=value`, so that none can become an option of its own. */
+/** certbot's arguments. Values are passed only as `--option=value`, so that none can be read as an option. */
 import { lineageNameOf } from './lineage-name.ts'
 
 export interface CertbotOptions {
-  /** The lineage is named for it. */
+  /** The lineage is named after it. */
   readonly domain: string
-  /** What the certificate is for: the domain and its aliases. */
+  /** The certificate's names: the domain and its aliases. */
   readonly names: readonly string[]
   readonly email: string
   readonly webroot: string
-  /** What certbot runs after each renewal of this lineage, by whomever it was started. */
+  /** What certbot runs after each renewal of this lineage, whoever started certbot. */
   readonly deployHook: string
   readonly server: string | undefined
   readonly configDir: string
@@ -17,8 +17,8 @@ export interface CertbotOptions {
 }
 
 /**
- * Arguments that order one certificate for all names of a route under a lineage named like its domain, by HTTP-01 (RFC 8555, 8.3). Whether it
- * is time for one is decided before, so certbot is never left to find it "not yet due", nor to ask whether other names than last time are meant.
+ * Arguments that order one certificate for all names of a route, in a lineage named like its domain, by HTTP-01 (RFC 8555, 8.3). Whether a
+ * certificate is due has been decided before, so certbot must neither find it "not yet due" nor ask about names that have changed.
  */
 export function orderArguments(options: CertbotOptions): string[] {
   return [
@@ -47,7 +47,7 @@ export function deleteArguments(
   return ['delete', '--non-interactive', `--cert-name=${lineageNameOf(options.domain)}`, ...folderArguments(options)]
 }
 
-/** The hook only leaves a mark that the running API looks for; certbot runs it through a shell. */
+/** The hook only touches a file that the running API checks; certbot runs the hook through a shell. */
 export function deployHook(markPath: string): string {
   return `touch '${markPath.replaceAll("'", `'\\''`)}'`
 }

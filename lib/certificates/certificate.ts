@@ -1,4 +1,4 @@
-/** Reads certificates and decides which of them may be put into a server block. */
+/** Reads certificates and decides which of them may be served. */
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import * as v from 'valibot'
 
@@ -13,7 +13,7 @@ const PEM_CERTIFICATE = /-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE
 
 /**
  * Checks a lineage's two files for a domain at a time (milliseconds since the epoch): the leaf covers the name, is valid now, belongs to the
- * key, and each certificate of the chain is signed by the next. Returns the reason in words instead, as `{ fault }`.
+ * key, and each certificate of the chain is signed by the next. Returns `{ fault }`, a sentence, otherwise.
  */
 export function checkCertificate(
   fullchain: string,
@@ -24,7 +24,7 @@ export function checkCertificate(
   try {
     const chain = readChain(fullchain)
     const [leaf] = chain
-    if (leaf === undefined) return { fault: 'the certificate file holds no certificate' }
+    if (leaf === undefined) return { fault: 'the certificate file contains no certificate' }
     if (leaf.checkHost(domain, { subject: 'never' }) === undefined)
       return { fault: 'the certificate is for another name' }
     if (leaf.validFromDate.getTime() > nowMs) return { fault: 'the certificate is not valid yet' }
@@ -43,8 +43,8 @@ export function checkCertificate(
 }
 
 /**
- * Whether NGINX can load these two files, as the certificate of this fingerprint: all that is asked of a copy that was checked when it was made.
- * Neither signatures nor dates are looked at, which NGINX does not do either.
+ * Whether NGINX can load these two files, as the certificate with this fingerprint. That is enough for a copy that was verified when it was
+ * made: like NGINX, this verifies neither signatures nor dates.
  */
 export function isLoadable(fullchain: string, privkey: string, fingerprint: string): boolean {
   try {
@@ -57,12 +57,12 @@ export function isLoadable(fullchain: string, privkey: string, fingerprint: stri
 
 type Lifetime = Pick<CertificateSummary, 'not_before' | 'expiry'>
 
-/** Whether less than a third of a certificate's life is left, which suits 6 days as well as 90. */
+/** Whether less than a third of a certificate's lifetime is left, which suits 6 days as well as 90. */
 export function isDueForRenewal(certificate: Lifetime, nowMs: number): boolean {
   return shareLeft(certificate, nowMs) < 1 / 3
 }
 
-/** Whether less than a quarter is left: whoever renews looks twice a day and has had the time to, so something is wrong. */
+/** Whether less than a quarter is left: certbot's timer runs twice a day and has had time to renew, so something is wrong. */
 export function isOverdueForRenewal(certificate: Lifetime, nowMs: number): boolean {
   return shareLeft(certificate, nowMs) < 1 / 4
 }
@@ -72,7 +72,7 @@ function shareLeft(certificate: Lifetime, nowMs: number): number {
   return (to - nowMs) / (to - from)
 }
 
-/** Throws where one of them cannot be read: NGINX refuses a file of which only the beginning can be. */
+/** Throws if one of the certificates cannot be read: NGINX rejects a file whose end is cut off. */
 function readChain(fullchain: string): X509Certificate[] {
   if (fullchain.replaceAll(PEM_CERTIFICATE, '').includes('-----BEGIN CERTIFICATE')) throw new Error('cut short')
   return (fullchain.match(PEM_CERTIFICATE) ?? []).map((pem) => new X509Certificate(pem))

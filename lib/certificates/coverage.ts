@@ -1,12 +1,12 @@
 /** Which names a certificate covers. */
 
-/** Whether a certificate with these names is for this one; a wildcard stands for one label (RFC 6125, 6.4.3). */
+/** Whether a certificate with these names covers this one; a wildcard matches one label (RFC 6125, 6.4.3). */
 export function coversName(certified: readonly string[], name: string): boolean {
   const wildcard = `*${name.slice(name.indexOf('.'))}`
   return certified.some((own) => [name, wildcard].includes(own.toLowerCase()))
 }
 
-/** Whether a certificate with these names is for every one of those. */
+/** Whether a certificate with these names covers all of those. */
 export function coversAll(certified: readonly string[], names: readonly string[]): boolean {
   return names.every((name) => coversName(certified, name))
 }

@@ -1,5 +1,4 @@
-/** The ledgers of orders on disk, one file for each domain, and the last operation of all. */
-
+/** The ledgers of orders on disk, one file per domain, and the record of the last order of any domain. */
 import * as v from 'valibot'
 import type { Host } from '../host/host.ts'
 import { readRecord, writeRecord } from '../host/json-record.ts'
@@ -19,12 +18,12 @@ export function ledgerOf(host: Host, domain: string): OrderLedger {
   return readLedger(host.files.read(pathOf(host, domain))?.text)
 }
 
-/** Replaces the ledger of a domain, durably: a crash must not forget what the CA remembers. */
+/** Replaces the ledger of a domain, durably: after a crash, the CA still counts the orders in it. */
 async function writeLedger(host: Host, domain: string, ledger: OrderLedger): Promise<void> {
   await replaceText(host, pathOf(host, domain), JSON.stringify(ledger))
 }
 
-/** Notes an order before it is made, as a failure: that is what it stays if the process ends meanwhile. */
+/** Records an order before it is made, as a failure, which it stays if the process ends meanwhile. Returns the ledger before it. */
 export async function beginOrder(host: Host, domain: string): Promise<OrderLedger> {
   const before = ledgerOf(host, domain)
   await writeLedger(
@@ -35,7 +34,7 @@ export async function beginOrder(host: Host, domain: string): Promise<OrderLedge
   return before
 }
 
-/** Notes how an order ended, and until when the CA wants none, where it said so. */
+/** Records how an order ended, and until when the CA accepts no other, if it said so. */
 export async function endOrder(
   host: Host,
   domain: string,

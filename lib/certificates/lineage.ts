@@ -1,4 +1,4 @@
-/** certbot's own folders for one lineage, and what a crash or a careless hand leaves in them. */
+/** certbot's own directories for one lineage, and what a crash or a manual edit leaves in them. */
 import type { Host } from '../host/host.ts'
 import { pruneBackups } from '../host/prune-backups.ts'
 import { lineageNameOf } from './lineage-name.ts'
@@ -6,9 +6,9 @@ import { lineageNameOf } from './lineage-name.ts'
 const FILES = ['cert.pem', 'chain.pem', 'fullchain.pem', 'privkey.pem']
 
 /**
- * Moves a lineage that certbot could not renew out of its way, into `broken-lineages/` beside it. With an empty `renewal/X.conf` certbot puts
- * the new certificate into `X-0001`, where nobody reads it; with a leftover `live/X` it lets the CA issue and fails afterwards.
- * Returns whether there was one.
+ * Moves a lineage that certbot could not renew aside, into `broken-lineages/`. With an empty `renewal/X.conf` certbot would write the new
+ * certificate to `X-0001`, where nothing reads it; with a leftover `live/X` it would let the CA issue and fail afterwards.
+ * Returns whether there was such a lineage.
  */
 export async function setAsideBrokenLineage({ files, settings, clock }: Host, domain: string): Promise<boolean> {
   const root = settings.CERTBOT_CONFIG_DIR
@@ -23,7 +23,7 @@ export async function setAsideBrokenLineage({ files, settings, clock }: Host, do
   return true
 }
 
-/** Moves all there is of a lineage aside; it can be looked at, or moved back, by hand. */
+/** Moves everything of a lineage aside, where it can be inspected or moved back by hand. */
 export async function setAsideLineage(
   { files, settings, clock }: Pick<Host, 'files' | 'settings' | 'clock'>,
   domain: string,

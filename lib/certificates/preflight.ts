@@ -1,4 +1,4 @@
-/** Before the CA is asked: would its questions be answered? Its limits are small, and a look from here costs nothing. */
+/** Checks before an order, whether the CA's validation would succeed: its limits are small, and a check from here costs nothing. */
 import type { CaaRecord } from '../adapters/network.ts'
 import type { Host } from '../host/host.ts'
 import { resolverAddress } from '../net/dns-server.ts'
@@ -15,8 +15,8 @@ const LOOKUP_TIMEOUT_MS = 5000
 const CHALLENGE_TIMEOUT_MS = 3000
 
 /**
- * Looks, for each name, whether it resolves, whether a file under the challenge path comes back from each of its addresses, and whether CAA
- * allows the CA.
+ * Checks for each name whether it resolves, whether a file under the challenge path is served at each of its addresses, and whether CAA allows
+ * the CA.
  */
 export async function runPreflight(host: Host, names: readonly string[]): Promise<PreflightCheck[]> {
   return (await Promise.all(names.map((name) => checkName(host, name)))).flat()
@@ -60,13 +60,13 @@ async function checkChallenge(host: Host, domain: string, addresses: readonly st
           timeoutMs: CHALLENGE_TIMEOUT_MS,
         })
         const isOurs = 'status' in answer && answer.status === 200 && answer.body === token
-        const said =
-          'failure' in answer ? answer.failure : isOurs ? 'came back' : `answered ${answer.status} with something else`
+        const result =
+          'failure' in answer ? answer.failure : isOurs ? 'served' : `status ${answer.status} with another content`
         return {
           check: 'challenge',
           domain,
           ok: isOurs,
-          detail: `a file under the challenge path, asked for at ${address}: ${said}`,
+          detail: `a file under the challenge path, requested at ${address}: ${result}`,
         }
       }),
     )
@@ -78,7 +78,7 @@ async function checkChallenge(host: Host, domain: string, addresses: readonly st
   }
 }
 
-/** The closest name upwards that has CAA records decides (RFC 8659, 3). Whom a CA other than Let's Encrypt goes by there is not known here. */
+/** The closest parent with CAA records decides (RFC 8659, 3). The name of a CA other than Let's Encrypt in such records is not known here. */
 async function checkCaa(host: Host, domain: string, servers: readonly string[]): Promise<PreflightCheck> {
   const labels = domain.split('.')
   for (let i = 0; i < labels.length - 1; i++) {
@@ -89,22 +89,22 @@ async function checkCaa(host: Host, domain: string, servers: readonly string[]):
         check: 'caa',
         domain,
         ok: false,
-        detail: `the CAA records of ${name} cannot be asked for: a CA refuses then`,
+        detail: `the CAA records of ${name} cannot be queried: a CA rejects the order then`,
       }
     if (records.length === 0) continue
-    const { ok, whom } = allowedBy(records, caaIdentity(host.settings))
-    return { check: 'caa', domain, ok, detail: `the CAA records of ${name} allow ${whom}` }
+    const { ok, allowed } = allowedBy(records, caaIdentity(host.settings))
+    return { check: 'caa', domain, ok, detail: `the CAA records of ${name} allow ${allowed}` }
   }
   return { check: 'caa', domain, ok: true, detail: 'no CAA records' }
 }
 
-/** Whom CAA records let issue, and whether the CA of this name is among them. Without an `issue` they hold nobody back (RFC 8659, 4.2). */
+/** Which CAs the records allow to issue, and whether this one is among them. Without an `issue` property, any CA may (RFC 8659, 4.2). */
 function allowedBy(records: readonly CaaRecord[], identity: string | undefined) {
   const issues = records.filter(({ tag }) => tag === 'issue')
-  if (issues.length === 0) return { ok: true, whom: 'any CA' }
+  if (issues.length === 0) return { ok: true, allowed: 'any CA' }
   const names = issues.map(({ value }) => value.replace(/;.*/s, '').trim().toLowerCase()).filter((name) => name !== '')
   const ok = identity === undefined ? names.length > 0 : names.includes(identity)
-  return { ok, whom: names.join(', ') || 'no CA' }
+  return { ok, allowed: names.join(', ') || 'no CA' }
 }
 
 function caaIdentity({ ACME_DIRECTORY_URL: url }: Settings): string | undefined {

@@ -1,17 +1,17 @@
-/** One order by certbot: its passing troubles sat out, and what it leaves behind swept. */
+/** One order by certbot: transient failures are retried, and leftover challenges removed. */
 import type { Host } from '../host/host.ts'
 import { deployHook, orderArguments } from './certbot-arguments.ts'
-import { diagnoseCertbot, type IssueDiagnostic, logEvidence, publicCertbotOutput } from './certbot-diagnostic.ts'
+import { diagnoseCertbot, extractErrors, type IssueDiagnostic, publicCertbotOutput } from './certbot-diagnostic.ts'
 
-/** certbot may take long; it is ended before its caller has given up. */
+/** certbot may take long; it is ended before its caller gives up. */
 const CERTBOT_TIMEOUT_MS = 180_000
 const CERTBOT_GRACE_MS = 10_000
-/** Another certbot, the timer's, holds the lock for seconds; these tries take half a minute. */
-const TRIES = 8
+/** Another certbot, such as the timer's, holds the lock for seconds; these attempts take half a minute. */
+const MAX_ATTEMPTS = 8
 const BUSY_PAUSE_MS = 4_000
 
 /**
- * Runs certbot until it has the lock and the CA has taken its nonces; `undefined` when it ended well. A refused nonce is to be tried again
+ * Runs certbot until it gets its lock and the CA accepts its nonces; `undefined` if it succeeded. A rejected nonce is to be tried again
  * (RFC 8555, 6.5), which certbot does once for each request.
  * @throws {ProxyManagerError} BUSY once the engine is closed
  */
@@ -36,23 +36,23 @@ export async function runCertbot(
     logsDir: settings.CERTBOT_LOGS_DIR,
   })
   const before = new Set(host.files.list(challenges))
-  for (let tries = 1; ; tries++) {
+  for (let attempt = 1; ; attempt++) {
     closing.throwIfAborted()
     const { exitCode, output } = await host.runner.run(settings.CERTBOT_BIN, command, {
       timeoutMs: CERTBOT_TIMEOUT_MS,
       graceMs: CERTBOT_GRACE_MS,
     })
     host.metrics.certbotRun(exitCode === 0 ? 'success' : 'failure')
-    // Another process may have taken this host: what certbot has got, and what it leaves behind, is that one's.
+    // Another process may manage this host by now: the certificate, and what certbot leaves behind, are for that one to handle.
     closing.throwIfAborted()
     if (exitCode === 0) return undefined
-    const diagnostic = diagnoseCertbot(exitCode, `${output}\n${readLogEvidence(host, output)}`)
-    if (diagnostic.reason === 'busy' && tries < TRIES) {
+    const diagnostic = diagnoseCertbot(exitCode, `${output}\n${readLoggedErrors(host, output)}`)
+    if (diagnostic.reason === 'busy' && attempt < MAX_ATTEMPTS) {
       await clock.sleep(BUSY_PAUSE_MS)
       continue
     }
-    if (diagnostic.reason === 'bad_nonce' && tries < TRIES) continue
-    // Killed while the CA was looking, certbot leaves its challenge behind.
+    if (diagnostic.reason === 'bad_nonce' && attempt < MAX_ATTEMPTS) continue
+    // If it is killed during validation, certbot leaves its challenge behind.
     await removeChallenges(host, challenges, before).catch(() => undefined)
     return { ...diagnostic, output: publicCertbotOutput(output) }
   }
@@ -64,11 +64,11 @@ async function removeChallenges({ files }: Host, folder: string, before: Readonl
 }
 
 /** What certbot's log says; nothing if it cannot be read. */
-function readLogEvidence({ files }: Host, output: string): string {
+function readLoggedErrors({ files }: Host, output: string): string {
   const path = /Saving debug log to (\/\S+)/.exec(output)?.[1]
   if (path === undefined) return ''
   try {
-    return logEvidence(files.readFrom(path, Math.max(0, files.size(path) - 65_536)).text)
+    return extractErrors(files.readFrom(path, Math.max(0, files.size(path) - 65_536)).text)
   } catch {
     return ''
   }

@@ -14,6 +14,7 @@ import { missingFilesFault } from '../snapshot/missing-files.ts'
 import { applyBatch } from './apply.ts'
 import type { ChangeContext, ObservedHost } from './context.ts'
 import { dropJournal, type Journal, readJournal } from './journal.ts'
+import { reconcile } from './reconcile.ts'
 import { rollBack } from './roll-back.ts'
 
 /**
@@ -28,6 +29,7 @@ export async function recover(context: ChangeContext): Promise<readonly string[]
     ['sweep_temporaries', sweepTemporaries],
     ['repair_files', repairFiles],
     ['repair_certificates', repairCertificates],
+    ['reconcile', reconcileMounted],
     ['confirm_served', confirmServed],
   ]
   for (const [action, step] of steps) {
@@ -87,6 +89,11 @@ export async function recoverJournal(context: ChangeContext): Promise<void> {
 function assertMounted(host: Host): void {
   const fault = missingFilesFault(host)
   if (fault !== undefined) throw new Error(fault)
+}
+
+async function reconcileMounted(context: ChangeContext): Promise<void> {
+  assertMounted(context.host)
+  await reconcile(context)
 }
 
 async function rollForward(host: Host, { nginx }: ObservedHost, journal: Journal): Promise<boolean> {

@@ -1,4 +1,4 @@
-/** What this service needs of others, and whether it has it: looked at in the background, never while a caller waits. */
+/** The services that this one depends on, and whether they are available: checked in the background, never while a caller waits. */
 import type { ChangeContext } from '../change/context.ts'
 import type { Host } from '../host/host.ts'
 import { singleFlight } from '../host/single-flight.ts'
@@ -10,7 +10,7 @@ export interface Dependency {
   readonly name: 'nginx' | 'certbot' | 'registry' | 'orchestrator' | 'acme_ca'
   readonly required: boolean
   readonly status: DependencyStatus
-  /** ISO 8601; null where it has not been looked at yet. */
+  /** ISO 8601; null if it has not been checked yet. */
   readonly checked_at: string | null
 }
 
@@ -21,30 +21,30 @@ const LETS_ENCRYPT = 'https://acme-v02.api.letsencrypt.org/directory'
 
 type Found = Exclude<DependencyStatus, 'unknown'>
 
-/** Reads what is known; what is older than a minute is looked at anew for the next caller. */
+/** Makes a reader of the last results; if they are older than a minute, it starts a new check for the next caller. */
 export function dependencyReader(context: ChangeContext): () => readonly Dependency[] {
   const { host } = context
   const { REGISTRY_URL, ORCHESTRATOR_URL, ACME_DIRECTORY_URL, CERTBOT_BIN } = host.settings
-  const looks = new Map<Dependency['name'], () => Found | Promise<Found>>([
-    ['nginx', () => lookAtNginx(context)],
+  const checks = new Map<Dependency['name'], () => Found | Promise<Found>>([
+    ['nginx', () => checkNginx(context)],
     ['certbot', () => isPresent(host, CERTBOT_BIN)],
-    ['registry', () => (REGISTRY_URL === undefined ? 'not_configured' : lookAtRegistry(host))],
+    ['registry', () => (REGISTRY_URL === undefined ? 'not_configured' : checkRegistry(host))],
   ])
-  if (ORCHESTRATOR_URL !== undefined) looks.set('orchestrator', () => lookAt(host, `${ORCHESTRATOR_URL}/health`))
-  looks.set('acme_ca', () => lookAt(host, ACME_DIRECTORY_URL ?? LETS_ENCRYPT))
+  if (ORCHESTRATOR_URL !== undefined) checks.set('orchestrator', () => checkUrl(host, `${ORCHESTRATOR_URL}/health`))
+  checks.set('acme_ca', () => checkUrl(host, ACME_DIRECTORY_URL ?? LETS_ENCRYPT))
 
   const known = new Map<Dependency['name'], Dependency>()
-  const note = (name: Dependency['name'], status: DependencyStatus) => {
+  const record = (name: Dependency['name'], status: DependencyStatus) => {
     const checked_at = status === 'unknown' ? null : new Date(host.clock.nowMs()).toISOString()
     known.set(name, { name, required: name === 'nginx', status, checked_at })
   }
-  for (const name of looks.keys()) note(name, 'unknown')
+  for (const name of checks.keys()) record(name, 'unknown')
 
   const check = async (): Promise<void> => {
-    const pending = [...looks].map(async ([name, look]) => {
-      const found = look()
-      // What can be told at once is there for the caller that started the look.
-      note(name, typeof found === 'string' ? found : await found)
+    const pending = [...checks].map(async ([name, checkOne]) => {
+      const found = checkOne()
+      // A result without waiting is there for the caller that started the check.
+      record(name, typeof found === 'string' ? found : await found)
     })
     await Promise.all(pending)
   }
@@ -68,8 +68,8 @@ function isPresent({ files }: Host, path: string): Found {
   }
 }
 
-/** A binary without a master serves nothing. */
-async function lookAtNginx(context: ChangeContext): Promise<Found> {
+/** A binary without a running master serves nothing. */
+async function checkNginx(context: ChangeContext): Promise<Found> {
   try {
     const observation = await context.observe([])
     const master = observation.nginx.findMaster()
@@ -79,8 +79,8 @@ async function lookAtNginx(context: ChangeContext): Promise<Found> {
   }
 }
 
-/** It is of use where a sync would get its list; one that refuses the token, or has no such list, is not. */
-async function lookAtRegistry(host: Host): Promise<Found> {
+/** Available if a sync would get its list; not if it rejects the token, or serves no such list. */
+async function checkRegistry(host: Host): Promise<Found> {
   try {
     await fetchDroplets(host)
     return 'available'
@@ -89,10 +89,10 @@ async function lookAtRegistry(host: Host): Promise<Found> {
   }
 }
 
-async function lookAt(host: Host, url: string): Promise<Found> {
+async function checkUrl(host: Host, url: string): Promise<Found> {
   const answer = await host.http.request({ url, timeoutMs: TIMEOUT_MS, limitBytes: LIMIT_BYTES })
   if ('status' in answer) return foundIf(answer.status < 500)
-  // Someone answers whom this process does not trust: certbot may, through REQUESTS_CA_BUNDLE.
+  // It answers with a certificate that this process does not trust; certbot may trust it, through REQUESTS_CA_BUNDLE.
   return foundIf(/CERT|SIGNATURE/.test(answer.failure))
 }
 

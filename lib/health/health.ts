@@ -30,7 +30,7 @@ export function healthReader(context: ChangeContext): () => Promise<ManagerHealt
 
   return async () => {
     const { observation, readFault } = await observe()
-    const { facts: nginx, hasMainConfig } = observation
+    const { facts: nginx, running, hasMainConfig } = observation
     // Until a change is confirmed, the previous configuration is still served: between its renames a route would look broken.
     const { snapshot } = state.unconfirmed ?? observation
     const writeFaults = await checkWrites(observation)
@@ -42,6 +42,8 @@ export function healthReader(context: ChangeContext): () => Promise<ManagerHealt
       hasMainConfig,
       isNginxPresent: nginx.present,
       nginxVersion: nginx.versionText,
+      isAngie: nginx.isAngie,
+      running,
       isNginxRunning: unlessUnreadable(() => observation.nginx.findMaster() !== undefined),
       isCertbotPresent: unlessUnreadable(() => host.files.stamp(host.settings.CERTBOT_BIN) !== undefined),
       readFault,
@@ -50,6 +52,7 @@ export function healthReader(context: ChangeContext): () => Promise<ManagerHealt
       lastReload: readRecord(host, host.paths.lastReload, LastReload),
       lastCertificate: readLastCertificate(host),
       failedRollback: state.degraded,
+      unreconciled: state.unreconciled,
     })
   }
 }

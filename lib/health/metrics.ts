@@ -1,4 +1,4 @@
-/** The figures that are looked up when somebody asks for them; the others were counted as they happened. */
+/** The metrics that are collected on request; the others are counted when they happen. */
 import type { ChangeContext } from '../change/context.ts'
 import type { ChangeQueue } from '../change/queue.ts'
 import type { Host } from '../host/host.ts'
@@ -7,7 +7,7 @@ import { securedNames } from '../route/names.ts'
 import { statusOf } from '../route/state.ts'
 import type { ManagerHealth } from './health-schema.ts'
 
-/** Everything in Prometheus' text format. */
+/** All metrics in Prometheus' text format. */
 export async function readMetrics(
   { host, observe, state }: ChangeContext,
   queue: ChangeQueue,

@@ -2,9 +2,12 @@
 import { posix } from 'node:path'
 import { isOverdueForRenewal } from '../certificates/certificate.ts'
 import type { LastCertificate } from '../certificates/ledger-file.ts'
-import type { LastTest } from '../change/context.ts'
+import type { LastTest, Unreconciled } from '../change/context.ts'
 import { missingInclude } from '../nginx/config/host-config.ts'
 import { implicitDefaultServers, ownerOf } from '../nginx/config/listens.ts'
+import type { RunningBuild } from '../nginx/running-build.ts'
+import { hasModule } from '../render/context.ts'
+import { lackingFeatures } from '../render/unsupported.ts'
 import { namesOf } from '../route/names.ts'
 import { type ProxyStatus, statusOf } from '../route/state.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
@@ -22,6 +25,8 @@ export interface HealthFacts {
   readonly hasMainConfig: boolean
   readonly isNginxPresent: boolean
   readonly nginxVersion: string | null
+  readonly isAngie: boolean
+  readonly running: RunningBuild
   readonly isNginxRunning: boolean
   readonly isCertbotPresent: boolean
   /** Why the host cannot be read now; the other facts are older then. */
@@ -30,6 +35,8 @@ export interface HealthFacts {
   readonly lastTest: LastTest | undefined
   readonly lastReload: { readonly timestamp: string; readonly result: string } | undefined
   readonly lastCertificate: LastCertificate | undefined
+  /** Why files that no longer fit the host could not be rendered again. */
+  readonly unreconciled: Unreconciled | undefined
   /** Why a change could neither be completed nor rolled back. */
   readonly failedRollback: string | undefined
 }
@@ -47,6 +54,7 @@ const UNHEALTHY: readonly Check[] = [
   ({ writeFaults }) => Object.values(writeFaults).filter((fault) => fault !== undefined),
   ({ isNginxPresent, isNginxRunning }) =>
     when(isNginxPresent && !isNginxRunning, 'NGINX is not running: start it (systemctl start nginx)'),
+  ({ snapshot }) => lackingFeatures(snapshot.context).everyRoute.map(installAnother),
   ({ lastTest }) =>
     lastTest?.ok === false ? [`the configuration fails nginx -t: ${firstProblem(lastTest.output)}`] : [],
   ({ failedRollback }) => (failedRollback === undefined ? [] : [failedRollback]),
@@ -54,12 +62,23 @@ const UNHEALTHY: readonly Check[] = [
 
 /** With one of these, changes work, and something is not as it should be. */
 const DEGRADED: readonly Check[] = [
+  ({ isAngie }) => when(isAngie, 'Angie is not supported: use NGINX'),
+  ({ snapshot }) =>
+    routesOf(snapshot).some(({ record }) => record.enable_ssl)
+      ? lackingFeatures(snapshot.context).https.map(installAnother)
+      : [],
   ({ snapshot, nowMs }) => routesOf(snapshot).flatMap((route) => certificateFault(route, nowMs)),
   ({ snapshot, settings }) => when(!snapshot.host.includesSitesEnabled, missingInclude(settings.NGINX_SITES_ENABLED)),
   ({ lastReload }) =>
     lastReload === undefined || lastReload.result === 'success'
       ? []
       : [`the last reload failed (${lastReload.result}) and was undone: see the log, then repeat the change`],
+  ({ unreconciled }) =>
+    unreconciled === undefined
+      ? []
+      : [
+          `${unreconciled.routes.length > 0 ? `the files of ${unreconciled.routes.join(', ')}` : 'the shared file'} could not be rendered again for this host: ${unreconciled.reason}`,
+        ],
   ({ snapshot }) => routesOf(snapshot).flatMap((route) => lostDomain(route, snapshot)),
   ({ snapshot }) =>
     namesByStatus(snapshot, 'drifted').map(
@@ -84,6 +103,17 @@ const DEGRADED: readonly Check[] = [
 ]
 
 const ADVICE: readonly Check[] = [
+  ({ running, nginxVersion }) => restartAdvice(running, nginxVersion),
+  ({ snapshot }) => {
+    const { https, options } = lackingFeatures(snapshot.context)
+    const isDegraded = routesOf(snapshot).some(({ record }) => record.enable_ssl)
+    return [...(isDegraded ? [] : https), ...options].map(installAnother)
+  },
+  ({ isNginxPresent, snapshot }) =>
+    when(
+      isNginxPresent && !hasModule(snapshot.context, 'realip'),
+      'This NGINX was built without ngx_http_realip_module: behind another proxy every client has the address of that proxy',
+    ),
   ({ hasMainConfig, snapshot }) =>
     when(
       hasMainConfig && !snapshot.host.mainDirectives.has('worker_shutdown_timeout'),
@@ -116,6 +146,22 @@ function routesOf({ routes }: Snapshot): readonly SnapshotRoute[] {
 
 function when(isSo: boolean, reason: string): readonly string[] {
   return isSo ? [reason] : []
+}
+
+function installAnother(lacking: string): string {
+  return `${lacking}: install an NGINX that has it, such as Debian's`
+}
+
+/** The master that runs is not, or may not be, the binary on disk. */
+function restartAdvice(running: RunningBuild, installed: string | null): readonly string[] {
+  if (running.kind === 'other')
+    return [
+      `NGINX ${running.build.versionText} runs, and its binary was replaced by ${installed}: restart NGINX (systemctl restart nginx); until then files are written for both`,
+    ]
+  return when(
+    running.kind === 'unknown',
+    'which version of NGINX runs is not known (its binary may not be read): if NGINX was upgraded since its start, restart it (systemctl restart nginx)',
+  )
 }
 
 /** A hand-written block with a route's domain: NGINX only warns, and serves one of the two. */

@@ -1,4 +1,4 @@
-/** How much this process is used, in the few figures that the mesh asks for. */
+/** How much this process is used: the figures that the mesh requests. */
 import type { Clock } from '../adapters/clock.ts'
 
 export interface UsageFigures {
@@ -23,7 +23,7 @@ const BUCKETS = 60
 /** Counts from now on. */
 export function usageCounter(clock: Pick<Clock, 'nowMs' | 'monotonicMs'>): Usage {
   const startedAtMs = clock.nowMs()
-  // Counted on the clock that nobody sets: after a correction of the other one, uptime would be negative.
+  // Counted on the monotonic clock: after a correction of the other one, uptime could be negative.
   const startedMonotonicMs = clock.monotonicMs()
   const requests = slidingCount(SECOND_MS)
   const errors = slidingCount(MINUTE_MS)

@@ -59,18 +59,18 @@ export function writeChecker(
     if (!isDue && folders.every((folder) => host.files.isWritable(folder))) return ALL_WRITABLE
     state.hasFailedToWrite = false
     triedAtMs = nowMs
-    const remedy = 'create the folder, or give this user the right'
+    const remedy = 'create the directory, or grant this user write access'
     const found: WriteFaults = {
       sitesAvailable: await tryFolder('sites-available', available, TEMPORARY_SUFFIX, remedy),
       sitesEnabled: await tryFolder('sites-enabled', enabled, TEMPORARY_SUFFIX, remedy),
       state: await tryFolder(
-        'the state folder',
+        'the state directory',
         root,
         TEMPORARY_SUFFIX,
-        'give this user the right, or correct PROXY_MANAGER_STATE_DIR',
+        'grant this user write access, or correct PROXY_MANAGER_STATE_DIR',
       ),
       configuration: hasMainConfig
-        ? await tryFolder('the folder of nginx.conf', configuration, '.conf', remedy)
+        ? await tryFolder('the directory of nginx.conf', configuration, '.conf', remedy)
         : undefined,
     }
     wasWritable = Object.values(found).every((reason) => reason === undefined)

@@ -1,6 +1,6 @@
 /** The content of a path before and after a change. */
 
-/** What stands at a path: a regular file with this text, or a symlink. Absence is null. */
+/** What is at a path: a regular file with this text, or a symlink. Absence is null. */
 export type FileImage = { readonly text: string } | { readonly linkTo: string }
 
 /** One path before and after a change. */
@@ -10,7 +10,7 @@ export interface FileChange {
   readonly after: FileImage | null
 }
 
-/** Whether two images are the same to the byte. */
+/** Whether two images are the same, byte for byte. */
 export function sameImage(a: FileImage | null, b: FileImage | null): boolean {
   if (a === null || b === null) return a === b
   return 'text' in a ? 'text' in b && a.text === b.text : 'linkTo' in b && a.linkTo === b.linkTo

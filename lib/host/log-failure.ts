@@ -3,7 +3,7 @@ import type { Level, LogFields } from '../adapters/log.ts'
 import { errorText, ProxyManagerError } from '../errors.ts'
 import type { Host } from './host.ts'
 
-/** Makes a handler of rejections, which writes one line: `fields`, the code if the error has one, and what it says. */
+/** Makes a handler of rejections that writes one line: `fields`, the error's code if it has one, and its message. */
 export function logFailure(
   { log }: Pick<Host, 'log'>,
   level: Level,

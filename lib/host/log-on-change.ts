@@ -1,12 +1,12 @@
-/** The log of what is tried again and again: a line where the outcome changes, and none while it stays. */
+/** The log of what is repeated: a line when the outcome changes, and none while it stays the same. */
 import type { Host } from './host.ts'
 
 /**
- * Takes the outcome of each try: why it failed, or `undefined`. Failures of the same `kind` are one outcome; `last` is what counts as the one
- * before the first.
+ * Makes a logger of outcomes: why an attempt failed, or `undefined`. Failures of the same `kind` are one outcome; `last` is the outcome assumed
+ * before the first attempt.
  */
 export function logOnChange(
-  { log }: Host,
+  { log }: Pick<Host, 'log'>,
   action: string,
   last?: string,
 ): (failure: string | undefined, kind?: string) => void {

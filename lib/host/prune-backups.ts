@@ -1,17 +1,17 @@
-/** What is put aside for people to look at, `<name>.<milliseconds>`, must not fill the disk: of each name the newest stay. */
+/** Backups for people to inspect, `<name>.<milliseconds>`, must not fill the disk: of each name only the newest stay. */
 import type { Host } from './host.ts'
 
-/** How many of one name stay. */
-export const KEPT = 20
+/** How many backups of one name stay. */
+export const BACKUPS_KEPT = 20
 
-/** Removes what was put aside under a name before the newest ones. A failure is not reported: the next time tries again. */
+/** Removes all but the newest backups of a name. What cannot be read or removed is left for the next time. */
 export async function pruneBackups({ files }: Pick<Host, 'files'>, folder: string, name: string): Promise<void> {
   try {
     const times = files.list(folder).flatMap((entry) => {
       const time = entry.startsWith(`${name}.`) ? entry.slice(name.length + 1) : ''
       return /^\d+$/.test(time) ? [Number(time)] : []
     })
-    const old = times.sort((a, b) => b - a).slice(KEPT)
+    const old = times.sort((a, b) => b - a).slice(BACKUPS_KEPT)
     await Promise.allSettled(old.map((time) => files.remove(`${folder}/${name}.${time}`)))
   } catch {
     return

@@ -1,13 +1,12 @@
-/** Replaces one file so that a power cut leaves one of the two texts, whole. */
+/** Replaces one file so that a power cut leaves one of the two texts, complete. */
 import { posix } from 'node:path'
 import type { Host } from './host.ts'
 
-/** Ends the names of what is about to be put in place, and of what stood there before; NGINX's glob skips both for their leading dot. */
+/** Suffix of files that are about to be renamed into place; NGINX's glob skips them because of their leading dot. */
 export const TEMPORARY_SUFFIX = '.pm-tmp'
 
-/** Replaces one text durably, by itself. */
-export async function replaceText(host: Host, path: string, text: string): Promise<void> {
-  const { files } = host
+/** Replaces one text durably. */
+export async function replaceText({ files }: Pick<Host, 'files'>, path: string, text: string): Promise<void> {
   const temporary = temporaryOf(path)
   await files.remove(temporary)
   await files.write(temporary, text, 0o644)

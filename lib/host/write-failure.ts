@@ -1,8 +1,11 @@
-/** A failed write in the words of the error catalogue. */
+/** A failed write as an error of the catalogue. */
 import { posix } from 'node:path'
 import { ProxyManagerError, withDetails } from '../errors.ts'
 
-/** The failure of a step that writes in the catalogue's words: which errno, on which file (without its directories). */
+/**
+ * CONFIG_WRITE_FAILED with the errno and the file (without its directory). A ProxyManagerError is returned as it is; a failed read gets the stage
+ * at which it happened.
+ */
 export function writeFailure(cause: unknown, details: Readonly<Record<string, unknown>> = {}): ProxyManagerError {
   if (cause instanceof ProxyManagerError)
     return cause.code === 'CONFIG_READ_FAILED' ? withDetails(cause, { stage: 'write' }) : cause
@@ -22,15 +25,15 @@ export function writeFailure(cause: unknown, details: Readonly<Record<string, un
 
 /** What an operator can do about an errno of the file system. */
 export function remedyFor(errno: string): string {
-  return REMEDIES[errno] ?? "Look into the log for the system's own words"
+  return REMEDIES[errno] ?? 'See the log for the system error'
 }
 
 const REMEDIES: Readonly<Record<string, string>> = {
   ENOSPC: 'The disk is full: free some space, then call again',
-  EDQUOT: 'The quota is used up: free some space, then call again',
+  EDQUOT: 'The disk quota is exhausted: free some space, then call again',
   EROFS: 'The file system is read-only: mount it writable, then call again',
-  EACCES: 'Proxy Manager may not write there: give its user the right, then call again',
-  EPERM: 'Proxy Manager may not write there: give its user the right, then call again',
+  EACCES: 'Permission denied: grant its user write access, then call again',
+  EPERM: 'Permission denied: grant its user write access, then call again',
   EMFILE: 'Too many open files: raise the limit (LimitNOFILE), then call again',
-  ENOENT: 'A folder is missing: create sites-available and sites-enabled, then call again',
+  ENOENT: 'A directory is missing: create sites-available and sites-enabled, then call again',
 }

@@ -12,7 +12,7 @@ export const Receipt = v.pipe(
     generation: count('Number of the configuration with the change, which NGINX serves'),
     reloaded: v.pipe(v.boolean(), v.description('False if nothing had to be changed and NGINX was not reloaded')),
     proved_by: v.pipe(
-      v.picklist(['generation_probe', 'tls_handshake', 'exit_status', 'files_unchanged']),
+      v.picklist(['generation_probe', 'tls_handshake', 'exit_status', 'config_test', 'files_unchanged']),
       v.description('What proves that NGINX serves it'),
     ),
     proved_ms: count('Milliseconds from the reload to the proof'),
@@ -96,6 +96,7 @@ export const PUT_ERRORS = [
   'UPSTREAM_UNHEALTHY',
   'UPSTREAM_UNRESOLVABLE',
   'UPSTREAM_FORBIDDEN',
+  'NGINX_UNSUPPORTED',
   'PROXY_CONFIG_FAILED',
   'NGINX_RELOAD_FAILED',
   'NGINX_ALREADY_BROKEN',

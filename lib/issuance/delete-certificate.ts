@@ -9,9 +9,8 @@ import { logFailure } from '../host/log-failure.ts'
 const DELETE_TIMEOUT_MS = 20_000
 
 /**
- * Deletes the lineage of a domain and every copy of it, unless a route has (or has got again) that domain: NGINX would not start without what
- * it reads. To be called while no change is applied. certbot does it where it can; what it cannot read is moved aside.
- * Returns whether nothing of it is left in place.
+ * Deletes the lineage of a domain and every copy of its certificates, unless a route has that domain (again): NGINX would not start without
+ * them. To be called while no change is applied. What certbot cannot delete is moved aside. Returns whether nothing is left in place.
  */
 export async function deleteCertificateOf({ host, observe }: ChangeContext, domain: string): Promise<boolean> {
   const { files, settings, paths, runner, log } = host

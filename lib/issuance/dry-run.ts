@@ -1,8 +1,8 @@
-/** What a call for a certificate would do: whether the CA would be asked, what it would find, and what would change on disk. Nothing is changed. */
+/** What a call for a certificate would do: whether it would order, what the preflight finds, and which files would change. Nothing is changed. */
 import type { CheckedCertificate } from '../certificates/certificate.ts'
 import type { PreflightCheck } from '../certificates/preflight.ts'
-import { dryRun } from '../change/apply.ts'
 import type { BatchDryRun, ChangeContext } from '../change/context.ts'
+import { dryRun } from '../change/pipeline.ts'
 import type { ChangeQueue } from '../change/queue.ts'
 import type { Host } from '../host/host.ts'
 import type { CertifyChange } from '../plan/change.ts'
@@ -20,8 +20,8 @@ export interface IssueDryRun {
 }
 
 /**
- * Rehearses a call for a certificate. The CA's view of the names is looked at before the queue, so that it keeps no change waiting.
- * @throws {ProxyManagerError} whatever the call itself would be refused for before the CA is asked
+ * Makes the dry run of a call for a certificate. The preflight runs outside of the queue, so that it keeps no change waiting.
+ * @throws {ProxyManagerError} whatever the call itself would be rejected for before an order
  */
 export async function dryRunIssue(
   context: ChangeContext,
@@ -39,11 +39,11 @@ export async function dryRunIssue(
   assertMayOrder(context.host, domain)
   const { preflight, refusal } = await preflightOf(context.host, namesOf(found.record))
   if (refusal !== undefined) throw refusal
-  const rehearsed = await queue.exclusively(() => dryRunSwitch(context, change, found))
-  return { ...rehearsed, wouldOrder: true, preflight }
+  const planned = await queue.exclusively(() => dryRunSwitch(context, change, found))
+  return { ...planned, wouldOrder: true, preflight }
 }
 
-/** The switch to a certificate that is not there yet: its files can be shown, while NGINX can only be asked about what is there. */
+/** The switch to a certificate that does not exist yet: its files can be shown, but NGINX can only test the present ones. */
 async function dryRunSwitch(context: ChangeContext, change: CertifyChange, found: SnapshotRoute) {
   const { snapshot, nginx } = await context.observe([])
   const certificates = new Map([[change.domain, expectedCertificate(context.host, found)]])
@@ -55,7 +55,7 @@ async function dryRunSwitch(context: ChangeContext, change: CertifyChange, found
   return { route, files: plan.files, test: await nginx.testAsIs() }
 }
 
-/** In place of the certificate that the CA would issue: its digits are not known before. */
+/** A placeholder for the certificate that the CA would issue. */
 function expectedCertificate(host: Host, { record }: SnapshotRoute): CheckedCertificate {
   const at = new Date(host.clock.nowMs()).toISOString()
   const summary = {

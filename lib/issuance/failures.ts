@@ -1,21 +1,21 @@
-/** Why there is no certificate, in the catalogue's words. */
+/** Why there is no certificate, as errors of the catalogue. */
 import { type IssueDiagnostic, type IssueFailure, remedyOf } from '../certificates/certbot-diagnostic.ts'
 import { DEFAULT_RATE_LIMIT_MS } from '../certificates/order-ledger.ts'
 import type { PreflightCheck } from '../certificates/preflight.ts'
 import { type Culprit, ProxyManagerError } from '../errors.ts'
 
-/** Strict preflight: what has failed here would fail at the CA. */
+/** Strict preflight: a check that fails here would fail at the CA. */
 export function preflightFailed(preflight: readonly PreflightCheck[]): ProxyManagerError | undefined {
   const failed = preflight.find(({ ok }) => !ok)
   if (failed === undefined) return undefined
   const reason = failed.check === 'challenge' ? 'unreachable' : failed.check
   return new ProxyManagerError('SSL_ISSUANCE_FAILED', {
-    message: `The CA was not asked: ${failed.detail}`,
+    message: `No certificate was ordered: ${failed.detail}`,
     details: { domain: failed.domain, reason, remedy: remedyOf(reason), preflight, culprit: 'caller' },
   })
 }
 
-/** certbot has failed, for this reason. */
+/** certbot failed for this reason. */
 export function issuanceFailed(
   domain: string,
   failure: IssueDiagnostic,
@@ -34,7 +34,7 @@ export function issuanceFailed(
   })
 }
 
-/** No order before that time, by the CA's word or by the budget kept here. */
+/** No order before `at` (milliseconds since the epoch), because of the CA's limit or of the budget kept here. */
 export function rateLimited(domain: string, at: number, nowMs: number, said: string): ProxyManagerError {
   const details = {
     domain,
@@ -46,7 +46,7 @@ export function rateLimited(domain: string, at: number, nowMs: number, said: str
   return new ProxyManagerError('SSL_RATE_LIMITED', { details, retryAfterS: Math.ceil((at - nowMs) / 1000) })
 }
 
-/** Names and their DNS are the caller's, the machine is the host's; the rest is the CA's. */
+/** The caller is responsible for names and their DNS, the host for the machine, the CA for the rest. */
 function culpritOf(reason: IssueFailure): Culprit {
   if (['dns', 'unreachable', 'caa', 'rejected', 'account'].includes(reason)) return 'caller'
   return ['disk', 'busy', 'timed_out', 'interrupted', 'certbot_missing'].includes(reason) ? 'host' : 'ca'

@@ -1,4 +1,4 @@
-/** Whether a certificate has to be ordered, and whether it may be. */
+/** Whether a certificate must be ordered, and whether it may be. */
 import { remedyOf } from '../certificates/certbot-diagnostic.ts'
 import { isDueForRenewal } from '../certificates/certificate.ts'
 import { coversAll } from '../certificates/coverage.ts'
@@ -8,19 +8,20 @@ import { type PreflightCheck, runPreflight } from '../certificates/preflight.ts'
 import type { ChangeContext } from '../change/context.ts'
 import { ProxyManagerError } from '../errors.ts'
 import type { Host } from '../host/host.ts'
+import { unsupported } from '../render/unsupported.ts'
 import { namesOf } from '../route/names.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
 import { preflightFailed, rateLimited } from './failures.ts'
 
 export interface IssueRequest {
   readonly dropletName: string
-  /** Contact for a new account at the CA; DEFAULT_SSL_EMAIL where left out. */
+  /** Contact for a new account at the CA; DEFAULT_SSL_EMAIL by default. */
   readonly email?: string | undefined
-  /** Order a new certificate although the present one is not due for renewal. */
+  /** Order a new certificate even if the present one is not due for renewal. */
   readonly forceRenew: boolean
 }
 
-/** Whether the CA has to be asked: there is no certificate for all names of the route, or it is due, or the caller insists. */
+/** Whether an order is needed: there is no certificate for all names of the route, it is due for renewal, or the caller forces it. */
 export function mustOrder(
   { host, certificates }: ChangeContext,
   { record }: SnapshotRoute,
@@ -32,8 +33,8 @@ export function mustOrder(
 }
 
 /**
- * The route, as long as it is there and (once ordering has begun) still has the domain.
- * @throws {ProxyManagerError} PROXY_NOT_FOUND, PRECONDITION_FAILED
+ * The route, if it exists and (once an order has begun) still has the domain of the order.
+ * @throws {ProxyManagerError} PROXY_NOT_FOUND, PRECONDITION_FAILED, NGINX_UNSUPPORTED
  */
 export async function findRoute(
   context: ChangeContext,
@@ -52,15 +53,18 @@ export async function findRoute(
     const details = {
       domain: route.record.domain,
       certificate_for: orderedFor,
-      remedy: 'Ask for the certificate of the new domain',
+      remedy: 'Request the certificate of the new domain',
     }
     throw new ProxyManagerError('PRECONDITION_FAILED', { message: 'The route has moved to another domain', details })
   }
+  // No certificate is ordered that NGINX could not serve.
+  const lacking = unsupported({ ...route.record, enable_ssl: true }, snapshot.context)
+  if (lacking !== undefined) throw lacking
   return route
 }
 
 /**
- * Refuses an order that cannot be made, or may not be made yet.
+ * Rejects an order that cannot be made, or not yet.
  * @throws {ProxyManagerError} SSL_UNAVAILABLE, SSL_RATE_LIMITED
  */
 export function assertMayOrder(host: Host, domain: string): void {
@@ -78,7 +82,7 @@ export function assertMayOrder(host: Host, domain: string): void {
   throw rateLimited(domain, at, clock.nowMs(), `the budget kept here for this name is used up${why}`)
 }
 
-/** What is looked at before the CA is asked, and why it must not be asked, where the setting is strict about that. */
+/** The checks before an order; `refusal` is why it must not be made, if the setting is strict. */
 export async function preflightOf(
   host: Host,
   names: readonly string[],

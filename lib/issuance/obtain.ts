@@ -1,4 +1,4 @@
-/** Obtains certificates: within the CA's limits, after a look whether it can succeed, one certbot at a time, and proved by a handshake. */
+/** Obtains certificates: within the CA's limits, after a preflight, one certbot at a time, and proved by a handshake. */
 import { diagnoseCertbot } from '../certificates/certbot-diagnostic.ts'
 import { beginOrder, ledgerOf, recordLastCertificate } from '../certificates/ledger-file.ts'
 import { setAsideBrokenLineage } from '../certificates/lineage.ts'
@@ -11,25 +11,25 @@ import { namesOf } from '../route/names.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
 import { issuanceFailed } from './failures.ts'
 import { assertMayOrder, findRoute, type IssueRequest, mustOrder, preflightOf } from './may-order.ts'
-import { closeOrder, noteFailure } from './record-order.ts'
+import { closeOrder, recordFailure } from './record-order.ts'
 
 export interface Issued {
   readonly applied: Applied
-  /** Whether the CA was asked; false where a certificate was there that is not due for renewal. */
+  /** Whether a certificate was ordered; false if there was one that is not due for renewal. */
   readonly ordered: boolean
   readonly preflight: readonly PreflightCheck[]
 }
 
 export interface Issuer {
   /**
-   * Gets a certificate for the names of a route and switches the route to it. Calls for one droplet at the same time share one order.
-   * @throws {ProxyManagerError} PROXY_NOT_FOUND, SSL_UNAVAILABLE, SSL_RATE_LIMITED, SSL_ISSUANCE_FAILED, BUSY once the engine is closed, and whatever a change may end in
+   * Obtains a certificate for the names of a route and switches the route to it. Concurrent calls for one droplet share one order.
+   * @throws {ProxyManagerError} PROXY_NOT_FOUND, SSL_UNAVAILABLE, SSL_RATE_LIMITED, SSL_ISSUANCE_FAILED, BUSY once the engine is closed, and what a change may throw
    */
   issue(request: IssueRequest): Promise<Issued>
-  /** Whether a call for this domain is being answered: its certificate is its own to bring in. */
+  /** Whether a call for this domain is in progress: it installs its certificate itself. */
   isIssuing(domain: string): boolean
-  /** Runs something while no certbot of ours runs: it holds a lock on its folders. */
-  alone<T>(job: () => Promise<T>): Promise<T>
+  /** Runs a job while no certbot of ours runs, which would hold the lock on its directories. */
+  exclusively<T>(job: () => Promise<T>): Promise<T>
 }
 
 export function createIssuer(
@@ -38,11 +38,11 @@ export function createIssuer(
 ): Issuer {
   const { host } = context
   const issuing = singleFlight<Issued>()
-  let lane: Promise<unknown> = Promise.resolve()
+  let mutex: Promise<unknown> = Promise.resolve()
 
-  const alone = <T>(job: () => Promise<T>): Promise<T> => {
-    const done = lane.then(job, job)
-    lane = done.catch(() => undefined)
+  const exclusively = <T>(job: () => Promise<T>): Promise<T> => {
+    const done = mutex.then(job, job)
+    mutex = done.catch(() => undefined)
     return done
   }
 
@@ -51,8 +51,8 @@ export function createIssuer(
     const { domain } = route.record
     const isWanted = mustOrder(context, route, request)
     const preflight = isWanted
-      ? await alone(() => order(context, route, email)).catch(async (error) => {
-          // Without its route the challenge cannot be answered: then that is what the caller has to know.
+      ? await exclusively(() => order(context, route, email)).catch(async (error) => {
+          // Without its route the challenge cannot be served: then that is the error that the caller needs.
           await findRoute(context, dropletName, domain)
           throw error
         })
@@ -61,7 +61,7 @@ export function createIssuer(
   }
 
   return {
-    alone,
+    exclusively,
     isIssuing: (domain) => issuing.keys().some((key) => key.split(' ')[1] === domain),
     issue: async (request) => {
       const route = await findRoute(context, request.dropletName)
@@ -71,7 +71,7 @@ export function createIssuer(
   }
 }
 
-/** One order at the CA, with its entry in the ledger. Returns what the preflight found. */
+/** One order at the CA, with its entry in the ledger. Returns the checks of the preflight. */
 async function order(context: ChangeContext, { record }: SnapshotRoute, email: string): Promise<PreflightCheck[]> {
   const { host, closing } = context
   const { clock } = host
@@ -94,7 +94,7 @@ async function order(context: ChangeContext, { record }: SnapshotRoute, email: s
     throw refusal
   }
 
-  // What certbot would stumble over goes first: where that fails, no order was made.
+  // A broken lineage is moved aside first; if that fails, no order was made.
   const before = await setAsideBrokenLineage(host, domain)
     .then(() => beginOrder(host, domain))
     .catch((error) => {
@@ -109,12 +109,12 @@ async function order(context: ChangeContext, { record }: SnapshotRoute, email: s
     await recordLastCertificate(host, domain, null)
     return preflight
   }
-  // certbot's exit status 0 is no certificate: only the files are.
+  // Exit status 0 does not prove a certificate: only the files do.
   const diagnostic = failure ?? {
     ...diagnoseCertbot(0, ''),
-    said: context.certificates.lineageFault(domain) ?? 'certbot ended well, and there is no new certificate',
+    said: context.certificates.lineageFault(domain) ?? 'certbot succeeded, but there is no new certificate',
     output: '',
   }
-  await noteFailure(host, domain, before, diagnostic)
+  await recordFailure(host, domain, before, diagnostic)
   throw issuanceFailed(domain, diagnostic, preflight, clock.nowMs())
 }

@@ -1,7 +1,7 @@
-/** What this droplet tells the mesh of itself, and how the mesh calls it. */
+/** What this droplet announces to the mesh, and the names under which the mesh addresses it. */
 import { publicUrl, type Settings } from '../settings/settings.ts'
 
-/** The record for the Registry, in a shape that a sync would read. */
+/** The record for the Registry, in a shape that a sync reads. */
 export function registration(settings: Settings, version: string) {
   const endpoint = publicUrl(settings)
   const { hostname, port, protocol } = new URL(endpoint)
@@ -27,13 +27,13 @@ export function registration(settings: Settings, version: string) {
   }
 }
 
-/** Whether the target of a message is this droplet, by either of its names in any case, or every droplet. */
-export function isMeantFor({ SERVICE_NAME, DROPLET_ID }: Settings, target: string): boolean {
+/** Whether the target of a message is this droplet, by either of its names (case-insensitive), or every droplet. */
+export function isAddressedToUs({ SERVICE_NAME, DROPLET_ID }: Settings, target: string): boolean {
   const names = [SERVICE_NAME, DROPLET_ID, '*', 'broadcast'].map((name) => name.toLowerCase())
   return names.includes(target.toLowerCase())
 }
 
-/** How this droplet does right now. */
+/** The present condition of this droplet. */
 export interface Condition {
   readonly status: 'healthy' | 'degraded' | 'unhealthy'
   readonly version: string

@@ -1,21 +1,21 @@
-/** The shapes in which deployed Registries answer the public key of their tokens. */
+/** The shapes in which deployed Registries serve the public key of their tokens. */
 import { createPublicKey, type JsonWebKey, type KeyObject } from 'node:crypto'
 import * as v from 'valibot'
 
 export interface RegistryKey {
-  /** What a token's `kid` names it by, where the Registry says so. */
+  /** The `kid` that tokens name it by, if the Registry gives one. */
   readonly id: string | undefined
   readonly key: KeyObject
 }
 
-/** More keys than this are not looked at; a rotation has two. */
+/** More keys than this are ignored; a rotation has two. */
 const MAX_KEYS = 16
-/** RFC 7518, 3.3: RS256 takes keys of this size or larger. */
+/** RFC 7518, 3.3: RS256 requires keys of this size or larger. */
 const MIN_BITS = 2048
 
 const PEM = /^-----BEGIN (RSA )?PUBLIC KEY-----\n[\s\S]+\n-----END \1PUBLIC KEY-----$/
 const KeyId = v.optional(v.nullable(v.string()))
-/** What a JWK says beyond the public numbers is dropped; one that is for something else is no key of ours. */
+/** Other members of a JWK are dropped; a key for another use or algorithm does not fit. */
 const Jwk = v.object({
   kty: v.literal('RSA'),
   n: v.string(),
@@ -32,8 +32,8 @@ const Wrapped = v.union([
 ])
 
 /**
- * Reads PEM, alone or as a JSON string; `{ "public_key": … }`, `publicKey` or `key` with PEM or a JWK in it; a JWK; a JWKS. A key that cannot
- * be used for RS256 is left out.
+ * Reads PEM, plain or as a JSON string; `{ "public_key": … }`, `publicKey` or `key` with PEM or a JWK in it; a JWK; a JWKS. Keys that cannot
+ * be used for RS256 are left out.
  */
 export function readRegistryKeys(text: string): readonly RegistryKey[] {
   const answer = parseJson(text)
@@ -48,7 +48,7 @@ export function readRegistryKeys(text: string): readonly RegistryKey[] {
 function keysIn(answer: unknown): readonly RegistryKey[] {
   if (typeof answer === 'string') {
     const pem = answer.trim().replaceAll('\r\n', '\n')
-    return PEM.test(pem) ? usable(undefined, () => createPublicKey(pem)) : []
+    return PEM.test(pem) ? ifUsable(undefined, () => createPublicKey(pem)) : []
   }
   const set = v.safeParse(Jwks, answer)
   return (set.success ? set.output.keys.slice(0, MAX_KEYS) : [answer]).flatMap((one) => {
@@ -56,11 +56,11 @@ function keysIn(answer: unknown): readonly RegistryKey[] {
     if (!jwk.success) return []
     const { kid, kty, n, e } = jwk.output
     const key: JsonWebKey = { kty, n, e }
-    return usable(kid ?? undefined, () => createPublicKey({ key, format: 'jwk' }))
+    return ifUsable(kid ?? undefined, () => createPublicKey({ key, format: 'jwk' }))
   })
 }
 
-function usable(id: string | undefined, make: () => KeyObject): readonly RegistryKey[] {
+function ifUsable(id: string | undefined, make: () => KeyObject): readonly RegistryKey[] {
   try {
     const key = make()
     const bits = key.asymmetricKeyDetails?.modulusLength ?? 0
@@ -70,7 +70,7 @@ function usable(id: string | undefined, make: () => KeyObject): readonly Registr
   }
 }
 
-/** What is no JSON is the text itself. */
+/** A text that is not JSON is returned as it is. */
 function parseJson(text: string): unknown {
   try {
     return JSON.parse(text)

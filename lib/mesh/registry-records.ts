@@ -1,5 +1,4 @@
-/** The shapes in which deployed Registries answer, and the routes that their droplets want. */
-
+/** The shapes in which deployed Registries list droplets, and the routes for them. */
 import * as v from 'valibot'
 import { Domain } from '../net/domain.ts'
 import { DropletName } from '../route/droplet-name.ts'
@@ -50,35 +49,35 @@ const Listing = v.union([
   ),
 ])
 
-/** So many records take about a millisecond. */
-const PIECE = 100
+/** This many records take about a millisecond. */
+const CHUNK = 100
 
 /**
- * Reads a Registry's answer: a bare array or `{ "droplets": [...] }`; the place of a droplet in its own fields, in `metadata`, or in `endpoint`,
- * in this order. One record that does not fit is skipped with its reason and stops no other. `undefined` where it is no such list at all.
- * It pauses between pieces, for who has something else to do meanwhile.
+ * Parses a Registry's answer: an array or `{ "droplets": [...] }`; the address of a droplet in its own fields, in `metadata`, or in `endpoint`,
+ * in this order. A record that does not fit is skipped with its reason and affects no other. `undefined` if it is no such list.
+ * Yields after each chunk, so that the caller can do something else meanwhile.
  */
-export function* readingRegistry(answer: unknown): Generator<undefined, RegistryAnswer | undefined> {
+export function* parseRegistry(answer: unknown): Generator<undefined, RegistryAnswer | undefined> {
   const listing = v.safeParse(Listing, answer)
   if (!listing.success) return undefined
   const skipped: Skipped[] = []
   const ambiguous: string[] = []
   const found: Found[] = []
   for (const [i, record] of listing.output.entries()) {
-    if (i % PIECE === PIECE - 1) yield
+    if (i % CHUNK === CHUNK - 1) yield
     const droplet = v.safeParse(Droplet, record)
     const named = v.safeParse(Named, record)
     const name = named.success ? named.output.name : `record ${i + 1}`
-    const route = droplet.success ? readRoute(droplet.output) : faultOf(droplet.issues)
+    const route = droplet.success ? readRoute(droplet.output) : describeIssues(droplet.issues)
     if (typeof route === 'string') skipped.push({ name: printable(name), reason: route })
     else found.push({ name, route })
     if (typeof route === 'string' && named.success && !(droplet.success && isInactive(droplet.output)))
       ambiguous.push(dropletNameOf(name))
   }
-  const rivalOf = { dropletName: rivals(found, 'dropletName'), domain: rivals(found, 'domain') }
+  const duplicateOf = { dropletName: findDuplicates(found, 'dropletName'), domain: findDuplicates(found, 'domain') }
   const routes: RegistryRoute[] = []
   for (const { name, route } of found) {
-    const [sameName, sameDomain] = [rivalOf.dropletName(route), rivalOf.domain(route)]
+    const [sameName, sameDomain] = [duplicateOf.dropletName(route), duplicateOf.domain(route)]
     const reason =
       sameName !== undefined
         ? `becomes the same droplet name as ${printable(sameName)}`
@@ -100,10 +99,13 @@ interface Found {
 }
 
 /**
- * Finds the name of another record that claims the same; then neither is told apart from the other, and both are left out. In one pass over
- * all of them: a list of 4 MiB has room for 100000 records.
+ * Makes a lookup of the name of another record with the same value; both are left out then, since neither has the better claim. In one pass:
+ * a list of 4 MiB can have 100,000 records.
  */
-function rivals(found: readonly Found[], key: 'dropletName' | 'domain'): (route: RegistryRoute) => string | undefined {
+function findDuplicates(
+  found: readonly Found[],
+  key: 'dropletName' | 'domain',
+): (route: RegistryRoute) => string | undefined {
   const claims = new Map<string, Found[]>()
   for (const one of found) {
     const same = claims.get(one.route[key])
@@ -113,8 +115,8 @@ function rivals(found: readonly Found[], key: 'dropletName' | 'domain'): (route:
   return (route) => claims.get(route[key])?.find((other) => other.route !== route)?.name
 }
 
-/** What keeps a record from being read at all. */
-function faultOf(issues: readonly v.BaseIssue<unknown>[]): string {
+/** Why a record cannot be read at all. */
+function describeIssues(issues: readonly v.BaseIssue<unknown>[]): string {
   const keys = issues.map((issue) => v.getDotPath(issue))
   if (keys.includes(null) || keys.includes('name')) return 'has no valid name, or is not an object'
   return `has no valid ${[...new Set(keys)].join(', ')}`
@@ -123,9 +125,9 @@ function faultOf(issues: readonly v.BaseIssue<unknown>[]): string {
 function readRoute(droplet: Droplet): RegistryRoute | string {
   if (isInactive(droplet)) return `is not active (${printable(droplet.status ?? '')})`
   const dropletName = dropletNameOf(droplet.name)
-  // Some letters outside ASCII have a lower case inside it: such a name would pass for another's.
+  // Some letters outside ASCII have an ASCII lower case: such a name would match another one.
   if (!/^[\x20-\x7e]*$/.test(droplet.name) || !v.is(DropletName, dropletName))
-    return 'no droplet name can be made of its name'
+    return 'its name cannot be converted to a valid droplet name'
   const metadata = droplet.metadata ?? {}
   const endpoint = /^http:\/\/(\[[^\]]+\]|[^/:@?#\\]+):(\d{1,5})\/?$/.exec(droplet.endpoint ?? '')
   const domain = first(droplet.domain, metadata.domain)
@@ -164,7 +166,7 @@ function first(...values: readonly unknown[]): unknown {
   return values.find((value) => value !== undefined && value !== null && value !== '')
 }
 
-/** A foreign text for an answer: short, and nothing that a terminal would obey. */
+/** A text of the Registry for an answer: short, and without control characters for a terminal. */
 function printable(text: string): string {
   return text.replace(/[^\x20-\x7e]/g, '?').slice(0, 80)
 }

@@ -2,8 +2,8 @@
 
 import * as v from 'valibot'
 import { limiter } from '../adapters/disk/limiter.ts'
-import { dryRun } from '../change/apply.ts'
 import type { BatchDryRun, ChangeContext, ChangeResult } from '../change/context.ts'
+import { dryRun } from '../change/pipeline.ts'
 import { toPutChange } from '../change/prepare-put.ts'
 import { type ChangeQueue, QUEUE_LIMIT } from '../change/queue.ts'
 import { ProxyManagerError } from '../errors.ts'

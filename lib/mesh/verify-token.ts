@@ -1,30 +1,30 @@
-/** Tokens that the Registry has signed: its key is fetched, kept, and fetched anew when a token does not fit it. */
+/** Verifies tokens that the Registry has signed. Its key is fetched, cached, and fetched again if a signature does not match. */
 
+// Parts of jose: the whole takes three times as long to load.
 import { decodeProtectedHeader } from 'jose/decode/protected_header'
 import { JWSSignatureVerificationFailed, JWTClaimValidationFailed, JWTExpired } from 'jose/errors'
 import { jwtVerify } from 'jose/jwt/verify'
+import type { HttpAnswer } from '../adapters/http-client.ts'
 import type { Host } from '../host/host.ts'
 import { logOnChange } from '../host/log-on-change.ts'
 import { singleFlight } from '../host/single-flight.ts'
-import { askRegistry } from './registry-client.ts'
+import { requestRegistry } from './registry-client.ts'
 import { type RegistryKey, readRegistryKeys } from './registry-key.ts'
-import { CLOCK_TOLERANCE_S, isTokenShaped, judgeClaims, type TokenFault, type TokenResult } from './token-claims.ts'
+import { CLOCK_TOLERANCE_S, evaluateClaims, isTokenShaped, type TokenFault, type TokenResult } from './token-claims.ts'
 
-// Its parts, since the whole of jose takes three times as long to load.
-const TIMEOUT_MS = 3000
-const LIMIT_BYTES = 64 * 1024
-/** A key is looked up again after this. */
+const KEY_LIMITS = { timeoutMs: 3000, limitBytes: 64 * 1024 }
+/** A key is fetched again after this time. */
 const FRESH_MS = 600_000
-/** A forged token makes the Registry be asked as well: not more often than this. */
-const ASK_EVERY_MS = 30_000
-/** The same, while there is no key at all. */
-const ASK_AGAIN_EVERY_MS = 5_000
+/** A forged token causes a fetch as well: not more often than this. */
+const FETCH_EVERY_MS = 30_000
+/** The same, while no key is known. */
+const FIRST_FETCH_EVERY_MS = 5_000
 
 type Claims = Readonly<Record<string, unknown>>
 
-/** Makes the verifier; it never throws. RS256 alone is taken, whatever a token says of itself. */
+/** Makes the verifier; it never throws. Only RS256 is accepted, whatever a token says of itself. */
 export function tokenVerifier(host: Host): (token: string) => Promise<TokenResult> {
-  const known = keyRing(host)
+  const known = keyCache(host)
   const names = [host.settings.SERVICE_NAME, host.settings.DROPLET_ID]
 
   return async (token) => {
@@ -36,53 +36,45 @@ export function tokenVerifier(host: Host): (token: string) => Promise<TokenResul
       return keys.length === 0 ? 'key_unavailable' : await verify(token, keysFor(header.kid, keys), host.clock.nowMs())
     }
     if (!known.areFresh()) await known.refresh()
-    let found = await check()
-    if (found === 'signature' && (await known.refresh())) found = await check()
-    return typeof found === 'string' ? { reason: found } : judgeClaims(found, names, host.clock.nowMs())
+    let result = await check()
+    if (result === 'signature' && (await known.refresh())) result = await check()
+    return typeof result === 'string' ? { reason: result } : evaluateClaims(result, names, host.clock.nowMs())
   }
 }
 
-interface KeyRing {
-  keys(): readonly RegistryKey[]
-  areFresh(): boolean
-  /** Asks the Registry, unless it was asked a moment ago; resolves to whether it has answered. Keys that are known outlive a failure. */
-  refresh(): Promise<boolean>
-}
-
-function keyRing(host: Host): KeyRing {
+/** Keeps the Registry's keys, also while it fails. */
+function keyCache(host: Host) {
   let keys: readonly RegistryKey[] = []
-  let [readAtMs, askedAtMs] = [Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY]
-  const asking = singleFlight<boolean>()
-  const note = logOnChange(host, 'read_registry_key')
+  let [fetchedAtMs, triedAtMs] = [Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY]
+  const fetching = singleFlight<boolean>()
+  const logFetch = logOnChange(host, 'read_registry_key')
 
-  const ask = async (): Promise<boolean> => {
-    const answer = await askRegistry(host, '/auth/public-key', { timeoutMs: TIMEOUT_MS, limitBytes: LIMIT_BYTES })
+  const fetchKeys = async (): Promise<boolean> => {
+    const answer = await requestRegistry(host, '/auth/public-key', KEY_LIMITS)
     const found =
       answer !== undefined && 'status' in answer && answer.status === 200 ? readRegistryKeys(answer.body) : []
-    note(found.length > 0 ? undefined : faultOf(answer))
+    logFetch(found.length > 0 ? undefined : describeFault(answer))
     if (found.length === 0) return false
     keys = found
-    readAtMs = host.clock.monotonicMs()
+    fetchedAtMs = host.clock.monotonicMs()
     return true
   }
 
   return {
     keys: () => keys,
-    areFresh: () => host.clock.monotonicMs() - readAtMs < FRESH_MS,
-    refresh: async () => {
+    areFresh: () => host.clock.monotonicMs() - fetchedAtMs < FRESH_MS,
+    /** Fetches the keys, unless that was tried a moment ago; resolves to whether the Registry has served any. */
+    refresh: async (): Promise<boolean> => {
       const nowMs = host.clock.monotonicMs()
-      const pauseMs = keys.length === 0 ? ASK_AGAIN_EVERY_MS : ASK_EVERY_MS
-      const isDue = nowMs - askedAtMs >= pauseMs
-      if (!isDue) return (await asking.running()) ?? false
-      askedAtMs = nowMs
-      return await asking.run(ask)
+      const pauseMs = keys.length === 0 ? FIRST_FETCH_EVERY_MS : FETCH_EVERY_MS
+      if (nowMs - triedAtMs < pauseMs) return (await fetching.running()) ?? false
+      triedAtMs = nowMs
+      return await fetching.run(fetchKeys)
     },
   }
 }
 
-type Asked = Awaited<ReturnType<typeof askRegistry>>
-
-function faultOf(answer: Asked): string {
+function describeFault(answer: HttpAnswer | undefined): string {
   if (answer === undefined) return 'no Registry is configured'
   if ('failure' in answer) return answer.failure
   return answer.status === 200 ? 'no RSA public key of 2048 bits or more' : `status ${answer.status}`
@@ -96,12 +88,12 @@ function readHeader(token: string): { readonly alg?: unknown; readonly kid?: unk
   }
 }
 
-/** Those of the name that the token gives, or that have no name; a token without one may be of any key. */
+/** The keys with the token's `kid`, or without one; a token without a `kid` may be signed with any key. */
 function keysFor(kid: unknown, keys: readonly RegistryKey[]): readonly RegistryKey[] {
   return kid === undefined ? keys : keys.filter(({ id }) => id === undefined || id === kid)
 }
 
-/** The claims, or why there are none that count. */
+/** The verified claims, or why the token is rejected. */
 async function verify(token: string, keys: readonly RegistryKey[], nowMs: number): Promise<Claims | TokenFault> {
   for (const { key } of keys) {
     const options = {

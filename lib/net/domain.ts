@@ -1,4 +1,4 @@
-/** Domain names: one spelling for each, and nothing that NGINX, certbot or a CA would read as more than a name. */
+/** Domain names: one spelling each, and nothing that NGINX, certbot or a CA would read as more than a name. */
 import { domainToUnicode } from 'node:url'
 import * as v from 'valibot'
 
@@ -8,22 +8,21 @@ const RESERVED_ENDINGS = ['localhost', 'invalid', 'onion', 'arpa']
 const UNICODE_NAME = /^[\p{L}\p{M}\p{Nd}.-]+$/u
 
 /**
- * Folds a DNS name to the one spelling under which it is compared and rendered: lower case, A-labels, no trailing dot.
- * Unicode goes through UTS 46 as the WHATWG URL standard has it. Returns a sentence on what is wrong instead, as `{ fault }`.
+ * Normalizes a DNS name to the one spelling in which it is compared and rendered: lower case, A-labels, no trailing dot.
+ * Unicode is converted by UTS 46 as in the WHATWG URL standard. Returns `{ fault }`, what is wrong with it, otherwise.
  */
 export function normalizeDomain(input: string): string | { readonly fault: string } {
   if (input.length > 1000) return { fault: 'must be a DNS name of at most 253 characters' }
   const undotted = input.endsWith('.') ? input.slice(0, -1) : input
   let name = undotted.toLowerCase()
   if (/[^\x00-\x7f]/.test(undotted)) {
-    if (!UNICODE_NAME.test(undotted)) return { fault: 'holds characters that no domain name has' }
+    if (!UNICODE_NAME.test(undotted)) return { fault: 'contains characters that no domain name has' }
     const ascii = toAscii(undotted)
     if (ascii === undefined) return { fault: 'is not a valid internationalized domain name' }
     const labels = ascii.split('.')
-    const asked = undotted.split('.')
-    const mapped = asked.some((label, i) => /[^\x00-\x7f]/.test(label) && !labels[i]?.startsWith('xn--'))
-    if (mapped || labels.length !== asked.length)
-      return { fault: 'becomes another, plain ASCII name when converted: write that one' }
+    const given = undotted.split('.')
+    const mapped = given.some((label, i) => /[^\x00-\x7f]/.test(label) && !labels[i]?.startsWith('xn--'))
+    if (mapped || labels.length !== given.length) return { fault: 'is converted to a plain ASCII name: use that one' }
     name = ascii
   }
   if (name.length > 253) return { fault: 'must be at most 253 characters long' }
@@ -37,17 +36,17 @@ export function normalizeDomain(input: string): string | { readonly fault: strin
   }
   const last = labels.at(-1) ?? ''
   if (!/^([a-z]+|xn--[a-z0-9-]+)$/.test(last))
-    return { fault: 'must end in a top-level domain of letters; IP addresses are refused' }
+    return { fault: 'must end in a top-level domain of letters; IP addresses are not allowed' }
   if (RESERVED_ENDINGS.includes(last)) return { fault: `must not end in .${last}` }
-  if (!hasValidALabels(name)) return { fault: 'holds an invalid xn-- label' }
+  if (!hasValidALabels(name)) return { fault: 'contains an invalid xn-- label' }
   return name
 }
 
-/** A domain, folded by {@link normalizeDomain}; the words say what it is for. */
-export function domainFor(words: string) {
+/** The schema of a domain, normalized by {@link normalizeDomain}. */
+export function domainFor(description: string) {
   return v.pipe(
     v.string('must be a string'),
-    v.description(words),
+    v.description(description),
     v.rawTransform(({ dataset, addIssue, NEVER }) => {
       const name = normalizeDomain(dataset.value)
       if (typeof name === 'string') return name
@@ -62,7 +61,7 @@ export const Domain = domainFor(
   'DNS name that the route serves, such as app.example.com; Unicode and upper case are converted',
 )
 
-/** Node's parser passes an ASCII name on as it is, so each `xn--` label is decoded, and must come back the same (RFC 5891, 5.4). */
+/** Node's parser does not check ASCII names, so each `xn--` label is decoded, and must be the same when encoded again (RFC 5891, 5.4). */
 function hasValidALabels(name: string): boolean {
   if (!name.includes('xn--')) return true
   const unicode = domainToUnicode(name)

@@ -2,28 +2,17 @@
 import type { Host } from '../host/host.ts'
 import { singleFlight } from '../host/single-flight.ts'
 import type { Settings } from '../settings/settings.ts'
+import { type NginxBuild, parseBuild } from './config/build.ts'
 import type { HostConfiguration } from './config/host-config.ts'
-import type { Version } from './config/version.ts'
 
 /** The arguments that name the main configuration, if NGINX_CONF is set. */
 export function configurationArguments(settings: Pick<Settings, 'NGINX_CONF'>): readonly string[] {
   return settings.NGINX_CONF === undefined ? [] : ['-c', settings.NGINX_CONF]
 }
 
-export interface NginxFacts {
+export interface NginxFacts extends NginxBuild {
   /** The binary could be run just now; if not, the other facts are those of the last run. */
   readonly present: boolean
-  /** As printed, such as `1.22.1`; null if it could not be read. */
-  readonly versionText: string | null
-  readonly version: Version
-  readonly openssl: readonly [number, number]
-  /** Whether NGINX was built with ngx_http_stub_status_module. */
-  readonly hasStubStatus: boolean
-  /** Compiled-in paths. */
-  readonly confPath: string | undefined
-  readonly pidPath: string | undefined
-  readonly errorLogPath: string | undefined
-  readonly prefix: string
 }
 
 /** The NGINX of this host: its configuration and the facts about its binary. */
@@ -33,9 +22,6 @@ export interface NginxInstance {
 }
 
 type NginxHost = Pick<Host, 'files' | 'runner' | 'settings'>
-
-/** The oldest supported NGINX, assumed if the version is unknown: every later one accepts its configuration. */
-const OLDEST: Version = [1, 18, 0]
 
 /** Makes a reader of the facts, which runs the binary again only if the file has changed. */
 export function nginxFactsReader(host: NginxHost): () => Promise<NginxFacts> {
@@ -53,21 +39,6 @@ export function nginxFactsReader(host: NginxHost): () => Promise<NginxFacts> {
 
 async function readFacts({ runner, settings }: NginxHost): Promise<NginxFacts> {
   const { exitCode, output } = await runner.run(settings.NGINX_BIN, ['-V'], { timeoutMs: 15_000 })
-  const version = /nginx version: \S*?\/(\d+)\.(\d+)\.(\d+)/.exec(output)
-  const openssl = /running with OpenSSL (\d+)\.(\d+)/.exec(output) ?? /built with OpenSSL (\d+)\.(\d+)/.exec(output)
-  const argument = (name: string) => new RegExp(`--${name}=(\\S+)`).exec(output)?.[1]
-  const prefix = argument('prefix') ?? '/usr/local/nginx'
-  const inPrefix = (path: string | undefined) =>
-    path === undefined || path.startsWith('/') ? path : `${prefix}/${path}`
-  return {
-    present: exitCode === 0,
-    versionText: version === null ? null : version.slice(1).join('.'),
-    version: version === null ? OLDEST : [Number(version[1]), Number(version[2]), Number(version[3])],
-    openssl: openssl === null ? [1, 1] : [Number(openssl[1]), Number(openssl[2])],
-    hasStubStatus: output.includes('http_stub_status_module'),
-    confPath: settings.NGINX_CONF ?? inPrefix(argument('conf-path')),
-    pidPath: inPrefix(argument('pid-path')),
-    errorLogPath: argument('error-log-path'),
-    prefix,
-  }
+  const build = parseBuild(output)
+  return { ...build, present: exitCode === 0, confPath: settings.NGINX_CONF ?? build.confPath }
 }

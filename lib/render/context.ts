@@ -1,4 +1,5 @@
 /** The host's facts that rendered directives depend on, above all NGINX's version. */
+import type { ModuleName } from '../nginx/config/build.ts'
 import type { Directive } from '../nginx/config/print.ts'
 import { isAtLeast, type Version } from '../nginx/config/version.ts'
 
@@ -13,8 +14,12 @@ export interface RenderContext {
   /** `listen` addresses of the HTTP and HTTPS ports, without options, such as `80` and `[::]:80`. */
   readonly httpListens: readonly string[]
   readonly httpsListens: readonly string[]
-  /** NGINX was built with ngx_http_stub_status_module. */
-  readonly hasStubStatus?: boolean
+  /** DNS servers for upstreams that NGINX looks up while it runs, as `resolver` takes them. */
+  readonly resolvers: readonly string[]
+  /** Names of directives that the host's `http` block sets: NGINX refuses a second one beside it. */
+  readonly setByHost: ReadonlySet<string>
+  /** Modules that this NGINX lacks: their directives are left out, or what needs them is refused ({@link unsupported}). */
+  readonly missingModules: readonly ModuleName[]
   /** The directory from which the CA's challenges are served. */
   readonly webroot: string
   /** The directory of the checked certificate copies. */
@@ -43,4 +48,18 @@ export function httpsListens(
 /** The `http2` directive, if this NGINX has it. */
 export function http2(context: RenderContext): Directive[] {
   return isAtLeast(context.nginxVersion, [1, 25, 1]) ? [['http2', ['on']]] : []
+}
+
+/** What NGINX needs to look names up: in the shared file, or in each location if the host's `http` block has a resolver of its own. */
+export function resolverDirectives({ resolvers, setByHost }: RenderContext): Directive[] {
+  const directives: Directive[] = [
+    ['resolver', [...resolvers, 'valid=30s']],
+    ['resolver_timeout', ['5s']],
+  ]
+  return resolvers.length === 0 ? [] : directives.filter(([name]) => !setByHost.has(name))
+}
+
+/** Whether this NGINX has a module. */
+export function hasModule({ missingModules }: Pick<RenderContext, 'missingModules'>, name: ModuleName): boolean {
+  return !missingModules.includes(name)
 }

@@ -2,7 +2,7 @@
 import type { Directive } from '../nginx/config/print.ts'
 import { securedNames, unsecuredNames } from '../route/names.ts'
 import type { RouteRecord } from '../route/record.ts'
-import { http2, httpsListens, type RenderContext, server } from './context.ts'
+import { hasModule, http2, httpsListens, type RenderContext, server } from './context.ts'
 import { proxyLocation, upstreamBlock } from './proxy-location.ts'
 import { tlsProfile } from './tls-profile.ts'
 
@@ -19,7 +19,7 @@ export function routeDirectives(record: RouteRecord, context: RenderContext): Di
   // Each name is redirected to itself, never to the client's Host header: so each has its own block.
   const redirects = secured.map((name) => http([name], securedLocation(record, name, context)))
   const plain = unsecured.length === 0 ? [] : [http(unsecured, mainLocation(record, context, 'http'))]
-  const blocks = [...upstreamBlock(record), ...redirects, ...plain]
+  const blocks = [...upstreamBlock(record, context), ...redirects, ...plain]
   if (certificate === null || secured.length === 0) return blocks
   const folder = `${context.certificates}/${record.domain}/${certificate.fingerprint_sha256}`
   const https = server(httpsListens(context, context.httpsListens), secured, [
@@ -40,6 +40,9 @@ function strictTransport({ options }: RouteRecord, scheme: Scheme): Directive[] 
   return [['add_header', ['Strict-Transport-Security', 'max-age=63072000', 'always']]]
 }
 
+const AUTH_BASIC_OFF: Directive = ['auth_basic', ['off']]
+const ALLOW_ALL: Directive = ['allow', ['all']]
+
 /** The CA requests HTTP-01 challenges over plain HTTP (RFC 8555, 8.3): never redirected, never proxied, open to everyone. */
 function challengeLocation(context: RenderContext): Directive {
   return [
@@ -48,8 +51,8 @@ function challengeLocation(context: RenderContext): Directive {
     [
       ['root', [context.webroot]],
       ['default_type', ['text/plain']],
-      ['auth_basic', ['off']],
-      ['allow', ['all']],
+      ...(hasModule(context, 'auth_basic') ? [AUTH_BASIC_OFF] : []),
+      ...(hasModule(context, 'access') ? [ALLOW_ALL] : []),
       ['try_files', [{ variable: 'uri' }, '=404']],
     ],
   ]
@@ -62,7 +65,7 @@ function mainLocation(record: RouteRecord, context: RenderContext, scheme: Schem
   // A location with its own `add_header` does not inherit those of its server.
   if (maintenance) return ['location', ['/'], [...strictTransport(record, scheme), ...MAINTENANCE]]
   if (target !== null) return redirectLocation(scheme, target, context)
-  return proxyLocation(record, portOf(scheme, context), STANDARD_PORT[scheme])
+  return proxyLocation(record, context, portOf(scheme, context), STANDARD_PORT[scheme])
 }
 
 /** Redirects a name from HTTP to its target over HTTPS, in one step. */

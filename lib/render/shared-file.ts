@@ -7,7 +7,7 @@ import { GENERATION_NAME, STATUS_PATH } from '../nginx/generation.ts'
 import { readHeader, withHeader } from '../route/file-envelope.ts'
 import { dropletOfFileName } from '../route/file-names.ts'
 import { readRouteFile } from '../route/stored-route.ts'
-import { http2, httpsListens, type RenderContext, server } from './context.ts'
+import { hasModule, http2, httpsListens, type RenderContext, resolverDirectives, server } from './context.ts'
 import { tlsProfile } from './tls-profile.ts'
 
 /** The facts that the shared file depends on beyond {@link RenderContext}. */
@@ -16,8 +16,8 @@ export interface SharedContext {
   /** Listen addresses without a default server of the host: the catch-all becomes theirs. */
   readonly catchAllHttp: readonly string[]
   readonly catchAllHttps: readonly string[]
-  /** Names of directives that the host's `http` block already contains: NGINX rejects duplicates. */
-  readonly setByHost: ReadonlySet<string>
+  /** Whether a route's upstream is a name that NGINX resolves at run time. */
+  readonly hasNamedUpstream: boolean
 }
 
 /** The catch-all's server name, so that it never conflicts with a `_` of the host. */
@@ -31,10 +31,13 @@ export function sharedDirectives(shared: SharedContext, context: RenderContext):
     // With the default of 64, a name of 47 characters fails `nginx -t`, for every site on the host.
     ['server_names_hash_bucket_size', ['512']],
     ['server_names_hash_max_size', ['8192']],
+    // Old workers close idle connections only after this time, so that a request sent during a reload is not lost (NGINX 1.27.4).
+    ...(isAtLeast(context.nginxVersion, [1, 27, 4]) ? ([['keepalive_min_timeout', ['5s']]] as const) : []),
   ]
   return [
-    ...settings.filter(([name]) => !shared.setByHost.has(name)),
-    // Only WebSockets may upgrade: after `Upgrade: h2c` a client would bypass NGINX, and could forge the headers that it sets.
+    ...settings.filter(([name]) => !context.setByHost.has(name)),
+    ...(shared.hasNamedUpstream ? resolverDirectives(context) : []),
+    // Only a WebSocket may change the protocol: after `Upgrade: h2c` a client would speak past NGINX, and make up the headers it sets.
     [
       'map',
       [{ variable: 'http_upgrade' }, { variable: 'proxy_manager_upgrade' }],
@@ -51,12 +54,15 @@ export function sharedDirectives(shared: SharedContext, context: RenderContext):
         ['websocket', ['upgrade']],
       ],
     ],
+    // A map rather than a geo, which Debian 11's nginx-light lacks. On a dual-stack socket an IPv4 address has a prefix. The probe connects from
+    // these addresses.
     [
-      'geo',
-      [{ variable: 'proxy_manager_is_loopback' }],
+      'map',
+      [{ variable: 'remote_addr' }, { variable: 'proxy_manager_is_loopback' }],
       [
         ['default', ['0']],
-        ['127.0.0.0/8', ['1']],
+        ['127.0.0.1', ['1']],
+        ['::ffff:127.0.0.1', ['1']],
         ['::1', ['1']],
       ],
     ],
@@ -65,11 +71,13 @@ export function sharedDirectives(shared: SharedContext, context: RenderContext):
       [GENERATION_NAME],
       [
         ['access_log', ['off']],
+        // The version in the Server header is how Proxy Manager knows which NGINX runs, if it may not read the master's binary.
+        ['server_tokens', ['on']],
         ['default_type', ['text/plain']],
         // `return` is evaluated before `allow` and `deny`, so the address is checked here.
         ['if', ['(', { variable: 'proxy_manager_is_loopback' }, '=', '0', ')'], [['return', ['444']]]],
         ['location', ['/'], [['return', ['200', String(shared.generation)]]]],
-        ...(context.hasStubStatus === true ? [STATUS_LOCATION] : []),
+        ...(hasModule(context, 'stub_status') ? [STATUS_LOCATION] : []),
       ],
     ),
     ...(shared.catchAllHttp.length === 0 ? [] : [catchAllHttp(shared.catchAllHttp)]),

@@ -5,11 +5,15 @@ import type { Host } from '../host/host.ts'
 import { remember } from '../host/remember.ts'
 import { statePaths } from '../host/state-folder.ts'
 import type { NginxFacts } from '../nginx/binary.ts'
+import { commonBuild, type NginxBuild, unusableModules } from '../nginx/config/build.ts'
 import { type HostConfiguration, readHostConfiguration } from '../nginx/config/host-config.ts'
 import type { ConfigurationFile, ConfigurationTree } from '../nginx/config/include.ts'
 import { listenAddresses } from '../nginx/config/listens.ts'
 import { readNginx } from '../nginx/config/parse.ts'
+import { nginxMasters } from '../nginx/master.ts'
+import { type RunningBuild, runningBuildReader } from '../nginx/running-build.ts'
 import type { RenderContext } from '../render/context.ts'
+import { dnsServers } from '../upstream/upstream.ts'
 import { ownFilesReader } from './own-files.ts'
 import type { Snapshot } from './snapshot.ts'
 
@@ -18,6 +22,7 @@ export interface Observation {
   readonly snapshot: Snapshot
   readonly tree: ConfigurationTree
   readonly facts: NginxFacts
+  readonly running: RunningBuild
   /** False for bare directories, as in a test harness: nothing can be tested beforehand or proved then. */
   readonly hasMainConfig: boolean
 }
@@ -30,6 +35,8 @@ export function observer(
 ): (domains: readonly string[]) => Promise<Observation> {
   const tree = configurationTree(host)
   const ownFiles = ownFilesReader(host)
+  const masters = nginxMasters(host)
+  const readRunning = runningBuildReader(host)
   /** Once true it stays true: the main configuration may be unreadable for a moment. */
   let hasMainConfig = false
 
@@ -46,16 +53,18 @@ export function observer(
       ...readBareFolders(sitesEnabled, tree, isOwn),
       includesSitesEnabled: !hasMainConfig,
     }
+    const master = hasMainConfig ? masters.find({ snapshot: { host: configuration }, facts }) : undefined
+    const running = await readRunning(facts, master)
     const newest = domains.map((domain) => [domain, certificates.newest(domain)] as const)
     const snapshot: Snapshot = {
       sitesAvailable,
       sitesEnabled,
       ...own,
       host: configuration,
-      context: renderContext(host, facts, configuration),
+      context: renderContext(host, running.kind === 'other' ? commonBuild(facts, running.build) : facts, configuration),
       certificates: new Map(newest.flatMap(([domain, found]) => (found === undefined ? [] : [[domain, found]]))),
     }
-    return { snapshot, tree, facts, hasMainConfig }
+    return { snapshot, tree, facts, running, hasMainConfig }
   }
 }
 
@@ -71,17 +80,23 @@ function configurationTree({ files }: Pick<Host, 'files'>): ConfigurationTree {
   }
 }
 
-function renderContext({ network, settings }: Host, facts: NginxFacts, { servers }: HostConfiguration): RenderContext {
+function renderContext(
+  { network, settings }: Host,
+  build: NginxBuild,
+  { servers, httpDirectives, loadedModules }: HostConfiguration,
+): RenderContext {
   const hasIpv6 = network.hasIpv6()
   const { webroot, certificates } = statePaths(settings)
   return {
-    nginxVersion: facts.version,
-    opensslVersion: facts.openssl,
-    hasStubStatus: facts.hasStubStatus,
+    nginxVersion: build.version,
+    opensslVersion: build.openssl,
+    missingModules: unusableModules(build, loadedModules),
     httpPort: settings.NGINX_HTTP_PORT,
     httpsPort: settings.NGINX_HTTPS_PORT,
     httpListens: listenAddresses(servers, settings.NGINX_HTTP_PORT, hasIpv6),
     httpsListens: listenAddresses(servers, settings.NGINX_HTTPS_PORT, hasIpv6),
+    resolvers: dnsServers(settings, network.systemResolvers()),
+    setByHost: httpDirectives,
     webroot,
     certificates,
   }

@@ -1,4 +1,4 @@
-/** Addresses and names that no route may lead to. */
+/** Addresses and names that no upstream may have. */
 import { embeddedIpv4, ipFamily, networkMatcher } from '../net/address.ts'
 
 const METADATA_NAMES: ReadonlySet<string> = new Set([
@@ -25,7 +25,7 @@ export function isMetadataName(name: string): boolean {
   return METADATA_NAMES.has(name)
 }
 
-/** Whether no route may lead to this literal address, or to the IPv4 address that it embeds. */
+/** Whether no upstream may have this literal address, or the IPv4 address that it embeds. */
 export function isForbiddenAddress(address: string): boolean {
   const embedded = ipFamily(address) === 6 ? embeddedIpv4(address) : undefined
   return isForbidden(address) || (embedded !== undefined && isForbidden(embedded))

@@ -1,8 +1,10 @@
-/** Whether an upstream answers its health check. */
+/** The health check of an upstream. */
 import type { Host } from '../host/host.ts'
 import type { Upstream, UpstreamHealth } from './upstream.ts'
 
-/** Probes the first address that answers; the health is that of the best answer. */
+/**
+ * Probes the addresses in order until one answers. `probe` is null if the upstream is healthy, else the failed attempts, for the error's details.
+ */
 export async function probeUpstream(
   host: Host,
   upstream: Upstream,
@@ -18,7 +20,7 @@ export async function probeUpstream(
     if ('status' in answer && answer.status >= 200 && answer.status < 300)
       return { status: 'healthy', checkedAt, probe: null }
     attempts.push({ address, path, ...('status' in answer ? { status: answer.status } : { failure: answer.failure }) })
-    // Only an address that nobody listens on is passed over: another answer, or none in time, is the upstream's own.
+    // Only an address on which nothing listens is skipped: any other answer, or a timeout, is the upstream's.
     if (!('failure' in answer) || answer.failure === 'TIMEOUT') break
   }
   return { status: 'unhealthy', checkedAt, probe: attempts }

@@ -1,10 +1,9 @@
-/** Where a route may lead, and whether anybody answers there: asked before a change is queued. */
+/** The addresses of an upstream, and whether it may have them: checked before a change is queued. */
 import { ProxyManagerError } from '../errors.ts'
 import type { Host } from '../host/host.ts'
 import { embeddedIpv4, ipFamily, isLoopback } from '../net/address.ts'
-import { resolverAddress } from '../net/dns-server.ts'
 import { isForbiddenAddress, isMetadataName } from './forbidden-address.ts'
-import type { ResolvedUpstream, Upstream } from './upstream.ts'
+import { dnsServers, type ResolvedUpstream, type Upstream } from './upstream.ts'
 
 const LOOKUP_TIMEOUT_MS = 5000
 /** For a name of the hosts file, DNS is queried only to refuse what a route may not lead to. */
@@ -13,7 +12,7 @@ const UNRESOLVABLE =
   'Correct the name, or pass the address as upstream_host: names are looked up in the hosts file and in DNS, not in other sources of NSS'
 
 /**
- * Resolves an upstream and refuses addresses that no route may lead to.
+ * Resolves an upstream and rejects forbidden addresses. `probed` are the addresses for a health check.
  * @throws {ProxyManagerError} UPSTREAM_FORBIDDEN, UPSTREAM_UNRESOLVABLE
  */
 export async function resolveUpstream(
@@ -21,14 +20,13 @@ export async function resolveUpstream(
   upstream: Upstream,
 ): Promise<ResolvedUpstream & { readonly probed: readonly string[] }> {
   const { host: name } = upstream
-  if (isMetadataName(name)) throw forbidden(upstream, "a cloud's metadata service")
+  if (isMetadataName(name)) throw forbidden(upstream, "The upstream is a cloud's metadata service")
   const literal = ipFamily(name) !== undefined ? [name] : name === 'localhost' ? loopbacks(host) : undefined
   if (literal !== undefined) {
     checkAddresses(host, upstream, literal)
     return { addresses: literal, resolvers: [], probed: literal }
   }
-  const configured = host.settings.DNS_SERVERS.length > 0 ? host.settings.DNS_SERVERS : host.network.systemResolvers()
-  const resolvers = configured.map(resolverAddress)
+  const resolvers = dnsServers(host.settings, host.network.systemResolvers())
   const listed = host.network.hostsFile(name)
   const [asHost, asNginx] = await Promise.all([
     listed.length > 0 ? listed : host.network.lookup(name, LOOKUP_TIMEOUT_MS),
@@ -51,10 +49,11 @@ function checkAddresses(host: Host, upstream: Upstream, addresses: readonly stri
   const { PROXY_MANAGER_PORT, NGINX_HTTP_PORT, NGINX_HTTPS_PORT } = host.settings
   const own = new Set(host.network.localAddresses())
   for (const address of addresses) {
-    if (isForbiddenAddress(address)) throw forbidden(upstream, 'an address at which no droplet lives')
-    const isHere = isLoopback(address) || own.has(address) || own.has(embeddedIpv4IfAny(address))
-    if (isHere && upstream.port === PROXY_MANAGER_PORT) throw forbidden(upstream, 'this API itself')
-    if (isHere && [NGINX_HTTP_PORT, NGINX_HTTPS_PORT].includes(upstream.port)) throw forbidden(upstream, 'NGINX itself')
+    if (isForbiddenAddress(address)) throw forbidden(upstream, 'The upstream resolves to a reserved address')
+    const isHere = isLoopback(address) || own.has(address) || own.has(unwrapIpv4(address))
+    if (isHere && upstream.port === PROXY_MANAGER_PORT) throw forbidden(upstream, 'The upstream is this API itself')
+    if (isHere && [NGINX_HTTP_PORT, NGINX_HTTPS_PORT].includes(upstream.port))
+      throw forbidden(upstream, 'The upstream is NGINX itself')
   }
 }
 
@@ -62,13 +61,10 @@ function loopbacks({ network }: Host): readonly string[] {
   return network.hasIpv6() ? ['127.0.0.1', '::1'] : ['127.0.0.1']
 }
 
-function embeddedIpv4IfAny(address: string): string {
+function unwrapIpv4(address: string): string {
   return (ipFamily(address) === 6 ? embeddedIpv4(address) : undefined) ?? address
 }
 
-function forbidden(upstream: Upstream, what: string): ProxyManagerError {
-  return new ProxyManagerError('UPSTREAM_FORBIDDEN', {
-    message: `The upstream leads to ${what}`,
-    details: { upstream: upstream.url },
-  })
+function forbidden(upstream: Upstream, message: string): ProxyManagerError {
+  return new ProxyManagerError('UPSTREAM_FORBIDDEN', { message, details: { upstream: upstream.url } })
 }

@@ -1,9 +1,10 @@
-/** Where a route leads: a host, a port, and how it is spoken to. */
-
+/** The upstream of a route: a host, a port and a scheme. */
 import * as v from 'valibot'
 import { canonicalIpv6, ipFamily } from '../net/address.ts'
+import { resolverAddress } from '../net/dns-server.ts'
+import type { Settings } from '../settings/settings.ts'
 
-/** Where NGINX is to find the upstream: literal addresses, or a name for these resolvers. */
+/** How NGINX finds the upstream: at literal addresses, or by its name through these resolvers. */
 export interface ResolvedUpstream {
   readonly addresses: readonly string[] | null
   readonly resolvers: readonly string[]
@@ -20,8 +21,8 @@ export type HealthStatus = v.InferOutput<typeof HealthStatus>
 const UPSTREAM_LABEL = /^[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?$/
 
 /**
- * Folds the host of an upstream: a name (underscores allowed, as container names have them), an IPv4 or an IPv6 address with or without
- * brackets. The spellings that only the C library takes for an address are refused.
+ * Normalizes the host of an upstream: a name (underscores are allowed, as in container names), an IPv4 address, or an IPv6 address with or
+ * without brackets. Spellings that only the C library reads as an address are rejected.
  */
 function normalizeUpstreamHost(input: string): string | { readonly fault: string } {
   const bare = /^\[.*\]$/.test(input) ? input.slice(1, -1) : input
@@ -31,7 +32,7 @@ function normalizeUpstreamHost(input: string): string | { readonly fault: string
   const name = input.toLowerCase().replace(/\.$/, '')
   const labels = name.split('.')
   const last = labels.at(-1) ?? ''
-  // Some letters outside ASCII have a lower case inside it: the name is held against its grammar as it was given.
+  // Some letters outside ASCII have an ASCII lower case: the name is checked as it was given.
   const isName =
     /^[\x00-\x7f]*$/.test(input) &&
     name.length <= 253 &&
@@ -44,7 +45,7 @@ function normalizeUpstreamHost(input: string): string | { readonly fault: string
 
 export const UpstreamHost = v.pipe(
   v.string('must be a string'),
-  v.description('Where the droplet listens: host name, IPv4 or IPv6 address; localhost where left out'),
+  v.description('Where the droplet listens: host name, IPv4 or IPv6 address; localhost by default'),
   v.rawTransform(({ dataset, addIssue, NEVER }) => {
     const host = normalizeUpstreamHost(dataset.value)
     if (typeof host === 'string') return host
@@ -61,7 +62,7 @@ export const UpstreamPort = v.pipe(
   v.maxValue(65535, 'must be an integer from 1 to 65535'),
 )
 
-/** `http://host:port` (or `https`), the short way to write `upstream_host` and `upstream_port`. */
+/** `http://host:port` (or `https`), short for `upstream_host` and `upstream_port`. */
 export const UpstreamUrl = v.pipe(
   v.string('must be a string'),
   v.description('http://host:port (or https), instead of upstream_host and upstream_port'),
@@ -76,7 +77,6 @@ export const UpstreamUrl = v.pipe(
   }),
 )
 
-/** The upstream of a route, where it has one. */
 export interface Upstream {
   readonly scheme: 'http' | 'https'
   /** A name, or an address without brackets. */
@@ -88,7 +88,7 @@ export interface Upstream {
   readonly url: string
 }
 
-/** The upstream that the fields of a route name; a route that only redirects may have none. */
+/** The upstream in the fields of a route; a route that only redirects may have none. */
 export function upstreamOf(route: {
   readonly upstream_host: string | null
   readonly upstream_port: number | null
@@ -99,4 +99,9 @@ export function upstreamOf(route: {
   const scheme = route.options?.upstream_scheme ?? 'http'
   const authority = `${host.includes(':') ? `[${host}]` : host}:${port}`
   return { scheme, host, port, authority, url: `${scheme}://${authority}` }
+}
+
+/** The DNS servers for upstreams, as NGINX's `resolver` takes them: those of the setting, or else the system's. */
+export function dnsServers({ DNS_SERVERS }: Pick<Settings, 'DNS_SERVERS'>, system: readonly string[]): string[] {
+  return (DNS_SERVERS.length > 0 ? DNS_SERVERS : system).map(resolverAddress)
 }

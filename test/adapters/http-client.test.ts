@@ -23,7 +23,7 @@ async function request(listener: RequestListener, how: Partial<HttpRequest> = {}
   }
 }
 
-test('status and whole text come back; JSON is what is asked for', async () => {
+test('a call returns status and the whole text, and requests JSON', async () => {
   const seen: unknown[] = []
   const text = JSON.stringify([{ name: 'ä'.repeat(10_000) }])
   const answer = await request((request, response) => {
@@ -34,14 +34,14 @@ test('status and whole text come back; JSON is what is asked for', async () => {
   assert.equal(seen, [['GET', '/droplets', 'application/json', undefined]])
 })
 
-test('a text of just the limit is taken, one byte more is not', async () => {
+test('a text of exactly the limit is accepted, one byte more is not', async () => {
   const answer = await request((_request, response) => response.end('x'.repeat(LIMIT_BYTES)))
   assert.is('body' in answer && answer.body.length, LIMIT_BYTES)
   const longer = await request((_request, response) => response.end('x'.repeat(LIMIT_BYTES + 1)))
   assert.equal(longer, { failure: 'TOO_LARGE' })
 })
 
-test('a text that never ends, of unknown length, is given up at the limit', async () => {
+test('a text without end, of unknown length, ends at the limit', async () => {
   let sent = 0
   const answer = await request((_request, response) => {
     const pour = () => {
@@ -51,10 +51,10 @@ test('a text that never ends, of unknown length, is given up at the limit', asyn
     pour()
   })
   assert.equal(answer, { failure: 'TOO_LARGE' })
-  assert.ok(sent < 50_000_000, `${sent} bytes were taken`)
+  assert.ok(sent < 50_000_000, `${sent} bytes were read`)
 })
 
-test('interim answers that never end are given up as well', async () => {
+test('endless interim responses end the call as well', async () => {
   const answer = await request(
     ({ socket }) => {
       const pour = () => {
@@ -69,7 +69,7 @@ test('interim answers that never end are given up as well', async () => {
   assert.equal(answer, { failure: 'TOO_LARGE' })
 })
 
-test('a text in the smallest chunks is taken up to the limit', async () => {
+test('a text in the smallest chunks is accepted up to the limit', async () => {
   const text = 'xxxxxxxx'.repeat(LIMIT_BYTES / 8)
   const answer = await request(({ socket }) => {
     const chunks = `8\r\nxxxxxxxx\r\n`.repeat(LIMIT_BYTES / 8)
@@ -78,7 +78,7 @@ test('a text in the smallest chunks is taken up to the limit', async () => {
   assert.equal(answer, { status: 200, body: text })
 })
 
-test('what is compressed counts as what it becomes', async () => {
+test('compressed text counts with its uncompressed size', async () => {
   const bomb = gzipSync(Buffer.alloc(50_000_000))
   assert.ok(bomb.length < LIMIT_BYTES)
   const answer = await request((_request, response) => {
@@ -94,12 +94,12 @@ for (const [what, listener] of Object.entries<RequestListener>({
     response.on('close', () => clearInterval(drops))
   },
 })) {
-  test(`${what} is ended by the time limit`, async () => {
+  test(`the time limit ends ${what}`, async () => {
     assert.equal(await request(listener, { timeoutMs: 200 }), { failure: 'TIMEOUT' })
   })
 }
 
-test('a redirect is an answer, not a way', async () => {
+test('a redirect is an answer, and is not followed', async () => {
   let requests = 0
   const answer = await request((_request, response) => {
     requests++
@@ -108,7 +108,7 @@ test('a redirect is an answer, not a way', async () => {
   assert.equal([answer, requests], [{ status: 302, body: '' }, 1])
 })
 
-test('nobody listening, a connection cut, and half a text are failures', async () => {
+test('a refused connection, a reset one, and an incomplete text are failures', async () => {
   const url = `http://127.0.0.1:${await freePort()}/droplets`
   assert.equal(await httpClient(hostNetwork()).request({ url, timeoutMs: 2000, limitBytes: LIMIT_BYTES }), {
     failure: 'ECONNREFUSED',
@@ -123,7 +123,7 @@ test('nobody listening, a connection cut, and half a text are failures', async (
   for (const listener of cuts) assert.ok('failure' in (await request(listener)))
 })
 
-test('a certificate that nobody vouches for is a failure that says so', async () => {
+test('an untrusted certificate is a failure that says so', async () => {
   const { fullchain: cert, privkey: key } = makeLineage('localhost.example.com')
   const server = createTlsServer({ cert, key }, (_request, response) => response.end('[]'))
   server.on('tlsClientError', () => undefined)
@@ -146,7 +146,7 @@ async function readRequest(request: IncomingMessage) {
   return [request.method, authorization, type, length, agent, Buffer.concat(chunks).toString()]
 }
 
-test('JSON is posted, with its length and the token; without them neither goes along', async () => {
+test('JSON is posted with its length and the token; without them neither is sent', async () => {
   const seen: unknown[] = []
   const listener: RequestListener = async (request, response) => {
     seen.push(await readRequest(request))
@@ -165,7 +165,7 @@ test('JSON is posted, with its length and the token; without them neither goes a
   ])
 })
 
-test('a redirect of what is posted is an answer as well: body and token go nowhere else', async () => {
+test('a redirect of a POST is not followed: body and token go nowhere else', async () => {
   for (const status of [301, 302, 303, 307, 308]) {
     const seen: unknown[] = []
     const answer = await request(
@@ -179,7 +179,7 @@ test('a redirect of what is posted is an answer as well: body and token go nowhe
   }
 })
 
-test('the answer to what is posted is bounded in size and time, and what fails is a failure', async () => {
+test('the answer to a POST is bounded in size and time, and an error is a failure', async () => {
   const long = await request((_request, response) => response.end('x'.repeat(LIMIT_BYTES + 1)), { json: {} })
   assert.equal(long, { failure: 'TOO_LARGE' })
   assert.equal(await request(() => undefined, { json: {}, timeoutMs: 200 }), { failure: 'TIMEOUT' })

@@ -10,7 +10,7 @@ import { hostLock, type LockResult } from '../../lib/adapters/lock.ts'
 const test = suite<{ folder: string }>('lock')
 
 const ADAPTER = new URL('../../lib/adapters/lock.ts', import.meta.url).href
-const UNSEEN = { heldBy: 'a process that cannot be seen from here, of another user or container' }
+const UNSEEN = { heldBy: 'a process of another user or container, which is not visible from here' }
 
 test.before((context) => {
   context.folder = mkdtempSync(join(tmpdir(), 'proxy-manager-lock-'))
@@ -22,7 +22,7 @@ function held(result: LockResult): { readonly release: () => Promise<void> } {
   return result
 }
 
-/** A process that takes a lock and keeps it; it has it by the time this resolves. */
+/** A process that takes a lock and keeps it; it holds it once this resolves. */
 async function holding(command: string, ...args: readonly string[]): Promise<ChildProcess> {
   const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] })
   await once(child.stdout, 'data')
@@ -35,14 +35,14 @@ async function kill(child: ChildProcess): Promise<void> {
   await ended
 }
 
-test('a second take says which process has it, every time', async ({ folder }) => {
+test('a second attempt reports which process holds the lock, every time', async ({ folder }) => {
   const path = join(folder, 'a')
   const first = held(await hostLock().take(path))
   for (let i = 0; i < 3; i++) assert.equal(await hostLock().take(path), { heldBy: `process ${process.pid}` })
   await first.release()
 })
 
-test('it is gone at the very moment its holder is killed, and names that process until then', async ({ folder }) => {
+test('the lock is free as soon as its holder is killed, and names that process until then', async ({ folder }) => {
   const path = join(folder, 'b')
   const script = `import { hostLock } from '${ADAPTER}'
     console.log(await hostLock().take('${path}'))
@@ -53,7 +53,7 @@ test('it is gone at the very moment its holder is killed, and names that process
   await held(await hostLock().take(path)).release()
 })
 
-test('whoever has the file by flock(2), as an older version does, has the lock', async ({ folder }) => {
+test('whoever has locked the file with flock(2), as an older version does, holds the lock', async ({ folder }) => {
   const path = join(folder, 'c')
   const holder = await holding('/usr/bin/flock', '--no-fork', path, '/bin/sh', '-c', 'echo; exec sleep 60')
   assert.equal(await hostLock().take(path), { heldBy: `process ${holder.pid}` })
@@ -61,7 +61,7 @@ test('whoever has the file by flock(2), as an older version does, has the lock',
   await held(await hostLock().take(path)).release()
 })
 
-test('a holder that this process may not see has it all the same', async ({ folder }) => {
+test('a holder that is invisible to this process holds the lock all the same', async ({ folder }) => {
   const path = join(folder, 'd')
   const first = held(await hostLock().take(path))
   assert.equal(await hostLock({ proc: folder }).take(path), UNSEEN)
@@ -70,7 +70,9 @@ test('a holder that this process may not see has it all the same', async ({ fold
 })
 
 for (const umask of [0o077, 0o000]) {
-  test(`only its owner can open the file, and so take it, under umask ${umask.toString(8)}`, async ({ folder }) => {
+  test(`only its owner can open the lock file, and so take it, under umask ${umask.toString(8)}`, async ({
+    folder,
+  }) => {
     const path = join(folder, `umask-${umask}`)
     const former = process.umask(umask)
     try {
@@ -83,7 +85,7 @@ for (const umask of [0o077, 0o000]) {
   })
 }
 
-test('once released it can be taken again; to release it twice does no harm to the next', async ({ folder }) => {
+test('a released lock can be taken again, and a second release does not affect the next holder', async ({ folder }) => {
   const path = join(folder, 'f')
   for (let i = 0; i < 3; i++) {
     const first = held(await hostLock().take(path))
@@ -100,7 +102,7 @@ test('two files are two locks', async ({ folder }) => {
   for (const lock of locks) await lock.release()
 })
 
-test('of many that take it at once one gets it', async ({ folder }) => {
+test('of many concurrent attempts one gets the lock', async ({ folder }) => {
   const path = join(folder, 'i')
   const results = await Promise.all(Array.from({ length: 10 }, () => hostLock().take(path)))
   const winners = results.filter((result) => 'release' in result)
@@ -108,13 +110,13 @@ test('of many that take it at once one gets it', async ({ folder }) => {
   for (const winner of winners) await held(winner).release()
 })
 
-test('where flock(1) is missing or fails nobody gets it, and it is told why', async ({ folder }) => {
+test('if flock(1) is missing or fails, nobody gets the lock, and the reason is reported', async ({ folder }) => {
   const reason = (flock: string) =>
     hostLock({ flock })
       .take(join(folder, 'j'))
       .then(() => 'taken', String)
   assert.match(await reason('/no/such/flock'), 'spawn /no/such/flock ENOENT')
-  assert.match(await reason('/usr/bin/env'), '/usr/bin/env ended with 125')
+  assert.match(await reason('/usr/bin/env'), '/usr/bin/env exited with 125')
   await held(await hostLock().take(join(folder, 'j'))).release()
 })
 

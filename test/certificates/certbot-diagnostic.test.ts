@@ -3,8 +3,8 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import {
   diagnoseCertbot,
+  extractErrors,
   type IssueFailure,
-  logEvidence,
   publicCertbotOutput,
   remedyOf,
 } from '../../lib/certificates/certbot-diagnostic.ts'
@@ -46,7 +46,7 @@ const CAPTURED: Readonly<Record<string, Row>> = {
   'dns-no-address': { reason: 'dns', said: /could not resolve URL "http:\/\/nxdomain\.example\.com:/ },
   'dns-servfail': { reason: 'dns', said: /could not resolve URL "http:\/\/servfail\.example\.com:/ },
   issued: { reason: 'unknown', said: 'Successfully received certificate.', exitCode: 0 },
-  killed: { reason: 'interrupted', said: 'certbot was ended from outside', exitCode: 137 },
+  killed: { reason: 'interrupted', said: 'certbot was killed', exitCode: 137 },
   'not-yet-due': { reason: 'unknown', said: 'Certificate not yet due for renewal', exitCode: 0 },
   'rate-limited-certificates': {
     reason: 'rate_limited',
@@ -95,7 +95,7 @@ test("the runner's own exit codes count where certbot has said nothing", () => {
   assert.is(diagnoseCertbot(126, captured('caa')).reason, 'certbot_missing')
   assert.equal(pick(diagnoseCertbot(124, captured('killed'))), ['timed_out', 'certbot did not end in time'])
   assert.is(diagnoseCertbot(124, captured('ca-down')).reason, 'ca_down')
-  assert.equal(pick(diagnoseCertbot(143, '')), ['interrupted', 'certbot was ended from outside'])
+  assert.equal(pick(diagnoseCertbot(143, '')), ['interrupted', 'certbot was killed'])
   assert.equal(pick(diagnoseCertbot(1, '')), ['unknown', ''])
 })
 
@@ -134,24 +134,24 @@ acme.messages.Error: urn:ietf:params:acme:error:caa :: CAA records forbid :: CAA
 
 test('of the log only the lines of errors are taken, each one once', () => {
   assert.is(
-    logEvidence(LOG),
+    extractErrors(LOG),
     'acme.messages.Error: urn:ietf:params:acme:error:caa :: CAA records forbid :: CAA record for a.example.com prevents issuance',
   )
-  assert.is(logEvidence(''), '')
+  assert.is(extractErrors(''), '')
 })
 
 test('of a log that holds former runs, as on Debian, the last one counts: an old limit does not explain a new failure', () => {
   const former = `2026-11-22 10:00:00,000:DEBUG:certbot._internal.main:certbot version: 2.1.0
 acme.messages.Error: urn:ietf:params:acme:error:rateLimited :: too many :: retry after 2099-01-01 00:00:00 UTC
 `
-  assert.is(diagnoseCertbot(1, logEvidence(former + LOG)).reason, 'caa')
+  assert.is(diagnoseCertbot(1, extractErrors(former + LOG)).reason, 'caa')
   const quiet = '2026-11-23 11:00:00,000:DEBUG:certbot._internal.main:certbot version: 2.1.0\n'
-  assert.is(logEvidence(former + LOG + quiet), '')
+  assert.is(extractErrors(former + LOG + quiet), '')
 })
 
 test('a log of which only the end was read, without the beginning of the run, is taken as it is', () => {
   const [, ...rest] = LOG.split('\n')
-  assert.is(diagnoseCertbot(1, logEvidence(rest.join('\n'))).reason, 'caa')
+  assert.is(diagnoseCertbot(1, extractErrors(rest.join('\n'))).reason, 'caa')
 })
 
 test('what a caller is shown of the output holds file names and addresses, but no folder', () => {

@@ -132,8 +132,8 @@ test('a chain in the wrong order, or of another CA of the same name, is refused'
 
 test('what is no certificate or no key is refused in words that hold nothing of it', () => {
   const unreadable = 'the certificate or its key cannot be read'
-  assert.is(faultOf('', leaf.key), 'the certificate file holds no certificate')
-  assert.is(faultOf(leaf.key, leaf.key), 'the certificate file holds no certificate')
+  assert.is(faultOf('', leaf.key), 'the certificate file contains no certificate')
+  assert.is(faultOf(leaf.key, leaf.key), 'the certificate file contains no certificate')
   const torn = leaf.certificate.slice(0, leaf.certificate.length / 2)
   assert.is(faultOf(torn, leaf.key), unreadable)
   assert.is(faultOf('-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----', leaf.key), unreadable)

@@ -35,13 +35,13 @@ test('a name that resolves, answers and is not held back by CAA passes, in this 
       check: 'challenge',
       domain: DOMAIN,
       ok: true,
-      detail: 'a file under the challenge path, asked for at 192.0.2.10: came back',
+      detail: 'a file under the challenge path, requested at 192.0.2.10: served',
     },
     {
       check: 'challenge',
       domain: DOMAIN,
       ok: true,
-      detail: 'a file under the challenge path, asked for at 2001:db8::10: came back',
+      detail: 'a file under the challenge path, requested at 2001:db8::10: served',
     },
     { check: 'caa', domain: DOMAIN, ok: true, detail: 'no CAA records' },
   ])
@@ -80,12 +80,12 @@ test('each address is asked: one that leads elsewhere fails, and is named', asyn
     if (request.address === '192.0.2.66') return { status: 404, body: 'not found' }
     return request.address === '192.0.2.77' ? { status: 200, body: 'parked' } : await get(request)
   }
-  const where = (address: string, said: string) => `a file under the challenge path, asked for at ${address}: ${said}`
+  const at = (address: string, result: string) => `a file under the challenge path, requested at ${address}: ${result}`
   assert.equal(await look(deps, 'challenge'), [
-    [true, where('192.0.2.10', 'came back')],
-    [false, where('2001:db8::bad', 'ECONNREFUSED')],
-    [false, where('192.0.2.66', 'answered 404 with something else')],
-    [false, where('192.0.2.77', 'answered 200 with something else')],
+    [true, at('192.0.2.10', 'served')],
+    [false, at('2001:db8::bad', 'ECONNREFUSED')],
+    [false, at('192.0.2.66', 'status 404 with another content')],
+    [false, at('192.0.2.77', 'status 200 with another content')],
   ])
 })
 
@@ -180,10 +180,10 @@ const CAA: Readonly<Record<string, CaaCase>> = {
     ok: true,
     detail: `the CAA records of ${DOMAIN} allow letsencrypt.org`,
   },
-  'records that cannot be asked for': {
+  'records that cannot be queried': {
     records: { 'example.com': undefined },
     ok: false,
-    detail: 'the CAA records of example.com cannot be asked for: a CA refuses then',
+    detail: 'the CAA records of example.com cannot be queried: a CA rejects the order then',
   },
   'another CA, of which only it knows what it goes by': {
     records: { [DOMAIN]: ['issue ca.example'] },

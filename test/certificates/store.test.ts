@@ -138,7 +138,7 @@ const DAMAGES: Readonly<Record<string, readonly [fault: string, damage: (deps: F
     ({ disk }) => putLineage(disk, DOMAIN, certificateFor('other.example.com')),
   ],
   'an empty certificate': [
-    'the certificate file holds no certificate',
+    'the certificate file contains no certificate',
     ({ disk }) => {
       writeAt(disk, archived('fullchain'), '')
       writeAt(disk, archived('chain'), '')

@@ -1,5 +1,4 @@
 /** Calls of a handler or of the app, and assertions about their answers. */
-import { createHash } from 'node:crypto'
 import * as assert from 'uvu/assert'
 import * as v from 'valibot'
 import type { FakeDeps } from '../../fixtures/deps.ts'
@@ -7,6 +6,7 @@ import { ERRORS, type ErrorCode } from '../../lib/errors.ts'
 import { ErrorBody } from '../../lib/http/openapi/error-schema.ts'
 import type { Deps } from '../../lib/http/operation.ts'
 import { DEFAULT_OPTIONS } from '../../lib/route/options.ts'
+import { readRouteFile } from '../../lib/route/stored-route.ts'
 import { textAt } from '../helpers/arrange.ts'
 import { assertDescribed } from '../helpers/described.ts'
 
@@ -105,10 +105,10 @@ export function appProxy(deps: FakeDeps, differing: Readonly<Record<string, unkn
   }
 }
 
-/** The first 16 hexadecimal digits of the SHA-256 of a route's file. */
+/** The revision that a route's file says it is at. */
 export function revisionAt({ disk }: FakeDeps, dropletName: string): string {
   const text = textAt(disk, `/etc/nginx/sites-available/fpai-${dropletName}.conf`) ?? ''
-  return createHash('sha256').update(text).digest('hex').slice(0, 16)
+  return readRouteFile(dropletName, text)?.revision ?? ''
 }
 
 export const NO_TIMES = 'queue;dur=0.0, probe;dur=0.0, test;dur=0.0, swap;dur=0.0, reload;dur=0.0, confirm;dur=0.0'

@@ -83,28 +83,28 @@ const FAULTS: Readonly<Record<string, Fault>> = {
       host.files.isWritable = (folder) => folder !== AVAILABLE
     },
     status: 'unhealthy',
-    reason: 'sites-available cannot be written: create the folder, or give this user the right',
+    reason: 'sites-available cannot be written: create the directory, or grant this user write access',
   },
   'no folder sites-enabled': {
     arrange: ({ host }) => {
       host.files.isWritable = (folder) => folder !== ENABLED
     },
     status: 'unhealthy',
-    reason: 'sites-enabled cannot be written: create the folder, or give this user the right',
+    reason: 'sites-enabled cannot be written: create the directory, or grant this user write access',
   },
   'a state folder that cannot be written': {
     arrange: ({ host }) => {
       host.files.isWritable = (folder) => folder !== '/var/lib/proxy-manager'
     },
     status: 'unhealthy',
-    reason: 'the state folder cannot be written: give this user the right, or correct PROXY_MANAGER_STATE_DIR',
+    reason: 'the state directory cannot be written: grant this user write access, or correct PROXY_MANAGER_STATE_DIR',
   },
-  'no right to the folder of nginx.conf': {
+  'no right to the directory of nginx.conf': {
     arrange: ({ host }) => {
       host.files.isWritable = (folder) => folder !== '/etc/nginx'
     },
     status: 'unhealthy',
-    reason: 'the folder of nginx.conf cannot be written: create the folder, or give this user the right',
+    reason: 'the directory of nginx.conf cannot be written: create the directory, or grant this user write access',
   },
   'an NGINX that does not run': {
     arrange: ({ nginx }) => {
@@ -285,8 +285,8 @@ function fill({ host }: FakeDeps, folder: string): { free: () => void } {
 
 for (const [name, folder] of [
   ['sites-available', AVAILABLE],
-  ['the state folder', '/var/lib/proxy-manager'],
-  ['the folder of nginx.conf', '/etc/nginx'],
+  ['the state directory', '/var/lib/proxy-manager'],
+  ['the directory of nginx.conf', '/etc/nginx'],
 ] as const) {
   test(`a full disk under ${name} is told from the change on that met it until it takes a file again`, async () => {
     const deps = await worldWithRoute()

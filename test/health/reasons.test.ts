@@ -27,6 +27,7 @@ const HEALTHY: HealthFacts = {
       errorLog: undefined,
       servers: [],
       mainDirectives: new Set(['worker_shutdown_timeout']),
+      loadedModules: new Set(),
       files: [],
       httpDirectives: new Set(),
     },
@@ -34,8 +35,11 @@ const HEALTHY: HealthFacts = {
     certificates: new Map(),
   },
   hasMainConfig: true,
+  unreconciled: undefined,
   isNginxPresent: true,
   nginxVersion: '1.22.1',
+  isAngie: false,
+  running: { kind: 'installed' },
   isNginxRunning: true,
   isCertbotPresent: true,
   readFault: undefined,
@@ -47,7 +51,7 @@ const HEALTHY: HealthFacts = {
 }
 
 function withRoute(record: Parameters<typeof routeRecord>[0], snapshot: Partial<HealthFacts['snapshot']> = {}) {
-  const route = { record: routeRecord(record), revision: 'r', drifted: false, enabled: true, text: '' }
+  const route = { record: routeRecord(record), revision: 'r', digest: 'd', drifted: false, enabled: true, text: '' }
   return { snapshot: { ...HEALTHY.snapshot, routes: new Map([['app', route]]), ...snapshot } }
 }
 

@@ -1,8 +1,8 @@
-/** A Registry's answer, read without a pause. */
-import { type RegistryAnswer, readingRegistry } from '../../lib/mesh/registry-records.ts'
+/** A Registry's answer, read without pauses. */
+import { parseRegistry, type RegistryAnswer } from '../../lib/mesh/registry-records.ts'
 
 export function readRegistry(answer: unknown): RegistryAnswer | undefined {
-  const reading = readingRegistry(answer)
+  const reading = parseRegistry(answer)
   for (;;) {
     const { done, value } = reading.next()
     if (done === true) return value

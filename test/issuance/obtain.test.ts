@@ -780,7 +780,7 @@ looking('strict refuses before the CA is asked, at no cost', async () => {
   const deps = await pending({ SSL_PREFLIGHT: 'strict' })
   const calls = certbotThatIssues(deps, FIRST)
   const { message, details } = await refusal(issue(deps, 'app'), 'SSL_ISSUANCE_FAILED')
-  assert.is(message, `The CA was not asked: ${DOMAIN} does not resolve`)
+  assert.is(message, `No certificate was ordered: ${DOMAIN} does not resolve`)
   assert.equal([details.reason, details.culprit, details.preflight], ['dns', 'caller', [unreachable, noCaa]])
   assert.match(String(details.remedy), /A \(or AAAA\) record/)
   assert.is(calls.length, 0)

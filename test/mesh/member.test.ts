@@ -113,10 +113,10 @@ test('each change of the outcome of a registration is logged once', async () => 
 
 test('a heartbeat says how the droplet does, and takes no token along', async () => {
   const { deps, member, told } = await world()
-  await member.beat()
+  await member.sendHeartbeat()
   deps.nginx.running = false
   await deps.clock.sleep(60_000)
-  await member.beat()
+  await member.sendHeartbeat()
   const beat = {
     droplet_id: 'edge-7',
     service: 'proxy-manager',
@@ -144,7 +144,7 @@ test('an Orchestrator that fails is told once when it begins and once when it en
   const up: HttpAnswer = { status: 200, body: '' }
   for (const answer of [up, ...down, up, up, ...down]) {
     deps.nginx.mesh = answer
-    await member.beat()
+    await member.sendHeartbeat()
   }
   assert.equal(lines(), ['warn heartbeat failure TIMEOUT', 'info heartbeat success', 'warn heartbeat failure TIMEOUT'])
 })
@@ -156,7 +156,7 @@ test('calls are short, their answers bounded, and beats never overlap', async ()
     assert.ok(timeoutMs <= 3000 && limitBytes <= 65_536)
     return new Promise((resolve) => answers.push(resolve))
   }
-  const beats = [member.beat(), member.beat(), member.beat()]
+  const beats = [member.sendHeartbeat(), member.sendHeartbeat(), member.sendHeartbeat()]
   await settled()
   assert.is(answers.length, 1)
   let isIdle = false
@@ -167,7 +167,7 @@ test('calls are short, their answers bounded, and beats never overlap', async ()
   assert.is(isIdle, false)
   answers[0]?.({ status: 200, body: '' })
   await Promise.all([...beats, idle])
-  void member.beat()
+  void member.sendHeartbeat()
   await settled()
   assert.is(answers.length, 2)
 })
@@ -177,14 +177,14 @@ test('a health that cannot be read is told as unhealthy', async () => {
   const readHealth = async () => {
     throw new Error('no host')
   }
-  await meshMember(deps.host, { version: '1', readHealth, uptimeSeconds: () => 0 }).beat()
+  await meshMember(deps.host, { version: '1', readHealth, uptimeSeconds: () => 0 }).sendHeartbeat()
   assert.match(JSON.stringify(deps.nginx.told[0]?.json), '"status":"unhealthy"')
 })
 
 test('without its settings nobody is told anything', async () => {
   const { member, told } = await world({ REGISTRY_URL: 'http://registry.example' })
   await member.register()
-  await member.beat()
+  await member.sendHeartbeat()
   assert.equal(told(), [])
 })
 

@@ -103,7 +103,11 @@ test('any other name is skipped, and never becomes a path', () => {
     'default',
   ]
   for (const name of [...names, '000-proxy-manager', 'ä', '草', '\u212aite', 'a\nb', 'a\u00a0b', 'a\0', 'x'.repeat(64)])
-    assert.is(reasonFor({ ...PLAIN, name }), 'no droplet name can be made of its name', JSON.stringify(name))
+    assert.is(
+      reasonFor({ ...PLAIN, name }),
+      'its name cannot be converted to a valid droplet name',
+      JSON.stringify(name),
+    )
 })
 
 test('a droplet that is not active makes no route, and is not ambiguous either', () => {

@@ -429,7 +429,7 @@ for (const [what, registry, told] of [
   [
     'answers another shape',
     { status: 200, body: '{"items":[]}' },
-    { registry_status: 200, failure: 'its answer is no list of droplets' },
+    { registry_status: 200, failure: 'its answer is not a list of droplets' },
   ],
 ] as const) {
   test(`a Registry that ${what} is an error, and all routes stand`, async () => {

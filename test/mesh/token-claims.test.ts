@@ -1,11 +1,11 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { isTokenShaped, judgeClaims } from '../../lib/mesh/token-claims.ts'
+import { evaluateClaims, isTokenShaped } from '../../lib/mesh/token-claims.ts'
 
 const test = suite('token claims')
 const NOW_MS = 1_800_000_000_000
 const NAMES = ['proxy-manager', 'edge-7']
-const judge = (claims: Readonly<Record<string, unknown>>) => judgeClaims(claims, NAMES, NOW_MS)
+const judge = (claims: Readonly<Record<string, unknown>>) => evaluateClaims(claims, NAMES, NOW_MS)
 
 test('claims that say nothing of rights grant everything', () => {
   for (const claims of [{}, { sub: 'orchestrator', iss: 'registry' }, { scope: undefined }])

@@ -100,6 +100,10 @@ const EXAMPLES: {
     message: 'The upstream resolves to a reserved address',
     details: { upstream: 'http://169.254.169.254:80' },
   },
+  NGINX_UNSUPPORTED: {
+    message: 'This NGINX was built without ngx_http_ssl_module, which HTTPS needs',
+    details: { remedy: 'Install an NGINX that has it, such as Debian\'s, or pass "enable_ssl": false' },
+  },
   PROXY_CONFIG_FAILED: {
     details: {
       nginx_output:

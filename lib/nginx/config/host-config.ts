@@ -30,6 +30,8 @@ export interface HostConfiguration {
   readonly httpDirectives: ReadonlySet<string>
   /** Names of directives at the top level, such as `worker_shutdown_timeout`. */
   readonly mainDirectives: ReadonlySet<string>
+  /** Names of dynamic modules that are loaded, such as `ngx_stream_module`. */
+  readonly loadedModules: ReadonlySet<string>
   /** The master's error log: the last `error_log` at the top level; `undefined` for the built-in default. */
   readonly errorLog: string | undefined
   /** The argument of `pid`; `undefined` for the built-in default. */
@@ -51,6 +53,7 @@ export function readHostConfiguration(
   const servers: UnmanagedServer[] = []
   const httpDirectives = new Set<string>()
   const mainDirectives = new Set<string>()
+  const loadedModules = new Set<string>()
   let includesSitesEnabled = false
   let errorLog: string | undefined
   let pid: string | undefined
@@ -76,6 +79,8 @@ export function readHostConfiguration(
       if (context === 'main') mainDirectives.add(directive.name)
       if (context === 'http') httpDirectives.add(directive.name)
       if (context === 'main' && directive.name === 'error_log') errorLog = directive.args[0]
+      if (context === 'main' && directive.name === 'load_module')
+        loadedModules.add(basename(directive.args[0] ?? '', '.so'))
       if (context === 'main' && directive.name === 'pid') pid = directive.args[0]
       if (context === 'main' && directive.name === 'http') visit(directive.block ?? [], path, 'http', open)
       if (context === 'http' && directive.name === 'server') {
@@ -85,13 +90,24 @@ export function readHostConfiguration(
     }
   }
   visitFile(mainPath, 'main', [])
-  return { mainPath, files: [...files], includesSitesEnabled, servers, httpDirectives, mainDirectives, errorLog, pid }
+  return {
+    mainPath,
+    files: [...files],
+    includesSitesEnabled,
+    servers,
+    httpDirectives,
+    mainDirectives,
+    loadedModules,
+    errorLog,
+    pid,
+  }
 }
 
-/** Reads the arguments of one `listen`: one result for each port of a range (since NGINX 1.15.10), none for a UNIX socket. */
+/** Reads the arguments of one `listen`: one result for each port of a range (since NGINX 1.15.10), none for a UNIX socket or for QUIC. */
 export function readListen(args: readonly string[]): Listen[] {
   const [endpoint = '', ...options] = args
-  if (endpoint.startsWith('unix:')) return []
+  // QUIC is UDP, so such a socket receives nothing of ours.
+  if (endpoint.startsWith('unix:') || options.includes('quic')) return []
   const match = /^(?:(\[[^\]]*\]|[^:]*):)?(\d{1,5})(?:-(\d{1,5}))?$/.exec(endpoint)
   if (match === null) return [{ address: wildcard(endpoint), port: 80, options }]
   const [address, first, last] = [wildcard(match[1] ?? '*'), Number(match[2]), Number(match[3] ?? match[2])]

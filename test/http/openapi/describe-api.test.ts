@@ -325,6 +325,8 @@ test('the operations for the mesh answer as described', async () => {
   await send('POST', '/proxy-manager/sync-from-registry?dry_run=true&prune=true')
   deps.nginx.registry = { status: 200, body: JSON.stringify(droplets.slice(5)) }
   await send('POST', '/proxy-manager/sync-from-registry?prune=true')
+  await send('POST', '/proxy-manager/reconcile?dry_run=true')
+  await send('POST', '/proxy-manager/reconcile')
   const message = { trace_id: 't', source: 's', target: 'proxy-manager' }
   for (const path of ['/message', '/proxy-manager/message']) {
     await send('POST', path, { body: { ...message, message_type: 'event', payload: { x: [1] } } })
