@@ -4,7 +4,7 @@ import type { FileChange } from '../host/file-image.ts'
 import type { Host } from '../host/host.ts'
 import { type TestResult, testLive } from '../nginx/config-test.ts'
 import { servedGeneration } from '../nginx/generation.ts'
-import { reloadByCommand, signalReloader } from '../nginx/reload.ts'
+import { type ExpectedGeneration, reloadByCommand, signalReloader } from '../nginx/reload.ts'
 import type { ReloadResult } from '../nginx/reload-result.ts'
 import type { Observation } from '../snapshot/observe.ts'
 import { incrementalTester } from './incremental-test.ts'
@@ -27,8 +27,8 @@ export interface NginxControl {
   isAlone(): Promise<boolean>
   /** The generation that NGINX serves; `undefined` if our server block does not answer, `unknown` if it cannot be queried here. */
   servedGeneration(): Promise<number | 'unknown' | undefined>
-  /** Reloads NGINX and waits for the proof that it serves `generation` (null: none). Resolves for every outcome. */
-  reload(generation: number | null, testMs: number): Promise<ReloadResult>
+  /** Reloads NGINX and waits for the proof that it serves what is expected. Resolves for every outcome. */
+  reload(expected: ExpectedGeneration, testMs: number): Promise<ReloadResult>
 }
 
 /** The result if there is nothing to test, or no way to. */
@@ -47,8 +47,8 @@ export function nginxControls(
     testSwapped: async (before) => before,
     findMaster: () => reloader.find(observation),
     isAlone: () => reloader.isAlone(observation),
-    servedGeneration: () => servedGeneration(host),
-    reload: (generation, testMs) => reloader.reload(observation, generation, testMs),
+    servedGeneration: () => servedGeneration(host, observation.snapshot.context),
+    reload: (expected, testMs) => reloader.reload(observation, expected, testMs),
   })
   const bare = configless(host)
   return (observation) => (observation.hasMainConfig ? configured(observation) : bare)

@@ -68,7 +68,9 @@ export async function recoverJournal(context: ChangeContext): Promise<void> {
   const isFinished = mayFinish && (await rollForward(host, observation, journal))
   if (!isFinished) {
     state.generation += 1
-    const restore = { files: journal.files, generation: state.generation, wasSignalled: journal.phase === 'reloading' }
+    const wasSignalled = journal.phase === 'reloading'
+    const { files, generation: replaced } = journal
+    const restore = { files, generation: state.generation, replaced, wasSignalled }
     await rollBack(host, observation.nginx, restore)
   }
   state.degraded = undefined

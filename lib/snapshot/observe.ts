@@ -5,11 +5,12 @@ import type { Host } from '../host/host.ts'
 import { remember } from '../host/remember.ts'
 import { statePaths } from '../host/state-folder.ts'
 import type { NginxFacts } from '../nginx/binary.ts'
-import { type HostConfiguration, readHostConfiguration } from '../nginx/config/host-config.ts'
+import { readHostConfiguration } from '../nginx/config/host-config.ts'
 import type { ConfigurationFile, ConfigurationTree } from '../nginx/config/include.ts'
-import { listenAddresses } from '../nginx/config/listens.ts'
 import { readNginx } from '../nginx/config/parse.ts'
+import type { ListensOf } from '../nginx/endpoints.ts'
 import type { RenderContext } from '../render/context.ts'
+import { boundListens, listenResolver, listensOf } from './listens.ts'
 import { ownFilesReader } from './own-files.ts'
 import type { Snapshot } from './snapshot.ts'
 
@@ -30,6 +31,7 @@ export function observer(
 ): (domains: readonly string[]) => Promise<Observation> {
   const tree = configurationTree(host)
   const ownFiles = ownFilesReader(host)
+  const resolveListens = listenResolver(host)
   /** Once true it stays true: the main configuration may be unreadable for a moment. */
   let hasMainConfig = false
 
@@ -42,17 +44,19 @@ export function observer(
       facts.confPath === undefined ? undefined : readHostConfiguration(facts.confPath, sitesEnabled, tree, isOwn)
     hasMainConfig ||= found !== undefined
     // If a known main configuration cannot be read, sites-enabled counts as not included, so that no change is made.
-    const configuration = found ?? {
-      ...readBareFolders(sitesEnabled, tree, isOwn),
-      includesSitesEnabled: !hasMainConfig,
-    }
+    const read = found ?? { ...readBareFolders(sitesEnabled, tree, isOwn), includesSitesEnabled: !hasMainConfig }
+    const configuration = { ...read, servers: await resolveListens(read.servers) }
     const newest = domains.map((domain) => [domain, certificates.newest(domain)] as const)
     const snapshot: Snapshot = {
       sitesAvailable,
       sitesEnabled,
       ...own,
       host: configuration,
-      context: renderContext(host, facts, configuration),
+      context: renderContext(
+        host,
+        facts,
+        listensOf(host, configuration.servers, boundListens(tree, own, sitesAvailable)),
+      ),
       certificates: new Map(newest.flatMap(([domain, found]) => (found === undefined ? [] : [[domain, found]]))),
     }
     return { snapshot, tree, facts, hasMainConfig }
@@ -71,8 +75,7 @@ function configurationTree({ files }: Pick<Host, 'files'>): ConfigurationTree {
   }
 }
 
-function renderContext({ network, settings }: Host, facts: NginxFacts, { servers }: HostConfiguration): RenderContext {
-  const hasIpv6 = network.hasIpv6()
+function renderContext({ settings }: Host, facts: NginxFacts, listens: ListensOf): RenderContext {
   const { webroot, certificates } = statePaths(settings)
   return {
     nginxVersion: facts.version,
@@ -80,8 +83,7 @@ function renderContext({ network, settings }: Host, facts: NginxFacts, { servers
     hasStubStatus: facts.hasStubStatus,
     httpPort: settings.NGINX_HTTP_PORT,
     httpsPort: settings.NGINX_HTTPS_PORT,
-    httpListens: listenAddresses(servers, settings.NGINX_HTTP_PORT, hasIpv6),
-    httpsListens: listenAddresses(servers, settings.NGINX_HTTPS_PORT, hasIpv6),
+    ...listens,
     webroot,
     certificates,
   }

@@ -33,6 +33,7 @@ unchanged('a PUT that changes nothing probes the upstream and the generation, an
   assert.equal(deps.effects.journal.slice(from), [
     { verb: 'probe', subject: 'localhost:8001 at 127.0.0.1' },
     { verb: 'probe', subject: 'generation.proxy-manager.invalid at 127.0.0.1' },
+    { verb: 'probe', subject: 'generation.proxy-manager.invalid at ::1' },
   ])
   assert.is(deps.nginx.reloads, 1)
   assert.equal(contentsOf(deps.disk), before)

@@ -24,7 +24,7 @@ const HEALTHY: HealthFacts = {
       mainPath: '/etc/nginx/nginx.conf',
       includesSitesEnabled: true,
       pid: undefined,
-      errorLog: undefined,
+      errorLogs: [],
       servers: [],
       mainDirectives: new Set(['worker_shutdown_timeout']),
       files: [],

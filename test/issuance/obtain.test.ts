@@ -841,7 +841,7 @@ alike('one certificate is ordered for all names, and proved for each of them', a
   const { proxy, receipt } = await issue(deps, 'app')
   assert.equal(domainsOf(calls[0]), [DOMAIN, ...ALIASES])
   assert.equal([proxy.status, receipt.proved_by], ['active', 'tls_handshake'])
-  assert.equal(shaken, [DOMAIN, ...ALIASES])
+  assert.equal([...new Set(shaken)], [DOMAIN, ...ALIASES])
 })
 
 alike('an alias that the certificate is not for is served over HTTP, while the others stay on HTTPS', async () => {

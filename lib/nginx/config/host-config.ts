@@ -1,14 +1,8 @@
 /** The part of the host's own configuration that changes depend on: read from the main file through all its includes. */
 import { basename } from 'node:path'
 import { type ConfigurationTree, expandInclude, includesSites } from './include.ts'
+import { type Listen, readListen } from './listen.ts'
 import type { ReadDirective } from './parse.ts'
-
-/** One `listen` of a server block; the wildcard addresses are `*` and `[::]`. */
-export interface Listen {
-  readonly address: string
-  readonly port: number
-  readonly options: readonly string[]
-}
 
 /** A server block that Proxy Manager did not write. */
 export interface UnmanagedServer {
@@ -30,8 +24,8 @@ export interface HostConfiguration {
   readonly httpDirectives: ReadonlySet<string>
   /** Names of directives at the top level, such as `worker_shutdown_timeout`. */
   readonly mainDirectives: ReadonlySet<string>
-  /** The master's error log: the last `error_log` at the top level; `undefined` for the built-in default. */
-  readonly errorLog: string | undefined
+  /** The first argument of each `error_log` at the top level, in order: the master logs to all of them. None: the built-in default. */
+  readonly errorLogs: readonly string[]
   /** The argument of `pid`; `undefined` for the built-in default. */
   readonly pid: string | undefined
 }
@@ -52,7 +46,7 @@ export function readHostConfiguration(
   const httpDirectives = new Set<string>()
   const mainDirectives = new Set<string>()
   let includesSitesEnabled = false
-  let errorLog: string | undefined
+  const errorLogs: string[] = []
   let pid: string | undefined
 
   /** `open` are the files that include this one: in a loop NGINX would run out of file descriptors. */
@@ -75,7 +69,7 @@ export function readHostConfiguration(
       }
       if (context === 'main') mainDirectives.add(directive.name)
       if (context === 'http') httpDirectives.add(directive.name)
-      if (context === 'main' && directive.name === 'error_log') errorLog = directive.args[0]
+      if (context === 'main' && directive.name === 'error_log') errorLogs.push(directive.args[0] ?? '')
       if (context === 'main' && directive.name === 'pid') pid = directive.args[0]
       if (context === 'main' && directive.name === 'http') visit(directive.block ?? [], path, 'http', open)
       if (context === 'http' && directive.name === 'server') {
@@ -85,21 +79,7 @@ export function readHostConfiguration(
     }
   }
   visitFile(mainPath, 'main', [])
-  return { mainPath, files: [...files], includesSitesEnabled, servers, httpDirectives, mainDirectives, errorLog, pid }
-}
-
-/** Reads the arguments of one `listen`: one result for each port of a range (since NGINX 1.15.10), none for a UNIX socket. */
-export function readListen(args: readonly string[]): Listen[] {
-  const [endpoint = '', ...options] = args
-  if (endpoint.startsWith('unix:')) return []
-  const match = /^(?:(\[[^\]]*\]|[^:]*):)?(\d{1,5})(?:-(\d{1,5}))?$/.exec(endpoint)
-  if (match === null) return [{ address: wildcard(endpoint), port: 80, options }]
-  const [address, first, last] = [wildcard(match[1] ?? '*'), Number(match[2]), Number(match[3] ?? match[2])]
-  return Array.from({ length: Math.max(0, last - first + 1) }, (_, i) => ({ address, port: first + i, options }))
-}
-
-function wildcard(address: string): string {
-  return address === '0.0.0.0' || address === '' ? '*' : address.toLowerCase()
+  return { mainPath, files: [...files], includesSitesEnabled, servers, httpDirectives, mainDirectives, errorLogs, pid }
 }
 
 function readServer(

@@ -1,0 +1,69 @@
+/** What our server blocks listen on, on the host as it is now. */
+import type { Host } from '../host/host.ts'
+import type { UnmanagedServer } from '../nginx/config/host-config.ts'
+import type { ConfigurationTree } from '../nginx/config/include.ts'
+import { canonical, type Listen, listenName } from '../nginx/config/listen.ts'
+import { listensIn, ownListens } from '../nginx/config/listens.ts'
+import type { ListensOf } from '../nginx/endpoints.ts'
+import { routeFileName, SHARED_FILE } from '../route/file-names.ts'
+import type { Snapshot } from './snapshot.ts'
+
+const LOOKUP_TIMEOUT_MS = 1000
+const KEPT_MS = 60_000
+
+/**
+ * Makes a resolver of the names in `listen` directives, which NGINX resolves when it reads them. A name that does not resolve stays as it is; what
+ * was found is kept for a minute.
+ */
+export function listenResolver({
+  clock,
+  network,
+}: Pick<Host, 'clock' | 'network'>): (servers: readonly UnmanagedServer[]) => Promise<readonly UnmanagedServer[]> {
+  const known = new Map<string, { readonly addresses: readonly string[]; readonly atMs: number }>()
+  const resolve = async (name: string): Promise<void> => {
+    const kept = known.get(name)
+    if (kept !== undefined && clock.monotonicMs() - kept.atMs < KEPT_MS) return
+    const addresses = await network.lookup(name, LOOKUP_TIMEOUT_MS)
+    known.set(name, { addresses: addresses.map(canonical), atMs: clock.monotonicMs() })
+  }
+  const addressesOf = (listen: Listen): Listen[] => {
+    const addresses = known.get(listenName(listen) ?? '')?.addresses ?? []
+    return addresses.length === 0 ? [listen] : [...new Set(addresses)].map((address) => ({ ...listen, address }))
+  }
+  return async (servers) => {
+    const names = new Set(servers.flatMap(({ listens }) => listens.flatMap((listen) => listenName(listen) ?? [])))
+    if (names.size === 0) return servers
+    await Promise.all([...names].map(resolve))
+    return servers.map((server) => ({ ...server, listens: server.listens.flatMap(addressesOf) }))
+  }
+}
+
+/** What our own files make NGINX listen on now. */
+export function boundListens(
+  tree: Pick<ConfigurationTree, 'read'>,
+  { shared, routes }: Pick<Snapshot, 'shared' | 'routes'>,
+  sitesAvailable: string,
+): Listen[] {
+  if (shared?.enabled !== true) return []
+  const secured = [...routes].find(([, { record, enabled }]) => enabled && record.certificate !== null)
+  const files = [SHARED_FILE, ...(secured === undefined ? [] : [routeFileName(secured[0])])]
+  return files.flatMap((name) => listensIn(tree.read(`${sitesAvailable}/${name}`)?.directives ?? []))
+}
+
+/** The arguments of our `listen` directives. */
+export function listensOf(
+  { network, settings }: Pick<Host, 'network' | 'settings'>,
+  servers: readonly UnmanagedServer[],
+  bound: readonly Listen[],
+): ListensOf {
+  const own = network.localAddresses()
+  return ownListens(
+    servers,
+    { http: settings.NGINX_HTTP_PORT, https: settings.NGINX_HTTPS_PORT },
+    {
+      bound,
+      hasIpv6: network.hasIpv6(),
+      isLocal: (address) => address.startsWith('127.') || own.includes(address),
+    },
+  )
+}
