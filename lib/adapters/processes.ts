@@ -11,6 +11,8 @@ export interface Processes {
   /** The workers of a master, the cache processes left out. */
   workersOf(master: number): readonly number[]
   workerState(pid: number): WorkerState
+  /** When a process started, in clock ticks since boot; empty if there is none. */
+  startTime(pid: number): string
   /** Sends SIGHUP; false where there is no such process or it may not be signalled. */
   sendHup(pid: number): boolean
 }
@@ -35,6 +37,7 @@ export function hostProcesses(): Processes {
       // ngx_worker_process_cycle sets this title right before it closes its listening sockets.
       return title.includes('shutting down') ? 'shutting_down' : 'accepting'
     },
+    startTime: (pid) => statOf(pid)[19] ?? '',
     sendHup: (pid) => {
       try {
         return process.kill(pid, 'SIGHUP')
@@ -57,10 +60,14 @@ function binaryOf(pid: number): string {
   }
 }
 
-/** The fourth field of stat(5), counted behind the command's name, which may hold anything. */
 function parentOf(pid: string): number {
+  return Number(statOf(pid)[1])
+}
+
+/** The fields of proc_pid_stat(5) from the third on: the command's name before them may contain anything. */
+function statOf(pid: number | string): string[] {
   const stat = readProc(`/proc/${pid}/stat`)
-  return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1])
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')
 }
 
 function readProc(path: string): string {

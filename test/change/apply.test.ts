@@ -46,6 +46,16 @@ unchanged('a PUT that changes nothing probes the upstream and the generation, an
   })
 })
 
+unchanged('an unchanged PUT that rewrites the shared file says that NGINX was reloaded for it', async () => {
+  const deps = await worldWithRoute()
+  const main = textAt(deps.disk, '/etc/nginx/nginx.conf') ?? ''
+  writeAt(deps.disk, '/etc/nginx/nginx.conf', main.replace('http {', 'http { server_names_hash_max_size 4096;'))
+  const { outcome, receipt } = await put(deps, 'old', 'old.example.com', 8001)
+  assert.equal([outcome, receipt.reloaded, receipt.proved_by], ['unchanged', true, 'generation_probe'])
+  assert.equal([receipt.generation, deps.nginx.reloads], [2, 2])
+  await assertSettled(deps)
+})
+
 unchanged('an unchanged PUT reloads NGINX if it does not serve what is on disk, and the receipt says so', async () => {
   const deps = await worldWithRoute()
   // Somebody restarted NGINX with other files, and has put ours back since.
