@@ -33,9 +33,13 @@ export function certificateMaintenance(
 
   const routesWantingHttps = async (): Promise<readonly SnapshotRoute[]> => {
     const { snapshot } = await context.observe([])
-    return [...snapshot.routes.values()].filter(
+    const routes = [...snapshot.routes.values()].filter(
       ({ record, drifted, enabled }) => record.enable_ssl && enabled && !drifted,
     )
+    const first = routes.find(({ record }) => record.certificate === null)
+    // Neither an order nor a reload is of use before the HTTPS port is free.
+    const isTaken = first !== undefined && (await context.observe([first.record.domain])).isHttpsTaken
+    return isTaken ? routes.filter(({ record }) => record.certificate !== null) : routes
   }
 
   const adopt = async (): Promise<void> => {

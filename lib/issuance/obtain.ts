@@ -10,7 +10,7 @@ import { writeFailure } from '../host/write-failure.ts'
 import { namesOf } from '../route/names.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
 import { issuanceFailed } from './failures.ts'
-import { assertMayOrder, findRoute, type IssueRequest, mustOrder, preflightOf } from './may-order.ts'
+import { assertMayOrder, assertServable, findRoute, type IssueRequest, mustOrder, preflightOf } from './may-order.ts'
 import { closeOrder, noteFailure } from './record-order.ts'
 
 export interface Issued {
@@ -49,6 +49,7 @@ export function createIssuer(
   const issue = async (request: IssueRequest, route: SnapshotRoute): Promise<Issued> => {
     const { dropletName, email = host.settings.DEFAULT_SSL_EMAIL } = request
     const { domain } = route.record
+    await assertServable(context, domain)
     const isWanted = mustOrder(context, route, request)
     const preflight = isWanted
       ? await alone(() => order(context, route, email)).catch(async (error) => {

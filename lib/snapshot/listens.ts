@@ -2,7 +2,7 @@
 import type { Host } from '../host/host.ts'
 import type { UnmanagedServer } from '../nginx/config/host-config.ts'
 import type { ConfigurationTree } from '../nginx/config/include.ts'
-import { canonical, type Listen, listenName } from '../nginx/config/listen.ts'
+import { canonical, isIpv6, isWildcard, type Listen, listenName, readListen } from '../nginx/config/listen.ts'
 import { listensIn, ownListens } from '../nginx/config/listens.ts'
 import type { ListensOf } from '../nginx/endpoints.ts'
 import { routeFileName, SHARED_FILE } from '../route/file-names.ts'
@@ -66,4 +66,34 @@ export function listensOf(
       isLocal: (address) => address.startsWith('127.') || own.includes(address),
     },
   )
+}
+
+/**
+ * Whether something else than the server blocks of NGINX listens where our HTTPS blocks would have to: another process, or a `stream` block. NGINX's
+ * test does not find that out (it ignores EADDRINUSE), and its master rejects the configuration then.
+ */
+export function isHttpsTaken(
+  { network, settings }: Pick<Host, 'network' | 'settings'>,
+  { httpsListens }: Pick<ListensOf, 'httpsListens'>,
+  servers: readonly UnmanagedServer[],
+  bound: readonly Listen[],
+): boolean {
+  const port = settings.NGINX_HTTPS_PORT
+  const nginx = [...servers.flatMap(({ listens }) => listens), ...bound].filter((listen) => listen.port === port)
+  const isNginx = (address: string) => nginx.some((listen) => listen.address === address)
+  const needed = httpsListens
+    .flatMap((listen) => readListen(listen.split(' ')))
+    .filter((listen) => !isNginx(listen.address) && !isNginx(isIpv6(listen) ? '[::]' : '*'))
+  if (needed.length === 0) return false
+  const others = network
+    .listeners(port)
+    .map(canonical)
+    .filter((address) => !isNginx(address))
+  return needed.some((listen) => others.some((address) => isConflict(listen, { address })))
+}
+
+/** Two sockets of one port (bind(2)); one that is bound to `::` usually accepts IPv4, too. */
+function isConflict(wanted: Pick<Listen, 'address'>, held: Pick<Listen, 'address'>): boolean {
+  if (isIpv6(wanted) !== isIpv6(held)) return held.address === '[::]'
+  return isWildcard(wanted) || isWildcard(held) || wanted.address === held.address
 }

@@ -10,7 +10,7 @@ import type { ConfigurationFile, ConfigurationTree } from '../nginx/config/inclu
 import { readNginx } from '../nginx/config/parse.ts'
 import type { ListensOf } from '../nginx/endpoints.ts'
 import type { RenderContext } from '../render/context.ts'
-import { boundListens, listenResolver, listensOf } from './listens.ts'
+import { boundListens, isHttpsTaken, listenResolver, listensOf } from './listens.ts'
 import { ownFilesReader } from './own-files.ts'
 import type { Snapshot } from './snapshot.ts'
 
@@ -21,6 +21,8 @@ export interface Observation {
   readonly facts: NginxFacts
   /** False for bare directories, as in a test harness: nothing can be tested beforehand or proved then. */
   readonly hasMainConfig: boolean
+  /** Something else listens where our HTTPS blocks would have to; false if no certificates were looked up. */
+  readonly isHttpsTaken: boolean
 }
 
 /** Makes a reader of the host; `domains` are those whose certificates are looked up. Parsed files are cached until they change. */
@@ -46,20 +48,23 @@ export function observer(
     // If a known main configuration cannot be read, sites-enabled counts as not included, so that no change is made.
     const read = found ?? { ...readBareFolders(sitesEnabled, tree, isOwn), includesSitesEnabled: !hasMainConfig }
     const configuration = { ...read, servers: await resolveListens(read.servers) }
-    const newest = domains.map((domain) => [domain, certificates.newest(domain)] as const)
+    const bound = boundListens(tree, own, sitesAvailable)
+    const listens = listensOf(host, configuration.servers, bound)
+    const isTaken = domains.length > 0 && isHttpsTaken(host, listens, configuration.servers, bound)
+    // A route that is served over HTTP stays so, and can be changed, while its HTTPS could not be bound.
+    const withoutHttps = isTaken ? domainsOverHttp(own.routes) : []
+    const newest = domains
+      .filter((domain) => !withoutHttps.includes(domain))
+      .map((domain) => [domain, certificates.newest(domain)] as const)
     const snapshot: Snapshot = {
       sitesAvailable,
       sitesEnabled,
       ...own,
       host: configuration,
-      context: renderContext(
-        host,
-        facts,
-        listensOf(host, configuration.servers, boundListens(tree, own, sitesAvailable)),
-      ),
+      context: renderContext(host, facts, listens),
       certificates: new Map(newest.flatMap(([domain, found]) => (found === undefined ? [] : [[domain, found]]))),
     }
-    return { snapshot, tree, facts, hasMainConfig }
+    return { snapshot, tree, facts, hasMainConfig, isHttpsTaken: isTaken }
   }
 }
 
@@ -73,6 +78,10 @@ function configurationTree({ files }: Pick<Host, 'files'>): ConfigurationTree {
       return file && remember(parsed, file, () => ({ text: file.text, directives: readNginx(file.text).directives }))
     },
   }
+}
+
+function domainsOverHttp(routes: Snapshot['routes']): string[] {
+  return [...routes.values()].flatMap(({ record }) => (record.certificate === null ? [record.domain] : []))
 }
 
 function renderContext({ settings }: Host, facts: NginxFacts, listens: ListensOf): RenderContext {
