@@ -89,7 +89,6 @@ export async function assertServable({ host, observe }: ChangeContext, domain: s
     message: `HTTPS cannot be served: port ${port} is held by another process, or by a stream block of NGINX`,
     details: {
       reason: 'port_taken',
-      port,
       remedy: `Free port ${port} (ss -ltnp 'sport = :${port}' shows who holds it), or set NGINX_HTTPS_PORT to the port that it forwards to`,
     },
   })

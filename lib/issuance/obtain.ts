@@ -117,5 +117,17 @@ async function order(context: ChangeContext, { record }: SnapshotRoute, email: s
     output: '',
   }
   await noteFailure(host, domain, before, diagnostic)
-  throw issuanceFailed(domain, diagnostic, preflight, clock.nowMs())
+  const { httpListens } = (await context.observe([])).snapshot.context
+  throw issuanceFailed(domain, explained(diagnostic, httpListens), preflight, clock.nowMs())
+}
+
+/** A CA that reaches NGINX without the load balancer is refused by a listener that expects the PROXY protocol. */
+function explained<T extends { readonly reason: string; readonly remedy: string }>(
+  failure: T,
+  httpListens: readonly string[],
+): T {
+  const isProxied = failure.reason === 'unreachable' && httpListens.some((listen) => listen.includes(' proxy_protocol'))
+  if (!isProxied) return failure
+  const remedy = `${failure.remedy}; NGINX expects the PROXY protocol (proxy_protocol) there, so the CA has to come through what sends it`
+  return { ...failure, remedy }
 }
