@@ -22,6 +22,8 @@ export interface Network {
   localAddresses(): readonly string[]
   /** Whether IPv6 sockets can be opened at all. */
   hasIpv6(): boolean
+  /** The addresses on which processes of this host accept TCP connections at a port; IPv6 in full, `0.0.0.0` and eight zeros for the wildcards. */
+  listeners(port: number): readonly string[]
 }
 
 export function hostNetwork(): Network {
@@ -63,8 +65,26 @@ export function hostNetwork(): Network {
     localAddresses: cacheFor(CACHE_MS, () =>
       Object.values(networkInterfaces()).flatMap((entries) => (entries ?? []).map((entry) => entry.address)),
     ),
+    listeners: (port) => [
+      ...listenersIn(readOrEmpty('/proc/net/tcp'), port),
+      ...listenersIn(readOrEmpty('/proc/net/tcp6'), port),
+    ],
     hasIpv6: cacheFor(CACHE_MS, () => readOrEmpty('/proc/net/if_inet6') !== ''),
   }
+}
+
+/** Reads proc_net_tcp(5): `sl local_address rem_address st`, addresses as 32-bit words in the host's byte order (little-endian). */
+function listenersIn(table: string, port: number): string[] {
+  const [suffix, listening] = [`:${port.toString(16).toUpperCase().padStart(4, '0')}`, '0A']
+  return table.split('\n').flatMap((line) => {
+    const [, local = '', , state] = line.trim().split(/\s+/)
+    if (state !== listening || !local.endsWith(suffix)) return []
+    const bytes = (local.slice(0, -suffix.length).match(/.{8}/g) ?? []).flatMap(
+      (word) => word.match(/../g)?.reverse() ?? [],
+    )
+    if (bytes.length === 4) return [bytes.map((byte) => Number.parseInt(byte, 16)).join('.')]
+    return [(bytes.join('').match(/.{4}/g) ?? []).join(':')]
+  })
 }
 
 /** Every change reads these, and there may be hundreds at once; they rarely change. */

@@ -6,7 +6,7 @@ import { dryRun } from '../change/pipeline.ts'
 import { toPutChange } from '../change/prepare-put.ts'
 import { type ChangeQueue, changeQueue } from '../change/queue.ts'
 import { dryRunReconcile, keepReconciled, readRenderedMark, reconcile } from '../change/reconcile.ts'
-import { recover, recoverJournal } from '../change/recover.ts'
+import { confirmServed, recover, recoverJournal } from '../change/recover.ts'
 import { ProxyManagerError, stopping } from '../errors.ts'
 import { dependencyReader } from '../health/dependencies.ts'
 import { healthReader } from '../health/health.ts'
@@ -64,6 +64,7 @@ export function createEngine(host: Host): Engine {
       queue.close()
       closing.abort(stopping())
     },
+    proveServed: () => queue.exclusively(() => confirmServed(context)),
     retryRestore: async () => {
       if (state.degraded !== undefined) await queue.exclusively(() => recoverJournal(context))
     },
