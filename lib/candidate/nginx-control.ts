@@ -52,8 +52,11 @@ export function nginxControls(
     testSwapped: async (before) => before,
     findMaster: () => reloader.find(observation),
     isAlone: () => reloader.isAlone(observation),
-    servedGeneration: async () =>
-      proof.isOutdated(observation) ? undefined : await servedGeneration(host, observation.snapshot.context),
+    servedGeneration: async () => {
+      const served = await servedGeneration(host, observation.snapshot.context)
+      // In this order: workers that have just been started have their title by the time that one of them answers.
+      return proof.isOutdated(observation) ? undefined : served
+    },
     reload: async (expected, testMs) => {
       const result = await reloader.reload(observation, expected, testMs)
       if (result.ok) await proof.record(observation)
