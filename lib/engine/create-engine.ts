@@ -35,6 +35,7 @@ export function createEngine(host: Host): Engine {
   const arriving = { count: 0 }
   const queue = changeQueue({
     apply: (changes) => applyOrRecover(context, changes),
+    isPostponed: (change) => state.postponed.has(change),
     arriving: () => arriving.count,
     clock: host.clock,
   })
@@ -77,6 +78,8 @@ function changeContext(host: Host, closing: AbortSignal): ChangeContext {
       degraded: undefined,
       refused: undefined,
       hasFailedToWrite: false,
+      postponable: new WeakMap(),
+      postponed: new WeakSet(),
       lastTest: undefined,
     },
     certificates,
