@@ -172,7 +172,7 @@ test('sites-enabled is included only inside http, and by a pattern that our name
   assert.is(isIncluded(`http { server { include ${ENABLED}/*; } }`), false)
   assert.is(isIncluded(`stream { include ${ENABLED}/*; } http { }`), false)
   assert.is(isIncluded(`http { # include ${ENABLED}/*;\n }`), false)
-  assert.is(includesSites(include('sites-enabled/*'), MAIN, `${ENABLED}/`), true)
+  assert.is(includesSites(include('sites-enabled/*'), MAIN, `${ENABLED}/`, memoryTree({})), true)
 })
 
 test('an include without a pattern is one file, there or not', () => {
@@ -335,6 +335,22 @@ test('a default server is looked for on each address and port by itself', () => 
 test('a listen of QUIC is UDP: such a block receives nothing over TCP', () => {
   assert.equal(readListen(['443', 'quic', 'reuseport']), [])
   assert.is(readListen(['443', 'ssl']).length, 1)
+})
+
+test('an include covers sites-enabled however its directory is spelled', () => {
+  const linked = { realPath: (path: string) => (path === '/srv/enabled' ? ENABLED : path) }
+  const covers = (argument: string) => {
+    const [include] = readNginx(`include ${argument};`).directives
+    return include !== undefined && includesSites(include, MAIN, ENABLED, linked)
+  }
+  for (const argument of [
+    '/etc/nginx//sites-enabled/*',
+    '/etc/nginx/./sites-enabled/*',
+    './sites-enabled/*',
+    '/srv/enabled/*',
+  ])
+    assert.ok(covers(argument), argument)
+  assert.not.ok(covers('/srv/other/*'))
 })
 
 test.run()
