@@ -37,6 +37,7 @@ export function createEngine(host: Host): Engine {
   const arriving = { count: 0 }
   const queue = changeQueue({
     apply: (changes) => applyOrRecover(context, changes),
+    isPostponed: (change) => state.postponed.has(change),
     arriving: () => arriving.count,
     clock: host.clock,
   })
@@ -84,6 +85,8 @@ function changeContext(host: Host, closing: AbortSignal): ChangeContext {
       refused: undefined,
       hasFailedToWrite: false,
       unreconciled: undefined,
+      postponable: new WeakMap(),
+      postponed: new WeakSet(),
       lastTest: undefined,
     },
     certificates,

@@ -89,6 +89,7 @@ function configurationTree({ files }: Pick<Host, 'files'>): ConfigurationTree {
   const parsed = new WeakMap<FileText, ConfigurationFile>()
   return {
     list: (folder) => files.list(folder),
+    realPath: (path) => files.realPath(path),
     read: (path) => {
       const file = files.read(path)
       return file && remember(parsed, file, () => ({ text: file.text, directives: readNginx(file.text).directives }))
@@ -126,7 +127,7 @@ function readBareFolders(sitesEnabled: string, tree: ConfigurationTree, isOwn: (
   const mainPath = '/nginx.conf'
   const text = `http { include ${sitesEnabled}/*; }`
   const main = { text, directives: readNginx(text).directives }
-  const withMain: ConfigurationTree = { list: tree.list, read: (path) => (path === mainPath ? main : tree.read(path)) }
+  const withMain: ConfigurationTree = { ...tree, read: (path) => (path === mainPath ? main : tree.read(path)) }
   const configuration = readHostConfiguration(mainPath, sitesEnabled, withMain, isOwn)
   if (configuration === undefined) throw new Error('the main file is in the tree')
   return configuration

@@ -66,7 +66,7 @@ export function readHostConfiguration(
   ): void => {
     for (const directive of directives) {
       if (directive.name === 'include') {
-        if (context === 'http' && includesSites(directive, mainPath, sitesEnabled)) includesSitesEnabled = true
+        if (context === 'http' && includesSites(directive, mainPath, sitesEnabled, tree)) includesSitesEnabled = true
         for (const included of expandInclude(directive, mainPath, tree)) visitFile(included, context, open)
         continue
       }

@@ -62,8 +62,9 @@ function listenArguments(
   const onPort = (found: readonly Listen[]) => found.filter((listen) => listen.port === port)
   const [own, isLocal] = [onPort(facts.bound), facts.isLocal]
   const host = onPort(listens)
-  // A specific address that only our own files name is kept while it exists: NGINX holds its socket.
-  const kept = own.filter((listen) => isWildcard(listen) || (host.length === 0 && isLocal(bare(listen))))
+  // If only our own files name specific addresses, and no wildcard, those are kept while they exist: NGINX holds their sockets.
+  const isOnlyOurs = host.length === 0 && !own.some(isWildcard)
+  const kept = own.filter((listen) => isWildcard(listen) || (isOnlyOurs && isLocal(bare(listen))))
   const known = [...host, ...kept]
   const isSpecific = known.length > 0 && !known.some(isWildcard)
   const isDualStack = host.some((listen) => listen.address === '[::]' && listen.options.includes('ipv6only=off'))

@@ -164,7 +164,7 @@ test('sites-enabled counts as included only inside http, and by a pattern that o
   assert.is(isIncluded(`http { server { include ${ENABLED}/*; } }`), false)
   assert.is(isIncluded(`stream { include ${ENABLED}/*; } http { }`), false)
   assert.is(isIncluded(`http { # include ${ENABLED}/*;\n }`), false)
-  assert.is(includesSites(include('sites-enabled/*'), MAIN, `${ENABLED}/`), true)
+  assert.is(includesSites(include('sites-enabled/*'), MAIN, `${ENABLED}/`, memoryTree({})), true)
 })
 
 test('an include without a pattern is one file, whether it exists or not', () => {
@@ -227,6 +227,22 @@ test('a server block without listen listens on port 80, one with only a unix soc
   const [plain, onSocket] = serversOf('server { } server { listen unix:/a; }')
   assert.equal(plain?.listens, [{ address: '*', port: 80, options: [] }])
   assert.equal(onSocket?.listens, [])
+})
+
+test('an include covers sites-enabled however its directory is spelled', () => {
+  const linked = { realPath: (path: string) => (path === '/srv/enabled' ? ENABLED : path) }
+  const covers = (argument: string) => {
+    const [include] = readNginx(`include ${argument};`).directives
+    return include !== undefined && includesSites(include, MAIN, ENABLED, linked)
+  }
+  for (const argument of [
+    '/etc/nginx//sites-enabled/*',
+    '/etc/nginx/./sites-enabled/*',
+    './sites-enabled/*',
+    '/srv/enabled/*',
+  ])
+    assert.ok(covers(argument), argument)
+  assert.not.ok(covers('/srv/other/*'))
 })
 
 test.run()
