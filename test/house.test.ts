@@ -54,7 +54,7 @@ const FLOORS: readonly (readonly [room: string, packages: readonly string[]])[] 
   ['lib/upstream', ['valibot']],
   ['lib/route', ['valibot', 'node:crypto']],
   ['lib/nginx/config', ['node:path']],
-  ['lib/nginx', []],
+  ['lib/nginx', ['valibot']],
   ['lib/render', ['valibot']],
   ['lib/snapshot', ['node:path']],
   ['lib/candidate', ['node:path']],

@@ -70,11 +70,16 @@ const HEAD_BYTES = 80 * 1024
 /** More interim answers than this in one read are not an answer. */
 const MAX_INTERIM = 16
 
+interface ConnectionOptions extends AgentOptions {
+  /** Sent over plain HTTP before the request. */
+  readonly preamble?: string
+}
+
 /** One request over a connection of its own. Redirects are not followed; `read` reads the body. Resolves for every outcome. */
 export async function boundedFetch(
   url: string,
   init: RequestInit & { readonly signal: AbortSignal },
-  agentOptions: AgentOptions,
+  agentOptions: ConnectionOptions,
   read: (response: Response) => Promise<string>,
 ): Promise<HttpAnswer> {
   const head = boundedAgent(url, agentOptions)
@@ -95,7 +100,7 @@ export async function boundedFetch(
  * An agent for one request, whose answer must begin within {@link HEAD_BYTES}; its body, after `end()`, is not counted. Node accepts interim
  * answers (RFC 9110, 15.2) without end and as fast as they arrive: a few peers that send them would leave this process no time.
  */
-function boundedAgent(url: string, options: AgentOptions) {
+function boundedAgent(url: string, { preamble = '', ...options }: ConnectionOptions) {
   const agent: Agent = url.startsWith('https:') ? new HttpsAgent({ ...options }) : new HttpAgent({ ...options })
   const connect = agent.createConnection.bind(agent)
   let left = HEAD_BYTES
@@ -103,6 +108,7 @@ function boundedAgent(url: string, options: AgentOptions) {
   // Documented as what a custom agent may override; the HTTP parser listens to the same `data` events.
   agent.createConnection = (...given) => {
     const socket = connect(...given)
+    if (preamble !== '') socket?.write(preamble)
     socket?.on('data', (chunk: Buffer) => {
       if (hasEnded) return
       left -= chunk.length

@@ -30,6 +30,8 @@ export interface Network {
   localAddresses(): readonly string[]
   /** Whether IPv6 sockets can be opened at all. */
   hasIpv6(): boolean
+  /** The addresses on which processes of this host accept TCP connections at a port; IPv6 in full, `0.0.0.0` and eight zeros for the wildcards. */
+  listeners(port: number): readonly string[]
 }
 
 /** The names and addresses of this host. No name is looked up by getaddrinfo, which takes one of four threads for as long as it hangs. */
@@ -76,6 +78,10 @@ export function hostNetwork(): Network {
     localAddresses: cacheFor(CACHE_MS, () =>
       Object.values(interfaces()).flatMap((entries) => (entries ?? []).map((entry) => entry.address)),
     ),
+    listeners: (port) => [
+      ...listenersIn(readIfPresent('/proc/net/tcp'), port),
+      ...listenersIn(readIfPresent('/proc/net/tcp6'), port),
+    ],
     hasIpv6: cacheFor(CACHE_MS, () => readIfPresent('/proc/net/if_inet6') !== ''),
   }
 }
@@ -111,6 +117,20 @@ function interfaces(): ReturnType<typeof networkInterfaces> {
   } catch (error) {
     throw Object.assign(new Error('the network interfaces cannot be read', { cause: error }), { code: 'EMFILE' })
   }
+}
+
+/** Reads proc_net_tcp(5): `sl local_address rem_address st`, addresses as 32-bit words in the host's byte order (little-endian). */
+function listenersIn(table: string, port: number): string[] {
+  const [suffix, listening] = [`:${port.toString(16).toUpperCase().padStart(4, '0')}`, '0A']
+  return table.split('\n').flatMap((line) => {
+    const [, local = '', , state] = line.trim().split(/\s+/)
+    if (state !== listening || !local.endsWith(suffix)) return []
+    const bytes = (local.slice(0, -suffix.length).match(/.{8}/g) ?? []).flatMap(
+      (word) => word.match(/../g)?.reverse() ?? [],
+    )
+    if (bytes.length === 4) return [bytes.map((byte) => Number.parseInt(byte, 16)).join('.')]
+    return [(bytes.join('').match(/.{4}/g) ?? []).join(':')]
+  })
 }
 
 /** Every change reads these, and there may be hundreds at once; they rarely change. */

@@ -1,6 +1,6 @@
 /** Probes over fresh connections to an address that was checked before: health checks, the generation, the served certificate. */
-import type { LookupFunction } from 'node:net'
-import { connect } from 'node:tls'
+import { connect, type LookupFunction } from 'node:net'
+import { connect as secure } from 'node:tls'
 import { boundedFetch, type HttpAnswer } from './http-client.ts'
 
 export interface ProbeRequest {
@@ -13,6 +13,10 @@ export interface ProbeRequest {
   readonly host: string
   readonly path: string
   readonly timeoutMs: number
+  /** The source address; by default the kernel's choice. */
+  readonly localAddress?: string
+  /** The listener expects a PROXY protocol header: it gets one without addresses, so that it keeps those of the connection. */
+  readonly proxyProtocol?: boolean
 }
 
 export interface HandshakeRequest {
@@ -21,6 +25,9 @@ export interface HandshakeRequest {
   /** The name in SNI. */
   readonly serverName: string
   readonly timeoutMs: number
+  /** As in {@link ProbeRequest}. */
+  readonly localAddress?: string
+  readonly proxyProtocol?: boolean
 }
 
 /** SHA-256 of the leaf certificate that was sent, 64 lower-case hexadecimal digits; `failure` as in {@link HttpAnswer}. */
@@ -35,48 +42,55 @@ export interface Probe {
 
 const BODY_BYTES = 4096
 const TICK_MS = 25
+/** "The receiver must ignore anything presented before the CRLF" and use the connection's own addresses (PROXY protocol, version 1, section 2.1). */
+const PROXY_HEADER = 'PROXY UNKNOWN\r\n'
 
 /** Probes this host and its upstreams. */
 export function hostProbe(): Probe {
   return {
-    handshake: ({ address, port, serverName, timeoutMs }) =>
+    handshake: ({ address, port, serverName, timeoutMs, localAddress, proxyProtocol }) =>
       new Promise((resolve) => {
-        const socket = connect({
-          host: address,
-          port,
-          servername: serverName,
-          rejectUnauthorized: false,
-          timeout: timeoutMs,
-        })
+        const connection = connect({ host: address, port, ...(localAddress === undefined ? {} : { localAddress }) })
         const settle = (result: Handshake) => {
-          socket.destroy()
+          connection.destroy()
           resolve(result)
         }
-        socket.once('secureConnect', () =>
-          settle({ fingerprint: socket.getPeerCertificate().fingerprint256.replaceAll(':', '').toLowerCase() }),
-        )
-        socket.once('timeout', () => settle({ failure: 'TIMEOUT' }))
-        socket.once('error', (error: NodeJS.ErrnoException) => settle({ failure: error.code ?? 'BROKEN' }))
+        const fail = (error: NodeJS.ErrnoException) => settle({ failure: error.code ?? 'BROKEN' })
+        connection.setTimeout(timeoutMs, () => settle({ failure: 'TIMEOUT' }))
+        connection.on('error', fail)
+        connection.once('connect', () => {
+          if (proxyProtocol === true) connection.write(PROXY_HEADER)
+          const socket = secure({ socket: connection, servername: serverName, rejectUnauthorized: false })
+          socket.on('error', fail)
+          socket.once('secureConnect', () =>
+            settle({ fingerprint: socket.getPeerCertificate().fingerprint256.replaceAll(':', '').toLowerCase() }),
+          )
+        })
       }),
-    get: async ({ scheme = 'http', address, port, host, path, timeoutMs }) => {
+    get: async ({ scheme = 'http', address, port, host, path, timeoutMs, localAddress, proxyProtocol }) => {
       const { signal, stop } = activeTimeout(timeoutMs)
       const headers = { host, 'user-agent': 'proxy-manager', connection: 'close' }
-      const agentOptions = { lookup: alwaysTo(address), rejectUnauthorized: false, autoSelectFamily: false }
+      const source = localAddress === undefined ? {} : { localAddress }
+      const agentOptions = { lookup: alwaysTo(address), rejectUnauthorized: false, autoSelectFamily: false, ...source }
       const url = `${scheme}://probe.invalid:${port}${path}`
+      const preamble = proxyProtocol === true ? PROXY_HEADER : ''
       try {
-        return await boundedFetch(url, { signal, compress: false, headers }, agentOptions, async ({ body }) => {
-          let text = ''
-          for await (const chunk of body ?? []) {
-            text += chunk.toString()
-            if (text.length >= BODY_BYTES) break
-          }
-          return text.slice(0, BODY_BYTES)
-        })
+        return await boundedFetch(url, { signal, compress: false, headers }, { ...agentOptions, preamble }, readStart)
       } finally {
         stop()
       }
     },
   }
+}
+
+/** The start of a body. */
+async function readStart({ body }: { readonly body: AsyncIterable<string | Buffer> | null }): Promise<string> {
+  let text = ''
+  for await (const chunk of body ?? []) {
+    text += chunk.toString()
+    if (text.length >= BODY_BYTES) break
+  }
+  return text.slice(0, BODY_BYTES)
 }
 
 /** Resolves every name to this address. */

@@ -13,6 +13,8 @@ export interface Processes {
   /** The workers of a master, without its cache processes. */
   workersOf(master: number): readonly number[]
   workerState(pid: number): WorkerState
+  /** When a process started, in clock ticks since boot; empty if there is none. */
+  startTime(pid: number): string
   /** Sends SIGHUP; false if there is no such process or it may not be signalled. */
   sendHup(pid: number): boolean
 }
@@ -39,6 +41,7 @@ export function hostProcesses(): Processes {
       // ngx_worker_process_cycle sets this title just before it closes its listening sockets.
       return title.includes('shutting down') ? 'shutting_down' : 'accepting'
     },
+    startTime: (pid) => statOf(pid)[19] ?? '',
     sendHup: (pid) => {
       try {
         return process.kill(pid, 'SIGHUP')
@@ -61,10 +64,14 @@ function executableOf(pid: number): string | undefined {
   }
 }
 
-/** The fourth field of proc_pid_stat(5), counted after the command's name, which may contain anything. */
 function parentOf(pid: string): number {
+  return Number(statOf(pid)[1])
+}
+
+/** The fields of proc_pid_stat(5) from the third on: the command's name before them may contain anything. */
+function statOf(pid: number | string): string[] {
   const stat = readProc(`/proc/${pid}/stat`)
-  return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1])
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')
 }
 
 function readProc(path: string): string {

@@ -26,6 +26,8 @@ export function incrementalTester(host: Host, certificates: Pick<CertificateStor
   const namesOf = new WeakMap<SnapshotRoute['record'], readonly ServerNames[]>()
   let acceptedHost = ''
   let accepted: ReadonlyMap<string, string> = new Map()
+  /** The last failure that was the same with the placeholder and without it, and for which host. */
+  let confirmed = ''
 
   /** Stamps of the files that NGINX reads besides ours, and of its binary. */
   const stampHost = ({ snapshot }: Observation): string =>
@@ -63,7 +65,14 @@ export function incrementalTester(host: Host, certificates: Pick<CertificateStor
     let test = await testCandidate(host, observation, files, names, skipped.length === 0 ? {} : placeholder)
     // An error in a file of the change does not depend on the placeholder.
     const isOfChange = test.diagnostics.some(({ file }) => changed.has(file ?? ''))
-    if (!test.ok && !isOfChange && skipped.length > 0) test = await testCandidate(host, observation, files, names)
+    const failure = (of: TestResult) => `${hostStamp} ${JSON.stringify(of.diagnostics)}`
+    // Of a crowd of changes that fail alike, only the first is tested twice.
+    if (!test.ok && !isOfChange && skipped.length > 0 && failure(test) !== confirmed) {
+      const incremental = test
+      test = await testCandidate(host, observation, files, names)
+      const isAlike = !test.ok && test.diagnostics.length > 0 && failure(test) === failure(incremental)
+      confirmed = isAlike ? failure(test) : ''
+    }
     if (test.ok) {
       acceptedHost = hostStamp
       accepted = keys

@@ -4,7 +4,8 @@ import type { FileChange } from '../host/file-image.ts'
 import type { Host } from '../host/host.ts'
 import { type TestResult, testLive } from '../nginx/config-test.ts'
 import { servedGeneration } from '../nginx/generation.ts'
-import { reloadByCommand, signalReloader } from '../nginx/reload.ts'
+import { lastProof } from '../nginx/last-proof.ts'
+import { type ExpectedGeneration, reloadByCommand, signalReloader } from '../nginx/reload.ts'
 import type { ReloadResult } from '../nginx/reload-result.ts'
 import type { Observation } from '../snapshot/observe.ts'
 import { incrementalTester } from './incremental-test.ts'
@@ -25,10 +26,13 @@ export interface NginxControl {
   findMaster(): number | undefined
   /** Waits while an upgrade of the binary is in progress, at most 10 s; false if it still is. */
   isAlone(): Promise<boolean>
-  /** The generation that NGINX serves; `undefined` if our server block does not answer, `unknown` if it cannot be queried here. */
+  /**
+   * The generation that NGINX serves; `undefined` if our server block does not answer or somebody else has reloaded NGINX since the last proof,
+   * `unknown` if it cannot be queried here.
+   */
   servedGeneration(): Promise<number | 'unknown' | undefined>
-  /** Reloads NGINX and waits for the proof that it serves `generation` (null: none). Resolves for every outcome. */
-  reload(generation: number | null, testMs: number): Promise<ReloadResult>
+  /** Reloads NGINX and waits for the proof that it serves what is expected. Resolves for every outcome. */
+  reload(expected: ExpectedGeneration, testMs: number): Promise<ReloadResult>
 }
 
 /** The result if there is nothing to test, or no way to. */
@@ -41,14 +45,23 @@ export function nginxControls(
 ): (observation: Observation) => NginxControl {
   const reloader = signalReloader(host)
   const testIncrement = incrementalTester(host, certificates)
+  const proof = lastProof(host)
   const configured = (observation: Observation): NginxControl => ({
     testAsIs: () => testCandidate(host, observation, [], new Set()),
     testChange: (files, names) => testIncrement(observation, files, names),
     testSwapped: async (before) => before,
     findMaster: () => reloader.find(observation),
     isAlone: () => reloader.isAlone(observation),
-    servedGeneration: () => servedGeneration(host),
-    reload: (generation, testMs) => reloader.reload(observation, generation, testMs),
+    servedGeneration: async () => {
+      const served = await servedGeneration(host, observation.snapshot.context)
+      // In this order: workers that have just been started have their title by the time that one of them answers.
+      return proof.isOutdated(observation) ? undefined : served
+    },
+    reload: async (expected, testMs) => {
+      const result = await reloader.reload(observation, expected, testMs)
+      if (result.ok) await proof.record(observation)
+      return result
+    },
   })
   const bare = configless(host)
   return (observation) => (observation.hasMainConfig ? configured(observation) : bare)

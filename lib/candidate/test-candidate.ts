@@ -6,15 +6,23 @@ import type { Host } from '../host/host.ts'
 import { statePaths } from '../host/state-folder.ts'
 import { writeFailure } from '../host/write-failure.ts'
 import { type CandidateOptions, renderCandidate } from '../nginx/config/candidate.ts'
+import { hostRemedy } from '../nginx/config/diagnostic.ts'
 import { runTest, type TestResult } from '../nginx/config-test.ts'
+import { isOwnFileName } from '../route/file-names.ts'
 import type { Observation } from '../snapshot/observe.ts'
 import { stagedPath, stageTexts, syncStaged } from './stage.ts'
 
 /** The error if NGINX rejects a change. */
 export function configFailed(test: TestResult): ProxyManagerError {
-  const culprit = test.ended ? {} : { culprit: 'host' }
+  const remedy = hostRemedy(test.diagnostics, isOwnFileName)
+  const culprit = test.ended && remedy === undefined ? {} : { culprit: 'host' }
   return new ProxyManagerError('PROXY_CONFIG_FAILED', {
-    details: { nginx_output: test.output, diagnostics: test.diagnostics, ...culprit },
+    details: {
+      nginx_output: test.output,
+      diagnostics: test.diagnostics,
+      ...culprit,
+      ...(remedy === undefined ? {} : { remedy }),
+    },
   })
 }
 

@@ -1,10 +1,11 @@
 /** The test of a batch: if NGINX rejects it, the batch is bisected and the changes that NGINX accepts continue. */
 import { UNTESTED } from '../candidate/nginx-control.ts'
 import { alreadyBroken, configFailed } from '../candidate/test-candidate.ts'
-import type { ProxyManagerError } from '../errors.ts'
+import { ProxyManagerError } from '../errors.ts'
 import type { TestResult } from '../nginx/config-test.ts'
 import type { Change } from '../plan/change.ts'
 import type { BatchPlan } from '../plan/plan-batch.ts'
+import { routeFileName } from '../route/file-names.ts'
 import { type ChangeContext, type ObservedHost, testedNow } from './context.ts'
 
 export interface AcceptedBatch {
@@ -19,9 +20,13 @@ export function untestedBatch(changes: readonly Change[]): AcceptedBatch {
   return { changes, rejected: new Map(), test: UNTESTED }
 }
 
+/** Tests that a batch may need to find its rejected changes: the others that wait are not kept longer than that. */
+const TEST_BUDGET = 10
+
 /**
- * Finds the changes that NGINX accepts together; each half is tested with the changes that passed before it:
- * one test if all pass, about 2·log2(n) for each rejected one.
+ * Finds the changes that NGINX accepts together: one test if all pass. If not, a change whose file NGINX names is rejected; if it names none,
+ * the next few changes are tested with those that passed, half as many after a failure and twice as many after a success. What is undecided
+ * when the budget is used up is postponed if it may be ({@link ChangeState.postponable}).
  * @throws {ProxyManagerError} NGINX_ALREADY_BROKEN if NGINX rejects the host without any change; CONFIG_WRITE_FAILED
  */
 export async function bisectBatch(
@@ -35,8 +40,10 @@ export async function bisectBatch(
     await certificates.copy(plan.certificates)
     return await nginx.testChange(plan.files, plan.domains)
   }
-  const whole = await test(changes)
-  if (whole.ok) return { changes, rejected: new Map(), test: whole }
+  // A crowd that was postponed has failed together already.
+  const isPostponed = changes.every((change) => state.postponable.get(change) === 'postponed_before')
+  const whole = isPostponed ? undefined : await test(changes)
+  if (whole?.ok === true) return { changes, rejected: new Map(), test: whole }
   const baseline = await nginx.testAsIs()
   state.lastTest = testedNow(host, baseline)
   if (!baseline.ok) throw alreadyBroken(baseline)
@@ -46,27 +53,46 @@ export async function bisectBatch(
   const rejected = new Map<Change, ProxyManagerError>()
   let last = baseline
   let isStaged = false
-  const divide = async (subset: readonly Change[], failed: TestResult): Promise<void> => {
-    const [only] = subset
-    if (only !== undefined && subset.length === 1) {
-      rejected.set(only, configFailed(failed))
-      return
-    }
-    const middle = Math.ceil(subset.length / 2)
-    for (const half of [subset.slice(0, middle), subset.slice(middle)]) {
-      const result = await test([...good, ...half])
-      isStaged = result.ok
-      if (result.ok) {
-        good.push(...half)
-        last = result
-      } else {
-        await divide(half, result)
-      }
+  let undecided = changes
+  let size = isPostponed ? 1 : Math.ceil(changes.length / 2)
+  /** Rejects one of these changes if it is the only one, or if NGINX names its file. */
+  const blame = (subset: readonly Change[], failed: TestResult): void => {
+    const named = subset.length === 1 ? subset[0] : subset.find((change) => isNamed(change, failed))
+    if (named === undefined) size = Math.ceil(size / 2)
+    else rejected.set(named, configFailed(failed))
+    undecided = undecided.filter((change) => change !== named)
+  }
+  if (whole !== undefined) {
+    const before = undecided.length
+    blame(changes, whole)
+    // Most often it is the only one.
+    size = undecided.length < before ? undecided.length : Math.ceil(changes.length / 2)
+  }
+  const mayPostpone = changes.every((change) => state.postponable.has(change))
+  for (let tests = 0; undecided.length > 0 && !(mayPostpone && tests >= TEST_BUDGET); tests++) {
+    size = Math.min(size, undecided.length)
+    const subset = undecided.slice(0, size)
+    const result = await test([...good, ...subset])
+    isStaged = result.ok
+    if (result.ok) {
+      good.push(...subset)
+      last = result
+      undecided = undecided.slice(size)
+      size *= 2
+    } else {
+      blame(subset, result)
     }
   }
-  await divide(changes, whole)
+  for (const change of undecided) {
+    state.postponed.add(change)
+    rejected.set(change, new ProxyManagerError('BUSY'))
+  }
   // The swap renames the staged files: they must be those of the accepted changes, not of the last rejected test.
   if (good.length > 0 && !isStaged) last = await test(good)
   if (!last.ok) throw configFailed(last)
   return { changes: good, rejected, test: last }
+}
+
+function isNamed({ dropletName }: Change, { diagnostics }: TestResult): boolean {
+  return diagnostics.some(({ level, file }) => level === 'emerg' && file === routeFileName(dropletName))
 }

@@ -119,7 +119,7 @@ function receiptOf(host: Host, plan: BatchPlan, reload: ReloadResult & { ok: tru
 /** The new generation must answer, and NGINX must present the planned certificate for each name that has one. */
 async function reloadAndConfirm(
   host: Host,
-  { nginx }: ObservedHost,
+  { nginx, snapshot }: ObservedHost,
   plan: BatchPlan,
   test: TestResult,
 ): Promise<ReloadResult> {
@@ -127,7 +127,7 @@ async function reloadAndConfirm(
   const reload = await nginx.reload(plan.generation, test.durationMs)
   const started = host.clock.monotonicMs()
   const isProvable = reload.ok && reload.provedBy === 'generation_probe' && plan.secured.size > 0
-  const wrong = isProvable ? await verifyServedCertificates(host, plan.secured) : undefined
+  const wrong = isProvable ? await verifyServedCertificates(host, snapshot.context, plan.secured) : undefined
   const result: ReloadResult =
     wrong === undefined ? reload : { ok: false, reason: 'wrong_certificate', output: wrong, diagnostics: [] }
   host.metrics.nginxReload(result.ok ? 'success' : result.reason, host.clock.monotonicMs() - signalled)
@@ -166,6 +166,7 @@ async function undoChange(
     const wasTouched = await rollBack(host, observation.nginx, {
       files: plan.files,
       generation: state.generation,
+      replaced: plan.generation,
       wasSignalled,
     })
     return withDetails(failure, { state: wasTouched ? 'rolled_back' : 'unchanged' })

@@ -6,6 +6,7 @@ import type { FileChange } from '../host/file-image.ts'
 import type { Host } from '../host/host.ts'
 import type { TestResult } from '../nginx/config-test.ts'
 import type { ProvedBy } from '../nginx/reload-result.ts'
+import type { Change } from '../plan/change.ts'
 import type { Outcome, PlannedChange } from '../plan/plan-change.ts'
 import type { StaleFinder } from '../plan/stale.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
@@ -65,6 +66,10 @@ export interface ChangeState {
   hasFailedToWrite: boolean
   /** Why files that no longer fit the host could not be rendered again. */
   unreconciled: Unreconciled | undefined
+  /** Changes that may be applied in a later batch if NGINX rejects their own: those of the queue. */
+  readonly postponable: WeakMap<Change, 'new' | 'postponed_before'>
+  /** Those of them that are to be: their batch has found no verdict about them within its budget of tests. */
+  readonly postponed: WeakSet<Change>
   /** The last test of the whole live configuration. */
   lastTest: LastTest | undefined
 }

@@ -102,7 +102,7 @@ async function runPipeline(
     const { receipt, steps, cleanup } = isEmpty
       ? { receipt: unchangedReceipt(plan), steps: NO_STEPS, cleanup: NOTHING }
       : await commitBatch(context, observation, plan, batch.test, options)
-    applied = { results: resultsOf(plan, receipt, steps, newGeneration), cleanup }
+    applied = { results: resultsOf(plan, receipt, steps), cleanup }
   } catch (error) {
     applied = asFailure(error)
   } finally {
@@ -182,16 +182,12 @@ function assertIncluded({ snapshot }: Observation): void {
   if (!snapshot.host.includesSitesEnabled) throw notIncluded(snapshot.sitesEnabled)
 }
 
-/** If NGINX was reloaded for unchanged files, that receipt proves the unchanged routes, too. */
-function resultsOf(
-  plan: BatchPlan,
-  receipt: Receipt,
-  steps: StepTimes,
-  newGeneration: 'on_change' | 'always' = 'on_change',
-): ChangeResult[] {
+/** If NGINX was reloaded although no route changes, that receipt proves the unchanged routes. */
+function resultsOf(plan: BatchPlan, receipt: Receipt, steps: StepTimes): ChangeResult[] {
+  const changesRoute = plan.outcomes.some(({ outcome }) => outcome !== 'refused' && outcome !== 'unchanged')
   return plan.outcomes.map((planned) => {
     if (planned.outcome === 'refused') return planned.error
-    return planned.outcome === 'unchanged' && newGeneration === 'on_change'
+    return planned.outcome === 'unchanged' && changesRoute
       ? { ...planned, receipt: unchangedReceipt(plan), steps: NO_STEPS }
       : { ...planned, receipt, steps }
   })

@@ -36,17 +36,20 @@ const QUIET_ROUNDS = 64
 
 export interface QueueOptions {
   readonly apply: (changes: readonly Change[]) => Promise<AppliedBatch>
+  /** Whether a change that was applied has no result yet: it waits for a later batch. */
+  readonly isPostponed: (change: Change) => boolean
   /** Number of calls that are about to submit a change. */
   readonly arriving: () => number
   readonly clock: Pick<Clock, 'monotonicMs' | 'sleep'>
 }
 
 /** Makes an empty queue. `apply` gets one batch at a time. */
-export function changeQueue({ apply, arriving, clock }: QueueOptions): ChangeQueue {
+export function changeQueue({ apply, isPostponed, arriving, clock }: QueueOptions): ChangeQueue {
   const waiting: Waiting[] = []
   const jobs: (() => Promise<void>)[] = []
   let running: Promise<void> | undefined
   let isClosed = false
+  let isPostponedsTurn = false
 
   const run = async (): Promise<void> => {
     let isJobsTurn = true
@@ -57,7 +60,9 @@ export function changeQueue({ apply, arriving, clock }: QueueOptions): ChangeQue
         await job()
       } else if (waiting.length > 0) {
         await gatherArriving(arriving, clock)
-        await applyWaiting(takeBatch(waiting), apply)
+        const batch = takeBatch(waiting, isPostponedsTurn)
+        isPostponedsTurn = batch.every(({ wasPostponed }) => !wasPostponed)
+        waiting.unshift(...(await applyWaiting(batch, apply, isPostponed)))
       }
     }
     running = undefined
@@ -75,7 +80,7 @@ export function changeQueue({ apply, arriving, clock }: QueueOptions): ChangeQue
       if (isClosed) throw stopping()
       if (waiting.length >= QUEUE_LIMIT) throw new ProxyManagerError('BUSY', { retryAfterS: RETRY_AFTER_S })
       return await new Promise((settle) => {
-        waiting.push({ change, settle })
+        waiting.push({ change, settle, wasPostponed: false })
         start()
       })
     },
@@ -98,10 +103,20 @@ export function changeQueue({ apply, arriving, clock }: QueueOptions): ChangeQue
 interface Waiting {
   readonly change: Change
   readonly settle: (result: ChangeResult) => void
+  readonly wasPostponed: boolean
 }
 
-/** Removes the first waiting change of each droplet, in their order. */
-function takeBatch(waiting: Waiting[]): Waiting[] {
+/**
+ * Removes the first waiting change of each droplet, in their order. Postponed changes, which are first, have batches of their own: they take turns
+ * with the others, so that a crowd of rejected changes keeps nobody waiting.
+ */
+function takeBatch(waiting: Waiting[], postponedFirst: boolean): Waiting[] {
+  const isMixed = waiting.some(({ wasPostponed }) => wasPostponed)
+  const postponed = isMixed ? takeKind(waiting, (next) => next.wasPostponed === postponedFirst) : []
+  return postponed.length > 0 ? postponed : takeKind(waiting, () => true)
+}
+
+function takeKind(waiting: Waiting[], isWanted: (next: Waiting) => boolean): Waiting[] {
   const droplets = new Set<string>()
   const batch: Waiting[] = []
   for (let i = 0; i < waiting.length; ) {
@@ -111,20 +126,26 @@ function takeBatch(waiting: Waiting[]): Waiting[] {
       continue
     }
     droplets.add(next.change.dropletName)
-    batch.push(next)
-    waiting.splice(i, 1)
+    if (isWanted(next)) batch.push(...waiting.splice(i, 1))
+    else i++
   }
   return batch
 }
 
-/** Applies a batch. Whatever fails, every caller gets an answer, and the queue continues. */
-async function applyWaiting(batch: readonly Waiting[], apply: QueueOptions['apply']): Promise<void> {
+/** Applies a batch, and returns what was postponed. Whatever fails, every other caller gets an answer, and the queue continues. */
+async function applyWaiting(
+  batch: readonly Waiting[],
+  apply: QueueOptions['apply'],
+  isPostponed: QueueOptions['isPostponed'],
+): Promise<readonly Waiting[]> {
   const { results, cleanup } = await apply(batch.map(({ change }) => change)).catch((cause: unknown) => ({
     results: batch.map(() => new ProxyManagerError('INTERNAL', { cause })),
     cleanup: async () => undefined,
   }))
-  for (const [i, { settle }] of batch.entries()) settle(results[i] ?? new ProxyManagerError('INTERNAL'))
+  for (const [i, { change, settle }] of batch.entries())
+    if (!isPostponed(change)) settle(results[i] ?? new ProxyManagerError('INTERNAL'))
   await cleanup().catch(() => undefined)
+  return batch.filter(({ change }) => isPostponed(change)).map((next) => ({ ...next, wasPostponed: true }))
 }
 
 /** Waits briefly for calls whose upstream is being checked: each would need a reload of its own otherwise. */

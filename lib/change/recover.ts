@@ -8,7 +8,7 @@ import { pruneBackups } from '../host/prune-backups.ts'
 import { replaceText } from '../host/replace-file.ts'
 import { statePaths } from '../host/state-folder.ts'
 import type { CertifyChange } from '../plan/change.ts'
-import { isIntact } from '../render/shared-file.ts'
+import { isIntact, readSharedFile, renumberSharedFile } from '../render/shared-file.ts'
 import { isOwnFileName, routeFileName, SHARED_FILE } from '../route/file-names.ts'
 import { missingFilesFault } from '../snapshot/missing-files.ts'
 import { applyBatch } from './apply.ts'
@@ -73,7 +73,9 @@ export async function recoverJournal(context: ChangeContext): Promise<void> {
   const isFinished = mayFinish && (await rollForward(host, observation, journal))
   if (!isFinished) {
     state.generation += 1
-    const restore = { files: journal.files, generation: state.generation, wasSignalled: journal.phase === 'reloading' }
+    const wasSignalled = journal.phase === 'reloading'
+    const { files, generation: replaced } = journal
+    const restore = { files, generation: state.generation, replaced, wasSignalled }
     await rollBack(host, observation.nginx, restore)
   }
   state.degraded = undefined
@@ -128,19 +130,25 @@ async function sweepTemporaries({ host, observe }: ChangeContext): Promise<void>
  * An empty or truncated file passes `nginx -t` and silently drops its site; a dangling symlink prevents NGINX from starting.
  * The former is restored from the copy of the last proved file, the latter removed. Edits by hand are left as they are.
  */
-async function repairFiles({ host, observe }: ChangeContext): Promise<void> {
+async function repairFiles(context: ChangeContext): Promise<void> {
+  const { host, observe } = context
   assertMounted(host)
   const { snapshot } = await observe([])
   // Only a file that is not as written can be a truncated one.
   const drifted = [...snapshot.routes].flatMap(([name, route]) => (route.drifted ? [routeFileName(name)] : []))
   const names = new Set([...snapshot.availableImages.keys(), ...drifted])
   if (snapshot.shared === undefined && snapshot.routes.size > 0) names.add(SHARED_FILE)
-  for (const name of names) {
+  const repairs = [...names].flatMap((name) => {
     const path = `${snapshot.sitesAvailable}/${name}`
     const text = host.files.read(path)?.text ?? ''
     const good = lastGood(host, name)
-    if (good === undefined || good === text || !good.startsWith(text)) continue
-    await replaceText(host, path, good)
+    return good === undefined || good === text || !good.startsWith(text) ? [] : [{ name, path, good }]
+  })
+  // NGINX may have read the damaged files. The new generation comes first: after a crash between the two it is still missing.
+  const shared = repairs.find(({ name }) => name === SHARED_FILE)?.good ?? snapshot.shared?.text
+  if (repairs.length > 0 && shared !== undefined) await renewGeneration(context, shared)
+  for (const { name, path, good } of repairs) {
+    if (name !== SHARED_FILE) await replaceText(host, path, good)
     host.log.write('warn', { action: 'repair_file', result: 'success', outcome: 'restored', file: name })
   }
   if (snapshot.shared?.enabled === false && snapshot.routes.size > 0 && !snapshot.enabledImages.has(SHARED_FILE)) {
@@ -195,8 +203,11 @@ function lastGood(host: Pick<Host, 'files' | 'settings'>, name: string): string 
   return text !== undefined && isIntact(name, text) ? text : undefined
 }
 
-/** Reloads NGINX if it serves an older configuration than the one on disk. */
-async function confirmServed(context: ChangeContext): Promise<void> {
+/**
+ * If it is not proved that NGINX serves what is on disk, reloads it with a new generation and proves that.
+ * @throws {Error} if NGINX does not take over what is on disk
+ */
+export async function confirmServed(context: ChangeContext): Promise<void> {
   const { host, state } = context
   const { snapshot, nginx } = await context.observe([])
   const { shared, host: configuration } = snapshot
@@ -207,12 +218,21 @@ async function confirmServed(context: ChangeContext): Promise<void> {
   const served = await nginx.servedGeneration()
   if (served === shared.generation || served === 'unknown') return
   const test = await nginx.testAsIs()
-  const reload = test.ok ? await nginx.reload(shared.generation, test.durationMs) : undefined
-  if (reload?.ok !== true) throw new Error('NGINX serves an older configuration than the one on disk')
-  host.log.write('warn', {
-    action: 'confirm_served',
-    result: 'success',
-    outcome: 'reloaded',
-    generation: shared.generation,
-  })
+  if (!test.ok) throw new Error('NGINX serves another configuration than the one on disk, which fails its test')
+  // Another number in NGINX's answer leaves the one on disk for the proof.
+  const generation = served === undefined ? await renewGeneration(context, shared.text) : shared.generation
+  const reload = await nginx.reload(generation, test.durationMs)
+  if (!reload.ok) throw new Error(`NGINX serves another configuration than the one on disk (${reload.reason})`)
+  host.log.write('warn', { action: 'confirm_served', result: 'success', outcome: 'reloaded', generation })
+}
+
+/** Writes the shared file with a new generation, so that a proof is about the files as they are from now on. Returns it. */
+async function renewGeneration({ host, state }: ChangeContext, shared: string): Promise<number> {
+  state.generation = Math.max(state.generation, readSharedFile(shared)?.generation ?? 0) + 1
+  await replaceText(
+    host,
+    `${host.settings.NGINX_SITES_AVAILABLE}/${SHARED_FILE}`,
+    renumberSharedFile(shared, state.generation),
+  )
+  return state.generation
 }

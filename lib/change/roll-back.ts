@@ -14,6 +14,8 @@ export interface RollBack {
   readonly files: readonly FileChange[]
   /** A new generation for the restored configuration, to distinguish it from the previous one if NGINX was signalled. */
   readonly generation: number
+  /** The generation of the change. */
+  readonly replaced: number
   /** NGINX may have read the new files: it has to be reloaded. */
   readonly wasSignalled: boolean
 }
@@ -25,11 +27,11 @@ export interface RollBack {
 export async function rollBack(
   host: Host,
   nginx: NginxControl,
-  { files, generation, wasSignalled }: RollBack,
+  { files, generation, replaced, wasSignalled }: RollBack,
 ): Promise<boolean> {
   const undone = await undoSwap(host, files)
   if (wasSignalled && nginx.findMaster() !== undefined) {
-    const reload = await nginx.reload(await renumberShared(host, generation), 0)
+    const reload = await nginx.reload((await renumberShared(host, generation)) ?? { replaced }, 0)
     // A stopped NGINX serves nothing; it will start with the restored files.
     if (!reload.ok && reload.reason !== 'not_running')
       throw reloadFailed(reload.reason, { stage: 'restore', state: 'degraded' }, reload)

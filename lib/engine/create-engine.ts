@@ -6,7 +6,7 @@ import { dryRun } from '../change/pipeline.ts'
 import { toPutChange } from '../change/prepare-put.ts'
 import { type ChangeQueue, changeQueue } from '../change/queue.ts'
 import { dryRunReconcile, keepReconciled, readRenderedMark, reconcile } from '../change/reconcile.ts'
-import { recover, recoverJournal } from '../change/recover.ts'
+import { confirmServed, recover, recoverJournal } from '../change/recover.ts'
 import { ProxyManagerError, stopping } from '../errors.ts'
 import { dependencyReader } from '../health/dependencies.ts'
 import { healthReader } from '../health/health.ts'
@@ -37,6 +37,7 @@ export function createEngine(host: Host): Engine {
   const arriving = { count: 0 }
   const queue = changeQueue({
     apply: (changes) => applyOrRecover(context, changes),
+    isPostponed: (change) => state.postponed.has(change),
     arriving: () => arriving.count,
     clock: host.clock,
   })
@@ -64,6 +65,7 @@ export function createEngine(host: Host): Engine {
       queue.close()
       closing.abort(stopping())
     },
+    proveServed: () => queue.exclusively(() => confirmServed(context)),
     retryRestore: async () => {
       if (state.degraded !== undefined) await queue.exclusively(() => recoverJournal(context))
     },
@@ -82,6 +84,8 @@ function changeContext(host: Host, closing: AbortSignal): ChangeContext {
     refused: undefined,
     hasFailedToWrite: false,
     unreconciled: undefined,
+    postponable: new WeakMap(),
+    postponed: new WeakSet(),
     lastTest: undefined,
   }
   return {

@@ -91,6 +91,8 @@ export interface Engine {
   idle(): Promise<void>
   /** From now on, changes and certificate orders are refused, for calls and for background jobs. */
   close(): void
+  /** Proves again that NGINX serves the routes, if somebody else has reloaded it since the last proof. */
+  proveServed(): Promise<void>
   /** Retries a rollback that has failed, if there is one. */
   retryRestore(): Promise<void>
 }

@@ -13,6 +13,8 @@ import type { RouteView } from './route-view.ts'
 /** Applies a batch. If a previous rollback has failed, it is completed first, or every change fails. Never rejects. */
 export async function applyOrRecover(context: ChangeContext, changes: readonly Change[]): Promise<AppliedBatch> {
   const { host, state } = context
+  for (const change of changes)
+    state.postponable.set(change, state.postponed.delete(change) ? 'postponed_before' : 'new')
   if (state.degraded !== undefined)
     await recoverJournal(context).catch(logFailure(host, 'error', { action: 'recover_journal' }))
   if (state.degraded !== undefined) {
@@ -24,7 +26,9 @@ export async function applyOrRecover(context: ChangeContext, changes: readonly C
     return allFailed(changes, new ProxyManagerError('NGINX_RELOAD_FAILED', { message: state.degraded, details }))
   }
   const batch = await applyBatch(context, changes)
-  for (const result of batch.results) {
+  for (const [i, result] of batch.results.entries()) {
+    const change = changes[i]
+    if (change !== undefined && state.postponed.has(change)) continue
     const outcome = result instanceof ProxyManagerError ? result.code : result.outcome
     host.metrics.change(outcome)
     if (outcome === 'CONFIG_WRITE_FAILED') state.hasFailedToWrite = true

@@ -34,12 +34,14 @@ export function healthReader(context: ChangeContext): () => Promise<ManagerHealt
     // Until a change is confirmed, the previous configuration is still served: between its renames a route would look broken.
     const { snapshot } = state.unconfirmed ?? observation
     const writeFaults = await checkWrites(observation)
+    const waiting = [...snapshot.routes.values()].find(({ record }) => record.enable_ssl && record.certificate === null)
     const lastTest = nginx.present ? await readLiveTest() : state.lastTest
     return describeHealth({
       settings: host.settings,
       nowMs: host.clock.nowMs(),
       snapshot,
       hasMainConfig,
+      isHttpsTaken: waiting !== undefined && (await context.observe([waiting.record.domain])).isHttpsTaken,
       isNginxPresent: nginx.present,
       nginxVersion: nginx.versionText,
       isAngie: nginx.isAngie,

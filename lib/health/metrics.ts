@@ -2,7 +2,8 @@
 import type { ChangeContext } from '../change/context.ts'
 import type { ChangeQueue } from '../change/queue.ts'
 import type { Host } from '../host/host.ts'
-import { askOwnServer, STATUS_PATH } from '../nginx/generation.ts'
+import { readStatusPage } from '../nginx/generation.ts'
+import type { RenderContext } from '../render/context.ts'
 import { securedNames } from '../route/names.ts'
 import { statusOf } from '../route/state.ts'
 import type { ManagerHealth } from './health-schema.ts'
@@ -37,14 +38,14 @@ export async function readMetrics(
     byStatus,
     expiries,
     queueDepth: queue.depth,
-    connections: await readConnections(host),
+    connections: await readConnections(host, snapshot.context),
   })
   return await host.metrics.text()
 }
 
 /** ngx_http_stub_status_module's page: "Active connections: 3", then "Reading: 0 Writing: 1 Waiting: 2". */
-async function readConnections(host: Host): Promise<Map<string, number>> {
-  const text = (await askOwnServer(host, STATUS_PATH)) ?? ''
+async function readConnections(host: Host, context: RenderContext): Promise<Map<string, number>> {
+  const text = (await readStatusPage(host, context)) ?? ''
   const figures = [...text.matchAll(/(Active connections|Reading|Writing|Waiting): (\d+)/g)]
   return new Map(
     figures.map(([, name = '', count]) => [

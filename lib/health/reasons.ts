@@ -23,6 +23,8 @@ export interface HealthFacts {
   readonly snapshot: Snapshot
   /** False in a harness with bare directories. */
   readonly hasMainConfig: boolean
+  /** A route waits for HTTPS, and something else than NGINX's server blocks holds its port. */
+  readonly isHttpsTaken: boolean
   readonly isNginxPresent: boolean
   readonly nginxVersion: string | null
   readonly isAngie: boolean
@@ -89,6 +91,11 @@ const DEGRADED: readonly Check[] = [
       (name) => `route ${name} has no symlink in sites-enabled: repeat its PUT to serve it, or DELETE it`,
     ),
   ({ lastCertificate, snapshot }) => failedOrder(lastCertificate, routesOf(snapshot)),
+  ({ isHttpsTaken, settings: { NGINX_HTTPS_PORT: port } }) =>
+    when(
+      isHttpsTaken,
+      `port ${port} is held by another process or a stream block of NGINX, so that HTTPS cannot be served: free it, or set NGINX_HTTPS_PORT`,
+    ),
   ({ snapshot }) =>
     [...snapshot.unmanagedFiles.keys()].map(
       (name) => `fpai-${name}.conf was not written by Proxy Manager: move it away to manage ${name}`,
@@ -118,6 +125,17 @@ const ADVICE: readonly Check[] = [
     when(
       hasMainConfig && !snapshot.host.mainDirectives.has('worker_shutdown_timeout'),
       'set worker_shutdown_timeout in nginx.conf (such as 1h): without it an open WebSocket keeps an old worker alive for ever',
+    ),
+  ({ snapshot: { context, host } }) =>
+    when(
+      [...context.httpListens, ...context.httpsListens].some((listen) => listen.includes(' proxy_protocol')) &&
+        !host.httpDirectives.has('real_ip_header'),
+      'set "real_ip_header proxy_protocol;" and set_real_ip_from in the http block: without them routes see the address of the load balancer that sends the PROXY protocol',
+    ),
+  ({ snapshot: { context }, settings: { NGINX_HTTP_PORT: port } }) =>
+    when(
+      context.httpListens.every((listen) => /^(127\.|\[::1\]|localhost:)/.test(listen)),
+      `NGINX listens only on loopback addresses at port ${port}, so routes are not reached from elsewhere: add "listen ${port};" to a server block, and restart NGINX`,
     ),
   ({ snapshot, settings }) =>
     implicitDefaultServers(snapshot.host.servers, settings.NGINX_HTTP_PORT).map(

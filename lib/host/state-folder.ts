@@ -16,6 +16,7 @@ export function statePaths(settings: Settings) {
     backups: `${root}/backups`,
     lastReload: `${root}/last-reload.json`,
     rendered: `${root}/rendered.json`,
+    lastProof: `${root}/last-proof.json`,
     certificates: `${root}/certificates`,
     orders: `${root}/orders`,
     lastCertificate: `${root}/last-certificate.json`,

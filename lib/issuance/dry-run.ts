@@ -9,7 +9,7 @@ import type { CertifyChange } from '../plan/change.ts'
 import { onlyOutcome, planBatch } from '../plan/plan-batch.ts'
 import { namesOf } from '../route/names.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
-import { assertMayOrder, findRoute, type IssueRequest, mustOrder, preflightOf } from './may-order.ts'
+import { assertMayOrder, assertServable, findRoute, type IssueRequest, mustOrder, preflightOf } from './may-order.ts'
 
 export interface IssueDryRun {
   readonly route: SnapshotRoute
@@ -30,6 +30,7 @@ export async function dryRunIssue(
 ): Promise<IssueDryRun> {
   const found = await findRoute(context, request.dropletName)
   const { domain, droplet_name: dropletName } = found.record
+  await assertServable(context, domain)
   const change: CertifyChange = { kind: 'certify', dropletName, domain }
   if (!mustOrder(context, found, request)) {
     const { outcomes, files, test } = await queue.exclusively(() => dryRun(context, [change]))

@@ -59,8 +59,14 @@ export function certificateMaintenance(
 }
 
 async function routesWithHttps({ observe }: ChangeContext): Promise<readonly SnapshotRoute[]> {
-  const { routes } = (await observe([])).snapshot
-  return [...routes.values()].filter(({ record, drifted, enabled }) => record.enable_ssl && enabled && !drifted)
+  const { snapshot } = await observe([])
+  const routes = [...snapshot.routes.values()].filter(
+    ({ record, drifted, enabled }) => record.enable_ssl && enabled && !drifted,
+  )
+  const first = routes.find(({ record }) => record.certificate === null)
+  // Neither an order nor a reload is of use before the HTTPS port is free.
+  const isTaken = first !== undefined && (await observe([first.record.domain])).isHttpsTaken
+  return isTaken ? routes.filter(({ record }) => record.certificate !== null) : routes
 }
 
 /** Switches every route to the certificate that it does not serve yet, except while a call is issuing it. */

@@ -82,6 +82,22 @@ export function assertMayOrder(host: Host, domain: string): void {
   throw rateLimited(domain, at, clock.nowMs(), `the budget kept here for this name is used up${why}`)
 }
 
+/**
+ * Refuses an order for a certificate that could not be served.
+ * @throws {ProxyManagerError} SSL_UNAVAILABLE if something else than NGINX's server blocks listens on the HTTPS port
+ */
+export async function assertServable({ host, observe }: ChangeContext, domain: string): Promise<void> {
+  if (!(await observe([domain])).isHttpsTaken) return
+  const port = host.settings.NGINX_HTTPS_PORT
+  throw new ProxyManagerError('SSL_UNAVAILABLE', {
+    message: `HTTPS cannot be served: port ${port} is held by another process, or by a stream block of NGINX`,
+    details: {
+      reason: 'port_taken',
+      remedy: `Free port ${port} (ss -ltnp 'sport = :${port}' shows who holds it), or set NGINX_HTTPS_PORT to the port that it forwards to`,
+    },
+  })
+}
+
 /** The checks before an order; `refusal` is why it must not be made, if the setting is strict. */
 export async function preflightOf(
   host: Host,

@@ -10,7 +10,7 @@ import { writeFailure } from '../host/write-failure.ts'
 import { namesOf } from '../route/names.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
 import { issuanceFailed } from './failures.ts'
-import { assertMayOrder, findRoute, type IssueRequest, mustOrder, preflightOf } from './may-order.ts'
+import { assertMayOrder, assertServable, findRoute, type IssueRequest, mustOrder, preflightOf } from './may-order.ts'
 import { closeOrder, recordFailure } from './record-order.ts'
 
 export interface Issued {
@@ -49,6 +49,7 @@ export function createIssuer(
   const issue = async (request: IssueRequest, route: SnapshotRoute): Promise<Issued> => {
     const { dropletName, email = host.settings.DEFAULT_SSL_EMAIL } = request
     const { domain } = route.record
+    await assertServable(context, domain)
     const isWanted = mustOrder(context, route, request)
     const preflight = isWanted
       ? await exclusively(() => order(context, route, email)).catch(async (error) => {
@@ -116,5 +117,17 @@ async function order(context: ChangeContext, { record }: SnapshotRoute, email: s
     output: '',
   }
   await recordFailure(host, domain, before, diagnostic)
-  throw issuanceFailed(domain, diagnostic, preflight, clock.nowMs())
+  const { httpListens } = (await context.observe([])).snapshot.context
+  throw issuanceFailed(domain, explained(diagnostic, httpListens), preflight, clock.nowMs())
+}
+
+/** A CA that reaches NGINX without the load balancer is refused by a listener that expects the PROXY protocol. */
+function explained<T extends { readonly reason: string; readonly remedy: string }>(
+  failure: T,
+  httpListens: readonly string[],
+): T {
+  const isProxied = failure.reason === 'unreachable' && httpListens.some((listen) => listen.includes(' proxy_protocol'))
+  if (!isProxied) return failure
+  const remedy = `${failure.remedy}; NGINX expects the PROXY protocol (proxy_protocol) there, so the CA has to come through what sends it`
+  return { ...failure, remedy }
 }

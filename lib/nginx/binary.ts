@@ -4,6 +4,7 @@ import { singleFlight } from '../host/single-flight.ts'
 import type { Settings } from '../settings/settings.ts'
 import { type NginxBuild, parseBuild } from './config/build.ts'
 import type { HostConfiguration } from './config/host-config.ts'
+import type { ListensOf } from './endpoints.ts'
 
 /** The arguments that name the main configuration, if NGINX_CONF is set. */
 export function configurationArguments(settings: Pick<Settings, 'NGINX_CONF'>): readonly string[] {
@@ -17,7 +18,10 @@ export interface NginxFacts extends NginxBuild {
 
 /** The NGINX of this host: its configuration and the facts about its binary. */
 export interface NginxInstance {
-  readonly snapshot: { readonly host: Pick<HostConfiguration, 'pid' | 'errorLog'> }
+  readonly snapshot: {
+    readonly host: Pick<HostConfiguration, 'pid' | 'errorLogs'>
+    readonly context: ListensOf
+  }
   readonly facts: NginxFacts
 }
 

@@ -1,4 +1,4 @@
-/** NGINX's error log after a signal: only there does the master report that it rejected a configuration. */
+/** NGINX's error logs after a signal: only there does the master report that it rejected a configuration. */
 import type { Files } from '../adapters/files.ts'
 import type { NginxInstance } from './binary.ts'
 import { type Diagnostic, parseDiagnostics, publicOutput } from './config/diagnostic.ts'
@@ -9,39 +9,26 @@ export interface ReloadError {
 }
 
 /**
- * Follows the error log from its present end. Each call reads what was logged since the last one, and returns the master's errors once they mean
- * that it has rejected the new configuration.
+ * Follows the error logs from their present ends. Each call reads what was logged since the last one, and returns the master's errors once they
+ * mean that it has rejected the new configuration. A visitor can write lines of this shape (NGINX logs the decoded path of a file, line breaks
+ * included), so an error is a reason to doubt a reload, and a proof of the new configuration outweighs it.
  */
-export function followLog(
+export function followLogs(
   files: Pick<Files, 'readFrom' | 'size'>,
-  path: string,
+  paths: readonly string[],
   master: number,
 ): () => ReloadError | undefined {
-  // The log only shortens the wait for the proof: what cannot be read of it fails no change.
-  let offset = unlessUnreadable(() => files.size(path))
-  const emergencies: string[] = []
-
-  /** In a loop: a busy log grows by more than one read's worth between two calls. */
-  const readOn = (): void => {
-    for (;;) {
-      const from = offset
-      const read = from === undefined ? undefined : unlessUnreadable(() => files.readFrom(path, from))
-      if (from === undefined || read === undefined) return
-      const { size, text, next } = read
-      const isRotated = size < from
-      if (!isRotated && next === from) return
-      const lines = text.slice(0, text.lastIndexOf('\n') + 1).split('\n')
-      emergencies.push(...lines.filter((line) => line.includes(`[emerg] ${master}#`)))
-      offset = isRotated ? 0 : next
-    }
-  }
-
+  const logs = paths.map((path) => followLines(files, path))
+  // The shape of every line that NGINX logs (ngx_log_error_core); clients' header values only occur further inside a line.
+  const shape = new RegExp(`^\\d{4}/\\d\\d/\\d\\d \\d\\d:\\d\\d:\\d\\d \\[emerg\\] ${master}#`)
+  const emergencies = new Set<string>()
   return () => {
-    readOn()
+    for (const readLines of logs) for (const line of readLines()) if (shape.test(line)) emergencies.add(line)
+    const lines = [...emergencies]
     // NGINX tries to bind five times (ngx_open_listening_sockets): only its last message is final.
-    const isFinal = emergencies.some((line) => !line.includes(' bind() to ') || line.includes('still could not bind()'))
+    const isFinal = lines.some((line) => !line.includes(' bind() to ') || line.includes('still could not bind()'))
     if (!isFinal) return undefined
-    const output = emergencies.join('\n')
+    const output = lines.join('\n')
     return { output: publicOutput(output), diagnostics: parseDiagnostics(output) }
   }
 }
@@ -54,10 +41,32 @@ function unlessUnreadable<T>(read: () => T): T | undefined {
   }
 }
 
-/** The file that the master logs to; `undefined` for standard error, syslog or memory. */
-export function logPath({ snapshot, facts }: NginxInstance): string | undefined {
-  const path = snapshot.host.errorLog ?? facts.errorLogPath
-  if (path === undefined || path === 'stderr' || path.startsWith('syslog:') || path.startsWith('memory:'))
-    return undefined
-  return path.startsWith('/') ? path : `${facts.prefix}/${path}`
+/** Each call returns the whole lines that were appended since the last one; none while the log cannot be read, which fails no change. */
+function followLines(files: Pick<Files, 'readFrom' | 'size'>, path: string): () => string[] {
+  let offset = unlessUnreadable(() => files.size(path))
+  return () => {
+    const lines: string[] = []
+    // In a loop: a busy log grows by more than one read's worth between two calls.
+    for (;;) {
+      const from = offset
+      const read = from === undefined ? undefined : unlessUnreadable(() => files.readFrom(path, from))
+      if (from === undefined || read === undefined) return lines
+      const { size, text, next } = read
+      const isRotated = size < from
+      if (!isRotated && next === from) return lines
+      lines.push(...text.slice(0, text.lastIndexOf('\n') + 1).split('\n'))
+      offset = isRotated ? 0 : next
+    }
+  }
+}
+
+/**
+ * The files that the master logs to: it writes to every `error_log` of the main context (since NGINX 1.5.2), and no level hides `emerg`. None if
+ * it logs only to standard error, syslog or memory.
+ */
+export function logPaths({ snapshot, facts }: NginxInstance): readonly string[] {
+  const { errorLogs } = snapshot.host
+  const paths = errorLogs.length > 0 ? errorLogs : [facts.errorLogPath ?? 'stderr']
+  const files = paths.filter((path) => path !== 'stderr' && !/^(syslog|memory):/.test(path))
+  return [...new Set(files.map((path) => (path.startsWith('/') ? path : `${facts.prefix}/${path}`)))]
 }

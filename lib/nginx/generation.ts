@@ -1,5 +1,6 @@
 /** Our loopback-only server block: it answers with the generation that NGINX serves, and with its connection counts. */
 import type { Host } from '../host/host.ts'
+import { type Endpoint, endpointsOf, type ListensOf } from './endpoints.ts'
 
 /** Its server name: `.invalid` is reserved (RFC 6761), so no site can have it. */
 export const GENERATION_NAME = 'generation.proxy-manager.invalid'
@@ -9,23 +10,37 @@ export const STATUS_PATH = '/status'
 
 const TIMEOUT_MS = 1000
 
-/** The response body of that server block for a path; `undefined` unless it answers 200 within a second. */
-export async function askOwnServer(
-  { probe, settings }: Pick<Host, 'probe' | 'settings'>,
-  path: string,
-): Promise<string | undefined> {
-  const answer = await probe.get({
-    address: '127.0.0.1',
-    port: settings.NGINX_HTTP_PORT,
-    host: GENERATION_NAME,
-    path,
-    timeoutMs: TIMEOUT_MS,
-  })
-  return 'status' in answer && answer.status === 200 ? answer.body : undefined
+type ProbingHost = Pick<Host, 'network' | 'probe'>
+
+/** The generation that NGINX serves at every address that we listen on; `undefined` if one does not answer, or they differ. */
+export async function servedGeneration(
+  host: ProbingHost,
+  { httpListens }: Pick<ListensOf, 'httpListens'>,
+): Promise<number | undefined> {
+  const [first, ...others] = endpointsOf(host, httpListens)
+  const served = first === undefined ? undefined : await generationAt(host, first)
+  // The others only once the first answers: while a reload is under way, this is called every few milliseconds.
+  const found = served === undefined ? [] : await Promise.all(others.map((endpoint) => generationAt(host, endpoint)))
+  return found.every((generation) => generation === served) ? served : undefined
 }
 
-/** The generation that NGINX serves; `undefined` if our server block does not answer. */
-export async function servedGeneration(host: Pick<Host, 'probe' | 'settings'>): Promise<number | undefined> {
-  const answer = (await askOwnServer(host, '/'))?.trim()
+/** The text of stub_status; `undefined` if NGINX does not answer with it. */
+export async function readStatusPage(
+  host: ProbingHost,
+  { httpListens }: Pick<ListensOf, 'httpListens'>,
+): Promise<string | undefined> {
+  const [first] = endpointsOf(host, httpListens)
+  return first === undefined ? undefined : await query(host, first, STATUS_PATH)
+}
+
+/** Another site may answer to every name: only digits are a generation. */
+async function generationAt(host: ProbingHost, endpoint: Endpoint): Promise<number | undefined> {
+  const answer = (await query(host, endpoint, '/'))?.trim()
   return answer !== undefined && /^\d+$/.test(answer) ? Number(answer) : undefined
+}
+
+/** The body of a 200 within a second. */
+async function query({ probe }: ProbingHost, endpoint: Endpoint, path: string): Promise<string | undefined> {
+  const answer = await probe.get({ ...endpoint, host: GENERATION_NAME, path, timeoutMs: TIMEOUT_MS })
+  return 'status' in answer && answer.status === 200 ? answer.body : undefined
 }

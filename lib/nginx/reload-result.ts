@@ -18,7 +18,8 @@ const RELOAD_FAILURES: Readonly<Record<ReloadFailure, { readonly message: string
   },
   not_confirmed: {
     message: 'NGINX did not serve the new configuration in time',
-    remedy: "See NGINX's error log; a listener with proxy_protocol on the HTTP port cannot be probed",
+    remedy:
+      "See NGINX's error log (standard error and syslog are not read here), and check that NGINX serves every address that it listens on",
   },
 }
 

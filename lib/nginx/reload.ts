@@ -5,24 +5,29 @@
 import type { Host } from '../host/host.ts'
 import { configurationArguments, type NginxInstance } from './binary.ts'
 import { parseDiagnostics, publicOutput } from './config/diagnostic.ts'
-import { followLog, logPath } from './error-log.ts'
-import { askOwnServer } from './generation.ts'
+import { followLogs, logPaths } from './error-log.ts'
+import { servedGeneration } from './generation.ts'
 import { type Masters, nginxMasters } from './master.ts'
 import { notRunning, type ReloadResult } from './reload-result.ts'
 
 export interface Reloader extends Pick<Masters, 'find' | 'isAlone'> {
   /**
-   * Reloads NGINX and waits until every new connection is handled by `generation` (null: by a configuration without one), at most 10 s plus twice
-   * the time that its test or the previous reload took. Resolves for every outcome.
+   * Reloads NGINX and waits until every new connection is handled by `expected`, at most 10 s plus twice the time that its test or the previous
+   * reload took. Resolves for every outcome.
    */
-  reload(nginx: NginxInstance, generation: number | null, testMs: number): Promise<ReloadResult>
+  reload(nginx: NginxInstance, expected: ExpectedGeneration, testMs: number): Promise<ReloadResult>
 }
+
+/** A generation; or a configuration without one of ours, after which the generation `replaced` must not be served any more. */
+export type ExpectedGeneration = number | { readonly replaced: number }
 
 const CONFIRM_TIMEOUT_MS = 10_000
 const COMMAND_TIMEOUT_MS = 15_000
 const POLL_MS = 2
 /** The log is read less often than the workers are polled. */
 const POLLS_PER_LOG_READ = 10
+/** How long a proof is waited for after an error in the log, beside twice the time of a test or reload: the error may be forged. */
+const DOUBT_MS = 500
 /** How long after the first new answer old workers may still accept if they cannot be watched: twice the 100 ms that the master waits. */
 const UNWATCHED_MS = 200
 
@@ -35,12 +40,13 @@ export function signalReloader(host: Host): Reloader {
   return {
     find: masters.find,
     isAlone: masters.isAlone,
-    reload: async (nginx, generation, testMs) => {
+    reload: async (nginx, expected, testMs) => {
       const started = clock.monotonicMs()
-      const deadline = started + CONFIRM_TIMEOUT_MS + 2 * Math.max(testMs, lastMs)
+      const usualMs = 2 * Math.max(testMs, lastMs)
+      const [deadline, doubtMs] = [started + CONFIRM_TIMEOUT_MS + usualMs, DOUBT_MS + usualMs]
       // If a new binary takes over meanwhile, it is unknown which files it has read: it is signalled, too.
       for (let master = masters.find(nginx); master !== undefined; master = masters.find(nginx)) {
-        const result = await reloadMaster({ host, masters, nginx, generation, started, deadline }, master)
+        const result = await reloadMaster({ host, masters, nginx, expected, started, deadline, doubtMs }, master)
         if (result === 'gone') continue
         if (result.ok) lastMs = result.reloadMs
         return result
@@ -55,27 +61,30 @@ interface Attempt {
   readonly host: Host
   readonly masters: Masters
   readonly nginx: NginxInstance
-  readonly generation: number | null
+  readonly expected: ExpectedGeneration
   readonly started: number
   readonly deadline: number
+  readonly doubtMs: number
 }
 
 /** Signals one master and waits for the proof; `gone` if that master exits first. */
 async function reloadMaster(attempt: Attempt, master: number): Promise<ReloadResult | 'gone'> {
-  const { host, masters, nginx, deadline } = attempt
+  const { host, masters, nginx, deadline, doubtMs } = attempt
   const { clock, files, processes } = host
-  const errorLog = logPath(nginx)
-  const findError = errorLog === undefined ? undefined : followLog(files, errorLog, master)
+  const findError = followLogs(files, logPaths(nginx), master)
   const old = masters.acceptingWorkers(master)
   const failure = processes.sendHup(master) ? undefined : await reloadByCommand(host)
   if (failure?.ok === false) return failure
   const findProof = watchGeneration(attempt, master, old)
+  let foundAt: number | undefined
   for (let polls = 1; clock.monotonicMs() < deadline; polls++) {
     const proof = await findProof()
     if (proof !== undefined) return proof
     if (polls % POLLS_PER_LOG_READ === 0) {
-      const error = findError?.()
-      if (error !== undefined) return { ok: false, reason: 'refused', ...error }
+      const error = findError()
+      if (error !== undefined) foundAt ??= clock.monotonicMs()
+      if (error !== undefined && foundAt !== undefined && clock.monotonicMs() - foundAt >= doubtMs)
+        return { ok: false, reason: 'refused', ...error }
       if (!processes.isNginxMaster(master)) return 'gone'
     }
     await clock.sleep(POLL_MS)
@@ -85,7 +94,7 @@ async function reloadMaster(attempt: Attempt, master: number): Promise<ReloadRes
 
 /** Each call polls once: the proof is complete when no old worker accepts connections and the new generation answers. */
 function watchGeneration(
-  { host: { clock, processes }, host, masters, nginx, generation, started }: Attempt,
+  { host: { clock, processes }, host, masters, nginx, expected, started }: Attempt,
   master: number,
   old: readonly number[],
 ): () => Promise<ReloadResult | undefined> {
@@ -96,8 +105,8 @@ function watchGeneration(
     if (isWatched)
       retiredAt ??= old.every((pid) => processes.workerState(pid) !== 'accepting') ? clock.monotonicMs() : undefined
     if (isWatched && retiredAt === undefined) return undefined
-    const answer = (await askOwnServer(host, '/'))?.trim()
-    const isNew = generation === null ? answer === undefined : answer === String(generation)
+    const served = await servedGeneration(host, nginx.snapshot.context)
+    const isNew = typeof expected === 'number' ? served === expected : served !== expected.replaced
     const now = clock.monotonicMs()
     firstAnswerAt = isNew && !masters.isHandingOver(nginx) ? (firstAnswerAt ?? now) : undefined
     // Someone else may have reloaded at the same moment: those workers accept connections, too, until the master retires them.

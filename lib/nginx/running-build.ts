@@ -30,7 +30,7 @@ export function runningBuildReader(
     const isFresh = known?.running.kind !== 'unknown' || host.clock.monotonicMs() - known.atMs < RETRY_MS
     if (known?.key === key && isFresh) return known.running
     const running =
-      (executable === undefined ? undefined : await ofExecutable(host, master)) ??
+      (executable === undefined ? undefined : await ofExecutable(host, facts, master, executable)) ??
       (await ofAnswer(host, facts)) ??
       UNKNOWN
     known = { key, running, atMs: host.clock.monotonicMs() }
@@ -39,10 +39,19 @@ export function runningBuildReader(
 }
 
 /** The kernel keeps the file of a running program, also if it was deleted (proc(5)). */
-async function ofExecutable({ runner }: BuildHost, master: number): Promise<RunningBuild | undefined> {
+async function ofExecutable(
+  { runner }: BuildHost,
+  facts: NginxFacts,
+  master: number,
+  executable: string,
+): Promise<RunningBuild | undefined> {
   const { output } = await runner.run(`/proc/${master}/exe`, ['-V'], { timeoutMs: 15_000 })
   const build = parseBuild(output)
-  return build.versionText === null ? undefined : { kind: 'other', build }
+  if (build.versionText === null) return undefined
+  // NGINX_BIN may be a wrapper of the very same binary.
+  return build.versionText === facts.versionText && !executable.endsWith(' (deleted)')
+    ? INSTALLED
+    : { kind: 'other', build }
 }
 
 /** Reading the file takes CAP_SYS_PTRACE. Without it there is the version in the `Server` header; OpenSSL's is then known only if NGINX is the same. */

@@ -11,7 +11,7 @@ export interface RenderContext {
   readonly opensslVersion: readonly [number, number]
   readonly httpPort: number
   readonly httpsPort: number
-  /** `listen` addresses of the HTTP and HTTPS ports, without options, such as `80` and `[::]:80`. */
+  /** The arguments of our `listen` directives for the HTTP and HTTPS ports: address and the protocols that the host has set for it, such as `[::]:80`. */
   readonly httpListens: readonly string[]
   readonly httpsListens: readonly string[]
   /** DNS servers for upstreams that NGINX looks up while it runs, as `resolver` takes them. */
@@ -35,14 +35,27 @@ export function server(
   return ['server', [], [...listens, ['server_name', [...names]], ...directives]]
 }
 
-/** The `listen` directives for HTTPS. HTTP/2 is a parameter of `listen` before NGINX 1.25.1, and a directive since. */
+/** The `listen` directives for HTTP. */
+export function httpListens(own: readonly string[], options: readonly string[] = []): Directive[] {
+  return own.map((listen): Directive => ['listen', [...listen.split(' '), ...options]])
+}
+
+/**
+ * The `listen` directives for HTTPS. HTTP/2 is a parameter of `listen` before NGINX 1.25.1, and a directive since. From NGINX 1.23.4 on, a block
+ * that adds it to a socket of the host is warned of.
+ */
 export function httpsListens(
   context: RenderContext,
-  addresses: readonly string[],
+  own: readonly string[],
   options: readonly string[] = [],
 ): Directive[] {
-  const flags = isAtLeast(context.nginxVersion, [1, 25, 1]) ? ['ssl'] : ['ssl', 'http2']
-  return addresses.map((address): Directive => ['listen', [address, ...flags, ...options]])
+  const { nginxVersion: version } = context
+  return own.map((listen): Directive => {
+    const [address = '', ...protocols] = listen.split(' ')
+    const isBound = isAtLeast(version, [1, 23, 4]) && protocols.includes('ssl')
+    const flags = isBound || isAtLeast(version, [1, 25, 1]) ? ['ssl'] : ['ssl', 'http2']
+    return ['listen', [address, ...new Set([...flags, ...protocols]), ...options]]
+  })
 }
 
 /** The `http2` directive, if this NGINX has it. */

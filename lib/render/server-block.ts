@@ -2,7 +2,7 @@
 import type { Directive } from '../nginx/config/print.ts'
 import { securedNames, unsecuredNames } from '../route/names.ts'
 import type { RouteRecord } from '../route/record.ts'
-import { hasModule, http2, httpsListens, type RenderContext, server } from './context.ts'
+import { hasModule, http2, httpListens, httpsListens, type RenderContext, server } from './context.ts'
 import { proxyLocation, upstreamBlock } from './proxy-location.ts'
 import { tlsProfile } from './tls-profile.ts'
 
@@ -10,11 +10,7 @@ import { tlsProfile } from './tls-profile.ts'
 export function routeDirectives(record: RouteRecord, context: RenderContext): Directive[] {
   const { certificate } = record
   const http = (names: readonly string[], location: Directive): Directive =>
-    server(
-      context.httpListens.map((address): Directive => ['listen', [address]]),
-      names,
-      [challengeLocation(context), location],
-    )
+    server(httpListens(context.httpListens), names, [challengeLocation(context), location])
   const [secured, unsecured] = [securedNames(record), unsecuredNames(record)]
   // Each name is redirected to itself, never to the client's Host header: so each has its own block.
   const redirects = secured.map((name) => http([name], securedLocation(record, name, context)))

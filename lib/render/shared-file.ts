@@ -7,7 +7,15 @@ import { GENERATION_NAME, STATUS_PATH } from '../nginx/generation.ts'
 import { readHeader, withHeader } from '../route/file-envelope.ts'
 import { dropletOfFileName } from '../route/file-names.ts'
 import { readRouteFile } from '../route/stored-route.ts'
-import { hasModule, http2, httpsListens, type RenderContext, resolverDirectives, server } from './context.ts'
+import {
+  hasModule,
+  http2,
+  httpListens,
+  httpsListens,
+  type RenderContext,
+  resolverDirectives,
+  server,
+} from './context.ts'
 import { tlsProfile } from './tls-profile.ts'
 
 /** The facts that the shared file depends on beyond {@link RenderContext}. */
@@ -67,7 +75,7 @@ export function sharedDirectives(shared: SharedContext, context: RenderContext):
       ],
     ],
     server(
-      context.httpListens.map((address): Directive => ['listen', [address]]),
+      httpListens(context.httpListens),
       [GENERATION_NAME],
       [
         ['access_log', ['off']],
@@ -88,9 +96,8 @@ export function sharedDirectives(shared: SharedContext, context: RenderContext):
 }
 
 function catchAllHttp(addresses: readonly string[]): Directive {
-  const listens = addresses.map((address): Directive => ['listen', [address, 'default_server']])
   return server(
-    listens,
+    httpListens(addresses, ['default_server']),
     [CATCH_ALL_NAME],
     [
       ['access_log', ['off']],

@@ -8,12 +8,13 @@ import type { NginxFacts } from '../nginx/binary.ts'
 import { commonBuild, type NginxBuild, unusableModules } from '../nginx/config/build.ts'
 import { type HostConfiguration, readHostConfiguration } from '../nginx/config/host-config.ts'
 import type { ConfigurationFile, ConfigurationTree } from '../nginx/config/include.ts'
-import { listenAddresses } from '../nginx/config/listens.ts'
 import { readNginx } from '../nginx/config/parse.ts'
+import type { ListensOf } from '../nginx/endpoints.ts'
 import { nginxMasters } from '../nginx/master.ts'
 import { type RunningBuild, runningBuildReader } from '../nginx/running-build.ts'
 import type { RenderContext } from '../render/context.ts'
 import { dnsServers } from '../upstream/upstream.ts'
+import { boundListens, isHttpsTaken, listenResolver, listensOf } from './listens.ts'
 import { ownFilesReader } from './own-files.ts'
 import type { Snapshot } from './snapshot.ts'
 
@@ -25,6 +26,8 @@ export interface Observation {
   readonly running: RunningBuild
   /** False for bare directories, as in a test harness: nothing can be tested beforehand or proved then. */
   readonly hasMainConfig: boolean
+  /** Something else listens where our HTTPS blocks would have to; false if no certificates were looked up. */
+  readonly isHttpsTaken: boolean
 }
 
 /** Makes a reader of the host; `domains` are those whose certificates are looked up. Parsed files are cached until they change. */
@@ -37,6 +40,7 @@ export function observer(
   const ownFiles = ownFilesReader(host)
   const masters = nginxMasters(host)
   const readRunning = runningBuildReader(host)
+  const resolveListens = listenResolver(host)
   /** Once true it stays true: the main configuration may be unreadable for a moment. */
   let hasMainConfig = false
 
@@ -49,22 +53,34 @@ export function observer(
       facts.confPath === undefined ? undefined : readHostConfiguration(facts.confPath, sitesEnabled, tree, isOwn)
     hasMainConfig ||= found !== undefined
     // If a known main configuration cannot be read, sites-enabled counts as not included, so that no change is made.
-    const configuration = found ?? {
-      ...readBareFolders(sitesEnabled, tree, isOwn),
-      includesSitesEnabled: !hasMainConfig,
-    }
-    const master = hasMainConfig ? masters.find({ snapshot: { host: configuration }, facts }) : undefined
+    const read = found ?? { ...readBareFolders(sitesEnabled, tree, isOwn), includesSitesEnabled: !hasMainConfig }
+    const configuration = { ...read, servers: await resolveListens(read.servers) }
+    const bound = boundListens(tree, own, sitesAvailable)
+    const listens = listensOf(host, configuration.servers, bound)
+    const master = hasMainConfig
+      ? masters.find({ snapshot: { host: configuration, context: listens }, facts })
+      : undefined
     const running = await readRunning(facts, master)
-    const newest = domains.map((domain) => [domain, certificates.newest(domain)] as const)
+    const isTaken = domains.length > 0 && isHttpsTaken(host, listens, configuration.servers, bound)
+    // A route that is served over HTTP stays so, and can be changed, while its HTTPS could not be bound.
+    const withoutHttps = isTaken ? domainsOverHttp(own.routes) : []
+    const newest = domains
+      .filter((domain) => !withoutHttps.includes(domain))
+      .map((domain) => [domain, certificates.newest(domain)] as const)
     const snapshot: Snapshot = {
       sitesAvailable,
       sitesEnabled,
       ...own,
       host: configuration,
-      context: renderContext(host, running.kind === 'other' ? commonBuild(facts, running.build) : facts, configuration),
+      context: renderContext(
+        host,
+        running.kind === 'other' ? commonBuild(facts, running.build) : facts,
+        configuration,
+        listens,
+      ),
       certificates: new Map(newest.flatMap(([domain, found]) => (found === undefined ? [] : [[domain, found]]))),
     }
-    return { snapshot, tree, facts, running, hasMainConfig }
+    return { snapshot, tree, facts, running, hasMainConfig, isHttpsTaken: isTaken }
   }
 }
 
@@ -73,6 +89,7 @@ function configurationTree({ files }: Pick<Host, 'files'>): ConfigurationTree {
   const parsed = new WeakMap<FileText, ConfigurationFile>()
   return {
     list: (folder) => files.list(folder),
+    realPath: (path) => files.realPath(path),
     read: (path) => {
       const file = files.read(path)
       return file && remember(parsed, file, () => ({ text: file.text, directives: readNginx(file.text).directives }))
@@ -80,12 +97,16 @@ function configurationTree({ files }: Pick<Host, 'files'>): ConfigurationTree {
   }
 }
 
+function domainsOverHttp(routes: Snapshot['routes']): string[] {
+  return [...routes.values()].flatMap(({ record }) => (record.certificate === null ? [record.domain] : []))
+}
+
 function renderContext(
   { network, settings }: Host,
   build: NginxBuild,
-  { servers, httpDirectives, loadedModules }: HostConfiguration,
+  { httpDirectives, loadedModules }: HostConfiguration,
+  listens: ListensOf,
 ): RenderContext {
-  const hasIpv6 = network.hasIpv6()
   const { webroot, certificates } = statePaths(settings)
   return {
     nginxVersion: build.version,
@@ -93,8 +114,7 @@ function renderContext(
     missingModules: unusableModules(build, loadedModules),
     httpPort: settings.NGINX_HTTP_PORT,
     httpsPort: settings.NGINX_HTTPS_PORT,
-    httpListens: listenAddresses(servers, settings.NGINX_HTTP_PORT, hasIpv6),
-    httpsListens: listenAddresses(servers, settings.NGINX_HTTPS_PORT, hasIpv6),
+    ...listens,
     resolvers: dnsServers(settings, network.systemResolvers()),
     setByHost: httpDirectives,
     webroot,
@@ -107,7 +127,7 @@ function readBareFolders(sitesEnabled: string, tree: ConfigurationTree, isOwn: (
   const mainPath = '/nginx.conf'
   const text = `http { include ${sitesEnabled}/*; }`
   const main = { text, directives: readNginx(text).directives }
-  const withMain: ConfigurationTree = { list: tree.list, read: (path) => (path === mainPath ? main : tree.read(path)) }
+  const withMain: ConfigurationTree = { ...tree, read: (path) => (path === mainPath ? main : tree.read(path)) }
   const configuration = readHostConfiguration(mainPath, sitesEnabled, withMain, isOwn)
   if (configuration === undefined) throw new Error('the main file is in the tree')
   return configuration

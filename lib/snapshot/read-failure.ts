@@ -50,6 +50,7 @@ export function networkWithReadFailures(network: Network): Network {
     hostsFile: (name) => orReadFailure(() => network.hostsFile(name)),
     systemResolvers: () => orReadFailure(network.systemResolvers),
     localAddresses: () => orReadFailure(network.localAddresses),
+    listeners: (port) => orReadFailure(() => network.listeners(port)),
     hasIpv6: () => orReadFailure(network.hasIpv6),
   }
 }

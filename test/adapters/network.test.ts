@@ -1,5 +1,6 @@
 import { createSocket, type Socket } from 'node:dgram'
 import { once } from 'node:events'
+import { connect, createServer } from 'node:net'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { hostNetwork } from '../../lib/adapters/network.ts'
@@ -134,6 +135,26 @@ test('the interface addresses include loopback', () => {
 
 test("the system's resolvers are addresses", () => {
   for (const server of network.systemResolvers()) assert.match(server, /^[0-9a-fA-F.:]+$/)
+})
+
+test('who accepts TCP connections at a port is found in both families, and nobody else', async () => {
+  for (const [address, expected] of [
+    ['127.0.0.1', '127.0.0.1'],
+    ['::1', '0000:0000:0000:0000:0000:0000:0000:0001'],
+  ]) {
+    const server = createServer()
+    server.listen(0, address)
+    await once(server, 'listening')
+    const found = server.address()
+    const port = found !== null && typeof found === 'object' ? found.port : 0
+    const client = connect(port, address)
+    await once(client, 'connect')
+    assert.equal(network.listeners(port), [expected])
+    client.destroy()
+    server.close()
+    await once(server, 'close')
+    assert.equal(network.listeners(port), [])
+  }
 })
 
 test.run()

@@ -287,4 +287,41 @@ test('the time limit ends a handshake that trickles', async () => {
   await closed(server, new Set())
 })
 
+const HEADER = 'PROXY UNKNOWN\r\n'
+
+test('a listener with the PROXY protocol gets its header before the request, from the given source address', async () => {
+  let [seen, from] = ['', '']
+  const server = createServer((socket) => {
+    from = socket.remoteAddress ?? ''
+    socket.on('data', (piece) => {
+      seen += piece.toString()
+      if (seen.includes('\r\n\r\n')) socket.end('HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\n7')
+    })
+  })
+  const port = await portOf(server)
+  const request = { address: '127.0.0.1', port, host: 'a.example', path: '/', timeoutMs: 2000 }
+  const answer = await hostProbe().get({ ...request, localAddress: '127.0.0.2', proxyProtocol: true })
+  assert.equal(answer, { status: 200, body: '7' })
+  assert.ok(seen.startsWith(`${HEADER}GET / HTTP/1.1\r\n`), seen)
+  assert.is(from, '127.0.0.2')
+  await closed(server, new Set())
+})
+
+test('a handshake sends the header of the PROXY protocol before its first record', async () => {
+  let seen = Buffer.alloc(0)
+  const server = createServer((socket) => {
+    socket.on('error', () => socket.destroy())
+    socket.on('data', (piece: Buffer) => {
+      seen = Buffer.concat([seen, piece])
+      if (seen.length > HEADER.length) socket.destroy()
+    })
+  })
+  const port = await portOf(server)
+  const request = { address: '127.0.0.1', port, serverName: 'app.example.com', timeoutMs: 2000 }
+  await hostProbe().handshake({ ...request, proxyProtocol: true })
+  assert.is(seen.subarray(0, HEADER.length).toString(), HEADER)
+  assert.is(seen[HEADER.length], 0x16, 'a TLS handshake record')
+  await closed(server, new Set())
+})
+
 test.run()

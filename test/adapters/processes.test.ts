@@ -48,6 +48,7 @@ test('a process that has ended is not a master, has no workers, and cannot be si
   assert.not.ok(processes.isNginxMaster(pid))
   assert.equal(processes.workersOf(pid), [])
   assert.is(processes.workerState(pid), 'gone')
+  assert.is(processes.startTime(pid), '')
   assert.not.ok(processes.sendHup(pid))
 })
 
@@ -59,6 +60,8 @@ test('a master and its workers are recognised by their titles', async () => {
     assert.equal(processes.workersOf(found.pid), [found.child])
     assert.is(processes.workerState(found.child), 'accepting')
     assert.is(processes.workerState(found.pid), 'gone')
+    assert.match(processes.startTime(found.child), /^\d+$/)
+    assert.is(processes.startTime(found.child), processes.startTime(found.child))
   } finally {
     await end(found)
   }

@@ -33,6 +33,7 @@ unchanged('a PUT that changes nothing probes the upstream and the generation, an
   assert.equal(deps.effects.journal.slice(from), [
     { verb: 'probe', subject: 'localhost:8001 at 127.0.0.1' },
     { verb: 'probe', subject: 'generation.proxy-manager.invalid at 127.0.0.1' },
+    { verb: 'probe', subject: 'generation.proxy-manager.invalid at ::1' },
   ])
   assert.is(deps.nginx.reloads, 1)
   assert.equal(contentsOf(deps.disk), before)
@@ -43,6 +44,16 @@ unchanged('a PUT that changes nothing probes the upstream and the generation, an
     proved_ms: 0,
     batch: 1,
   })
+})
+
+unchanged('an unchanged PUT that rewrites the shared file says that NGINX was reloaded for it', async () => {
+  const deps = await worldWithRoute()
+  const main = textAt(deps.disk, '/etc/nginx/nginx.conf') ?? ''
+  writeAt(deps.disk, '/etc/nginx/nginx.conf', main.replace('http {', 'http { server_names_hash_max_size 4096;'))
+  const { outcome, receipt } = await put(deps, 'old', 'old.example.com', 8001)
+  assert.equal([outcome, receipt.reloaded, receipt.proved_by], ['unchanged', true, 'generation_probe'])
+  assert.equal([receipt.generation, deps.nginx.reloads], [2, 2])
+  await assertSettled(deps)
 })
 
 unchanged('an unchanged PUT reloads NGINX if it does not serve what is on disk, and the receipt says so', async () => {

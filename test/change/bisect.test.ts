@@ -136,4 +136,35 @@ test("if the host's own configuration is broken, NGINX_ALREADY_BROKEN names the 
   assert.equal(contentsOf(deps.disk), before)
 })
 
+test('a crowd of refused changes costs little more than a test for each, and others do not wait for all of them', async () => {
+  const deps = await worldWithRoute()
+  deps.nginx.judge = (texts) =>
+    texts.some((text) => text.includes('bad-'))
+      ? { exitCode: 1, output: 'nginx: [emerg] could not build server_names_hash, you should increase it' }
+      : ACCEPTED
+  const from = deps.effects.journal.length
+  let answered = 0
+  const crowd = Array.from({ length: 60 }, (_, i) =>
+    refusal(put(deps, `bad-${i}`, `bad-${i}.example.com`, 8001), 'PROXY_CONFIG_FAILED').finally(() => answered++),
+  )
+  const innocent = put(deps, 'innocent', 'innocent.example.com', 8002)
+  await crowd[0]
+  await put(deps, 'later', 'later.example.com', 8003)
+  assert.ok(answered < 30, `${answered} of the crowd came first`)
+  await Promise.all([...crowd, innocent])
+  assert.ok(countEffects(deps, /^run .* -t /, from) <= 90, String(countEffects(deps, /^run .* -t /, from)))
+  assert.is(servedPort(deps, 'innocent.example.com'), 8002)
+  await assertSettled(deps)
+})
+
+test('a change whose file NGINX names is rejected without a search', async () => {
+  const deps = await worldWithRoute()
+  deps.nginx.judge = (texts) =>
+    texts.some((text) => text.includes('app-5.example.com')) ? refused('fpai-app-5.conf', 7, 'no') : ACCEPTED
+  const from = deps.effects.journal.length
+  await Promise.allSettled([1, 2, 3, 4, 5, 6, 7].map((n) => put(deps, `app-${n}`, `app-${n}.example.com`, 8100 + n)))
+  // All of them, the host without them, and the others.
+  assert.is(countEffects(deps, /^run .* -t /, from), 3)
+})
+
 test.run()

@@ -26,7 +26,12 @@ function queueOver(apply: Apply, cleanup = async () => {}, arriving = () => 0): 
       nowMs += ms
     },
   }
-  return changeQueue({ apply: async (changes) => ({ results: await apply(changes), cleanup }), arriving, clock })
+  return changeQueue({
+    apply: async (changes) => ({ results: await apply(changes), cleanup }),
+    isPostponed: () => false,
+    arriving,
+    clock,
+  })
 }
 
 interface Batch {
@@ -251,7 +256,7 @@ async function waitForNobody(busyMs: number): Promise<number> {
     },
   }
   const apply = async (changes: readonly Change[]) => ({ results: changes.map(resultOf), cleanup: async () => {} })
-  const queue = changeQueue({ apply, arriving: () => 1, clock })
+  const queue = changeQueue({ apply, isPostponed: () => false, arriving: () => 1, clock })
   assert.is(labelOf(await queue.submit(remove('a'))), 'a')
   return waitedMs
 }
@@ -306,6 +311,31 @@ test('a closed queue finishes what it has, and accepts nothing more', async () =
   batch.end()
   ;(await last).end()
   assert.equal([labelOf(await first), labelOf(await second)], ['a', 'b'])
+})
+
+test('postponed changes take turns with the others, and a droplet never loses its order', async () => {
+  const batches: string[][] = []
+  const postponed = new Set<Change>()
+  const tries = new Map<Change, number>()
+  const queue = changeQueue({
+    apply: async (changes) => {
+      batches.push(changes.map(({ dropletName }) => dropletName))
+      for (const change of changes) {
+        tries.set(change, (tries.get(change) ?? 0) + 1)
+        if (change.dropletName.startsWith('slow') && tries.get(change) === 1) postponed.add(change)
+        else postponed.delete(change)
+      }
+      return { results: changes.map(() => new ProxyManagerError('INTERNAL')), cleanup: async () => undefined }
+    },
+    isPostponed: (change) => postponed.has(change),
+    arriving: () => 0,
+    clock: { monotonicMs: () => 0, sleep: async () => undefined },
+  })
+  const remove = (dropletName: string): Change => ({ kind: 'delete', dropletName, precondition: {} })
+  const first = ['slow-1', 'slow-2', 'quick-1'].map((name) => queue.submit(remove(name)))
+  const later = ['slow-1', 'quick-2'].map((name) => queue.submit(remove(name)))
+  await Promise.all([...first, ...later])
+  assert.equal(batches, [['slow-1', 'slow-2', 'quick-1', 'quick-2'], ['slow-1', 'slow-2'], ['slow-1'], ['slow-1']])
 })
 
 test.run()

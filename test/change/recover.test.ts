@@ -3,6 +3,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
 import { enabledTexts } from '../../fixtures/fake-nginx.ts'
+import { readSharedFile, renumberSharedFile } from '../../lib/render/shared-file.ts'
 import { assertSettled, contentsOf, countEffects, PORT_TAKEN, refused, textAt, writeAt } from '../helpers/arrange.ts'
 import { put, restarted, servedPort, worldWithRoute } from '../helpers/world.ts'
 
@@ -52,7 +53,10 @@ for (const [what, tear] of Object.entries({
     assert.is((await again.engine.getProxy('old')).status, 'active')
     assert.equal(
       again.lines.map(({ level, action, outcome, file }) => [level, action, outcome, file]),
-      [['warn', 'repair_file', 'restored', 'fpai-old.conf']],
+      [
+        ['warn', 'repair_file', 'restored', 'fpai-old.conf'],
+        ['warn', 'confirm_served', 'reloaded', undefined],
+      ],
     )
     await assertSettled(again)
   })
@@ -65,7 +69,10 @@ test('a truncated shared file is restored as well', async () => {
   for (const torn of ['', written.slice(0, 100)]) {
     writeAt(deps.disk, shared, torn)
     const again = await restarted(deps)
-    assert.is(textAt(again.disk, shared), written)
+    const text = textAt(again.disk, shared) ?? ''
+    const generation = readSharedFile(text)?.generation ?? 0
+    assert.ok(generation > 1, 'NGINX may have read the damaged file')
+    assert.is(text, renumberSharedFile(written, generation))
     await assertSettled(again)
   }
 })
@@ -245,9 +252,77 @@ test('a failed recovery step is logged, and stops neither the other steps nor th
     [
       ['error', 'sweep_temporaries', 'failure'],
       ['warn', 'repair_file', 'restored'],
+      ['warn', 'confirm_served', 'reloaded'],
     ],
   )
   assert.is((await again.engine.getProxy('old')).upstream_port, 8001)
+})
+
+test('a damaged file that NGINX read under the current generation is repaired, and then served', async () => {
+  const deps = await worldWithRoute()
+  const written = textAt(deps.disk, ROUTE) ?? ''
+  writeAt(deps.disk, ROUTE, '')
+  deps.nginx.loaded = enabledTexts(deps.disk)
+  deps.nginx.worker++
+  const again = await restarted(deps)
+  assert.is(textAt(again.disk, ROUTE), written)
+  assert.is(servedPort(again, 'old.example.com'), 8001)
+  await assertSettled(again)
+})
+
+/** Somebody else reloads NGINX with a route's file edited, and then puts the file back. */
+function reloadEdited(deps: FakeDeps): void {
+  const written = textAt(deps.disk, ROUTE) ?? ''
+  writeAt(deps.disk, ROUTE, written.replace('127.0.0.1:8001', '127.0.0.1:8009'))
+  deps.nginx.loaded = enabledTexts(deps.disk)
+  deps.nginx.worker++
+  writeAt(deps.disk, ROUTE, written)
+}
+
+test('after a reload by somebody else, an unchanged PUT, a restart and the next look prove again what is served', async () => {
+  const proofs: readonly ((deps: FakeDeps) => Promise<FakeDeps>)[] = [
+    async (deps) => {
+      const { receipt } = await put(deps, 'old', 'old.example.com', 8001)
+      assert.equal([receipt.reloaded, receipt.proved_by], [true, 'generation_probe'])
+      return deps
+    },
+    restarted,
+    async (deps) => {
+      await deps.engine.proveServed()
+      return deps
+    },
+  ]
+  for (const prove of proofs) {
+    const deps = await worldWithRoute()
+    reloadEdited(deps)
+    assert.is(servedPort(deps, 'old.example.com'), 8009)
+    const after = await prove(deps)
+    assert.is(servedPort(deps, 'old.example.com'), 8001)
+    const { reloads } = deps.nginx
+    await after.engine.proveServed()
+    assert.is(deps.nginx.reloads, reloads, 'what is proved is left alone')
+    await assertSettled(deps)
+  }
+})
+
+test('one worker that crashed and was replaced is no reload', async () => {
+  const deps = await worldWithRoute()
+  const workers = [7, deps.nginx.worker - 1].map((pid) => ({ pid, startTime: `${pid}` }))
+  writeAt(deps.disk, `${STATE}/last-proof.json`, JSON.stringify({ workers }))
+  const again = await fakeDeps({ disk: deps.disk, nginx: deps.nginx })
+  const { workerState } = again.host.processes
+  again.host.processes.workerState = (pid) => (pid === 7 ? 'accepting' : workerState(pid))
+  const { reloads } = deps.nginx
+  await again.engine.proveServed()
+  assert.is(deps.nginx.reloads, reloads)
+})
+
+test('a process ID that another worker has now is not the worker of the last proof', async () => {
+  const deps = await worldWithRoute()
+  deps.host.processes.startTime = () => 'later'
+  const { reloads } = deps.nginx
+  await deps.engine.proveServed()
+  assert.is(deps.nginx.reloads, reloads + 1)
 })
 
 test('a restart reads the routes from disk: a restored backup is what the API shows', async () => {

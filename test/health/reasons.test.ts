@@ -24,7 +24,7 @@ const HEALTHY: HealthFacts = {
       mainPath: '/etc/nginx/nginx.conf',
       includesSitesEnabled: true,
       pid: undefined,
-      errorLog: undefined,
+      errorLogs: [],
       servers: [],
       mainDirectives: new Set(['worker_shutdown_timeout']),
       loadedModules: new Set(),
@@ -36,6 +36,7 @@ const HEALTHY: HealthFacts = {
   },
   hasMainConfig: true,
   unreconciled: undefined,
+  isHttpsTaken: false,
   isNginxPresent: true,
   nginxVersion: '1.22.1',
   isAngie: false,
@@ -161,6 +162,27 @@ test('advice leaves the status as it is', () => {
   const { status, advice } = assess({ ...HEALTHY, snapshot: { ...HEALTHY.snapshot, host } })
   assert.is(status, 'healthy')
   assert.match(advice.join('|'), /^set worker_shutdown_timeout [^|]*$/)
+})
+
+test('a held HTTPS port is a reason, and names the port', () => {
+  const { status, reasons } = assess({ ...HEALTHY, isHttpsTaken: true })
+  assert.is(status, 'degraded')
+  assert.match(reasons.join(), /^port 443 is held by another process/)
+})
+
+test('with the PROXY protocol, realip is advised unless it is set', () => {
+  const withProtocol = { ...context, httpsListens: ['443 ssl proxy_protocol'] }
+  const snapshot = { ...HEALTHY.snapshot, context: withProtocol }
+  assert.match(assess({ ...HEALTHY, snapshot }).advice.join(), /real_ip_header proxy_protocol/)
+  const host = { ...HEALTHY.snapshot.host, httpDirectives: new Set(['real_ip_header']) }
+  assert.equal(assess({ ...HEALTHY, snapshot: { ...snapshot, host } }).advice, [])
+})
+
+test('if NGINX listens only on loopback, it is advised how routes are reached from elsewhere', () => {
+  const adviceFor = (httpListens: readonly string[]) =>
+    assess({ ...HEALTHY, snapshot: { ...HEALTHY.snapshot, context: { ...context, httpListens } } }).advice
+  assert.match(adviceFor(['127.0.0.9:80', '[::1]:80']).join(), /add "listen 80;"/)
+  assert.equal(adviceFor(['127.0.0.1:80', '203.0.113.5:80']), [])
 })
 
 test.run()

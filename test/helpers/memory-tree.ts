@@ -9,6 +9,7 @@ export function memoryTree(files: Readonly<Record<string, string>>): Configurati
       const text = files[path]
       return text === undefined ? undefined : { text, directives: readNginx(text).directives }
     },
+    realPath: (path) => path,
     list: (folder) => {
       const prefix = folder === '/' ? '/' : `${folder}/`
       const inside = Object.keys(files).filter((path) => path.startsWith(prefix))

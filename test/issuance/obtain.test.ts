@@ -841,7 +841,7 @@ alike('one certificate is ordered for all names, and proved for each of them', a
   const { proxy, receipt } = await issue(deps, 'app')
   assert.equal(domainsOf(calls[0]), [DOMAIN, ...ALIASES])
   assert.equal([proxy.status, receipt.proved_by], ['active', 'tls_handshake'])
-  assert.equal(shaken, [DOMAIN, ...ALIASES])
+  assert.equal([...new Set(shaken)], [DOMAIN, ...ALIASES])
 })
 
 alike('an alias that the certificate is not for is served over HTTP, while the others stay on HTTPS', async () => {
@@ -874,3 +874,52 @@ function domainsOf(args: readonly string[] | undefined): readonly string[] {
 }
 
 alike.run()
+
+const taken = suite('obtain: a taken port')
+
+taken(
+  'if something else holds the HTTPS port, no order is made, and the route stays on HTTP and can be changed',
+  async () => {
+    const holders = [['0.0.0.0'], ['192.0.2.10'], ['0000:0000:0000:0000:0000:0000:0000:0000']]
+    for (const holder of holders) {
+      const deps = await pending()
+      deps.host.network.listeners = (port) => (port === 443 ? holder : [])
+      const calls = certbotThatIssues(deps, FIRST)
+      const { reloads } = deps.nginx
+      for (const call of [
+        () => issue(deps, 'app'),
+        () => deps.engine.dryRunIssue({ dropletName: 'app', forceRenew: false }),
+      ]) {
+        const error = await refusal(call(), 'SSL_UNAVAILABLE')
+        assert.equal(
+          [error.details.reason, error.details.culprit, error.details.state],
+          ['port_taken', 'host', 'unchanged'],
+        )
+        assert.match(String(error.details.remedy), /port 443/)
+      }
+      // A lineage that is there is not switched to, neither by a change nor in the background.
+      putLineage(deps.disk, DOMAIN, FIRST)
+      await deps.engine.certificates.adoptRenewals()
+      await deps.engine.certificates.issuePending()
+      await deps.engine.certificates.renewDue()
+      assert.equal([calls.length, deps.nginx.reloads], [0, reloads])
+      assert.is((await putSecure(deps, 'app', DOMAIN)).proxy.status, 'pending_ssl')
+      assert.is((await putSecure(deps, 'app', DOMAIN, ['www.example.net'])).outcome, 'replaced')
+      deps.host.network.listeners = () => []
+      await deps.host.clock.sleep(61_000)
+      await deps.engine.certificates.adoptRenewals()
+      assert.is(servedFingerprint(deps, DOMAIN), FIRST.fingerprint)
+    }
+  },
+)
+
+taken("NGINX's own sockets on the HTTPS port are no obstacle", async () => {
+  const deps = await secured()
+  deps.host.network.listeners = () => ['0.0.0.0', '0000:0000:0000:0000:0000:0000:0000:0000']
+  putLineage(deps.disk, DOMAIN, SECOND)
+  const { applied } = await issue(deps, 'app').then((issued) => ({ applied: issued.outcome }))
+  assert.is(applied, 'replaced')
+  assert.is(servedFingerprint(deps, DOMAIN), SECOND.fingerprint)
+})
+
+taken.run()

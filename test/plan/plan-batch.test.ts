@@ -3,7 +3,8 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { CheckedCertificate } from '../../lib/certificates/certificate.ts'
 import { ProxyManagerError } from '../../lib/errors.ts'
-import { type HostConfiguration, readListen, type UnmanagedServer } from '../../lib/nginx/config/host-config.ts'
+import type { HostConfiguration, UnmanagedServer } from '../../lib/nginx/config/host-config.ts'
+import { readListen } from '../../lib/nginx/config/listen.ts'
 import type { Change, DeleteChange, Precondition, PutChange } from '../../lib/plan/change.ts'
 import { type BatchPlan, planBatch } from '../../lib/plan/plan-batch.ts'
 import { renderRouteFile } from '../../lib/render/route-file.ts'
@@ -33,7 +34,7 @@ const host: HostConfiguration = {
   httpDirectives: new Set(),
   mainDirectives: new Set(),
   loadedModules: new Set(),
-  errorLog: undefined,
+  errorLogs: [],
   pid: undefined,
 }
 

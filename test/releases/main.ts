@@ -72,7 +72,7 @@ async function testRelease(release: string): Promise<Row> {
   const output = readFileSync(log, 'utf8')
   const [, passed, failed] = /^(\d+) passed, (\d+) failed$/m.exec(output) ?? []
   if (passed === undefined) return { ...red(`did not run: see ${log}`), versions }
-  for (const [line] of output.matchAll(/^.*FAIL .*$/gm)) process.stdout.write(`${line}\n`)
+  for (const [line] of output.matchAll(/^.*(?:FAIL |could not be set up).*$/gm)) process.stdout.write(`${line}\n`)
   return { name, versions, verdict: `${passed} passed, ${failed} failed`, isGreen: failed === '0' }
 }
 

@@ -1,6 +1,14 @@
 /** The candidate: the host's configuration as it would be after a change, without touching any live file. */
 import { basename } from 'node:path'
-import { absolutePath, byBytes, type ConfigurationTree, expandInclude, includesSites } from './include.ts'
+import {
+  absolutePath,
+  byBytes,
+  type ConfigurationTree,
+  expandInclude,
+  includeOf,
+  includesSites,
+  isSameFolder,
+} from './include.ts'
 import type { ReadDirective } from './parse.ts'
 
 /** What `nginx -t -c` tests: the text of the main file's copy, and copies of the included files that had to be rewritten. */
@@ -84,13 +92,13 @@ function editsIn(
 /** The includes that replace one; `undefined` if it can stay as it is. */
 function rewriteInclude(rewriting: Rewriting, include: ReadDirective, open: readonly string[]): string[] | undefined {
   const { options, tree, nested } = rewriting
-  if (includesSites(include, options.mainPath, options.sitesEnabled)) return includeEnabled(rewriting, include)
+  if (includesSites(include, options.mainPath, options.sitesEnabled, tree)) return includeEnabled(rewriting, include)
   const files = expandInclude(include, options.mainPath, tree)
   const rewritten = files.map((file) => rewriteFile(rewriting, file, open))
   if (rewritten.every((text) => text === undefined)) return undefined
   return files.map((file, i) => {
     const text = rewritten[i]
-    if (text === undefined) return `include ${quote(file)};`
+    if (text === undefined) return `include ${quote(includeOf(file))};`
     const name = `${nested.size}-${basename(file)}`
     nested.set(name, text)
     return `include ${quote(`${options.stagingFolder}/${name}`)};`
@@ -102,16 +110,16 @@ function includeEnabled({ options, tree, nested }: Rewriting, include: ReadDirec
   const { changed, sitesEnabled, skippedFiles, placeholder } = options
   const created = [...changed].flatMap(([name, path]) => (path === null ? [] : [name]))
   const names = new Set([...tree.list(sitesEnabled), ...created])
-  const listed = { list: (folder: string) => (folder === sitesEnabled ? [...names] : tree.list(folder)) }
-  const included = expandInclude(include, options.mainPath, listed)
-    .map((path) => basename(path))
-    .sort(byBytes)
-    .flatMap((name) => {
-      const staged = changed.get(name)
-      return staged === null || skippedFiles?.has(name) === true
-        ? []
-        : [`include ${quote(staged ?? absolutePath(`${sitesEnabled}/${name}`, '/'))};`]
-    })
+  const listed = {
+    list: (folder: string) => (isSameFolder(folder, sitesEnabled, tree) ? [...names] : tree.list(folder)),
+  }
+  const found = expandInclude(include, options.mainPath, listed).map((path) => basename(path))
+  const included = [...new Set(found)].sort(byBytes).flatMap((name) => {
+    const staged = changed.get(name)
+    return staged === null || skippedFiles?.has(name) === true
+      ? []
+      : [`include ${quote(staged ?? includeOf(absolutePath(`${sitesEnabled}/${name}`, '/')))};`]
+  })
   if (placeholder === undefined) return included
   nested.set(PLACEHOLDER, placeholder)
   return [...included, `include ${quote(`${options.stagingFolder}/${PLACEHOLDER}`)};`]

@@ -48,6 +48,26 @@ export function findUnacceptable(
   })
 }
 
+/**
+ * What the operator can do about a failure that no other request would avoid: a hash size of the host that is too small (ngx_hash_init), or a
+ * directive in a file of ours that this NGINX does not have.
+ */
+export function hostRemedy(
+  diagnostics: readonly Diagnostic[],
+  isOwnFile: (file: string) => boolean,
+): string | undefined {
+  for (const { level, file, message } of diagnostics) {
+    if (level !== 'emerg') continue
+    const [, directive, size] = /you should increase (?:either )?(\w+): (\d+)/.exec(message) ?? []
+    if (directive !== undefined)
+      return `Raise ${directive} in the http block of NGINX's configuration, such as "${directive} ${2 * Number(size)};" (it is ${size})`
+    const unknown = /unknown directive "\w+"|the "\w+" parameter requires \w+/.exec(message)?.[0]
+    if (unknown !== undefined && file !== null && isOwnFile(file))
+      return `Install an NGINX that has what it lacks (${unknown}), such as Debian's`
+  }
+  return undefined
+}
+
 function withoutFolders(text: string): string {
   return text.replace(/(?<![\w/])\/(?!\/)(?:[^\s":;()]+\/)+([^\s":;()]*)/g, '$1')
 }

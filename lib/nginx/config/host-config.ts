@@ -1,14 +1,8 @@
 /** The part of the host's own configuration that changes depend on: read from the main file through all its includes. */
 import { basename } from 'node:path'
 import { type ConfigurationTree, expandInclude, includesSites } from './include.ts'
+import { type Listen, readListen } from './listen.ts'
 import type { ReadDirective } from './parse.ts'
-
-/** One `listen` of a server block; the wildcard addresses are `*` and `[::]`. */
-export interface Listen {
-  readonly address: string
-  readonly port: number
-  readonly options: readonly string[]
-}
 
 /** A server block that Proxy Manager did not write. */
 export interface UnmanagedServer {
@@ -32,8 +26,8 @@ export interface HostConfiguration {
   readonly mainDirectives: ReadonlySet<string>
   /** Names of dynamic modules that are loaded, such as `ngx_stream_module`. */
   readonly loadedModules: ReadonlySet<string>
-  /** The master's error log: the last `error_log` at the top level; `undefined` for the built-in default. */
-  readonly errorLog: string | undefined
+  /** The first argument of each `error_log` at the top level, in order: the master logs to all of them. None: the built-in default. */
+  readonly errorLogs: readonly string[]
   /** The argument of `pid`; `undefined` for the built-in default. */
   readonly pid: string | undefined
 }
@@ -55,7 +49,7 @@ export function readHostConfiguration(
   const mainDirectives = new Set<string>()
   const loadedModules = new Set<string>()
   let includesSitesEnabled = false
-  let errorLog: string | undefined
+  const errorLogs: string[] = []
   let pid: string | undefined
 
   /** `open` are the files that include this one: in a loop NGINX would run out of file descriptors. */
@@ -72,15 +66,15 @@ export function readHostConfiguration(
   ): void => {
     for (const directive of directives) {
       if (directive.name === 'include') {
-        if (context === 'http' && includesSites(directive, mainPath, sitesEnabled)) includesSitesEnabled = true
+        if (context === 'http' && includesSites(directive, mainPath, sitesEnabled, tree)) includesSitesEnabled = true
         for (const included of expandInclude(directive, mainPath, tree)) visitFile(included, context, open)
         continue
       }
       if (context === 'main') mainDirectives.add(directive.name)
       if (context === 'http') httpDirectives.add(directive.name)
-      if (context === 'main' && directive.name === 'error_log') errorLog = directive.args[0]
       if (context === 'main' && directive.name === 'load_module')
         loadedModules.add(basename(directive.args[0] ?? '', '.so'))
+      if (context === 'main' && directive.name === 'error_log') errorLogs.push(directive.args[0] ?? '')
       if (context === 'main' && directive.name === 'pid') pid = directive.args[0]
       if (context === 'main' && directive.name === 'http') visit(directive.block ?? [], path, 'http', open)
       if (context === 'http' && directive.name === 'server') {
@@ -98,24 +92,9 @@ export function readHostConfiguration(
     httpDirectives,
     mainDirectives,
     loadedModules,
-    errorLog,
+    errorLogs,
     pid,
   }
-}
-
-/** Reads the arguments of one `listen`: one result for each port of a range (since NGINX 1.15.10), none for a UNIX socket or for QUIC. */
-export function readListen(args: readonly string[]): Listen[] {
-  const [endpoint = '', ...options] = args
-  // QUIC is UDP, so such a socket receives nothing of ours.
-  if (endpoint.startsWith('unix:') || options.includes('quic')) return []
-  const match = /^(?:(\[[^\]]*\]|[^:]*):)?(\d{1,5})(?:-(\d{1,5}))?$/.exec(endpoint)
-  if (match === null) return [{ address: wildcard(endpoint), port: 80, options }]
-  const [address, first, last] = [wildcard(match[1] ?? '*'), Number(match[2]), Number(match[3] ?? match[2])]
-  return Array.from({ length: Math.max(0, last - first + 1) }, (_, i) => ({ address, port: first + i, options }))
-}
-
-function wildcard(address: string): string {
-  return address === '0.0.0.0' || address === '' ? '*' : address.toLowerCase()
 }
 
 function readServer(

@@ -1,5 +1,5 @@
 /** Includes: which files belong to an NGINX configuration, and in which order. */
-import { basename, dirname } from 'node:path'
+import { basename, dirname, posix } from 'node:path'
 import type { ReadDirective } from './parse.ts'
 
 /** The host's files: texts and directory listings. */
@@ -8,6 +8,8 @@ export interface ConfigurationTree {
   read(path: string): ConfigurationFile | undefined
   /** The names in a directory, in no particular order; none if it cannot be read. */
   list(folder: string): readonly string[]
+  /** The path without symlinks; `undefined` if it does not exist. */
+  realPath(path: string): string | undefined
 }
 
 export interface ConfigurationFile {
@@ -19,15 +21,20 @@ export interface ConfigurationFile {
 const OUR_NAMES = ['000-proxy-manager.conf', 'fpai-a.conf']
 
 /** Whether an include covers our files: its directory is sites-enabled and its pattern matches their names. */
-export function includesSites(include: ReadDirective, mainPath: string, sitesEnabled: string): boolean {
+export function includesSites(
+  include: ReadDirective,
+  mainPath: string,
+  sitesEnabled: string,
+  tree: Pick<ConfigurationTree, 'realPath'>,
+): boolean {
   const pattern = absolutePath(include.args[0] ?? '', mainPath)
   const name = basename(pattern)
   return (
-    trimSlash(dirname(pattern)) === trimSlash(sitesEnabled) &&
     isGlob(name) &&
     // With a slash at its end a pattern matches only directories.
     !pattern.endsWith('/') &&
-    OUR_NAMES.every((own) => globToRegExp(name).test(own))
+    OUR_NAMES.every((own) => globToRegExp(name).test(own)) &&
+    isSameFolder(dirname(pattern), sitesEnabled, tree)
   )
 }
 
@@ -52,6 +59,21 @@ export function expandInclude(
     })
   }
   return folders
+}
+
+/** Whether two paths are one directory: spelled with `//` or `/./`, or through a symlink. */
+export function isSameFolder(a: string, b: string, tree: Pick<ConfigurationTree, 'realPath'>): boolean {
+  const [one, other] = [trimSlash(posix.normalize(a)), trimSlash(posix.normalize(b))]
+  return one === other || (tree.realPath(one) ?? one) === (tree.realPath(other) ?? other)
+}
+
+/**
+ * The argument of an `include` that names just this file. A name with glob characters is a pattern for NGINX; a byte that is no UTF-8, which was
+ * read as U+FFFD, matches a set without ASCII (NGINX runs in the C locale).
+ */
+export function includeOf(path: string): string {
+  if (!isGlob(path) && !path.includes('\ufffd')) return path
+  return path.replace(/[*?[\\]/g, '\\$&').replaceAll('\ufffd', '[!!-~]')
 }
 
 /** Resolves a path of the configuration as NGINX does: relative ones start at the main file's directory. */

@@ -155,4 +155,13 @@ test('paths with special characters are quoted', () => {
   assert.equal(readNginx(render(files).main).directives[1]?.block?.[0]?.args, [`${ENABLED}/a b;"c\\`])
 })
 
+test('a file whose name has glob characters, or bytes that are no UTF-8, is included by a pattern for just that name', () => {
+  const files = { [MAIN]: `pid x; http { include ${ENABLED}/*; }`, ...enabled('a*b', 'a[b]', 'caf\ufffd.conf') }
+  const { main } = render(files)
+  assert.match(
+    main,
+    `include "${ENABLED}/a\\\\*b"; include "${ENABLED}/a\\\\[b]"; include "${ENABLED}/caf[!!-~].conf";`,
+  )
+})
+
 test.run()

@@ -1,7 +1,7 @@
 import { readdirSync } from 'node:fs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { findUnacceptable, parseDiagnostics, publicOutput } from '../../../lib/nginx/config/diagnostic.ts'
+import { findUnacceptable, hostRemedy, parseDiagnostics, publicOutput } from '../../../lib/nginx/config/diagnostic.ts'
 import { fixture } from '../../helpers/memory-tree.ts'
 
 const test = suite('diagnostic')
@@ -121,6 +121,23 @@ test("a warning about the host's own names, or about nothing of ours, blocks no 
       undefined,
       name,
     )
+})
+
+test('the remedy of a hash that is too small names the directive, that of an unknown directive of ours another NGINX', () => {
+  const remedy = (message: string, file: string | null = null) =>
+    hostRemedy([{ level: 'emerg', file, line: null, message }], (name) => name.startsWith('fpai-'))
+  const [hash] = parseDiagnostics(captured('hash-bucket-too-small'))
+  assert.is(
+    remedy(hash?.message ?? ''),
+    'Raise server_names_hash_bucket_size in the http block of NGINX\'s configuration, such as "server_names_hash_bucket_size 128;" (it is 64)',
+  )
+  assert.match(
+    remedy('could not build map_hash, you should increase map_hash_bucket_size: 64') ?? '',
+    /^Raise map_hash_bucket_size /,
+  )
+  assert.match(remedy('unknown directive "geo"', 'fpai-app.conf') ?? '', /unknown directive "geo"/)
+  assert.is(remedy('unknown directive "geo"', 'shop.conf'), undefined)
+  assert.is(remedy('host not found in upstream "app"', 'fpai-app.conf'), undefined)
 })
 
 test.run()

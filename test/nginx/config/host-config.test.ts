@@ -4,11 +4,9 @@ import * as assert from 'uvu/assert'
 import {
   type HostConfiguration,
   readHostConfiguration,
-  readListen,
   type UnmanagedServer,
 } from '../../../lib/nginx/config/host-config.ts'
 import { absolutePath, byBytes, expandInclude, includesSites } from '../../../lib/nginx/config/include.ts'
-import { listenAddresses, ownerOf, withoutDefaultServer } from '../../../lib/nginx/config/listens.ts'
 import { type ReadDirective, readNginx } from '../../../lib/nginx/config/parse.ts'
 import { debianFiles, memoryTree } from '../../helpers/memory-tree.ts'
 
@@ -44,7 +42,7 @@ test("Debian's own configuration is understood", () => {
   assert.is(host.mainPath, MAIN)
   assert.is(host.includesSitesEnabled, true)
   assert.is(host.pid, '/run/nginx.pid')
-  assert.is(host.errorLog, '/var/log/nginx/error.log')
+  assert.equal(host.errorLogs, ['/var/log/nginx/error.log'])
   assert.equal(host.servers, [
     {
       names: ['_'],
@@ -59,12 +57,6 @@ test("Debian's own configuration is understood", () => {
   assert.equal([...host.mainDirectives].sort(), ['error_log', 'events', 'http', 'pid', 'user', 'worker_processes'])
   assert.ok(host.httpDirectives.has('types_hash_max_size'))
   assert.not.ok(host.httpDirectives.has('server_names_hash_bucket_size'), 'it is in a comment')
-})
-
-test("if Debian's default site is enabled, the host keeps its default server on port 80 and ours is on 443", () => {
-  const { servers } = readHost(debianFiles())
-  assert.equal(withoutDefaultServer(listenAddresses(servers, 80, true), servers), [])
-  assert.equal(withoutDefaultServer(listenAddresses(servers, 443, true), servers), ['443', '[::]:443'])
 })
 
 test('a main file that cannot be read is not a configuration', () => {
@@ -145,14 +137,14 @@ test('files that include themselves, each other, or their whole directory do not
   assert.equal(host.servers.at(-1)?.names, ['in'])
 })
 
-test('the last error_log and pid at the top level apply', () => {
+test('every error_log and the last pid at the top level apply', () => {
   const host = readHost({
     [MAIN]: 'error_log a; error_log b notice; pid x; include more; http { error_log c; }',
     '/etc/nginx/more': 'error_log d; pid y;',
   })
-  assert.is(host.errorLog, 'd')
+  assert.equal(host.errorLogs, ['a', 'b', 'd'])
   assert.is(host.pid, 'y')
-  assert.is(readHost({ [MAIN]: 'http { }' }).errorLog, undefined)
+  assert.equal(readHost({ [MAIN]: 'http { }' }).errorLogs, [])
 })
 
 test('sites-enabled counts as included only inside http, and by a pattern that our names match', () => {
@@ -172,7 +164,7 @@ test('sites-enabled counts as included only inside http, and by a pattern that o
   assert.is(isIncluded(`http { server { include ${ENABLED}/*; } }`), false)
   assert.is(isIncluded(`stream { include ${ENABLED}/*; } http { }`), false)
   assert.is(isIncluded(`http { # include ${ENABLED}/*;\n }`), false)
-  assert.is(includesSites(include('sites-enabled/*'), MAIN, `${ENABLED}/`), true)
+  assert.is(includesSites(include('sites-enabled/*'), MAIN, `${ENABLED}/`, memoryTree({})), true)
 })
 
 test('an include without a pattern is one file, whether it exists or not', () => {
@@ -231,110 +223,26 @@ test("relative paths are relative to the main file's directory", () => {
   assert.is(absolutePath('a/b', '/nginx.conf'), '/a/b')
 })
 
-test('every form of listen is read', () => {
-  const table: readonly (readonly [string, readonly (readonly [string, number])[]])[] = [
-    ['80', [['*', 80]]],
-    ['*:80', [['*', 80]]],
-    ['0.0.0.0:8080', [['*', 8080]]],
-    ['0.0.0.0', [['*', 80]]],
-    ['127.0.0.1:443', [['127.0.0.1', 443]]],
-    ['127.0.0.1', [['127.0.0.1', 80]]],
-    ['[::]:80', [['[::]', 80]]],
-    ['[::]', [['[::]', 80]]],
-    ['[2001:DB8::1]:443', [['[2001:db8::1]', 443]]],
-    ['LocalHost:80', [['localhost', 80]]],
-    ['localhost', [['localhost', 80]]],
-    ['unix:/run/a.sock', []],
-    [
-      '8000-8002',
-      [
-        ['*', 8000],
-        ['*', 8001],
-        ['*', 8002],
-      ],
-    ],
-    [
-      '[::1]:1-2',
-      [
-        ['[::1]', 1],
-        ['[::1]', 2],
-      ],
-    ],
-  ]
-  for (const [written, expected] of table) {
-    const found = readListen([written, 'ssl']).map(({ address, port }) => [address, port])
-    assert.equal(found, expected, written)
-  }
-  assert.equal(readListen(['80', 'ssl', 'http2'])[0]?.options, ['ssl', 'http2'])
-})
-
 test('a server block without listen listens on port 80, one with only a unix socket on no port', () => {
   const [plain, onSocket] = serversOf('server { } server { listen unix:/a; }')
   assert.equal(plain?.listens, [{ address: '*', port: 80, options: [] }])
   assert.equal(onSocket?.listens, [])
 })
 
-test('a domain is owned by the server block with its exact name on one of our ports', () => {
-  const servers = serversOf(`
-    server { server_name other.example.com; }
-    server { listen 443 ssl; server_name www.example.com "App.Example.com"; }
-    server { listen 8080; server_name elsewhere.example.com; }
-    server { server_name .dotted.example; }
-    server { server_name trailing.example.; }`)
-  const ownerLine = (domain: string) => ownerOf(domain, servers, [80, 443])?.line
-  assert.is(ownerLine('app.example.com'), 3)
-  assert.is(ownerLine('other.example.com'), 2)
-  assert.is(ownerLine('elsewhere.example.com'), undefined, 'another port')
-  assert.is(ownerLine('dotted.example'), 5)
-  assert.is(ownerLine('www.dotted.example'), undefined)
-  assert.is(ownerLine('trailing.example'), 6)
-  assert.is(ownerLine('example.com'), undefined)
-})
-
-test('wildcards and regular expressions lose to an exact name, so they own no domain', () => {
-  const names = '*.example.com app.* ~^app "~^(?<x>.+)\\.example\\.com$" _ "" $hostname'
-  assert.is(ownerOf('app.example.com', serversOf(`server { server_name ${names}; }`), [80, 443]), undefined)
-})
-
-test('routes listen on the wildcard addresses, in both families if the host has both', () => {
-  assert.equal(listenAddresses([], 80, true), ['80', '[::]:80'])
-  assert.equal(listenAddresses([], 8443, false), ['8443'])
-})
-
-test('routes listen once on every address that a server block of the host binds explicitly', () => {
-  const servers = serversOf(`
-    server { listen 10.0.0.1:80; listen [2001:db8::1]:80; }
-    server { listen 10.0.0.1:80; listen 80; listen 10.0.0.9:8080; listen unix:/a; }`)
-  assert.equal(listenAddresses(servers, 80, true), ['80', '[::]:80', '10.0.0.1:80', '[2001:db8::1]:80'])
-  assert.equal(listenAddresses(servers, 443, true), ['443', '[::]:443'])
-})
-
-test('if one socket of the host serves both families, routes listen only on that one', () => {
-  const servers = serversOf('server { listen [::]:80 ipv6only=off default_server; } server { listen 443 ssl; }')
-  assert.equal(listenAddresses(servers, 80, true), ['[::]:80'])
-  assert.equal(listenAddresses(servers, 443, true), ['443', '[::]:443'])
-  assert.equal(withoutDefaultServer(['[::]:80'], servers), [])
-})
-
-test('the ports of a range are known one by one', () => {
-  const servers = serversOf('server { listen 8000-8010 default_server; listen 10.0.0.1:80-90; }')
-  assert.equal(listenAddresses(servers, 80, false), ['80', '10.0.0.1:80'])
-  assert.equal(listenAddresses(servers, 8005, false), ['8005'])
-  assert.equal(withoutDefaultServer(['8005'], servers), [])
-})
-
-test('a default server is looked up for each address and port separately', () => {
-  const servers = serversOf(`
-    server { listen 80 default_server; listen 443 ssl; }
-    server { listen [::]:443 ssl default; }
-    server { listen 10.0.0.1:80 default_server; }`)
-  const addresses = ['80', '[::]:80', '10.0.0.1:80', '10.0.0.2:80', '443', '[::]:443', '8080']
-  assert.equal(withoutDefaultServer(addresses, servers), ['[::]:80', '10.0.0.2:80', '443', '8080'])
-})
-
-test('a listen of QUIC is UDP: such a block receives nothing over TCP', () => {
-  assert.equal(readListen(['443', 'quic', 'reuseport']), [])
-  assert.is(readListen(['443', 'ssl']).length, 1)
+test('an include covers sites-enabled however its directory is spelled', () => {
+  const linked = { realPath: (path: string) => (path === '/srv/enabled' ? ENABLED : path) }
+  const covers = (argument: string) => {
+    const [include] = readNginx(`include ${argument};`).directives
+    return include !== undefined && includesSites(include, MAIN, ENABLED, linked)
+  }
+  for (const argument of [
+    '/etc/nginx//sites-enabled/*',
+    '/etc/nginx/./sites-enabled/*',
+    './sites-enabled/*',
+    '/srv/enabled/*',
+  ])
+    assert.ok(covers(argument), argument)
+  assert.not.ok(covers('/srv/other/*'))
 })
 
 test.run()
