@@ -35,6 +35,7 @@ export default endpoint(
       'PROXY_CONFIG_FAILED',
       'NGINX_RELOAD_FAILED',
       'NGINX_ALREADY_BROKEN',
+      'CONFIG_READ_FAILED',
       'CONFIG_WRITE_FAILED',
       'BUSY',
     ],

@@ -41,7 +41,7 @@ export default endpoint(
     body: undefined,
     contentType: 'text/plain; version=0.0.4; charset=utf-8',
     responses: { 200: { description: 'The current values', schema: v.string(), example: EXAMPLE } },
-    errors: ['INVALID_REQUEST'],
+    errors: ['INVALID_REQUEST', 'CONFIG_READ_FAILED'],
   },
   async (_call, { engine }) => ({ status: 200, body: await engine.readMetrics() }),
 )

@@ -20,7 +20,7 @@ export default endpoint(
     responses: {
       200: { description: 'The route as it is now', schema: ProxyState, example: PROXY, headers: { ETag: 'always' } },
     },
-    errors: ['INVALID_REQUEST', 'PROXY_NOT_FOUND'],
+    errors: ['INVALID_REQUEST', 'CONFIG_READ_FAILED', 'PROXY_NOT_FOUND'],
   },
   async ({ params }, { engine }) => {
     const proxy = await engine.getProxy(params.droplet_name)

@@ -23,7 +23,7 @@ export default endpoint(
         example: [PROXY],
       },
     },
-    errors: ['INVALID_REQUEST'],
+    errors: ['INVALID_REQUEST', 'CONFIG_READ_FAILED'],
   },
   async ({ query }, { engine }) => {
     const proxies = await engine.listProxies()

@@ -64,6 +64,7 @@ export default endpoint(
       'REGISTRY_UNAVAILABLE',
       'NGINX_RELOAD_FAILED',
       'NGINX_ALREADY_BROKEN',
+      'CONFIG_READ_FAILED',
       'CONFIG_WRITE_FAILED',
       'BUSY',
     ],

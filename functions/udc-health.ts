@@ -30,7 +30,10 @@ export default endpoint(
     errors: ['INVALID_REQUEST'],
   },
   async (_call, { engine, settings, version, usage, clock }) => {
-    const { status } = await engine.readHealth()
+    const status = await engine.readHealth().then(
+      (health) => health.status,
+      () => 'unhealthy' as const,
+    )
     const timestamp = new Date(clock.nowMs()).toISOString()
     const body = {
       status,

@@ -51,7 +51,7 @@ export default endpoint(
         },
       },
     },
-    errors: ['INVALID_REQUEST'],
+    errors: ['INVALID_REQUEST', 'CONFIG_READ_FAILED'],
   },
   async (_call, { engine, settings, usage, resources }) => {
     const [health, figures] = [await engine.readHealth(), usage.read()]

@@ -116,6 +116,7 @@ export const ERRORS = {
   REGISTRY_NOT_CONFIGURED: entry(503, 'host', false, 'request', 'No Registry is configured: set REGISTRY_URL'),
   REGISTRY_UNAVAILABLE: entry(503, 'host', true, 'request', 'The Registry did not answer with a list of droplets'),
   SSL_UNAVAILABLE: entry(503, 'host', true, 'issue', 'certbot cannot be run on this host'),
+  CONFIG_READ_FAILED: entry(503, 'host', true, 'plan', 'A file or directory of this host could not be read'),
   NGINX_ALREADY_BROKEN: entry(
     503,
     'host',
@@ -190,6 +191,8 @@ export function withDetails(failure: ProxyManagerError, details: Readonly<Record
     message: failure.message,
     details: { ...failure.details, ...details },
     cause: failure.cause,
+    headers: failure.headers,
+    ...(failure.retryAfterS === undefined ? {} : { retryAfterS: failure.retryAfterS }),
   })
 }
 

@@ -10,11 +10,13 @@ import { hostNetwork } from './adapters/network.ts'
 import { hostProbe } from './adapters/probe.ts'
 import { hostProcesses } from './adapters/processes.ts'
 import { hostRunner, loggingRunner } from './adapters/runner.ts'
-import { errorText } from './errors.ts'
+import { errorText, ProxyManagerError } from './errors.ts'
 import type { Host } from './host/host.ts'
 import { makeStateFolders, statePaths } from './host/state-folder.ts'
 import { parseSettings } from './settings/parse-settings.ts'
 import type { Settings } from './settings/settings.ts'
+import { missingFilesFault } from './snapshot/missing-files.ts'
+import { filesWithReadFailures, networkWithReadFailures } from './snapshot/read-failure.ts'
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
@@ -31,13 +33,14 @@ export type OpenedHost = { readonly host: Host; readonly lock: LockResult } | Ho
 
 /** Makes the adapters and takes the lock of the state directory; log lines go to `output`. Resolves for every outcome. */
 export async function openHost(environment: Environment, output: NodeJS.WritableStream): Promise<OpenedHost> {
-  const files = hostFiles()
+  const files = filesWithReadFailures(hostFiles())
   const parsed = parseSettings(environment, readWholeFile)
   if ('faults' in parsed) return { fault: parsed.faults.join('; '), isTransient: false }
   const settings = await settleStateFolder(parsed, environment, files)
   if ('fault' in settings) return settings
   const clock = hostClock()
   const log = hostLog(settings.LOG_LEVEL, output, clock.nowMs)
+  const network = networkWithReadFailures(hostNetwork())
   const host: Host = {
     settings,
     paths: statePaths(settings),
@@ -45,16 +48,30 @@ export async function openHost(environment: Environment, output: NodeJS.Writable
     clock,
     log,
     runner: loggingRunner(hostRunner(environment), log, clock),
-    http: httpClient(),
+    http: httpClient(network),
     probe: hostProbe(),
     processes: hostProcesses(),
-    network: hostNetwork(),
+    network,
     metrics: promMetrics(),
   }
+  let lock: LockResult
   try {
-    return { host, lock: await hostLock().take(host.paths.lock) }
+    lock = await hostLock().take(host.paths.lock)
   } catch (error) {
     return unusable(settings, error)
+  }
+  const fault = 'heldBy' in lock ? undefined : readFaultOf(host)
+  if (fault === undefined || 'heldBy' in lock) return { host, lock }
+  await lock.release()
+  return { fault, isTransient: true }
+}
+
+/** Why the routes' files cannot be read yet: they are not mounted, or their file system does not answer. */
+function readFaultOf(host: Host): string | undefined {
+  try {
+    return missingFilesFault(host)
+  } catch (error) {
+    return `the files of the routes cannot be read (${errorText(error instanceof ProxyManagerError ? error.cause : error)})`
   }
 }
 

@@ -26,7 +26,13 @@ export async function recoverOnce(environment: Environment): Promise<Recovery> {
   const { host, lock } = opened
   if ('heldBy' in lock) {
     const { journal } = statePaths(host.settings)
-    const isUnderWay = () => host.files.read(journal) !== undefined
+    const isUnderWay = (): boolean => {
+      try {
+        return host.files.read(journal) !== undefined
+      } catch {
+        return true
+      }
+    }
     const until = host.clock.monotonicMs() + CHANGE_MS
     while (isUnderWay() && host.clock.monotonicMs() < until) await host.clock.sleep(100)
     return { undone: isUnderWay() ? ['recover_journal'] : [], seenToBy: lock.heldBy }

@@ -1,9 +1,9 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { startService } from '../lib/main.ts'
+import { recoverOnce, startService } from '../lib/main.ts'
 
 interface Context {
   root: string
@@ -42,6 +42,26 @@ test('a second close has no effect, so that the lock of the next service stays',
   const third = await startService(context.environment)
   await second.close()
   assert.match('fault' in third ? third.fault : '', /is in use by process \d+/)
+})
+
+test('a start, and a recovery, before the files of the routes are mounted exit with 75 and change nothing', async (context) => {
+  const { root, environment } = context
+  symlinkSync(join(root, 'sites-available', 'fpai-a.conf'), join(root, 'sites-enabled', 'fpai-a.conf'))
+  const started = await startService(environment)
+  assert.equal('fault' in started && started.exitStatus, 75)
+  const recovery = await recoverOnce(environment)
+  assert.ok('fault' in recovery && recovery.isTransient)
+  assert.equal(readdirSync(join(root, 'sites-enabled')), ['fpai-a.conf'])
+  rmSync(join(root, 'sites-enabled', 'fpai-a.conf'))
+  mkdirSync(join(root, 'state', 'last-good'), { recursive: true })
+  writeFileSync(join(root, 'state', 'last-good', 'fpai-a.conf'), 'x')
+  assert.ok('fault' in (await recoverOnce(environment)))
+  rmSync(join(root, 'sites-available'), { recursive: true })
+  assert.ok('fault' in (await startService(environment)))
+  assert.not.ok(existsSync(join(root, 'sites-available')))
+  // The lock was released each time.
+  rmSync(join(root, 'state', 'last-good', 'fpai-a.conf'))
+  await (await start(context)).close()
 })
 
 test.run()

@@ -13,6 +13,7 @@ import {
   unlink,
 } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { limiter } from './disk/limiter.ts'
 
 /** Effects reject with Node's error, whose `code` is the errno's name. `syncFile`, `append` and `syncFolder` resolve once the data is on the medium. */
 export interface FileWrites {
@@ -35,7 +36,10 @@ export interface FileWrites {
   syncFolder(path: string): Promise<void>
 }
 
-/** Makes the effects; what was cached of a path that they remove is forgotten. */
+/** Descriptors that effects may hold at once: a batch writes hundreds of files. */
+const HANDLES = 64
+
+/** Makes the effects; what was cached of a path that they change is forgotten, whatever its time stamps say. */
 export function hostFileWrites(cache: {
   readonly forget: (path: string) => void
   readonly forgetBelow: (folder: string) => void
@@ -45,38 +49,47 @@ export function hostFileWrites(cache: {
     await rm(path, { force: true, recursive: true })
     cache.forgetBelow(path)
   }
+  const withHandle = limiter(HANDLES)
+  const changing = async (path: string, effect: () => Promise<void>): Promise<void> => {
+    try {
+      await effect()
+    } finally {
+      cache.forget(path)
+    }
+  }
+  const reading = (path: string, flags: number, use: (file: FileHandle) => Promise<void>) =>
+    withHandle(() => withFile(path, flags, undefined, use))
+  const writing = (path: string, flags: number, mode: number | undefined, use: (file: FileHandle) => Promise<void>) =>
+    changing(path, () => withHandle(() => withFile(path, O_NOFOLLOW | O_WRONLY | flags, mode, use)))
   return {
     write: (path, text, mode) =>
-      withFile(path, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY, mode, async (file) => {
+      writing(path, O_CREAT | O_EXCL, mode, async (file) => {
         await file.chmod(mode)
         await file.writeFile(text)
       }),
-    syncFile: (path) => withFile(path, O_RDONLY | O_NOFOLLOW, undefined, (file) => file.sync()),
+    syncFile: (path) => reading(path, O_RDONLY | O_NOFOLLOW, (file) => file.sync()),
     append: (path, text) =>
-      withFile(path, O_WRONLY | O_APPEND | O_NOFOLLOW, undefined, async (file) => {
+      writing(path, O_APPEND, undefined, async (file) => {
         await file.writeFile(text)
         await file.sync()
       }),
-    writeUnsynced: (path, text, mode) =>
-      withFile(path, O_CREAT | O_TRUNC | O_NOFOLLOW | O_WRONLY, mode, (file) => file.writeFile(text)),
-    rename: async (from, to) => {
-      await rename(from, to)
-      cache.forget(from)
-    },
-    symlink: (target, path) => symlink(target, path),
-    link,
-    remove: async (path) => {
-      // One system call for most of them; `rm` would stat first.
-      await unlink(path).catch((error: NodeJS.ErrnoException) =>
-        error.code === 'ENOENT' ? undefined : removeFolder(path),
-      )
-      cache.forget(path)
-    },
-    makeFolder: async (path, mode) => {
-      await makeWithParents(path, mode)
-      await chmod(path, mode)
-    },
-    syncFolder: (path) => withFile(path, O_RDONLY | O_DIRECTORY, undefined, (file) => file.sync()),
+    writeUnsynced: (path, text, mode) => writing(path, O_CREAT | O_TRUNC, mode, (file) => file.writeFile(text)),
+    rename: (from, to) => changing(from, () => changing(to, () => rename(from, to))),
+    symlink: (target, path) => changing(path, () => symlink(target, path)),
+    link: (path, second) => changing(second, () => link(path, second)),
+    remove: (path) =>
+      changing(path, () =>
+        // One system call for most of them; `rm` would stat first.
+        unlink(path).catch((error: NodeJS.ErrnoException) =>
+          error.code === 'ENOENT' ? undefined : removeFolder(path),
+        ),
+      ),
+    makeFolder: (path, mode) =>
+      changing(path, async () => {
+        await makeWithParents(path, mode)
+        await chmod(path, mode)
+      }),
+    syncFolder: (path) => reading(path, O_RDONLY | O_DIRECTORY, (file) => file.sync()),
   }
 }
 

@@ -13,6 +13,9 @@ import {
   type Stats,
   statSync,
 } from 'node:fs'
+import { dirname } from 'node:path'
+import { ifPresent } from './disk/if-present.ts'
+import { stampText, statCache } from './disk/stat-cache.ts'
 import { type FileWrites, hostFileWrites } from './file-writes.ts'
 
 /** A file's text. The same object as long as the file has not changed, so that what was parsed from it can be kept. */
@@ -25,7 +28,10 @@ export type Entry =
   | { readonly kind: 'link'; readonly target: string }
   | { readonly kind: 'other' }
 
-/** Reads return `undefined` (or nothing) for what does not exist or cannot be read. */
+/**
+ * Reads return `undefined` (or nothing) only if nothing exists at the path. Any other failure is thrown as Node's error, whose `code` is the
+ * errno's name: what cannot be read may exist.
+ */
 interface FileReads {
   /** Names in a directory; the same array as long as none was added, removed or replaced. */
   list(folder: string): readonly string[]
@@ -58,70 +64,48 @@ export function readWholeFile(path: string): { readonly text: string } | { reado
 
 /** The host's file system. */
 export function hostFiles(): Files {
-  const texts = cacheByStatus<FileText>()
-  const targets = cacheByStatus<string>()
-  const folders = cacheByStatus<readonly string[]>()
+  const texts = statCache<FileText>((before, now) => before.text === now.text)
+  const targets = statCache<string>()
+  const folders = statCache<readonly string[]>()
   const caches = [texts, targets, folders]
   const readText = (path: string, stat: Stats) => texts.get(path, stat, () => ({ text: readFileSync(path, 'utf8') }))
   const reads: FileReads = {
-    list: (folder) => orUndefined(() => folders.get(folder, statSync(folder), () => readdirSync(folder))) ?? [],
+    list: (folder) => ifPresent(() => folders.get(folder, statSync(folder), () => readdirSync(folder))) ?? [],
     lstat: (path) =>
-      orUndefined(() => {
-        const stat = lstatSync(path, { throwIfNoEntry: false })
-        if (stat === undefined) return undefined
+      ifPresent(() => {
+        const stat = lstatSync(path)
         if (stat.isFile()) return { kind: 'file', file: readText(path, stat) }
         if (!stat.isSymbolicLink()) return { kind: 'other' }
         return { kind: 'link', target: targets.get(path, stat, () => readlinkSync(path)) }
       }),
     read: (path) =>
-      orUndefined(() => {
+      ifPresent(() => {
         const stat = statSync(path)
         return stat.isFile() ? readText(path, stat) : undefined
       }),
-    realPath: (path) => orUndefined(() => realpathSync(path)),
-    stamp: (path) => orUndefined(() => Object.values(stampOf(statSync(path))).join(':')),
-    isWritable: (folder) =>
-      orUndefined(() => accessSync(folder, constants.W_OK | constants.X_OK) === undefined) ?? false,
-    size: (path) => orUndefined(() => statSync(path).size) ?? 0,
-    readFrom: (path, offset) => orUndefined(() => readFrom(path, offset)) ?? { size: 0, text: '', next: offset },
+    realPath: (path) => ifPresent(() => realpathSync(path)),
+    stamp: (path) => ifPresent(() => stampText(statSync(path))),
+    isWritable: (folder) => {
+      try {
+        accessSync(folder, constants.W_OK | constants.X_OK)
+        return true
+      } catch {
+        return false
+      }
+    },
+    size: (path) => ifPresent(() => statSync(path).size) ?? 0,
+    readFrom: (path, offset) => ifPresent(() => readFrom(path, offset)) ?? { size: 0, text: '', next: offset },
   }
   const writes = hostFileWrites({
     forget: (path) => {
       for (const cache of caches) cache.forget(path)
+      folders.forget(dirname(path))
     },
     forgetBelow: (folder) => {
       for (const cache of caches) cache.forgetBelow(folder)
     },
   })
   return { ...reads, ...writes }
-}
-
-/** The part of a file's status that changes when the file does: numbers, since they are compared for every route at every observation. */
-type Stamp = Pick<Stats, 'dev' | 'ino' | 'size' | 'mtimeMs' | 'ctimeMs'>
-
-/** File times have the kernel's tick (up to 10 ms): a file changed this recently may change again under the same stamp. */
-const RACY_MS = 50
-
-/** Values by path, each read again only when the status of its path has changed. */
-function cacheByStatus<T>() {
-  const known = new Map<string, { readonly stamp: Stamp; readonly value: T }>()
-  return {
-    get: (path: string, stat: Stats, read: () => T): T => {
-      const cached = known.get(path)
-      if (cached !== undefined && isSame(cached.stamp, stat)) return cached.value
-      const value = read()
-      if (Date.now() - stat.mtimeMs > RACY_MS) known.set(path, { stamp: stampOf(stat), value })
-      else known.delete(path)
-      return value
-    },
-    /** A path that is gone is not read again: what was kept for it would stay forever. */
-    forget: (path: string): void => {
-      known.delete(path)
-    },
-    forgetBelow: (folder: string): void => {
-      for (const path of known.keys()) if (path.startsWith(`${folder}/`)) known.delete(path)
-    },
-  }
 }
 
 const READ_BYTES = 65536
@@ -142,20 +126,4 @@ function readFrom(path: string, offset: number): ReturnType<FileReads['readFrom'
 /** The bytes of its complete lines; of a line that fills a whole read, all of it. */
 function completeLines(chunk: Buffer): number {
   return chunk.lastIndexOf('\n') + 1 || (chunk.length === READ_BYTES ? chunk.length : 0)
-}
-
-function stampOf({ dev, ino, size, mtimeMs, ctimeMs }: Stats): Stamp {
-  return { dev, ino, size, mtimeMs, ctimeMs }
-}
-
-function isSame(a: Stamp, b: Stamp): boolean {
-  return a.mtimeMs === b.mtimeMs && a.ctimeMs === b.ctimeMs && a.size === b.size && a.ino === b.ino && a.dev === b.dev
-}
-
-function orUndefined<T>(read: () => T): T | undefined {
-  try {
-    return read()
-  } catch {
-    return undefined
-  }
 }

@@ -1,7 +1,9 @@
 /** HTTP requests that are bounded in time, in size, and in what a peer may send before its answer. */
 import { type Agent, type AgentOptions, Agent as HttpAgent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
+import { isIPv6, type LookupFunction } from 'node:net'
 import fetch, { FetchError, type RequestInit, type Response } from 'node-fetch'
+import type { Network } from './network.ts'
 
 export interface HttpRequest {
   readonly url: string
@@ -24,8 +26,8 @@ export interface HttpClient {
   request(request: HttpRequest): Promise<HttpAnswer>
 }
 
-/** node-fetch honours an agent, which the global fetch does not. */
-export function httpClient(): HttpClient {
+/** node-fetch honours an agent, which the global fetch does not. Names are resolved by `network`. */
+export function httpClient(network: Pick<Network, 'lookup'>): HttpClient {
   return {
     request: async ({ url, timeoutMs, limitBytes, token, json }) => {
       const headers = {
@@ -37,8 +39,29 @@ export function httpClient(): HttpClient {
       const post = json === undefined ? {} : { method: 'POST', body: JSON.stringify(json) }
       const signal = AbortSignal.timeout(timeoutMs)
       // `size` makes a longer body fail while it is being read.
-      return await boundedFetch(url, { signal, size: limitBytes, headers, ...post }, {}, (response) => response.text())
+      return await boundedFetch(
+        url,
+        { signal, size: limitBytes, headers, ...post },
+        { lookup: lookupBy(network, timeoutMs) },
+        (response) => response.text(),
+      )
     },
+  }
+}
+
+function lookupBy(network: Pick<Network, 'lookup'>, timeoutMs: number): LookupFunction {
+  return (name, options, callback) => {
+    const found = network.lookup(name, timeoutMs).then((addresses) => {
+      const entries = addresses.map((address) => ({ address, family: isIPv6(address) ? 6 : 4 }))
+      const [first] = entries
+      if (first === undefined) throw Object.assign(new Error(`${name} does not resolve`), { code: 'ENOTFOUND' })
+      return { first, entries }
+    })
+    found.then(
+      ({ first, entries }) =>
+        options.all === true ? callback(null, entries) : callback(null, first.address, first.family),
+      (error: NodeJS.ErrnoException) => callback(error, []),
+    )
   }
 }
 

@@ -1,7 +1,10 @@
 /** Names and addresses as this host sees them. */
-import { lookup, Resolver } from 'node:dns/promises'
+import { Resolver } from 'node:dns/promises'
 import { readFileSync } from 'node:fs'
 import { networkInterfaces } from 'node:os'
+import { readHostsFile } from '../net/hosts-file.ts'
+import { candidateNames, readResolverConfig } from '../net/resolver-config.ts'
+import { ifPresent } from './disk/if-present.ts'
 
 /** One CAA property of a name (RFC 8659, 4); the tag is in lower case. */
 export interface CaaRecord {
@@ -10,7 +13,12 @@ export interface CaaRecord {
 }
 
 export interface Network {
-  /** Every address of a name as programs on this host resolve it: hosts file, then DNS. Empty if it does not resolve in time. */
+  /** The addresses of a name in the hosts file; throws if the file exists and cannot be read. */
+  hostsFile(name: string): readonly string[]
+  /**
+   * Every address of a name: from the hosts file, or else from the system's DNS servers, in its search domains too. Other sources of NSS are not
+   * queried. Empty if it does not resolve in time.
+   */
   lookup(name: string, timeoutMs: number): Promise<readonly string[]>
   /** Every address of a name at these DNS servers (`address:port`), without the hosts file. Empty if there is none in time. */
   query(name: string, servers: readonly string[], timeoutMs: number): Promise<readonly string[]>
@@ -26,21 +34,29 @@ export interface Network {
   listeners(port: number): readonly string[]
 }
 
+/** The names and addresses of this host. No name is looked up by getaddrinfo, which takes one of four threads for as long as it hangs. */
 export function hostNetwork(): Network {
+  const resolve = sharedResolvers()
+  const hosts = cacheFor(CACHE_MS, () => readHostsFile(readIfPresent('/etc/hosts')))
+  const config = cacheFor(CACHE_MS, () => readResolverConfig(readIfPresent('/etc/resolv.conf')))
+  const hostsFile = (name: string) => hosts().get(name.toLowerCase()) ?? []
   return {
+    hostsFile,
     lookup: async (name, timeoutMs) => {
-      const found = await withinTime(lookup(name, { all: true }), timeoutMs)
-      return found?.map((entry) => entry.address) ?? []
+      const listed = hostsFile(name)
+      if (listed.length > 0) return listed
+      // RFC 6761, 6.3: it is never queried.
+      if (name === 'localhost') return ['127.0.0.1', '::1']
+      const servers = config().servers.length > 0 ? config().servers : ['127.0.0.1']
+      const deadlineMs = performance.now() + timeoutMs
+      for (const candidate of candidateNames(name, config())) {
+        const leftMs = deadlineMs - performance.now()
+        const found = leftMs > 0 ? await resolve(candidate, servers, leftMs) : []
+        if (found.length > 0) return found
+      }
+      return []
     },
-    query: async (name, servers, timeoutMs) => {
-      const resolver = new Resolver({ timeout: timeoutMs, tries: 1 })
-      resolver.setServers([...servers])
-      const [v4, v6] = await Promise.all([
-        withinTime(resolver.resolve4(name), timeoutMs),
-        withinTime(resolver.resolve6(name), timeoutMs),
-      ])
-      return [...(v4 ?? []), ...(v6 ?? [])]
-    },
+    query: resolve,
     caaRecords: async (name, servers, timeoutMs) => {
       const resolver = new Resolver({ timeout: timeoutMs, tries: 1 })
       if (servers.length > 0) resolver.setServers([...servers])
@@ -58,18 +74,48 @@ export function hostNetwork(): Network {
         return code === 'ENODATA' || code === 'ENOTFOUND' ? [] : undefined
       }
     },
-    systemResolvers: () => {
-      const lines = readOrEmpty('/etc/resolv.conf').split('\n')
-      return lines.flatMap((line) => /^\s*nameserver\s+([0-9a-fA-F.:]+)\s*$/.exec(line)?.[1] ?? [])
-    },
+    systemResolvers: () => config().servers,
     localAddresses: cacheFor(CACHE_MS, () =>
-      Object.values(networkInterfaces()).flatMap((entries) => (entries ?? []).map((entry) => entry.address)),
+      Object.values(interfaces()).flatMap((entries) => (entries ?? []).map((entry) => entry.address)),
     ),
     listeners: (port) => [
-      ...listenersIn(readOrEmpty('/proc/net/tcp'), port),
-      ...listenersIn(readOrEmpty('/proc/net/tcp6'), port),
+      ...listenersIn(readIfPresent('/proc/net/tcp'), port),
+      ...listenersIn(readIfPresent('/proc/net/tcp6'), port),
     ],
-    hasIpv6: cacheFor(CACHE_MS, () => readOrEmpty('/proc/net/if_inet6') !== ''),
+    hasIpv6: cacheFor(CACHE_MS, () => readIfPresent('/proc/net/if_inet6') !== ''),
+  }
+}
+
+/** Each try of a query, in milliseconds; the second one may take twice as long. */
+const TRY_MS = 1500
+
+/** Queries DNS servers for the addresses of names: any number of queries at the same time share one socket for each list of servers. */
+function sharedResolvers(): Network['query'] {
+  const resolvers = new Map<string, Resolver>()
+  const resolverOf = (servers: readonly string[]): Resolver => {
+    const known = resolvers.get(servers.join())
+    if (known !== undefined) return known
+    const resolver = new Resolver({ timeout: TRY_MS, tries: 2 })
+    resolver.setServers([...servers])
+    resolvers.set(servers.join(), resolver)
+    return resolver
+  }
+  return async (name, servers, timeoutMs) => {
+    const resolver = resolverOf(servers)
+    const [v4, v6] = await Promise.all([
+      withinTime(resolver.resolve4(name), timeoutMs),
+      withinTime(resolver.resolve6(name), timeoutMs),
+    ])
+    return [...(v4 ?? []), ...(v6 ?? [])]
+  }
+}
+
+/** Node reports a failed uv_interface_addresses by its number only. */
+function interfaces(): ReturnType<typeof networkInterfaces> {
+  try {
+    return networkInterfaces()
+  } catch (error) {
+    throw Object.assign(new Error('the network interfaces cannot be read', { cause: error }), { code: 'EMFILE' })
   }
 }
 
@@ -100,7 +146,7 @@ function cacheFor<T>(ms: number, read: () => T): () => T {
   }
 }
 
-/** The value, or `undefined` after a failure or the time limit. getaddrinfo cannot be cancelled: its late answer is dropped. */
+/** The value, or `undefined` after a failure or the time limit; a late answer is dropped. */
 async function withinTime<T>(promise: Promise<T>, timeoutMs: number): Promise<T | undefined> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<undefined>((resolve) => {
@@ -115,10 +161,7 @@ async function withinTime<T>(promise: Promise<T>, timeoutMs: number): Promise<T 
   }
 }
 
-function readOrEmpty(path: string): string {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch {
-    return ''
-  }
+/** A text file; empty if it does not exist. */
+function readIfPresent(path: string): string {
+  return ifPresent(() => readFileSync(path, 'utf8')) ?? ''
 }

@@ -53,14 +53,23 @@ export async function runCertbot(
     }
     if (diagnostic.reason === 'bad_nonce' && attempt < MAX_ATTEMPTS) continue
     // If it is killed during validation, certbot leaves its challenge behind.
-    for (const name of host.files.list(challenges))
-      if (!before.has(name)) await host.files.remove(`${challenges}/${name}`).catch(() => undefined)
+    await removeChallenges(host, challenges, before).catch(() => undefined)
     return { ...diagnostic, output: publicCertbotOutput(output) }
   }
 }
 
+async function removeChallenges({ files }: Host, folder: string, before: ReadonlySet<string>): Promise<void> {
+  const left = files.list(folder).filter((name) => !before.has(name))
+  await Promise.all(left.map((name) => files.remove(`${folder}/${name}`)))
+}
+
+/** What certbot's log says; nothing if it cannot be read. */
 function readLoggedErrors({ files }: Host, output: string): string {
   const path = /Saving debug log to (\/\S+)/.exec(output)?.[1]
   if (path === undefined) return ''
-  return extractErrors(files.readFrom(path, Math.max(0, files.size(path) - 65_536)).text)
+  try {
+    return extractErrors(files.readFrom(path, Math.max(0, files.size(path) - 65_536)).text)
+  } catch {
+    return ''
+  }
 }

@@ -54,6 +54,8 @@ export interface BatchDryRun {
 export interface ChangeState {
   /** The highest generation that was found or planned so far. */
   generation: number
+  /** The host as it was last read; health continues with it if the host cannot be read. */
+  observed: ObservedHost | undefined
   /** The host before a change that is not confirmed yet; reads answer from it meanwhile. */
   unconfirmed: Observation | undefined
   /** The reason, while a rollback has failed and the journal waits for `recoverJournal`. */

@@ -10,6 +10,7 @@ import { statePaths } from '../host/state-folder.ts'
 import type { CertifyChange } from '../plan/change.ts'
 import { isIntact, readSharedFile, renumberSharedFile } from '../render/shared-file.ts'
 import { isOwnFileName, routeFileName, SHARED_FILE } from '../route/file-names.ts'
+import { missingFilesFault } from '../snapshot/missing-files.ts'
 import { applyBatch } from './apply.ts'
 import type { ChangeContext, ObservedHost } from './context.ts'
 import { dropJournal, type Journal, readJournal } from './journal.ts'
@@ -23,17 +24,17 @@ import { rollBack } from './roll-back.ts'
  */
 export async function recover(context: ChangeContext): Promise<readonly string[]> {
   const undone: string[] = []
-  const steps: readonly (readonly [action: string, step: () => Promise<void>])[] = [
-    ['recover_journal', () => recoverJournal(context)],
-    ['sweep_temporaries', () => sweepTemporaries(context)],
-    ['repair_files', () => repairFiles(context)],
-    ['repair_certificates', () => repairCertificates(context)],
+  const steps: readonly (readonly [action: string, step: (context: ChangeContext) => Promise<void>])[] = [
+    ['recover_journal', recoverJournal],
+    ['sweep_temporaries', sweepTemporaries],
+    ['repair_files', repairFiles],
+    ['repair_certificates', repairCertificates],
     ['reconcile', async () => void (await reconcile(context))],
-    ['confirm_served', () => confirmServed(context)],
+    ['confirm_served', confirmServed],
   ]
   for (const [action, step] of steps) {
     try {
-      await step()
+      await step(context)
     } catch (error) {
       undone.push(action)
       logFailure(context.host, 'error', { action })(error)
@@ -44,10 +45,12 @@ export async function recover(context: ChangeContext): Promise<readonly string[]
 
 /**
  * Finishes a change that had reached its reload, if NGINX accepts it; rolls back every other one.
- * @throws {Error} if neither is possible now: the journal stays
+ * @throws {Error} if neither is possible now, or the files of the routes are not mounted: the journal stays
  */
 export async function recoverJournal(context: ChangeContext): Promise<void> {
   const { host, state } = context
+  state.degraded ??= 'the journal could not be read yet: a change may have been interrupted'
+  assertMounted(host)
   const journal = readJournal(host)
   if (journal === undefined) {
     state.degraded = undefined
@@ -84,6 +87,12 @@ export async function recoverJournal(context: ChangeContext): Promise<void> {
   })
 }
 
+/** With the files of the routes unmounted, what is left of them would be taken for damage. */
+function assertMounted(host: Host): void {
+  const fault = missingFilesFault(host)
+  if (fault !== undefined) throw new Error(fault)
+}
+
 async function rollForward(host: Host, { nginx }: ObservedHost, journal: Journal): Promise<boolean> {
   const test = await nginx.testAsIs()
   if (!test.ok) return false
@@ -118,6 +127,7 @@ async function sweepTemporaries({ host, observe }: ChangeContext): Promise<void>
  */
 async function repairFiles(context: ChangeContext): Promise<void> {
   const { host, observe } = context
+  assertMounted(host)
   const { snapshot } = await observe([])
   // Only a file that is not as written can be a truncated one.
   const drifted = [...snapshot.routes].flatMap(([name, route]) => (route.drifted ? [routeFileName(name)] : []))

@@ -1,7 +1,7 @@
 /** The engine on a host: its operations, made of the change pipeline, the queue and certificate maintenance. */
 import { nginxControls } from '../candidate/nginx-control.ts'
 import { certificateStore } from '../certificates/store.ts'
-import type { ChangeContext } from '../change/context.ts'
+import type { ChangeContext, ChangeState } from '../change/context.ts'
 import { dryRun } from '../change/pipeline.ts'
 import { toPutChange } from '../change/prepare-put.ts'
 import { type ChangeQueue, changeQueue } from '../change/queue.ts'
@@ -76,24 +76,27 @@ function changeContext(host: Host, closing: AbortSignal): ChangeContext {
   const certificates = certificateStore(host)
   const observe = observer(host, nginxFactsReader(host), certificates)
   const controlOf = nginxControls(host, certificates)
+  const state: ChangeState = {
+    generation: 0,
+    observed: undefined,
+    unconfirmed: undefined,
+    degraded: undefined,
+    refused: undefined,
+    hasFailedToWrite: false,
+    unreconciled: undefined,
+    postponable: new WeakMap(),
+    postponed: new WeakSet(),
+    lastTest: undefined,
+  }
   return {
     host,
-    state: {
-      generation: 0,
-      unconfirmed: undefined,
-      degraded: undefined,
-      refused: undefined,
-      hasFailedToWrite: false,
-      unreconciled: undefined,
-      postponable: new WeakMap(),
-      postponed: new WeakSet(),
-      lastTest: undefined,
-    },
+    state,
     certificates,
     stale: staleFinder(readRenderedMark(host)),
     observe: async (domains) => {
       const observation = await observe(domains)
-      return { ...observation, nginx: controlOf(observation) }
+      state.observed = { ...observation, nginx: controlOf(observation) }
+      return state.observed
     },
     closing,
   }

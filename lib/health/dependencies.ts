@@ -27,7 +27,7 @@ export function dependencyReader(context: ChangeContext): () => readonly Depende
   const { REGISTRY_URL, ORCHESTRATOR_URL, ACME_DIRECTORY_URL, CERTBOT_BIN } = host.settings
   const checks = new Map<Dependency['name'], () => Found | Promise<Found>>([
     ['nginx', () => checkNginx(context)],
-    ['certbot', () => foundIf(host.files.stamp(CERTBOT_BIN) !== undefined)],
+    ['certbot', () => isPresent(host, CERTBOT_BIN)],
     ['registry', () => (REGISTRY_URL === undefined ? 'not_configured' : checkRegistry(host))],
   ])
   if (ORCHESTRATOR_URL !== undefined) checks.set('orchestrator', () => checkUrl(host, `${ORCHESTRATOR_URL}/health`))
@@ -57,6 +57,14 @@ export function dependencyReader(context: ChangeContext): () => readonly Depende
       void checking.run(check)
     }
     return [...known.values()]
+  }
+}
+
+function isPresent({ files }: Host, path: string): Found {
+  try {
+    return foundIf(files.stamp(path) !== undefined)
+  } catch {
+    return 'unavailable'
   }
 }
 

@@ -1,7 +1,8 @@
 /** Whether Proxy Manager can do its work on this host. */
 import * as v from 'valibot'
 import { readLastCertificate } from '../certificates/ledger-file.ts'
-import type { ChangeContext } from '../change/context.ts'
+import type { ChangeContext, ObservedHost } from '../change/context.ts'
+import { ProxyManagerError } from '../errors.ts'
 import { readRecord } from '../host/json-record.ts'
 import type { ManagerHealth } from './health-schema.ts'
 import { liveTestReader } from './live-test.ts'
@@ -16,8 +17,19 @@ export function healthReader(context: ChangeContext): () => Promise<ManagerHealt
   const checkWrites = writeChecker(host, state)
   const readLiveTest = liveTestReader(context)
 
+  /** The host; if it cannot be read now, as it was when it could, and why it cannot. */
+  const observe = async (): Promise<{ readonly observation: ObservedHost; readonly readFault: string | undefined }> => {
+    try {
+      return { observation: await context.observe([]), readFault: undefined }
+    } catch (error) {
+      if (!(error instanceof ProxyManagerError) || state.observed === undefined) throw error
+      const { file, errno, remedy } = error.details
+      return { observation: state.observed, readFault: `${file ?? 'this host'} cannot be read (${errno}): ${remedy}` }
+    }
+  }
+
   return async () => {
-    const observation = await context.observe([])
+    const { observation, readFault } = await observe()
     const { facts: nginx, running, hasMainConfig } = observation
     // Until a change is confirmed, the previous configuration is still served: between its renames a route would look broken.
     const { snapshot } = state.unconfirmed ?? observation
@@ -34,8 +46,9 @@ export function healthReader(context: ChangeContext): () => Promise<ManagerHealt
       nginxVersion: nginx.versionText,
       isAngie: nginx.isAngie,
       running,
-      isNginxRunning: observation.nginx.findMaster() !== undefined,
-      isCertbotPresent: host.files.stamp(host.settings.CERTBOT_BIN) !== undefined,
+      isNginxRunning: unlessUnreadable(() => observation.nginx.findMaster() !== undefined),
+      isCertbotPresent: unlessUnreadable(() => host.files.stamp(host.settings.CERTBOT_BIN) !== undefined),
+      readFault,
       writeFaults,
       lastTest,
       lastReload: readRecord(host, host.paths.lastReload, LastReload),
@@ -43,6 +56,15 @@ export function healthReader(context: ChangeContext): () => Promise<ManagerHealt
       failedRollback: state.degraded,
       unreconciled: state.unreconciled,
     })
+  }
+}
+
+/** What a look at the host finds; true if it fails, since nothing is known to be missing then. */
+function unlessUnreadable(look: () => boolean): boolean {
+  try {
+    return look()
+  } catch {
+    return true
   }
 }
 

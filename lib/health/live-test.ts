@@ -19,8 +19,8 @@ export function liveTestReader(context: ChangeContext): () => Promise<LastTest |
     state.lastTest = testedNow(host, result)
   }
   const failed = (error: Error): void => {
-    // Health reports the directory that cannot be written; of the configuration nothing is known.
-    if (error instanceof ProxyManagerError && error.code === 'CONFIG_WRITE_FAILED') return
+    // Health reports what cannot be written or read; of the configuration nothing is known.
+    if (error instanceof ProxyManagerError && ['CONFIG_WRITE_FAILED', 'CONFIG_READ_FAILED'].includes(error.code)) return
     state.lastTest = testedNow(host, { ok: false, output: error.message })
   }
 

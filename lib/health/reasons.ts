@@ -31,6 +31,8 @@ export interface HealthFacts {
   readonly running: RunningBuild
   readonly isNginxRunning: boolean
   readonly isCertbotPresent: boolean
+  /** Why the host cannot be read now; the other facts are older then. */
+  readonly readFault: string | undefined
   readonly writeFaults: WriteFaults
   readonly lastTest: LastTest | undefined
   readonly lastReload: { readonly timestamp: string; readonly result: string } | undefined
@@ -45,6 +47,7 @@ type Check = (facts: HealthFacts) => readonly string[]
 
 /** With one of these, a change would fail. */
 const UNHEALTHY: readonly Check[] = [
+  ({ readFault }) => (readFault === undefined ? [] : [readFault]),
   ({ isNginxPresent, settings: { NGINX_BIN } }) =>
     when(
       !isNginxPresent,

@@ -1,10 +1,11 @@
 /** A failed write as an error of the catalogue. */
 import { posix } from 'node:path'
-import { ProxyManagerError } from '../errors.ts'
+import { ProxyManagerError, withDetails } from '../errors.ts'
 
-/** CONFIG_WRITE_FAILED with the errno and the file (without its directory); a ProxyManagerError is returned as it is. */
+/** CONFIG_WRITE_FAILED with the errno and the file (without its directory); a ProxyManagerError is returned as it is, a failed read with the stage `write`. */
 export function writeFailure(cause: unknown, details: Readonly<Record<string, unknown>> = {}): ProxyManagerError {
-  if (cause instanceof ProxyManagerError) return cause
+  if (cause instanceof ProxyManagerError)
+    return cause.code === 'CONFIG_READ_FAILED' ? withDetails(cause, { stage: 'write' }) : cause
   const { code, path } = cause instanceof Error ? (cause as NodeJS.ErrnoException) : {}
   const errno = code ?? 'UNKNOWN'
   const remedy = remedyFor(errno)

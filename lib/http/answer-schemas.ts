@@ -100,6 +100,7 @@ export const PUT_ERRORS = [
   'PROXY_CONFIG_FAILED',
   'NGINX_RELOAD_FAILED',
   'NGINX_ALREADY_BROKEN',
+  'CONFIG_READ_FAILED',
   'CONFIG_WRITE_FAILED',
   'BUSY',
 ] as const satisfies readonly ErrorCode[]

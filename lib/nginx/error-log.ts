@@ -33,16 +33,19 @@ export function followLogs(
   }
 }
 
-/** Each call returns the whole lines that were appended since the last one. */
+/** Each call returns the whole lines that were appended since the last one. The log only shortens the wait for the proof: what cannot be read of it fails no change. */
 function followLines(files: Pick<Files, 'readFrom' | 'size'>, path: string): () => string[] {
-  let offset = files.size(path)
+  let offset = unlessUnreadable(() => files.size(path))
   return () => {
     const lines: string[] = []
     // In a loop: a busy log grows by more than one read's worth between two calls.
     for (;;) {
-      const { size, text, next } = files.readFrom(path, offset)
-      const isRotated = size < offset
-      if (!isRotated && next === offset) return lines
+      const from = offset
+      const read = from === undefined ? undefined : unlessUnreadable(() => files.readFrom(path, from))
+      if (from === undefined || read === undefined) return lines
+      const { size, text, next } = read
+      const isRotated = size < from
+      if (!isRotated && next === from) return lines
       lines.push(...text.slice(0, text.lastIndexOf('\n') + 1).split('\n'))
       offset = isRotated ? 0 : next
     }
@@ -58,4 +61,12 @@ export function logPaths({ snapshot, facts }: NginxInstance): readonly string[] 
   const paths = errorLogs.length > 0 ? errorLogs : [facts.errorLogPath ?? 'stderr']
   const files = paths.filter((path) => path !== 'stderr' && !/^(syslog|memory):/.test(path))
   return [...new Set(files.map((path) => (path.startsWith('/') ? path : `${facts.prefix}/${path}`)))]
+}
+
+function unlessUnreadable<T>(read: () => T): T | undefined {
+  try {
+    return read()
+  } catch {
+    return undefined
+  }
 }

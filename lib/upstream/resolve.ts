@@ -6,6 +6,10 @@ import { isForbiddenAddress, isMetadataName } from './forbidden-address.ts'
 import { dnsServers, type ResolvedUpstream, type Upstream } from './upstream.ts'
 
 const LOOKUP_TIMEOUT_MS = 5000
+/** For a name of the hosts file, DNS is queried only to refuse what a route may not lead to. */
+const LISTED_TIMEOUT_MS = 1000
+const UNRESOLVABLE =
+  'Correct the name, or pass the address as upstream_host: names are looked up in the hosts file and in DNS, not in other sources of NSS'
 
 /**
  * Resolves an upstream and rejects forbidden addresses. `probed` are the addresses for a health check.
@@ -17,28 +21,31 @@ export async function resolveUpstream(
 ): Promise<ResolvedUpstream & { readonly probed: readonly string[] }> {
   const { host: name } = upstream
   if (isMetadataName(name)) throw forbidden(upstream, "The upstream is a cloud's metadata service")
-  if (ipFamily(name) !== undefined) return checkAddresses(host, upstream, { addresses: [name], resolvers: [] }, [name])
-  if (name === 'localhost') {
-    const addresses = host.network.hasIpv6() ? ['127.0.0.1', '::1'] : ['127.0.0.1']
-    return checkAddresses(host, upstream, { addresses, resolvers: [] }, addresses)
+  const literal = ipFamily(name) !== undefined ? [name] : name === 'localhost' ? loopbacks(host) : undefined
+  if (literal !== undefined) {
+    checkAddresses(host, upstream, literal)
+    return { addresses: literal, resolvers: [], probed: literal }
   }
   const resolvers = dnsServers(host.settings, host.network.systemResolvers())
+  const listed = host.network.hostsFile(name)
   const [asHost, asNginx] = await Promise.all([
-    host.network.lookup(name, LOOKUP_TIMEOUT_MS),
-    resolvers.length === 0 ? [] : host.network.query(name, resolvers, LOOKUP_TIMEOUT_MS),
+    listed.length > 0 ? listed : host.network.lookup(name, LOOKUP_TIMEOUT_MS),
+    resolvers.length === 0
+      ? []
+      : host.network.query(name, resolvers, listed.length > 0 ? LISTED_TIMEOUT_MS : LOOKUP_TIMEOUT_MS),
   ])
-  if (asNginx.length > 0)
-    return checkAddresses(host, upstream, { addresses: null, resolvers }, [...new Set([...asNginx, ...asHost])])
-  if (asHost.length === 0) {
-    throw new ProxyManagerError('UPSTREAM_UNRESOLVABLE', {
-      details: { upstream: upstream.url, remedy: 'Correct the name, or pass the address as upstream_host' },
-    })
+  if (asHost.length === 0 && asNginx.length === 0) {
+    throw new ProxyManagerError('UPSTREAM_UNRESOLVABLE', { details: { upstream: upstream.url, remedy: UNRESOLVABLE } })
   }
-  // The name is only in the host's own files, which NGINX's resolver does not read: the addresses are rendered.
-  return checkAddresses(host, upstream, { addresses: asHost, resolvers: [] }, asHost)
+  // NGINX resolves by DNS only, without the hosts file and search domains: what only these know is rendered as addresses.
+  const isByNginx = listed.length === 0 && asNginx.length > 0
+  const resolved = isByNginx ? { addresses: null, resolvers } : { addresses: asHost, resolvers: [] }
+  checkAddresses(host, upstream, [...asNginx, ...asHost])
+  return { ...resolved, probed: isByNginx ? asNginx : asHost }
 }
 
-function checkAddresses(host: Host, upstream: Upstream, resolved: ResolvedUpstream, addresses: readonly string[]) {
+/** @throws {ProxyManagerError} UPSTREAM_FORBIDDEN if no route may lead to one of the addresses */
+function checkAddresses(host: Host, upstream: Upstream, addresses: readonly string[]): void {
   const { PROXY_MANAGER_PORT, NGINX_HTTP_PORT, NGINX_HTTPS_PORT } = host.settings
   const own = new Set(host.network.localAddresses())
   for (const address of addresses) {
@@ -48,7 +55,10 @@ function checkAddresses(host: Host, upstream: Upstream, resolved: ResolvedUpstre
     if (isHere && [NGINX_HTTP_PORT, NGINX_HTTPS_PORT].includes(upstream.port))
       throw forbidden(upstream, 'The upstream is NGINX itself')
   }
-  return { ...resolved, probed: addresses }
+}
+
+function loopbacks({ network }: Host): readonly string[] {
+  return network.hasIpv6() ? ['127.0.0.1', '::1'] : ['127.0.0.1']
 }
 
 function unwrapIpv4(address: string): string {

@@ -168,10 +168,29 @@ for (const [name, makeWorld] of Object.entries({ memory: memoryWorld, host: host
     assert.equal(files.lstat(`${root}/c`), { kind: 'link', target: `${root}/b` })
   })
 
-  guarantee('symlinks in a loop read as missing', async ({ files, root }) => {
+  guarantee('what cannot be read is not absent: symlinks in a circle fail a read', async ({ files, root }) => {
     await files.symlink(`${root}/b`, `${root}/a`)
     await files.symlink(`${root}/a`, `${root}/b`)
-    assert.equal([files.read(`${root}/a`), files.realPath(`${root}/a`)], [undefined, undefined])
+    for (const read of [files.read, files.realPath, files.stamp])
+      assert.throws(
+        () => read(`${root}/a`),
+        ({ code }: NodeJS.ErrnoException) => code === 'ELOOP',
+      )
+    assert.is(files.lstat(`${root}/a`)?.kind, 'link')
+  })
+
+  guarantee('an own write is seen even if no time stamp of the file or its directory shows it', async (world) => {
+    const { files, root, age } = world
+    await files.write(`${root}/a`, 'text 1', 0o644)
+    age(`${root}/a`)
+    assert.is(files.read(`${root}/a`)?.text, 'text 1')
+    assert.equal(files.list(root), ['a'])
+    await files.append(`${root}/a`, '')
+    await files.rename(`${root}/a`, `${root}/b`)
+    await files.symlink(`${root}/b`, `${root}/c`)
+    await files.link(`${root}/b`, `${root}/d`)
+    assert.equal(files.list(root).toSorted(), ['b', 'c', 'd'])
+    assert.equal([files.read(`${root}/a`), files.read(`${root}/b`)?.text], [undefined, 'text 1'])
   })
 
   guarantee('a hard link keeps the text when the first name is replaced', async ({ files, root }) => {

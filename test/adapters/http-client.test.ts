@@ -7,6 +7,7 @@ import * as assert from 'uvu/assert'
 import { freePort } from '../../fixtures/free-port.ts'
 import { startServer } from '../../fixtures/loopback-server.ts'
 import { type HttpAnswer, type HttpRequest, httpClient } from '../../lib/adapters/http-client.ts'
+import { hostNetwork } from '../../lib/adapters/network.ts'
 import { makeLineage } from '../helpers/arrange.ts'
 
 const test = suite('http client')
@@ -16,7 +17,7 @@ async function request(listener: RequestListener, how: Partial<HttpRequest> = {}
   const server = await startServer(listener)
   try {
     const url = `${server.url}/droplets`
-    return await httpClient().request({ url, timeoutMs: 2000, limitBytes: LIMIT_BYTES, ...how })
+    return await httpClient(hostNetwork()).request({ url, timeoutMs: 2000, limitBytes: LIMIT_BYTES, ...how })
   } finally {
     server.close()
   }
@@ -109,7 +110,7 @@ test('a redirect is an answer, and is not followed', async () => {
 
 test('a refused connection, a reset one, and an incomplete text are failures', async () => {
   const url = `http://127.0.0.1:${await freePort()}/droplets`
-  assert.equal(await httpClient().request({ url, timeoutMs: 2000, limitBytes: LIMIT_BYTES }), {
+  assert.equal(await httpClient(hostNetwork()).request({ url, timeoutMs: 2000, limitBytes: LIMIT_BYTES }), {
     failure: 'ECONNREFUSED',
   })
   const cuts: readonly RequestListener[] = [
@@ -131,7 +132,7 @@ test('an untrusted certificate is a failure that says so', async () => {
   const address = server.address()
   if (address === null || typeof address === 'string') throw new Error('no port')
   const url = `https://127.0.0.1:${address.port}/directory`
-  const answer = await httpClient().request({ url, timeoutMs: 2000, limitBytes: LIMIT_BYTES })
+  const answer = await httpClient(hostNetwork()).request({ url, timeoutMs: 2000, limitBytes: LIMIT_BYTES })
   server.closeAllConnections()
   server.close()
   assert.match('failure' in answer ? answer.failure : '', /CERT|SIGNATURE/)

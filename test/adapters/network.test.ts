@@ -9,7 +9,9 @@ const test = suite('network')
 const network = hostNetwork()
 
 /** A resolver on loopback that answers with `answer`, or never. */
-async function resolver(answer?: (question: Buffer) => Buffer): Promise<{ socket: Socket; server: string }> {
+async function resolver(
+  answer?: (question: Buffer) => Buffer | undefined,
+): Promise<{ socket: Socket; server: string }> {
   const socket = createSocket('udp4')
   socket.on('message', (question, from) => {
     const reply = answer?.(question)
@@ -75,6 +77,32 @@ test('a server that never answers takes no longer than the time limit', async ()
   assert.equal(await network.query('app.example', [server], 200), [])
   assert.ok(performance.now() - started < 1500)
   socket.close()
+})
+
+test('names that hang, however many, delay no other name', async () => {
+  const { socket, server } = await resolver((question) =>
+    question.includes('hang') ? undefined : addressRecord(question),
+  )
+  const hanging = Array.from({ length: 100 }, (_, i) => network.query(`hang${i}.example`, [server], 600))
+  const started = performance.now()
+  assert.equal(await network.query('app.example', [server], 500), ['192.0.2.7'])
+  assert.ok(performance.now() - started < 500)
+  assert.ok((await Promise.all(hanging)).every((addresses) => addresses.length === 0))
+  socket.close()
+})
+
+test('an answer is not remembered: a changed record counts at once', async () => {
+  let isThere = true
+  const { socket, server } = await resolver((question) => (isThere ? addressRecord(question) : nothing(3)(question)))
+  assert.equal(await network.query('app.example', [server], 2000), ['192.0.2.7'])
+  isThere = false
+  assert.equal(await network.query('app.example', [server], 2000), [])
+  socket.close()
+})
+
+test('the hosts file has localhost, and no name that it does not list', () => {
+  assert.ok(network.hostsFile('LOCALHOST').includes('127.0.0.1'))
+  assert.equal(network.hostsFile('no-such-name.invalid'), [])
 })
 
 test('no CAA record is an answer; a server that fails or does not answer gives none', async () => {

@@ -43,6 +43,7 @@ const HEALTHY: HealthFacts = {
   running: { kind: 'installed' },
   isNginxRunning: true,
   isCertbotPresent: true,
+  readFault: undefined,
   writeFaults: WRITABLE,
   lastTest: { ok: true, output: '', atMs: NOW_MS, endedMs: 0 },
   lastReload: { timestamp: '2026-01-01T00:00:00.000Z', result: 'success' },

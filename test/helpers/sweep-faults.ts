@@ -17,7 +17,13 @@ export interface Swept {
 const metrics = promMetrics()
 
 /** The error codes of changes while the host is broken. */
-const EXPECTED = ['CONFIG_WRITE_FAILED', 'NGINX_RELOAD_FAILED', 'PROXY_CONFIG_FAILED', 'UPSTREAM_UNHEALTHY']
+const EXPECTED = [
+  'CONFIG_READ_FAILED',
+  'CONFIG_WRITE_FAILED',
+  'NGINX_RELOAD_FAILED',
+  'PROXY_CONFIG_FAILED',
+  'UPSTREAM_UNHEALTHY',
+]
 
 /** The effects that keep failing while a disk is full, or read-only. */
 const NEED_SPACE = ['write', 'writeUnsynced', 'append', 'syncFile', 'symlink', 'makeFolder']
@@ -77,6 +83,40 @@ export async function failEach(sweep: Sweep, code: string, lasting?: readonly st
   )
 }
 
+/** One read fails, the others work; or, with `isLasting`, every later one fails too until the change is answered. */
+export async function failEachRead(sweep: Sweep, code: string, every: number, isLasting = false): Promise<Swept> {
+  const count = await countReads(sweep)
+  return await each(count, every, `${code} of a read${isLasting ? ' that lasts' : ''}`, async (at) => {
+    const deps = await prepared(sweep)
+    deps.effects.arrangeRead({ at, code, lasting: isLasting })
+    const succeeded = await isDone(sweep, deps)
+    await assertListIsRight(deps)
+    assert.is(servedPort(deps, 'old.example.com'), 8001)
+    deps.effects.arrangeRead(undefined)
+    await deps.engine.idle()
+    await put(deps, 'next', 'next.example.com', 8009)
+    await deps.engine.idle()
+    const isBefore = sweep.isRepeated === true || sweep.isBefore(deps)
+    assert.ok(succeeded ? sweep.isAfter(deps) : isBefore, `answered ${succeeded}, but serves another state`)
+    assert.is(servedPort(deps, 'old.example.com'), 8001)
+    assert.is(servedPort(deps, 'next.example.com'), 8009)
+    await assertListIsRight(deps)
+    assertInvariant(await restarted(deps))
+  })
+}
+
+/** A list is complete, or it is an error. */
+async function assertListIsRight({ engine }: FakeDeps): Promise<void> {
+  const names = await engine.listProxies().then(
+    (proxies) => proxies.map(({ droplet_name }) => droplet_name),
+    ({ code }: NodeJS.ErrnoException) => {
+      assert.is(code, 'CONFIG_READ_FAILED')
+      return ['old']
+    },
+  )
+  assert.ok(names.includes('old'), `listed without a route: ${names}`)
+}
+
 /** The process stops hard at one effect, and is started again. */
 export async function stopEach(sweep: Sweep, kind: 'stop_before' | 'stop_after', every = 1): Promise<Swept> {
   return await each(await countEffects(sweep), every, kind, async (at) => {
@@ -105,7 +145,10 @@ export async function stopEachWithoutNginx(sweep: Sweep, every = 1): Promise<Swe
 /** A change stops hard at one effect; then the recovery breaks at one of its own, and the next recovery must complete it. */
 export async function breakRecoveries(
   sweep: Sweep,
-  fault: { readonly kind: 'stop_after' } | { readonly kind: 'error'; readonly code: string },
+  fault:
+    | { readonly kind: 'stop_after' }
+    | { readonly kind: 'error'; readonly code: string }
+    | { readonly kind: 'read'; readonly code: string },
   every: number,
 ): Promise<Swept> {
   const all: Swept[] = []
@@ -114,19 +157,22 @@ export async function breakRecoveries(
     const stop = { at: first, kind: 'stop_after' } as const
     const { disk, nginx } = await stoppedAt(sweep, stop)
     const whole = await fakeDeps({ disk, nginx, metrics })
+    const readsBefore = whole.effects.reads()
     await whole.engine.recover()
     const swept = await each(
-      whole.effects.journal.length,
-      1,
+      fault.kind === 'read' ? whole.effects.reads() - readsBefore : whole.effects.journal.length,
+      fault.kind === 'read' ? 3 : 1,
       `${describe(fault)} after a stop at ${first}`,
       async (at) => {
         const { disk, nginx } = await stoppedAt(sweep, stop)
         const deps = await fakeDeps({ disk, nginx, metrics })
-        deps.effects.arrange({ at, ...fault })
+        if (fault.kind === 'read') deps.effects.arrangeRead({ at, code: fault.code })
+        else deps.effects.arrange({ at, ...fault })
         await Promise.race([deps.engine.recover(), deps.effects.stopped])
         deps.effects.arrange(undefined)
+        deps.effects.arrangeRead(undefined)
         assert.is(servedPort(deps, 'old.example.com'), 8001)
-        if (fault.kind === 'error') {
+        if (fault.kind !== 'stop_after') {
           // The same process continues: the next call, or the timer, completes what the start could not.
           await put(deps, 'next', 'next.example.com', 8009)
           await deps.engine.idle()
@@ -184,6 +230,15 @@ async function countEffects(sweep: Sweep): Promise<number> {
   const count = deps.effects.journal.length - before
   assert.ok(count > 15, `only ${count} effects: the sweep does not reach the change`)
   return count
+}
+
+/** How many reads the change has when nothing fails. */
+async function countReads(sweep: Sweep): Promise<number> {
+  const deps = await prepared(sweep)
+  const before = deps.effects.reads()
+  await sweep.change(deps)
+  await deps.engine.idle()
+  return deps.effects.reads() - before
 }
 
 async function isDone(sweep: Sweep, deps: FakeDeps): Promise<boolean> {

@@ -214,6 +214,20 @@ test('a call that comes between the look and the change wins', async () => {
   await assertSettled(deps)
 })
 
+test('a sync looks up at most 64 names at a time', async () => {
+  const droplets = Array.from({ length: 150 }, (_, i) => ({ ...record(`d${i}`, 9001), host: `d${i}.internal` }))
+  const deps = await hostWith(droplets)
+  let [running, most] = [0, 0]
+  deps.host.network.lookup = async () => {
+    most = Math.max(most, ++running)
+    await new Promise((resolve) => setImmediate(resolve))
+    running--
+    return ['10.0.0.7']
+  }
+  assert.is((await sync(deps)).created.length, 150)
+  assert.is(most, 64)
+})
+
 test('a domain that another owner has is skipped, and the owner named', async () => {
   const deps = await hostWith([record('a', 9001, 'own.example.com'), record('b', 9002, 'hand.example.com')])
   await put(deps, 'own', 'own.example.com', 8001)

@@ -130,7 +130,8 @@ names('a name that does not resolve is refused before any test, and other routes
     culprit: 'upstream',
     retryable: true,
     upstream: 'http://no-such.example:8002',
-    remedy: 'Correct the name, or pass the address as upstream_host',
+    remedy:
+      'Correct the name, or pass the address as upstream_host: names are looked up in the hosts file and in DNS, not in other sources of NSS',
   })
   assert.equal(deps.effects.journal.slice(from), [])
   assert.is(servedPort(deps, 'old.example.com'), 8001)
@@ -162,6 +163,28 @@ names("a name that is only in the host's own files is rendered as its addresses"
   })
   await put(deps, spec('container'))
   assert.match(textAt(deps.disk, '/etc/nginx/sites-enabled/fpai-app.conf') ?? '', 'server 172.18.0.5:8002;')
+})
+
+names(
+  'a name that the hosts file and DNS know differently is checked and served at the addresses of the hosts file',
+  async () => {
+    const deps = await fakeDeps()
+    deps.names.hosts.set('vm.example', ['10.0.0.1'])
+    deps.names.dns.set('vm.example', ['10.0.0.77'])
+    assert.equal(await resolveUpstream(deps.host, upstream('vm.example')), {
+      addresses: ['10.0.0.1'],
+      resolvers: [],
+      probed: ['10.0.0.1'],
+    })
+  },
+)
+
+names('a name that search domains and NGINX find differently is checked where NGINX sends its requests', async () => {
+  const deps = await fakeDeps()
+  deps.names.dns.set('api.example', ['10.0.0.7'])
+  deps.host.network.lookup = async () => ['10.0.0.9']
+  const { addresses, probed } = await resolveUpstream(deps.host, upstream('api.example'))
+  assert.equal([addresses, probed], [null, ['10.0.0.7']])
 })
 
 names('configured resolvers replace those of the system, each with its port', async () => {

@@ -12,7 +12,8 @@ recovered already: this command then only waits for a change in progress.
 Exit status:
   0   nothing is left to recover
   1   something could not be recovered
-  75  temporary failure: the state directory's disk is full or read-only
+  75  temporary failure: the state directory's disk is full or read-only, or
+      the files of the routes are not mounted yet
   78  a wrong setting, or the state directory cannot be created, read or locked`,
   run: async (_invocation, { environment }) => {
     const recovery = await (await loadMain()).recoverOnce(environment)

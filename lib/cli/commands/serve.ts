@@ -14,7 +14,8 @@ export const serve: CommandDefinition = {
     )
     return `Exit status if it cannot start:
   75  temporary failure: the state directory is in use, or its disk is full or
-      read-only, or PROXY_MANAGER_HOST is not an address of this host yet
+      read-only, or PROXY_MANAGER_HOST is not an address of this host yet, or
+      the files of the routes are not mounted yet
   78  a wrong setting, or the port is in use, or the state directory cannot be
       created, read or locked
 

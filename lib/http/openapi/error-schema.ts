@@ -51,8 +51,8 @@ export const ErrorDetails = v.looseObject({
     ),
     'UPSTREAM_UNHEALTHY: each address that was checked, and its answer',
   ),
-  errno: optional(v.string(), "CONFIG_WRITE_FAILED: the system's error code"),
-  file: optional(v.string(), 'CONFIG_WRITE_FAILED: the file, without its directories'),
+  errno: optional(v.string(), "CONFIG_READ_FAILED, CONFIG_WRITE_FAILED: the system's error code"),
+  file: optional(v.string(), 'CONFIG_READ_FAILED, CONFIG_WRITE_FAILED: the file, without its directories'),
   said: optional(v.string(), "The CA's message"),
   certbot_output: optional(v.string(), "certbot's output, without directories"),
   preflight: optional(

@@ -52,6 +52,7 @@ const HEADERS: { readonly [C in ErrorCode]?: ResponseHeaders } = {
   UNAUTHORIZED: { 'WWW-Authenticate': 'always', 'Retry-After': 'sometimes' },
   TOO_MANY_ATTEMPTS: { 'Retry-After': 'always' },
   SSL_RATE_LIMITED: { 'Retry-After': 'always' },
+  CONFIG_READ_FAILED: { 'Retry-After': 'always' },
   BUSY: { 'Retry-After': 'always' },
 }
 
@@ -91,7 +92,8 @@ const EXAMPLES: {
   UPSTREAM_UNRESOLVABLE: {
     details: {
       upstream: 'http://orders.internal:8001',
-      remedy: 'Correct the name, or pass the address as upstream_host',
+      remedy:
+        'Correct the name, or pass the address as upstream_host: names are looked up in the hosts file and in DNS, not in other sources of NSS',
     },
   },
   UPSTREAM_FORBIDDEN: {
@@ -124,6 +126,13 @@ const EXAMPLES: {
         'nginx: [emerg] unknown directive "servr" in site.conf:1\nnginx: configuration file nginx.conf test failed',
       diagnostics: [{ level: 'emerg', file: 'site.conf', line: 1, message: 'unknown directive "servr"' }],
       remedy: 'Fix site.conf (nginx -t shows the same), then call again',
+    },
+  },
+  CONFIG_READ_FAILED: {
+    details: {
+      errno: 'EMFILE',
+      file: 'fpai-orders.conf',
+      remedy: 'Too many open files: raise the limit (LimitNOFILE), then call again',
     },
   },
   CONFIG_WRITE_FAILED: {
