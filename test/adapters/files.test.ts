@@ -58,7 +58,7 @@ for (const [name, makeWorld] of Object.entries({ memory: memoryWorld, host: host
     test(title, run)
   }
 
-  guarantee('what was written is what is read, by every way of reading', async ({ files, root }) => {
+  guarantee('a text that was written is read, by every way of reading', async ({ files, root }) => {
     await files.write(`${root}/a`, 'grüße\n', 0o644)
     assert.is(files.read(`${root}/a`)?.text, 'grüße\n')
     const look = files.lstat(`${root}/a`)
@@ -68,7 +68,7 @@ for (const [name, makeWorld] of Object.entries({ memory: memoryWorld, host: host
     assert.type(files.stamp(`${root}/a`), 'string')
   })
 
-  guarantee('where there is nothing, reads answer nothing and do not fail', async ({ files, root }) => {
+  guarantee('reads of what does not exist return nothing and do not fail', async ({ files, root }) => {
     const path = `${root}/none`
     const answers = [files.read(path), files.lstat(path), files.realPath(path), files.stamp(path)]
     assert.equal(answers, [undefined, undefined, undefined, undefined])
@@ -77,13 +77,13 @@ for (const [name, makeWorld] of Object.entries({ memory: memoryWorld, host: host
     assert.is(files.isWritable(path), false)
   })
 
-  guarantee('a file is created exclusively: what stands there stays', async ({ files, root }) => {
+  guarantee('a file is created exclusively: an existing one stays', async ({ files, root }) => {
     await files.write(`${root}/a`, 'first', 0o644)
     await fails(files.write(`${root}/a`, 'second', 0o644), 'EEXIST')
     assert.is(files.read(`${root}/a`)?.text, 'first')
   })
 
-  guarantee('nothing is written in a folder that is not there', async ({ files, root }) => {
+  guarantee('nothing is written in a missing directory', async ({ files, root }) => {
     await fails(files.write(`${root}/none/a`, 'x', 0o644), 'ENOENT')
     await fails(files.writeUnsynced(`${root}/none/a`, 'x', 0o644), 'ENOENT')
     await fails(files.symlink(`${root}/a`, `${root}/none/a`), 'ENOENT')
@@ -105,7 +105,7 @@ for (const [name, makeWorld] of Object.entries({ memory: memoryWorld, host: host
   })
 
   for (const umask of [0o077, 0o000]) {
-    guarantee(`files have the mode that was asked for under umask ${umask.toString(8)}`, async (world) => {
+    guarantee(`files have the given mode under umask ${umask.toString(8)}`, async (world) => {
       const { files, root, modeOf } = world
       const former = process.umask(umask)
       try {
@@ -121,13 +121,13 @@ for (const [name, makeWorld] of Object.entries({ memory: memoryWorld, host: host
     })
   }
 
-  guarantee('a scratch file is replaced as often as wanted', async ({ files, root }) => {
+  guarantee('an unsynced file can be replaced repeatedly', async ({ files, root }) => {
     await files.writeUnsynced(`${root}/a`, 'a long first text', 0o600)
     await files.writeUnsynced(`${root}/a`, 'short', 0o600)
     assert.is(files.read(`${root}/a`)?.text, 'short')
   })
 
-  guarantee('appending adds to a file that exists, and makes none', async ({ files, root }) => {
+  guarantee('appending adds to a file that exists, and creates none', async ({ files, root }) => {
     await files.write(`${root}/a`, 'one\n', 0o600)
     await files.append(`${root}/a`, 'two\n')
     assert.is(files.read(`${root}/a`)?.text, 'one\ntwo\n')
@@ -135,7 +135,7 @@ for (const [name, makeWorld] of Object.entries({ memory: memoryWorld, host: host
     assert.is(files.read(`${root}/none`), undefined)
   })
 
-  guarantee('a rename replaces what stood there, a symlink itself and not its target', async ({ files, root }) => {
+  guarantee('a rename replaces what was there: a symlink itself, not its target', async ({ files, root }) => {
     await files.write(`${root}/new`, 'new', 0o644)
     await files.write(`${root}/old`, 'old', 0o644)
     await files.rename(`${root}/new`, `${root}/old`)
@@ -149,7 +149,7 @@ for (const [name, makeWorld] of Object.entries({ memory: memoryWorld, host: host
     await fails(files.rename(`${root}/none`, `${root}/x`), 'ENOENT')
   })
 
-  guarantee('a symlink may lead nowhere; it does not replace what stands there', async ({ files, root }) => {
+  guarantee('a symlink may be dangling; it does not replace what exists', async ({ files, root }) => {
     await files.symlink(`${root}/none`, `${root}/link`)
     assert.equal(files.lstat(`${root}/link`), { kind: 'link', target: `${root}/none` })
     assert.is(files.read(`${root}/link`), undefined)
@@ -158,7 +158,7 @@ for (const [name, makeWorld] of Object.entries({ memory: memoryWorld, host: host
     await fails(files.symlink(`${root}/other`, `${root}/link`), 'EEXIST')
   })
 
-  guarantee('reads follow symlinks, looks do not', async ({ files, root }) => {
+  guarantee('read follows symlinks, lstat does not', async ({ files, root }) => {
     await files.write(`${root}/a`, 'text', 0o644)
     await files.symlink(`${root}/a`, `${root}/b`)
     await files.symlink(`${root}/b`, `${root}/c`)
@@ -168,13 +168,13 @@ for (const [name, makeWorld] of Object.entries({ memory: memoryWorld, host: host
     assert.equal(files.lstat(`${root}/c`), { kind: 'link', target: `${root}/b` })
   })
 
-  guarantee('symlinks in a circle lead nowhere', async ({ files, root }) => {
+  guarantee('circular symlinks are read as nothing', async ({ files, root }) => {
     await files.symlink(`${root}/b`, `${root}/a`)
     await files.symlink(`${root}/a`, `${root}/b`)
     assert.equal([files.read(`${root}/a`), files.realPath(`${root}/a`)], [undefined, undefined])
   })
 
-  guarantee('a second name keeps the text when the first one is replaced', async ({ files, root }) => {
+  guarantee('a hard link keeps the text when the first name is replaced', async ({ files, root }) => {
     await files.write(`${root}/a`, 'before', 0o644)
     await files.link(`${root}/a`, `${root}/.a.undo`)
     await files.write(`${root}/.a.tmp`, 'after', 0o644)
@@ -184,22 +184,25 @@ for (const [name, makeWorld] of Object.entries({ memory: memoryWorld, host: host
     await fails(files.link(`${root}/none`, `${root}/x`), 'ENOENT')
   })
 
-  guarantee('removing takes files, symlinks without their targets, and folders with all they hold', async (world) => {
-    const { files, root } = world
-    await files.write(`${root}/a`, 'x', 0o644)
-    await files.symlink(`${root}/a`, `${root}/link`)
-    await files.makeFolder(`${root}/deep/deeper`, 0o700)
-    await files.write(`${root}/deep/deeper/b`, 'x', 0o600)
-    await files.remove(`${root}/link`)
-    assert.is(files.read(`${root}/a`)?.text, 'x')
-    await files.remove(`${root}/deep`)
-    await files.remove(`${root}/a`)
-    await files.remove(`${root}/a`)
-    await files.remove(`${root}/none/at/all`)
-    assert.equal(files.list(root), [])
-  })
+  guarantee(
+    'files, symlinks without their targets, and directories with their content can be removed',
+    async (world) => {
+      const { files, root } = world
+      await files.write(`${root}/a`, 'x', 0o644)
+      await files.symlink(`${root}/a`, `${root}/link`)
+      await files.makeFolder(`${root}/deep/deeper`, 0o700)
+      await files.write(`${root}/deep/deeper/b`, 'x', 0o600)
+      await files.remove(`${root}/link`)
+      assert.is(files.read(`${root}/a`)?.text, 'x')
+      await files.remove(`${root}/deep`)
+      await files.remove(`${root}/a`)
+      await files.remove(`${root}/a`)
+      await files.remove(`${root}/none/at/all`)
+      assert.equal(files.list(root), [])
+    },
+  )
 
-  guarantee('a folder is made with its parents, once or again', async ({ files, root }) => {
+  guarantee('a directory is created with its parents, also a second time', async ({ files, root }) => {
     await files.makeFolder(`${root}/one/two`, 0o711)
     await files.makeFolder(`${root}/one/two`, 0o711)
     assert.equal(files.list(root), ['one'])
@@ -209,13 +212,13 @@ for (const [name, makeWorld] of Object.entries({ memory: memoryWorld, host: host
     await files.syncFolder(`${root}/one/two`)
   })
 
-  guarantee('a file is no folder', async ({ files, root }) => {
+  guarantee('a file is not a directory', async ({ files, root }) => {
     await files.write(`${root}/a`, 'x', 0o644)
     assert.equal(files.list(`${root}/a`), [])
     assert.is(files.isWritable(`${root}/a`), false)
   })
 
-  guarantee('a tail is what was added since, at most 64 KiB of it', async ({ files, root }) => {
+  guarantee('readFrom returns what was added since, at most 64 KiB', async ({ files, root }) => {
     await files.write(`${root}/log`, 'old line\n', 0o644)
     const size = files.size(`${root}/log`)
     assert.is(size, 9)
@@ -227,7 +230,7 @@ for (const [name, makeWorld] of Object.entries({ memory: memoryWorld, host: host
     assert.equal(files.readFrom(`${root}/log`, 18), { size: 100_018, text: 'x'.repeat(65_536), next: 65_554 })
   })
 
-  guarantee('a tail is read on from the end of its last whole line, in bytes', async ({ files, root }) => {
+  guarantee('reading continues at the end of the last complete line, in bytes', async ({ files, root }) => {
     const line = `${'\u00e9'.repeat(50)}\n`
     await files.write(`${root}/log`, line.repeat(1000), 0o644)
     let [read, offset] = ['', 0]
@@ -256,7 +259,7 @@ for (const [name, makeWorld] of Object.entries({ memory: memoryWorld, host: host
     assert.is(look?.kind === 'file' && look.file, first)
   })
 
-  guarantee('a change is seen at once, also one of the same size', async ({ files, root, age }) => {
+  guarantee('a change is seen at once, even if the size is the same', async ({ files, root, age }) => {
     await files.write(`${root}/a`, 'text 0', 0o644)
     age(`${root}/a`)
     for (let i = 1; i < 10; i++) {
@@ -273,7 +276,7 @@ for (const [name, makeWorld] of Object.entries({ memory: memoryWorld, host: host
     assert.is(files.read(`${root}/a`)?.text, 'text b')
   })
 
-  guarantee('a symlink that leads elsewhere now is seen at once', async ({ files, root }) => {
+  guarantee('a symlink with another target is seen at once', async ({ files, root }) => {
     await files.symlink(`${root}/a`, `${root}/link`)
     assert.equal(files.lstat(`${root}/link`), { kind: 'link', target: `${root}/a` })
     await files.symlink(`${root}/b`, `${root}/.link.tmp`)
@@ -283,7 +286,7 @@ for (const [name, makeWorld] of Object.entries({ memory: memoryWorld, host: host
     assert.is(files.lstat(`${root}/link`), undefined)
   })
 
-  test('a file is read whole, or it is told why not', () => {
+  test('a whole file is read, or the reason why not', () => {
     const { root, end } = hostWorld()
     try {
       assert.equal(readWholeFile(`${root}/a`), { failure: 'ENOENT' })
@@ -299,10 +302,10 @@ for (const [name, makeWorld] of Object.entries({ memory: memoryWorld, host: host
   test.run()
 }
 
-const test = suite('files: on the host alone')
+const test = suite('files: only on the host')
 
 for (const umask of [0o077, 0o000]) {
-  test(`folders have the mode that was asked for under umask ${umask.toString(8)}`, async () => {
+  test(`directories have the given mode under umask ${umask.toString(8)}`, async () => {
     const { files, root, modeOf, end } = hostWorld()
     const former = process.umask(umask)
     try {
@@ -317,7 +320,7 @@ for (const umask of [0o077, 0o000]) {
   })
 }
 
-test('a folder that is there already gets the mode as well', async () => {
+test('an existing directory gets the mode as well', async () => {
   const { files, root, modeOf, end } = hostWorld()
   try {
     await files.makeFolder(`${root}/a`, 0o755)
@@ -329,7 +332,7 @@ test('a folder that is there already gets the mode as well', async () => {
   }
 })
 
-test('a folder that cannot be made is told, with the reason, also below /proc', async () => {
+test('a directory that cannot be created is a failure with the reason, also below /proc', async () => {
   const { files, root, end } = hostWorld()
   try {
     for (const path of ['/proc/none', '/proc/none/deeper', '/proc/self/none'])
@@ -345,7 +348,7 @@ test('a folder that cannot be made is told, with the reason, also below /proc', 
   }
 })
 
-test('a folder may be made by two at once, its parents too', async () => {
+test('a directory and its parents can be created by two at once', async () => {
   const { files, root, end } = hostWorld()
   try {
     await Promise.all(['a', 'b', 'b', 'c'].map((name) => files.makeFolder(`${root}/one/two/${name}`, 0o700)))
@@ -355,7 +358,7 @@ test('a folder may be made by two at once, its parents too', async () => {
   }
 })
 
-test('of a removed folder nothing that was read stays in memory', async () => {
+test('nothing that was read below a removed directory stays in memory', async () => {
   const { files, root, end } = hostWorld()
   try {
     await files.makeFolder(`${root}/certificates/app/1`, 0o700)

@@ -22,7 +22,7 @@ async function request(listener: RequestListener, how: Partial<HttpRequest> = {}
   }
 }
 
-test('status and whole text come back; JSON is what is asked for', async () => {
+test('status and whole body are returned; JSON is requested', async () => {
   const seen: unknown[] = []
   const text = JSON.stringify([{ name: 'ä'.repeat(10_000) }])
   const answer = await request((request, response) => {
@@ -33,14 +33,14 @@ test('status and whole text come back; JSON is what is asked for', async () => {
   assert.equal(seen, [['GET', '/droplets', 'application/json', undefined]])
 })
 
-test('a text of just the limit is taken, one byte more is not', async () => {
+test('a body of exactly the limit is accepted, one byte more is not', async () => {
   const answer = await request((_request, response) => response.end('x'.repeat(LIMIT_BYTES)))
   assert.is('body' in answer && answer.body.length, LIMIT_BYTES)
   const longer = await request((_request, response) => response.end('x'.repeat(LIMIT_BYTES + 1)))
   assert.equal(longer, { failure: 'TOO_LARGE' })
 })
 
-test('a text that never ends, of unknown length, is given up at the limit', async () => {
+test('an endless body of unknown length is given up at the limit', async () => {
   let sent = 0
   const answer = await request((_request, response) => {
     const pour = () => {
@@ -53,7 +53,7 @@ test('a text that never ends, of unknown length, is given up at the limit', asyn
   assert.ok(sent < 50_000_000, `${sent} bytes were taken`)
 })
 
-test('interim answers that never end are given up as well', async () => {
+test('endless interim answers are given up as well', async () => {
   const answer = await request(
     ({ socket }) => {
       const pour = () => {
@@ -68,7 +68,7 @@ test('interim answers that never end are given up as well', async () => {
   assert.equal(answer, { failure: 'TOO_LARGE' })
 })
 
-test('a text in the smallest chunks is taken up to the limit', async () => {
+test('a body in the smallest chunks is accepted up to the limit', async () => {
   const text = 'xxxxxxxx'.repeat(LIMIT_BYTES / 8)
   const answer = await request(({ socket }) => {
     const chunks = `8\r\nxxxxxxxx\r\n`.repeat(LIMIT_BYTES / 8)
@@ -77,7 +77,7 @@ test('a text in the smallest chunks is taken up to the limit', async () => {
   assert.equal(answer, { status: 200, body: text })
 })
 
-test('what is compressed counts as what it becomes', async () => {
+test('a compressed body counts by its decompressed size', async () => {
   const bomb = gzipSync(Buffer.alloc(50_000_000))
   assert.ok(bomb.length < LIMIT_BYTES)
   const answer = await request((_request, response) => {
@@ -88,7 +88,7 @@ test('what is compressed counts as what it becomes', async () => {
 
 for (const [what, listener] of Object.entries<RequestListener>({
   'no answer': () => undefined,
-  'a text that trickles': (_request, response) => {
+  'a slow body': (_request, response) => {
     const drops = setInterval(() => response.write('['), 20)
     response.on('close', () => clearInterval(drops))
   },
@@ -98,7 +98,7 @@ for (const [what, listener] of Object.entries<RequestListener>({
   })
 }
 
-test('a redirect is an answer, not a way', async () => {
+test('a redirect is an answer, and not followed', async () => {
   let requests = 0
   const answer = await request((_request, response) => {
     requests++
@@ -107,7 +107,7 @@ test('a redirect is an answer, not a way', async () => {
   assert.equal([answer, requests], [{ status: 302, body: '' }, 1])
 })
 
-test('nobody listening, a connection cut, and half a text are failures', async () => {
+test('a refused or cut connection and an incomplete body are failures', async () => {
   const url = `http://127.0.0.1:${await freePort()}/droplets`
   assert.equal(await httpClient().request({ url, timeoutMs: 2000, limitBytes: LIMIT_BYTES }), {
     failure: 'ECONNREFUSED',
@@ -122,7 +122,7 @@ test('nobody listening, a connection cut, and half a text are failures', async (
   for (const listener of cuts) assert.ok('failure' in (await request(listener)))
 })
 
-test('a certificate that nobody vouches for is a failure that says so', async () => {
+test('an untrusted certificate is a failure with that reason', async () => {
   const { fullchain: cert, privkey: key } = makeLineage('localhost.example.com')
   const server = createTlsServer({ cert, key }, (_request, response) => response.end('[]'))
   server.on('tlsClientError', () => undefined)
@@ -145,7 +145,7 @@ async function readRequest(request: IncomingMessage) {
   return [request.method, authorization, type, length, agent, Buffer.concat(chunks).toString()]
 }
 
-test('JSON is posted, with its length and the token; without them neither goes along', async () => {
+test('JSON is posted, with its length and the token; without them neither is sent', async () => {
   const seen: unknown[] = []
   const listener: RequestListener = async (request, response) => {
     seen.push(await readRequest(request))
@@ -164,7 +164,7 @@ test('JSON is posted, with its length and the token; without them neither goes a
   ])
 })
 
-test('a redirect of what is posted is an answer as well: body and token go nowhere else', async () => {
+test('a redirect of a POST is an answer as well: body and token are sent nowhere else', async () => {
   for (const status of [301, 302, 303, 307, 308]) {
     const seen: unknown[] = []
     const answer = await request(
@@ -178,7 +178,7 @@ test('a redirect of what is posted is an answer as well: body and token go nowhe
   }
 })
 
-test('the answer to what is posted is bounded in size and time, and what fails is a failure', async () => {
+test('the answer to a POST is bounded in size and time, and a failure is returned', async () => {
   const long = await request((_request, response) => response.end('x'.repeat(LIMIT_BYTES + 1)), { json: {} })
   assert.equal(long, { failure: 'TOO_LARGE' })
   assert.equal(await request(() => undefined, { json: {}, timeoutMs: 200 }), { failure: 'TIMEOUT' })

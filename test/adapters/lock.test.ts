@@ -35,14 +35,14 @@ async function kill(child: ChildProcess): Promise<void> {
   await ended
 }
 
-test('a second take says which process has it, every time', async ({ folder }) => {
+test('a second attempt reports which process holds it, every time', async ({ folder }) => {
   const path = join(folder, 'a')
   const first = held(await hostLock().take(path))
   for (let i = 0; i < 3; i++) assert.equal(await hostLock().take(path), { heldBy: `process ${process.pid}` })
   await first.release()
 })
 
-test('it is gone at the very moment its holder is killed, and names that process until then', async ({ folder }) => {
+test('it is released the moment its holder is killed, and names that process until then', async ({ folder }) => {
   const path = join(folder, 'b')
   const script = `import { hostLock } from '${ADAPTER}'
     console.log(await hostLock().take('${path}'))
@@ -53,7 +53,7 @@ test('it is gone at the very moment its holder is killed, and names that process
   await held(await hostLock().take(path)).release()
 })
 
-test('whoever has the file by flock(2), as an older version does, has the lock', async ({ folder }) => {
+test('a flock(2) on the file by another program, such as an older version, is the lock', async ({ folder }) => {
   const path = join(folder, 'c')
   const holder = await holding('/usr/bin/flock', '--no-fork', path, '/bin/sh', '-c', 'echo; exec sleep 60')
   assert.equal(await hostLock().take(path), { heldBy: `process ${holder.pid}` })
@@ -61,7 +61,7 @@ test('whoever has the file by flock(2), as an older version does, has the lock',
   await held(await hostLock().take(path)).release()
 })
 
-test('a holder that this process may not see has it all the same', async ({ folder }) => {
+test('a holder that this process cannot see holds it nevertheless', async ({ folder }) => {
   const path = join(folder, 'd')
   const first = held(await hostLock().take(path))
   assert.equal(await hostLock({ proc: folder }).take(path), UNSEEN)
@@ -70,7 +70,9 @@ test('a holder that this process may not see has it all the same', async ({ fold
 })
 
 for (const umask of [0o077, 0o000]) {
-  test(`only its owner can open the file, and so take it, under umask ${umask.toString(8)}`, async ({ folder }) => {
+  test(`only its owner can open the file, and so take the lock, under umask ${umask.toString(8)}`, async ({
+    folder,
+  }) => {
     const path = join(folder, `umask-${umask}`)
     const former = process.umask(umask)
     try {
@@ -83,7 +85,7 @@ for (const umask of [0o077, 0o000]) {
   })
 }
 
-test('once released it can be taken again; to release it twice does no harm to the next', async ({ folder }) => {
+test('once released it can be taken again; a second release does not affect the next holder', async ({ folder }) => {
   const path = join(folder, 'f')
   for (let i = 0; i < 3; i++) {
     const first = held(await hostLock().take(path))
@@ -100,7 +102,7 @@ test('two files are two locks', async ({ folder }) => {
   for (const lock of locks) await lock.release()
 })
 
-test('of many that take it at once one gets it', async ({ folder }) => {
+test('of many attempts at once one gets it', async ({ folder }) => {
   const path = join(folder, 'i')
   const results = await Promise.all(Array.from({ length: 10 }, () => hostLock().take(path)))
   const winners = results.filter((result) => 'release' in result)
@@ -108,7 +110,7 @@ test('of many that take it at once one gets it', async ({ folder }) => {
   for (const winner of winners) await held(winner).release()
 })
 
-test('where flock(1) is missing or fails nobody gets it, and it is told why', async ({ folder }) => {
+test('if flock(1) is missing or fails, nobody gets it, and the reason is reported', async ({ folder }) => {
   const reason = (flock: string) =>
     hostLock({ flock })
       .take(join(folder, 'j'))

@@ -53,7 +53,7 @@ const caaRecords =
     return Buffer.concat([reply, ...answers])
   }
 
-test('localhost is found without asking anybody', async () => {
+test('localhost is resolved without a DNS server', async () => {
   const addresses = await network.lookup('localhost', 2000)
   assert.ok(addresses.includes('127.0.0.1') || addresses.includes('::1'), addresses.join())
 })
@@ -62,7 +62,7 @@ test('a name under a reserved top-level domain resolves to nothing, and nothing 
   assert.equal(await network.lookup('no-such-name.invalid', 2000), [])
 })
 
-test('the given server is the one that is asked', async () => {
+test('only the given server is queried', async () => {
   const { socket, server } = await resolver(addressRecord)
   assert.equal(await network.query('app.example', [server], 2000), ['192.0.2.7'])
   socket.close()
@@ -76,7 +76,7 @@ test('a server that never answers costs no more than the time limit', async () =
   socket.close()
 })
 
-test('no CAA record is an answer; servers that fail, or stay silent, give none', async () => {
+test('no CAA record is an answer; failing or silent servers give none', async () => {
   const [noError, serverFailure, nameError] = [0, 2, 3]
   for (const [answer, records] of [
     [nothing(noError), []],
@@ -90,7 +90,7 @@ test('no CAA record is an answer; servers that fail, or stay silent, give none',
   }
 })
 
-test('a CAA record is told whatever it is about, its tag in lower case', async () => {
+test('every CAA record is returned, with its tag in lower case', async () => {
   const { socket, server } = await resolver(caaRecords(['iodef', 'mailto:a@app.example'], ['ISSUE', 'CA.example; a=b']))
   assert.equal(await network.caaRecords('app.example', [server], 2000), [
     { tag: 'iodef', value: 'mailto:a@app.example' },
@@ -99,7 +99,7 @@ test('a CAA record is told whatever it is about, its tag in lower case', async (
   socket.close()
 })
 
-test('the interfaces have loopback among them', () => {
+test('the local addresses include loopback', () => {
   assert.ok(network.localAddresses().includes('127.0.0.1'))
   assert.type(network.hasIpv6(), 'boolean')
 })

@@ -47,7 +47,7 @@ const raw = (answer: (socket: Socket) => void) =>
     socket.once('data', () => answer(socket))
   })
 
-test('status and body come back; Host, path and a connection of its own are what the server sees', async () => {
+test('status and body are returned; the server sees Host, path and a new connection', async () => {
   const seen: unknown[] = []
   const answer = await probe(
     http((request, response) => {
@@ -60,7 +60,7 @@ test('status and body come back; Host, path and a connection of its own are what
   assert.equal(seen, [['GET', '/health?x=1', 'app.example:81', 'close', undefined]])
 })
 
-test('interim answers without end are given up by their size, long before the time is over', async () => {
+test('endless interim answers are given up by their size, long before the timeout', async () => {
   let sent = 0
   const answer = await probe(
     raw((socket) => {
@@ -79,19 +79,19 @@ test('interim answers without end are given up by their size, long before the ti
   assert.ok(sent < 64 * 1024 * 1024, `${sent} bytes were sent`)
 })
 
-test('many interim answers in one piece are given up, whatever follows them', async () => {
+test('many interim answers in one read are given up, whatever follows them', async () => {
   const interim = 'HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n'.repeat(100)
   const answer = await probe(raw((socket) => socket.end(`${interim}HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok`)))
   assert.equal(answer, { failure: 'TOO_LARGE' })
 })
 
-test('a few interim answers are passed over', async () => {
+test('a few interim answers are ignored', async () => {
   const interim = 'HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n'.repeat(3)
   const answer = await probe(raw((socket) => socket.end(`${interim}HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok`)))
   assert.equal(answer, { status: 200, body: 'ok' })
 })
 
-test('the connection goes to the given address; the name is never looked up', async () => {
+test('the connection goes to the given address; the name is never resolved', async () => {
   const server = http((_request, response) => response.end('here'))
   const port = await portOf(server)
   const request = { address: '127.0.0.1', port, host: 'no-such-name.invalid', path: '/', timeoutMs: 2000 }
@@ -111,7 +111,7 @@ test('an IPv6 address is reached as well', async () => {
 })
 
 for (const location of ['http://169.254.169.254/latest', '/elsewhere', 'http://[', '']) {
-  test(`a redirect to "${location}" is an answer, not a way`, async () => {
+  test(`a redirect to "${location}" is an answer, and not followed`, async () => {
     let requests = 0
     const answer = await probe(
       http((_request, response) => {
@@ -142,7 +142,7 @@ test('a body that never ends is cut as well', async () => {
   assert.equal(answer, { status: 200, body: 'x'.repeat(4096) })
 })
 
-test('a body that trickles is ended by the time limit', async () => {
+test('a slow body is ended by the timeout', async () => {
   const started = performance.now()
   const answer = await probe(
     http((_request, response) => {
@@ -154,7 +154,7 @@ test('a body that trickles is ended by the time limit', async () => {
   assert.ok(performance.now() - started < 1500)
 })
 
-test('time in which this process cannot look does not count', async () => {
+test('time in which this process is busy does not count', async () => {
   const answer = await probe(
     http((_request, response) => {
       const until = performance.now() + 300
@@ -172,7 +172,7 @@ test('no answer within the time is TIMEOUT', async () => {
   assert.ok(performance.now() - started < 1500)
 })
 
-test('nobody listening is ECONNREFUSED', async () => {
+test('a closed port is ECONNREFUSED', async () => {
   const server = createServer()
   const port = await portOf(server)
   await closed(server, new Set())
@@ -190,7 +190,7 @@ test('a connection that is reset is a failure, before an answer and in the middl
   assert.ok('failure' in cut, JSON.stringify(cut))
 })
 
-test('a connection that is closed without an answer, or with what is no HTTP, is a failure', async () => {
+test('a connection that is closed without an answer, or without HTTP, is a failure', async () => {
   for (const words of ['', '\u0000\u0001\u0002', 'SSH-2.0-OpenSSH_9.2\r\n', 'HTTP/1.1 abc\r\n\r\n']) {
     const answer = await probe(raw((socket) => socket.end(words)))
     assert.ok('failure' in answer, JSON.stringify([words, answer]))
@@ -202,7 +202,7 @@ test('a body shorter than announced is a failure', async () => {
   assert.ok('failure' in answer, JSON.stringify(answer))
 })
 
-test('a compressed body is not unpacked', async () => {
+test('a compressed body is not decompressed', async () => {
   const answer = await probe(
     http((_request, response) => {
       response.writeHead(200, { 'content-encoding': 'gzip' }).end('no gzip at all')
@@ -211,7 +211,7 @@ test('a compressed body is not unpacked', async () => {
   assert.equal(answer, { status: 200, body: 'no gzip at all' })
 })
 
-test('a handshake tells the fingerprint of the certificate for that name, trusted or not', async () => {
+test('a handshake returns the fingerprint of the certificate for that name, trusted or not', async () => {
   const [app, other] = [makeLineage('app.example.com'), makeLineage('other.example.com')]
   const names: string[] = []
   const server = createTlsServer({
@@ -266,7 +266,7 @@ test('a handshake that gets no answer, a refusal or no TLS is a failure, in time
   )
 })
 
-test('a handshake that trickles is ended by the time limit', async () => {
+test('a slow handshake is ended by the timeout', async () => {
   const server = createServer((socket) => {
     // The header of a record that never ends, byte by byte.
     const bytes = setInterval(() => socket.write('\u0016'), 50)

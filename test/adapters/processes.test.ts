@@ -36,12 +36,12 @@ async function end({ process: parent, child }: { process: ChildProcess; child: n
   await exited
 }
 
-test('this process is no master, and neither is init', () => {
+test('neither this process nor init is a master', () => {
   assert.not.ok(processes.isNginxMaster(process.pid))
   assert.not.ok(processes.isNginxMaster(1))
 })
 
-test('a process that is gone is no master, has no workers, and cannot be signalled', async () => {
+test('a process that has exited is not a master, has no workers, and cannot be signalled', async () => {
   const child = spawn('/bin/true')
   await once(child, 'exit')
   const pid = child.pid ?? 0
@@ -51,7 +51,7 @@ test('a process that is gone is no master, has no workers, and cannot be signall
   assert.not.ok(processes.sendHup(pid))
 })
 
-test('a master and its workers are known by their titles', async () => {
+test('a master and its workers are recognized by their titles', async () => {
   const found = await family('nginx: master process /usr/sbin/nginx', 'nginx: worker process')
   try {
     assert.ok(processes.isNginxMaster(found.pid))
@@ -64,7 +64,7 @@ test('a master and its workers are known by their titles', async () => {
   }
 })
 
-test('a worker that shuts down takes no new connections', async () => {
+test('a worker that shuts down accepts no new connections', async () => {
   const found = await family('nginx: master process /usr/sbin/nginx', 'nginx: worker process is shutting down')
   try {
     assert.is(processes.workerState(found.child), 'shutting_down')
@@ -73,7 +73,7 @@ test('a worker that shuts down takes no new connections', async () => {
   }
 })
 
-test('a cache process is no worker', async () => {
+test('a cache process is not a worker', async () => {
   const found = await family('nginx: master process /usr/sbin/nginx', 'nginx: cache manager process')
   try {
     assert.equal(processes.workersOf(found.pid), [])
@@ -83,7 +83,7 @@ test('a cache process is no worker', async () => {
   }
 })
 
-test('a title that only begins like a master is none: an editor of nginx.conf', async () => {
+test('a process with a similar title, such as an editor of nginx.conf, is not a master', async () => {
   const found = await family('vim nginx: master process', 'less nginx.conf')
   try {
     assert.not.ok(processes.isNginxMaster(found.pid))
@@ -92,7 +92,7 @@ test('a title that only begins like a master is none: an editor of nginx.conf', 
   }
 })
 
-test('hanging up sends exactly SIGHUP', async () => {
+test('sendHup sends exactly SIGHUP', async () => {
   const found = await family('nginx: master process /usr/sbin/nginx', 'nginx: worker process')
   try {
     const exited = once(found.process, 'exit')

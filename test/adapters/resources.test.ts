@@ -12,12 +12,12 @@ test('processor time is that since the last call, in percent of one core', () =>
   assert.ok(cpuPercent() > 0)
 })
 
-test('memory is what the system says of this process, in MiB', () => {
+test('memory is what the system reports of this process, in MiB', () => {
   const { memoryMb } = hostResources()
   assert.ok(Math.abs(memoryMb() - process.memoryUsage.rss() / 1024 / 1024) < 32)
 })
 
-test('this V8 knows how to keep its heap small', () => {
+test('this V8 has the flag that keeps its heap small', () => {
   const lib = new URL('../../lib/adapters/resources.ts', import.meta.url).pathname
   const script = `(await import('${lib}')).keepHeapSmall()`
   const { status, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' })

@@ -31,7 +31,7 @@ function inFolder<T>(prove: (folder: string) => Promise<T>): () => Promise<T> {
   }
 }
 
-test('the exit status and both outputs come back', async () => {
+test('the exit status and both outputs are returned', async () => {
   assert.equal(await sh('echo out; echo err >&2'), { exitCode: 0, output: 'out\nerr\n' })
   assert.equal(await sh('exit 3'), { exitCode: 3, output: '' })
   assert.is((await sh('exit 255')).exitCode, 255)
@@ -43,12 +43,12 @@ test('arguments are arguments: nothing in them is read by a shell', async () => 
   assert.equal([exitCode, output], [0, '$HOME|`id`|; exit 9|"|*|-n||'])
 })
 
-test('a binary that is not there is 127', async () => {
+test('a missing binary is 127', async () => {
   assert.equal(await runner.run('/no/such/binary', [], { timeoutMs: 1000 }), { exitCode: 127, output: '' })
 })
 
 test(
-  'a file that may not be executed is 126, and so is a folder',
+  'a file that is not executable is 126, and so is a directory',
   inFolder(async (folder) => {
     const file = join(folder, 'plain')
     writeFileSync(file, 'text')
@@ -63,13 +63,13 @@ test('a signal is 128 and its number', async () => {
     assert.is((await sh(`kill -${signal.slice(3)} $$`)).exitCode, 128 + constants.signals[signal], signal)
 })
 
-test('the time limit ends a command with 124, and what it had said until then is kept', async () => {
+test('the time limit ends a command with 124, and its output until then is kept', async () => {
   const started = performance.now()
   assert.equal(await sh('echo begun; exec sleep 60', 200), { exitCode: 124, output: 'begun\n' })
   assert.ok(performance.now() - started < 1500)
 })
 
-test('the time limit reaches what the command has started', async () => {
+test('the time limit also ends what the command has started', async () => {
   const started = performance.now()
   const { exitCode, output } = await sh('sleep 60 & echo $!; wait', 200)
   assert.is(exitCode, 124)
@@ -87,20 +87,20 @@ test('a command that ignores TERM is killed two seconds later', async () => {
   assert.ok(tookMs >= 2000 && tookMs < 4000, String(tookMs))
 })
 
-test('a grandchild that left the group and holds the output does not hold the caller', async () => {
+test('a grandchild outside of the group that keeps the output open does not delay the caller', async () => {
   const started = performance.now()
   const { exitCode } = await sh('setsid sleep 6 & exit 0', 200)
   assert.is(exitCode, 124)
   assert.ok(performance.now() - started < 4000)
 })
 
-test('output is cut after 64 KiB, and the command still runs to its end', async () => {
+test('output is cut after 64 KiB, and the command still completes', async () => {
   const { exitCode, output } = await sh('head -c 5000000 /dev/zero | tr "\\0" x; exit 4')
   assert.is(exitCode, 4)
   assert.is(output.length, 65_536)
 })
 
-test('characters that arrive in pieces stay whole', async () => {
+test('characters that are split between reads stay intact', async () => {
   const { output } = await sh("printf '\\303'; sleep 0.1; printf '\\274'")
   assert.is(output, 'ü')
 })
@@ -117,7 +117,7 @@ test('a token in the environment does not reach a command; the path does', async
   }
 })
 
-test("what this process's environment has beside the one that was given does not reach a command, whenever it came", async () => {
+test('variables of this process that are not in the given environment do not reach a command, whenever they were set', async () => {
   const ownRunner = hostRunner({ PATH: '/usr/bin', LANG: 'C' })
   process.env.DATABASE_PASSWORD = 'a-secret-of-this-process'
   try {
@@ -129,7 +129,7 @@ test("what this process's environment has beside the one that was given does not
 })
 
 test(
-  'a binary planted in node_modules/.bin of the working folder is not found',
+  'a binary in node_modules/.bin of the working directory is not found',
   inFolder(async (folder) => {
     const bin = join(folder, 'node_modules', '.bin')
     mkdirSync(bin, { recursive: true })
@@ -149,7 +149,7 @@ test('there is no input to wait for', async () => {
   assert.equal(await runner.run('/bin/cat', [], { timeoutMs: 5000 }), { exitCode: 0, output: '' })
 })
 
-test('each command is told at debug, with its exit status and how long it took, and answered as it ended', async () => {
+test('each command is logged at debug with its exit status and duration, and its result is returned', async () => {
   const lines: (LogFields & { readonly level: string })[] = []
   const log = {
     write: (level: string, fields: LogFields) => void lines.push({ level, ...fields }),

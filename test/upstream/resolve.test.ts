@@ -28,13 +28,13 @@ function probesOf({ effects }: FakeDeps): string[] {
   return effects.journal.filter(({ verb }) => verb === 'probe').map(({ subject }) => subject)
 }
 
-const addresses = suite('check upstream: addresses')
+const addresses = suite('resolve: addresses')
 
 const FORBIDDEN = [
   ...['169.254.169.254', '::ffff:a9fe:a9fe', '64:ff9b::a9fe:a9fe', 'fd00:ec2::254', '100.100.100.200'],
   ...['168.63.129.16', '0.0.0.0', '::', '224.0.0.1', '255.255.255.255', 'fe80::1', 'ff02::1', '2002:a9fe:a9fe::1'],
 ]
-addresses('an address at which no droplet lives is refused, in every clothing, health check or not', async () => {
+addresses('a reserved address is rejected, also embedded in IPv6, with or without a health check', async () => {
   const deps = await worldWithRoute()
   const before = contentsOf(deps.disk)
   const from = deps.effects.journal.length
@@ -49,7 +49,7 @@ addresses('an address at which no droplet lives is refused, in every clothing, h
   assert.equal(contentsOf(deps.disk), before)
 })
 
-addresses('a name is refused for any one of its addresses, as programs or as NGINX find them', async () => {
+addresses('a name is rejected for any one of its addresses, as resolved by programs or by NGINX', async () => {
   const deps = await fakeDeps()
   deps.names.hosts.set('by-hosts', ['10.0.0.1', '169.254.169.254'])
   deps.names.dns.set('by-dns.example', ['fd00:ec2::254', '10.0.0.1'])
@@ -62,7 +62,7 @@ addresses('a name is refused for any one of its addresses, as programs or as NGI
   assert.equal(probesOf(deps), [])
 })
 
-addresses("a cloud's metadata name is refused before it is looked up", async () => {
+addresses("a cloud's metadata name is rejected before it is resolved", async () => {
   const deps = await fakeDeps()
   deps.host.network.lookup = () => Promise.reject(new Error('it was looked up'))
   for (const name of ['metadata', 'metadata.google.internal', 'instance-data', 'metadata.azure.internal']) {
@@ -71,7 +71,7 @@ addresses("a cloud's metadata name is refused before it is looked up", async () 
   }
 })
 
-addresses('a proxy to this API or to NGINX itself is refused, under every address of this host', async () => {
+addresses('a route to this API or to NGINX itself is rejected, under every address of this host', async () => {
   const deps = await fakeDeps()
   deps.names.hosts.set('me.example', ['192.0.2.10'])
   deps.names.dns.set('loop.example', ['127.0.0.1'])
@@ -86,19 +86,19 @@ addresses('a proxy to this API or to NGINX itself is refused, under every addres
   }
 })
 
-addresses("the same ports on another host are another host's", async () => {
+addresses('the same ports on another host are allowed', async () => {
   const deps = await fakeDeps()
   for (const port of [80, 443, 8100]) await resolveUpstream(deps.host, upstream('10.0.0.1', port))
 })
 
-addresses('configured ports are what counts, not the usual ones', async () => {
+addresses('the configured ports count, not the usual ones', async () => {
   const settings = { PROXY_MANAGER_PORT: '9100', NGINX_HTTP_PORT: '8080', NGINX_HTTPS_PORT: '8443' }
   const deps = await fakeDeps({ settings })
   for (const port of [9100, 8080, 8443]) await refusal(put(deps, spec('localhost', port)), 'UPSTREAM_FORBIDDEN')
   for (const port of [8100, 80, 443]) await resolveUpstream(deps.host, upstream('localhost', port))
 })
 
-addresses('loopback, private and public addresses are taken as they are', async () => {
+addresses('loopback, private and public addresses are accepted', async () => {
   const deps = await fakeDeps()
   for (const address of ['127.0.0.1', '::1', '10.0.0.1', '172.16.0.1', '192.168.1.1', 'fd00::1', '203.0.113.5']) {
     const resolved = await resolveUpstream(deps.host, upstream(address))
@@ -106,7 +106,7 @@ addresses('loopback, private and public addresses are taken as they are', async 
   }
 })
 
-addresses('localhost is both loopbacks, or the one that there is', async () => {
+addresses('localhost is both loopback addresses, or the only one that exists', async () => {
   const deps = await fakeDeps()
   assert.equal((await resolveUpstream(deps.host, upstream('localhost'))).addresses, ['127.0.0.1', '::1'])
   deps.host.network.hasIpv6 = () => false
@@ -115,25 +115,28 @@ addresses('localhost is both loopbacks, or the one that there is', async () => {
 
 addresses.run()
 
-const names = suite('check upstream: names')
+const names = suite('resolve: names')
 
-names('a name that does not resolve is refused before anything is tested, and other routes go on', async () => {
-  const deps = await worldWithRoute()
-  const from = deps.effects.journal.length
-  const error = await refusal(put(deps, spec('no-such.example')), 'UPSTREAM_UNRESOLVABLE')
-  assert.equal(error.details, {
-    stage: 'upstream',
-    state: 'unchanged',
-    culprit: 'upstream',
-    retryable: true,
-    upstream: 'http://no-such.example:8002',
-    remedy: 'Correct the name, or pass the address as upstream_host',
-  })
-  assert.equal(deps.effects.journal.slice(from), [])
-  assert.is(servedPort(deps, 'old.example.com'), 8001)
-})
+names(
+  'a name that does not resolve is rejected before anything is tested, and other routes are not affected',
+  async () => {
+    const deps = await worldWithRoute()
+    const from = deps.effects.journal.length
+    const error = await refusal(put(deps, spec('no-such.example')), 'UPSTREAM_UNRESOLVABLE')
+    assert.equal(error.details, {
+      stage: 'upstream',
+      state: 'unchanged',
+      culprit: 'upstream',
+      retryable: true,
+      upstream: 'http://no-such.example:8002',
+      remedy: 'Correct the name, or pass the address as upstream_host',
+    })
+    assert.equal(deps.effects.journal.slice(from), [])
+    assert.is(servedPort(deps, 'old.example.com'), 8001)
+  },
+)
 
-names('a name in DNS is left to NGINX to resolve, with resolvers, so that a later failure is its own', async () => {
+names('a name in DNS is resolved by NGINX, through resolvers', async () => {
   const deps = await fakeDeps()
   deps.names.dns.set('api.example', ['10.0.0.7'])
   assert.equal(await resolveUpstream(deps.host, upstream('api.example')), {
@@ -148,7 +151,7 @@ names('a name in DNS is left to NGINX to resolve, with resolvers, so that a late
   assert.not.match(text, 'upstream fpai_app')
 })
 
-names("a name that only the host's own files know is written out as its addresses", async () => {
+names("a name that is only in the host's own files is rendered as its addresses", async () => {
   const deps = await fakeDeps()
   deps.names.hosts.set('container', ['172.18.0.5'])
   assert.equal(await resolveUpstream(deps.host, upstream('container')), {
@@ -160,7 +163,7 @@ names("a name that only the host's own files know is written out as its addresse
   assert.match(textAt(deps.disk, '/etc/nginx/sites-enabled/fpai-app.conf') ?? '', 'server 172.18.0.5:8002;')
 })
 
-names('configured resolvers stand in for those of the system, each with its port', async () => {
+names('configured resolvers replace those of the system, each with its port', async () => {
   const deps = await fakeDeps({ settings: { DNS_SERVERS: '10.0.0.53,[fd00::53]:5353,fd00::54' } })
   const asked: (readonly string[])[] = []
   deps.host.network.query = async (_name, servers) => {
@@ -187,7 +190,7 @@ names('both ways of resolving have a time limit, together at most 5 s', async ()
   assert.equal(limits, [5000, 5000])
 })
 
-names('a name that waits for its resolver keeps no other change waiting', async () => {
+names('a slow resolver keeps no other change waiting', async () => {
   const deps = await worldWithRoute()
   let answer: (addresses: readonly string[]) => void = () => undefined
   deps.host.network.lookup = () =>
@@ -209,7 +212,7 @@ names('a name that waits for its resolver keeps no other change waiting', async 
 
 names.run()
 
-const health = suite('check upstream: health')
+const health = suite('resolve: health')
 
 const ANSWERS: readonly (readonly [answer: number | string, status: 'healthy' | 'unhealthy'])[] = [
   [200, 'healthy'],
@@ -235,7 +238,7 @@ for (const [answer, status] of ANSWERS) {
   })
 }
 
-health('an unhealthy upstream is refused before anything is written, and the old route goes on', async () => {
+health('an unhealthy upstream is rejected before anything is written, and the present route stays', async () => {
   const deps = await worldWithRoute()
   const before = contentsOf(deps.disk)
   deps.nginx.upstreams.set(8002, 500)
@@ -255,7 +258,7 @@ health('an unhealthy upstream is refused before anything is written, and the old
   assert.is(servedPort(deps, 'old.example.com'), 8001)
 })
 
-health('an address that nobody listens on is passed over; one that answers badly, or not in time, is not', async () => {
+health('an address on which nothing listens is skipped; one that answers badly, or not in time, is not', async () => {
   const deps = await fakeDeps()
   deps.nginx.upstreams.set(8002, 'ECONNREFUSED')
   const { probe } = await probeUpstream(deps.host, upstream('localhost'), '/health', ['127.0.0.1', '::1'])
@@ -271,7 +274,7 @@ health('an address that nobody listens on is passed over; one that answers badly
   }
 })
 
-health('the probe goes to the address that was checked, whatever the name answers next', async () => {
+health('the probe goes to the address that was checked, whatever the name resolves to next', async () => {
   const deps = await fakeDeps()
   let lookups = 0
   deps.host.network.lookup = async () => (++lookups === 1 ? ['10.0.0.1'] : ['169.254.169.254'])
@@ -281,7 +284,7 @@ health('the probe goes to the address that was checked, whatever the name answer
 })
 
 health(
-  'the probe asks for the configured path within the configured time, under the name and port of the upstream',
+  'the probe requests the configured path within the configured time, with the name and port of the upstream',
   async () => {
     const deps = await fakeDeps({ settings: { HEALTH_CHECK_PATH: '/ready', HEALTH_CHECK_TIMEOUT_MS: '250' } })
     const asked: unknown[] = []
@@ -302,7 +305,7 @@ health(
   },
 )
 
-health('an upstream that need not be healthy is not probed, and says "unknown"', async () => {
+health('an upstream that need not be healthy is not probed, and its status is "unknown"', async () => {
   const deps = await fakeDeps()
   deps.nginx.upstreams.set(8002, 'ECONNREFUSED')
   const { proxy } = await put(deps, spec('localhost', 8002, false))
@@ -310,21 +313,18 @@ health('an upstream that need not be healthy is not probed, and says "unknown"',
   assert.is(countEffects(deps, /^probe localhost/), 0)
 })
 
-health(
-  'a droplet that is being redeployed is not probed, and neither is one that nothing is passed on to',
-  async () => {
-    const deps = await fakeDeps()
-    deps.nginx.upstreams.set(8002, 'ECONNREFUSED')
-    for (const options of [{ maintenance: true }, { redirect_to: 'new.example.com' }]) {
-      const asked = { ...spec('localhost'), options: { ...DEFAULT_OPTIONS, ...options } }
-      assert.is((await put(deps, asked)).proxy.last_health_status, 'unknown')
-    }
-    assert.is(countEffects(deps, /^probe localhost/), 0)
-    await refusal(put(deps, spec('localhost')), 'UPSTREAM_UNHEALTHY')
-  },
-)
+health('a droplet under maintenance is not probed, and neither is one that gets no requests', async () => {
+  const deps = await fakeDeps()
+  deps.nginx.upstreams.set(8002, 'ECONNREFUSED')
+  for (const options of [{ maintenance: true }, { redirect_to: 'new.example.com' }]) {
+    const asked = { ...spec('localhost'), options: { ...DEFAULT_OPTIONS, ...options } }
+    assert.is((await put(deps, asked)).proxy.last_health_status, 'unknown')
+  }
+  assert.is(countEffects(deps, /^probe localhost/), 0)
+  await refusal(put(deps, spec('localhost')), 'UPSTREAM_UNHEALTHY')
+})
 
-health('the upstream of a route that only redirects is not looked up, and comes back with the next PUT', async () => {
+health('the upstream of a route that only redirects is not resolved, and used again by the next PUT', async () => {
   const deps = await fakeDeps()
   const options = { ...DEFAULT_OPTIONS, redirect_to: 'new.example.com' }
   const { proxy } = await put(deps, { ...spec('no-such.example'), options })
@@ -332,7 +332,7 @@ health('the upstream of a route that only redirects is not looked up, and comes 
   await refusal(put(deps, spec('no-such.example')), 'UPSTREAM_UNRESOLVABLE')
 })
 
-health('the last check is shown by reads, and a later one does not change the file', async () => {
+health('reads show the last check, and a later one does not change the file', async () => {
   const deps = await fakeDeps()
   await put(deps, spec('localhost'))
   const text = textAt(deps.disk, '/etc/nginx/sites-enabled/fpai-app.conf')
