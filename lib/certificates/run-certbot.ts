@@ -59,7 +59,7 @@ export async function runCertbot(
   }
 }
 
-function readLoggedErrors({ files }: Host, output: string): string {
+function readLoggedErrors({ files }: Pick<Host, 'files'>, output: string): string {
   const path = /Saving debug log to (\/\S+)/.exec(output)?.[1]
   if (path === undefined) return ''
   return extractErrors(files.readFrom(path, Math.max(0, files.size(path) - 65_536)).text)

@@ -56,8 +56,8 @@ async function dryRunSwitch(context: ChangeContext, change: CertifyChange, found
 }
 
 /** A placeholder for the certificate that the CA would issue. */
-function expectedCertificate(host: Host, { record }: SnapshotRoute): CheckedCertificate {
-  const at = new Date(host.clock.nowMs()).toISOString()
+function expectedCertificate({ clock }: Pick<Host, 'clock'>, { record }: SnapshotRoute): CheckedCertificate {
+  const at = new Date(clock.nowMs()).toISOString()
   const summary = {
     issuer: 'the CA',
     not_before: at,

@@ -29,7 +29,10 @@ const LAST_PAUSE_MS = 300_000
 const CONFLICT = 409
 
 /** Makes the member. None of its verbs throws, and each does nothing without its setting. */
-export function meshMember(host: Host, { version, readHealth, uptimeSeconds }: ProcessInfo): MeshMember {
+export function meshMember(
+  host: Pick<Host, 'settings' | 'http' | 'clock' | 'log'>,
+  { version, readHealth, uptimeSeconds }: ProcessInfo,
+): MeshMember {
   const { settings, clock, http } = host
   const { ORCHESTRATOR_URL } = settings
   const announcing = singleFlight<void>()

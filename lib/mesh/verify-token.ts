@@ -20,10 +20,11 @@ const FETCH_EVERY_MS = 30_000
 /** The same, while no key is known. */
 const FIRST_FETCH_EVERY_MS = 5_000
 
+type VerifierHost = Pick<Host, 'settings' | 'http' | 'clock' | 'log'>
 type Claims = Readonly<Record<string, unknown>>
 
 /** Makes the verifier; it never throws. Only RS256 is accepted, whatever a token says of itself. */
-export function tokenVerifier(host: Host): (token: string) => Promise<TokenResult> {
+export function tokenVerifier(host: VerifierHost): (token: string) => Promise<TokenResult> {
   const known = keyCache(host)
   const names = [host.settings.SERVICE_NAME, host.settings.DROPLET_ID]
 
@@ -43,7 +44,7 @@ export function tokenVerifier(host: Host): (token: string) => Promise<TokenResul
 }
 
 /** Keeps the Registry's keys, also while it fails. */
-function keyCache(host: Host) {
+function keyCache(host: VerifierHost) {
   let keys: readonly RegistryKey[] = []
   let [fetchedAtMs, triedAtMs] = [Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY]
   const fetching = singleFlight<boolean>()

@@ -6,6 +6,8 @@ import { resolverAddress } from '../net/dns-server.ts'
 import { isForbiddenAddress, isMetadataName } from './forbidden-address.ts'
 import type { ResolvedUpstream, Upstream } from './upstream.ts'
 
+type ResolverHost = Pick<Host, 'settings' | 'network'>
+
 const LOOKUP_TIMEOUT_MS = 5000
 
 /**
@@ -13,7 +15,7 @@ const LOOKUP_TIMEOUT_MS = 5000
  * @throws {ProxyManagerError} UPSTREAM_FORBIDDEN, UPSTREAM_UNRESOLVABLE
  */
 export async function resolveUpstream(
-  host: Host,
+  host: ResolverHost,
   upstream: Upstream,
 ): Promise<ResolvedUpstream & { readonly probed: readonly string[] }> {
   const { host: name } = upstream
@@ -40,7 +42,12 @@ export async function resolveUpstream(
   return checkAddresses(host, upstream, { addresses: asHost, resolvers: [] }, asHost)
 }
 
-function checkAddresses(host: Host, upstream: Upstream, resolved: ResolvedUpstream, addresses: readonly string[]) {
+function checkAddresses(
+  host: ResolverHost,
+  upstream: Upstream,
+  resolved: ResolvedUpstream,
+  addresses: readonly string[],
+) {
   const { PROXY_MANAGER_PORT, NGINX_HTTP_PORT, NGINX_HTTPS_PORT } = host.settings
   const own = new Set(host.network.localAddresses())
   for (const address of addresses) {
