@@ -59,7 +59,7 @@ export async function boundedFetch(
     if (head.isTooLarge()) return { failure: 'TOO_LARGE' }
     return { status: response.status, body: await read(response) }
   } catch (error) {
-    return { failure: head.isTooLarge() ? 'TOO_LARGE' : failureOf(error, init.signal) }
+    return { failure: head.isTooLarge() ? 'TOO_LARGE' : failureCode(error, init.signal) }
   } finally {
     head.agent.destroy()
   }
@@ -95,7 +95,7 @@ function boundedAgent(url: string, options: AgentOptions) {
   }
 }
 
-function failureOf(error: unknown, signal: AbortSignal): string {
+function failureCode(error: unknown, signal: AbortSignal): string {
   if (signal.aborted) return 'TIMEOUT'
   if (error instanceof FetchError && error.type === 'max-size') return 'TOO_LARGE'
   const code = error instanceof Error && 'code' in error ? error.code : undefined

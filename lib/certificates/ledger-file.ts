@@ -4,7 +4,7 @@ import type { Host } from '../host/host.ts'
 import { readRecord, writeRecord } from '../host/json-record.ts'
 import { replaceText } from '../host/replace-file.ts'
 import { lineageNameOf } from './lineage-name.ts'
-import { type OrderEntry, type OrderLedger, readLedger, withOrder } from './order-ledger.ts'
+import { type OrderEntry, type OrderLedger, parseLedger, withOrder } from './order-ledger.ts'
 
 export const LastCertificate = v.object({
   timestamp: v.string(),
@@ -16,18 +16,18 @@ export type LastCertificate = v.InferOutput<typeof LastCertificate>
 
 type LedgerHost = Pick<Host, 'files' | 'paths'>
 
-export function ledgerOf(host: LedgerHost, domain: string): OrderLedger {
-  return readLedger(host.files.read(pathOf(host, domain))?.text)
+export function readLedger(host: LedgerHost, domain: string): OrderLedger {
+  return parseLedger(host.files.read(ledgerPath(host, domain))?.text)
 }
 
 /** Replaces the ledger of a domain, durably: after a crash, the CA still counts the orders in it. */
 async function writeLedger(host: LedgerHost, domain: string, ledger: OrderLedger): Promise<void> {
-  await replaceText(host, pathOf(host, domain), JSON.stringify(ledger))
+  await replaceText(host, ledgerPath(host, domain), JSON.stringify(ledger))
 }
 
 /** Records an order before it is made, as a failure, which it stays if the process ends meanwhile. Returns the ledger before it. */
 export async function beginOrder(host: LedgerHost & Pick<Host, 'clock'>, domain: string): Promise<OrderLedger> {
-  const before = ledgerOf(host, domain)
+  const before = readLedger(host, domain)
   await writeLedger(
     host,
     domain,
@@ -66,6 +66,6 @@ export function readLastCertificate(host: LedgerHost): LastCertificate | undefin
   return readRecord(host, host.paths.lastCertificate, LastCertificate)
 }
 
-function pathOf({ paths }: LedgerHost, domain: string): string {
+function ledgerPath({ paths }: LedgerHost, domain: string): string {
   return `${paths.orders}/${lineageNameOf(domain)}.json`
 }

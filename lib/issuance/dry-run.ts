@@ -9,7 +9,7 @@ import type { CertifyChange } from '../plan/change.ts'
 import { onlyOutcome, planBatch } from '../plan/plan-batch.ts'
 import { namesOf } from '../route/names.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
-import { assertMayOrder, findRoute, type IssueRequest, mustOrder, preflightOf } from './may-order.ts'
+import { assertMayOrder, checkBeforeOrder, findRoute, type IssueRequest, mustOrder } from './may-order.ts'
 
 export interface IssueDryRun {
   readonly route: SnapshotRoute
@@ -37,7 +37,7 @@ export async function dryRunIssue(
     return { route, wouldOrder: false, preflight: [], files, test }
   }
   assertMayOrder(context.host, domain)
-  const { preflight, refusal } = await preflightOf(context.host, namesOf(found.record))
+  const { preflight, refusal } = await checkBeforeOrder(context.host, namesOf(found.record))
   if (refusal !== undefined) throw refusal
   const planned = await queue.exclusively(() => dryRunSwitch(context, change, found))
   return { ...planned, wouldOrder: true, preflight }

@@ -2,7 +2,7 @@
 import { remedyOf } from '../certificates/certbot-diagnostic.ts'
 import { isDueForRenewal } from '../certificates/certificate.ts'
 import { coversAll } from '../certificates/coverage.ts'
-import { ledgerOf } from '../certificates/ledger-file.ts'
+import { readLedger } from '../certificates/ledger-file.ts'
 import { lastFailure, nextOrderAt } from '../certificates/order-ledger.ts'
 import { type PreflightCheck, type PreflightHost, runPreflight } from '../certificates/preflight.ts'
 import type { ChangeContext } from '../change/context.ts'
@@ -70,7 +70,7 @@ export function assertMayOrder(host: Pick<Host, 'settings' | 'clock' | 'files' |
       details: { reason: 'certbot_missing', remedy: remedyOf('certbot_missing') },
     })
   }
-  const ledger = ledgerOf(host, domain)
+  const ledger = readLedger(host, domain)
   const at = nextOrderAt(ledger, clock.nowMs())
   if (at === undefined) return
   const last = lastFailure(ledger)
@@ -79,7 +79,7 @@ export function assertMayOrder(host: Pick<Host, 'settings' | 'clock' | 'files' |
 }
 
 /** The checks before an order; `refusal` is why it must not be made, if the setting is strict. */
-export async function preflightOf(
+export async function checkBeforeOrder(
   host: PreflightHost,
   names: readonly string[],
 ): Promise<{ readonly preflight: PreflightCheck[]; readonly refusal: ProxyManagerError | undefined }> {

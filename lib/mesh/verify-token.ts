@@ -106,14 +106,14 @@ async function verify(token: string, keys: readonly RegistryKey[], nowMs: number
     try {
       return (await jwtVerify(token, key, options)).payload
     } catch (error) {
-      const fault = reasonOf(error)
+      const fault = tokenFault(error)
       if (fault !== 'signature') return fault
     }
   }
   return 'signature'
 }
 
-function reasonOf(error: unknown): TokenFault {
+function tokenFault(error: unknown): TokenFault {
   if (error instanceof JWSSignatureVerificationFailed) return 'signature'
   if (error instanceof JWTExpired) return 'expired'
   if (!(error instanceof JWTClaimValidationFailed)) return 'malformed'

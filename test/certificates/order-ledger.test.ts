@@ -6,7 +6,7 @@ import {
   nextOrderAt,
   nextTryAt,
   type OrderLedger,
-  readLedger,
+  parseLedger,
   withOrder,
 } from '../../lib/certificates/order-ledger.ts'
 
@@ -126,13 +126,13 @@ test('a ledger is read as it was written', () => {
     entries: [{ at: NOW, result: 'failed', reason: 'dns', said: 'no "address"' }],
     blocked_until: NOW + HOUR,
   }
-  assert.equal(readLedger(JSON.stringify(kept)), kept)
+  assert.equal(parseLedger(JSON.stringify(kept)), kept)
 })
 
 test('a ledger that cannot be read counts as empty', () => {
   const texts = [undefined, '', '{', 'null', '[]', '{"entries":1}', '{"entries":[{"at":"x","result":"failed"}]}']
   for (const text of [...texts, '{"entries":[{"at":1,"result":"lost"}]}', '{"entries":[],"blocked_until":"soon"}'])
-    assert.equal(readLedger(text), EMPTY_LEDGER, text)
+    assert.equal(parseLedger(text), EMPTY_LEDGER, text)
 })
 
 test('failures that the CA does not count delay the next attempt, are exempt from the budget, and do not accumulate', () => {
