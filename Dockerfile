@@ -3,8 +3,8 @@
 #
 #     docker build --tag proxy-manager .
 #
-# What runs as root in it: NGINX's master (ports 80 and 443, the certificates' keys), certbot, and the API, which signals the one and runs the
-# other. NGINX's workers, which alone read what clients send, run as www-data.
+# These run as root: NGINX's master (ports 80 and 443, the certificates' keys), certbot, and the API, which signals the former and runs the
+# latter. NGINX's workers, the only ones that read client data, run as www-data.
 ARG NODE=24
 ARG DEBIAN=trixie
 
@@ -17,12 +17,12 @@ COPY functions functions
 COPY lib lib
 COPY fixtures fixtures
 RUN npm run build && chmod 755 dist/lib/cli/main.js && rm -r dist/fixtures
-# Left out as optional: the TypeScript that valibot can do without.
+# --omit=optional leaves out TypeScript, an optional peer of valibot.
 RUN npm ci --omit=dev --omit=optional
 
 FROM node:${NODE}-${DEBIAN}-slim
-# The sample site that comes with NGINX would stay the default server of port 80. The container's log has NGINX's errors. Its emergencies stand in
-# a file as well, which hardly grows: how a reload ended is read there. The access log is thrown away: nothing here would rotate it, and /dev/stdout
+# The sample site of the NGINX package would stay the default server of port 80. NGINX's errors go to the container's log. Its emergencies are in
+# a file as well, which hardly grows: the API reads the result of a reload there. The access log is discarded: nothing rotates it, and /dev/stdout
 # cannot be opened by the "nginx -t" of a service.
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends certbot nginx supervisor \
@@ -33,12 +33,12 @@ RUN apt-get update \
  && ln -s /opt/proxy-manager/dist/lib/cli/main.js /usr/local/bin/proxy-manager \
  && ln -sf /dev/null /var/log/nginx/access.log
 
-# Without it an open WebSocket keeps an old worker alive for ever.
+# Without this, an open WebSocket keeps an old worker alive forever.
 COPY <<CONF /etc/nginx/modules-enabled/90-worker-shutdown-timeout.conf
 worker_shutdown_timeout 1h;
 CONF
 
-# supervisord reaps what is orphaned, hands signals on, and starts again what ends. It stops the API before NGINX.
+# supervisord reaps orphans, forwards signals, and restarts what ends. It stops the API before NGINX.
 COPY <<CONF /etc/supervisor/supervisord.conf
 [supervisord]
 nodaemon=true
@@ -75,8 +75,8 @@ COPY --from=build /build/package.json ./
 COPY --from=build /build/node_modules node_modules
 COPY --from=build /build/dist dist
 
-# Beyond the container's own loopback the API wants a token: without PROXY_MANAGER_API_TOKEN (or ..._FILE) the start ends with one line about it.
-# There is no timer of certbot's here, so the API looks for what is to be renewed.
+# On other addresses than loopback the API requires a token: without PROXY_MANAGER_API_TOKEN (or ..._FILE) the start fails with one line about it.
+# certbot's timer does not run here, so the API renews certificates.
 ENV NODE_ENV=production \
     NODE_OPTIONS=--max-semi-space-size=4 \
     PROXY_MANAGER_HOST=0.0.0.0 \
@@ -94,13 +94,13 @@ LABEL org.opencontainers.image.title="proxy-manager" \
       udc.dependencies="/dependencies" \
       udc.message="/message"
 
-# The routes, certbot's lineages with their keys, and the journal: what a new container has to find again.
+# What a new container must find again: the routes, certbot's lineages with their keys, and the journal.
 VOLUME ["/etc/nginx/sites-available", "/etc/nginx/sites-enabled", "/etc/letsencrypt", "/var/lib/proxy-manager"]
 EXPOSE 80 443 8100
 
-# 4 is degraded: that is for people, and a new container would not help.
+# 4 is degraded: an operator must look at it, and a new container would not help.
 HEALTHCHECK --interval=30s --timeout=10s --start-period=20s CMD proxy-manager health >/dev/null || [ $? -eq 4 ]
 
 STOPSIGNAL SIGTERM
-# Recovery comes before NGINX starts. Whatever it could do, NGINX is to run; only a wrong setting (78) ends the container at once.
+# Recovery runs before NGINX starts. NGINX starts whatever its result; only an invalid setting (78) ends the container at once.
 CMD ["sh", "-c", "proxy-manager recover || [ $? -ne 78 ] || exit 78; exec supervisord --configuration /etc/supervisor/supervisord.conf"]

@@ -5,13 +5,13 @@ import { putResponses } from '../lib/http/openapi/samples.ts'
 import { DryRun, NoParams } from '../lib/http/parameters.ts'
 import { CreateProxyBody } from '../lib/route/spec.ts'
 
-/** Creates a route, and refuses to replace one that has another configuration. */
+/** Creates a route; never replaces one with a different configuration. */
 export default endpoint(
   {
     operationId: 'createProxy',
-    summary: 'Create a route; the name is made from the domain where it is left out',
+    summary: 'Create a route; if the name is missing, it is derived from the domain',
     description:
-      'As PUT, but never replaces another configuration: 409 where the route stands with one, 200 or 202 where it is the same.',
+      'Like PUT, but never replaces a different configuration: 409 if the route exists with one, 200 or 202 if it is the same.',
     method: 'POST',
     path: '/proxies',
     params: NoParams,

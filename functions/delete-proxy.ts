@@ -6,13 +6,13 @@ import { DROPLET, HTTP_RECEIPT } from '../lib/http/openapi/samples.ts'
 import { DeleteQuery } from '../lib/http/parameters.ts'
 import { DropletName } from '../lib/route/droplet-name.ts'
 
-/** Removes a route: symlink first, then file, then NGINX reads again. Its certificate stays, unless told otherwise. */
+/** Removes a route: its symlink, then its file, then NGINX is reloaded. Its certificate is kept unless `delete_certificate` is set. */
 export default endpoint(
   {
     operationId: 'deleteProxy',
     summary: 'Remove the route of a droplet',
     description:
-      'Symlink and file go, and NGINX has confirmed that it serves without them. The certificate stays unless the call says otherwise.',
+      'Removes its symlink and file, and waits until NGINX serves without them. The certificate is kept unless delete_certificate is true.',
     method: 'DELETE',
     path: '/proxies/:droplet_name',
     params: v.strictObject({ droplet_name: DropletName }),

@@ -35,13 +35,12 @@ const NOT_RUNNING = {
   nginx: { ...HEALTHY.nginx, running: false },
 }
 
-/** Whether this host's NGINX, folders and routes are as they should be, and what to do where they are not. */
+/** Whether this host's NGINX, directories and routes are as they should be, and what to do if not. */
 export default endpoint(
   {
     operationId: 'getManagerHealth',
-    summary: 'Tell whether Proxy Manager can do its work',
-    description:
-      '503 where a change would fail. Reasons say what is wrong, advice what could be better. Answered without a token.',
+    summary: 'Show whether Proxy Manager can do its work',
+    description: '503 if a change would fail. Reasons say what is wrong, advice what could be better. Needs no token.',
     method: 'GET',
     path: '/proxy-manager/health',
     params: NoParams,

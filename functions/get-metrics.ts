@@ -26,13 +26,13 @@ proxy_manager_routes{status="disabled"} 0
 proxy_manager_certificate_expiry_timestamp_seconds{domain="${DOMAIN}"} 1775001600
 `
 
-/** What Prometheus collects. */
+/** What Prometheus scrapes. */
 export default endpoint(
   {
     operationId: 'getMetrics',
-    summary: 'Figures in the text format of Prometheus',
+    summary: 'Metrics in the text format of Prometheus',
     description:
-      'Of changes, NGINX, certbot, routes and certificates, each with proxy_manager_ in front, and of the process itself.',
+      'About changes, NGINX, certbot, routes, certificates and the process itself; every name begins with proxy_manager_.',
     method: 'GET',
     path: '/proxy-manager/metrics',
     aliases: [{ method: 'GET', path: '/metrics' }],

@@ -4,12 +4,12 @@ import { describeApi } from '../lib/http/openapi/describe-api.ts'
 import { VERSION } from '../lib/http/openapi/samples.ts'
 import { NoParams, NoQuery } from '../lib/http/parameters.ts'
 
-/** The API as OpenAPI 3.1: what is mounted, as it is validated. */
+/** The OpenAPI 3.1 description of the endpoints that are mounted. */
 export default endpoint(
   {
     operationId: 'getOpenapi',
     summary: 'Describe this API in OpenAPI 3.1',
-    description: 'Made from the schemas that validate requests; only the endpoints that are mounted.',
+    description: 'Derived from the schemas that validate requests; has only the endpoints that are mounted.',
     method: 'GET',
     path: '/openapi.json',
     params: NoParams,

@@ -6,12 +6,12 @@ import { NoQuery } from '../lib/http/parameters.ts'
 import { DropletName } from '../lib/route/droplet-name.ts'
 import { ProxyState } from '../lib/route/state.ts'
 
-/** One route, its last health check, its certificate. */
+/** One route, with its last health check and its certificate. */
 export default endpoint(
   {
     operationId: 'getProxy',
     summary: 'Show the route of a droplet',
-    description: 'Its ETag is its revision, for If-Match on a later change.',
+    description: 'The ETag is its revision, for If-Match on a later change.',
     method: 'GET',
     path: '/proxies/:droplet_name',
     params: v.strictObject({ droplet_name: DropletName }),

@@ -1,4 +1,4 @@
-/** The table of operations: every endpoint of the API, composed into one Fetch handler. */
+/** The table of endpoints, composed into one Fetch handler. */
 import { composeApp } from '../lib/http/app.ts'
 import { describeApi } from '../lib/http/openapi/describe-api.ts'
 import type { Deps, Endpoint } from '../lib/http/operation.ts'
@@ -11,6 +11,7 @@ import getProxy from './get-proxy.ts'
 import issueCertificate from './issue-certificate.ts'
 import listProxies from './list-proxies.ts'
 import putProxy from './put-proxy.ts'
+import reconcile from './reconcile.ts'
 import syncFromRegistry from './sync-from-registry.ts'
 import udcCapabilities from './udc-capabilities.ts'
 import udcDependencies from './udc-dependencies.ts'
@@ -27,6 +28,7 @@ export const endpoints: readonly Endpoint[] = [
   issueCertificate,
   getManagerHealth,
   syncFromRegistry,
+  reconcile,
   getMetrics,
   getOpenapi,
   udcHealth,
@@ -39,11 +41,11 @@ export const endpoints: readonly Endpoint[] = [
 export interface AppOptions {
   /** A path in front of every path, such as `/pm`. */
   readonly base?: string
-  /** The endpoints to mount; all of them where left out. */
+  /** The endpoints to mount; all of them if missing. */
   readonly mount?: readonly Endpoint[]
 }
 
-/** The API as one Fetch handler, which never throws as long as `depsFor` does not; that makes what each request's handler is given. */
+/** The API as one Fetch handler. `depsFor` makes what each request's handler is given; as long as it does not throw, the Fetch handler never does. */
 export function createApp(
   depsFor: (request: Request) => Deps,
   { base = '', mount = endpoints }: AppOptions = {},

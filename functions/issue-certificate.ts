@@ -7,13 +7,13 @@ import { DryRun } from '../lib/http/parameters.ts'
 import { DropletName } from '../lib/route/droplet-name.ts'
 import { EMAIL } from '../lib/settings/settings.ts'
 
-/** Obtains or renews the certificate of a route's domain, and switches the route to HTTPS. The body may be left out. */
+/** Obtains or renews the certificate of a route's domain, and switches the route to HTTPS. The body is optional. */
 export default endpoint(
   {
     operationId: 'issueCertificate',
     summary: 'Obtain or renew the certificate of a route, and serve it over HTTPS',
     description:
-      "Takes as long as certbot does. Nothing is ordered while more than a third of the present certificate's life is left, unless the order is forced.",
+      "Takes as long as certbot does. Nothing is ordered while more than a third of the current certificate's lifetime is left, unless force_renew is true.",
     method: 'POST',
     path: '/proxies/:droplet_name/ssl',
     params: v.strictObject({ droplet_name: DropletName }),
@@ -27,7 +27,8 @@ export default endpoint(
     ),
     responses: {
       200: {
-        description: 'Served over HTTPS with this certificate, whether it was ordered or there already; or a dry run',
+        description:
+          'Served over HTTPS with this certificate, whether it was just ordered or already there; or a dry run',
         schema: v.union([CertifiedProxy, IssueDryRun]),
         example: {
           droplet_name: DROPLET,

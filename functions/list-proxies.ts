@@ -5,12 +5,12 @@ import { ListQuery, NoParams } from '../lib/http/parameters.ts'
 import { namesOf } from '../lib/route/names.ts'
 import { ProxyState } from '../lib/route/state.ts'
 
-/** Every route, sorted by droplet name. */
+/** The routes, sorted by droplet name. */
 export default endpoint(
   {
     operationId: 'listProxies',
-    summary: 'List the routes, all or those of one domain or status',
-    description: 'Sorted by name; an empty list where there is none.',
+    summary: 'List all routes, or those of one domain or status',
+    description: 'Sorted by name.',
     method: 'GET',
     path: '/proxies',
     params: NoParams,

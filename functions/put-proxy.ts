@@ -7,13 +7,13 @@ import { DryRun } from '../lib/http/parameters.ts'
 import { DropletName } from '../lib/route/droplet-name.ts'
 import { PutProxyBody } from '../lib/route/spec.ts'
 
-/** Creates or replaces a route; the same call twice changes nothing the second time. */
+/** Creates or replaces a route; idempotent. */
 export default endpoint(
   {
     operationId: 'putProxy',
     summary: 'Create or replace the route of a droplet',
     description:
-      'The same call twice changes nothing the second time. A 2xx means that NGINX has tested the configuration, that it is on disk, and that it is served.',
+      'Repeating the same call changes nothing. A 2xx means that NGINX has accepted the configuration, that it is on disk, and that it is served.',
     method: 'PUT',
     path: '/proxies/:droplet_name',
     params: v.strictObject({ droplet_name: DropletName }),

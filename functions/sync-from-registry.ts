@@ -19,20 +19,20 @@ const Summary = v.object({
     v.pipe(
       v.number(),
       v.description(
-        'In the answer to a dry run: without this number as confirm, the call is refused (409 BLAST_RADIUS)',
+        'Only in the answer to a dry run: without this number as confirm, the call fails (409 BLAST_RADIUS)',
       ),
     ),
   ),
   plan: v.optional(Plan),
 })
 
-/** Brings routes in line with the Registry. A POST says what it does; the GET is what existing callers send. */
+/** Brings routes in line with the Registry. The GET is for existing callers; it changes routes as the POST does. */
 export default endpoint(
   {
     operationId: 'syncFromRegistry',
     summary: 'Bring routes in line with the Registry, as one batch',
     description:
-      'Records of which no route can be made are skipped, each with its reason. Routes that a call to this API made are never touched, and nothing is deleted without prune.',
+      'Records that cannot become a route are skipped, each with a reason. Routes that were created by a call to this API are never changed, and nothing is deleted without prune.',
     method: 'POST',
     path: '/proxy-manager/sync-from-registry',
     aliases: [{ method: 'GET', path: '/proxy-manager/sync-from-registry' }],

@@ -14,12 +14,12 @@ const FEATURES = [
   'registry_sync',
 ]
 
-/** What this droplet can do, and by which calls. */
+/** What this droplet can do, and with which calls. */
 export default endpoint(
   {
     operationId: 'udcCapabilities',
-    summary: 'Capabilities, as every droplet of the mesh tells them',
-    description: 'What this droplet can do, and by which calls.',
+    summary: 'Capabilities, in the form that every droplet of the mesh has',
+    description: 'What this droplet can do, and with which calls.',
     method: 'GET',
     path: '/capabilities',
     aliases: [{ method: 'GET', path: '/proxy-manager/capabilities' }],

@@ -9,13 +9,13 @@ const Service = v.object({
   checked_at: v.nullable(v.string()),
 })
 
-/** What this droplet needs, and whether it has it: from the last look. A call that finds it more than a minute old starts the next. */
+/** What this droplet needs, and whether it is available as of the last check. A call that finds it older than a minute starts the next one. */
 export default endpoint(
   {
     operationId: 'udcDependencies',
-    summary: 'Dependencies, as every droplet of the mesh tells them',
+    summary: 'Dependencies, in the form that every droplet of the mesh has',
     description:
-      'What this droplet needs and whether it is there; unknown before the first look, which the first call starts.',
+      'What this droplet needs and whether it is available; unknown until the first check, which the first call starts.',
     method: 'GET',
     path: '/dependencies',
     aliases: [{ method: 'GET', path: '/proxy-manager/dependencies' }],
@@ -54,7 +54,7 @@ export default endpoint(
       required,
       service: { name, status, checked_at },
     }))
-    const where = (isWanted: (entry: (typeof services)[number]) => boolean) =>
+    const only = (isWanted: (entry: (typeof services)[number]) => boolean) =>
       services.filter(isWanted).map(({ service }) => service)
     const isExternal = (name: string) => name === 'acme_ca'
     return {
@@ -63,9 +63,9 @@ export default endpoint(
         required: all.filter(({ required }) => required).map(({ name }) => name),
         optional: all.filter(({ required }) => !required).map(({ name }) => name),
         missing: all.filter(({ status }) => status === 'unavailable').map(({ name }) => name),
-        required_services: where(({ required }) => required),
-        optional_services: where(({ required, service }) => !required && !isExternal(service.name)),
-        external_apis: where(({ service }) => isExternal(service.name)),
+        required_services: only(({ required }) => required),
+        optional_services: only(({ required, service }) => !required && !isExternal(service.name)),
+        external_apis: only(({ service }) => isExternal(service.name)),
       },
     }
   },

@@ -3,13 +3,12 @@ import { endpoint } from '../lib/http/endpoint.ts'
 import { AT, VERSION } from '../lib/http/openapi/samples.ts'
 import { NoParams, NoQuery } from '../lib/http/parameters.ts'
 
-/** The Universal Droplet Contract's health: 200 as long as the process answers; `status` says how the host is. */
+/** The health of the Universal Droplet Contract: 200 as long as the process answers; `status` is that of the host. */
 export default endpoint(
   {
     operationId: 'udcHealth',
-    summary: 'Health, as every droplet of the mesh tells it',
-    description:
-      '200 as long as the process answers; the status is that of /proxy-manager/health. Answered without a token.',
+    summary: 'Health, in the form that every droplet of the mesh has',
+    description: '200 as long as the process answers; the status is that of /proxy-manager/health. Needs no token.',
     method: 'GET',
     path: '/health',
     params: NoParams,

@@ -15,19 +15,19 @@ const Text = v.pipe(
 )
 const Payload = v.pipe(
   v.union([Query, Command, v.record(v.string(), v.unknown())], 'must be a JSON object'),
-  v.description('Of a query or a command, one of these; of a status or an event, anything'),
+  v.description('For a query or a command, one of these; for a status or an event, any object'),
 )
 
 /**
- * A message of the mesh. A `query` answers from the API and a `command` does what the API does, through the same endpoints under the same
- * rules, where it is meant for this droplet; `status` and `event` are taken note of, whoever they are for.
+ * A message of the mesh. A `query` or a `command` for this droplet calls an endpoint of the API, under the same rules as a caller of that
+ * endpoint; a `status` or an `event` is only logged, whoever it is for.
  */
 export default endpoint(
   {
     operationId: 'udcMessage',
-    summary: 'Take a message of the mesh',
+    summary: 'Receive a message of the mesh',
     description:
-      'A query or a command is carried out as a call of the same caller, and its answer stands in result. A message that was understood is a 200, also where its command failed.',
+      'A query or a command is carried out as a call by the same caller; result has its answer. A message that was understood is answered with 200 even if its command failed.',
     method: 'POST',
     path: '/message',
     aliases: [{ method: 'POST', path: '/proxy-manager/message' }],
@@ -60,7 +60,7 @@ export default endpoint(
           status: v.picklist(['processed', 'noted', 'failed']),
           result: v.pipe(
             v.unknown(),
-            v.description('What the call answered, even an error; null if there was no call'),
+            v.description('The answer of the call, even if it is an error; null if there was no call'),
           ),
         }),
         example: {
@@ -78,7 +78,7 @@ export default endpoint(
   async ({ body }, { callApi, clock, correlationId = '', settings }) => {
     const { message_type: type, payload } = body
     const call = type === 'query' || type === 'command' ? callFor(type, payload) : undefined
-    if (call !== undefined && !isAddressedToUs(settings, body.target)) throw misdelivered(settings)
+    if (call !== undefined && !isAddressedToUs(settings, body.target)) throw notAddressedToUs(settings)
     const answer = call === undefined ? undefined : ((await callApi?.(call)) ?? notMounted(correlationId))
     return {
       status: 200,
@@ -95,18 +95,18 @@ export default endpoint(
   },
 )
 
-/** A handler by itself has nobody to pass a call on to. */
+/** A handler that is called without `createApp` has no other endpoints. */
 function notMounted(correlationId: string) {
   const error = new ProxyManagerError('NOT_FOUND', {
-    message: 'This endpoint was called by itself, and has no others to carry a query or a command out',
-    details: { culprit: 'host', remedy: 'Mount it with createApp(), beside the endpoints that it is to call' },
+    message: 'This endpoint is not part of an app, so it cannot carry out a query or a command',
+    details: { culprit: 'host', remedy: 'Mount it with createApp(), together with the endpoints that it calls' },
   })
   return { status: error.status, body: errorBody(error, correlationId) }
 }
 
-/** A command that was meant for another droplet would change the wrong host. */
-function misdelivered({ SERVICE_NAME, DROPLET_ID }: Settings): ProxyManagerError {
+/** A command for another droplet would change the wrong host. */
+function notAddressedToUs({ SERVICE_NAME, DROPLET_ID }: Settings): ProxyManagerError {
   const names = [...new Set([SERVICE_NAME, DROPLET_ID])].map((name) => JSON.stringify(name)).join(' or ')
-  const message = `is another droplet: this one is called ${names}, and takes what is for "*" or "broadcast"`
+  const message = `does not match this droplet (${names}, "*" or "broadcast")`
   return new ProxyManagerError('INVALID_REQUEST', { details: { issues: [{ path: 'target', message }] } })
 }

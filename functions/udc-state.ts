@@ -3,11 +3,11 @@ import { endpoint } from '../lib/http/endpoint.ts'
 import { AT, RECEIPT } from '../lib/http/openapi/samples.ts'
 import { NoParams, NoQuery } from '../lib/http/parameters.ts'
 
-/** How this droplet does right now. */
+/** The current state of this droplet. */
 export default endpoint(
   {
     operationId: 'udcState',
-    summary: 'State, as every droplet of the mesh tells it',
+    summary: 'State, in the form that every droplet of the mesh has',
     description: 'Uptime, requests, errors, memory and the number of routes.',
     method: 'GET',
     path: '/state',
@@ -17,7 +17,7 @@ export default endpoint(
     body: undefined,
     responses: {
       200: {
-        description: 'The state right now',
+        description: 'The current state',
         schema: v.object({
           status: v.picklist(['healthy', 'degraded', 'unhealthy']),
           mode: v.string(),

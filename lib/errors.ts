@@ -1,9 +1,9 @@
 /**
- * The error catalogue: every way in which a call can be refused or fail, and nothing else.
- * A code names its HTTP status and who can do something about it; a thrower adds the particulars.
+ * The error catalogue: every way in which a call can be rejected or fail.
+ * A code fixes the HTTP status, the message and who can do something about it; whoever throws adds details.
  */
 
-/** Who has to act: the caller, the owner of another route, the host's operator, the droplet behind the route, or the CA. */
+/** Who can fix it: the caller, the owner of another route, the host's operator, the droplet behind the route, or the CA. */
 export type Culprit = 'caller' | 'other_route' | 'host' | 'upstream' | 'ca'
 
 /** The step of the change at which it happened. */
@@ -19,7 +19,7 @@ export type Stage =
   | 'restore'
   | 'issue'
 
-/** What became of the host: nothing changed, changed and put back, or left in need of attention. */
+/** State of the host: nothing was changed, the change was rolled back, or the host needs attention. */
 export type HostState = 'unchanged' | 'rolled_back' | 'degraded'
 
 interface CatalogueEntry {
@@ -28,14 +28,14 @@ interface CatalogueEntry {
   readonly retryable: boolean
   readonly stage: Stage
   readonly message: string
-  /** What to do, where it does not depend on the occasion. */
+  /** What to do about it, if that is always the same. */
   readonly remedy?: string
 }
 
 export const ERRORS = {
-  INVALID_REQUEST: entry(400, 'caller', false, 'request', 'The request does not fit'),
+  INVALID_REQUEST: entry(400, 'caller', false, 'request', 'The request is invalid'),
   UNAUTHORIZED: entry(401, 'caller', false, 'request', 'A valid API token is required'),
-  FORBIDDEN: entry(403, 'caller', false, 'request', 'This Host or Origin may not call this API'),
+  FORBIDDEN: entry(403, 'caller', false, 'request', 'This Host or Origin is not allowed to call this API'),
   NOT_FOUND: entry(404, 'caller', false, 'request', 'There is no such endpoint'),
   PROXY_NOT_FOUND: entry(
     404,
@@ -43,9 +43,9 @@ export const ERRORS = {
     false,
     'plan',
     'There is no route for this droplet',
-    'GET /proxies lists the routes that there are',
+    'GET /proxies lists the existing routes',
   ),
-  METHOD_NOT_ALLOWED: entry(405, 'caller', false, 'request', 'This endpoint does not take this method'),
+  METHOD_NOT_ALLOWED: entry(405, 'caller', false, 'request', 'Method not allowed'),
   REQUEST_TIMEOUT: entry(408, 'caller', true, 'request', 'The request did not arrive in time'),
   DOMAIN_CONFLICT: entry(
     409,
@@ -60,7 +60,7 @@ export const ERRORS = {
     'caller',
     false,
     'plan',
-    'The droplet has a route with another configuration',
+    'The droplet already has a route with a different configuration',
     'Use PUT to replace it, or choose another droplet_name',
   ),
   BLAST_RADIUS: entry(
@@ -68,35 +68,29 @@ export const ERRORS = {
     'caller',
     false,
     'plan',
-    'More routes would be deleted than one sync may delete unconfirmed',
+    'This sync would delete more routes than allowed without confirmation',
   ),
   PRECONDITION_FAILED: entry(
     412,
     'caller',
     false,
     'plan',
-    'The route is not at the revision that the call expects',
-    'GET the route, and repeat the call with its revision (details.revision)',
+    "The route's revision does not match If-Match or If-None-Match",
+    'GET the route, then repeat the call with its current revision (details.revision)',
   ),
   PAYLOAD_TOO_LARGE: entry(413, 'caller', false, 'request', 'The body is larger than 64 KiB'),
   UNSUPPORTED_MEDIA_TYPE: entry(415, 'caller', false, 'request', 'The body must be application/json, not compressed'),
-  UPSTREAM_UNHEALTHY: entry(422, 'upstream', true, 'upstream', 'The upstream did not answer its health check'),
+  UPSTREAM_UNHEALTHY: entry(422, 'upstream', true, 'upstream', 'The upstream failed its health check'),
   UPSTREAM_UNRESOLVABLE: entry(422, 'upstream', true, 'upstream', 'The upstream host name does not resolve'),
   UPSTREAM_FORBIDDEN: entry(
     422,
     'caller',
     false,
     'upstream',
-    'The upstream address may not be proxied to',
+    'Proxying to this upstream address is not allowed',
     'Pass the address of the droplet itself',
   ),
-  TOO_MANY_ATTEMPTS: entry(
-    429,
-    'caller',
-    true,
-    'request',
-    'Too many calls without a valid token have come from this address',
-  ),
+  TOO_MANY_ATTEMPTS: entry(429, 'caller', true, 'request', 'Too many calls without a valid token from this address'),
   SSL_RATE_LIMITED: entry(429, 'ca', true, 'issue', 'No certificate may be ordered for this name yet'),
   HEADERS_TOO_LARGE: entry(431, 'caller', false, 'request', 'The request headers are larger than 16 KiB'),
   PROXY_CONFIG_FAILED: entry(
@@ -105,17 +99,11 @@ export const ERRORS = {
     false,
     'test',
     'NGINX config test failed',
-    'See nginx_output and diagnostics; nothing was changed',
+    'See nginx_output and diagnostics',
   ),
-  NGINX_RELOAD_FAILED: entry(500, 'host', true, 'reload', 'NGINX did not take over the new configuration'),
+  NGINX_RELOAD_FAILED: entry(500, 'host', true, 'reload', 'NGINX did not apply the new configuration'),
   CONFIG_WRITE_FAILED: entry(500, 'host', true, 'write', 'The configuration could not be written'),
-  INTERNAL: entry(
-    500,
-    'host',
-    false,
-    'request',
-    'Something unforeseen went wrong; the log has it under this correlation id',
-  ),
+  INTERNAL: entry(500, 'host', false, 'request', 'Internal error; see the log for this correlation ID'),
   SSL_ISSUANCE_FAILED: entry(502, 'ca', true, 'issue', 'The certificate was not issued'),
   REGISTRY_NOT_CONFIGURED: entry(503, 'host', false, 'request', 'No Registry is configured: set REGISTRY_URL'),
   REGISTRY_UNAVAILABLE: entry(503, 'host', true, 'request', 'The Registry did not answer with a list of droplets'),
@@ -125,7 +113,7 @@ export const ERRORS = {
     'host',
     true,
     'test',
-    "The host's configuration fails NGINX's test without this change",
+    "The host's NGINX configuration fails its test even without this change",
   ),
   BUSY: entry(503, 'host', true, 'queue', 'Too many changes are waiting'),
 } as const satisfies Record<string, CatalogueEntry>
@@ -133,19 +121,19 @@ export const ERRORS = {
 export type ErrorCode = keyof typeof ERRORS
 
 export interface ErrorOptions {
-  /** Public words for this occasion; the catalogue's where left out. Never a secret, never a folder. */
+  /** Public; the catalogue's message if missing. Must contain no secret and no directory. */
   readonly message?: string
-  /** Public particulars. `stage`, `state`, `culprit`, `retryable` here win over the catalogue's. */
+  /** Public. `stage`, `state`, `culprit` and `retryable` here override the catalogue's. */
   readonly details?: Readonly<Record<string, unknown>>
-  /** What was caught: for the log alone. */
+  /** What was caught; only for the log. */
   readonly cause?: unknown
   /** Sent as `Retry-After`, in seconds. */
   readonly retryAfterS?: number
-  /** Further headers of the answer, such as `Allow`. */
+  /** Further headers of the response, such as `Allow`. */
   readonly headers?: Readonly<Record<string, string>>
 }
 
-/** The only error that leaves `lib/`: a catalogued code, public words, and a private cause. */
+/** The only error that leaves `lib/`: a code of the catalogue, a public message, and a private cause. */
 export class ProxyManagerError extends Error {
   readonly code: ErrorCode
   readonly status: number
@@ -183,12 +171,12 @@ function entry(
   return { status, culprit, retryable, stage, message, ...(remedy === undefined ? {} : { remedy }) }
 }
 
-/** The process is about to end. */
+/** What a change or an order fails with while the process stops. */
 export function stopping(): ProxyManagerError {
   return new ProxyManagerError('BUSY', { message: 'Proxy Manager is stopping', retryAfterS: 2 })
 }
 
-/** The same failure, with what became of the host added. */
+/** The same failure with further details, such as the state of the host. */
 export function withDetails(failure: ProxyManagerError, details: Readonly<Record<string, unknown>>): ProxyManagerError {
   return new ProxyManagerError(failure.code, {
     message: failure.message,
@@ -197,7 +185,7 @@ export function withDetails(failure: ProxyManagerError, details: Readonly<Record
   })
 }
 
-/** What an error says of itself, for the log only. */
+/** An error's message, only for the log. */
 export function errorText(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }

@@ -93,8 +93,7 @@ export async function serve(environment: Environment): Promise<void> {
   const { PROXY_MANAGER_HOST: host, PROXY_MANAGER_PORT: port } = settings
   server.once('error', (error: NodeJS.ErrnoException) => {
     void service.close()
-    const { fault, mayPass: isTransient } = describeListenFault(error.code ?? 'UNKNOWN', host, port)
-    reportStartFailure(startFailure({ fault, isTransient }))
+    reportStartFailure(startFailure(describeListenFault(error.code ?? 'UNKNOWN', host, port)))
   })
   server.once('listening', () => {
     const { PROXY_MANAGER_STATE_DIR } = settings

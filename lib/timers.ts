@@ -19,10 +19,11 @@ export function repeat(everyMs: number, job: () => Promise<void>, onFailure: (er
 const ADOPT_EVERY_MS = 1000
 const ORDER_EVERY_MS = 30_000
 const RESTORE_EVERY_MS = 10_000
+const RECONCILE_EVERY_MS = 60_000
 const REGISTER_CHECK_MS = 1000
 const HEARTBEAT_MS = 60_000
 
-/** Adopts renewed certificates and retries a failed rollback; orders and renews certificates and syncs with the Registry if configured. */
+/** Adopts renewed certificates, retries a failed rollback and renders files again that no longer fit the host; orders and renews certificates and syncs with the Registry if configured. */
 export function startTimers({ settings, log }: Host, engine: Engine): NodeJS.Timeout[] {
   const every = repeater(log)
   const { certificates } = engine
@@ -30,6 +31,7 @@ export function startTimers({ settings, log }: Host, engine: Engine): NodeJS.Tim
   return [
     every(ADOPT_EVERY_MS, 'adopt_renewals', certificates.adoptRenewals),
     every(RESTORE_EVERY_MS, 'retry_restore', engine.retryRestore),
+    every(RECONCILE_EVERY_MS, 'reconcile', engine.keepReconciled),
     ...(settings.SSL_AUTO_ISSUE ? [every(ORDER_EVERY_MS, 'issue_pending', certificates.issuePending)] : []),
     ...(settings.REGISTRY_SYNC_INTERVAL_S > 0
       ? [every(settings.REGISTRY_SYNC_INTERVAL_S * 1000, 'sync_from_registry', () => scheduledSync(engine))]

@@ -4,20 +4,20 @@ import { ERRORS, ProxyManagerError } from '../lib/errors.ts'
 
 const test = suite('errors')
 
-test('an error says what the catalogue says: status, words, stage, state, culprit, whether to retry', () => {
+test('an error has the status, message, stage, state, culprit and retryability of the catalogue', () => {
   const error = new ProxyManagerError('UPSTREAM_UNHEALTHY')
   assert.instance(error, Error)
   assert.is(error.name, 'ProxyManagerError')
   assert.is(error.code, 'UPSTREAM_UNHEALTHY')
   assert.is(error.status, 422)
-  assert.is(error.message, 'The upstream did not answer its health check')
+  assert.is(error.message, 'The upstream failed its health check')
   assert.equal(error.details, { stage: 'upstream', state: 'unchanged', culprit: 'upstream', retryable: true })
   assert.equal(error.headers, {})
   assert.is(error.retryAfterS, undefined)
   assert.is(error.cause, undefined)
 })
 
-test('the particulars of an occasion win over the catalogue, and the rest of it stays', () => {
+test('message and details that are passed override the catalogue, and the rest of it stays', () => {
   const cause = new Error('secret')
   const error = new ProxyManagerError('BUSY', {
     message: 'Later',
@@ -33,7 +33,7 @@ test('the particulars of an occasion win over the catalogue, and the rest of it 
   assert.is(error.cause, cause)
 })
 
-test('the statuses are those of the contract', () => {
+test('the statuses are those of the specification', () => {
   const statuses = Object.entries(ERRORS).map(([code, { status }]) => `${status} ${code}`)
   const promised = `400 INVALID_REQUEST, 401 UNAUTHORIZED, 403 FORBIDDEN, 404 NOT_FOUND, 404 PROXY_NOT_FOUND,
     405 METHOD_NOT_ALLOWED, 409 DOMAIN_CONFLICT, 409 DROPLET_EXISTS, 412 PRECONDITION_FAILED, 413 PAYLOAD_TOO_LARGE,
@@ -43,7 +43,7 @@ test('the statuses are those of the contract', () => {
   for (const line of promised.split(/,\s+/)) assert.ok(statuses.includes(line), line)
 })
 
-test('what a caller did is never retryable as it stands, and every message is one sentence', () => {
+test('a fault of the caller is only retryable if it is about time, and every message is one sentence', () => {
   for (const [code, { status, culprit, retryable, message }] of Object.entries(ERRORS)) {
     assert.ok(status >= 400 && status < 600, code)
     if (culprit === 'caller') assert.is(retryable, ['REQUEST_TIMEOUT', 'TOO_MANY_ATTEMPTS'].includes(code), code)

@@ -1,4 +1,4 @@
-/** The rules of the house: who may import whom, and where the world may be touched. */
+/** The architecture rules: which room may import which, and where the outside world may be touched. */
 import { globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
@@ -42,7 +42,7 @@ function read(pattern: string): Source[] {
 const sources = [...read('lib/**/*.ts'), ...read('functions/**/*.ts')]
 const code = (text: string) => text.replace(/^\s*\/\*[\s\S]*?\*\//gm, '').replace(/^\s*\/\/.*$/gm, '')
 
-/** The rooms from the ground up: a file imports from its own room and from those above it in this list, types included. */
+/** The rooms from the bottom up: a file imports from its own room and from those above it in this list, types included. */
 const FLOORS: readonly (readonly [room: string, packages: readonly string[]])[] = [
   ['lib/errors.ts', []],
   ['lib/net', ['valibot', 'ipaddr.js', 'node:net', 'node:url']],
@@ -69,11 +69,12 @@ const FLOORS: readonly (readonly [room: string, packages: readonly string[]])[] 
   ['functions', ['valibot']],
   ['lib', ['@whatwg-node/server', 'package.json']],
   ['lib/cli', ['valibot', 'commander', 'node:path']],
-  ['lib/cli/commands', ['valibot', 'commander', 'package.json']],
+  ['lib/cli/commands', ['valibot', 'commander']],
+  ['lib/cli/program.ts', ['commander', 'package.json']],
   ['lib/cli/main.ts', []],
 ]
 
-/** The floor that a file stands on: that of the longest room that it lies in; -1 for what is none of ours. */
+/** The index of the most specific room that a file is in; -1 if it is in none. */
 function floorOf(path: string): number {
   const rooms = FLOORS.map(([room], floor) => ({ room, floor })).filter(
     ({ room }) => path === room || path.startsWith(`${room}/`),
@@ -82,7 +83,7 @@ function floorOf(path: string): number {
 }
 
 for (const [floor, [room, packages]] of FLOORS.entries()) {
-  test(`${room} imports what lies below it, and nothing else`, () => {
+  test(`${room} imports only from itself and the rooms below it`, () => {
     const own = sources.filter(({ path }) => floorOf(path) === floor)
     assert.ok(own.length > 0)
     const isPackage = (from: string) =>
@@ -103,7 +104,7 @@ test('no room has more than 12 files', () => {
   )
 })
 
-/** Rooms in which nothing waits, reads or writes; and the files of other rooms of which that is true. */
+/** Rooms in which nothing waits, reads or writes, and such files of other rooms. */
 const PURE =
   /^lib\/(errors\.ts|net\/|settings\/|route\/|nginx\/config\/|render\/|plan\/|certificates\/(certificate|coverage|lineage-name|certbot-arguments|certbot-diagnostic|order-ledger)\.ts|mesh\/(registry-records|registry-key|token-claims|announcements|sync-selection)\.ts|health\/reasons\.ts)/
 
@@ -112,7 +113,7 @@ const partOf = (path: string) => {
   return /^lib\/(adapters)\//.exec(path)?.[1] ?? /^(functions|fixtures|test)\//.exec(path)?.[1] ?? path
 }
 
-/** Files that import a module, types left out. */
+/** Files that import a module, except for types. */
 function importersOf(module: string): string[] {
   return sources
     .filter(({ imports }) => imports.some(({ from, isType }) => from === module && !isType))
@@ -121,7 +122,7 @@ function importersOf(module: string): string[] {
 
 for (const [module, importers] of Object.entries({
   'node:fs/promises': ['lib/adapters/file-writes.ts'],
-  // Those beside it hold a lock on a descriptor, and read what the kernel and the resolver show as files: /proc and resolv.conf.
+  // The others lock a descriptor, and read /proc and resolv.conf.
   'node:fs': ['lib/adapters/files.ts', 'lib/adapters/lock.ts', 'lib/adapters/network.ts', 'lib/adapters/processes.ts'],
   tinyexec: ['lib/adapters/runner.ts'],
   'node-fetch': ['lib/adapters/http-client.ts'],
@@ -131,35 +132,35 @@ for (const [module, importers] of Object.entries({
   '@whatwg-node/server': ['lib/api-server.ts'],
   diff: ['lib/plan/diff.ts'],
   'jose/jwt/verify': ['lib/mesh/verify-token.ts'],
-  // flock(1) has to inherit the descriptor that it locks.
+  // flock(1) must inherit the descriptor that it locks.
   'node:child_process': ['lib/adapters/lock.ts'],
   'node:vm': [],
 })) {
-  test(`${module} is imported by ${importers.length === 0 ? 'nobody' : importers.join(', ')} alone`, () => {
+  test(`${module} is imported only by ${importers.length === 0 ? 'nobody' : importers.join(', ')}`, () => {
     assert.equal(importersOf(module), importers)
   })
 }
 
-/** Files whose code matches, comments left out. */
+/** Files whose code matches, without comments. */
 function filesWith(pattern: RegExp): string[] {
   return sources.filter(({ text }) => pattern.test(code(text))).map(({ path }) => path)
 }
 
-test('the environment is read in one place, and kept from commands in another', () => {
+test('only the terminal and the runner use process.env', () => {
   assert.equal(filesWith(/process\.env/), ['lib/adapters/runner.ts', 'lib/cli/terminal.ts'])
 })
 
-test('the process itself is known to main and the adapters alone', () => {
+test('only main, the adapters and the terminal use the process object', () => {
   const strangers = filesWith(/\bprocess\.\w/).filter(
     (path) => !['main', 'adapters'].includes(partOf(path)) && path !== 'lib/cli/terminal.ts',
   )
   assert.equal(strangers, [])
 })
 
-test('time and chance come from the clock', () => {
+test('time and randomness come from the clock adapter', () => {
   const pattern =
     /\bDate\.now\(|\bnew Date\(\)|performance\.now\(|Math\.random\(|randomUUID\(|\bsetTimeout\(|\bsetInterval\(/
-  // Draining its own connections is the listener's.
+  // The listener drains its own connections.
   const strangers = filesWith(pattern).filter(
     (path) =>
       !['main', 'adapters'].includes(partOf(path)) &&
@@ -180,22 +181,22 @@ test('pure rooms are pure: nothing in them waits, reads or writes', () => {
 })
 
 test('no command is a string, and none goes through a shell', () => {
-  // A regular expression's exec has a pattern or a name in front of it.
+  // RegExp.exec is preceded by a pattern or a name.
   assert.equal(filesWith(/shell:|\bexecSync\b|\bexecFile\b|\bspawn(Sync)?\(|(?<![\w/)\].])exec\(|\/bin\/(ba)?sh/), [
     'lib/adapters/lock.ts',
   ])
 })
 
-test('nothing is cast away: no any, no assertion that something is there, no ignored error', () => {
+test('no type is weakened: no any, no non-null assertion, no suppressed error', () => {
   assert.equal(filesWith(/:\s*any\b|\bas any\b|<any>|@ts-(ignore|expect-error|nocheck)|\w!\.|\w!;/), [])
 })
 
-test('only catalogued errors are thrown on the way to an answer', () => {
+test('endpoints throw only errors of the catalogue', () => {
   const strangers = filesWith(/\bthrow new (Type|Range)?Error\(/).filter((path) => ['functions'].includes(partOf(path)))
   assert.equal(strangers, [])
 })
 
-test('nothing is written to standard output but by main, the log and the terminal', () => {
+test('only main, the log and the terminal write to standard output', () => {
   assert.equal(filesWith(/console\.|process\.std(out|err)/), [
     'lib/cli/terminal.ts',
     'lib/main.ts',
@@ -210,6 +211,32 @@ test('no file is longer than 250 lines', () => {
   assert.equal(long, [])
 })
 
+/** Every function with braces, as `path:line`, and how many lines it has; all code is formatted, so it ends at the first brace at its own indentation. */
+function functionLengths({ path, text }: Source): (readonly [where: string, lines: number])[] {
+  const lines = text.split('\n')
+  const indentation = (line: string) => /^ *(?:[?:] )?/.exec(line)?.[0].length ?? 0
+  return lines.flatMap((line, opening) => {
+    const own = indentation(line)
+    const begins = (other: string, pattern: RegExp) => indentation(other) === own && pattern.test(other.slice(own))
+    // A signature of several lines ends with the line that closes its parameters.
+    const isClosing = begins(line, /^[)}]/)
+    const first = isClosing ? lines.findLastIndex((other, i) => i < opening && begins(other, /^[^)}\]]/)) : opening
+    const isFunction = /(?:=>|\)|\): .+) \(?\{$/.test(line)
+    if (!isFunction || begins(lines[first] ?? '', /^(?:\} )?(?:else )?(?:if|for|while|switch|catch)\b/)) return []
+    const last = lines.findIndex((other, i) => i > opening && begins(other, /^\}/))
+    return [[`${path}:${first + 1}`, last - first + 1] as const]
+  })
+}
+
+test('no function is longer than 60 lines', () => {
+  const lengths = sources.flatMap(functionLengths)
+  assert.ok(lengths.length > 500, `${lengths.length} functions were found`)
+  assert.equal(
+    lengths.filter(([, lines]) => lines < 1 || lines > 60),
+    [],
+  )
+})
+
 test('file names are kebab-case', () => {
   const odd = [...sources, ...read('test/**/*.ts'), ...read('fixtures/**/*.ts')]
     .map(({ path }) => path)
@@ -217,7 +244,7 @@ test('file names are kebab-case', () => {
   assert.equal(odd, [])
 })
 
-test('every file of functions/ is an endpoint, and all that they export is in the table', async () => {
+test('every file of functions/ is an endpoint, and all its exports are in the table', async () => {
   const files = sources.map(({ path }) => path).filter((path) => /^functions\/(?!index\.ts)/.test(path))
   const exported = await Promise.all(
     files.map(async (path): Promise<unknown[]> => {
@@ -231,14 +258,14 @@ test('every file of functions/ is an endpoint, and all that they export is in th
   assert.ok(exported.flat().every((endpoint) => mounted.includes(endpoint)))
 })
 
-test('Node runs the API alike, whoever starts it', () => {
+test('every way to start the API passes the same flags to Node', () => {
   const flags = NODE_FLAGS.join(' ')
   const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
   assert.match(scripts.start, `exec sh lib/cli/node.sh ${flags} lib/cli/main.ts serve`)
   assert.match(readFileSync(join(root, 'Dockerfile'), 'utf8'), `NODE_OPTIONS=${flags} `)
 })
 
-test('endpoints have names, methods and paths of their own', () => {
+test('no two endpoints share a name, or a method and path', () => {
   const names = endpoints.map(({ operation }) => operation.operationId)
   const addresses = endpoints.flatMap(({ operation }) =>
     [operation, ...(operation.aliases ?? [])].map(({ method, path }) => `${method} ${path.replace(/:\w+/g, ':')}`),
@@ -253,7 +280,7 @@ test('every endpoint has a test file', () => {
   assert.equal(files.filter((path) => !tested.includes(path)).sort(), [])
 })
 
-test('every test file runs its suites, and none is skipped or alone', () => {
+test('every test file runs its suites, and no test is skipped or exclusive', () => {
   const tests = read('test/**/*.test.ts')
   assert.ok(tests.length > 10)
   for (const { path, text } of tests) {
@@ -264,7 +291,7 @@ test('every test file runs its suites, and none is skipped or alone', () => {
   }
 })
 
-test('tests reach into the product, never the product into tests or fixtures', () => {
+test('the product imports neither tests nor fixtures', () => {
   const strangers = sources.flatMap(({ path, imports }) =>
     imports.filter(({ from }) => ['test', 'fixtures'].includes(partOf(from))).map(({ from }) => `${path}: ${from}`),
   )

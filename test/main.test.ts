@@ -34,7 +34,7 @@ async function start({ environment }: Context) {
   return service
 }
 
-test('closed again, also at once, it has ended once: the lock of the one that came after stays', async (context) => {
+test('a second close has no effect, so that the lock of the next service stays', async (context) => {
   const first = await start(context)
   await Promise.all([first.close(), first.close()])
   const second = await start(context)

@@ -7,11 +7,11 @@ import { type Environment, settleStateFolder } from '../lib/open-host.ts'
 import { parseSettings } from '../lib/settings/parse-settings.ts'
 import type { Settings } from '../lib/settings/settings.ts'
 
-const test = suite('the state folder')
+const test = suite('open-host: the state directory')
 
 const DEFAULT = '/var/lib/proxy-manager'
 
-/** A disk on which making anything in these folders fails, and what became of the state folder. */
+/** Settles the state directory on a disk on which creating anything in these directories fails. */
 async function settle(environment: Environment, failures: Readonly<Record<string, string>>) {
   const disk: Disk = new Map()
   const files: Files = {
@@ -36,13 +36,13 @@ function settings(environment: Environment): Settings {
   return parsed
 }
 
-test('it is the default one where that can be made', async () => {
+test('the default one is used if it can be created', async () => {
   const { folder, made } = await settle({ HOME: '/home/ops' }, {})
   assert.equal([folder, made], [DEFAULT, [DEFAULT]])
 })
 
 for (const code of ['EACCES', 'EPERM'])
-  test(`it is the user's own where the default one is not for this user (${code})`, async () => {
+  test(`the user's own one is used if this user cannot create the default one (${code})`, async () => {
     for (const [environment, own] of [
       [{ HOME: '/home/ops' }, '/home/ops/.local/state/proxy-manager'],
       [{ HOME: '/home/ops', XDG_STATE_HOME: '/srv/state' }, '/srv/state/proxy-manager'],
@@ -55,7 +55,7 @@ for (const code of ['EACCES', 'EPERM'])
   })
 
 for (const code of ['EROFS', 'ENOSPC', 'EDQUOT', 'EIO', 'EMFILE', 'ENFILE', 'ENOMEM'])
-  test(`a default one that its disk withholds (${code}) is not exchanged for another: it may come back`, async () => {
+  test(`a disk fault at the default one (${code}) is a failure, not a reason for another directory`, async () => {
     const { fault, made } = await settle({ HOME: '/home/ops' }, { [DEFAULT]: code })
     assert.equal(made, [])
     assert.equal(fault, {
@@ -64,14 +64,14 @@ for (const code of ['EROFS', 'ENOSPC', 'EDQUOT', 'EIO', 'EMFILE', 'ENFILE', 'ENO
     })
   })
 
-test('a default one that cannot be made for another reason is a fault', async () => {
+test('a default one that cannot be created for another reason is a failure', async () => {
   for (const code of ['ENOENT', 'ENOTDIR', 'EEXIST', 'ELOOP']) {
     const { fault, made } = await settle({ HOME: '/home/ops' }, { [DEFAULT]: code })
     assert.equal([fault?.isTransient, made], [false, []], code)
   }
 })
 
-test('a folder that was asked for is that one or none', async () => {
+test('a configured directory is never replaced by another', async () => {
   const { fault, made } = await settle({ HOME: '/home/ops', PROXY_MANAGER_STATE_DIR: '/srv/pm' }, { '/srv': 'EACCES' })
   assert.equal(made, [])
   assert.equal(fault, {
@@ -80,7 +80,7 @@ test('a folder that was asked for is that one or none', async () => {
   })
 })
 
-test('where there is no folder for this user at all, the last reason counts', async () => {
+test('if this user has no possible directory, the last reason is reported', async () => {
   assert.equal((await settle({}, { [DEFAULT]: 'EACCES' })).fault?.isTransient, false)
   const { fault } = await settle({ HOME: '/home/ops' }, { [DEFAULT]: 'EACCES', '/home': 'EROFS' })
   assert.is(fault?.isTransient, true)

@@ -1,6 +1,6 @@
 /**
  * Runs every test file: the fast ones first, together in one process; beside them the long ones, and after them those on a real NGINX, each in
- * a process of its own. uvu alone would exit 0 when a hook throws, when a file forgets `.run()`, and would hang on an open handle: so what
+ * a process of its own. uvu itself would exit 0 when a hook throws, when a file forgets `.run()`, and would hang on an open handle: so what
  * passed is counted against what was planned.
  *
  *     node test/run.ts [--fast] [part of a file name ...]
@@ -16,13 +16,13 @@ const uvu = globalThis as typeof globalThis & {
   UVU_INDEX?: number
   UVU_QUEUE?: [string | null, ...Run[]][]
 }
-/** For one that hangs: on a machine that is busy with other things a suite may take minutes. */
+/** For a suite that hangs: on a busy machine one may take minutes. */
 const SUITE_TIMEOUT_MS = 300_000
-/** More than there are cores: most files wait, for NGINX and for certbot. */
+/** More than there are cores: most files wait for NGINX or certbot. */
 const PROCESSES_AT_ONCE = 4
 /**
- * Files that take longest, by beginnings of their paths: they come first, so that none of them is left for the end. A list, since their text does
- * not tell: each order waits for certbot, which sleeps for two seconds, and whole proofs are run by a file of 23 lines.
+ * The files that take longest, by prefixes of their paths: they run first, so that none is left for the end. It is a list because the size of a
+ * file says little: each order waits two seconds for certbot, and a file of 23 lines runs a whole proof.
  */
 const LONGEST_FIRST = [
   'proof/sweep',
@@ -42,8 +42,8 @@ const wanted = process.argv.slice(2).filter((argument) => !argument.startsWith('
 const isFast = process.argv.includes('--fast')
 const isSystem = (file: string) => file.includes('/system/')
 const rank = (file: string) => {
-  const place = LONGEST_FIRST.findIndex((beginning) => file.startsWith(`${root}test/${beginning}`))
-  return place < 0 ? LONGEST_FIRST.length : place
+  const index = LONGEST_FIRST.findIndex((beginning) => file.startsWith(`${root}test/${beginning}`))
+  return index < 0 ? LONGEST_FIRST.length : index
 }
 const files = globSync('test/**/*.test.ts', { cwd: root })
   .map((file) => `${root}${file}`)
@@ -65,15 +65,15 @@ process.on('unhandledRejection', (reason) =>
 process.on('uncaughtException', (error) => fail(`stray exception: ${error.stack}`))
 
 if (files.length === 0) fail('no test file matches')
-for (const [place, beginning] of LONGEST_FIRST.entries())
-  if (wanted.length === 0 && !isFast && !files.some((file) => rank(file) === place))
-    fail(`no test file begins with ${beginning} any more: it is to leave the list`)
+for (const [index, beginning] of LONGEST_FIRST.entries())
+  if (wanted.length === 0 && !isFast && !files.some((file) => rank(file) === index))
+    fail(`no test file begins with ${beginning} any more: remove it from the list`)
 uvu.UVU_DEFER = 1
 uvu.UVU_QUEUE = []
 if (apart.length > 1) {
-  const alone = (some: readonly string[]) => some.map((file) => [file])
-  await runInLanes([together, ...alone(apart.filter((file) => !isSystem(file)))])
-  await runInLanes(alone(apart.filter(isSystem)))
+  const oneByOne = (some: readonly string[]) => some.map((file) => [file])
+  await runInLanes([together, ...oneByOne(apart.filter((file) => !isSystem(file)))])
+  await runInLanes(oneByOne(apart.filter(isSystem)))
 } else {
   for (const file of files) await runHere(file)
 }
@@ -98,9 +98,9 @@ async function runHere(file: string): Promise<void> {
     passed += done
     failed += total - done
     if (errors !== true) process.stdout.write(`${errors}\n`)
-    // uvu ends a suite without a word when it cannot print an error, such as one whose `details` are no text.
+    // uvu ends a suite silently if it cannot print an error, such as one whose `details` are not a string.
     if (errors === true && done + skipped < total)
-      process.stdout.write(`  test ${done + 1} of ${total}, or a hook, threw what uvu does not print\n`)
+      process.stdout.write(`  test ${done + 1} of ${total}, or a hook, threw an error that uvu cannot print\n`)
     if (total === 0) fail(`${name} has a suite without tests`)
     if (skipped > 0) fail(`${name} skips ${skipped} tests`)
   }
@@ -115,7 +115,7 @@ async function runInLanes(groups: readonly (readonly string[])[]): Promise<void>
   await Promise.all(lanes)
 }
 
-/** In a process of their own, which has no others apart: none of them is to be, or there is one alone. */
+/** Runs files in their own process. It starts no further ones: the group has a single file, or none that runs apart. */
 async function runApart(group: readonly string[]): Promise<void> {
   const names = group.map((file) => relative(root, file))
   const child = spawn(process.execPath, [import.meta.filename, ...names], { stdio: ['ignore', 'pipe', 'inherit'] })

@@ -1,4 +1,4 @@
-/** What the tests on a real host are built of: several of them run side by side, and none may leave anything behind. */
+/** The helpers of the tests on a real host: several of these run side by side, and none may leave anything behind. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer } from 'node:net'
@@ -10,7 +10,7 @@ import { setUp, setUpEach } from './helpers/system/set-up.ts'
 const test = suite('fixtures of a host')
 const FIXTURES = new URL('../fixtures/', import.meta.url).href
 
-/** Runs a script as a process of its own until it has said a line; `end` lets it exit. */
+/** Runs a script in its own process until it prints a line; `end` lets it exit. */
 async function startScript(text: string): Promise<{ readonly line: string; readonly end: () => Promise<void> }> {
   const child = spawn(process.execPath, ['--input-type=module', '-e', text], { stdio: ['pipe', 'pipe', 'inherit'] })
   const [line]: unknown[] = await once(child.stdout, 'data')
@@ -22,7 +22,7 @@ async function startScript(text: string): Promise<{ readonly line: string; reado
   return { line: String(line).trim(), end }
 }
 
-test('no two processes are given the same port, though nobody listens on it yet', async () => {
+test('no two processes get the same port, even if nothing listens on it yet', async () => {
   const script = `import { freePort } from '${FIXTURES}free-port.ts'
 const ports = []
 for (let i = 0; i < 120; i++) ports.push(await freePort())
@@ -35,7 +35,7 @@ process.stdin.on('end', () => process.exit()).resume()`
   await Promise.all(others.map(({ end }) => end()))
 })
 
-test('a port is given only where nobody listens', async () => {
+test('only a port on which nothing listens is given', async () => {
   const first = await freePort()
   const stranger = createServer().listen(first + 1, '127.0.0.1')
   await once(stranger, 'listening')
@@ -44,7 +44,7 @@ test('a port is given only where nobody listens', async () => {
   assert.ok(second > first + 1, `${first}, ${second}`)
 })
 
-test('what a process has started ends with it', async () => {
+test('a child ends with the process that started it', async () => {
   const { line, end } = await startScript(`import { spawn } from 'node:child_process'
 import { endWithUs } from '${FIXTURES}end-with-us.ts'
 const child = spawn('sleep', ['1000'], { stdio: 'ignore' })
@@ -58,30 +58,30 @@ process.stdin.on('end', () => process.exit()).resume()`)
   assert.not.ok(isAlive(Number(line)))
 })
 
-const said: string[] = []
+const printed: string[] = []
 const ARRANGE: Readonly<Record<string, typeof setUpEach>> = {
-  suite: (test, start) => setUp(test, start, (words) => said.push(words)),
+  suite: (test, start) => setUp(test, start, (message) => printed.push(message)),
   test: setUpEach,
 }
 
 for (const [when, arrange] of Object.entries(ARRANGE)) {
-  test(`where a ${when} cannot be set up, what stood already is taken down, and nothing else`, async () => {
+  test(`if the setup of a ${when} fails, exactly what was set up is torn down`, async () => {
     const hooks = fakeHooks()
-    const taken: string[] = []
+    const tornDown: string[] = []
     arrange(hooks, async (_context, undo) => {
-      undo(() => taken.push('first'))
+      undo(() => tornDown.push('first'))
       undo(() => {
-        taken.push('second')
+        tornDown.push('second')
         throw new Error('it does not end')
       })
       throw new Error('no third')
     })
-    const told = await hooks.callAll()
-    assert.match(told[0] ?? '', 'no third')
-    assert.match(told[1] ?? '', 'it does not end')
-    assert.equal(taken, ['second', 'first'])
-    // uvu itself tells what goes wrong before a test, but not what goes wrong before a suite.
-    if (when === 'suite') assert.match(said.join(), 'no third')
+    const errors = await hooks.callAll()
+    assert.match(errors[0] ?? '', 'no third')
+    assert.match(errors[1] ?? '', 'it does not end')
+    assert.equal(tornDown, ['second', 'first'])
+    // uvu reports what fails before a test, but not what fails before a suite.
+    if (when === 'suite') assert.match(printed.join(), 'no third')
   })
 }
 
@@ -95,7 +95,7 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** Hooks as uvu has them: what is behind runs also where what is before has thrown. */
+/** Hooks as uvu runs them: the after hooks run even if a before hook has thrown. */
 function fakeHooks() {
   const before: Callback<object>[] = []
   const after: Callback<object>[] = []
@@ -109,12 +109,12 @@ function fakeHooks() {
     before: hook(before),
     after: hook(after),
     callAll: async () => {
-      const told: string[] = []
+      const errors: string[] = []
       for (const callback of [...before, ...after])
         await Promise.resolve(callback({ __suite__: '', __test__: '' })).catch((error: Error) =>
-          told.push(error.message),
+          errors.push(error.message),
         )
-      return told
+      return errors
     },
   }
 }

@@ -13,7 +13,7 @@ test.after.each(({ timers }) => {
 
 const silent = () => undefined
 
-/** Resolves after that many ticks of a timer as fast as the one under test. */
+/** Resolves after this many ticks of a timer with the interval of the one under test. */
 function ticks(timers: NodeJS.Timeout[], count: number): Promise<void> {
   let seen = 0
   return new Promise((resolve) => {
@@ -24,7 +24,7 @@ function ticks(timers: NodeJS.Timeout[], count: number): Promise<void> {
   })
 }
 
-test('a job that takes longer than its interval is not started again before it has ended', async ({ timers }) => {
+test('a job that takes longer than its interval is not started again before it ends', async ({ timers }) => {
   let started = 0
   let end = () => {}
   const job = () => {
@@ -41,7 +41,7 @@ test('a job that takes longer than its interval is not started again before it h
   assert.is(started, 2)
 })
 
-test('a job that fails is told about, and started again', async ({ timers }) => {
+test('a failed job is reported, and started again', async ({ timers }) => {
   let started = 0
   const failures: string[] = []
   const job = async () => {

@@ -46,7 +46,7 @@ export function incrementalTester(host: Host, certificates: Pick<CertificateStor
       (route) => route.enabled && !route.drifted && !changed.has(routeFileName(route.record.droplet_name)),
     )
     const keys = new Map(
-      kept.map((route) => [route.record.droplet_name, `${route.revision} ${certificates.copyStamp(route.record)}`]),
+      kept.map((route) => [route.record.droplet_name, `${route.digest} ${certificates.copyStamp(route.record)}`]),
     )
     const canRejectHandshake = isAtLeast(facts.version, [1, 19, 4])
     const skipped =

@@ -40,6 +40,7 @@ export async function bisectBatch(
   const baseline = await nginx.testAsIs()
   state.lastTest = testedNow(host, baseline)
   if (!baseline.ok) throw alreadyBroken(baseline)
+  if (changes.length === 0) throw configFailed(whole)
 
   const good: Change[] = []
   const rejected = new Map<Change, ProxyManagerError>()

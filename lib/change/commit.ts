@@ -31,7 +31,7 @@ export interface Committed {
   readonly cleanup: () => Promise<void>
 }
 
-const NOT_RELOADED: ReloadResult & { ok: true } = { ok: true, provedBy: 'exit_status', reloadMs: 0, confirmMs: 0 }
+const NOT_RELOADED: ReloadResult & { ok: true } = { ok: true, provedBy: 'config_test', reloadMs: 0, confirmMs: 0 }
 
 /**
  * Makes a tested plan live and proves that NGINX serves it.

@@ -7,6 +7,7 @@ import type { Host } from '../host/host.ts'
 import type { TestResult } from '../nginx/config-test.ts'
 import type { ProvedBy } from '../nginx/reload-result.ts'
 import type { Outcome, PlannedChange } from '../plan/plan-change.ts'
+import type { StaleFinder } from '../plan/stale.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
 import type { Observation } from '../snapshot/observe.ts'
 
@@ -60,8 +61,17 @@ export interface ChangeState {
   refused: number | undefined
   /** A change could not be written since health last checked the directories. */
   hasFailedToWrite: boolean
+  /** Why files that no longer fit the host could not be rendered again. */
+  unreconciled: Unreconciled | undefined
   /** The last test of the whole live configuration. */
   lastTest: LastTest | undefined
+}
+
+export interface Unreconciled {
+  readonly reason: string
+  readonly routes: readonly string[]
+  /** When it is tried again without a call, on the monotonic clock. */
+  readonly retryAtMs: number
 }
 
 export interface LastTest {
@@ -86,6 +96,7 @@ export interface ChangeContext {
   readonly host: Host
   readonly state: ChangeState
   readonly certificates: CertificateStore
+  readonly stale: StaleFinder
   /** Reads the host; `domains` are those whose certificates matter now. */
   readonly observe: (domains: readonly string[]) => Promise<ObservedHost>
   /** Aborted once the engine is closed; its reason is the error for the callers. */

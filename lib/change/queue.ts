@@ -2,8 +2,8 @@
 import type { Clock } from '../adapters/clock.ts'
 import { ProxyManagerError, stopping } from '../errors.ts'
 import type { Change } from '../plan/change.ts'
-import type { AppliedBatch } from './apply.ts'
 import type { ChangeResult } from './context.ts'
+import type { AppliedBatch } from './pipeline.ts'
 
 export interface ChangeQueue {
   /**

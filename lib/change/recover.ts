@@ -13,6 +13,7 @@ import { isOwnFileName, routeFileName, SHARED_FILE } from '../route/file-names.t
 import { applyBatch } from './apply.ts'
 import type { ChangeContext, ObservedHost } from './context.ts'
 import { dropJournal, type Journal, readJournal } from './journal.ts'
+import { reconcile } from './reconcile.ts'
 import { rollBack } from './roll-back.ts'
 
 /**
@@ -27,6 +28,7 @@ export async function recover(context: ChangeContext): Promise<readonly string[]
     ['sweep_temporaries', () => sweepTemporaries(context)],
     ['repair_files', () => repairFiles(context)],
     ['repair_certificates', () => repairCertificates(context)],
+    ['reconcile', async () => void (await reconcile(context))],
     ['confirm_served', () => confirmServed(context)],
   ]
   for (const [action, step] of steps) {

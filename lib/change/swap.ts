@@ -1,9 +1,10 @@
 /** The swap from the previous files to the new ones: a crash at any instant leaves either of them, or a journal to roll back. */
-import { dirname } from 'node:path'
+import { basename, dirname } from 'node:path'
 import { imageAt, stagedPath, undoPath, writeTemporary } from '../candidate/stage.ts'
 import { allSettledOrThrow } from '../host/all-settled.ts'
 import { type FileChange, type FileImage, sameImage } from '../host/file-image.ts'
 import type { Host } from '../host/host.ts'
+import { SHARED_FILE } from '../route/file-names.ts'
 
 /**
  * Puts every `after` image in place; texts must be staged and synced. NGINX accepts the configuration at every moment of it, even after a power
@@ -12,11 +13,12 @@ import type { Host } from '../host/host.ts'
  * @throws {Error} Node's error of the first effect that fails; what was done until then stays
  */
 export async function swapFiles(host: Host, files: readonly FileChange[]): Promise<void> {
-  const { unlinkFirst, replace, link, deleteLast } = swapSteps(files)
+  const { unlinkFirst, replace, link, renumber, deleteLast } = swapSteps(files)
   await allSettledOrThrow(files.map((file) => linkUndoCopy(host, file)))
   await removeAll(host, unlinkFirst)
   await renameAll(host, replace)
   await linkAll(host, link)
+  await renameAll(host, renumber)
   await removeAll(host, deleteLast)
 }
 
@@ -27,25 +29,38 @@ export async function swapFiles(host: Host, files: readonly FileChange[]): Promi
 export async function undoSwap(host: Host, files: readonly FileChange[]): Promise<FileChange[]> {
   const swapped = files.filter((file) => sameImage(imageAt(host, file.path), file.after))
   const reversed = swapped.map(({ path, before, after }) => ({ path, before: after, after: before }))
-  const { unlinkFirst, replace, link, deleteLast } = swapSteps(reversed)
+  const { unlinkFirst, replace, link, renumber, deleteLast } = swapSteps(reversed)
   await removeAll(host, unlinkFirst)
-  for (const file of replace) await putBack(host, file)
-  await syncFoldersOf(host, replace)
+  await putBackAll(host, replace)
   await linkAll(host, link)
+  await putBackAll(host, renumber)
   await removeAll(host, deleteLast)
   return swapped
 }
 
-/** The four steps of a swap, in their order. */
+/**
+ * The steps of a swap, in their order. A shared file that exists already is replaced after everything that its generation stands for: somebody
+ * else's reload in between then serves the previous generation, and not the new one without its routes.
+ */
 function swapSteps(files: readonly FileChange[]) {
   const links = files.filter(({ before, after }) => isLink(after) || (after === null && isLink(before)))
   const texts = files.filter((file) => !links.includes(file))
   return {
     unlinkFirst: links.filter((file) => file.after === null),
-    replace: texts.filter((file) => file.after !== null),
+    replace: texts.filter((file) => file.after !== null && !isRenumbered(file)),
     link: links.filter((file) => file.after !== null),
+    renumber: texts.filter(isRenumbered),
     deleteLast: texts.filter((file) => file.after === null),
   }
+}
+
+function isRenumbered({ path, before, after }: FileChange): boolean {
+  return basename(path) === SHARED_FILE && before !== null && after !== null
+}
+
+async function putBackAll(host: Host, files: readonly FileChange[]): Promise<void> {
+  for (const file of files) await putBack(host, file)
+  await syncFoldersOf(host, files)
 }
 
 async function putBack(host: Host, file: FileChange): Promise<void> {

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /** The entry of the command line: runs it in this process. */
 import { readWholeFile } from '../adapters/files.ts'
-import { run } from './commands/index.ts'
+import { run } from './program.ts'
 import { hostTerminal } from './terminal.ts'
 
 const { argv, environment, binary, columns, out, err, tolerateClosedReader, exitWith } = hostTerminal()

@@ -1,10 +1,11 @@
 /** The engine on a host: its operations, made of the change pipeline, the queue and certificate maintenance. */
 import { nginxControls } from '../candidate/nginx-control.ts'
 import { certificateStore } from '../certificates/store.ts'
-import { dryRun } from '../change/apply.ts'
 import type { ChangeContext } from '../change/context.ts'
+import { dryRun } from '../change/pipeline.ts'
 import { toPutChange } from '../change/prepare-put.ts'
 import { type ChangeQueue, changeQueue } from '../change/queue.ts'
+import { dryRunReconcile, keepReconciled, readRenderedMark, reconcile } from '../change/reconcile.ts'
 import { recover, recoverJournal } from '../change/recover.ts'
 import { ProxyManagerError, stopping } from '../errors.ts'
 import { dependencyReader } from '../health/dependencies.ts'
@@ -22,6 +23,7 @@ import { tokenVerifier } from '../mesh/verify-token.ts'
 import { nginxFactsReader } from '../nginx/binary.ts'
 import type { Change } from '../plan/change.ts'
 import { onlyOutcome } from '../plan/plan-batch.ts'
+import { staleFinder } from '../plan/stale.ts'
 import { observer } from '../snapshot/observe.ts'
 import type { ChangeDryRun, Engine } from './engine.ts'
 import { type RouteView, routeView } from './route-view.ts'
@@ -53,6 +55,9 @@ export function createEngine(host: Host): Engine {
     readDependencies: dependencyReader(context),
     verifyToken: tokenVerifier(host),
     certificates,
+    reconcile: () => queue.exclusively(() => reconcile(context)),
+    dryRunReconcile: () => queue.exclusively(() => dryRunReconcile(context)),
+    keepReconciled: () => queue.exclusively(() => keepReconciled(context)),
     recover: () => recover(context),
     idle: () => queue.idle(),
     close: () => {
@@ -77,9 +82,11 @@ function changeContext(host: Host, closing: AbortSignal): ChangeContext {
       degraded: undefined,
       refused: undefined,
       hasFailedToWrite: false,
+      unreconciled: undefined,
       lastTest: undefined,
     },
     certificates,
+    stale: staleFinder(readRenderedMark(host)),
     observe: async (domains) => {
       const observation = await observe(domains)
       return { ...observation, nginx: controlOf(observation) }

@@ -1,6 +1,7 @@
 /** What handlers call: one method for each operation of the API. */
 import type { PreflightCheck } from '../certificates/preflight.ts'
 import type { Applied, BatchDryRun, Receipt, StepTimes } from '../change/context.ts'
+import type { ReconcileDryRun, Reconciled } from '../change/reconcile.ts'
 import type { Dependency } from '../health/dependencies.ts'
 import type { ManagerHealth } from '../health/health-schema.ts'
 import type { CertificateMaintenance } from '../issuance/maintain.ts'
@@ -79,6 +80,11 @@ export interface Engine {
   syncFromRegistry(request: SyncRequest): Promise<SyncSummary>
   /** Whether the Registry has signed this token, and what it permits; never throws. */
   verifyToken(token: string): Promise<TokenResult>
+  /** Renders files again that no longer fit the host: a change like any other, even while NGINX is stopped. */
+  reconcile(): Promise<Reconciled>
+  dryRunReconcile(): Promise<ReconcileDryRun>
+  /** The same, periodically: a failure is logged and left for health to show. */
+  keepReconciled(): Promise<void>
   /** To be awaited before the API listens; resolves to the names of the steps that failed. */
   recover(): Promise<readonly string[]>
   /** Resolves once no change runs or waits. */

@@ -1,6 +1,7 @@
 /** Submits changes to the queue and returns their results to the callers. */
-import { type AppliedBatch, allFailed, applyBatch } from '../change/apply.ts'
+import { applyBatch } from '../change/apply.ts'
 import type { Applied, ChangeContext } from '../change/context.ts'
+import { type AppliedBatch, allFailed } from '../change/pipeline.ts'
 import type { ChangeQueue } from '../change/queue.ts'
 import { recoverJournal } from '../change/recover.ts'
 import { ProxyManagerError } from '../errors.ts'

@@ -37,6 +37,7 @@ export function healthReader(context: ChangeContext): () => Promise<ManagerHealt
       lastReload: readRecord(host, host.paths.lastReload, LastReload),
       lastCertificate: readLastCertificate(host),
       failedRollback: state.degraded,
+      unreconciled: state.unreconciled,
     })
   }
 }

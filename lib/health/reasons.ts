@@ -2,7 +2,7 @@
 import { posix } from 'node:path'
 import { isOverdueForRenewal } from '../certificates/certificate.ts'
 import type { LastCertificate } from '../certificates/ledger-file.ts'
-import type { LastTest } from '../change/context.ts'
+import type { LastTest, Unreconciled } from '../change/context.ts'
 import { missingInclude } from '../nginx/config/host-config.ts'
 import { implicitDefaultServers, ownerOf } from '../nginx/config/listens.ts'
 import { namesOf } from '../route/names.ts'
@@ -28,6 +28,8 @@ export interface HealthFacts {
   readonly lastTest: LastTest | undefined
   readonly lastReload: { readonly timestamp: string; readonly result: string } | undefined
   readonly lastCertificate: LastCertificate | undefined
+  /** Why files that no longer fit the host could not be rendered again. */
+  readonly unreconciled: Unreconciled | undefined
   /** Why a change could neither be completed nor rolled back. */
   readonly failedRollback: string | undefined
 }
@@ -57,6 +59,12 @@ const DEGRADED: readonly Check[] = [
     lastReload === undefined || lastReload.result === 'success'
       ? []
       : [`the last reload failed (${lastReload.result}) and was undone: see the log, then repeat the change`],
+  ({ unreconciled }) =>
+    unreconciled === undefined
+      ? []
+      : [
+          `${unreconciled.routes.length > 0 ? `the files of ${unreconciled.routes.join(', ')}` : 'the shared file'} could not be rendered again for this host: ${unreconciled.reason}`,
+        ],
   ({ snapshot }) => routesOf(snapshot).flatMap((route) => lostDomain(route, snapshot)),
   ({ snapshot }) =>
     namesByStatus(snapshot, 'drifted').map(

@@ -15,6 +15,7 @@ export function statePaths(settings: Settings) {
     lastGood: `${root}/last-good`,
     backups: `${root}/backups`,
     lastReload: `${root}/last-reload.json`,
+    rendered: `${root}/rendered.json`,
     certificates: `${root}/certificates`,
     orders: `${root}/orders`,
     lastCertificate: `${root}/last-certificate.json`,

@@ -1,24 +1,24 @@
-/** The shapes of the answers to changes. */
+/** The schemas of the answers to changes. */
 
 import * as v from 'valibot'
 import { CertificateSummary } from '../certificates/certificate.ts'
 import type { ErrorCode } from '../errors.ts'
 import { ProxyState, ProxyStatus } from '../route/state.ts'
 
-const count = (words: string) => v.pipe(v.number(), v.description(words))
+const count = (description: string) => v.pipe(v.number(), v.description(description))
 
 export const Receipt = v.pipe(
   v.object({
-    generation: count('Number of the configuration that NGINX serves with the change in it'),
-    reloaded: v.pipe(v.boolean(), v.description('False where everything was so already, and NGINX was not asked')),
+    generation: count('Number of the configuration with the change, which NGINX serves'),
+    reloaded: v.pipe(v.boolean(), v.description('False if nothing had to be changed and NGINX was not reloaded')),
     proved_by: v.pipe(
-      v.picklist(['generation_probe', 'tls_handshake', 'exit_status', 'files_unchanged']),
-      v.description('How it is known that NGINX serves it'),
+      v.picklist(['generation_probe', 'tls_handshake', 'exit_status', 'config_test', 'files_unchanged']),
+      v.description('What proves that NGINX serves it'),
     ),
-    proved_ms: count('Milliseconds from the reload until the proof'),
+    proved_ms: count('Milliseconds from the reload to the proof'),
     batch: count('Changes that shared the test and the reload'),
   }),
-  v.description('The proof that every connection from now on is served by the new configuration'),
+  v.description('The proof that the new configuration serves every connection from now on'),
 )
 
 export const Plan = v.pipe(
@@ -28,10 +28,10 @@ export const Plan = v.pipe(
     ),
     nginx_test: v.object({ ok: v.boolean(), output: v.string() }),
   }),
-  v.description('In the answer to a dry run: what would change on disk, and what NGINX says of it'),
+  v.description("Only in the answer to a dry run: what would change on disk, and the result of NGINX's test"),
 )
 
-/** A dry run answers the route as it would be, and the plan; a real change the route and its receipt. */
+/** A dry run answers the route as it would be and the plan; a real change answers the route and its receipt. */
 export const ChangedProxy = v.object({ ...ProxyState.entries, receipt: v.optional(Receipt), plan: v.optional(Plan) })
 export const PendingProxy = v.object({
   ...ChangedProxy.entries,
@@ -56,10 +56,10 @@ const Preflight = v.pipe(
       detail: v.string(),
     }),
   ),
-  v.description('What was looked at before the CA is asked; empty where it is not'),
+  v.description('The checks that are made before the CA is called; empty if it is not called'),
 )
 
-/** The certificate that is served, and whether the CA had to be asked for it. */
+/** The certificate that is served, and whether it was ordered from the CA. */
 export const CertifiedProxy = v.object({
   droplet_name: v.string(),
   domain: v.string(),
@@ -72,20 +72,20 @@ export const CertifiedProxy = v.object({
   receipt: Receipt,
 })
 
-/** What a call for a certificate would do, and nothing done. */
+/** What a call for a certificate would do. */
 export const IssueDryRun = v.object({
   droplet_name: v.string(),
   domain: v.string(),
   status: ProxyStatus,
   would_order: v.pipe(
     v.boolean(),
-    v.description('Whether the CA would be asked; else the certificate that is there is served'),
+    v.description('Whether a certificate would be ordered from the CA; otherwise, the existing one is served'),
   ),
   preflight: Preflight,
   plan: Plan,
 })
 
-/** What a route that is to be put may be refused for, or fail by. */
+/** Errors of the two operations that put a route. */
 export const PUT_ERRORS = [
   'INVALID_REQUEST',
   'DROPLET_EXISTS',

@@ -8,7 +8,7 @@ import type { ProxyState } from '../route/state.ts'
 import type { Plan } from './answer-schemas.ts'
 import type { Answer } from './operation.ts'
 
-/** 201 created, 200 replaced or unchanged, 202 where HTTPS is wanted and has no certificate yet. */
+/** 201 if created, 200 if replaced or unchanged, 202 if HTTPS is wanted and there is no certificate yet. */
 export function putAnswer(changed: Changed, base = ''): Answer {
   const { proxy, receipt, outcome } = changed
   const isPending = proxy.status === 'pending_ssl'

@@ -1,4 +1,4 @@
-/** An endpoint: parse what comes in, call, answer, and catch everything. */
+/** Makes an endpoint: parses the request, calls the handler, answers, logs, and catches everything. */
 import type { LogResult } from '../adapters/log.ts'
 import { errorResponse, jsonResponse, textResponse, toResponse } from './error-response.ts'
 import type { Answer, Call, Deps, Endpoint, Operation } from './operation.ts'

@@ -1,14 +1,14 @@
 /** The only place that knows the UDC error body. */
 import { ProxyManagerError } from '../errors.ts'
 
-/** A response before it is one: what a Response and a raw socket can both be made of. */
+/** A response from which both a Fetch Response and the text on a raw socket can be made. */
 export interface PlainResponse {
   readonly status: number
   readonly headers: Readonly<Record<string, string>>
   readonly body: string
 }
 
-/** Any thrown value as the UDC error of this request; what is not in the catalogue becomes INTERNAL, without a word of its own. */
+/** Any thrown value as the UDC error of this request; what is not in the catalogue becomes INTERNAL, without its own message. */
 export function errorResponse(thrown: unknown, correlationId: string): PlainResponse {
   const error = thrown instanceof ProxyManagerError ? thrown : new ProxyManagerError('INTERNAL', { cause: thrown })
   const { status, headers, retryAfterS } = error
@@ -23,7 +23,7 @@ export function errorBody({ code, message, details }: ProxyManagerError, correla
   return { error: { code, message, details: { ...details, correlation_id: correlationId } } }
 }
 
-/** A JSON answer with the headers that every answer has. */
+/** A JSON response with the headers that every response has. */
 export function jsonResponse(
   status: number,
   correlationId: string,
@@ -34,7 +34,7 @@ export function jsonResponse(
   return textResponse(status, correlationId, toJson(body), 'application/json; charset=utf-8', headers)
 }
 
-/** A text of any type with the headers that every answer has. */
+/** A text response of any content type with the headers that every response has. */
 export function textResponse(
   status: number,
   correlationId: string,
@@ -56,7 +56,7 @@ export function textResponse(
   }
 }
 
-/** The Fetch API's Response of it. */
+/** As the Fetch API's Response. */
 export function toResponse({ status, headers, body }: PlainResponse): Response {
   return new Response(body, { status, headers: { ...headers } })
 }

@@ -1,22 +1,21 @@
-/** Who may call: who shows a token, where one is wanted; programs on this host otherwise, and no web page that a browser here has open. */
-
+/** Access control: a token if one is configured, otherwise only programs on this host; never a web page in a browser. */
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { ProxyManagerError } from '../errors.ts'
 import { type Grant, isTokenShaped, type TokenFault, type TokenResult } from '../mesh/token-claims.ts'
 import { isLoopbackHost } from '../net/address.ts'
 import { type Settings, wantsCredentials } from '../settings/settings.ts'
 
-/** Load balancers and container engines probe these without a token. */
+/** Load balancers and container engines call these without a token. */
 export const OPEN_PATHS: ReadonlySet<string> = new Set(['/health', '/proxy-manager/health'])
 
-/** Whether a call is one that needs no token. */
+/** Whether a call needs no token. */
 export function isHealthCheck(method: string, path: string): boolean {
   return OPEN_PATHS.has(path) && ['GET', 'HEAD'].includes(method)
 }
 
 /**
- * Checks token, Host and Origin, for every path alike, whether there is such an endpoint or not. `verifyToken` is asked about what no
- * setting has, where tokens of the Registry are taken.
+ * Checks token, Host and Origin, for every path alike, whether there is such an endpoint or not. If tokens of the Registry are accepted,
+ * `verifyToken` checks those that no setting has. Returns what the caller may do.
  * @throws {ProxyManagerError} UNAUTHORIZED, FORBIDDEN
  */
 export async function guardRequest(
@@ -26,9 +25,9 @@ export async function guardRequest(
   verifyToken: (token: string) => Promise<TokenResult>,
 ): Promise<Grant> {
   const url = new URL(request.url)
-  refuseForeignOrigin(request, url.host)
+  rejectForeignOrigin(request, url.host)
   if (!wantsCredentials(settings)) {
-    refuseForeignHost(url.hostname, settings)
+    rejectForeignHost(url.hostname, settings)
     return 'all'
   }
   const { PROXY_MANAGER_API_TOKEN: token, PROXY_MANAGER_READ_TOKEN: readToken } = settings
@@ -38,7 +37,7 @@ export async function guardRequest(
   const isMounted = url.pathname.startsWith(base)
   if (isMounted && isHealthCheck(request.method, url.pathname.slice(base.length))) return 'read'
   if (presented === undefined || !settings.AUTH_REGISTRY_JWT) throw unauthorized()
-  // Registry's tokens come as Bearer alone; nothing of another form is worth a look at the key.
+  // The Registry's tokens come only as Bearer; the key is not fetched for anything that is not shaped like one.
   const isToken = presented === bearerToken(request) && isTokenShaped(presented)
   const verdict = isToken ? await verifyToken(presented) : { reason: 'malformed' as const }
   if ('grant' in verdict) return verdict.grant
@@ -46,19 +45,19 @@ export async function guardRequest(
 }
 
 const REMEDIES: Readonly<Record<TokenFault, string>> = {
-  malformed: 'Send the API token, or a JWT of the Registry, as "Authorization: Bearer ..."',
-  algorithm: 'Ask the Registry for a token that is signed with RS256',
-  signature: 'Ask the Registry for a new token: its present key has not signed this one',
-  expired: 'Ask the Registry for a new token',
-  no_expiry: 'Ask the Registry for a token with an "exp" claim',
-  not_yet_valid: 'Wait until the token is valid, or set the clocks of the Registry and of this host right',
-  audience: 'Ask the Registry for a token whose "aud" names this service or droplet, or one without "aud"',
-  key_unavailable: 'Call again: the Registry has not told its public key yet',
+  malformed: 'Send the API token, or a JWT issued by the Registry, as "Authorization: Bearer ..."',
+  algorithm: 'Get a token from the Registry that is signed with RS256',
+  signature: 'Get a new token from the Registry: its current key did not sign this one',
+  expired: 'Get a new token from the Registry',
+  no_expiry: 'Get a token with an "exp" claim from the Registry',
+  not_yet_valid: 'Wait until the token is valid, or correct the clocks of the Registry and of this host',
+  audience: 'Get a token from the Registry whose "aud" names this service or droplet, or one without "aud"',
+  key_unavailable: "Retry: the Registry's public key has not been fetched yet",
 }
-/** The key is asked for again after this. */
+/** The key is fetched again after this. */
 const NO_KEY_RETRY_S = 5
 
-/** RFC 6750, 3.1: who has sent a token is told that it was not good. */
+/** RFC 6750, 3.1: the challenge has an error only if a token was sent. */
 function unauthorized(reason?: TokenFault): ProxyManagerError {
   const challenge = 'Bearer realm="proxy-manager"'
   if (reason === undefined) return new ProxyManagerError('UNAUTHORIZED', { headers: { 'www-authenticate': challenge } })
@@ -71,41 +70,41 @@ function unauthorized(reason?: TokenFault): ProxyManagerError {
 }
 
 /**
- * Refuses what changes something to those who may only read. An endpoint's own method tells, not the one that it was called with.
+ * Rejects a change by a caller that may only read. What counts is the operation's own method, not the one of an alias.
  * @throws {ProxyManagerError} FORBIDDEN
  */
 export function requireGrant(grant: Grant, method: string): void {
   if (grant === 'all' || method === 'GET') return
-  throw new ProxyManagerError('FORBIDDEN', { message: 'This token may only read' })
+  throw new ProxyManagerError('FORBIDDEN', { message: 'This token is read-only' })
 }
 
-/** A name that an attacker's DNS points at 127.0.0.1 must not get in (DNS rebinding): only names that are known may stand in Host. */
-function refuseForeignHost(hostname: string, settings: Settings): void {
+/** Only known names may be in Host: an attacker's DNS can point any other name at 127.0.0.1 (DNS rebinding). */
+function rejectForeignHost(hostname: string, settings: Settings): void {
   const name = hostname.replace(/^\[|\]$/g, '')
   const isOwn =
     isLoopbackHost(name) ||
     [settings.PROXY_MANAGER_HOST, ...settings.PROXY_MANAGER_ALLOWED_HOSTS].some((own) => own.toLowerCase() === name)
   if (isOwn || settings.PROXY_MANAGER_INSECURE) return
   throw new ProxyManagerError('FORBIDDEN', {
-    message: 'This Host may not call this API',
+    message: 'This Host is not allowed to call this API',
     details: { remedy: 'Call a loopback address, list the name in PROXY_MANAGER_ALLOWED_HOSTS, or set a token' },
   })
 }
 
-/** Browsers send Origin and Sec-Fetch-Site; the callers of this API are programs, which do not. */
-function refuseForeignOrigin(request: Request, host: string): void {
+/** Browsers send Origin and Sec-Fetch-Site; the programs that call this API do not. */
+function rejectForeignOrigin(request: Request, host: string): void {
   const origin = request.headers.get('origin')
   const site = request.headers.get('sec-fetch-site')
   const isForeign =
     (origin !== null && originHost(origin) !== host) || (site !== null && site !== 'same-origin' && site !== 'none')
-  if (isForeign) throw new ProxyManagerError('FORBIDDEN', { message: 'This Origin may not call this API' })
+  if (isForeign) throw new ProxyManagerError('FORBIDDEN', { message: 'This Origin is not allowed to call this API' })
 }
 
 function originHost(origin: string): string | undefined {
   return URL.canParse(origin) ? new URL(origin).host : undefined
 }
 
-/** The token of a call. Two different ones would mean two callers: it has none then. */
+/** The token of a call; none if there are two different ones. */
 function presentedToken(request: Request): string | undefined {
   const bearer = bearerToken(request)
   const plain = request.headers.get('x-api-token') ?? undefined
@@ -116,7 +115,7 @@ function bearerToken(request: Request): string | undefined {
   return /^Bearer ([\x21-\x7e]+)$/i.exec(request.headers.get('authorization') ?? '')?.[1]
 }
 
-/** Compares digests, so that neither content nor length shows in the time it takes. */
+/** Compares digests, so that the time it takes depends on neither content nor length. */
 function isSame(presented: string, token: string): boolean {
   const digest = (text: string) => createHash('sha256').update(text).digest()
   return timingSafeEqual(digest(presented), digest(token))

@@ -1,16 +1,15 @@
-/** The calls of this API that the mesh's queries and commands stand for. They take what those calls take, and nothing else. */
-
+/** The calls of this API that the queries and commands of the mesh stand for, with the same parameters and bodies. */
 import * as v from 'valibot'
 import { ProxyManagerError } from '../errors.ts'
 import { DropletName } from '../route/droplet-name.ts'
 import type { InternalCall } from './operation.ts'
 import { DeleteQuery, DryRun, ListQuery, SyncQuery } from './parameters.ts'
 
-/** JSON has `true` and `3` where a query has words; the call looks at what the words are. */
+/** JSON has `true` and `3`, a query string has only text; the call validates it. */
 const Parameter = v.optional(
   v.pipe(
     v.union([v.boolean(), v.number(), v.string()], 'must be true, false, a number or a string'),
-    v.description('As the parameter of this name in the query of the call'),
+    v.description('As the query parameter of this name in the call'),
     v.transform(String),
   ),
 )
@@ -48,7 +47,7 @@ export const Command = v.variant(
 
 /**
  * The call that a query or a command stands for.
- * @throws {ProxyManagerError} INVALID_REQUEST, where the payload is none
+ * @throws {ProxyManagerError} INVALID_REQUEST if the payload is neither
  */
 export function callFor(type: 'query' | 'command', payload: unknown): InternalCall {
   if (type === 'query') {
@@ -91,7 +90,7 @@ function describeFault({ expected, received }: v.StrictObjectIssue | v.RecordIss
   return received === 'undefined' ? 'is required' : 'must be a JSON object'
 }
 
-/** `("a" | "b")` is how valibot tells the words between which it chooses. */
+/** valibot lists the allowed values as `("a" | "b")`. */
 function describeChoice({ expected }: v.VariantIssue): string {
   return `must be one of ${expected.replace(/[()]/g, '').replaceAll(' | ', ', ')}`
 }

@@ -97,7 +97,7 @@ export interface Answer {
   readonly logFields?: Readonly<Record<string, unknown>>
 }
 
-/** A handler: takes the request and its dependencies, never throws, and carries its own operation. */
+/** A handler, which never throws, with its own operation. */
 export interface Endpoint {
   (request: Request, deps: Deps): Promise<Response>
   readonly operation: Operation

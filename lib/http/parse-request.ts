@@ -1,5 +1,4 @@
-/** Requests become parsed calls, with every fault at once. */
-
+/** Parses a request into a call, and reports every fault at once. */
 import * as v from 'valibot'
 import { ProxyManagerError } from '../errors.ts'
 import type { Precondition } from '../plan/change.ts'
@@ -8,6 +7,7 @@ import { unknownKey } from './parameters.ts'
 import { readJsonBody } from './read-body.ts'
 import { isRecord } from './request-log.ts'
 
+/** @throws {ProxyManagerError} INVALID_REQUEST, PAYLOAD_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE */
 export async function parseCall<P, Q, B>(
   operation: Operation<P, Q, B>,
   patterns: readonly RegExp[],
@@ -17,7 +17,7 @@ export async function parseCall<P, Q, B>(
   const params = check(operation.params, pathParams(patterns, request), issues, unknownKey())
   const query = check(operation.query, readQuery(request, issues), issues, unknownKey())
   const precondition = readPrecondition(request)
-  // Without a body it is as if it were empty; `null` is a body, and not an object.
+  // A missing body is an empty object; `null` is a body, and not an object.
   const body =
     operation.body === undefined
       ? undefined
@@ -26,19 +26,19 @@ export async function parseCall<P, Q, B>(
   return { params, query, body, precondition } as Call<P, Q, B>
 }
 
-/** More unknown keys than this are not named one by one. */
+/** Further unknown keys are not reported. */
 const MAX_UNKNOWN = 20
 const MAX_PARAMETERS = 64
 
 /**
- * Collects every fault of one part; the value only counts where there was none. valibot stops at the first unknown key, so those are told
- * apart first.
+ * Adds every fault of one part to `issues`; the value only counts if there is none. valibot stops at the first unknown key, so unknown keys are
+ * reported here.
  */
 function check<T>(
   schema: v.GenericSchema<unknown, T>,
   value: unknown,
   issues: { path: string; message: string }[],
-  unknown: string,
+  unknownMessage: string,
 ): T | undefined {
   if (Array.isArray(value)) {
     issues.push({ path: '', message: 'must be a JSON object' })
@@ -46,23 +46,23 @@ function check<T>(
   }
   const entries = 'entries' in schema && isRecord(schema.entries) ? schema.entries : {}
   const isStrict = schema.type === 'strict_object' && isRecord(value)
-  const strangers = new Set(isStrict ? Object.keys(value).filter((key) => !Object.hasOwn(entries, key)) : [])
-  for (const path of [...strangers].slice(0, MAX_UNKNOWN)) issues.push({ path, message: unknown })
+  const unknownKeys = new Set(isStrict ? Object.keys(value).filter((key) => !Object.hasOwn(entries, key)) : [])
+  for (const path of [...unknownKeys].slice(0, MAX_UNKNOWN)) issues.push({ path, message: unknownMessage })
   const known =
-    strangers.size > 0 && isRecord(value) ? Object.entries(value).filter(([key]) => !strangers.has(key)) : undefined
+    unknownKeys.size > 0 && isRecord(value) ? Object.entries(value).filter(([key]) => !unknownKeys.has(key)) : undefined
   const result = v.safeParse(schema, known === undefined ? value : Object.fromEntries(known))
-  if (result.success) return strangers.size === 0 ? result.output : undefined
+  if (result.success) return unknownKeys.size === 0 ? result.output : undefined
   for (const issue of result.issues) issues.push({ path: v.getDotPath(issue) ?? '', message: issue.message })
   return undefined
 }
 
-/** `/proxies/:droplet_name` as a pattern for the end of a path, so that a base in front does not matter. */
+/** `/proxies/:droplet_name` as a pattern for the end of a path, because there may be a base in front. */
 export function pathPattern(path: string): RegExp {
   const source = path.replace(/[.]/g, '\\.').replace(/:(\w+)/g, '(?<$1>[^/]*)')
   return new RegExp(`${source}$`)
 }
 
-/** Parameters stay percent-encoded: no droplet name needs it, so nothing encoded is one. */
+/** Parameters stay percent-encoded: no valid droplet name needs encoding. */
 export function pathParams(patterns: readonly RegExp[], request: Request): Record<string, string> {
   const { pathname } = new URL(request.url)
   return { ...patterns.map((pattern) => pattern.exec(pathname)).find((match) => match !== null)?.groups }
@@ -76,13 +76,13 @@ function readQuery(request: Request, issues: { path: string; message: string }[]
     return {}
   }
   for (const [name, value] of searchParams) {
-    if (query.has(name)) issues.push({ path: name, message: 'is given twice' })
+    if (query.has(name)) issues.push({ path: name, message: 'duplicate parameter' })
     query.set(name, value)
   }
   return Object.fromEntries(query)
 }
 
-/** RFC 9110, 13.1: weak tags never match strongly, so they are left out and match nothing. */
+/** RFC 9110, 13.1: If-Match compares strongly, so weak tags are dropped and match nothing. */
 function readPrecondition(request: Request): Precondition {
   const ifMatch = request.headers.get('if-match')
   const ifNoneMatch = request.headers.get('if-none-match')

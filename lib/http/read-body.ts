@@ -1,12 +1,12 @@
-/** Request bodies: JSON, at most 64 KiB, nested no deeper than any that has a meaning here, and nothing in it that two readers could understand differently. */
+/** Request bodies: JSON of at most 64 KiB, of limited depth, and without duplicate keys, which two parsers could read differently. */
 import { ProxyManagerError } from '../errors.ts'
 
 export const BODY_LIMIT_BYTES = 64 * 1024
-/** A message with a route in it has six; much of what walks a value, JSON.stringify too, runs out of stack at some thousands. */
+/** A message with a route in it has six levels; recursive code, JSON.stringify included, runs out of stack at some thousands. */
 export const DEPTH_LIMIT = 32
 
 /**
- * The parsed JSON body; `missing` where there is none.
+ * The parsed JSON body; `missing` if there is none.
  * @throws {ProxyManagerError} PAYLOAD_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, INVALID_REQUEST
  */
 export async function readJsonBody(request: Request, missing?: unknown): Promise<unknown> {
@@ -21,15 +21,15 @@ export async function readJsonBody(request: Request, missing?: unknown): Promise
   return parseJson(decode(bytes))
 }
 
-/** Cancelling the stream, or leaving a `for await` over it, would close the socket and lose the answer: the loop just stops reading. */
+/** Just stops reading at the limit: cancelling the stream, or leaving a `for await` over it, would close the socket before the answer. */
 async function readBytes(request: Request): Promise<Uint8Array> {
   const reader = request.body?.getReader()
   const chunks: Uint8Array[] = []
   let size = 0
   for (;;) {
-    // A stream that fails is a caller that has gone in the middle.
+    // A stream fails if the caller has disconnected.
     const next = await reader?.read().catch(() => {
-      throw brokenOff()
+      throw endedPrematurely()
     })
     if (next === undefined || next.done) return Buffer.concat(chunks)
     size += next.value.byteLength
@@ -53,15 +53,15 @@ function parseJson(text: string): unknown {
   } catch {
     throw invalid('the body is not JSON')
   }
-  refuseAmbiguous(text)
+  assertUnambiguous(text)
   return value
 }
 
 /**
- * JSON.parse keeps the last of two equal keys and other readers the first (RFC 8259, 4), so such a body means two things; and any reader may
- * set a limit to nesting (9). Walks text that JSON.parse has accepted: a string before a colon is a key of the object that is open there.
+ * JSON.parse keeps the last of two equal keys and other parsers the first (RFC 8259, 4), so such a body is ambiguous; and a parser may limit
+ * nesting (9). Scans text that JSON.parse has accepted: a string before a colon is a key of the innermost open object.
  */
-function refuseAmbiguous(text: string): void {
+function assertUnambiguous(text: string): void {
   const open: Set<string>[] = []
   for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"\s*:?|[{}[\]]/g)) {
     if (token === '{' || token === '[') {
@@ -79,13 +79,13 @@ function refuseAmbiguous(text: string): void {
 }
 
 function tooLarge(): ProxyManagerError {
-  // What is left of the body is never read: the connection ends with the answer.
+  // The rest of the body is never read, so the connection is closed after the answer.
   return new ProxyManagerError('PAYLOAD_TOO_LARGE', { headers: { connection: 'close' } })
 }
 
-function brokenOff(): ProxyManagerError {
+function endedPrematurely(): ProxyManagerError {
   return new ProxyManagerError('INVALID_REQUEST', {
-    details: { issues: [{ path: '', message: 'the body broke off' }] },
+    details: { issues: [{ path: '', message: 'the request body ended prematurely' }] },
     headers: { connection: 'close' },
   })
 }

@@ -1,15 +1,15 @@
-/** A request in the log: its id, its subject, and what went wrong. */
+/** A request in the log: its id, what it was about, and what went wrong. */
 import type { LogResult } from '../adapters/log.ts'
 import { ProxyManagerError } from '../errors.ts'
 
 const WELL_FORMED = /^[A-Za-z0-9._-]{1,128}$/
 
-/** The caller's `X-Correlation-ID` where it is well formed, a fresh one otherwise. */
+/** The caller's `X-Correlation-ID` if it is well-formed, otherwise a new one. */
 export function correlationIdOf(header: string | null | undefined, randomId: () => string): string {
   return header != null && WELL_FORMED.test(header) ? header : randomId()
 }
 
-/** What the request was about, for the log; only names that fit their grammar get there whole. */
+/** The droplet and domain of a request, for the log; cut to 253 characters, because they may not have been validated. */
 export function subjectOf({
   params,
   body,
@@ -30,7 +30,7 @@ export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null
 }
 
-/** What went wrong: the code, the cause where a program's fault or another program is behind it, and what the error says of it. */
+/** What went wrong: the code, the cause if there is one, and the details that an operator looks for first. */
 export function failureFields(thrown: unknown): Record<string, unknown> & { readonly result: LogResult } {
   const error = thrown instanceof ProxyManagerError ? thrown : undefined
   return {
@@ -41,13 +41,12 @@ export function failureFields(thrown: unknown): Record<string, unknown> & { read
   }
 }
 
-/** Those details of an error that an operator looks for first. */
 function evidenceOf(details: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const names = ['state', 'reason', 'said', 'errno', 'nginx_output', 'domain']
   return Object.fromEntries(names.flatMap((name) => (details[name] === undefined ? [] : [[name, details[name]]])))
 }
 
-/** An error's own words, for the log alone. */
+/** With its stack; only for the log. */
 function causeText(cause: unknown): string {
   return cause instanceof Error ? (cause.stack ?? cause.message) : String(cause)
 }

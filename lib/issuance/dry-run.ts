@@ -1,8 +1,8 @@
 /** What a call for a certificate would do: whether it would order, what the preflight finds, and which files would change. Nothing is changed. */
 import type { CheckedCertificate } from '../certificates/certificate.ts'
 import type { PreflightCheck } from '../certificates/preflight.ts'
-import { dryRun } from '../change/apply.ts'
 import type { BatchDryRun, ChangeContext } from '../change/context.ts'
+import { dryRun } from '../change/pipeline.ts'
 import type { ChangeQueue } from '../change/queue.ts'
 import type { Host } from '../host/host.ts'
 import type { CertifyChange } from '../plan/change.ts'

@@ -1,8 +1,8 @@
 /** Brings routes in line with the Registry, as one batch; routes that callers made stay as they are. */
 
 import * as v from 'valibot'
-import { dryRun } from '../change/apply.ts'
 import type { BatchDryRun, ChangeContext, ChangeResult } from '../change/context.ts'
+import { dryRun } from '../change/pipeline.ts'
 import { toPutChange } from '../change/prepare-put.ts'
 import { type ChangeQueue, QUEUE_LIMIT } from '../change/queue.ts'
 import { ProxyManagerError } from '../errors.ts'

@@ -36,8 +36,11 @@ export function reloadFailed(
   })
 }
 
-/** How it is known that NGINX serves the new configuration; `exit_status` is that of `nginx -s reload`. */
-export type ProvedBy = 'generation_probe' | 'tls_handshake' | 'exit_status'
+/**
+ * How it is known that NGINX serves the new configuration. `exit_status` is that of `nginx -s reload`; with `config_test` NGINX is stopped: it
+ * accepts the files, and serves nothing.
+ */
+export type ProvedBy = 'generation_probe' | 'tls_handshake' | 'exit_status' | 'config_test'
 
 /** Times in milliseconds: from the signal until the old workers stopped accepting, and from then until the proof. */
 export type ReloadResult =

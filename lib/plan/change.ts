@@ -36,4 +36,10 @@ export interface CertifyChange {
   readonly domain: string
 }
 
-export type Change = PutChange | DeleteChange | CertifyChange
+/** The route's file is rendered again for the host as it is now; its record stays as it is. */
+export interface RerenderChange {
+  readonly kind: 'rerender'
+  readonly dropletName: string
+}
+
+export type Change = PutChange | DeleteChange | CertifyChange | RerenderChange

@@ -30,6 +30,8 @@ export interface PlanOptions {
   readonly now: string
   /** `always`: a new generation even if no route changes, so that NGINX is reloaded. Default `on_change`. */
   readonly newGeneration?: 'on_change' | 'always'
+  /** Whether the shared file is looked at although no change touches a route. */
+  readonly withShared?: boolean
 }
 
 /**
@@ -46,7 +48,7 @@ export function onlyOutcome({ outcomes }: Pick<BatchPlan, 'outcomes'>): Accepted
 export function planBatch(
   snapshot: Snapshot,
   changes: readonly Change[],
-  { nextGeneration, now, newGeneration = 'on_change' }: PlanOptions,
+  { nextGeneration, now, newGeneration = 'on_change', withShared = false }: PlanOptions,
 ): BatchPlan {
   const { outcomes, routes } = planRoutes(snapshot, changes, now)
   // A refused change does not require its route to be served.
@@ -55,7 +57,7 @@ export function planBatch(
   )
   const routeFiles = [...touched].flatMap((name) => routeFileChanges(snapshot, routes, name))
   const shared =
-    touched.size === 0
+    touched.size === 0 && !withShared
       ? { files: [], generation: snapshot.shared?.generation ?? 0 }
       : newGeneration === 'always' || routeFiles.length > 0
         ? renewShared(snapshot, routes, nextGeneration)
@@ -70,7 +72,7 @@ export function planBatch(
     files: [...shared.files, ...routeFiles],
     certificates: new Map(certificates),
     generation: shared.generation,
-    domains: new Set(outcomes.flatMap(writtenNames)),
+    domains: new Set(changes.flatMap((change, i) => writtenNames(change, outcomes[i]))),
     secured: new Map([...touched].flatMap((name) => fingerprintsOf(routes.get(name)))),
   }
 }
@@ -156,7 +158,9 @@ function namesOfRoute(route: SnapshotRoute | undefined): readonly string[] {
   return route === undefined ? [] : namesOf(route.record)
 }
 
-function writtenNames(planned: PlannedChange): readonly string[] {
+/** A conflict that a name has had before is no fault of rendering its route again. */
+function writtenNames(change: Change, planned: PlannedChange | undefined): readonly string[] {
+  if (planned === undefined || change.kind === 'rerender') return []
   return planned.outcome === 'created' || planned.outcome === 'replaced' ? namesOf(planned.route.record) : []
 }
 

@@ -18,7 +18,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { ProxyManagerError } from '../errors.ts'
 import { ownerOf } from '../nginx/config/listens.ts'
 import type { RenderContext } from '../render/context.ts'
-import { renderRouteFile } from '../render/route-file.ts'
+import { isRenderedAs, renderRouteFile } from '../render/route-file.ts'
 import { routeFileName } from '../route/file-names.ts'
 import { namesOf } from '../route/names.ts'
 import type { RouteRecord } from '../route/record.ts'
@@ -53,6 +53,7 @@ export function planChange(
   const found = routes.get(change.dropletName)
   if (snapshot.unmanagedFiles.has(change.dropletName)) return refuse(unmanagedFile(change.dropletName))
   if (change.kind === 'certify') return planCertify(snapshot, found, change, now)
+  if (change.kind === 'rerender') return planRerender(snapshot, found)
   const failed = failedPrecondition(change.precondition, found)
   if (failed !== undefined) return refuse(failed)
   if (change.kind === 'delete') {
@@ -67,7 +68,7 @@ export function planChange(
   const asFound = { ...wanted, created_at, updated_at, last_health_status, last_health_checked_at }
   // Rendering is expensive: the records are compared first.
   const isCurrent = found.enabled && !found.drifted && isDeepStrictEqual(asFound, found.record)
-  if (isCurrent && renderRouteFile(asFound, snapshot.context) === found.text)
+  if (isCurrent && isRenderedAs(found.text, found.record, snapshot.context))
     return { outcome: 'unchanged', route: found }
   if (change.mode === 'create' && !sameSpec(asFound, found.record)) {
     return refuse(
@@ -108,6 +109,14 @@ function planCertify(
     outcome: 'replaced',
     route: routeOf({ ...found.record, enable_ssl: true, certificate, updated_at: now }, snapshot.context),
   }
+}
+
+/** A route that was edited by hand, or is not served, is left as it is. */
+function planRerender(snapshot: Snapshot, found: SnapshotRoute | undefined): PlannedChange {
+  if (found === undefined) return refuse(new ProxyManagerError('PROXY_NOT_FOUND'))
+  if (found.drifted || !found.enabled || isRenderedAs(found.text, found.record, snapshot.context))
+    return { outcome: 'unchanged', route: found }
+  return { outcome: 'replaced', route: routeOf(found.record, snapshot.context) }
 }
 
 function findConflict(

@@ -62,9 +62,18 @@ export function repairShared(
   nextGeneration: number,
 ): PlannedShared {
   const { shared } = snapshot
-  return shared?.enabled === true && shared.text === renderShared(snapshot, routes, shared.generation)
+  return shared !== undefined && isSharedCurrent(snapshot, routes, shared)
     ? { files: [], generation: shared.generation }
     : renewShared(snapshot, routes, nextGeneration)
+}
+
+/** Whether the shared file is enabled, and what it would be if it were rendered now. */
+export function isSharedCurrent(
+  snapshot: Snapshot,
+  routes: ReadonlyMap<string, SnapshotRoute>,
+  shared: NonNullable<Snapshot['shared']>,
+): boolean {
+  return shared.enabled && shared.text === renderShared(snapshot, routes, shared.generation)
 }
 
 function renderShared(
@@ -77,7 +86,7 @@ function renderShared(
     generation,
     catchAllHttp: withoutDefaultServer(context.httpListens, host.servers),
     catchAllHttps: hasHttps ? withoutDefaultServer(context.httpsListens, host.servers) : [],
-    setByHost: host.httpDirectives,
+    hasNamedUpstream: [...routes.values()].some((route) => route.record.upstream_addresses === null),
   }
   return renderSharedFile(shared, context)
 }

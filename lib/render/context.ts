@@ -13,6 +13,10 @@ export interface RenderContext {
   /** `listen` addresses of the HTTP and HTTPS ports, without options, such as `80` and `[::]:80`. */
   readonly httpListens: readonly string[]
   readonly httpsListens: readonly string[]
+  /** DNS servers for upstreams that NGINX looks up while it runs, as `resolver` takes them. */
+  readonly resolvers: readonly string[]
+  /** Names of directives that the host's `http` block sets: NGINX refuses a second one beside it. */
+  readonly setByHost: ReadonlySet<string>
   /** NGINX was built with ngx_http_stub_status_module. */
   readonly hasStubStatus?: boolean
   /** The directory from which the CA's challenges are served. */
@@ -43,4 +47,13 @@ export function httpsListens(
 /** The `http2` directive, if this NGINX has it. */
 export function http2(context: RenderContext): Directive[] {
   return isAtLeast(context.nginxVersion, [1, 25, 1]) ? [['http2', ['on']]] : []
+}
+
+/** What NGINX needs to look names up: in the shared file, or in each location if the host's `http` block has a resolver of its own. */
+export function resolverDirectives({ resolvers, setByHost }: RenderContext): Directive[] {
+  const directives: Directive[] = [
+    ['resolver', [...resolvers, 'valid=30s']],
+    ['resolver_timeout', ['5s']],
+  ]
+  return resolvers.length === 0 ? [] : directives.filter(([name]) => !setByHost.has(name))
 }

@@ -3,6 +3,7 @@ import { ipFamily } from '../net/address.ts'
 import type { Argument, Directive } from '../nginx/config/print.ts'
 import type { RouteRecord } from '../route/record.ts'
 import { upstreamOf } from '../upstream/upstream.ts'
+import { type RenderContext, resolverDirectives } from './context.ts'
 
 /** The name of a route's upstream block. With its underscore it cannot be a host name in another site's `proxy_pass`. */
 export function upstreamName(dropletName: string): string {
@@ -10,7 +11,12 @@ export function upstreamName(dropletName: string): string {
 }
 
 /** The location that proxies requests to the route's upstream block, or to a name that NGINX resolves at run time. */
-export function proxyLocation(record: RouteRecord, port: number, standardPort: number): Directive {
+export function proxyLocation(
+  record: RouteRecord,
+  context: RenderContext,
+  port: number,
+  standardPort: number,
+): Directive {
   const host: Argument = port === standardPort ? { variable: 'host' } : [{ variable: 'host' }, `:${port}`]
   const { options } = record
   const allowed: Directive[] = options.allow.map((network) => ['allow', [network]])
@@ -20,7 +26,7 @@ export function proxyLocation(record: RouteRecord, port: number, standardPort: n
     ['/'],
     [
       ...access,
-      ...proxyPass(record),
+      ...proxyPass(record, context),
       ['proxy_http_version', ['1.1']],
       ['proxy_set_header', ['Host', host]],
       ['proxy_set_header', ['X-Real-IP', { variable: 'remote_addr' }]],
@@ -56,7 +62,7 @@ export function proxyLocation(record: RouteRecord, port: number, standardPort: n
  * Addresses are proxied through an upstream block, with keep-alive. A name is proxied through a variable, so that NGINX resolves it at run time:
  * if it stops resolving, only its own route fails, while an unresolvable name in `server` would prevent NGINX from starting.
  */
-function proxyPass(record: RouteRecord): Directive[] {
+function proxyPass(record: RouteRecord, context: RenderContext): Directive[] {
   const scheme = record.options.upstream_scheme
   const tls: Directive[] =
     scheme === 'http'
@@ -70,11 +76,16 @@ function proxyPass(record: RouteRecord): Directive[] {
   }
   return [
     ...tls,
-    ['resolver', [...record.resolvers, 'valid=30s']],
-    ['resolver_timeout', ['5s']],
+    ...ownResolver(record, context),
     ['set', [{ variable: 'proxy_manager_upstream' }, upstreamOf(record)?.authority ?? '']],
     ['proxy_pass', [[`${scheme}://`, { variable: 'proxy_manager_upstream' }]]],
   ]
+}
+
+/** The shared file has the resolver, unless the host's `http` block has another one, or no DNS server is known any more. */
+function ownResolver({ resolvers }: RouteRecord, context: RenderContext): Directive[] {
+  if (context.resolvers.length === 0) return resolverDirectives({ ...context, resolvers, setByHost: new Set() })
+  return context.setByHost.has('resolver') ? resolverDirectives({ ...context, setByHost: new Set() }) : []
 }
 
 /** The name for SNI: the upstream's host name, or the route's domain if the upstream is an address. */

@@ -1,5 +1,5 @@
 /** Route files: header and directives. */
-import { printNginx } from '../nginx/config/print.ts'
+import { printNginx, printUnchecked } from '../nginx/config/print.ts'
 import { withHeader } from '../route/file-envelope.ts'
 import type { RouteRecord } from '../route/record.ts'
 import type { RenderContext } from './context.ts'
@@ -11,4 +11,9 @@ import { routeDirectives } from './server-block.ts'
  */
 export function renderRouteFile(record: RouteRecord, context: RenderContext): string {
   return withHeader(JSON.stringify(record), printNginx(routeDirectives(record, context)))
+}
+
+/** Whether a text is what this record would be rendered as. Such a text was checked when it was written. */
+export function isRenderedAs(text: string, record: RouteRecord, context: RenderContext): boolean {
+  return text === withHeader(JSON.stringify(record), printUnchecked(routeDirectives(record, context)))
 }

@@ -62,7 +62,7 @@ function mainLocation(record: RouteRecord, context: RenderContext, scheme: Schem
   // A location with its own `add_header` does not inherit those of its server.
   if (maintenance) return ['location', ['/'], [...strictTransport(record, scheme), ...MAINTENANCE]]
   if (target !== null) return redirectLocation(scheme, target, context)
-  return proxyLocation(record, portOf(scheme, context), STANDARD_PORT[scheme])
+  return proxyLocation(record, context, portOf(scheme, context), STANDARD_PORT[scheme])
 }
 
 /** Redirects a name from HTTP to its target over HTTPS, in one step. */

@@ -7,7 +7,7 @@ import { GENERATION_NAME, STATUS_PATH } from '../nginx/generation.ts'
 import { readHeader, withHeader } from '../route/file-envelope.ts'
 import { dropletOfFileName } from '../route/file-names.ts'
 import { readRouteFile } from '../route/stored-route.ts'
-import { http2, httpsListens, type RenderContext, server } from './context.ts'
+import { http2, httpsListens, type RenderContext, resolverDirectives, server } from './context.ts'
 import { tlsProfile } from './tls-profile.ts'
 
 /** The facts that the shared file depends on beyond {@link RenderContext}. */
@@ -16,8 +16,8 @@ export interface SharedContext {
   /** Listen addresses without a default server of the host: the catch-all becomes theirs. */
   readonly catchAllHttp: readonly string[]
   readonly catchAllHttps: readonly string[]
-  /** Names of directives that the host's `http` block already contains: NGINX rejects duplicates. */
-  readonly setByHost: ReadonlySet<string>
+  /** Whether a route's upstream is a name that NGINX resolves at run time. */
+  readonly hasNamedUpstream: boolean
 }
 
 /** The catch-all's server name, so that it never conflicts with a `_` of the host. */
@@ -33,8 +33,9 @@ export function sharedDirectives(shared: SharedContext, context: RenderContext):
     ['server_names_hash_max_size', ['8192']],
   ]
   return [
-    ...settings.filter(([name]) => !shared.setByHost.has(name)),
-    // Only WebSockets may upgrade: after `Upgrade: h2c` a client would bypass NGINX, and could forge the headers that it sets.
+    ...settings.filter(([name]) => !context.setByHost.has(name)),
+    ...(shared.hasNamedUpstream ? resolverDirectives(context) : []),
+    // Only a WebSocket may change the protocol: after `Upgrade: h2c` a client would speak past NGINX, and make up the headers it sets.
     [
       'map',
       [{ variable: 'http_upgrade' }, { variable: 'proxy_manager_upgrade' }],

@@ -53,7 +53,7 @@ export const ProxyState = v.object({
   ssl_error: v.optional(SslError),
   created_at: v.string(),
   updated_at: v.string(),
-  revision: text('Changes with every byte of the route file; also the ETag'),
+  revision: text('Changes with what a caller can set, and with nothing else; also the ETag'),
 })
 export type ProxyState = v.InferOutput<typeof ProxyState>
 

@@ -8,9 +8,11 @@ import { RouteRecord } from './record.ts'
 export interface FoundRoute {
   readonly record: RouteRecord
   readonly text: string
-  /** Changes with every byte of the file. */
+  /** The ETag: changes with what a caller can set, and with nothing else. */
   readonly revision: string
-  /** The file is not as written. */
+  /** Changes with every byte of the file. */
+  readonly digest: string
+  /** The file is not what was written. */
   readonly drifted: boolean
 }
 
@@ -19,11 +21,22 @@ export function readRouteFile(dropletName: string, text: string): FoundRoute | u
   const header = readHeader(text)
   const record = v.safeParse(RouteRecord, header?.record)
   if (header === undefined || !record.success || record.output.droplet_name !== dropletName) return undefined
-  return { record: record.output, text, revision: revisionOf(text), drifted: !header.intact }
+  return {
+    record: record.output,
+    text,
+    revision: revisionOf(record.output),
+    digest: shortHash(text),
+    drifted: !header.intact,
+  }
 }
 
-/** The revision of a route, also its ETag: the first 16 hexadecimal digits of its file's SHA-256. */
-export function revisionOf(text: string): string {
+/** The ETag of a route. Its rendering, health checks and certificate change without the caller, whose `If-Match` stays valid then. */
+function revisionOf({ droplet_name, domain, upstream_host, upstream_port, enable_ssl, options }: RouteRecord): string {
+  return shortHash(JSON.stringify([droplet_name, domain, upstream_host, upstream_port, enable_ssl, options]))
+}
+
+/** The first 16 hexadecimal digits of the SHA-256. */
+function shortHash(text: string): string {
   return sha256(text).slice(0, 16)
 }
 

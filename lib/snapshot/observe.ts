@@ -10,6 +10,7 @@ import type { ConfigurationFile, ConfigurationTree } from '../nginx/config/inclu
 import { listenAddresses } from '../nginx/config/listens.ts'
 import { readNginx } from '../nginx/config/parse.ts'
 import type { RenderContext } from '../render/context.ts'
+import { dnsServers } from '../upstream/upstream.ts'
 import { ownFilesReader } from './own-files.ts'
 import type { Snapshot } from './snapshot.ts'
 
@@ -71,7 +72,11 @@ function configurationTree({ files }: Pick<Host, 'files'>): ConfigurationTree {
   }
 }
 
-function renderContext({ network, settings }: Host, facts: NginxFacts, { servers }: HostConfiguration): RenderContext {
+function renderContext(
+  { network, settings }: Host,
+  facts: NginxFacts,
+  { servers, httpDirectives }: HostConfiguration,
+): RenderContext {
   const hasIpv6 = network.hasIpv6()
   const { webroot, certificates } = statePaths(settings)
   return {
@@ -82,6 +87,8 @@ function renderContext({ network, settings }: Host, facts: NginxFacts, { servers
     httpsPort: settings.NGINX_HTTPS_PORT,
     httpListens: listenAddresses(servers, settings.NGINX_HTTP_PORT, hasIpv6),
     httpsListens: listenAddresses(servers, settings.NGINX_HTTPS_PORT, hasIpv6),
+    resolvers: dnsServers(settings, network.systemResolvers()),
+    setByHost: httpDirectives,
     webroot,
     certificates,
   }

@@ -2,9 +2,8 @@
 import { ProxyManagerError } from '../errors.ts'
 import type { Host } from '../host/host.ts'
 import { embeddedIpv4, ipFamily, isLoopback } from '../net/address.ts'
-import { resolverAddress } from '../net/dns-server.ts'
 import { isForbiddenAddress, isMetadataName } from './forbidden-address.ts'
-import type { ResolvedUpstream, Upstream } from './upstream.ts'
+import { dnsServers, type ResolvedUpstream, type Upstream } from './upstream.ts'
 
 type ResolverHost = Pick<Host, 'settings' | 'network'>
 
@@ -25,8 +24,7 @@ export async function resolveUpstream(
     const addresses = host.network.hasIpv6() ? ['127.0.0.1', '::1'] : ['127.0.0.1']
     return checkAddresses(host, upstream, { addresses, resolvers: [] }, addresses)
   }
-  const configured = host.settings.DNS_SERVERS.length > 0 ? host.settings.DNS_SERVERS : host.network.systemResolvers()
-  const resolvers = configured.map(resolverAddress)
+  const resolvers = dnsServers(host.settings, host.network.systemResolvers())
   const [asHost, asNginx] = await Promise.all([
     host.network.lookup(name, LOOKUP_TIMEOUT_MS),
     resolvers.length === 0 ? [] : host.network.query(name, resolvers, LOOKUP_TIMEOUT_MS),

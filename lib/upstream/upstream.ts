@@ -1,6 +1,8 @@
 /** The upstream of a route: a host, a port and a scheme. */
 import * as v from 'valibot'
 import { canonicalIpv6, ipFamily } from '../net/address.ts'
+import { resolverAddress } from '../net/dns-server.ts'
+import type { Settings } from '../settings/settings.ts'
 
 /** How NGINX finds the upstream: at literal addresses, or by its name through these resolvers. */
 export interface ResolvedUpstream {
@@ -97,4 +99,9 @@ export function upstreamOf(route: {
   const scheme = route.options?.upstream_scheme ?? 'http'
   const authority = `${host.includes(':') ? `[${host}]` : host}:${port}`
   return { scheme, host, port, authority, url: `${scheme}://${authority}` }
+}
+
+/** The DNS servers for upstreams, as NGINX's `resolver` takes them: those of the setting, or else the system's. */
+export function dnsServers({ DNS_SERVERS }: Pick<Settings, 'DNS_SERVERS'>, system: readonly string[]): string[] {
+  return (DNS_SERVERS.length > 0 ? DNS_SERVERS : system).map(resolverAddress)
 }

@@ -9,12 +9,12 @@ import { effectJournal } from '../../fixtures/effects.ts'
 import { type Disk, memoryFiles } from '../../fixtures/memory-files.ts'
 import { type Files, hostFiles, readWholeFile } from '../../lib/adapters/files.ts'
 
-/** An empty folder, and what the contract cannot ask the adapter itself. */
+/** An empty directory, and what the contract needs beside the adapter. */
 interface World {
   readonly files: Files
   readonly root: string
   modeOf(path: string): number
-  /** Makes a file look as if it had not been written just now. */
+  /** Sets a file's modification time back. */
   age(path: string): void
   end(): void
 }
@@ -58,7 +58,7 @@ for (const [name, makeWorld] of Object.entries({ memory: memoryWorld, host: host
     test(title, run)
   }
 
-  guarantee('a text that was written is read, by every way of reading', async ({ files, root }) => {
+  guarantee('every way of reading returns what was written', async ({ files, root }) => {
     await files.write(`${root}/a`, 'grüße\n', 0o644)
     assert.is(files.read(`${root}/a`)?.text, 'grüße\n')
     const look = files.lstat(`${root}/a`)
@@ -68,7 +68,7 @@ for (const [name, makeWorld] of Object.entries({ memory: memoryWorld, host: host
     assert.type(files.stamp(`${root}/a`), 'string')
   })
 
-  guarantee('reads of what does not exist return nothing and do not fail', async ({ files, root }) => {
+  guarantee('reads of a missing file return nothing and do not fail', async ({ files, root }) => {
     const path = `${root}/none`
     const answers = [files.read(path), files.lstat(path), files.realPath(path), files.stamp(path)]
     assert.equal(answers, [undefined, undefined, undefined, undefined])
@@ -77,20 +77,20 @@ for (const [name, makeWorld] of Object.entries({ memory: memoryWorld, host: host
     assert.is(files.isWritable(path), false)
   })
 
-  guarantee('a file is created exclusively: an existing one stays', async ({ files, root }) => {
+  guarantee('a file is created exclusively: an existing one stays as it is', async ({ files, root }) => {
     await files.write(`${root}/a`, 'first', 0o644)
     await fails(files.write(`${root}/a`, 'second', 0o644), 'EEXIST')
     assert.is(files.read(`${root}/a`)?.text, 'first')
   })
 
-  guarantee('nothing is written in a missing directory', async ({ files, root }) => {
+  guarantee('a write into a missing directory fails', async ({ files, root }) => {
     await fails(files.write(`${root}/none/a`, 'x', 0o644), 'ENOENT')
     await fails(files.writeUnsynced(`${root}/none/a`, 'x', 0o644), 'ENOENT')
     await fails(files.symlink(`${root}/a`, `${root}/none/a`), 'ENOENT')
     await fails(files.syncFolder(`${root}/none`), 'ENOENT')
   })
 
-  guarantee('no symlink is followed by a write: its target stays as it was', async ({ files, root }) => {
+  guarantee('a write does not follow a symlink: its target stays as it was', async ({ files, root }) => {
     await files.write(`${root}/victim`, 'secret', 0o600)
     for (const target of [`${root}/victim`, `${root}/none`]) {
       await files.symlink(target, `${root}/link`)
@@ -121,13 +121,13 @@ for (const [name, makeWorld] of Object.entries({ memory: memoryWorld, host: host
     })
   }
 
-  guarantee('an unsynced file can be replaced repeatedly', async ({ files, root }) => {
+  guarantee('an unsynced write replaces a file any number of times', async ({ files, root }) => {
     await files.writeUnsynced(`${root}/a`, 'a long first text', 0o600)
     await files.writeUnsynced(`${root}/a`, 'short', 0o600)
     assert.is(files.read(`${root}/a`)?.text, 'short')
   })
 
-  guarantee('appending adds to a file that exists, and creates none', async ({ files, root }) => {
+  guarantee('appending adds to an existing file, and creates none', async ({ files, root }) => {
     await files.write(`${root}/a`, 'one\n', 0o600)
     await files.append(`${root}/a`, 'two\n')
     assert.is(files.read(`${root}/a`)?.text, 'one\ntwo\n')
@@ -135,7 +135,7 @@ for (const [name, makeWorld] of Object.entries({ memory: memoryWorld, host: host
     assert.is(files.read(`${root}/none`), undefined)
   })
 
-  guarantee('a rename replaces what was there: a symlink itself, not its target', async ({ files, root }) => {
+  guarantee('a rename replaces the existing file, and a symlink itself, not its target', async ({ files, root }) => {
     await files.write(`${root}/new`, 'new', 0o644)
     await files.write(`${root}/old`, 'old', 0o644)
     await files.rename(`${root}/new`, `${root}/old`)
@@ -149,7 +149,7 @@ for (const [name, makeWorld] of Object.entries({ memory: memoryWorld, host: host
     await fails(files.rename(`${root}/none`, `${root}/x`), 'ENOENT')
   })
 
-  guarantee('a symlink may be dangling; it does not replace what exists', async ({ files, root }) => {
+  guarantee('a symlink may dangle, and does not replace an existing file', async ({ files, root }) => {
     await files.symlink(`${root}/none`, `${root}/link`)
     assert.equal(files.lstat(`${root}/link`), { kind: 'link', target: `${root}/none` })
     assert.is(files.read(`${root}/link`), undefined)
@@ -168,7 +168,7 @@ for (const [name, makeWorld] of Object.entries({ memory: memoryWorld, host: host
     assert.equal(files.lstat(`${root}/c`), { kind: 'link', target: `${root}/b` })
   })
 
-  guarantee('circular symlinks are read as nothing', async ({ files, root }) => {
+  guarantee('symlinks in a loop read as missing', async ({ files, root }) => {
     await files.symlink(`${root}/b`, `${root}/a`)
     await files.symlink(`${root}/a`, `${root}/b`)
     assert.equal([files.read(`${root}/a`), files.realPath(`${root}/a`)], [undefined, undefined])
@@ -185,7 +185,7 @@ for (const [name, makeWorld] of Object.entries({ memory: memoryWorld, host: host
   })
 
   guarantee(
-    'files, symlinks without their targets, and directories with their content can be removed',
+    'remove deletes files, symlinks without their targets, and directories with their contents',
     async (world) => {
       const { files, root } = world
       await files.write(`${root}/a`, 'x', 0o644)
@@ -202,7 +202,7 @@ for (const [name, makeWorld] of Object.entries({ memory: memoryWorld, host: host
     },
   )
 
-  guarantee('a directory is created with its parents, also a second time', async ({ files, root }) => {
+  guarantee('a directory is created with its parents, and may exist already', async ({ files, root }) => {
     await files.makeFolder(`${root}/one/two`, 0o711)
     await files.makeFolder(`${root}/one/two`, 0o711)
     assert.equal(files.list(root), ['one'])
@@ -212,13 +212,13 @@ for (const [name, makeWorld] of Object.entries({ memory: memoryWorld, host: host
     await files.syncFolder(`${root}/one/two`)
   })
 
-  guarantee('a file is not a directory', async ({ files, root }) => {
+  guarantee('a file cannot be used as a directory', async ({ files, root }) => {
     await files.write(`${root}/a`, 'x', 0o644)
     assert.equal(files.list(`${root}/a`), [])
     assert.is(files.isWritable(`${root}/a`), false)
   })
 
-  guarantee('readFrom returns what was added since, at most 64 KiB', async ({ files, root }) => {
+  guarantee('a tail is what was appended since, at most 64 KiB of it', async ({ files, root }) => {
     await files.write(`${root}/log`, 'old line\n', 0o644)
     const size = files.size(`${root}/log`)
     assert.is(size, 9)
@@ -230,7 +230,7 @@ for (const [name, makeWorld] of Object.entries({ memory: memoryWorld, host: host
     assert.equal(files.readFrom(`${root}/log`, 18), { size: 100_018, text: 'x'.repeat(65_536), next: 65_554 })
   })
 
-  guarantee('reading continues at the end of the last complete line, in bytes', async ({ files, root }) => {
+  guarantee('the next tail starts at the end of the last complete line, in bytes', async ({ files, root }) => {
     const line = `${'\u00e9'.repeat(50)}\n`
     await files.write(`${root}/log`, line.repeat(1000), 0o644)
     let [read, offset] = ['', 0]
@@ -249,7 +249,7 @@ for (const [name, makeWorld] of Object.entries({ memory: memoryWorld, host: host
     assert.equal(files.readFrom(`${root}/log`, offset), { size: 101_013, text: 'begun, ended\n', next: 101_013 })
   })
 
-  guarantee('a text is the same object while its file has not changed', async ({ files, root, age }) => {
+  guarantee('an unchanged file is read as the same object', async ({ files, root, age }) => {
     await files.write(`${root}/a`, 'text', 0o644)
     await files.symlink(`${root}/a`, `${root}/link`)
     age(`${root}/a`)
@@ -259,7 +259,7 @@ for (const [name, makeWorld] of Object.entries({ memory: memoryWorld, host: host
     assert.is(look?.kind === 'file' && look.file, first)
   })
 
-  guarantee('a change is seen at once, even if the size is the same', async ({ files, root, age }) => {
+  guarantee('a change is seen at once, even one of the same size', async ({ files, root, age }) => {
     await files.write(`${root}/a`, 'text 0', 0o644)
     age(`${root}/a`)
     for (let i = 1; i < 10; i++) {
@@ -276,7 +276,7 @@ for (const [name, makeWorld] of Object.entries({ memory: memoryWorld, host: host
     assert.is(files.read(`${root}/a`)?.text, 'text b')
   })
 
-  guarantee('a symlink with another target is seen at once', async ({ files, root }) => {
+  guarantee('a changed target of a symlink is seen at once', async ({ files, root }) => {
     await files.symlink(`${root}/a`, `${root}/link`)
     assert.equal(files.lstat(`${root}/link`), { kind: 'link', target: `${root}/a` })
     await files.symlink(`${root}/b`, `${root}/.link.tmp`)
@@ -286,7 +286,7 @@ for (const [name, makeWorld] of Object.entries({ memory: memoryWorld, host: host
     assert.is(files.lstat(`${root}/link`), undefined)
   })
 
-  test('a whole file is read, or the reason why not', () => {
+  test('a file is read whole, or the failure is reported', () => {
     const { root, end } = hostWorld()
     try {
       assert.equal(readWholeFile(`${root}/a`), { failure: 'ENOENT' })
@@ -332,7 +332,7 @@ test('an existing directory gets the mode as well', async () => {
   }
 })
 
-test('a directory that cannot be created is a failure with the reason, also below /proc', async () => {
+test('a directory that cannot be created fails with the reason, also below /proc', async () => {
   const { files, root, end } = hostWorld()
   try {
     for (const path of ['/proc/none', '/proc/none/deeper', '/proc/self/none'])
@@ -348,7 +348,7 @@ test('a directory that cannot be created is a failure with the reason, also belo
   }
 })
 
-test('a directory and its parents can be created by two at once', async () => {
+test('a directory, and its parents, may be created by two callers at once', async () => {
   const { files, root, end } = hostWorld()
   try {
     await Promise.all(['a', 'b', 'b', 'c'].map((name) => files.makeFolder(`${root}/one/two/${name}`, 0o700)))
@@ -358,7 +358,7 @@ test('a directory and its parents can be created by two at once', async () => {
   }
 })
 
-test('nothing that was read below a removed directory stays in memory', async () => {
+test('texts of a removed directory do not stay in memory', async () => {
   const { files, root, end } = hostWorld()
   try {
     await files.makeFolder(`${root}/certificates/app/1`, 0o700)

@@ -22,7 +22,7 @@ async function request(listener: RequestListener, how: Partial<HttpRequest> = {}
   }
 }
 
-test('status and whole body are returned; JSON is requested', async () => {
+test('a call returns status and the whole text, and requests JSON', async () => {
   const seen: unknown[] = []
   const text = JSON.stringify([{ name: 'ä'.repeat(10_000) }])
   const answer = await request((request, response) => {
@@ -33,14 +33,14 @@ test('status and whole body are returned; JSON is requested', async () => {
   assert.equal(seen, [['GET', '/droplets', 'application/json', undefined]])
 })
 
-test('a body of exactly the limit is accepted, one byte more is not', async () => {
+test('a text of exactly the limit is accepted, one byte more is not', async () => {
   const answer = await request((_request, response) => response.end('x'.repeat(LIMIT_BYTES)))
   assert.is('body' in answer && answer.body.length, LIMIT_BYTES)
   const longer = await request((_request, response) => response.end('x'.repeat(LIMIT_BYTES + 1)))
   assert.equal(longer, { failure: 'TOO_LARGE' })
 })
 
-test('an endless body of unknown length is given up at the limit', async () => {
+test('a text without end, of unknown length, ends at the limit', async () => {
   let sent = 0
   const answer = await request((_request, response) => {
     const pour = () => {
@@ -50,10 +50,10 @@ test('an endless body of unknown length is given up at the limit', async () => {
     pour()
   })
   assert.equal(answer, { failure: 'TOO_LARGE' })
-  assert.ok(sent < 50_000_000, `${sent} bytes were taken`)
+  assert.ok(sent < 50_000_000, `${sent} bytes were read`)
 })
 
-test('endless interim answers are given up as well', async () => {
+test('endless interim responses end the call as well', async () => {
   const answer = await request(
     ({ socket }) => {
       const pour = () => {
@@ -68,7 +68,7 @@ test('endless interim answers are given up as well', async () => {
   assert.equal(answer, { failure: 'TOO_LARGE' })
 })
 
-test('a body in the smallest chunks is accepted up to the limit', async () => {
+test('a text in the smallest chunks is accepted up to the limit', async () => {
   const text = 'xxxxxxxx'.repeat(LIMIT_BYTES / 8)
   const answer = await request(({ socket }) => {
     const chunks = `8\r\nxxxxxxxx\r\n`.repeat(LIMIT_BYTES / 8)
@@ -77,7 +77,7 @@ test('a body in the smallest chunks is accepted up to the limit', async () => {
   assert.equal(answer, { status: 200, body: text })
 })
 
-test('a compressed body counts by its decompressed size', async () => {
+test('compressed text counts with its uncompressed size', async () => {
   const bomb = gzipSync(Buffer.alloc(50_000_000))
   assert.ok(bomb.length < LIMIT_BYTES)
   const answer = await request((_request, response) => {
@@ -93,12 +93,12 @@ for (const [what, listener] of Object.entries<RequestListener>({
     response.on('close', () => clearInterval(drops))
   },
 })) {
-  test(`${what} is ended by the time limit`, async () => {
+  test(`the time limit ends ${what}`, async () => {
     assert.equal(await request(listener, { timeoutMs: 200 }), { failure: 'TIMEOUT' })
   })
 }
 
-test('a redirect is an answer, and not followed', async () => {
+test('a redirect is an answer, and is not followed', async () => {
   let requests = 0
   const answer = await request((_request, response) => {
     requests++
@@ -107,7 +107,7 @@ test('a redirect is an answer, and not followed', async () => {
   assert.equal([answer, requests], [{ status: 302, body: '' }, 1])
 })
 
-test('a refused or cut connection and an incomplete body are failures', async () => {
+test('a refused connection, a reset one, and an incomplete text are failures', async () => {
   const url = `http://127.0.0.1:${await freePort()}/droplets`
   assert.equal(await httpClient().request({ url, timeoutMs: 2000, limitBytes: LIMIT_BYTES }), {
     failure: 'ECONNREFUSED',
@@ -122,7 +122,7 @@ test('a refused or cut connection and an incomplete body are failures', async ()
   for (const listener of cuts) assert.ok('failure' in (await request(listener)))
 })
 
-test('an untrusted certificate is a failure with that reason', async () => {
+test('an untrusted certificate is a failure that says so', async () => {
   const { fullchain: cert, privkey: key } = makeLineage('localhost.example.com')
   const server = createTlsServer({ cert, key }, (_request, response) => response.end('[]'))
   server.on('tlsClientError', () => undefined)
@@ -145,7 +145,7 @@ async function readRequest(request: IncomingMessage) {
   return [request.method, authorization, type, length, agent, Buffer.concat(chunks).toString()]
 }
 
-test('JSON is posted, with its length and the token; without them neither is sent', async () => {
+test('JSON is posted with its length and the token; without them neither is sent', async () => {
   const seen: unknown[] = []
   const listener: RequestListener = async (request, response) => {
     seen.push(await readRequest(request))
@@ -164,7 +164,7 @@ test('JSON is posted, with its length and the token; without them neither is sen
   ])
 })
 
-test('a redirect of a POST is an answer as well: body and token are sent nowhere else', async () => {
+test('a redirect of a POST is not followed: body and token go nowhere else', async () => {
   for (const status of [301, 302, 303, 307, 308]) {
     const seen: unknown[] = []
     const answer = await request(
@@ -178,7 +178,7 @@ test('a redirect of a POST is an answer as well: body and token are sent nowhere
   }
 })
 
-test('the answer to a POST is bounded in size and time, and a failure is returned', async () => {
+test('the answer to a POST is bounded in size and time, and an error is a failure', async () => {
   const long = await request((_request, response) => response.end('x'.repeat(LIMIT_BYTES + 1)), { json: {} })
   assert.equal(long, { failure: 'TOO_LARGE' })
   assert.equal(await request(() => undefined, { json: {}, timeoutMs: 200 }), { failure: 'TIMEOUT' })

@@ -22,7 +22,7 @@ function held(result: LockResult): { readonly release: () => Promise<void> } {
   return result
 }
 
-/** A process that takes a lock and keeps it; it has it by the time this resolves. */
+/** A process that takes a lock and keeps it; it holds it once this resolves. */
 async function holding(command: string, ...args: readonly string[]): Promise<ChildProcess> {
   const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] })
   await once(child.stdout, 'data')
@@ -35,14 +35,14 @@ async function kill(child: ChildProcess): Promise<void> {
   await ended
 }
 
-test('a second attempt reports which process holds it, every time', async ({ folder }) => {
+test('a second attempt reports which process holds the lock, every time', async ({ folder }) => {
   const path = join(folder, 'a')
   const first = held(await hostLock().take(path))
   for (let i = 0; i < 3; i++) assert.equal(await hostLock().take(path), { heldBy: `process ${process.pid}` })
   await first.release()
 })
 
-test('it is released the moment its holder is killed, and names that process until then', async ({ folder }) => {
+test('the lock is free as soon as its holder is killed, and names that process until then', async ({ folder }) => {
   const path = join(folder, 'b')
   const script = `import { hostLock } from '${ADAPTER}'
     console.log(await hostLock().take('${path}'))
@@ -53,7 +53,7 @@ test('it is released the moment its holder is killed, and names that process unt
   await held(await hostLock().take(path)).release()
 })
 
-test('a flock(2) on the file by another program, such as an older version, is the lock', async ({ folder }) => {
+test('whoever has locked the file with flock(2), as an older version does, holds the lock', async ({ folder }) => {
   const path = join(folder, 'c')
   const holder = await holding('/usr/bin/flock', '--no-fork', path, '/bin/sh', '-c', 'echo; exec sleep 60')
   assert.equal(await hostLock().take(path), { heldBy: `process ${holder.pid}` })
@@ -61,7 +61,7 @@ test('a flock(2) on the file by another program, such as an older version, is th
   await held(await hostLock().take(path)).release()
 })
 
-test('a holder that this process cannot see holds it nevertheless', async ({ folder }) => {
+test('a holder that is invisible to this process holds the lock all the same', async ({ folder }) => {
   const path = join(folder, 'd')
   const first = held(await hostLock().take(path))
   assert.equal(await hostLock({ proc: folder }).take(path), UNSEEN)
@@ -70,7 +70,7 @@ test('a holder that this process cannot see holds it nevertheless', async ({ fol
 })
 
 for (const umask of [0o077, 0o000]) {
-  test(`only its owner can open the file, and so take the lock, under umask ${umask.toString(8)}`, async ({
+  test(`only its owner can open the lock file, and so take it, under umask ${umask.toString(8)}`, async ({
     folder,
   }) => {
     const path = join(folder, `umask-${umask}`)
@@ -85,7 +85,7 @@ for (const umask of [0o077, 0o000]) {
   })
 }
 
-test('once released it can be taken again; a second release does not affect the next holder', async ({ folder }) => {
+test('a released lock can be taken again, and a second release does not affect the next holder', async ({ folder }) => {
   const path = join(folder, 'f')
   for (let i = 0; i < 3; i++) {
     const first = held(await hostLock().take(path))
@@ -102,7 +102,7 @@ test('two files are two locks', async ({ folder }) => {
   for (const lock of locks) await lock.release()
 })
 
-test('of many attempts at once one gets it', async ({ folder }) => {
+test('of many concurrent attempts one gets the lock', async ({ folder }) => {
   const path = join(folder, 'i')
   const results = await Promise.all(Array.from({ length: 10 }, () => hostLock().take(path)))
   const winners = results.filter((result) => 'release' in result)
@@ -110,7 +110,7 @@ test('of many attempts at once one gets it', async ({ folder }) => {
   for (const winner of winners) await held(winner).release()
 })
 
-test('if flock(1) is missing or fails, nobody gets it, and the reason is reported', async ({ folder }) => {
+test('if flock(1) is missing or fails, nobody gets the lock, and the reason is reported', async ({ folder }) => {
   const reason = (flock: string) =>
     hostLock({ flock })
       .take(join(folder, 'j'))

@@ -39,7 +39,7 @@ test('line breaks, escapes and separators of a value never make a second line', 
   assert.equal([line.cause, line.nested.list], [hostile, [hostile]])
 })
 
-test('lines below the minimum level are left out, the others have their level', async () => {
+test('lines below the log level are left out, the others name theirs', async () => {
   const levels: readonly Level[] = ['debug', 'info', 'warn', 'error']
   for (const [i, least] of levels.entries()) {
     const { log, written } = logInto(least)

@@ -19,7 +19,7 @@ async function resolver(answer?: (question: Buffer) => Buffer): Promise<{ socket
   return { socket, server: `127.0.0.1:${socket.address().port}` }
 }
 
-/** Answers every question with this response code and no record. */
+/** Answers every query with this response code and no record. */
 const nothing = (code: number) => (question: Buffer) => {
   const reply = Buffer.from(question.subarray(0, question.indexOf(0, 12) + 5))
   reply.writeUInt16BE(0x8180 + code, 2)
@@ -27,7 +27,7 @@ const nothing = (code: number) => (question: Buffer) => {
   return reply
 }
 
-/** Answers questions for an A record with 192.0.2.7, all others with nothing (RFC 1035, 4.1). */
+/** Answers queries for an A record with 192.0.2.7, all others with no record (RFC 1035, 4.1). */
 function addressRecord(question: Buffer): Buffer {
   const end = question.indexOf(0, 12) + 5
   const isA = question.readUInt16BE(end - 4) === 1
@@ -40,7 +40,7 @@ function addressRecord(question: Buffer): Buffer {
   return Buffer.concat([header, question.subarray(12, end), ...(isA ? [record] : [])])
 }
 
-/** Answers every question with CAA records: flags 0, tag and value (RFC 8659, 4.1). */
+/** Answers every query with CAA records: flags 0, tag and value (RFC 8659, 4.1). */
 const caaRecords =
   (...records: readonly (readonly [tag: string, value: string])[]) =>
   (question: Buffer) => {
@@ -53,22 +53,22 @@ const caaRecords =
     return Buffer.concat([reply, ...answers])
   }
 
-test('localhost is resolved without a DNS server', async () => {
+test('localhost is resolved without a query', async () => {
   const addresses = await network.lookup('localhost', 2000)
   assert.ok(addresses.includes('127.0.0.1') || addresses.includes('::1'), addresses.join())
 })
 
-test('a name under a reserved top-level domain resolves to nothing, and nothing is thrown', async () => {
+test('a name under a reserved top-level domain resolves to no address, without an error', async () => {
   assert.equal(await network.lookup('no-such-name.invalid', 2000), [])
 })
 
-test('only the given server is queried', async () => {
+test('the given server is the one that is queried', async () => {
   const { socket, server } = await resolver(addressRecord)
   assert.equal(await network.query('app.example', [server], 2000), ['192.0.2.7'])
   socket.close()
 })
 
-test('a server that never answers costs no more than the time limit', async () => {
+test('a server that never answers takes no longer than the time limit', async () => {
   const { socket, server } = await resolver()
   const started = performance.now()
   assert.equal(await network.query('app.example', [server], 200), [])
@@ -76,7 +76,7 @@ test('a server that never answers costs no more than the time limit', async () =
   socket.close()
 })
 
-test('no CAA record is an answer; failing or silent servers give none', async () => {
+test('no CAA record is an answer; a server that fails or does not answer gives none', async () => {
   const [noError, serverFailure, nameError] = [0, 2, 3]
   for (const [answer, records] of [
     [nothing(noError), []],
@@ -99,12 +99,12 @@ test('every CAA record is returned, with its tag in lower case', async () => {
   socket.close()
 })
 
-test('the local addresses include loopback', () => {
+test('the interface addresses include loopback', () => {
   assert.ok(network.localAddresses().includes('127.0.0.1'))
   assert.type(network.hasIpv6(), 'boolean')
 })
 
-test('the resolvers of the system are addresses', () => {
+test("the system's resolvers are addresses", () => {
   for (const server of network.systemResolvers()) assert.match(server, /^[0-9a-fA-F.:]+$/)
 })
 

@@ -41,13 +41,13 @@ async function probe(server: Server, timeoutMs = 2000): Promise<HttpAnswer> {
 }
 
 const http = (listener: RequestListener) => createHttpServer(listener)
-/** A server that says these bytes to whoever connects and asks. */
+/** A server that sends these bytes to whoever sends a request. */
 const raw = (answer: (socket: Socket) => void) =>
   createServer((socket) => {
     socket.once('data', () => answer(socket))
   })
 
-test('status and body are returned; the server sees Host, path and a new connection', async () => {
+test('a probe returns status and body, and sends Host and path over its own connection', async () => {
   const seen: unknown[] = []
   const answer = await probe(
     http((request, response) => {
@@ -60,7 +60,7 @@ test('status and body are returned; the server sees Host, path and a new connect
   assert.equal(seen, [['GET', '/health?x=1', 'app.example:81', 'close', undefined]])
 })
 
-test('endless interim answers are given up by their size, long before the timeout', async () => {
+test('endless interim responses end the probe by their size, long before the time limit', async () => {
   let sent = 0
   const answer = await probe(
     raw((socket) => {
@@ -79,13 +79,13 @@ test('endless interim answers are given up by their size, long before the timeou
   assert.ok(sent < 64 * 1024 * 1024, `${sent} bytes were sent`)
 })
 
-test('many interim answers in one read are given up, whatever follows them', async () => {
+test('many interim responses in one piece end the probe, whatever follows them', async () => {
   const interim = 'HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n'.repeat(100)
   const answer = await probe(raw((socket) => socket.end(`${interim}HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok`)))
   assert.equal(answer, { failure: 'TOO_LARGE' })
 })
 
-test('a few interim answers are ignored', async () => {
+test('a few interim responses are skipped', async () => {
   const interim = 'HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n'.repeat(3)
   const answer = await probe(raw((socket) => socket.end(`${interim}HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok`)))
   assert.equal(answer, { status: 200, body: 'ok' })
@@ -99,7 +99,7 @@ test('the connection goes to the given address; the name is never resolved', asy
   await closed(server, new Set())
 })
 
-test('an IPv6 address is reached as well', async () => {
+test('an IPv6 address is probed as well', async () => {
   const server = http((_request, response) => response.end('six'))
   server.listen(0, '::1')
   await once(server, 'listening')
@@ -111,7 +111,7 @@ test('an IPv6 address is reached as well', async () => {
 })
 
 for (const location of ['http://169.254.169.254/latest', '/elsewhere', 'http://[', '']) {
-  test(`a redirect to "${location}" is an answer, and not followed`, async () => {
+  test(`a redirect to "${location}" is an answer, and is not followed`, async () => {
     let requests = 0
     const answer = await probe(
       http((_request, response) => {
@@ -124,12 +124,12 @@ for (const location of ['http://169.254.169.254/latest', '/elsewhere', 'http://[
   })
 }
 
-test('the body is cut after 4 KiB, however long it is', async () => {
+test('the body is truncated after 4 KiB', async () => {
   const answer = await probe(http((_request, response) => response.end('x'.repeat(1_000_000))))
   assert.equal(answer, { status: 200, body: 'x'.repeat(4096) })
 })
 
-test('a body that never ends is cut as well', async () => {
+test('a body that never ends is truncated as well', async () => {
   const answer = await probe(
     http((_request, response) => {
       const pour = () => {
@@ -142,7 +142,7 @@ test('a body that never ends is cut as well', async () => {
   assert.equal(answer, { status: 200, body: 'x'.repeat(4096) })
 })
 
-test('a slow body is ended by the timeout', async () => {
+test('the time limit ends a body that trickles', async () => {
   const started = performance.now()
   const answer = await probe(
     http((_request, response) => {
@@ -154,7 +154,7 @@ test('a slow body is ended by the timeout', async () => {
   assert.ok(performance.now() - started < 1500)
 })
 
-test('time in which this process is busy does not count', async () => {
+test('time in which this process is blocked does not count', async () => {
   const answer = await probe(
     http((_request, response) => {
       const until = performance.now() + 300
@@ -172,7 +172,7 @@ test('no answer within the time is TIMEOUT', async () => {
   assert.ok(performance.now() - started < 1500)
 })
 
-test('a closed port is ECONNREFUSED', async () => {
+test('a port on which nothing listens is ECONNREFUSED', async () => {
   const server = createServer()
   const port = await portOf(server)
   await closed(server, new Set())
@@ -180,7 +180,7 @@ test('a closed port is ECONNREFUSED', async () => {
   assert.equal(answer, { failure: 'ECONNREFUSED' })
 })
 
-test('a connection that is reset is a failure, before an answer and in the middle of one', async () => {
+test('a connection that is reset before or during an answer is a failure', async () => {
   assert.equal(await probe(raw((socket) => socket.resetAndDestroy())), { failure: 'ECONNRESET' })
   const cut = await probe(
     raw((socket) => {
@@ -190,7 +190,7 @@ test('a connection that is reset is a failure, before an answer and in the middl
   assert.ok('failure' in cut, JSON.stringify(cut))
 })
 
-test('a connection that is closed without an answer, or without HTTP, is a failure', async () => {
+test('a connection that is closed without an answer, or that does not speak HTTP, is a failure', async () => {
   for (const words of ['', '\u0000\u0001\u0002', 'SSH-2.0-OpenSSH_9.2\r\n', 'HTTP/1.1 abc\r\n\r\n']) {
     const answer = await probe(raw((socket) => socket.end(words)))
     assert.ok('failure' in answer, JSON.stringify([words, answer]))
@@ -236,7 +236,7 @@ test('a handshake returns the fingerprint of the certificate for that name, trus
   await closed(server, new Set())
 })
 
-test('a handshake that gets no answer, a refusal or no TLS is a failure, in time', async () => {
+test('a handshake without an answer, refused, or not in TLS is a failure within the time limit', async () => {
   const handshake = async (server: Server, timeoutMs: number) => {
     const sockets = new Set<Socket>()
     server.on('connection', (socket) => {
@@ -266,7 +266,7 @@ test('a handshake that gets no answer, a refusal or no TLS is a failure, in time
   )
 })
 
-test('a slow handshake is ended by the timeout', async () => {
+test('the time limit ends a handshake that trickles', async () => {
   const server = createServer((socket) => {
     // The header of a record that never ends, byte by byte.
     const bytes = setInterval(() => socket.write('\u0016'), 50)

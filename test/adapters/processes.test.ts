@@ -30,7 +30,7 @@ async function end({ process: parent, child }: { process: ChildProcess; child: n
   try {
     process.kill(child, 'SIGKILL')
   } catch {
-    // It has ended already.
+    // It has already ended.
   }
   parent.kill('SIGKILL')
   await exited
@@ -41,7 +41,7 @@ test('neither this process nor init is a master', () => {
   assert.not.ok(processes.isNginxMaster(1))
 })
 
-test('a process that has exited is not a master, has no workers, and cannot be signalled', async () => {
+test('a process that has ended is not a master, has no workers, and cannot be signalled', async () => {
   const child = spawn('/bin/true')
   await once(child, 'exit')
   const pid = child.pid ?? 0
@@ -51,7 +51,7 @@ test('a process that has exited is not a master, has no workers, and cannot be s
   assert.not.ok(processes.sendHup(pid))
 })
 
-test('a master and its workers are recognized by their titles', async () => {
+test('a master and its workers are recognised by their titles', async () => {
   const found = await family('nginx: master process /usr/sbin/nginx', 'nginx: worker process')
   try {
     assert.ok(processes.isNginxMaster(found.pid))
@@ -83,7 +83,7 @@ test('a cache process is not a worker', async () => {
   }
 })
 
-test('a process with a similar title, such as an editor of nginx.conf, is not a master', async () => {
+test("a process whose title only resembles a master's, such as an editor of nginx.conf, is not one", async () => {
   const found = await family('vim nginx: master process', 'less nginx.conf')
   try {
     assert.not.ok(processes.isNginxMaster(found.pid))

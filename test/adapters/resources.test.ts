@@ -5,14 +5,14 @@ import { hostResources } from '../../lib/adapters/resources.ts'
 
 const test = suite('resources')
 
-test('processor time is that since the last call, in percent of one core', () => {
+test('processor time is counted since the last call, in percent of one core', () => {
   const { cpuPercent } = hostResources()
   const until = performance.now() + 20
   while (performance.now() < until);
   assert.ok(cpuPercent() > 0)
 })
 
-test('memory is what the system reports of this process, in MiB', () => {
+test('memory is the resident size of this process, in MiB', () => {
   const { memoryMb } = hostResources()
   assert.ok(Math.abs(memoryMb() - process.memoryUsage.rss() / 1024 / 1024) < 32)
 })

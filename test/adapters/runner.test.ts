@@ -31,13 +31,13 @@ function inFolder<T>(prove: (folder: string) => Promise<T>): () => Promise<T> {
   }
 }
 
-test('the exit status and both outputs are returned', async () => {
+test('a command returns its exit status and both outputs', async () => {
   assert.equal(await sh('echo out; echo err >&2'), { exitCode: 0, output: 'out\nerr\n' })
   assert.equal(await sh('exit 3'), { exitCode: 3, output: '' })
   assert.is((await sh('exit 255')).exitCode, 255)
 })
 
-test('arguments are arguments: nothing in them is read by a shell', async () => {
+test('no shell interprets arguments', async () => {
   const args = ['%s|', '$HOME', '`id`', '; exit 9', '"', '*', '-n', '']
   const { exitCode, output } = await runner.run('/usr/bin/printf', args, { timeoutMs: 10_000 })
   assert.equal([exitCode, output], [0, '$HOME|`id`|; exit 9|"|*|-n||'])
@@ -48,7 +48,7 @@ test('a missing binary is 127', async () => {
 })
 
 test(
-  'a file that is not executable is 126, and so is a directory',
+  'a file that cannot be executed is 126, and so is a directory',
   inFolder(async (folder) => {
     const file = join(folder, 'plain')
     writeFileSync(file, 'text')
@@ -58,12 +58,12 @@ test(
   }),
 )
 
-test('a signal is 128 and its number', async () => {
+test('death by a signal is 128 plus its number', async () => {
   for (const signal of ['SIGTERM', 'SIGKILL', 'SIGSEGV', 'SIGABRT', 'SIGHUP', 'SIGUSR1'] as const)
     assert.is((await sh(`kill -${signal.slice(3)} $$`)).exitCode, 128 + constants.signals[signal], signal)
 })
 
-test('the time limit ends a command with 124, and its output until then is kept', async () => {
+test('the time limit ends a command with 124, and keeps its output until then', async () => {
   const started = performance.now()
   assert.equal(await sh('echo begun; exec sleep 60', 200), { exitCode: 124, output: 'begun\n' })
   assert.ok(performance.now() - started < 1500)
@@ -74,7 +74,7 @@ test('the time limit also ends what the command has started', async () => {
   const { exitCode, output } = await sh('sleep 60 & echo $!; wait', 200)
   assert.is(exitCode, 124)
   assert.ok(performance.now() - started < 1500)
-  // Until it is reaped, what is left of it has no command line.
+  // A zombie has no command line.
   const cmdline = `/proc/${Number(output)}/cmdline`
   assert.is(existsSync(cmdline) ? readFileSync(cmdline, 'utf8') : '', '')
 })
@@ -87,25 +87,25 @@ test('a command that ignores TERM is killed two seconds later', async () => {
   assert.ok(tookMs >= 2000 && tookMs < 4000, String(tookMs))
 })
 
-test('a grandchild outside of the group that keeps the output open does not delay the caller', async () => {
+test('a grandchild that left the process group and keeps the output open does not block the caller', async () => {
   const started = performance.now()
   const { exitCode } = await sh('setsid sleep 6 & exit 0', 200)
   assert.is(exitCode, 124)
   assert.ok(performance.now() - started < 4000)
 })
 
-test('output is cut after 64 KiB, and the command still completes', async () => {
+test('output is truncated after 64 KiB, and the command still runs to its end', async () => {
   const { exitCode, output } = await sh('head -c 5000000 /dev/zero | tr "\\0" x; exit 4')
   assert.is(exitCode, 4)
   assert.is(output.length, 65_536)
 })
 
-test('characters that are split between reads stay intact', async () => {
+test('a character that arrives in pieces is decoded correctly', async () => {
   const { output } = await sh("printf '\\303'; sleep 0.1; printf '\\274'")
   assert.is(output, 'ü')
 })
 
-test('a token in the environment does not reach a command; the path does', async () => {
+test('a command gets PATH from the environment, but no token', async () => {
   process.env.PROXY_MANAGER_API_TOKEN = 'a-secret-of-this-process'
   try {
     const { output } = await hostRunner(process.env).run('/usr/bin/env', [], { timeoutMs: 10_000 })
@@ -117,7 +117,7 @@ test('a token in the environment does not reach a command; the path does', async
   }
 })
 
-test('variables of this process that are not in the given environment do not reach a command, whenever they were set', async () => {
+test("a command gets only the given environment, not the process's own variables, even those set later", async () => {
   const ownRunner = hostRunner({ PATH: '/usr/bin', LANG: 'C' })
   process.env.DATABASE_PASSWORD = 'a-secret-of-this-process'
   try {
@@ -129,7 +129,7 @@ test('variables of this process that are not in the given environment do not rea
 })
 
 test(
-  'a binary in node_modules/.bin of the working directory is not found',
+  'a binary planted in node_modules/.bin of the working directory is not found',
   inFolder(async (folder) => {
     const bin = join(folder, 'node_modules', '.bin')
     mkdirSync(bin, { recursive: true })
@@ -145,11 +145,11 @@ test(
   }),
 )
 
-test('there is no input to wait for', async () => {
+test("a command's standard input is empty", async () => {
   assert.equal(await runner.run('/bin/cat', [], { timeoutMs: 5000 }), { exitCode: 0, output: '' })
 })
 
-test('each command is logged at debug with its exit status and duration, and its result is returned', async () => {
+test('each command is logged at debug with its exit status and duration, and its result is returned unchanged', async () => {
   const lines: (LogFields & { readonly level: string })[] = []
   const log = {
     write: (level: string, fields: LogFields) => void lines.push({ level, ...fields }),
@@ -168,10 +168,10 @@ test('each command is logged at debug with its exit status and duration, and its
   assert.equal(await run('/usr/sbin/nginx', ['-t', '-c', '/etc/nginx/nginx.conf'], { timeoutMs: 1 }), ending)
   ending = { exitCode: 1, output: 'no' }
   assert.equal(await run('/usr/bin/certbot', ['--version'], { timeoutMs: 1 }), ending)
-  const told = { level: 'debug', action: 'run', duration_ms: 20 }
+  const logged = { level: 'debug', action: 'run', duration_ms: 20 }
   assert.equal(lines, [
-    { ...told, result: 'success', command: '/usr/sbin/nginx -t -c /etc/nginx/nginx.conf', exit_status: 0 },
-    { ...told, result: 'failure', command: '/usr/bin/certbot --version', exit_status: 1 },
+    { ...logged, result: 'success', command: '/usr/sbin/nginx -t -c /etc/nginx/nginx.conf', exit_status: 0 },
+    { ...logged, result: 'failure', command: '/usr/bin/certbot --version', exit_status: 1 },
   ])
 })
 

@@ -1,4 +1,4 @@
-/** A real Caddy with an admin port and folders of its own: never the service, nor what it keeps. */
+/** A real Caddy with its own admin port and directories: never the system's service or its data. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -28,7 +28,7 @@ export function caddyRoute(id: string, domain: string, upstreamPort: number) {
   }
 }
 
-/** Starts it with these apps, and waits until it answers; it keeps each configuration on disk, as it does by itself. */
+/** Starts it with these apps, and waits until it answers; it saves each configuration on disk, which is its default. */
 export async function startCaddy(undo: Undo, apps: Readonly<Record<string, unknown>>): Promise<CaddyInstance> {
   const folder = mkdtempSync(join(tmpdir(), 'proxy-manager-caddy-'))
   undo.push(() => rmSync(folder, { recursive: true, force: true }))
@@ -40,9 +40,9 @@ export async function startCaddy(undo: Undo, apps: Readonly<Record<string, unkno
   const env = { PATH: process.env.PATH, HOME: folder, XDG_CONFIG_HOME: folder, XDG_DATA_HOME: folder }
   const child = spawn('caddy', ['run', '--config', file], { env, stdio: ['ignore', 'ignore', 'pipe'] })
   const exited = once(child, 'exit')
-  let said = ''
+  let output = ''
   child.stderr.on('data', (chunk: Buffer) => {
-    said = (said + chunk.toString()).slice(-4096)
+    output = (output + chunk.toString()).slice(-4096)
   })
   undo.push(async () => {
     child.kill('SIGTERM')
@@ -59,5 +59,5 @@ export async function startCaddy(undo: Undo, apps: Readonly<Record<string, unkno
     if (answer?.status === 200) return { admin, pid: child.pid ?? 0 }
     await setTimeout(10)
   }
-  throw new Error(`Caddy did not start: ${said}`)
+  throw new Error(`Caddy did not start: ${output}`)
 }

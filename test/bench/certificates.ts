@@ -1,11 +1,11 @@
-/** Certificates in bulk, laid where certbot keeps its lineages. */
+/** Certificates in bulk, where certbot keeps its lineages. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 
-/** What Let's Encrypt's certificates have, less what only the public's trust needs. */
+/** The extensions of Let's Encrypt's certificates, without those that only public trust needs. */
 const CONFIGURATION = `[req]
 distinguished_name = nobody
 [nobody]
@@ -26,8 +26,8 @@ const LEAF_KEY = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256']
 const INTERMEDIATE_KEY = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-384']
 
 /**
- * Makes a lineage for each domain in certbot's folder: a P-256 leaf for 90 days under a P-384 intermediate under an RSA root, as Let's Encrypt
- * has them. The CA is thrown away with the folder. An openssl for each certificate, as many at a time as there are cores: 1000 in a few seconds.
+ * Makes a lineage for each domain in certbot's directory: a P-256 leaf for 90 days under a P-384 intermediate under an RSA root, as Let's Encrypt
+ * has them. The CA is removed with the directory. One openssl per certificate, as many at a time as there are cores: 1000 in a few seconds.
  */
 export async function makeLineages(configDir: string, domains: readonly string[], stopped: AbortSignal): Promise<void> {
   const folder = join(configDir, 'bench-ca')
@@ -59,15 +59,15 @@ async function makeCertificate(folder: string, args: readonly string[], domain: 
   const request = ['req', '-x509', '-config', 'ca.conf', '-sha256', '-nodes', ...args]
   const env = { PATH: process.env.PATH, DOMAIN: domain }
   const child = spawn('openssl', request, { cwd: folder, env, signal, stdio: ['ignore', 'ignore', 'pipe'] })
-  let said = ''
+  let output = ''
   child.stderr.on('data', (chunk: Buffer) => {
-    said += chunk.toString()
+    output += chunk.toString()
   })
   const [exitCode] = await once(child, 'close')
-  if (exitCode !== 0) throw new Error(`openssl req ended with ${exitCode}: ${said}`)
+  if (exitCode !== 0) throw new Error(`openssl req ended with ${exitCode}: ${output}`)
 }
 
-/** The rest of a lineage: the chain, both together, the symlinks in `live`, and certbot's own notes. */
+/** The rest of a lineage: the chain, the full chain, the symlinks in `live`, and certbot's renewal file. */
 function layLineage(configDir: string, domain: string, chain: string): void {
   const [archive, live] = [join(configDir, 'archive', domain), join(configDir, 'live', domain)]
   mkdirSync(live, { recursive: true })

@@ -1,4 +1,4 @@
-/** Two programs that are told by HTTP which routes to serve, behind one interface: ours and Caddy. */
+/** Two programs that are configured over HTTP, behind one interface: ours and Caddy. */
 import { call } from '../../fixtures/call.ts'
 import { freePort } from '../../fixtures/free-port.ts'
 import { caddyRoute, startCaddy } from './caddy-instance.ts'
@@ -10,17 +10,17 @@ export interface Changer {
   readonly name: string
   /** Where its routes are served, in plain HTTP. */
   readonly port: number
-  /** Leads a route elsewhere. */
+  /** Changes the upstream of a route. */
   change(name: string, upstreamPort: number): Promise<void>
-  /** Makes a new route. */
+  /** Creates a route. */
   add(name: string, upstreamPort: number): Promise<void>
-  /** How many routes it says that it has. */
+  /** How many routes it reports. */
   count(): Promise<number>
-  /** Takes away those that were added. */
+  /** Removes those that were added. */
   removeAdded(names: readonly string[]): Promise<void>
 }
 
-/** How many routes there are from the start, and where they lead. */
+/** How many routes there are at the start, and their upstream. */
 interface Start {
   readonly routes: number
   readonly upstreamPort: number
@@ -56,7 +56,7 @@ export async function startTheirs(undo: Undo, { routes, upstreamPort }: Start): 
   return {
     name: 'Caddy',
     port,
-    // By its id, which is what Caddy offers to change one route without touching the others.
+    // By its id, which is how Caddy changes one route without touching the others.
     change: (name, upstream) => send('PATCH', `${admin}/id/${name}`, caddyRoute(name, domainOf(name), upstream)),
     // POST to a list appends.
     add: (name, upstream) => send('POST', list, caddyRoute(name, domainOf(name), upstream)),

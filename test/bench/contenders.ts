@@ -1,4 +1,4 @@
-/** Three proxies before the same upstreams, with the same certificate: what the API renders, an NGINX tuned by hand, and Caddy. */
+/** Three proxies in front of the same upstreams, with the same certificate: what the API renders, a hand-tuned NGINX, and Caddy. */
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { freePort } from '../../fixtures/free-port.ts'
@@ -12,11 +12,11 @@ import type { Undo } from './undo.ts'
 export interface Contender {
   readonly name: string
   portOf(scheme: Scheme): number
-  /** Those of its processes that serve. */
+  /** The processes that serve. */
   pids(): readonly number[]
 }
 
-/** The routes: one served over HTTP, one over HTTPS, and one over HTTP that leads to the echo. */
+/** The routes: one served over HTTP, one over HTTPS, and one over HTTP to the echo. */
 export const OPEN = 'open'
 export const SECURE = 'secure'
 export const ECHO = 'echo'
@@ -32,10 +32,10 @@ export interface Pair {
   readonly tuned: Contender
 }
 
-/** h2load does not come back after the 1000 requests for which NGINX keeps a connection by itself. */
+/** h2load does not reconnect after the 1000 requests for which NGINX keeps a connection by default. */
 const KEPT = 'keepalive_requests 1000000;'
 
-/** Starts an upstream that is faster than any proxy before it: a worker of NGINX that answers a few bytes. */
+/** Starts an upstream that is faster than any proxy in front of it: an NGINX worker that answers a few bytes. */
 export async function startUpstream(undo: Undo): Promise<number> {
   const port = await freePort()
   const http = `${KEPT} server { listen 127.0.0.1:${port} backlog=4096; location / { return 200 "hello\\n"; } }`
@@ -92,13 +92,13 @@ function served(name: string, nginx: NginxInstance): Contender {
   }
 }
 
-/** certbot's own files, named plainly. */
+/** The paths of certbot's own files. */
 function certificateOf({ nginx }: ManagedHost) {
   const live = `${nginx.environment.CERTBOT_CONFIG_DIR}/live/${domainOf(SECURE)}`
   return { certificate: `${live}/fullchain.pem`, key: `${live}/privkey.pem` }
 }
 
-/** What somebody writes who wants speed alone: connections to the upstream are kept, the fewest headers, NGINX's own buffering. */
+/** A configuration for speed only: kept connections to the upstream, the fewest headers, NGINX's default buffering. */
 function tunedConfiguration(tuned: NginxInstance, host: ManagedHost, { port, echoPort }: Upstreams): string {
   const { certificate, key } = certificateOf(host)
   const rendered = readFileSync(join(host.nginx.sitesAvailable, `fpai-${SECURE}.conf`), 'utf8')

@@ -1,4 +1,4 @@
-/** An upstream that sends back what it gets over an upgraded connection, and a client that counts round trips through a proxy. */
+/** An upstream that echoes what it gets over an upgraded connection, and a client that counts round trips through a proxy. */
 import { once } from 'node:events'
 import { createServer, request } from 'node:http'
 import { connect, type Socket } from 'node:net'
@@ -7,7 +7,7 @@ import type { Undo } from './undo.ts'
 
 export const ECHO_CONNECTIONS = 16
 const SECONDS = 1.5
-/** What a client's frame of 32 bytes has; a proxy sees bytes alone after the upgrade. */
+/** A client's frame of 32 bytes; after the upgrade a proxy sees only bytes. */
 const MESSAGE = Buffer.alloc(38, 'x')
 
 /** Starts it; returns its port. */

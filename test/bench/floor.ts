@@ -1,4 +1,4 @@
-/** The floor: what a change costs at the least, since NGINX itself takes that long for one test and one proven reload. */
+/** The floor: the least that a change can cost, which is NGINX's own time for one test and one confirmed reload. */
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout } from 'node:timers/promises'
@@ -9,7 +9,7 @@ const POLL_MS = 2
 const LIMIT_MS = 30_000
 const processes = hostProcesses()
 
-/** Takes a bare `nginx -t`, then SIGHUP, then the wait until no old worker accepts connections any more; in milliseconds. */
+/** Times a bare `nginx -t`, then SIGHUP, then the wait until no old worker accepts connections, in milliseconds. */
 export async function measureFloor(
   nginx: NginxInstance,
 ): Promise<{ readonly testMs: number; readonly floorMs: number }> {
@@ -25,17 +25,17 @@ export async function measureFloor(
   return { testMs, floorMs: performance.now() - started }
 }
 
-/** The workers that NGINX has now. */
+/** NGINX's current workers. */
 export function workersOf({ masterPid }: NginxInstance): readonly number[] {
   if (masterPid === undefined) throw new Error('NGINX does not run')
   return processes.workersOf(masterPid)
 }
 
-/** Resolves once none of these workers accepts connections any more. */
+/** Resolves once none of these workers accepts connections. */
 export async function retired(workers: readonly number[]): Promise<void> {
   const deadline = performance.now() + LIMIT_MS
   while (workers.some((pid) => processes.workerState(pid) === 'accepting')) {
-    if (performance.now() > deadline) throw new Error('the old workers go on accepting')
+    if (performance.now() > deadline) throw new Error('the old workers still accept connections')
     await setTimeout(POLL_MS)
   }
 }

@@ -1,4 +1,4 @@
-/** Which state fresh connections see. */
+/** The state that fresh connections see. */
 import { request as requestHttp } from 'node:http'
 import { request as requestHttps } from 'node:https'
 import type { Scheme } from './options.ts'
@@ -14,7 +14,7 @@ const WINDOW_MS = 200
 const LANES = 4
 const TIMEOUT_MS = 5000
 
-/** Of the connections that are opened one after another within the next 200 ms, the share that this droplet does not answer. */
+/** Of the connections opened one after another within the next 200 ms, the share that this droplet does not answer. */
 export async function shareOfOld(asked: Asked, droplet: string): Promise<number> {
   const until = performance.now() + WINDOW_MS
   const answers: (string | undefined)[] = []
@@ -24,7 +24,7 @@ export async function shareOfOld(asked: Asked, droplet: string): Promise<number>
   return answers.filter((answer) => answer !== droplet).length / answers.length
 }
 
-/** What is answered over a connection of its own, with a full handshake where it is HTTPS. */
+/** The answer over a new connection, with a full handshake for HTTPS. */
 export async function ask({ scheme, port, domain }: Asked): Promise<string> {
   const options = { host: '127.0.0.1', port, headers: { host: domain }, agent: false, timeout: TIMEOUT_MS }
   return await new Promise((resolve, reject) => {

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 
 export type Protocol = 'http' | 'https' | 'h2'
 
-/** What is asked: a path of a domain, whatever its name resolves to, at a loopback port. */
+/** A request target: a path of a domain, whatever its name resolves to, at a loopback port. */
 export interface Target {
   readonly protocol: Protocol
   readonly domain: string
@@ -15,25 +15,25 @@ export interface Target {
   readonly path: string
 }
 
-/** More than the connections to an upstream that a server block may keep, if it keeps few. */
+/** More than the connections to an upstream that a server block with a small limit may keep. */
 export const CONNECTIONS = 64
 const SECONDS = 2
-/** Far below what any of the contenders can do, so that it is their delay that is measured and not their queue. */
+/** Far below the capacity of any contender, so that their latency is measured and not their queue. */
 const STEADY_CONNECTIONS = 20
 export const STEADY_RATE = 1000
 
-/** Requests a second over 64 connections that are kept, as fast as they are answered, for two seconds; and how many there were in all. */
+/** Requests a second over 64 kept connections, as fast as they are answered, for two seconds; and their total. */
 export async function saturate(target: Target, stopped: AbortSignal): Promise<Rate> {
   const { protocol, domain, port, path } = target
   if (protocol === 'http') {
     const load = ['-t1', `-c${CONNECTIONS}`, `-d${SECONDS}s`, '-H', `Host: ${domain}`]
-    const said = await run('wrk', [...load, `http://127.0.0.1:${port}${path}`], stopped)
-    if (/Non-2xx|Socket errors/.test(said)) throw new Error(`wrk: ${said}`)
-    return rateOf(said, /Requests\/sec:\s+([\d.]+)/, /(\d+) requests in/)
+    const output = await run('wrk', [...load, `http://127.0.0.1:${port}${path}`], stopped)
+    if (/Non-2xx|Socket errors/.test(output)) throw new Error(`wrk: ${output}`)
+    return rateOf(output, /Requests\/sec:\s+([\d.]+)/, /(\d+) requests in/)
   }
-  // wrk sends the name of the URL in TLS, and that has to be the address.
-  const said = await h2load(target, ['-c', String(CONNECTIONS), '-D', String(SECONDS)], stopped)
-  return rateOf(said, H2LOAD_RATE, H2LOAD_DONE)
+  // wrk sends the host of the URL as SNI, which must be the address.
+  const output = await h2load(target, ['-c', String(CONNECTIONS), '-D', String(SECONDS)], stopped)
+  return rateOf(output, H2LOAD_RATE, H2LOAD_DONE)
 }
 
 /** Microseconds that each request took, at 1000 a second over 20 connections for two seconds. */
@@ -50,7 +50,7 @@ export async function steady(target: Target, stopped: AbortSignal): Promise<read
   }
 }
 
-/** Requests a second, each over a connection of its own: so many full handshakes a second, where it is HTTPS. */
+/** Requests a second, each over its own connection: for HTTPS as many full handshakes a second. */
 export async function reconnect(target: Target, count: number, stopped: AbortSignal): Promise<Rate> {
   const load = ['-c', String(CONNECTIONS), '-n', String(count), '-H', 'Connection: close']
   return rateOf(await h2load(target, load, stopped), H2LOAD_RATE, H2LOAD_DONE)
@@ -68,25 +68,25 @@ async function h2load({ protocol, domain, port, path }: Target, load: readonly s
   const version = protocol === 'h2' ? ['-m', '1'] : ['--h1']
   const scheme = protocol === 'http' ? 'http' : 'https'
   const args = [...version, ...load, `--connect-to=127.0.0.1:${port}`, `${scheme}://${domain}:${port}${path}`]
-  const said = await run('h2load', args, stopped)
-  if (!/, 0 failed, 0 errored, 0 timeout/.test(said)) throw new Error(`h2load: ${said}`)
-  return said
+  const output = await run('h2load', args, stopped)
+  if (!/, 0 failed, 0 errored, 0 timeout/.test(output)) throw new Error(`h2load: ${output}`)
+  return output
 }
 
-function rateOf(said: string, perSecond: RegExp, count: RegExp): Rate {
-  const rate = { perSecond: Number(perSecond.exec(said)?.[1]), count: Number(count.exec(said)?.[1]) }
-  if (!(rate.count > 0)) throw new Error(`nothing was answered: ${said}`)
+function rateOf(output: string, perSecond: RegExp, count: RegExp): Rate {
+  const rate = { perSecond: Number(perSecond.exec(output)?.[1]), count: Number(count.exec(output)?.[1]) }
+  if (!(rate.count > 0)) throw new Error(`nothing was answered: ${output}`)
   return rate
 }
 
 async function run(file: string, args: readonly string[], signal: AbortSignal): Promise<string> {
   const child = spawn(file, args, { signal, stdio: ['ignore', 'pipe', 'pipe'] })
-  let said = ''
+  let output = ''
   for (const stream of [child.stdout, child.stderr])
     stream.on('data', (chunk: Buffer) => {
-      said += chunk.toString()
+      output += chunk.toString()
     })
   const [exitCode] = await once(child, 'close')
-  if (exitCode !== 0) throw new Error(`${file} ended with ${exitCode}: ${said}`)
-  return said
+  if (exitCode !== 0) throw new Error(`${file} ended with ${exitCode}: ${output}`)
+  return output
 }

@@ -1,5 +1,5 @@
 /**
- * How fast and how good it is, against NGINX itself, a hand-tuned NGINX, and Caddy. Prints figures and whether they reach their targets; asserts nothing.
+ * Measures the product against NGINX itself, a hand-tuned NGINX, and Caddy. Prints figures and whether they reach their targets; asserts nothing.
  *
  *     npm run bench [-- --help]
  */
@@ -13,7 +13,7 @@ import { describeMachine, isInstalled, type Program } from './programs.ts'
 import { describeTarget, type Findings } from './report.ts'
 
 interface Part {
-  /** Without these there is nothing to measure. */
+  /** The programs without which the part cannot run. */
   readonly needs: readonly Program[]
   run(options: Options, stopped: AbortSignal): Promise<Findings>
 }
@@ -27,13 +27,13 @@ const PARTS: Readonly<Record<PartName, Part>> = {
 
 async function main(options: Options, stopped: AbortSignal): Promise<void> {
   process.stdout.write(
-    `${describeMachine()}\nmedians of up to ${options.runs} rounds, in which those compared take turns\n`,
+    `${describeMachine()}\nmedians of up to ${options.runs} rounds, in which the contenders take turns\n`,
   )
   for (const name of options.only) {
     const { needs, run } = PARTS[name]
     const missing = needs.filter((program) => !isInstalled(program))
     if (missing.length > 0) {
-      process.stdout.write(`\n${name} is left out, for this is missing: ${missing.join(', ')}\n`)
+      process.stdout.write(`\n${name} is left out, because this is missing: ${missing.join(', ')}\n`)
       continue
     }
     const { tables, targets } = await run(options, stopped)
@@ -52,7 +52,7 @@ if (options === 'help') {
   const stopped = new AbortController()
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stopped.abort())
   await main(options, stopped.signal).catch(async (error: unknown) => {
-    // Ctrl-C reaches NGINX and the API as well, and their end may show before the signal does.
+    // Ctrl-C reaches NGINX and the API as well, and their exit may be seen before the signal.
     await setTimeout(100)
     process.exitCode = stopped.signal.aborted ? 130 : 1
     if (!stopped.signal.aborted)

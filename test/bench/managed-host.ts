@@ -1,4 +1,4 @@
-/** A real NGINX with the API as a process of its own, and lineages for its routes where they are HTTPS. */
+/** A real NGINX with the API as its own process, and lineages for its HTTPS routes. */
 import { setTimeout } from 'node:timers/promises'
 import * as v from 'valibot'
 import { call } from '../../fixtures/call.ts'
@@ -15,16 +15,16 @@ export interface ManagedHost {
   /** The port on which NGINX serves this scheme. */
   portOf(scheme: Scheme): number
   readonly url: string
-  /** Of the API. */
+  /** The URL of the API. */
   readonly pid: number
-  /** Puts a route; an HTTPS one has to be served over HTTPS with the answer. */
+  /** Puts a route; an HTTPS one must be served over HTTPS by the time of the answer. */
   put(name: string, upstreamPort: number, scheme: Scheme, options?: RouteOptions): Promise<Change>
   remove(name: string): Promise<void>
-  /** Ends the API and starts it anew; milliseconds until it listened and answered a list. */
+  /** Ends the API and starts it again; milliseconds until it listens and has answered a list. */
   restart(): Promise<number>
 }
 
-/** Those of a route's options that are measured. */
+/** The options of a route that are measured. */
 export interface RouteOptions {
   readonly buffering?: boolean
 }
@@ -37,7 +37,7 @@ export interface Change {
 }
 
 const ReceiptOf = v.object({ receipt: v.object({ generation: v.number(), reloaded: v.boolean() }) })
-/** Fewer than may wait in the queue. */
+/** Fewer than the limit of the queue. */
 const CREATED_AT_ONCE = 500
 
 /** The domain of a route. */
@@ -132,7 +132,7 @@ async function put(
   return { ...v.parse(ReceiptOf, JSON.parse(text)).receipt, steps }
 }
 
-/** When a list is answered for the first time. */
+/** The time of the first answer to a list. */
 async function firstAnswer(url: string, failed: AbortSignal): Promise<number> {
   const deadline = performance.now() + LIMIT_MS
   while (performance.now() < deadline && !failed.aborted) {

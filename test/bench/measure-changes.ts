@@ -1,4 +1,4 @@
-/** Everything that is measured at one number of routes, on a real NGINX and the API as a process of its own. */
+/** All measurements at one number of routes, on a real NGINX and the API as its own process. */
 import { readFileSync } from 'node:fs'
 import { call } from '../../fixtures/call.ts'
 import { type Droplet, startDroplet } from '../../fixtures/droplet.ts'
@@ -10,7 +10,7 @@ import { changePlainly, PLAIN } from './plain-way.ts'
 import { allAtOnce, FEW_RUNS, inTurns, timed } from './turns.ts'
 import { withUndo } from './undo.ts'
 
-/** Milliseconds, one for each run, where nothing else is said. */
+/** Milliseconds, one for each run, unless stated otherwise. */
 export interface ChangeFigures {
   readonly routes: number
   readonly scheme: Scheme
@@ -20,14 +20,14 @@ export interface ChangeFigures {
   readonly change: number[]
   /** The parts of each change, by their names in Server-Timing. */
   readonly steps: Map<string, number[]>
-  /** Of fresh connections right after the answer, the share that saw the state of before. */
+  /** Of fresh connections right after the answer, the share that saw the previous state. */
   readonly changeOld: number[]
   /** The first change after somebody else has edited NGINX's configuration: all of it is tested, nothing is skipped. */
   readonly changeAfterEdit: number[]
   readonly unchanged: number[]
-  /** Unchanged PUTs for which NGINX was called all the same. */
+  /** Unchanged PUTs that reloaded NGINX all the same. */
   unchangedReloads: number
-  /** A script's change: until it says that it is done, what fresh connections see then, and until no old worker accepts. */
+  /** A script's change: until it ends, what fresh connections see then, and until no old worker accepts connections. */
   readonly plain: number[]
   readonly plainOld: number[]
   readonly plainServed: number[]
@@ -51,7 +51,7 @@ interface Bench {
   readonly figures: ChangeFigures
 }
 
-/** Sets everything up, measures, and removes it all again; also where `stopped` says so before the end. */
+/** Sets everything up, measures, and removes it all again, also if `stopped` is aborted before the end. */
 export async function measureChanges(
   { routes, scheme, runs }: { readonly routes: number; readonly scheme: Scheme; readonly runs: number },
   stopped: AbortSignal,
@@ -111,9 +111,9 @@ async function takeCalls({ host, droplets: [one, two], figures }: Bench): Promis
   figures.test.push(testMs)
   const { port, name } = two
   const [changeMs, changed] = await timed(() => host.put('bench-0', port, scheme))
-  if (!changed.reloaded) throw new Error('a changing PUT has changed nothing')
-  const asked = { scheme, port: host.portOf(scheme) }
-  figures.changeOld.push(await shareOfOld({ ...asked, domain: domainOf('bench-0') }, name))
+  if (!changed.reloaded) throw new Error('a PUT of another upstream has changed nothing')
+  const target = { scheme, port: host.portOf(scheme) }
+  figures.changeOld.push(await shareOfOld({ ...target, domain: domainOf('bench-0') }, name))
   figures.change.push(changeMs)
   for (const [step, ms] of changed.steps) figures.steps.set(step, [...(figures.steps.get(step) ?? []), ms])
 
@@ -128,7 +128,7 @@ async function takeCalls({ host, droplets: [one, two], figures }: Bench): Promis
   await changePlainly(host.nginx, scheme, port)
   figures.plain.push(performance.now() - started)
   const served = retired(old).then(() => performance.now() - started)
-  figures.plainOld.push(await shareOfOld({ ...asked, domain: domainOf(PLAIN) }, name))
+  figures.plainOld.push(await shareOfOld({ ...target, domain: domainOf(PLAIN) }, name))
   figures.plainServed.push(await served)
 
   const [afterEditMs] = await timed(() => host.put('bench-0', one.port, scheme))

@@ -31,7 +31,7 @@ export const HELP = `npm run bench [-- options]
 Prints medians and whether they reach their targets; asserts nothing.
 `
 
-/** Options of these arguments, or in words what is wrong with them; `help` where that was asked for. */
+/** The options of these arguments, or the message about a fault in them; `help` if that was requested. */
 export function readOptions(args: readonly string[]): Options | { readonly fault: string } | 'help' {
   try {
     const { values } = parseArgs({
@@ -63,7 +63,7 @@ function integersOf(name: string, text: string, max: number): number[] {
   return text.split(',').map((word) => {
     const count = Number(word)
     if (Number.isInteger(count) && count >= 1 && count <= max) return count
-    throw new Error(`--${name}: got "${word}", takes integers from 1 to ${max}`)
+    throw new Error(`--${name}: got "${word}", expects integers from 1 to ${max}`)
   })
 }
 
@@ -71,6 +71,6 @@ function wordsOf<Word extends string>(name: string, text: string, words: readonl
   return text.split(',').map((given) => {
     const word = words.find((known) => known === given)
     if (word !== undefined) return word
-    throw new Error(`--${name}: got "${given}", takes ${words.join(', ')}`)
+    throw new Error(`--${name}: got "${given}", expects ${words.join(', ')}`)
   })
 }

@@ -7,10 +7,10 @@ import { NGINX_BIN, type NginxInstance } from '../../fixtures/nginx-instance.ts'
 import { domainOf } from './managed-host.ts'
 import type { Scheme } from './options.ts'
 
-/** The route that is changed plainly. */
+/** The route that the script changes. */
 export const PLAIN = 'plain'
 
-/** Writes the server block, then `nginx -t`, then `nginx -s reload`; done where all of that has ended well. */
+/** Writes the server block, then `nginx -t`, then `nginx -s reload`; fails if one of them fails. */
 export async function changePlainly(nginx: NginxInstance, scheme: Scheme, upstreamPort: number): Promise<void> {
   writeFileSync(join(nginx.root, 'conf.d', 'plain.conf'), serverBlock(nginx, scheme, upstreamPort))
   await run(['-t', '-c', nginx.conf])

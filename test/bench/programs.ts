@@ -1,11 +1,11 @@
-/** The programs that figures are taken of and with, and the machine that they run on. */
+/** The programs that are measured or measure, and the machine. */
 import { spawnSync } from 'node:child_process'
 import { cpus, release, totalmem } from 'node:os'
 import { NGINX_BIN } from '../../fixtures/nginx-instance.ts'
 
 export type Program = 'caddy' | 'wrk' | 'h2load' | 'openssl'
 
-/** How each program tells its version, and where in its words it stands. */
+/** How each program prints its version, and the pattern that finds it. */
 const VERSIONS: Readonly<Record<Program | 'nginx', readonly [file: string, arg: string, version: RegExp]>> = {
   nginx: [NGINX_BIN, '-v', /nginx\/(\S+)/],
   openssl: ['openssl', 'version', /OpenSSL (\S+)/],
@@ -14,7 +14,7 @@ const VERSIONS: Readonly<Record<Program | 'nginx', readonly [file: string, arg: 
   h2load: ['h2load', '--version', /nghttp2\/(\S+)/],
 }
 
-/** The version of a program; `undefined` where it is not installed. */
+/** The version of a program; `undefined` if it is not installed. */
 function versionOf(program: Program | 'nginx'): string | undefined {
   const [file, arg, pattern] = VERSIONS[program]
   const { error, stdout, stderr } = spawnSync(file, [arg], { encoding: 'utf8', timeout: 10_000 })
@@ -25,7 +25,7 @@ export function isInstalled(program: Program): boolean {
   return versionOf(program) !== undefined
 }
 
-/** What the figures were taken on. */
+/** The machine and the versions of a measurement. */
 export function describeMachine(): string {
   const processors = cpus()
   const versions = (

@@ -4,7 +4,7 @@ import { readOptions } from './options.ts'
 import { describeTarget, type Target, table } from './report.ts'
 import { median, medianRatio, percentile } from './statistics.ts'
 
-const test = suite("the benchmarks' figures")
+const test = suite('report')
 
 test('a median is the middle value, or the mean of the middle two, whatever the order', () => {
   for (const [values, middle] of [
@@ -31,13 +31,13 @@ test('a percentile is the smallest value that so many of 100 do not exceed', () 
   assert.ok(Number.isNaN(percentile([], 50)))
 })
 
-test('what slows both of a pair down does not change their ratio', () => {
+test('what slows down both of a pair does not change their ratio', () => {
   assert.is(medianRatio([10, 200, 30], [5, 100, 15]), 2)
   assert.is(medianRatio([10, 999], [5]), 2)
   assert.ok(Number.isNaN(medianRatio([], [])))
 })
 
-test('a target at its limit is reached where the limit is included, and what was not measured is missed', () => {
+test('a target at its limit is reached if the limit is included, and an unmeasured one is missed', () => {
   const lines = (
     [
       ['at most', 1.15],
@@ -64,25 +64,25 @@ test('a target at its limit is reached where the limit is included, and what was
   ])
 })
 
-test('a miss shows in its figure: it is not rounded into the limit', () => {
+test('the figure of a missed target is not rounded to its limit', () => {
   const miss: Target = { what: 'the rate', value: 0.9699, bound: 'at least', limit: 0.97, unit: 'times' }
   assert.is(describeTarget(miss), 'MISSED   the rate: 0.9699 times, at least 0.97')
 })
 
-test('a table has its first column to the left and the others to the right, also where a row is short', () => {
+test('a table aligns its first column left and the others right, even with short rows', () => {
   assert.is(
     table([['routes', '1', '1000'], ['a change', '9.0 ms'], []]),
     'routes          1   1000\na change   9.0 ms\n',
   )
 })
 
-test('an option that is no such thing is refused with what it takes, and those left out have their defaults', () => {
+test('an invalid option is refused with what it expects, and missing ones have their defaults', () => {
   for (const [args, fault] of [
-    [['--routes', '1,0'], '--routes: got "0", takes integers from 1 to 5000'],
-    [['--routes', '5001'], '--routes: got "5001", takes integers from 1 to 5000'],
-    [['--runs', '1.5'], '--runs: got "1.5", takes integers from 1 to 200'],
-    [['--scheme', 'ftp'], '--scheme: got "ftp", takes http, https'],
-    [['--only', ''], '--only: got "", takes changes, caddy, throughput, handshakes'],
+    [['--routes', '1,0'], '--routes: got "0", expects integers from 1 to 5000'],
+    [['--routes', '5001'], '--routes: got "5001", expects integers from 1 to 5000'],
+    [['--runs', '1.5'], '--runs: got "1.5", expects integers from 1 to 200'],
+    [['--scheme', 'ftp'], '--scheme: got "ftp", expects http, https'],
+    [['--only', ''], '--only: got "", expects changes, caddy, throughput, handshakes'],
   ] as const)
     assert.equal(readOptions(args), { fault })
   assert.ok('fault' in Object(readOptions(['--rounds', '3'])))

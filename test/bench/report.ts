@@ -1,7 +1,7 @@
-/** The figures as a person reads them, and whether they are what was aimed at. */
+/** The figures as readable tables, and whether they reach their targets. */
 import { median } from './statistics.ts'
 
-/** What one part of the benchmarks has found. */
+/** The results of one part of the benchmarks. */
 export interface Findings {
   readonly tables: readonly string[]
   readonly targets: readonly Target[]
@@ -26,7 +26,7 @@ const DIGITS: Readonly<Record<Unit, number>> = {
   '%': 1,
 }
 
-/** One line: reached or missed, and by which figure. What could not be measured is missed. */
+/** One line: reached or missed, with the figure. What could not be measured is missed. */
 export function describeTarget({ what, value, bound, limit, unit }: Target): string {
   const isReached = {
     'at most': value <= limit,
@@ -34,13 +34,13 @@ export function describeTarget({ what, value, bound, limit, unit }: Target): str
     below: value < limit,
     above: value > limit,
   }[bound]
-  // A figure that is rounded into its limit would make a miss look like a mistake.
+  // A figure that is rounded to its limit would make a miss look like a mistake.
   const rounded = value.toFixed(DIGITS[unit])
   const shown = !isReached && Number(rounded) === limit ? String(value) : rounded
   return `${isReached ? 'reached' : 'MISSED '}  ${what}: ${shown} ${unit}, ${bound} ${limit}`
 }
 
-/** Columns, the first one to the left and the others to the right. */
+/** Columns, the first one aligned left and the others right. */
 export function table(rows: readonly (readonly string[])[]): string {
   const count = Math.max(0, ...rows.map((row) => row.length))
   const widths = Array.from({ length: count }, (_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0)))

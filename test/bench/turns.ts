@@ -1,12 +1,12 @@
 /** Counting, timing and bounding what is measured. */
 
-/** However slow the machine is, no single figure takes longer than this. */
+/** No single figure takes longer than this, even on a slow machine. */
 export const LIMIT_MS = 60_000
 
-/** Measurements that are long themselves, or hardly differ, are repeated no more than this. */
+/** Measurements that take long, or hardly vary, are repeated at most this often. */
 export const FEW_RUNS = 5
 
-/** Runs something a number of times, fewer where that would take too long; the first time in any case. */
+/** Runs something a number of times, fewer if that would take too long, but at least once. */
 export async function inTurns(
   stopped: AbortSignal,
   runs: number,
@@ -20,7 +20,7 @@ export async function inTurns(
   }
 }
 
-/** Runs a number of jobs all at once. */
+/** Runs a number of jobs concurrently. */
 export async function allAtOnce<T>(count: number, job: (i: number) => Promise<T>): Promise<T[]> {
   return await Promise.all(Array.from({ length: count }, (_, i) => job(i)))
 }

@@ -1,7 +1,7 @@
-/** What has been started, each with its way back; the last one goes first. */
+/** The teardown of what has been started, in reverse order. */
 export type Undo = (() => unknown)[]
 
-/** Runs a job, and takes back what it has started: whether it ends, fails, or is interrupted. */
+/** Runs a job, and tears down what it has started, whether it ends, fails, or is interrupted. */
 export async function withUndo<T>(job: (undo: Undo) => Promise<T>): Promise<T> {
   const undo: Undo = []
   try {

@@ -43,7 +43,7 @@ test("of seven changes only the one that NGINX refuses fails, with NGINX's messa
     state: 'unchanged',
     culprit: 'caller',
     retryable: false,
-    remedy: 'See nginx_output and diagnostics; nothing was changed',
+    remedy: 'See nginx_output and diagnostics',
     nginx_output:
       '2026/01/01 00:00:00 [emerg] 4242#4242: host not found in upstream "app-5" in fpai-app-5.conf:7\nnginx: configuration file nginx.conf test failed',
     diagnostics: [{ level: 'emerg', file: 'fpai-app-5.conf', line: 7, message: 'host not found in upstream "app-5"' }],

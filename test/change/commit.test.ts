@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
+import { fakeDeps } from '../../fixtures/deps.ts'
 import {
   assertSettled,
   CERTIFICATE_GONE,
@@ -78,24 +78,36 @@ reload('two attempts never share a generation, so that an old answer proves noth
   await assertSettled(deps)
 })
 
-for (const [what, change] of Object.entries({
-  'a change': (deps: FakeDeps) => put(deps, 'app', 'app.example.com', 8002),
-  'a deletion': (deps: FakeDeps) => remove(deps, 'old'),
-})) {
-  reload(`while NGINX is not running, ${what} is refused and writes nothing`, async () => {
+reload('while NGINX is not running, a change is refused and writes nothing', async () => {
+  const deps = await worldWithRoute()
+  const before = contentsOf(deps.disk)
+  deps.nginx.running = false
+  const error = await refusal(put(deps, 'app', 'app.example.com', 8002), 'NGINX_RELOAD_FAILED')
+  assert.is(error.message, 'NGINX is not running')
+  assert.equal([error.details.stage, error.details.state, error.details.reason], ['reload', 'unchanged', 'not_running'])
+  assert.is(error.details.remedy, 'Start NGINX (systemctl start nginx), then call again')
+  assert.equal(contentsOf(deps.disk), before)
+})
+
+reload(
+  'while NGINX is not running, a route can be deleted: NGINX accepts what is left, and the receipt says so',
+  async () => {
     const deps = await worldWithRoute()
-    const before = contentsOf(deps.disk)
     deps.nginx.running = false
-    const error = await refusal(change(deps), 'NGINX_RELOAD_FAILED')
-    assert.is(error.message, 'NGINX is not running')
+    const [deleted, refused] = await Promise.allSettled([
+      remove(deps, 'old'),
+      put(deps, 'app', 'app.example.com', 8002),
+    ])
+    if (deleted.status === 'rejected') throw deleted.reason
+    const { proved_by, reloaded } = deleted.value.receipt
+    assert.equal([proved_by, reloaded], ['config_test', false])
+    assert.is(refused.status, 'rejected')
     assert.equal(
-      [error.details.stage, error.details.state, error.details.reason],
-      ['reload', 'unchanged', 'not_running'],
+      [...deps.disk.keys()].filter((path) => path.includes('fpai-')),
+      [],
     )
-    assert.is(error.details.remedy, 'Start NGINX (systemctl start nginx), then call again')
-    assert.equal(contentsOf(deps.disk), before)
-  })
-}
+  },
+)
 
 reload.run()
 

@@ -39,4 +39,14 @@ test('a symlink planted under the name of a temporary is not followed', async ()
   await assertSettled(deps)
 })
 
+test('the new generation is on disk only once every route of it is: a foreign reload in between serves the previous one', async () => {
+  const deps = await worldWithRoute()
+  const from = deps.effects.journal.length
+  await put(deps, 'app', 'app.example.com', 8002)
+  const renames = deps.effects.journal.slice(from).filter(({ verb }) => verb === 'rename')
+  const at = (path: string) => renames.findIndex(({ subject }) => subject.endsWith(path))
+  const shared = at(`${AVAILABLE}/000-proxy-manager.conf`)
+  assert.ok(at(`${ENABLED}/fpai-app.conf`) >= 0 && at(`${ENABLED}/fpai-app.conf`) < shared, JSON.stringify(renames))
+})
+
 test.run()

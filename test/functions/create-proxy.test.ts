@@ -21,21 +21,21 @@ test('POST /proxies answers 201, the route, its receipt, ETag, Location and Serv
   assert.is(answer.headers.get('server-timing'), NO_TIMES)
 })
 
-test('POST without a name makes one from the domain', async () => {
+test('POST without a name derives it from the domain', async () => {
   const deps = await fakeDeps()
   const answer = await post(deps, APP)
   assert.equal([answer.status, answer.body.droplet_name], [201, 'app-example-com'])
   assert.is(answer.headers.get('location'), '/proxies/app-example-com')
 })
 
-test('POST of a domain of which no name can be made answers 400 and says what to pass', async () => {
+test('POST of a domain from which no name can be derived answers 400 and says what to pass', async () => {
   const deps = await fakeDeps()
   assertIssues(await post(deps, { ...APP, domain: `${'a'.repeat(60)}.example.com` }), [
     ['', 'no droplet name can be made from this domain: pass droplet_name'],
   ])
 })
 
-test('POST of the configuration that stands answers 200 and reloads nothing', async () => {
+test('POST of the current configuration answers 200 and reloads nothing', async () => {
   const deps = await fakeDeps()
   await post(deps, { droplet_name: 'app', ...APP })
   const answer = await post(deps, { droplet_name: 'app', ...APP })
@@ -43,7 +43,7 @@ test('POST of the configuration that stands answers 200 and reloads nothing', as
   assert.is(deps.nginx.reloads, 1)
 })
 
-test('POST of another configuration answers 409 and leaves the route as it is', async () => {
+test('POST of a different configuration answers 409 and does not change the route', async () => {
   const deps = await fakeDeps()
   await post(deps, { droplet_name: 'app', ...APP })
   const before = contentsOf(deps.disk)
@@ -54,7 +54,7 @@ test('POST of another configuration answers 409 and leaves the route as it is', 
   assert.equal(contentsOf(deps.disk), before)
 })
 
-test('POST of a domain that another route serves answers 409 and its owner', async () => {
+test('POST of a domain that another route serves answers 409 with its owner', async () => {
   const deps = await fakeDeps()
   await post(deps, { droplet_name: 'app', ...APP })
   const details = assertError(await post(deps, { droplet_name: 'b', ...APP }), 'DOMAIN_CONFLICT')
@@ -71,7 +71,7 @@ test('POST of a domain that a server block written by hand serves answers 409 wi
   assert.equal(assertError(answer, 'DOMAIN_CONFLICT').owner, { file: 'shop.conf', line: 1 })
 })
 
-test('POST with HTTPS wanted and no certificate answers 202 and the next step', async () => {
+test('POST with HTTPS but without a certificate answers 202 and the next step', async () => {
   const deps = await fakeDeps()
   const answer = await post(deps, { domain: 'app.example.com', upstream_port: 8002 })
   assert.is(answer.status, 202)
@@ -86,7 +86,7 @@ test('POST with dry_run creates nothing', async () => {
   assert.equal(contentsOf(deps.disk), before)
 })
 
-test('POST of names that do not fit answers 400 and touches nothing', async () => {
+test('POST of invalid names answers 400 and changes nothing', async () => {
   const deps = await fakeDeps()
   const before = contentsOf(deps.disk)
   for (const droplet_name of [

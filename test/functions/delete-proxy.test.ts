@@ -20,7 +20,7 @@ async function depsWithApp(): Promise<FakeDeps> {
 const remove = (deps: FakeDeps, path = '/proxies/app', options: CallOptions = {}) =>
   call(deleteProxy, deps, path, { method: 'DELETE', ...options })
 
-test('DELETE /proxies/:droplet_name answers 200, takes file and symlink away, and proves it', async () => {
+test('DELETE /proxies/:droplet_name answers 200 with a receipt, and removes file and symlink', async () => {
   const deps = await depsWithApp()
   const answer = await remove(deps)
   assert.is(answer.status, 200)
@@ -37,13 +37,13 @@ test('DELETE /proxies/:droplet_name answers 200, takes file and symlink away, an
   assertError(await call(getProxy, deps, '/proxies/app'), 'PROXY_NOT_FOUND')
 })
 
-test('DELETE of what is gone answers 404', async () => {
+test('DELETE of a deleted route answers 404', async () => {
   const deps = await depsWithApp()
   await remove(deps)
   assertError(await remove(deps), 'PROXY_NOT_FOUND')
 })
 
-test('DELETE of what is no name answers 400 and removes nothing', async () => {
+test('DELETE of an invalid name answers 400 and removes nothing', async () => {
   const deps = await depsWithApp()
   const before = contentsOf(deps.disk)
   for (const name of ['%2e%2e%2fnginx.conf', '000-proxy-manager', 'APP', 'app%00'])
@@ -61,7 +61,7 @@ test('DELETE with If-Match of another revision answers 412 and removes nothing',
   assert.is((await remove(deps, '/proxies/app', { headers: { 'if-match': etag } })).status, 200)
 })
 
-test('DELETE with dry_run says what would go, and nothing goes', async () => {
+test('DELETE with dry_run answers what would be removed, and removes nothing', async () => {
   const deps = await depsWithApp()
   const before = contentsOf(deps.disk)
   const { status, body } = await remove(deps, '/proxies/app?dry_run=true')
@@ -80,7 +80,7 @@ test('DELETE with dry_run says what would go, and nothing goes', async () => {
   assert.is(deps.nginx.reloads, 1)
 })
 
-test('DELETE that NGINX does not take over answers 500 and leaves the route', async () => {
+test('DELETE that NGINX does not apply answers 500 and keeps the route', async () => {
   const deps = await depsWithApp()
   refuseNextReload(deps, PORT_TAKEN)
   assert.is(assertError(await remove(deps), 'NGINX_RELOAD_FAILED').state, 'rolled_back')
@@ -102,14 +102,14 @@ async function depsWithCertificate(): Promise<FakeDeps> {
   return deps
 }
 
-test('DELETE leaves the certificate, and says nothing of it', async () => {
+test('DELETE keeps the certificate, and does not mention it', async () => {
   const deps = await depsWithCertificate()
   const { status, body } = await remove(deps)
   assert.equal([status, body.certificate_deleted], [200, undefined])
   assert.ok(deps.disk.has(LINEAGE))
 })
 
-test('DELETE with delete_certificate deletes lineage and copies once the route is gone, and says so', async () => {
+test('DELETE with delete_certificate deletes lineage and copies after the route, and says so', async () => {
   const deps = await depsWithCertificate()
   const calls = certbotThat(deps, () => {
     assert.equal(
@@ -142,7 +142,7 @@ test('DELETE whose certificate cannot be deleted answers 200, and says so', asyn
   assert.ok(deps.disk.has(LINEAGE))
 })
 
-test('DELETE with delete_certificate of a route that is not removed leaves its certificate', async () => {
+test('DELETE with delete_certificate keeps the certificate if the route is not removed', async () => {
   const deps = await depsWithCertificate()
   const calls = certbotThat(deps, () => ({ exitCode: 0, output: '' }))
   refuseNextReload(deps, PORT_TAKEN)

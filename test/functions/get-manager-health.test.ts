@@ -8,20 +8,20 @@ import { assertIssues, call } from './wire.ts'
 
 const test = suite('GET /proxy-manager/health')
 
-test('GET /proxy-manager/health answers 200 while all is well, in the shape that it promises', async () => {
+test('GET /proxy-manager/health answers 200 on a healthy host, as described', async () => {
   const deps = await fakeDeps()
   const answer = await call(getManagerHealth, deps, '/proxy-manager/health')
   assert.equal([answer.status, answer.body.status, answer.body.reasons], [200, 'healthy', []])
   assert.equal(v.parse(ManagerHealth, answer.body), answer.body)
 })
 
-test('degraded answers 200: the service can do its work', async () => {
+test('a degraded host answers 200: changes work', async () => {
   const deps = await fakeDeps({ mainConfiguration: 'events {}\nhttp {}\n' })
   const answer = await call(getManagerHealth, deps, '/proxy-manager/health')
   assert.equal([answer.status, answer.body.status], [200, 'degraded'])
 })
 
-test('unhealthy answers 503, with the same body and what to do', async () => {
+test('an unhealthy host answers 503, with the same body and what to do', async () => {
   const deps = await fakeDeps()
   deps.nginx.running = false
   const answer = await call(getManagerHealth, deps, '/proxy-manager/health')

@@ -29,7 +29,7 @@ async function samples(deps: FakeDeps): Promise<Map<string, number>> {
 const put = (deps: FakeDeps, differing: object = {}, path = '/proxies/app') =>
   call(putProxy, deps, path, { method: 'PUT', body: { ...APP, ...differing } })
 
-test("GET answers Prometheus' text, under both addresses", async () => {
+test("GET answers Prometheus' text format, at both addresses", async () => {
   const deps = await fakeDeps()
   const app = createApp(() => deps)
   for (const path of ['/proxy-manager/metrics', '/metrics']) {
@@ -56,7 +56,7 @@ test('requests are counted by endpoint and status, with their durations', async 
   }
 })
 
-test('what reaches no endpoint is counted under one name, whatever path it asked for', async () => {
+test('requests that reach no endpoint are counted under one name, whatever their path', async () => {
   const token = 'a-token-of-many-characters'
   const deps = await fakeDeps({ settings: { PROXY_MANAGER_API_TOKEN: token } })
   const app = createApp(() => deps)
@@ -79,7 +79,7 @@ test('what reaches no endpoint is counted under one name, whatever path it asked
   assert.not.match([...found.keys()].join('\n'), 'secret-path')
 })
 
-test('what becomes of changes is counted, and what they shared', async () => {
+test('changes are counted by outcome, and the batches that they shared', async () => {
   const deps = await fakeDeps()
   await put(deps)
   await put(deps)
@@ -94,14 +94,14 @@ test('what becomes of changes is counted, and what they shared', async () => {
   assert.is(found.get('batch_changes_count'), 2)
 })
 
-test('a change that is refused before it is part of a batch is counted as well', async () => {
+test('a change that is rejected before it is part of a batch is counted as well', async () => {
   const deps = await fakeDeps()
   deps.nginx.upstreams.set(APP.upstream_port, 500)
   await put(deps)
   assert.is((await samples(deps)).get('changes_total{result="UPSTREAM_UNHEALTHY"}'), 1)
 })
 
-test('whether NGINX would start with the live configuration is told, whatever becomes of changes', async () => {
+test('whether NGINX would start with the live configuration is exported, whatever the outcome of changes', async () => {
   const deps = await fakeDeps()
   const accept = deps.nginx.judge
   deps.nginx.judge = (texts) =>
@@ -131,7 +131,7 @@ test('tests and reloads of NGINX are counted by their result', async () => {
   assert.is(found.get('nginx_reload_duration_seconds_count{result="refused"}'), 1)
 })
 
-test('what alerts look at is there from the start, with 0: a first failure is an increase', async () => {
+test('the series that alerts use exist from the start, with 0: a first failure is an increase', async () => {
   const found = await samples(await fakeDeps())
   for (const name of [
     'nginx_reload_duration_seconds_count{result="refused"}',
@@ -146,7 +146,7 @@ test('what alerts look at is there from the start, with 0: a first failure is an
     assert.is(found.get(name), 0, name)
 })
 
-test('how the host does is one of three', async () => {
+test('exactly one of the three health states is 1', async () => {
   const deps = await fakeDeps()
   const health = async () => {
     const found = await samples(deps)
@@ -157,7 +157,7 @@ test('how the host does is one of three', async () => {
   assert.equal(await health(), [0, 0, 1])
 })
 
-test('a reload after which another certificate is shown has failed, and is counted as that', async () => {
+test('a reload after which another certificate is served counts as failed, as wrong_certificate', async () => {
   const deps = await fakeDeps({ settings: { SSL_PREFLIGHT: 'off' } })
   await put(deps, { enable_ssl: true })
   certbotThatIssues(deps, certificateFor(APP.domain))
@@ -170,14 +170,14 @@ test('a reload after which another certificate is shown has failed, and is count
   assert.equal(counts, [1, 1])
 })
 
-test('a change that finds NGINX stopped counts as a reload that failed', async () => {
+test('a change while NGINX is stopped counts as a failed reload', async () => {
   const deps = await fakeDeps()
   deps.nginx.running = false
   for (let i = 0; i < 2; i++) await put(deps)
   assert.is((await samples(deps)).get('nginx_reload_duration_seconds_count{result="not_running"}'), 2)
 })
 
-test('routes are counted by status, and a status that no route has is 0', async () => {
+test('routes are counted by status; a status without routes is 0', async () => {
   const deps = await fakeDeps()
   const counts = async () => {
     const found = await samples(deps)
@@ -194,7 +194,7 @@ test('routes are counted by status, and a status that no route has is 0', async 
   assert.equal(await counts(), [0, 0, 1, 1])
 })
 
-test('a certificate is told with the second at which it expires, until its route is gone', async () => {
+test("a certificate's expiry is exported in seconds until its route is deleted", async () => {
   const deps = await fakeDeps({ settings: { SSL_PREFLIGHT: 'off' } })
   await put(deps, { enable_ssl: true })
   certbotThatIssues(deps, certificateFor(APP.domain))
@@ -207,7 +207,7 @@ test('a certificate is told with the second at which it expires, until its route
   assert.not.ok((await samples(deps)).has(name))
 })
 
-test('each name that is served over HTTPS has its expiry, and one that the certificate is not for has none', async () => {
+test('each name that is served over HTTPS has an expiry, an alias that the certificate does not cover has none', async () => {
   const deps = await fakeDeps({ settings: { SSL_PREFLIGHT: 'off' } })
   await put(deps, { enable_ssl: true, options: { aliases: ['www.example.com'] } })
   certbotThatIssues(deps, certificateFor(APP.domain, { aliases: ['www.example.com'] }))
@@ -234,7 +234,7 @@ test('health checks of upstreams are counted by their result', async () => {
   )
 })
 
-test("NGINX's own counts are told where NGINX tells them, and left out where it does not", async () => {
+test("NGINX's own counts are exported if NGINX answers them, otherwise omitted", async () => {
   const deps = await fakeDeps()
   assert.not.ok([...(await samples(deps)).keys()].some((name) => name.startsWith('nginx_connections')))
   const get = deps.host.probe.get
@@ -252,14 +252,14 @@ test("NGINX's own counts are told where NGINX tells them, and left out where it 
   )
 })
 
-test('figures of the process and the queue are there', async () => {
+test('metrics of the process and the queue are exported', async () => {
   const found = await samples(await fakeDeps())
   assert.is(found.get('queue_depth'), 0)
   assert.ok((found.get('process_resident_memory_bytes') ?? 0) > 0)
   assert.ok([...found.keys()].some((name) => name.startsWith('nodejs_eventloop_lag_seconds')))
 })
 
-test('metrics are read while a change is under way, and wait for nobody', async () => {
+test('metrics can be read during a change, without waiting', async () => {
   const deps = await fakeDeps()
   await put(deps)
   let release: () => void = () => undefined

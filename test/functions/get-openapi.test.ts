@@ -8,7 +8,7 @@ import { answerOf, assertIssues, call, requestTo } from './wire.ts'
 
 const test = suite('GET /openapi.json')
 
-test('GET answers the description of all that is mounted, with the version that runs', async () => {
+test('GET answers the description of all endpoints that are mounted, with the running version', async () => {
   const deps = await fakeDeps()
   const app = createApp(() => ({ ...deps, version: '1.2.3' }))
   const { status, body } = await answerOf(await app(requestTo('/openapi.json')))
@@ -26,7 +26,7 @@ test('what is not mounted is not described, and the base is the server', async (
   assert.equal(body.servers, [{ url: '/pm' }])
 })
 
-test('two calls answer the same, to the byte', async () => {
+test('two calls answer the same bytes', async () => {
   const deps = await fakeDeps()
   const app = createApp(() => deps)
   const texts = await Promise.all([1, 2].map(async () => await (await app(requestTo('/openapi.json'))).text()))
@@ -42,7 +42,7 @@ test('each app has a description of its own', async () => {
   }
 })
 
-test('no setting of this host stands in it', async () => {
+test('the description has no setting of this host', async () => {
   const deps = await fakeDeps({
     settings: { REGISTRY_URL: 'http://registry.secret:8000', SERVICE_NAME: 'secret-name' },
   })

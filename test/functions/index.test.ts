@@ -22,7 +22,7 @@ async function call(app: App, path: string, options: CallOptions = {}): Promise<
 }
 
 const METHODS = ['GET', 'HEAD', 'PUT', 'POST', 'DELETE', 'PATCH', 'OPTIONS'] as const
-/** Every way to every endpoint of the table, with a name in place of each parameter. */
+/** Every address of every endpoint of the table, with a name in place of each parameter. */
 const OPERATIONS = endpoints.flatMap(({ operation }) =>
   [operation, ...(operation.aliases ?? [])].map(({ method, path }) => ({
     method,
@@ -45,7 +45,7 @@ test('every endpoint of the table is reached under its method and path', async (
   }
 })
 
-test('a route lives from PUT to DELETE through the app', async () => {
+test('a route can be created, listed, read and deleted through the app', async () => {
   const { app } = await appOn()
   assert.is((await call(app, '/proxies/app', { method: 'PUT', body: APP })).status, 201)
   assert.is((await call(app, '/proxies')).body.length, 1)
@@ -64,11 +64,11 @@ test('an unknown path answers 404 for every method', async () => {
     }
 })
 
-test('a method that an endpoint does not take answers 405 with Allow', async () => {
+test('a method that a path does not have answers 405 with Allow', async () => {
   const { app } = await appOn()
   for (const path of PATHS) {
     const taken = OPERATIONS.filter((operation) => operation.path === path).map(({ method }): string => method)
-    // HEAD is for what only reads: a sync by GET is none of it.
+    // HEAD is only for operations that read: a sync by GET is none.
     const isRead = endpoints.some(
       ({ operation }) =>
         operation.method === 'GET' &&
@@ -111,14 +111,14 @@ test('a method in a header is not a method', async () => {
   assert.equal(contentsOf(deps.disk), before)
 })
 
-test('a resource has one address: slashes too many and other cases answer 404', async () => {
+test('a resource has one address: further slashes and another case answer 404', async () => {
   const { app } = await appOn()
   await call(app, '/proxies/app', { method: 'PUT', body: APP })
   for (const path of ['/proxies/', '/proxies/app/', '//proxies/app', '/proxies//app', '/PROXIES/app', '/Proxies'])
     for (const method of ['GET', 'DELETE']) assertError(await call(app, path, { method }), 'NOT_FOUND')
 })
 
-test('an encoded name is no name: 400, never another path', async () => {
+test('an encoded name is invalid: 400, never another path', async () => {
   const { app, deps } = await appOn()
   const before = contentsOf(deps.disk)
   for (const name of [
@@ -139,13 +139,13 @@ test('an encoded name is no name: 400, never another path', async () => {
   assert.equal(contentsOf(deps.disk), before)
 })
 
-test('line breaks and escapes in a path never get into the log as they are', async () => {
+test('line breaks and escapes in a path are logged escaped', async () => {
   const { app, deps } = await appOn()
   await call(app, '/proxies/a%0a%1b%5b31m')
   for (const line of deps.lines) assert.not.match(JSON.stringify(line), /\\n|\\u001b/)
 })
 
-test('under a base every route stands behind it, and nothing stands without it', async () => {
+test('under a base, every endpoint is behind it, and none without it', async () => {
   const deps = await fakeDeps()
   const app = createApp(() => deps, { base: '/pm' })
   assert.is((await call(app, '/pm/proxies/app', { method: 'PUT', body: APP })).status, 201)
@@ -155,7 +155,7 @@ test('under a base every route stands behind it, and nothing stands without it',
     assertError(await call(app, path), 'NOT_FOUND')
 })
 
-test('some endpoints can be mounted alone', async () => {
+test('some endpoints can be mounted without the others', async () => {
   const deps = await fakeDeps()
   const app = createApp(() => deps, { mount: [getProxy, putProxy] })
   assert.is((await call(app, '/proxies/app', { method: 'PUT', body: APP })).status, 201)
@@ -184,7 +184,7 @@ const NO_TOKENS: readonly Readonly<Record<string, string>>[] = [
   { authorization: 'Bearer wrong', 'x-api-token': TOKEN },
 ]
 
-guard('without the right token every route, unknown path and method answers 401, and nothing is done', async () => {
+guard('without the token, every endpoint, unknown path and method answers 401, and nothing is done', async () => {
   const { app, deps } = await appOn({ PROXY_MANAGER_API_TOKEN: TOKEN })
   const before = contentsOf(deps.disk)
   for (const path of [...PATHS, '/', '/none', '/proxies/%2e%2e', '/proxies/', '/health'])
@@ -201,7 +201,7 @@ guard('without the right token every route, unknown path and method answers 401,
   assert.equal(contentsOf(deps.disk), before)
 })
 
-guard('the right token is taken in either header, from anywhere', async () => {
+guard('the token is accepted in either header, from anywhere', async () => {
   const { app } = await appOn({ PROXY_MANAGER_API_TOKEN: TOKEN })
   for (const headers of [
     { authorization: `Bearer ${TOKEN}` },
@@ -215,7 +215,7 @@ guard('the right token is taken in either header, from anywhere', async () => {
   }
 })
 
-guard('health is open for those who probe, reading alone', async () => {
+guard('the health checks need no token, only for reading', async () => {
   const { app } = await appOn({ PROXY_MANAGER_API_TOKEN: TOKEN })
   assert.is((await call(app, '/proxy-manager/health')).status, 200)
   assert.is((await app(requestTo('/proxy-manager/health', { method: 'HEAD' }))).status, 200)
@@ -224,7 +224,7 @@ guard('health is open for those who probe, reading alone', async () => {
   assertError(await call(app, '/x/proxy-manager/health', {}), 'UNAUTHORIZED')
 })
 
-guard('the read token reads, and changes nothing by any method, path or message', async () => {
+guard('the read token can read, and cannot change anything by any method, path or message', async () => {
   const read = 'read-token-of-enough-characters'
   const { app, deps } = await appOn({
     PROXY_MANAGER_API_TOKEN: TOKEN,
@@ -241,7 +241,7 @@ guard('the read token reads, and changes nothing by any method, path or message'
     ['POST', '/proxies'],
     ['DELETE', '/proxies/app'],
     ['POST', '/proxies/app/ssl'],
-    // A GET by name, a change by nature.
+    // Its method is GET, but it changes routes.
     ['GET', '/proxy-manager/sync-from-registry'],
     ['POST', '/message'],
   ] as const) {
@@ -254,7 +254,7 @@ guard('the read token reads, and changes nothing by any method, path or message'
 const JWT_SETTINGS = { AUTH_REGISTRY_JWT: 'true', REGISTRY_URL: 'http://registry.example.com' }
 const signer = makeSigner()
 
-/** The app where tokens of the Registry are taken, and a token that may do everything, with these claims besides. */
+/** The app with tokens of the Registry accepted, and a full-access token with these further claims. */
 async function appOfMesh(settings: Readonly<Record<string, string>> = {}) {
   const { app, deps } = await appOn({ ...JWT_SETTINGS, ...settings })
   deps.nginx.registryKey = { status: 200, body: pemOf(signer) }
@@ -263,7 +263,7 @@ async function appOfMesh(settings: Readonly<Record<string, string>> = {}) {
   return { app, deps, bearer }
 }
 
-guard('a token of the Registry is taken from anywhere, by messages as well', async () => {
+guard('a token of the Registry is accepted from anywhere, for messages as well', async () => {
   const { app, deps, bearer } = await appOfMesh()
   const headers = bearer({ aud: 'proxy-manager' })
   assert.is((await call(app, '/proxies/app', { method: 'PUT', body: APP, headers })).status, 201)
@@ -275,7 +275,7 @@ guard('a token of the Registry is taken from anywhere, by messages as well', asy
   assert.not.ok(deps.disk.has('/etc/nginx/sites-available/fpai-app.conf'))
 })
 
-guard('a token of the Registry that only reads changes nothing', async () => {
+guard('a read-only token of the Registry cannot change anything', async () => {
   const { app, deps, bearer } = await appOfMesh()
   const headers = bearer({ scope: 'read' })
   assert.is((await call(app, '/proxies', { headers })).status, 200)
@@ -288,29 +288,32 @@ guard('a token of the Registry that only reads changes nothing', async () => {
   assert.is(deps.nginx.reloads, 0)
 })
 
-guard('where tokens of the Registry are taken, everything but health wants one, and says what is wrong', async () => {
-  const { app, deps, bearer } = await appOfMesh()
-  const before = contentsOf(deps.disk)
-  for (const [headers, reason] of [
-    [{}, undefined],
-    [bearer({ exp: 1 }), 'expired'],
-    [bearer({ aud: 'orders' }), 'audience'],
-    [{ authorization: `Bearer ${tokenOf(makeSigner(), { exp: 4e9 })}` }, 'signature'],
-    [{ authorization: 'Bearer what-is-this' }, 'malformed'],
-  ] as const)
-    for (const path of ['/proxies', '/proxies/app', '/none', '/state'])
-      for (const method of ['GET', 'PUT', 'DELETE'] as const) {
-        const answer = await call(app, path, { method, headers })
-        assert.is(assertError(answer, 'UNAUTHORIZED').reason, reason)
-      }
-  assert.is((await call(app, '/health')).status, 200)
-  assert.is((await call(app, '/health', { headers: bearer({ exp: 1 }) })).status, 200)
-  assert.equal(contentsOf(deps.disk), before)
-  assert.ok(deps.lines.some(({ error_code, reason }) => error_code === 'UNAUTHORIZED' && reason === 'expired'))
-})
+guard(
+  'if tokens of the Registry are accepted, everything except health needs one, and says what is wrong',
+  async () => {
+    const { app, deps, bearer } = await appOfMesh()
+    const before = contentsOf(deps.disk)
+    for (const [headers, reason] of [
+      [{}, undefined],
+      [bearer({ exp: 1 }), 'expired'],
+      [bearer({ aud: 'orders' }), 'audience'],
+      [{ authorization: `Bearer ${tokenOf(makeSigner(), { exp: 4e9 })}` }, 'signature'],
+      [{ authorization: 'Bearer what-is-this' }, 'malformed'],
+    ] as const)
+      for (const path of ['/proxies', '/proxies/app', '/none', '/state'])
+        for (const method of ['GET', 'PUT', 'DELETE'] as const) {
+          const answer = await call(app, path, { method, headers })
+          assert.is(assertError(answer, 'UNAUTHORIZED').reason, reason)
+        }
+    assert.is((await call(app, '/health')).status, 200)
+    assert.is((await call(app, '/health', { headers: bearer({ exp: 1 }) })).status, 200)
+    assert.equal(contentsOf(deps.disk), before)
+    assert.ok(deps.lines.some(({ error_code, reason }) => error_code === 'UNAUTHORIZED' && reason === 'expired'))
+  },
+)
 
 guard(
-  'a token that is set is taken while the Registry is down; without its key a token of its own is not',
+  'a configured token is accepted while the Registry is down; a token of the Registry is not, without its key',
   async () => {
     const { app, deps, bearer } = await appOfMesh({ PROXY_MANAGER_API_TOKEN: TOKEN })
     deps.nginx.registryKey = { failure: 'ECONNREFUSED' }
@@ -322,7 +325,7 @@ guard(
   },
 )
 
-guard('a token of the Registry stands in no answer and on no line of the log', async () => {
+guard('a token of the Registry is in no answer and on no line of the log', async () => {
   const { app, deps, bearer } = await appOfMesh()
   for (const headers of [bearer(), bearer({ exp: 1 })]) {
     const shown = headers.authorization.slice('Bearer '.length)
@@ -332,7 +335,7 @@ guard('a token of the Registry stands in no answer and on no line of the log', a
   }
 })
 
-guard('health is open behind a base as well, and only there', async () => {
+guard('under a base, health needs no token there, and only there', async () => {
   const deps = await fakeDeps({ settings: { PROXY_MANAGER_API_TOKEN: TOKEN } })
   const app = createApp(() => deps, { base: '/pm' })
   assert.is((await call(app, '/pm/proxy-manager/health')).status, 200)
@@ -340,7 +343,7 @@ guard('health is open behind a base as well, and only there', async () => {
   assertError(await call(app, '/xx/proxy-manager/health'), 'UNAUTHORIZED')
 })
 
-guard('the token stands in no answer and on no line of the log', async () => {
+guard('the token is in no answer and on no line of the log', async () => {
   const { app, deps } = await appOn({ PROXY_MANAGER_API_TOKEN: TOKEN })
   const headers = { authorization: `Bearer ${TOKEN}` }
   const texts = [
@@ -364,14 +367,14 @@ guard('without a token a foreign Host answers 403, on every path', async () => {
     assert.is((await app(new Request(`http://${host}:8100/proxies`))).status, 200)
 })
 
-guard('names that are allowed may stand in Host', async () => {
+guard('allowed names may be in Host', async () => {
   const { app } = await appOn({ PROXY_MANAGER_ALLOWED_HOSTS: 'Manager.internal,other.internal' })
   for (const host of ['manager.internal', 'OTHER.internal'])
     assert.is((await app(new Request(`http://${host}:8100/proxies`))).status, 200)
   assert.is((await app(new Request('http://x.manager.internal:8100/proxies'))).status, 403)
 })
 
-guard('a web page answers 403, with a token as without, and is told nothing by CORS', async () => {
+guard('a call by a web page answers 403 with or without a token, and has no CORS headers', async () => {
   for (const settings of [{}, { PROXY_MANAGER_API_TOKEN: TOKEN }]) {
     const { app, deps } = await appOn(settings)
     const before = contentsOf(deps.disk)
@@ -393,7 +396,7 @@ guard('a web page answers 403, with a token as without, and is told nothing by C
   }
 })
 
-guard('a fault before a handler is reached is an error of the log, with its cause', async () => {
+guard('a failure before a handler is reached is logged as an error, with its cause', async () => {
   const { app, deps } = await appOn({ AUTH_REGISTRY_JWT: 'true', REGISTRY_URL: 'http://registry.example.com' })
   const broken = createApp(() => ({
     ...deps,
@@ -407,7 +410,7 @@ guard('a fault before a handler is reached is an error of the log, with its caus
   assertError(await call(app, '/proxies'), 'UNAUTHORIZED')
 })
 
-guard('what breaks before a handler is reached answers a complete error, and is logged', async () => {
+guard('a failure before a handler is reached answers a complete error, and is logged', async () => {
   const { app, deps } = await appOn()
   const answer = await call(app, '/none', { headers: { 'x-correlation-id': 'c-1' } })
   assert.is(assertError(answer, 'NOT_FOUND').correlation_id, 'c-1')

@@ -74,7 +74,7 @@ test('POST .../ssl answers 200, the certificate that is served, and its proof', 
   assert.equal((await call(getProxy, deps, '/proxies/app')).body.certificate, certificate)
 })
 
-test('POST .../ssl takes an empty body, and none', async () => {
+test('POST .../ssl accepts an empty body, and none', async () => {
   for (const body of [undefined, {}]) {
     const deps = await pending()
     const calls = certbotThatIssues(deps, FIRST)
@@ -95,14 +95,14 @@ test('POST .../ssl again answers 200 without an order; with force_renew it order
   assert.is(calls.length, 2)
 })
 
-test('POST .../ssl hands its e-mail to the CA', async () => {
+test('POST .../ssl passes its e-mail address to the CA', async () => {
   const deps = await pending()
   const calls = certbotThatIssues(deps, FIRST)
   assert.is((await post(deps, { email: 'ops+tls@example.com' })).status, 200)
   assert.equal(calls.map(emailOf), ['--email=ops+tls@example.com'])
 })
 
-test('POST .../ssl with what is no e-mail address answers 400, and certbot does not run', async () => {
+test('POST .../ssl with an invalid e-mail address answers 400, and certbot does not run', async () => {
   const deps = await pending()
   const calls = certbotThatIssues(deps, FIRST)
   const before = contentsOf(deps.disk)
@@ -123,7 +123,7 @@ test('POST .../ssl with what is no e-mail address answers 400, and certbot does 
   assert.equal(contentsOf(deps.disk), before)
 })
 
-test('POST .../ssl with another fault answers 400 with every fault at once, and certbot does not run', async () => {
+test('POST .../ssl with other faults answers 400 with all of them, and certbot does not run', async () => {
   const deps = await pending()
   const calls = certbotThatIssues(deps, FIRST)
   assertIssues(await post(deps, { force_renew: 'yes' }), [['force_renew', 'must be true or false']])
@@ -138,7 +138,7 @@ test('POST .../ssl with another fault answers 400 with every fault at once, and 
   assert.equal(calls, [])
 })
 
-test('POST .../ssl takes JSON alone', async () => {
+test('POST .../ssl accepts only JSON', async () => {
   const deps = await pending()
   const request = requestTo('/proxies/app/ssl', { method: 'POST', body: {}, headers: { 'content-type': 'text/plain' } })
   assert.is((await issueCertificate(request, deps)).status, 415)
@@ -148,7 +148,7 @@ test('POST .../ssl of an unknown droplet answers 404', async () => {
   assertError(await post(await pending(), {}, '/proxies/other/ssl'), 'PROXY_NOT_FOUND')
 })
 
-test('POST .../ssl that the CA refuses answers 502 with the reason, its words and the remedy', async () => {
+test('POST .../ssl that the CA rejects answers 502 with the reason, its message and a remedy', async () => {
   const deps = await pending()
   certbotThat(deps, failing(deps, 'connection-refused'))
   const answer = await post(deps)
@@ -181,18 +181,18 @@ test('POST .../ssl without certbot answers 503', async () => {
   assert.is(assertError(await post(deps), 'SSL_UNAVAILABLE').reason, 'certbot_missing')
 })
 
-test('POST .../ssl whose certificate NGINX does not take over answers 500, and HTTP goes on', async () => {
+test('POST .../ssl whose certificate NGINX does not apply answers 500, and HTTP continues', async () => {
   const deps = await pending()
   certbotThatIssues(deps, FIRST)
   refuseNextReload(deps, PORT_TAKEN)
   assert.is(assertError(await post(deps), 'NGINX_RELOAD_FAILED').state, 'rolled_back')
   assert.is(servedFingerprint(deps, DOMAIN), undefined)
-  // The certificate is there, so that the next call needs no order.
+  // The certificate exists, so the next call needs no order.
   const next = await post(deps)
   assert.equal([next.status, next.body.ordered], [200, false])
 })
 
-test('POST .../ssl answers, logs and shows nothing of the private key', async () => {
+test('POST .../ssl never answers or logs the private key', async () => {
   const deps = await pending()
   certbotThatIssues(deps, FIRST)
   const answer = await post(deps)
@@ -202,7 +202,7 @@ test('POST .../ssl answers, logs and shows nothing of the private key', async ()
   for (const text of [answer.text, shown.text, JSON.stringify(deps.lines)]) assert.not.ok(text.includes(secret))
 })
 
-test('POST .../ssl takes over a certificate that lies there, whoever has got it', async () => {
+test('POST .../ssl uses an existing certificate, whoever obtained it', async () => {
   const deps = await pending()
   putLineage(deps.disk, DOMAIN, FIRST)
   writeAt(deps.disk, `/etc/letsencrypt/renewal/${DOMAIN}.conf`, '')
@@ -210,11 +210,11 @@ test('POST .../ssl takes over a certificate that lies there, whoever has got it'
   assert.equal([status, body.ordered, body.certificate.fingerprint_sha256], [200, false, FIRST.fingerprint])
 })
 
-test('POST .../ssl?dry_run=true without a certificate says that the CA would be asked, and shows the switch', async () => {
+test('POST .../ssl?dry_run=true without a certificate answers that one would be ordered, and the plan', async () => {
   const deps = await pending({})
   deps.names.hosts.set(DOMAIN, ['192.0.2.10'])
   const calls = certbotThatIssues(deps, FIRST)
-  // The challenge's folders may stay, its file may not.
+  // The challenge's directories may stay, its file must not.
   const files = () => contentsOf(deps.disk).filter(([, content]) => Array.isArray(content))
   const before = files()
   const { status, body } = await post(deps, undefined, '/proxies/app/ssl?dry_run=true')
@@ -233,7 +233,7 @@ test('POST .../ssl?dry_run=true without a certificate says that the CA would be 
   assert.equal([calls.length, files(), deps.nginx.reloads], [0, before, 1])
 })
 
-test('POST .../ssl?dry_run=true with a certificate shows that very one, tested by NGINX', async () => {
+test('POST .../ssl?dry_run=true with a certificate answers the plan with that one, tested by NGINX', async () => {
   const deps = await pending()
   putLineage(deps.disk, DOMAIN, FIRST)
   const before = contentsOf(deps.disk)
@@ -246,7 +246,7 @@ test('POST .../ssl?dry_run=true with a certificate shows that very one, tested b
   assert.equal([served.body.would_order, served.body.plan.changes], [false, []])
 })
 
-test('POST .../ssl?dry_run=true is refused for what the call itself would be refused for', async () => {
+test('POST .../ssl?dry_run=true fails if the call itself would be rejected', async () => {
   const deps = await pending({ SSL_PREFLIGHT: 'strict' })
   const dry = (path = '/proxies/app/ssl?dry_run=true') => post(deps, undefined, path)
   assertError(await dry('/proxies/nobody/ssl?dry_run=true'), 'PROXY_NOT_FOUND')

@@ -19,13 +19,13 @@ const list = async (deps: FakeDeps, query = ''): Promise<string[]> => {
   return body.map(({ droplet_name }: { droplet_name: string }) => droplet_name)
 }
 
-test('GET /proxies answers an empty list where there is nothing', async () => {
+test('GET /proxies answers an empty list if there are no routes', async () => {
   const deps = await fakeDeps()
   const answer = await call(listProxies, deps, '/proxies')
   assert.equal([answer.status, answer.text], [200, '[]'])
 })
 
-test('GET /proxies answers every route as GET of each does, sorted by name', async () => {
+test('GET /proxies answers every route as its own GET does, sorted by name', async () => {
   const deps = await fakeDeps()
   for (const name of ['zoo', 'app', 'b-1', 'b_1', 'a']) await put(deps, name)
   assert.equal(await list(deps), ['a', 'app', 'b-1', 'b_1', 'zoo'])
@@ -33,7 +33,7 @@ test('GET /proxies answers every route as GET of each does, sorted by name', asy
   assert.equal(body[1], appProxy(deps))
 })
 
-test('?domain= finds one route, in any spelling of the domain', async () => {
+test('?domain= answers one route, for any spelling of the domain', async () => {
   const deps = await fakeDeps()
   await put(deps, 'a')
   await put(deps, 'app')
@@ -42,7 +42,7 @@ test('?domain= finds one route, in any spelling of the domain', async () => {
   assert.equal(await list(deps, '?domain=none.example.com'), [])
 })
 
-test('?status= finds the routes in a state', async () => {
+test('?status= answers the routes with that status', async () => {
   const deps = await fakeDeps()
   for (const name of ['active', 'edited', 'off']) await put(deps, name)
   await put(deps, 'pending', true)
@@ -57,17 +57,17 @@ test('?status= finds the routes in a state', async () => {
   assert.equal(await list(deps, '?status=active&domain=off.example.com'), [])
 })
 
-test('a filter that does not fit answers 400 and names every fault', async () => {
+test('an invalid filter answers 400 with every fault', async () => {
   const deps = await fakeDeps()
   const { body, status } = await call(listProxies, deps, '/proxies?status=broken&domain=*&page=2')
   assert.is(status, 400)
   assert.equal(body.error.details.issues.map(({ path }: { path: string }) => path).sort(), ['domain', 'page', 'status'])
   assertIssues(await call(listProxies, deps, '/proxies?domain=a.example.com&domain=b.example.com'), [
-    ['domain', 'is given twice'],
+    ['domain', 'duplicate parameter'],
   ])
 })
 
-test('reading runs no test and writes nothing', async () => {
+test('a list runs no test and writes nothing', async () => {
   const deps = await fakeDeps()
   await put(deps, 'app')
   const from = deps.effects.journal.length
@@ -75,7 +75,7 @@ test('reading runs no test and writes nothing', async () => {
   assert.equal(deps.effects.journal.slice(from), [])
 })
 
-test('routes that someone else wrote are not in the list', async () => {
+test('server blocks that are not managed are not listed', async () => {
   const deps = await fakeDeps()
   await put(deps, 'app')
   writeAt(deps.disk, '/etc/nginx/sites-available/shop.conf', 'server {}\n')

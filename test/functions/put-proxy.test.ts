@@ -57,7 +57,7 @@ test('PUT of another configuration answers 200, keeps created_at and has a new E
   assert.is.not(answer.headers.get('etag'), first.headers.get('etag'))
 })
 
-test('PUT with HTTPS wanted and no certificate answers 202 and the next step', async () => {
+test('PUT with HTTPS but without a certificate answers 202 and the next step', async () => {
   const deps = await fakeDeps()
   for (const outcome of ['created', 'unchanged']) {
     const answer = await put(deps, { domain: 'app.example.com', upstream_port: 8002 })
@@ -71,7 +71,7 @@ test('PUT with HTTPS wanted and no certificate answers 202 and the next step', a
   }
 })
 
-test('PUT with HTTPS wanted and a certificate answers 201 and shows it, never its key', async () => {
+test('PUT with HTTPS and a certificate answers 201 with the certificate, never its key', async () => {
   const deps = await fakeDeps()
   await installLineage(deps, 'app.example.com', makeLineage('app.example.com'))
   const answer = await put(deps, { domain: 'app.example.com', upstream_port: 8002 })
@@ -82,7 +82,7 @@ test('PUT with HTTPS wanted and a certificate answers 201 and shows it, never it
   assert.not.match(answer.text, 'BEGIN')
 })
 
-test('every form of the upstream means the same route', async () => {
+test('every form of the upstream makes the same route', async () => {
   const deps = await fakeDeps()
   await put(deps)
   for (const upstream of [
@@ -95,7 +95,7 @@ test('every form of the upstream means the same route', async () => {
   }
 })
 
-test('every fault of a request is told at once, and nothing is written, tested or reloaded', async () => {
+test('every fault of a request is reported at once, and nothing is written, tested or reloaded', async () => {
   const deps = await fakeDeps()
   const before = contentsOf(deps.disk)
   const body = { domain: '*.example.com', upstream_port: 0, enable_ssl: 'yes', nginx_bin: '/bin/sh' }
@@ -151,7 +151,7 @@ for (const [field, values] of Object.entries(REFUSED_FIELDS)) {
   })
 }
 
-test('PUT under a name that does not fit answers 400 and touches nothing', async () => {
+test('PUT with an invalid name answers 400 and changes nothing', async () => {
   const deps = await fakeDeps()
   const before = contentsOf(deps.disk)
   const encoded = ['%2e%2e%2fnginx.conf', '..%252F', '%00', '%c0%af', 'a%2fb', 'a%5cb', 'a%20b', 'a%0a', '%61']
@@ -178,7 +178,7 @@ for (const [what, init, code] of [
   })
 }
 
-test('PUT of more than 64 KiB answers 413 and ends the connection', async () => {
+test('PUT of more than 64 KiB answers 413 and closes the connection', async () => {
   const deps = await fakeDeps()
   const answer = await put(deps, { ...APP, domain: 'x'.repeat(70_000) })
   assertError(answer, 'PAYLOAD_TOO_LARGE')
@@ -205,7 +205,7 @@ for (const [what, text] of Object.entries({
   })
 }
 
-test('PUT without a body names what is missing', async () => {
+test('PUT without a body answers what is missing', async () => {
   const deps = await fakeDeps()
   const answer = await call(putProxy, deps, '/proxies/app', { method: 'PUT' })
   assertIssues(answer, [
@@ -214,7 +214,7 @@ test('PUT without a body names what is missing', async () => {
   ])
 })
 
-test('If-Match of the revision that stands replaces it; any other one answers 412 and writes nothing', async () => {
+test('If-Match with the current revision replaces the route; any other answers 412 and writes nothing', async () => {
   const deps = await fakeDeps()
   const { headers } = await put(deps)
   const etag = headers.get('etag') ?? ''
@@ -230,7 +230,7 @@ test('If-Match of the revision that stands replaces it; any other one answers 41
   assertError(await put(deps, APP, { headers: { 'if-match': etag } }), 'PRECONDITION_FAILED')
 })
 
-test('If-Match: * wants a route that stands, If-None-Match: * one that does not', async () => {
+test('If-Match: * requires an existing route, If-None-Match: * that there is none', async () => {
   const deps = await fakeDeps()
   const missing = assertError(await put(deps, APP, { headers: { 'if-match': '*' } }), 'PRECONDITION_FAILED')
   assert.is(missing.revision, null)
@@ -267,7 +267,7 @@ test('PUT with dry_run answers the route as it would be and the plan, and change
   assert.is(deps.nginx.reloads, 0)
 })
 
-test('PUT with dry_run of what NGINX refuses answers 200 and its words', async () => {
+test('PUT with dry_run of a configuration that NGINX rejects answers 200 with its message', async () => {
   const deps = await fakeDeps()
   deps.nginx.judge = () => refused('fpai-app.conf', 4, 'invalid parameter "x"')
   const answer = await put(deps, APP, {}, '?dry_run=true')
@@ -279,7 +279,7 @@ test('PUT with dry_run of what NGINX refuses answers 200 and its words', async (
   })
 })
 
-test('PUT with dry_run refuses what a PUT would refuse', async () => {
+test('PUT with dry_run fails if the PUT would fail', async () => {
   const deps = await fakeDeps()
   await put(deps)
   const other = { ...APP, upstream_port: 8003 }
@@ -309,7 +309,7 @@ test('an internationalized domain is served under its A-label', async () => {
   assert.equal([answer.status, answer.body.domain], [201, 'xn--bcher-kva.example'])
 })
 
-test('an unhealthy upstream answers 422 and what was tried; with require_healthy false it is 201', async () => {
+test('an unhealthy upstream answers 422 and what was tried; with require_healthy false, 201', async () => {
   const deps = await fakeDeps()
   deps.nginx.upstreams.set(8002, 'ECONNREFUSED')
   const details = assertError(await put(deps), 'UPSTREAM_UNHEALTHY')
@@ -318,7 +318,7 @@ test('an unhealthy upstream answers 422 and what was tried; with require_healthy
   assert.equal([answer.status, answer.body.last_health_status], [201, 'unknown'])
 })
 
-test('an upstream that may not be proxied to answers 422, one that does not resolve as well', async () => {
+test('an upstream that is not allowed answers 422, and so does one that does not resolve', async () => {
   const deps = await fakeDeps()
   assertError(await put(deps, { ...APP, upstream_host: '169.254.169.254' }), 'UPSTREAM_FORBIDDEN')
   assertError(await put(deps, { ...APP, upstream_host: '[::ffff:a9fe:a9fe]' }), 'UPSTREAM_FORBIDDEN')
@@ -326,7 +326,7 @@ test('an upstream that may not be proxied to answers 422, one that does not reso
   assertError(await put(deps, { ...APP, upstream_host: 'no-such.example' }), 'UPSTREAM_UNRESOLVABLE')
 })
 
-test("NGINX's refusal answers 500 with its words, without folders", async () => {
+test('a configuration that NGINX rejects answers 500 with its message, without directories', async () => {
   const deps = await fakeDeps()
   deps.nginx.judge = (texts) =>
     texts.some((text) => text.includes('app.example.com'))
@@ -336,7 +336,7 @@ test("NGINX's refusal answers 500 with its words, without folders", async () => 
   assert.match(String(details.nginx_output), '[emerg] 4242#4242: open() "x" failed in fpai-app.conf:4')
 })
 
-test('a reload that NGINX gives up answers 500, rolled back', async () => {
+test('a reload that NGINX rejects answers 500, rolled back', async () => {
   const deps = await fakeDeps()
   refuseNextReload(deps, PORT_TAKEN)
   const details = assertError(await put(deps), 'NGINX_RELOAD_FAILED')
@@ -362,7 +362,7 @@ test("a caller's correlation id is on the answer, in the error and on the log li
   }
 })
 
-test('what was never foreseen answers 500 INTERNAL without a word of its own, and the next call works', async () => {
+test('an unexpected failure answers 500 INTERNAL without its message, and the next call works', async () => {
   const deps = await fakeDeps()
   const list = deps.host.files.list
   deps.host.files.list = () => {

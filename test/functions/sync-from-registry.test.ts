@@ -32,7 +32,7 @@ async function depsWith(droplets: unknown): Promise<FakeDeps> {
 const sync = (deps: FakeDeps, query = '', method = 'POST') =>
   call(syncFromRegistry, deps, `/proxy-manager/sync-from-registry${query}`, { method })
 
-test('POST answers 200 and what became of each droplet, with one reload for all', async () => {
+test('POST answers 200 with the outcome of each droplet, after one reload for all', async () => {
   const deps = await depsWith([droplet('b', 8002), droplet('a', 8001)])
   const answer = await sync(deps)
   assert.is(answer.status, 200)
@@ -51,7 +51,7 @@ test('POST answers 200 and what became of each droplet, with one reload for all'
   assert.is(servedPort(deps, 'a.example.com'), 8001)
 })
 
-test('the same list again changes nothing', async () => {
+test('a second sync of the same list changes nothing', async () => {
   const deps = await depsWith({ droplets: [droplet('a', 8001)] })
   await sync(deps)
   const before = contentsOf(deps.disk)
@@ -63,7 +63,7 @@ test('the same list again changes nothing', async () => {
   assert.is(deps.nginx.reloads, 1)
 })
 
-test('a record that does not fit is skipped with its reason and stops no other', async () => {
+test('an invalid record is skipped with a reason, and does not stop the others', async () => {
   const deps = await depsWith([
     droplet('a', 8001),
     { ...droplet('bad', 1), domain: 'x;\nserver{}' },
@@ -75,7 +75,7 @@ test('a record that does not fit is skipped with its reason and stops no other',
   for (const { reason } of body.skipped) assert.type(reason, 'string')
 })
 
-test('a route that a call has made is never taken over', async () => {
+test('a route that was created by a call is never changed', async () => {
   const deps = await depsWith([droplet('app', 9999)])
   await call(putProxy, deps, '/proxies/app', { method: 'PUT', body: APP })
   const before = contentsOf(deps.disk)
@@ -84,7 +84,7 @@ test('a route that a call has made is never taken over', async () => {
   assert.equal(contentsOf(deps.disk), before)
 })
 
-test('a droplet that is gone is named, and deleted only where pruning was asked for', async () => {
+test('a route whose droplet is gone is listed, and deleted only with prune', async () => {
   const deps = await depsWith([droplet('a', 8001), droplet('b', 8002)])
   await sync(deps)
   deps.nginx.registry = { status: 200, body: JSON.stringify([droplet('a', 8001)]) }
@@ -96,7 +96,7 @@ test('a droplet that is gone is named, and deleted only where pruning was asked 
   assert.is(servedPort(deps, 'b.example.com'), undefined)
 })
 
-test('a droplet whose record is broken is not one that is gone: pruning leaves its route', async () => {
+test('a droplet with an invalid record is not gone: prune keeps its route', async () => {
   const deps = await depsWith([droplet('a', 8001), droplet('b', 8002)])
   await sync(deps)
   for (const records of [
@@ -112,7 +112,7 @@ test('a droplet whose record is broken is not one that is gone: pruning leaves i
   }
 })
 
-test('a droplet that is no longer active is gone', async () => {
+test('a droplet that is no longer active counts as gone', async () => {
   const deps = await depsWith([droplet('a', 8001), droplet('b', 8002)])
   await sync(deps)
   const stopped = { ...droplet('b', 8002), status: 'inactive' }
@@ -120,7 +120,7 @@ test('a droplet that is no longer active is gone', async () => {
   assert.equal((await sync(deps, '?prune=true')).body.deleted, ['b'])
 })
 
-test('more deletions than go unconfirmed answer an error and delete nothing until they are confirmed', async () => {
+test('more deletions than allowed answer an error and delete nothing until they are confirmed', async () => {
   const names = ['a', 'b', 'c', 'd', 'e']
   const deps = await depsWith(names.map((name, i) => droplet(name, 8001 + i)))
   await sync(deps)
@@ -151,7 +151,7 @@ for (const [what, registry] of Object.entries({
   })
 }
 
-test('an empty list deletes nothing, pruning or not', async () => {
+test('an empty list deletes nothing, with or without prune', async () => {
   const deps = await depsWith([droplet('a', 8001)])
   await sync(deps)
   deps.nginx.registry = { status: 200, body: '[]' }
@@ -160,7 +160,7 @@ test('an empty list deletes nothing, pruning or not', async () => {
   assert.is(servedPort(deps, 'a.example.com'), 8001)
 })
 
-test('a dry run says what would become of each, and changes nothing', async () => {
+test('a dry run answers what would happen to each, and changes nothing', async () => {
   const deps = await depsWith([droplet('a', 8001)])
   const before = contentsOf(deps.disk)
   const { status, body } = await sync(deps, '?dry_run=true')
@@ -173,7 +173,7 @@ test('without REGISTRY_URL it answers 503', async () => {
   assertError(await sync(deps), 'REGISTRY_NOT_CONFIGURED')
 })
 
-test('parameters that do not fit answer 400', async () => {
+test('invalid parameters answer 400', async () => {
   const deps = await depsWith([])
   assertIssues(await sync(deps, '?confirm=all&force=1'), [
     ['confirm', 'must be a number of routes'],
@@ -181,7 +181,7 @@ test('parameters that do not fit answer 400', async () => {
   ])
 })
 
-test('while NGINX is stopped a sync is an error, and not a list of skips', async () => {
+test('while NGINX is stopped, a sync answers an error, not a list of skipped droplets', async () => {
   const deps = await depsWith([droplet('a', 8001), droplet('b', 8002)])
   deps.nginx.running = false
   const before = contentsOf(deps.disk)

@@ -8,7 +8,7 @@ import { answerOf, assertIssues, call, requestTo } from './wire.ts'
 
 const test = suite('GET /capabilities')
 
-test('GET answers what this droplet can do, to the key', async () => {
+test('GET answers exactly what this droplet can do', async () => {
   const settings = { SERVICE_NAME: 'edge', DROPLET_ID: '7', ENVIRONMENT: 'staging' }
   const deps = await fakeDeps({ settings })
   const { status, body } = await call(udcCapabilities, { ...deps, operations: [getProxy.operation] }, '/capabilities')
@@ -37,7 +37,7 @@ test('GET answers what this droplet can do, to the key', async () => {
 })
 
 for (const base of ['', '/pm']) {
-  test(`through an app under "${base}" every endpoint is named, at the address where it is found`, async () => {
+  test(`through an app under "${base}" every endpoint is listed with its address`, async () => {
     const deps = await fakeDeps()
     const app = createApp(() => deps, { base })
     for (const path of ['/capabilities', '/proxy-manager/capabilities']) {
@@ -52,7 +52,7 @@ for (const base of ['', '/pm']) {
   })
 }
 
-test('mounted alone it names nothing else', async () => {
+test('without other endpoints mounted, none are listed', async () => {
   const { body } = await call(udcCapabilities, await fakeDeps(), '/capabilities')
   assert.equal([body.supported_operations, body.integration_endpoints], [[], {}])
 })

@@ -8,7 +8,7 @@ import { assertIssues, call } from './wire.ts'
 const test = suite('GET /dependencies')
 const checked_at = '2026-01-01T00:00:00.000Z'
 
-test('GET answers what is needed and whether it is there, to the key', async () => {
+test('GET answers exactly what is needed and whether it is available', async () => {
   const deps = await fakeDeps({ settings: { REGISTRY_URL: 'http://registry.example:8000' } })
   deps.nginx.registry = { status: 200, body: '[]' }
   await call(udcDependencies, deps, '/dependencies')
@@ -28,7 +28,7 @@ test('GET answers what is needed and whether it is there, to the key', async () 
   })
 })
 
-test('what does not answer is missing; what is not configured, or not known yet, is not', async () => {
+test('a dependency that does not answer is missing; one that is not configured or not yet checked is not', async () => {
   const deps = await fakeDeps()
   deps.disk.delete('/usr/bin/certbot')
   const first = await call(udcDependencies, deps, '/dependencies')
@@ -43,7 +43,7 @@ test('what does not answer is missing; what is not configured, or not known yet,
   )
 })
 
-test('nobody waits for a dependency that hangs', async () => {
+test('a dependency that hangs delays no call', async () => {
   const deps = await fakeDeps({ settings: { REGISTRY_URL: 'http://registry.example:8000' } })
   deps.host.http.request = () => new Promise(() => undefined)
   for (let i = 0; i < 3; i++) assert.is((await call(udcDependencies, deps, '/dependencies')).status, 200)

@@ -6,7 +6,7 @@ import { assertIssues, call } from './wire.ts'
 
 const test = suite('GET /health')
 
-test('GET answers who this is and how it does, to the key', async () => {
+test('GET answers exactly service, version and status', async () => {
   const deps = await fakeDeps()
   const { status, body } = await call(udcHealth, deps, '/health')
   assert.equal(
@@ -24,14 +24,14 @@ test('GET answers who this is and how it does, to the key', async () => {
   )
 })
 
-test('uptime counts from the start of the process, and the name is the one that is set', async () => {
+test('uptime counts from the start of the process, and the name is the configured one', async () => {
   const deps = await fakeDeps({ settings: { SERVICE_NAME: 'proxy-manager-7' } })
   await deps.clock.sleep(90_500)
   const { body } = await call(udcHealth, deps, '/health')
   assert.equal([body.service, body.uptime_seconds, body.timestamp], ['proxy-manager-7', 90, '2026-01-01T00:01:30.500Z'])
 })
 
-test("an unhealthy host is told with 200: it is the process's health check, and restarting it would not help", async () => {
+test('an unhealthy host answers 200: this is the health check of the process, and a restart would not help', async () => {
   const deps = await fakeDeps()
   deps.nginx.running = false
   const { status, body } = await call(udcHealth, deps, '/health')

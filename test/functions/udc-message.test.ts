@@ -53,7 +53,7 @@ for (const type of ['status', 'event']) {
   })
 }
 
-test('the command upsert makes a route by the rules of PUT, with its receipt', async () => {
+test('the command upsert creates a route as PUT does, with its receipt', async () => {
   const { deps, send } = await mesh()
   const { status, body } = await send('command', UPSERT)
   assert.equal([status, body.status, body.received], [200, 'processed', true])
@@ -63,7 +63,7 @@ test('the command upsert makes a route by the rules of PUT, with its receipt', a
   assert.is(servedPort(deps, 'app.example.com'), 8002)
 })
 
-test('a query answers from the API', async () => {
+test('a query answers what the API answers', async () => {
   const { deps, send } = await mesh()
   await send('command', UPSERT)
   assert.equal((await send('query', { query: 'routes' })).body.result, [appProxy(deps)])
@@ -79,7 +79,7 @@ test('the command delete removes the route', async () => {
   assert.is(servedPort(deps, 'app.example.com'), undefined)
 })
 
-test('a dry run of a command changes nothing, and answers the plan', async () => {
+test('a dry run of a command changes nothing and answers the plan', async () => {
   const { deps, send } = await mesh({ REGISTRY_URL: 'http://registry.example:8000' })
   await send('command', UPSERT)
   deps.nginx.registry = {
@@ -107,7 +107,7 @@ test('a dry run of a command changes nothing, and answers the plan', async () =>
   assert.is(servedPort(deps, 'app.example.com'), undefined)
 })
 
-test('a command takes the parameters of its call, and a query those of a list', async () => {
+test('a command accepts the parameters of its call, and a query those of the list', async () => {
   const { deps, send } = await mesh({ REGISTRY_URL: 'http://registry.example:8000' })
   const droplets = Array.from({ length: 6 }, (_, i) => ({ name: `a${i}`, domain: `a${i}.example.com`, port: 8001 }))
   deps.nginx.registry = { status: 200, body: JSON.stringify(droplets) }
@@ -142,7 +142,7 @@ test('the command sync brings routes in line with the Registry', async () => {
   assert.equal([body.status, body.result.created], ['processed', ['a']])
 })
 
-test('the command ssl asks for a certificate, with the options that the endpoint takes', async () => {
+test('the command ssl orders a certificate, with the options of the endpoint', async () => {
   const { deps, send } = await mesh()
   await send('command', UPSERT)
   const { body } = await send('command', { command: 'ssl', droplet_name: 'app', options: { email: 'x' } })
@@ -152,7 +152,7 @@ test('the command ssl asks for a certificate, with the options that the endpoint
   assert.equal([other.body.status, other.body.result.error.code], ['failed', 'SSL_UNAVAILABLE'])
 })
 
-test('what the API refuses is a message that failed, with the whole error in the result', async () => {
+test('if the API answers an error, the message has failed, with the whole error in its result', async () => {
   const { send } = await mesh()
   for (const [type, payload, code] of [
     ['query', { query: 'route', droplet_name: 'none' }, 'PROXY_NOT_FOUND'],
@@ -168,7 +168,7 @@ test('what the API refuses is a message that failed, with the whole error in the
   }
 })
 
-test('a payload that is no query and no command answers 400', async () => {
+test('a payload that is neither a query nor a command answers 400', async () => {
   const { deps, send } = await mesh()
   const before = contentsOf(deps.disk)
   for (const [type, payload] of [
@@ -193,7 +193,7 @@ test('a payload that is no query and no command answers 400', async () => {
   assert.equal(contentsOf(deps.disk), before)
 })
 
-test('what is wrong with a payload is told by its field, with the words that it takes', async () => {
+test('a fault of a payload is reported with its field and the allowed values', async () => {
   const { send } = await mesh()
   const queries = 'must be one of "routes", "route", "health"'
   const commands = 'must be one of "upsert", "delete", "ssl", "sync"'
@@ -211,7 +211,7 @@ test('what is wrong with a payload is told by its field, with the words that it 
     assertIssues(await send(type, payload), [[path, message]])
 })
 
-test('a message that is none answers 400, every fault at once', async () => {
+test('an invalid message answers 400 with every fault', async () => {
   const { deps } = await mesh()
   const sent = (body: unknown) => call(udcMessage, deps, '/message', { method: 'POST', body })
   assertIssues(await sent({ source: '', target: 7, message_type: 'order', extra: 1 }), [
@@ -228,7 +228,7 @@ test('a message that is none answers 400, every fault at once', async () => {
   assertIssues(await sent([]), [['', 'must be a JSON object']])
 })
 
-test('a command is authorised like the call that it stands for', async () => {
+test('a command needs the same access as the call that it stands for', async () => {
   const settings = {
     PROXY_MANAGER_API_TOKEN: 'a-token-of-many-characters',
     PROXY_MANAGER_READ_TOKEN: 'another-token-that-only-reads',
@@ -250,7 +250,7 @@ test('a command is authorised like the call that it stands for', async () => {
   assert.not.match(JSON.stringify(deps.lines), settings.PROXY_MANAGER_API_TOKEN)
 })
 
-test('a command or query for another droplet is refused, and told what this one is called', async () => {
+test('a command or query for another droplet is rejected, with the names of this one', async () => {
   const settings = { SERVICE_NAME: 'edge', DROPLET_ID: 'edge-7' }
   const deps = await fakeDeps({ settings })
   const app = createApp(() => deps)
@@ -265,10 +265,7 @@ test('a command or query for another droplet is refused, and told what this one 
       ['query', { query: 'routes' }],
     ] as const)
       assertIssues(await send(target, type, payload), [
-        [
-          'target',
-          'is another droplet: this one is called "edge" or "edge-7", and takes what is for "*" or "broadcast"',
-        ],
+        ['target', 'does not match this droplet ("edge" or "edge-7", "*" or "broadcast")'],
       ])
   assert.equal(contentsOf(deps.disk), before)
   for (const type of ['status', 'event']) assert.is((await send('orders', type, {})).body.status, 'noted')
@@ -278,13 +275,13 @@ test('a command or query for another droplet is refused, and told what this one 
   await deps.engine.idle()
 })
 
-test('under a base a command finds its endpoint there', async () => {
+test('under a base, a command finds its endpoint there', async () => {
   const { deps, send } = await mesh({}, '/pm')
   assert.is((await send('command', UPSERT)).body.status, 'processed')
   assert.is(servedPort(deps, 'app.example.com'), 8002)
 })
 
-test('called alone, without the API behind it, a query or command fails and says what it lacks', async () => {
+test('without the app, a query or command fails and says what is missing', async () => {
   for (const [message_type, payload] of [
     ['command', UPSERT],
     ['query', { query: 'routes' }],
@@ -299,7 +296,7 @@ test('called alone, without the API behind it, a query or command fails and says
   }
 })
 
-test('the payload stands on no line of the log', async () => {
+test('the payload is on no line of the log', async () => {
   const { deps, send } = await mesh()
   await send('event', { password: 'secret-of-another' })
   assert.not.match(JSON.stringify(deps.lines), 'secret-of-another')

@@ -8,7 +8,7 @@ import { APP, answerOf, assertIssues, call, requestTo } from './wire.ts'
 
 const test = suite('GET /state')
 
-test('GET answers how this droplet does, to the key', async () => {
+test('GET answers exactly the state of this droplet', async () => {
   const deps = await fakeDeps({ settings: { ENVIRONMENT: 'staging' } })
   await call(putProxy, deps, '/proxies/app', { method: 'PUT', body: APP })
   const ssl = { domain: 'b.example.com', upstream_port: 8003 }
@@ -31,7 +31,7 @@ test('GET answers how this droplet does, to the key', async () => {
   })
 })
 
-test('requests through the app are counted, and those that failed here apart', async () => {
+test('requests through the app are counted, and failures separately', async () => {
   const deps = await fakeDeps()
   const app = createApp(() => deps)
   for (const path of ['/proxies', '/none', '/proxies/none', '/health']) await app(requestTo(path))
@@ -43,7 +43,7 @@ test('requests through the app are counted, and those that failed here apart', a
   assert.equal([later.body.requests_total, later.body.requests_per_minute], [6, 0])
 })
 
-test('a message is one request, whatever it asks for', async () => {
+test('a message is one request, whatever it calls', async () => {
   const deps = await fakeDeps()
   const app = createApp(() => deps)
   const body = {
@@ -57,7 +57,7 @@ test('a message is one request, whatever it asks for', async () => {
   assert.is((await answerOf(await app(requestTo('/state')))).body.requests_total, 1)
 })
 
-test('a host on which nothing was routed yet has no generation', async () => {
+test('a host without any change yet has no generation', async () => {
   const { body } = await call(udcState, await fakeDeps(), '/state')
   assert.equal([body.registered_routes, body.metrics.generation], [0, null])
 })

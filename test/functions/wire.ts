@@ -1,5 +1,4 @@
-/** One call of a handler or of the app, and what every answer has in common. */
-import { createHash } from 'node:crypto'
+/** Calls of a handler or of the app, and assertions about their answers. */
 import * as assert from 'uvu/assert'
 import * as v from 'valibot'
 import type { FakeDeps } from '../../fixtures/deps.ts'
@@ -7,6 +6,7 @@ import { ERRORS, type ErrorCode } from '../../lib/errors.ts'
 import { ErrorBody } from '../../lib/http/openapi/error-schema.ts'
 import type { Deps } from '../../lib/http/operation.ts'
 import { DEFAULT_OPTIONS } from '../../lib/route/options.ts'
+import { readRouteFile } from '../../lib/route/stored-route.ts'
 import { textAt } from '../helpers/arrange.ts'
 import { assertDescribed } from '../helpers/described.ts'
 
@@ -21,7 +21,7 @@ export interface Answer {
   readonly status: number
   readonly headers: Headers
   readonly text: string
-  /** The parsed text: whatever a test says it is. */
+  /** The parsed text; tests know its type. */
   readonly body: ReturnType<typeof JSON.parse>
 }
 
@@ -42,22 +42,22 @@ export async function answerOf(response: Response): Promise<Answer> {
   if (text === '') return { status, headers, text, body: undefined }
   assert.is(headers.get('content-length'), String(Buffer.byteLength(text)))
   assert.is(headers.get('cache-control'), 'no-store')
-  // Metrics alone are no JSON.
+  // Only metrics are not JSON.
   const isMetrics = headers.get('content-type') === 'text/plain; version=0.0.4; charset=utf-8'
   if (!isMetrics) assert.is(headers.get('content-type'), 'application/json; charset=utf-8')
   return { status, headers, text, body: isMetrics ? undefined : JSON.parse(text) }
 }
 
-/** Calls a handler alone, as a gateway that mounts it does; every answer must be one that the API describes. */
+/** Calls a handler without the app, as a gateway that mounts it does; asserts that the API describes its answer. */
 export async function call(handler: Handler, deps: Deps, path: string, options: CallOptions = {}): Promise<Answer> {
   const answer = await answerOf(await handler(requestTo(path, options), deps))
   assertDescribed(options.method ?? 'GET', path, answer)
-  // What is tidied up comes after the answer.
+  // Cleanup runs after the answer.
   await deps.engine.idle()
   return answer
 }
 
-/** A UDC error of the catalogue, complete; returns its details. */
+/** Asserts a complete error of the catalogue; returns its details. */
 export function assertError(answer: Answer, code: ErrorCode): Record<string, unknown> {
   assert.ok(v.is(ErrorBody, answer.body), answer.text)
   const { error } = answer.body
@@ -68,14 +68,13 @@ export function assertError(answer: Answer, code: ErrorCode): Record<string, unk
   return error.details
 }
 
-/** The messages of INVALID_REQUEST by path. */
+/** Asserts the issues of INVALID_REQUEST, in any order. */
 export function assertIssues(answer: Answer, issues: readonly (readonly [path: string, message: string])[]): void {
   const details = assertError(answer, 'INVALID_REQUEST')
   const wanted = issues.map(([path, message]) => ({ path, message }))
   assert.equal(sortedIssues(details.issues), sortedIssues(wanted))
 }
 
-/** In which order faults are told is no promise. */
 function sortedIssues(issues: unknown): string[] {
   assert.ok(Array.isArray(issues))
   return issues.map((issue) => JSON.stringify(issue)).sort()
@@ -83,7 +82,7 @@ function sortedIssues(issues: unknown): string[] {
 
 export const APP = { domain: 'app.example.com', upstream_port: 8002, enable_ssl: false }
 
-/** The route of {@link APP} as the API shows it while the clock stands still. */
+/** The route of {@link APP} as the API shows it while the fake clock stands still. */
 export function appProxy(deps: FakeDeps, differing: Readonly<Record<string, unknown>> = {}): Record<string, unknown> {
   return {
     droplet_name: 'app',
@@ -106,10 +105,10 @@ export function appProxy(deps: FakeDeps, differing: Readonly<Record<string, unkn
   }
 }
 
-/** The first 16 hexadecimal digits of the SHA-256 of a route's file. */
+/** The revision that a route's file says it is at. */
 export function revisionAt({ disk }: FakeDeps, dropletName: string): string {
   const text = textAt(disk, `/etc/nginx/sites-available/fpai-${dropletName}.conf`) ?? ''
-  return createHash('sha256').update(text).digest('hex').slice(0, 16)
+  return readRouteFile(dropletName, text)?.revision ?? ''
 }
 
 export const NO_TIMES = 'queue;dur=0.0, probe;dur=0.0, test;dur=0.0, swap;dur=0.0, reload;dur=0.0, confirm;dur=0.0'

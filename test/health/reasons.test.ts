@@ -34,6 +34,7 @@ const HEALTHY: HealthFacts = {
     certificates: new Map(),
   },
   hasMainConfig: true,
+  unreconciled: undefined,
   isNginxPresent: true,
   nginxVersion: '1.22.1',
   isNginxRunning: true,
@@ -46,7 +47,7 @@ const HEALTHY: HealthFacts = {
 }
 
 function withRoute(record: Parameters<typeof routeRecord>[0], snapshot: Partial<HealthFacts['snapshot']> = {}) {
-  const route = { record: routeRecord(record), revision: 'r', drifted: false, enabled: true, text: '' }
+  const route = { record: routeRecord(record), revision: 'r', digest: 'd', drifted: false, enabled: true, text: '' }
   return { snapshot: { ...HEALTHY.snapshot, routes: new Map([['app', route]]), ...snapshot } }
 }
 

@@ -48,14 +48,14 @@ export function onReload({ host }: FakeDeps, hook: (count: number) => void): voi
   }
 }
 
-/** The master gives the next reload up with these words in its log, and takes those after it. */
-export function refuseNextReload(deps: FakeDeps, words: string): void {
+/** The master refuses the next reload with these lines in its log, and accepts those after it. */
+export function refuseNextReload(deps: FakeDeps, log: string): void {
   onReload(deps, (count) => {
-    deps.nginx.refuseReload = count === 1 ? words : undefined
+    deps.nginx.refuseReload = count === 1 ? log : undefined
   })
 }
 
-/** The catalogued error of a call that must fail. */
+/** The error of a call that must fail with this code. */
 export async function refusal(call: Promise<unknown>, code: ErrorCode): Promise<ProxyManagerError> {
   const error = await call.then(
     () => undefined,
@@ -66,18 +66,18 @@ export async function refusal(call: Promise<unknown>, code: ErrorCode): Promise<
   return error
 }
 
-/** Lets what runs in the background on the fakes come to its end. */
+/** Lets what runs in the background on the fakes finish. */
 export async function settled(): Promise<void> {
   await new Promise((resolve) => setImmediate(resolve))
 }
 
-/** What must hold once nothing is under way any more. */
+/** Waits until nothing is under way, and checks the invariant. */
 export async function assertSettled(deps: FakeDeps): Promise<void> {
   await deps.engine.idle()
   assertInvariant(deps)
 }
 
-/** The text of a file on the fake disk, symlinks followed; `undefined` where there is none. */
+/** The text of a file on the fake disk, symlinks followed; `undefined` if there is none. */
 export function textAt(disk: Disk, path: string): string | undefined {
   const entry = disk.get(path)
   if (entry?.kind === 'link') return textAt(disk, entry.target)
@@ -88,14 +88,14 @@ export function writeAt(disk: Disk, path: string, text: string, mode = 0o644): v
   disk.set(path, { kind: 'file', file: { text }, mode })
 }
 
-/** Everything on the disk, as plain values that compare. */
+/** Everything on the disk, as plain values that can be compared. */
 export function contentsOf(disk: Disk): [string, unknown][] {
   return [...disk]
     .map(([path, entry]): [string, unknown] => [path, entry.kind === 'file' ? [entry.file.text, entry.mode] : entry])
     .sort(([a], [b]) => (a < b ? -1 : 1))
 }
 
-/** How often the fakes were asked for something whose words match, since `from`. */
+/** How many effects of the fakes match, since `from`. */
 export function countEffects({ effects }: FakeDeps, pattern: RegExp, from = 0): number {
   return effects.journal.slice(from).filter(({ verb, subject }) => pattern.test(`${verb} ${subject}`)).length
 }
@@ -120,7 +120,7 @@ export function makeLineage(domain: string): Lineage {
   }
 }
 
-/** Puts a lineage where certbot keeps it, and the still clock to a time at which it is valid. */
+/** Puts a lineage where certbot keeps it, and sets the fake clock to a time at which it is valid. */
 export async function installLineage(deps: FakeDeps, domain: string, { fullchain, privkey }: Lineage): Promise<void> {
   const folder = `/etc/letsencrypt/live/${domain}`
   writeAt(deps.disk, `${folder}/fullchain.pem`, fullchain)

@@ -1,4 +1,4 @@
-/** Certificates for the time at which the fakes' clock stands, and a certbot that puts them where the real one does. */
+/** Certificates that are valid at the fake clock's start, and a fake certbot that puts them where the real one does. */
 import { execFileSync } from 'node:child_process'
 import { X509Certificate } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -30,9 +30,9 @@ export interface Certificate {
 export interface Validity {
   readonly fromMs?: number
   readonly days?: number
-  /** Tells certificates with the same name and validity apart. */
+  /** Distinguishes certificates with the same name and validity. */
   readonly number?: number
-  /** Further names that it is for. */
+  /** Further names that it covers. */
   readonly aliases?: readonly string[]
 }
 
@@ -53,7 +53,7 @@ const KEY = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes']
 const authority = makeAuthority()
 const issued = new Map<string, Certificate>()
 
-/** A certificate of a small CA, by default from an hour before the clock's start, for 90 days; the same one for the same arguments. */
+/** A certificate of a test CA, by default from an hour before the clock's start, for 90 days; the same one for the same arguments. */
 export function certificateFor(
   domain: string,
   { fromMs = START_MS - HOUR_MS, days = 90, number = 1, aliases = [] }: Validity = {},
@@ -128,7 +128,7 @@ function opensslTime(ms: number): string {
   return `${new Date(ms).toISOString().slice(0, 19).replace(/[-T:]/g, '')}Z`
 }
 
-/** Puts a lineage on a disk as certbot does: files in `archive`, symlinks to them in `live`, and its own notes in `renewal`. */
+/** Puts a lineage on a disk as certbot does: files in `archive`, symlinks to them in `live`, and its configuration in `renewal`. */
 export function putLineage(disk: Disk, domain: string, certificate: Certificate, version = 1): void {
   for (const folder of ['', '/live', '/archive', '/renewal', `/live/${domain}`, `/archive/${domain}`])
     disk.set(CONFIG + folder, { kind: 'folder' })
@@ -140,7 +140,7 @@ export function putLineage(disk: Disk, domain: string, certificate: Certificate,
   writeAt(disk, `${CONFIG}/renewal/${domain}.conf`, `version = 2.1.0\n[renewalparams]\naccount = 0\n`)
 }
 
-/** A certbot that gets these certificates one after another, the last one for ever; returns the arguments of its calls. */
+/** A certbot that obtains these certificates one after another, then the last one again and again; returns the arguments of its calls. */
 export function certbotThatIssues(
   { disk, nginx }: FakeDeps,
   ...certificates: readonly Certificate[]
@@ -156,7 +156,7 @@ export function certbotThatIssues(
   return calls
 }
 
-/** A certbot that ends in these ways one after another, the last one for ever; returns the arguments of its calls. */
+/** A certbot that ends in these ways one after another, then in the last one again and again; returns the arguments of its calls. */
 export function certbotThat(
   { nginx }: FakeDeps,
   ...steps: readonly ((args: readonly string[]) => RunResult)[]
@@ -171,7 +171,7 @@ export function certbotThat(
   return calls
 }
 
-/** One way to end: with a captured failure, its evidence in certbot's log. */
+/** Ends with a captured failure, with its evidence in certbot's log. */
 export function failing({ disk }: Pick<FakeDeps, 'disk'>, name: string, exitCode = 1): () => RunResult {
   const { output, evidence } = captured(name)
   return () => {
@@ -184,7 +184,7 @@ export function failing({ disk }: Pick<FakeDeps, 'disk'>, name: string, exitCode
   }
 }
 
-/** Another way: with a certificate, for whatever name it may be. */
+/** Ends with a certificate for the requested name. */
 export function issuing(
   { disk }: Pick<FakeDeps, 'disk'>,
   certificate: Certificate,
@@ -195,7 +195,7 @@ export function issuing(
   }
 }
 
-/** What a real certbot has printed, and the lines of its log that say what went wrong. */
+/** The captured output of a real certbot, and the lines of its log that name the cause. */
 export function captured(name: string): { readonly output: string; readonly evidence: string } {
   const text = readFileSync(new URL(`../../fixtures/certbot-output/${name}.txt`, import.meta.url), 'utf8')
   const [output = '', evidence = ''] = text.split('--- letsencrypt.log\n')
@@ -205,15 +205,15 @@ export function captured(name: string): { readonly output: string; readonly evid
 export interface HeldCertbot {
   /** The time limits of each call. */
   readonly limits: readonly RunOptions[]
-  /** How many have run at the same time at most. */
+  /** The highest number of concurrent runs. */
   readonly most: number
   /** Resolves once certbot runs. */
   readonly started: Promise<void>
-  /** Lets it, and all that come after it, go on. */
+  /** Lets it, and all later ones, continue. */
   release(): void
 }
 
-/** Keeps certbot from ending until it is released. */
+/** Blocks certbot until it is released. */
 export function holdCertbot({ host }: FakeDeps): HeldCertbot {
   const limits: RunOptions[] = []
   const [start, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
@@ -240,7 +240,7 @@ export function holdCertbot({ host }: FakeDeps): HeldCertbot {
   }
 }
 
-/** A route that wants HTTPS; the upstream's health is not asked for. */
+/** Puts a route that wants HTTPS, without a health check of its upstream. */
 export async function putSecure(
   deps: FakeDeps,
   dropletName: string,
@@ -264,13 +264,13 @@ export async function restartedNow(deps: FakeDeps, settings: Readonly<Record<str
   return next
 }
 
-/** The fingerprint of the certificate that NGINX serves for a domain; `undefined` where it serves none. */
+/** The fingerprint of the certificate that NGINX serves for a domain; `undefined` if it serves none. */
 export function servedFingerprint({ nginx }: FakeDeps, domain: string): string | undefined {
   const path = new RegExp(`ssl_certificate ${STATE}/certificates/${domain}/([0-9a-f]{64})/fullchain\\.pem;`)
   return [...nginx.loaded.values()].flatMap((text) => path.exec(text)?.[1] ?? [])[0]
 }
 
-/** The copies that are kept of a domain's certificates. */
+/** The copies of a domain's certificates. */
 export function copiesOf({ host }: FakeDeps, domain: string): readonly string[] {
   return host.files.list(`${STATE}/certificates/${domain}`)
 }
@@ -281,7 +281,7 @@ export function ledgerText({ disk }: FakeDeps, domain: string): unknown {
   return entry?.kind === 'file' ? JSON.parse(entry.file.text) : undefined
 }
 
-/** The reasons of a domain's failures: those that count, and those that only make the next try wait. */
+/** The reasons of a domain's failures: those that count, and those that only delay the next attempt. */
 export function failuresOf(
   deps: FakeDeps,
   domain: string,

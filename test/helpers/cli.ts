@@ -4,7 +4,7 @@ import { createServerAdapter } from '@whatwg-node/server'
 import { type FakeDeps, type FakeOptions, fakeDeps } from '../../fixtures/deps.ts'
 import { startServer } from '../../fixtures/loopback-server.ts'
 import { createApp } from '../../functions/index.ts'
-import { run } from '../../lib/cli/commands/index.ts'
+import { run } from '../../lib/cli/program.ts'
 
 /** A route as put and plan expect it. */
 export const APP = ['--domain', 'app.example.com', '--upstream', 'http://localhost:8002', '--no-ssl']

@@ -1,4 +1,4 @@
-/** Whether an answer is one that the API's own description has: status, headers, type and shape. */
+/** Checks answers against the API's own OpenAPI description: status, headers, type and shape. */
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
 import * as assert from 'uvu/assert'
 import * as v from 'valibot'
@@ -39,7 +39,7 @@ export const operations = Object.entries(paths).flatMap(([path, methods]) =>
 export const ajv = new Ajv2020({ strict: false, allErrors: true })
 ajv.addSchema({ ...description, $id: 'api' }, undefined, undefined, false)
 
-/** The schema, with every object in it closed: a field that nobody has described does not fit. */
+/** The schema, with every object in it closed: an undescribed field does not match. */
 function closed(schema: unknown): unknown {
   if (Array.isArray(schema)) return schema.map(closed)
   if (typeof schema !== 'object' || schema === null) return schema
@@ -61,7 +61,7 @@ export function validatorOf(schema: Record<string, unknown>): ValidateFunction {
   return validator
 }
 
-/** The operation that a request is for. */
+/** The operation of a request. */
 export function operationFor(method: string, path: string): Operation {
   const [bare = ''] = path.split('?')
   const found = operations.find(
@@ -75,25 +75,25 @@ export interface Described {
   readonly status: number
   readonly headers: Headers
   readonly text: string
-  /** The text, parsed; left out where it is no JSON. */
+  /** The parsed text; left out if it is not JSON. */
   readonly body?: unknown
 }
 
 const DETAILS = new Set(Object.keys(ErrorDetails.entries))
 
-/** Headers that say something of the answer or the connection as such, not of the operation. */
+/** Headers of the answer or the connection as such, not of the operation. */
 const OF_EVERY_ANSWER = /^(content-(type|length)|cache-control|x-content-type-options|connection|keep-alive|date)$/
 
-/** Every header that is sent is described, and every one that is always there is sent. */
+/** Every header that is sent is described, and every required one is sent. */
 function assertHeaders(what: string, headers: Headers, described: Operation['responses'][string]['headers']): void {
   const known = new Set(Object.keys(described).map((name) => name.toLowerCase()))
   const strange = [...headers.keys()].filter((name) => !OF_EVERY_ANSWER.test(name) && !known.has(name))
   assert.equal(strange, [], `${what}: headers that are not described`)
   const missing = Object.entries(described).filter(([name, { required }]) => required && !headers.has(name))
-  assert.equal(missing, [], `${what}: headers that are described as always there`)
+  assert.equal(missing, [], `${what}: missing headers that are described as required`)
 }
 
-/** An answer has the status, the headers, the type and the shape that are described; and an error is one that has an example there, with details that are known. */
+/** An answer has the status, the headers, the type and the shape that are described; an error has an example there, and only known details. */
 export function assertDescribed(method: string, path: string, { status, headers, body, text }: Described): void {
   const what = `${method} ${path} -> ${status} ${text.slice(0, 500)}`
   const response = operationFor(method, path).responses[String(status)]

@@ -1,11 +1,11 @@
-/** What a public linter has against a description of the API. */
+/** The problems that a public linter finds in a description of the API. */
 import { createConfig, lintFromString } from '@redocly/openapi-core'
 
 const config = await createConfig({
   // Each recommended rule, its warnings as errors.
   extends: ['recommended-strict'],
   rules: {
-    // Not among the recommended ones, and kept here all the same.
+    // Not among the recommended ones, and checked here all the same.
     'operation-description': 'error',
     'operation-tag-defined': 'error',
     'parameter-description': 'error',
@@ -19,7 +19,7 @@ const config = await createConfig({
   },
 })
 
-/** Every problem as one line; none of the rules is switched off. Nothing outside this process is asked. */
+/** Every problem as one line; no rule is switched off. Nothing outside this process is queried. */
 export async function lint(description: unknown): Promise<readonly string[]> {
   const problems = await lintFromString({ source: JSON.stringify(description), config })
   return problems.map(({ ruleId, message, location }) => `${ruleId}: ${location[0]?.pointer}: ${message}`)

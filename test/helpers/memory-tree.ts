@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import type { ConfigurationTree } from '../../lib/nginx/config/include.ts'
 import { readNginx } from '../../lib/nginx/config/parse.ts'
 
-/** A host's files as path -> text; a folder lists what lies in it. */
+/** A host's files as path -> text; a directory lists its entries. */
 export function memoryTree(files: Readonly<Record<string, string>>): ConfigurationTree {
   return {
     read: (path) => {
@@ -12,7 +12,7 @@ export function memoryTree(files: Readonly<Record<string, string>>): Configurati
     list: (folder) => {
       const prefix = folder === '/' ? '/' : `${folder}/`
       const inside = Object.keys(files).filter((path) => path.startsWith(prefix))
-      // Backwards, so that nothing is in order by chance.
+      // In reverse, so that nothing is in order by chance.
       return [...new Set(inside.map((path) => path.slice(prefix.length).split('/')[0] ?? ''))].reverse()
     },
   }

@@ -1,4 +1,4 @@
-/** `ngx_conf_parse` and `ngx_conf_read_token` (src/core/ngx_conf_file.c), line by line: what the reader is held against. */
+/** `ngx_conf_parse` and `ngx_conf_read_token` (src/core/ngx_conf_file.c), line by line: the reference for our parser. */
 
 /** A directive's words and, for a block, what is in it. */
 export type Tree = readonly [words: readonly string[], block: readonly Tree[] | null]
@@ -8,7 +8,7 @@ interface Level {
   readonly block: Tree[]
 }
 
-/** The directives of a text; `undefined` where NGINX refuses it. */
+/** The directives of a text; `undefined` if NGINX refuses it. */
 export function ngxConfParse(text: string): Tree[] | undefined {
   const levels: Level[] = [{ words: [], block: [] }]
   let at = 0

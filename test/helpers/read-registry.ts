@@ -1,4 +1,4 @@
-/** A Registry's answer, read without a pause. */
+/** A Registry's answer, read without pauses. */
 import { parseRegistry, type RegistryAnswer } from '../../lib/mesh/registry-records.ts'
 
 export function readRegistry(answer: unknown): RegistryAnswer | undefined {

@@ -2,7 +2,7 @@ import type { RenderContext } from '../../lib/render/context.ts'
 import { DEFAULT_OPTIONS } from '../../lib/route/options.ts'
 import type { RouteRecord } from '../../lib/route/record.ts'
 
-/** A host with nothing unusual about it. */
+/** An ordinary host. */
 export const context: RenderContext = {
   nginxVersion: [1, 22, 1],
   opensslVersion: [3, 0],
@@ -10,6 +10,8 @@ export const context: RenderContext = {
   httpsPort: 443,
   httpListens: ['80', '[::]:80'],
   httpsListens: ['443', '[::]:443'],
+  resolvers: ['192.0.2.53'],
+  setByHost: new Set(),
   webroot: '/state/acme',
   certificates: '/state/certificates',
 }

@@ -1,4 +1,4 @@
-/** What tables about grammars have in common. */
+/** What the tables of valid and invalid values have in common. */
 import * as assert from 'uvu/assert'
 import * as v from 'valibot'
 

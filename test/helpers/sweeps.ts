@@ -1,6 +1,7 @@
-/** The changes whose every effect is made to fail in turn, by the sweep's tests and by the proof. */
+/** The changes of which every effect is made to fail in turn, by the sweep's tests and by the proof. */
 import type { FakeDeps } from '../../fixtures/deps.ts'
 import { ProxyManagerError } from '../../lib/errors.ts'
+import { writeAt } from './arrange.ts'
 import { certificateFor, HOUR_MS, issue, putLineage, putSecure, START_MS, servedFingerprint } from './certbot.ts'
 import { put, remove, servedPort } from './world.ts'
 
@@ -8,12 +9,12 @@ const DOMAIN = 'app.example.com'
 const FIRST = certificateFor(DOMAIN)
 const RENEWED = certificateFor(DOMAIN, { fromMs: START_MS - HOUR_MS / 2 })
 
-/** Every effect of a successful change fails in turn; nothing that was promised may be lost by it. */
+/** Every effect of a successful change fails in turn; no promise may be broken by it. */
 export interface Sweep {
   readonly prepare: (deps: FakeDeps) => Promise<unknown>
-  /** Rejects with the catalogued error where it was refused. */
+  /** Rejects with the catalogued error if it was refused. */
   readonly change: (deps: FakeDeps) => Promise<unknown>
-  /** Whether NGINX serves the state of before, or that of after. */
+  /** Whether NGINX serves the previous state, or the new one. */
   readonly isBefore: (deps: FakeDeps) => boolean
   readonly isAfter: (deps: FakeDeps) => boolean
 }
@@ -43,7 +44,7 @@ export const SWEEPS = {
       await put(deps, 'moved', 'moved.example.com', 8005)
       await put(deps, 'renamed', 'renamed.example.com', 8007)
     },
-    // A health check fails its own call alone; here all have one fate.
+    // A failed health check fails only its own call; here all calls must succeed or fail together.
     change: (deps) =>
       allOrNone([
         put(deps, 'app', 'app.example.com', 8002, false),
@@ -87,6 +88,15 @@ export const SWEEPS = {
     isBefore: (deps) => ports(deps) === '8002 - - - 8003 -',
     isAfter: (deps) => ports(deps) === '8003 - - - 8002 -',
   },
+  reconcile: {
+    prepare: async (deps) => {
+      await put(deps, 'app', 'app.example.com', 8002)
+      addPanel(deps)
+    },
+    change: (deps) => deps.engine.reconcile(),
+    isBefore: (deps) => !servedOnPanel(deps),
+    isAfter: servedOnPanel,
+  },
   'sync from the Registry': {
     prepare: async (deps) => {
       list(deps, [record('moved', 8002), record('gone', 8003)])
@@ -99,7 +109,19 @@ export const SWEEPS = {
   },
 } as const satisfies Readonly<Record<string, Sweep>>
 
-/** What the host has to be started with for the sweeps: the Registry is asked by one of them alone. */
+const PANEL_ADDRESS = '192.0.2.10:80'
+
+/** Another package adds an address, on which NGINX finds no route that does not listen there itself. */
+export function addPanel({ disk }: FakeDeps): void {
+  writeAt(disk, '/etc/nginx/conf.d/panel.conf', `server { listen ${PANEL_ADDRESS}; server_name panel.example.org; }\n`)
+}
+
+/** Whether NGINX serves the route app on that address. */
+export function servedOnPanel({ nginx }: FakeDeps): boolean {
+  return nginx.loaded.get('fpai-app.conf')?.includes(`listen ${PANEL_ADDRESS};`) === true
+}
+
+/** The settings of the host for the sweeps: only one of them queries the Registry. */
 export const SWEEP_SETTINGS = { REGISTRY_URL: 'http://registry.example:8000' }
 
 const NAMES = ['app', 'moved', 'renamed', 'now', 'other', 'gone']
@@ -108,7 +130,7 @@ function ports(deps: FakeDeps): string {
   return NAMES.map((name) => servedPort(deps, `${name}.example.com`) ?? '-').join(' ')
 }
 
-/** One batch has one fate, however many calls it answers. */
+/** The calls of one batch all succeed, or all fail. */
 async function allOrNone(calls: readonly Promise<unknown>[]): Promise<void> {
   const refused = (await Promise.allSettled(calls)).filter((call) => call.status === 'rejected')
   if (refused.length > 0 && refused.length < calls.length)
@@ -124,7 +146,7 @@ function list({ nginx }: FakeDeps, droplets: readonly unknown[]): void {
   nginx.registry = { status: 200, body: JSON.stringify(droplets) }
 }
 
-/** A summary that names what was left out is a refusal here: each of these droplets can be had. */
+/** A summary with skipped droplets is a refusal here: each of these is valid. */
 async function sync({ engine }: FakeDeps): Promise<void> {
   const request = { dryRun: false, prune: true, confirm: undefined, requireHealthy: false, enableSsl: undefined }
   const { skipped } = await engine.syncFromRegistry(request)

@@ -10,7 +10,7 @@ export function makeSigner(modulusLength = 2048): Signer {
   return generateKeyPairSync('rsa', { modulusLength })
 }
 
-/** The public key as PEM (SPKI), as most Registries tell it. */
+/** The public key as PEM (SPKI), as most Registries return it. */
 export function pemOf({ publicKey }: Signer): string {
   return publicKey.export({ type: 'spki', format: 'pem' }).toString()
 }
@@ -37,7 +37,7 @@ export function hmacTokenOf(secret: string, claims: unknown): string {
   return `${signed}.${createHmac('sha256', secret).update(signed).digest('base64url')}`
 }
 
-/** A token that nobody has signed. */
+/** An unsigned token. */
 export function unsignedTokenOf(claims: unknown, alg = 'none'): string {
   return `${encode({ alg, typ: 'JWT' })}.${encode(claims)}.`
 }

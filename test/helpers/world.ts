@@ -1,4 +1,4 @@
-/** What must hold on a fake host after anything at all, and the few calls that these tests make. */
+/** What must hold on a fake host at all times, and the few calls that these tests make. */
 import * as assert from 'uvu/assert'
 import { type FakeDeps, type FakeOptions, fakeDeps } from '../../fixtures/deps.ts'
 import { enabledTexts } from '../../fixtures/fake-nginx.ts'
@@ -9,7 +9,7 @@ import { readRouteFile } from '../../lib/route/stored-route.ts'
 const AVAILABLE = '/etc/nginx/sites-available/'
 const ENABLED = '/etc/nginx/sites-enabled/'
 
-/** A host with one route, `old`, that must go on being served whatever happens to others. */
+/** A host with one route, `old`, that must stay served whatever happens to others. */
 export async function worldWithRoute(options: FakeOptions = {}): Promise<FakeDeps> {
   const deps = await fakeDeps(options)
   await put(deps, 'old', 'old.example.com', 8001)
@@ -39,14 +39,14 @@ export async function remove(deps: FakeDeps, dropletName: string): Promise<Chang
   return await deps.engine.deleteProxy({ dropletName, precondition: {}, deleteCertificate: false })
 }
 
-/** The port to which NGINX proxies a domain now; `undefined` where it serves no such name. */
+/** The port to which NGINX proxies a domain now; `undefined` if it serves no such name. */
 export function servedPort({ nginx }: FakeDeps, domain: string): number | undefined {
   const text = [...nginx.loaded.values()].find((loaded) => loaded.includes(`server_name ${domain};`))
   const port = /server 127\.0\.0\.1:(\d+)/.exec(text ?? '')?.[1]
   return port === undefined ? undefined : Number(port)
 }
 
-/** Texts of the two folders by path, symlinks as their targets. */
+/** Texts of the two directories by path, symlinks as their targets. */
 export function filesOf({ disk }: FakeDeps): Map<string, string> {
   const files = new Map<string, string>()
   for (const [path, entry] of disk) {
@@ -63,7 +63,7 @@ export function putRequest(dropletName: string, domain: string, port: number, ss
   return { dropletName, spec, mode: 'replace', precondition: {} }
 }
 
-/** The files of the two folders, the shared one (whose generation moves on) left out. */
+/** The routes' files of the two directories, without the shared one, whose generation changes. */
 export function routeFilesOf(deps: FakeDeps): [string, string][] {
   return [...filesOf(deps)].filter(([path]) => path.includes('fpai-')).sort()
 }

@@ -4,7 +4,7 @@ import { jsonWriter } from '../../lib/http/app.ts'
 
 const test = suite('json writer')
 
-test('a text is that of JSON.stringify, for lists and all else, the first time and again', () => {
+test('the text is that of JSON.stringify, the first time and again', () => {
   const toJson = jsonWriter()
   const route = { name: 'a', options: { allow: ['10.0.0.0/8'] }, left: undefined, text: '"\u2028\\' }
   for (const body of [[], [route], [route, { b: [] }, null, 1, 'x', undefined, [1]], { list: [route] }, 'text', null]) {
@@ -13,7 +13,7 @@ test('a text is that of JSON.stringify, for lists and all else, the first time a
   }
 })
 
-test('an object that stands in one list after another is written out once', () => {
+test('an object that is in several lists is serialized once', () => {
   let written = 0
   const toJson = jsonWriter()
   const route = {

@@ -14,7 +14,7 @@ import { PutProxyBody } from '../../lib/route/spec.ts'
 
 const test = suite('endpoint')
 
-/** `PUT /things/:droplet_name`, with a query and a body; what it answers is up to the test. */
+/** `PUT /things/:droplet_name`, with a query and a body; the test supplies the handler. */
 function put(
   handle: (call: Call<{ droplet_name: string }, { dry_run: boolean }, unknown>) => Promise<Answer>,
 ): Endpoint {
@@ -85,7 +85,7 @@ function logged({ lines }: FakeDeps) {
   return line
 }
 
-test('a call is parsed, answered as JSON, and logged with what it was about', async () => {
+test('a call is parsed, answered as JSON, and logged with its droplet and domain', async () => {
   const deps = await fakeDeps()
   const calls: unknown[] = []
   const handler = put(async (call) => {
@@ -130,7 +130,7 @@ test('a call is parsed, answered as JSON, and logged with what it was about', as
   })
 })
 
-test('faults of path, query and body are named at once, and nothing is called', async () => {
+test('faults of path, query and body are reported at once, and the handler is not called', async () => {
   const deps = await fakeDeps()
   let called = 0
   const handler = put(async () => {
@@ -150,7 +150,7 @@ test('faults of path, query and body are named at once, and nothing is called', 
       path: 'droplet_name',
       message: 'must be 1 to 63 of a-z, 0-9, "_" and "-", beginning and ending with a letter or digit',
     },
-    { path: 'dry_run', message: 'is given twice' },
+    { path: 'dry_run', message: 'duplicate parameter' },
     { path: 'secre', message: 'is not a known parameter' },
     { path: 'dry_run', message: 'must be true or false' },
     { path: 'nginx_bin', message: 'is not a known field' },
@@ -163,7 +163,7 @@ test('faults of path, query and body are named at once, and nothing is called', 
   assert.is(called, 0)
 })
 
-test('a name in the path is taken as it stands: nothing encoded is decoded', async () => {
+test('a name in the path is used as it is: nothing is percent-decoded', async () => {
   const deps = await fakeDeps()
   for (const name of [
     '%2e%2e%2fnginx.conf',
@@ -183,7 +183,7 @@ test('a name in the path is taken as it stands: nothing encoded is decoded', asy
   assert.is((await put(ok)(putRequest('/pm/things/app', GOOD), deps)).status, 200, 'under a base')
 })
 
-test('an unknown query parameter is refused, an inherited name too', async () => {
+test('an unknown query parameter is rejected, even one that every object inherits', async () => {
   const deps = await fakeDeps()
   for (const name of ['dry-run', 'DRY_RUN', '__proto__', 'constructor', 'toString', '']) {
     const response = await put(ok)(putRequest(`/things/app?${name}=1`, GOOD), deps)
@@ -194,7 +194,7 @@ test('an unknown query parameter is refused, an inherited name too', async () =>
   assert.is((await get(ok)(request('/things?'), deps)).status, 200)
 })
 
-test('a body that is missing, null, no object, or of another type is refused', async () => {
+test('a body that is missing, null, not an object, or of another content type is rejected', async () => {
   const deps = await fakeDeps()
   for (const body of [undefined, null, [], 'x', 1]) {
     const response = await put(ok)(putRequest('/things/app', body), deps)
@@ -208,7 +208,7 @@ test('a body that is missing, null, no object, or of another type is refused', a
   assert.is(large.headers.get('connection'), 'close')
 })
 
-test('a body with a key twice, or with __proto__, is refused', async () => {
+test('a body with a duplicate key, or with __proto__, is rejected', async () => {
   const deps = await fakeDeps()
   const json = { 'content-type': 'application/json' }
   for (const text of [
@@ -220,13 +220,13 @@ test('a body with a key twice, or with __proto__, is refused', async () => {
   }
 })
 
-test('an endpoint without a body does not look at one', async () => {
+test('an operation without a body does not read one', async () => {
   const sent = new Request('http://localhost/things', { method: 'POST', body: '{', headers: { 'content-type': 'x' } })
   assert.is((await get(ok)(sent, await fakeDeps())).status, 200)
   assert.is(sent.bodyUsed, false)
 })
 
-test('a well-formed correlation id comes back on answers, in errors and in the log; any other is replaced', async () => {
+test('a well-formed correlation id is returned in answers and errors and logged; any other is replaced', async () => {
   for (const id of ['a', 'A-z_0.9', 'x'.repeat(128)]) {
     const deps = await fakeDeps()
     const response = await get(throwing(new ProxyManagerError('BUSY')))(
@@ -246,14 +246,14 @@ test('a well-formed correlation id comes back on answers, in errors and in the l
   }
 })
 
-test('an id that was given with the dependencies wins over that of the request', async () => {
+test('a correlation id in the dependencies overrides that of the request', async () => {
   const deps = await fakeDeps()
   const headers = { 'x-correlation-id': 'theirs' }
   const response = await get(ok)(request('/things', { headers }), { ...deps, correlationId: 'ours' })
   assert.is(response.headers.get('x-correlation-id'), 'ours')
 })
 
-test('a catalogued error is answered in its public words alone, and logged with its cause', async () => {
+test('an error of the catalogue is answered only with its public message, and logged with its cause', async () => {
   const deps = await fakeDeps()
   const error = new ProxyManagerError('SSL_RATE_LIMITED', {
     message: 'Not before tomorrow',
@@ -288,7 +288,7 @@ test('a catalogued error is answered in its public words alone, and logged with 
   assert.match(String(line.cause), 'private words')
 })
 
-test('whatever else is thrown is INTERNAL, with no word of it in the answer and all of it in the log', async () => {
+test('anything else that is thrown is INTERNAL: none of its text is in the answer, all of it in the log', async () => {
   const secret = new Error('secret /etc/shadow')
   const childProcess = Object.assign(new Error('secret'), { status: 1, code: 'INVALID_REQUEST', headers: { a: 'b\n' } })
   for (const thrown of [secret, childProcess, 'secret', null, undefined, { secret: 1 }, 0]) {
@@ -299,7 +299,7 @@ test('whatever else is thrown is INTERNAL, with no word of it in the answer and 
     assert.not.match(text, /secret|shadow|at .*\.ts|stack/)
     const { code, message, details } = v.parse(ErrorBody, JSON.parse(text)).error
     assert.is(code, 'INTERNAL')
-    assert.is(message, 'Something unforeseen went wrong; the log has it under this correlation id')
+    assert.is(message, 'Internal error; see the log for this correlation ID')
     assert.is(details.correlation_id, 'id-1')
     const line = logged(deps)
     assert.is(line.level, 'error')
@@ -308,7 +308,7 @@ test('whatever else is thrown is INTERNAL, with no word of it in the answer and 
   }
 })
 
-test('an answer that cannot be sent is INTERNAL too', async () => {
+test('an answer that cannot be serialized or sent is INTERNAL as well', async () => {
   for (const answer of [
     { status: 200, body: {}, headers: { etag: 'a\nb' } },
     { status: 200, body: { a: 1n } },
@@ -321,7 +321,7 @@ test('an answer that cannot be sent is INTERNAL too', async () => {
   }
 })
 
-test('the log line of a failed call names the droplet and the domain that it was about', async () => {
+test('the log line of a failed call has its droplet and its domain', async () => {
   const deps = await fakeDeps()
   const failing = put(throwing(new ProxyManagerError('UPSTREAM_UNHEALTHY')))
   const body = JSON.stringify({ domain: 'App.Example.com', upstream_port: 1 })
@@ -331,7 +331,7 @@ test('the log line of a failed call names the droplet and the domain that it was
   assert.equal([droplet_name, domain], ['app', 'app.example.com'])
 })
 
-test('a name from the address is one field of the log line, cut to a length', async () => {
+test('a name from the path is one field of the log line, and cut to 253 characters', async () => {
   const deps = await fakeDeps()
   await put(ok)(putRequest(`/things/%0a%1b[31m${'x'.repeat(500)}`, GOOD), deps)
   const line = logged(deps)
@@ -340,7 +340,7 @@ test('a name from the address is one field of the log line, cut to a length', as
   assert.not.match(JSON.stringify(line), '\n')
 })
 
-test('If-Match and If-None-Match are read as RFC 9110 has them', async () => {
+test('If-Match and If-None-Match are parsed as RFC 9110 defines them', async () => {
   const deps = await fakeDeps()
   const table: readonly (readonly [Readonly<Record<string, string>>, Precondition])[] = [
     [{}, {}],

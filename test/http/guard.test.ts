@@ -29,12 +29,12 @@ function settings(environment: Readonly<Record<string, string>> = {}): Settings 
 const open = settings()
 const locked = settings({ PROXY_MANAGER_API_TOKEN: TOKEN })
 
-/** Where tokens of the Registry are not taken, nobody is asked about one. */
+/** If tokens of the Registry are not accepted, none is verified. */
 const askNobody = (): Promise<TokenResult> => {
-  throw new Error('somebody was asked')
+  throw new Error('a token was verified')
 }
 
-/** The code of the refusal; `passed` where there is none. */
+/** The code of the rejection; `passed` if there is none. */
 async function verdict(
   by: Settings,
   { host = '127.0.0.1:8100', path = '/proxies', method = 'GET', headers, base }: Asked,
@@ -52,7 +52,7 @@ async function verdict(
   }
 }
 
-test('without a token, a loopback name or address may stand in Host, with any port', async () => {
+test('without a token, Host may be a loopback name or address, with any port', async () => {
   for (const host of [
     'localhost',
     'localhost:8100',
@@ -65,7 +65,7 @@ test('without a token, a loopback name or address may stand in Host, with any po
     assert.is(await verdict(open, { host }), 'passed', host)
 })
 
-test('without a token, a name that only looks like loopback is foreign, on every path and method', async () => {
+test('without a token, a name that only looks like loopback is rejected, on every path and method', async () => {
   const hosts = ['evil.com', 'localhost.evil.com', '127.0.0.1.nip.io', 'localhost.', 'xlocalhost', '127.0.0.1.evil.com']
   for (const host of [...hosts, '10.0.0.1', '0.0.0.0', '[::]', '[::ffff:127.0.0.1]', '[2001:db8::1]', '128.0.0.1'])
     for (const path of PATHS)
@@ -73,7 +73,7 @@ test('without a token, a name that only looks like loopback is foreign, on every
         assert.is(await verdict(open, { host, path, method }), 'FORBIDDEN', `${host} ${path}`)
 })
 
-test('names that were allowed, and the address that is listened on, may stand in Host, in any case', async () => {
+test('Host may be an allowed name or the listen address, in any case', async () => {
   const by = settings({ PROXY_MANAGER_ALLOWED_HOSTS: 'gateway.internal, Api.Example' })
   for (const host of ['gateway.internal', 'GATEWAY.internal:99', 'api.example', 'API.EXAMPLE', 'localhost'])
     assert.is(await verdict(by, { host }), 'passed', host)
@@ -84,20 +84,20 @@ test('names that were allowed, and the address that is listened on, may stand in
   assert.is(await verdict(listening, { host: '10.0.0.8:8100' }), 'FORBIDDEN')
 })
 
-test('an API that was told to listen insecurely takes any Host, but no foreign Origin', async () => {
+test('with PROXY_MANAGER_INSECURE, any Host is accepted, but no foreign Origin', async () => {
   const by = settings({ PROXY_MANAGER_HOST: '0.0.0.0', PROXY_MANAGER_INSECURE: 'true' })
   assert.is(await verdict(by, { host: 'anything.example' }), 'passed')
   assert.is(await verdict(by, { host: 'a.example', headers: { origin: 'http://b.example' } }), 'FORBIDDEN')
 })
 
-test('a foreign Origin is refused: another host, another port, null, none at all', async () => {
+test('a foreign Origin is rejected: another host, another port, null, an empty one', async () => {
   const origins = ['http://evil', 'null', 'http://127.0.0.1:8101', 'http://127.0.0.1', 'http://localhost:8100', '', 'x']
   for (const origin of [...origins, 'file://', 'http://127.0.0.1:8100.evil.com', 'http://127.0.0.1:8100, http://evil'])
     for (const method of METHODS) assert.is(await verdict(open, { method, headers: { origin } }), 'FORBIDDEN', origin)
   assert.is(await verdict(open, { headers: { origin: 'http://127.0.0.1:8100' } }), 'passed')
 })
 
-test('what a browser sends for another site is refused, a preflight too', async () => {
+test('what a browser sends for another site is rejected, even a preflight', async () => {
   for (const site of ['cross-site', 'same-site', 'x', ''])
     assert.is(
       await verdict(open, { headers: { 'sec-fetch-site': site, 'sec-fetch-mode': 'no-cors' } }),
@@ -110,13 +110,13 @@ test('what a browser sends for another site is refused, a preflight too', async 
   assert.is(await verdict(open, { method: 'OPTIONS', headers: preflight }), 'FORBIDDEN')
 })
 
-test('with a token, a browser on another site is refused even if it knew the token', async () => {
+test('with a token, a browser on another site is rejected even if it has the token', async () => {
   const authorization = `Bearer ${TOKEN}`
   assert.is(await verdict(locked, { headers: { authorization, origin: 'http://evil.com' } }), 'FORBIDDEN')
   assert.is(await verdict(locked, { headers: { authorization, 'sec-fetch-site': 'cross-site' } }), 'FORBIDDEN')
 })
 
-test('with a token, who presents it passes from anywhere, in either header', async () => {
+test('a caller with the token has access from anywhere, with either header', async () => {
   for (const headers of [
     { authorization: `Bearer ${TOKEN}` },
     { authorization: `bearer ${TOKEN}` },
@@ -133,7 +133,7 @@ test('with a token, who presents it passes from anywhere, in either header', asy
         )
 })
 
-test('with a token, any other is unauthorized on every path, whether there is such an endpoint or not', async () => {
+test('any other token is unauthorized on every path, whether there is such an endpoint or not', async () => {
   for (const headers of [
     {},
     { authorization: '' },
@@ -162,11 +162,11 @@ test('with a token, any other is unauthorized on every path, whether there is su
         )
 })
 
-test('a token in the address is none', async () => {
+test('a token in the query is ignored', async () => {
   assert.is(await verdict(locked, { path: `/proxies?token=${TOKEN}&access_token=${TOKEN}` }), 'UNAUTHORIZED')
 })
 
-test('the health checks alone are open without the token, to be read', async () => {
+test('only GET and HEAD of the health checks need no token', async () => {
   for (const path of ['/health', '/proxy-manager/health', '/health?x=1'])
     for (const method of ['GET', 'HEAD']) assert.is(await verdict(locked, { path, method }), 'passed', path)
   for (const path of ['/health', '/proxy-manager/health'])
@@ -176,14 +176,14 @@ test('the health checks alone are open without the token, to be read', async () 
     assert.is(await verdict(locked, { path }), 'UNAUTHORIZED', path)
 })
 
-test('under a base, the health checks are open under that base', async () => {
+test('under a base, the health checks need no token under that base', async () => {
   assert.is(await verdict(locked, { base: '/pm', path: '/pm/health' }), 'passed')
   assert.is(await verdict(locked, { base: '/pm', path: '/pm/proxies' }), 'UNAUTHORIZED')
   assert.is(await verdict(locked, { base: '/pm', path: '/health' }), 'UNAUTHORIZED')
   assert.is(await verdict(locked, { base: '/pm', path: '/xx/health' }), 'UNAUTHORIZED')
 })
 
-test('tokens of the Registry are taken: whoever shows none is unauthorized, from this host as well', async () => {
+test('if tokens of the Registry are accepted, a caller without one is unauthorized, even on this host', async () => {
   const by = settings({ AUTH_REGISTRY_JWT: 'true', REGISTRY_URL: 'http://registry.example' })
   for (const path of ['/proxies', '/state', '/no/such/endpoint', '/'])
     for (const method of METHODS) assert.is(await verdict(by, { path, method }), 'UNAUTHORIZED', `${method} ${path}`)
@@ -192,29 +192,29 @@ test('tokens of the Registry are taken: whoever shows none is unauthorized, from
 
 const JWT = 'eyJhbGciOiJSUzI1NiJ9.e30.c2lnbmF0dXJl'
 
-/** What comes of a call that shows a token, and how often the verifier was asked about it. */
+/** The outcome of a call with a token, and how often that was verified. */
 async function judged(
   answer: TokenResult,
   headers: Readonly<Record<string, string>>,
   more: Readonly<Record<string, string>> = {},
 ) {
   const by = settings({ AUTH_REGISTRY_JWT: 'true', REGISTRY_URL: 'http://registry.example', ...more })
-  const asked: string[] = []
+  const verified: string[] = []
   const verify = async (token: string) => {
-    asked.push(token)
+    verified.push(token)
     return answer
   }
   const request = new Request('http://127.0.0.1:8100/proxies', { headers: { ...headers } })
   const outcome = await guardRequest(request, by, '', verify).catch((error: unknown) => error)
-  return { outcome, asked }
+  return { outcome, verified }
 }
 
-test('a token of the Registry passes with what it grants', async () => {
+test('a token of the Registry gives the access that it grants', async () => {
   for (const grant of ['all', 'read'] as const)
-    assert.equal(await judged({ grant }, { authorization: `Bearer ${JWT}` }), { outcome: grant, asked: [JWT] })
+    assert.equal(await judged({ grant }, { authorization: `Bearer ${JWT}` }), { outcome: grant, verified: [JWT] })
 })
 
-test('a token that was set passes without a look at the Registry, beside its tokens', async () => {
+test('a configured token is accepted beside those of the Registry, without verifying it there', async () => {
   const read = 'fedcba9876543210'
   const tokens = { PROXY_MANAGER_API_TOKEN: TOKEN, PROXY_MANAGER_READ_TOKEN: read }
   for (const [token, outcome] of [
@@ -223,12 +223,12 @@ test('a token that was set passes without a look at the Registry, beside its tok
   ])
     assert.equal(await judged({ reason: 'signature' }, { authorization: `Bearer ${token}` }, tokens), {
       outcome,
-      asked: [],
+      verified: [],
     })
   assert.equal((await judged({ grant: 'all' }, { authorization: `Bearer ${JWT}` }, tokens)).outcome, 'all')
 })
 
-test('a token of the Registry that is not good is told why, and what to do', async () => {
+test('an invalid token of the Registry is rejected with the reason and a remedy', async () => {
   for (const reason of ['expired', 'signature', 'audience', 'algorithm', 'no_expiry', 'not_yet_valid'] as const) {
     const { outcome } = await judged({ reason }, { authorization: `Bearer ${JWT}` })
     assert.instance(outcome, ProxyManagerError)
@@ -239,9 +239,9 @@ test('a token of the Registry that is not good is told why, and what to do', asy
   }
 })
 
-test("a key that is missing is this host's fault, and may be there soon", async () => {
+test("a missing key is this host's fault, and retryable", async () => {
   const { outcome } = await judged({ reason: 'key_unavailable' }, { authorization: `Bearer ${JWT}` })
-  if (!(outcome instanceof ProxyManagerError)) throw new Error('was not refused')
+  if (!(outcome instanceof ProxyManagerError)) throw new Error('was not rejected')
   const { reason, culprit, retryable } = outcome.details
   assert.equal(
     [outcome.status, reason, culprit, retryable, outcome.retryAfterS],
@@ -249,7 +249,7 @@ test("a key that is missing is this host's fault, and may be there soon", async 
   )
 })
 
-test('what has not the form of a token, or comes in another header, is malformed, and nobody is asked', async () => {
+test('something that is not shaped like a token, or is in another header, is malformed, and not verified', async () => {
   for (const headers of [
     { authorization: 'Bearer wrong-wrong-wrong' },
     { authorization: 'Bearer a.b' },
@@ -258,9 +258,9 @@ test('what has not the form of a token, or comes in another header, is malformed
     { authorization: `Bearer ${'a'.repeat(8000)}.${'b'.repeat(500)}.c` },
     { 'x-api-token': JWT },
   ]) {
-    const { outcome, asked } = await judged({ grant: 'all' }, headers)
-    if (!(outcome instanceof ProxyManagerError)) throw new Error(`${JSON.stringify(headers)} was not refused`)
-    assert.equal([outcome.details.reason, asked], ['malformed', []])
+    const { outcome, verified } = await judged({ grant: 'all' }, headers)
+    if (!(outcome instanceof ProxyManagerError)) throw new Error(`${JSON.stringify(headers)} was not rejected`)
+    assert.equal([outcome.details.reason, verified], ['malformed', []])
   }
   const { outcome } = await judged({ grant: 'all' }, { authorization: `Bearer ${JWT}`, 'x-api-token': 'another' })
   assert.is(outcome instanceof ProxyManagerError && outcome.details.reason, undefined)

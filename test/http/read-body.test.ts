@@ -11,7 +11,7 @@ function post(body: BodyInit | null, headers: Readonly<Record<string, string>> =
   return new Request('http://localhost/proxies', { method: 'POST', body, headers: { ...headers } })
 }
 
-/** A body that arrives in pieces, without a length; `read` counts what was taken of it. */
+/** A body that arrives in chunks, without a length; `read` counts what was read of it. */
 function streamed(pieces: Iterable<Uint8Array>): { readonly request: Request; readonly taken: () => number } {
   const iterator = pieces[Symbol.iterator]()
   let taken = 0
@@ -52,19 +52,19 @@ test('a JSON body is parsed, whatever its value', async () => {
   assert.equal(await readJsonBody(post(' \n{ "a" : 1 }\t')), { a: 1 })
 })
 
-test('no body is none, whatever type it claims', async () => {
+test('a missing body is missing, whatever content type it has', async () => {
   assert.is(await readJsonBody(post(null, {})), undefined)
   assert.is(await readJsonBody(post('', { 'content-type': 'text/plain' })), undefined)
   assert.is(await readJsonBody(new Request('http://localhost/', { method: 'DELETE' })), undefined)
 })
 
-test('a body in pieces is put together, characters that lie across them too', async () => {
+test('a body in chunks is joined, even characters that are split between two', async () => {
   const bytes = Buffer.from('{"a":"ü€"}')
   const { request } = streamed([...bytes].map((byte) => Uint8Array.of(byte)))
   assert.equal(await readJsonBody(request), { a: 'ü€' })
 })
 
-test('the limit is 64 KiB to the byte', async () => {
+test('the limit is exactly 64 KiB', async () => {
   const ofSize = (size: number) => `"${'x'.repeat(size - 2)}"`
   assert.is(BODY_LIMIT_BYTES, 65_536)
   assert.is(String(await readJsonBody(post(ofSize(BODY_LIMIT_BYTES)))).length, BODY_LIMIT_BYTES - 2)
@@ -75,13 +75,13 @@ test('the limit is 64 KiB to the byte', async () => {
   assert.is(inBytes.code, 'PAYLOAD_TOO_LARGE')
 })
 
-test('a declared length over the limit is refused before anything is read', async () => {
+test('a declared length over the limit is rejected before anything is read', async () => {
   const request = post('{}', { ...JSON_TYPE, 'content-length': String(BODY_LIMIT_BYTES + 1) })
   assert.is((await refusal(request)).code, 'PAYLOAD_TOO_LARGE')
   assert.is(request.bodyUsed, false)
 })
 
-test('an endless body is refused once it passes the limit, and read no further', async () => {
+test('an endless body is rejected as soon as it exceeds the limit, and not read further', async () => {
   const endless = function* () {
     for (;;) yield new Uint8Array(10_000)
   }
@@ -90,18 +90,18 @@ test('an endless body is refused once it passes the limit, and read no further',
   assert.is(taken(), 70_000)
 })
 
-test("a body that breaks off is its caller's fault, and ends the connection", async () => {
+test("a body that ends prematurely is the caller's fault, and closes the connection", async () => {
   const breaking = function* () {
     yield Buffer.from('{"a":')
     throw new Error('aborted')
   }
   const error = await refusal(streamed(breaking()).request)
   assert.is(error.code, 'INVALID_REQUEST')
-  assert.equal(error.details.issues, [{ path: '', message: 'the body broke off' }])
+  assert.equal(error.details.issues, [{ path: '', message: 'the request body ended prematurely' }])
   assert.equal(error.headers, { connection: 'close' })
 })
 
-test('only application/json is taken, in any case and with parameters', async () => {
+test('only application/json is accepted, in any case and with parameters', async () => {
   for (const type of ['application/json', 'Application/JSON', 'application/json; charset=utf-8', 'application/json ;x'])
     assert.equal(await readJsonBody(post('{}', { 'content-type': type })), {}, type)
   const wrong = [
@@ -116,7 +116,7 @@ test('only application/json is taken, in any case and with parameters', async ()
   assert.is((await refusal(post(Buffer.from('{}'), {}))).code, 'UNSUPPORTED_MEDIA_TYPE', 'none')
 })
 
-test('a compressed body is refused, so that a small one cannot become a large one', async () => {
+test('a compressed body is rejected, so that a small one cannot become a large one', async () => {
   for (const encoding of ['gzip', 'br', 'deflate', 'gzip, identity'])
     assert.is(
       (await refusal(post('{}', { ...JSON_TYPE, 'content-encoding': encoding }))).code,
@@ -126,12 +126,12 @@ test('a compressed body is refused, so that a small one cannot become a large on
   assert.equal(await readJsonBody(post('{}', { ...JSON_TYPE, 'content-encoding': 'identity' })), {})
 })
 
-test('what is not JSON is refused without a word of it', async () => {
+test('a body that is not JSON is rejected, and the error has none of its text', async () => {
   for (const body of ['{', '{"secret":}', "{'a':1}", '{"a":1,}', 'NaN', '{}{}', '// x\n{}', '\0', 'secret'])
     assert.equal(await issuesOf(body), [{ path: '', message: 'the body is not JSON' }], body)
 })
 
-test('what is not UTF-8 is refused', async () => {
+test('a body that is not UTF-8 is rejected', async () => {
   const message = 'the body is not UTF-8'
   for (const bytes of [
     [0x22, 0xff, 0x22],
@@ -142,11 +142,11 @@ test('what is not UTF-8 is refused', async () => {
     assert.equal(await issuesOf(Uint8Array.from(bytes)), [{ path: '', message }], String(bytes))
 })
 
-test('a byte order mark in front is passed over', async () => {
+test('a leading byte order mark is ignored', async () => {
   assert.equal(await readJsonBody(post('\ufeff{"a":1}')), { a: 1 })
 })
 
-test('a key that stands twice in an object is refused, however it is spelled', async () => {
+test('a duplicate key in an object is rejected, however it is escaped', async () => {
   const bodies = [
     '{"a":1,"a":2}',
     '{"a":1,"b":{},"a":1}',
@@ -164,7 +164,7 @@ test('a key that stands twice in an object is refused, however it is spelled', a
   assert.equal(await issuesOf('{"a\\"":1,"a\\u0022":2}'), [{ path: 'a"', message: 'the body has the same key twice' }])
 })
 
-test('the same key in different objects, or the same string as a value, is none twice', async () => {
+test('the same key in different objects, or as a value, is not a duplicate', async () => {
   for (const body of [
     '{"a":{"a":{"a":1}}}',
     '[{"a":1},{"a":1}]',
@@ -176,7 +176,7 @@ test('the same key in different objects, or the same string as a value, is none 
     assert.equal(await readJsonBody(post(body)), JSON.parse(body), body)
 })
 
-test('a body with __proto__ reaches the schema as a key of its own, and changes no prototype', async () => {
+test('__proto__ in a body is a key like any other, and changes no prototype', async () => {
   const value = await readJsonBody(post('{"__proto__":{"polluted":true}}'))
   if (typeof value !== 'object' || value === null) throw new Error('no object')
   assert.equal(Object.keys(value), ['__proto__'])
@@ -187,7 +187,7 @@ test('a body with __proto__ reaches the schema as a key of its own, and changes 
   ])
 })
 
-test('a body nested as deep as the limit allows is read, a deeper one is refused, however deep it is', async () => {
+test('a body nested to the limit is read, and any deeper one is rejected', async () => {
   const nested = (depth: number) => '['.repeat(depth) + ']'.repeat(depth)
   assert.ok(Array.isArray(await readJsonBody(post(nested(DEPTH_LIMIT)))))
   assert.equal(await readJsonBody(post(`["${nested(100)}"]`)), [nested(100)])

@@ -21,7 +21,14 @@ const routesOf = (names: readonly string[], source: RouteSource = 'registry') =>
   new Map(
     names.map((name) => [
       name,
-      { record: routeRecord({ droplet_name: name, source }), revision: name, drifted: false, enabled: true, text: '' },
+      {
+        record: routeRecord({ droplet_name: name, source }),
+        revision: name,
+        digest: '',
+        drifted: false,
+        enabled: true,
+        text: '',
+      },
     ]),
   )
 const PRUNE = { prune: true, confirm: undefined }

@@ -88,7 +88,7 @@ test('loopback is recognized in both families, also embedded', () => {
   for (const address of ['128.0.0.1', '::2', '10.0.0.1', '::ffff:10.0.0.1']) assert.not.ok(isLoopback(address), address)
 })
 
-test('two spellings of an IPv6 address become one', () => {
+test('two spellings of an IPv6 address become the same one', () => {
   assert.is(canonicalIpv6('0:0:0:0:0:0:0:1'), '::1')
   assert.is(canonicalIpv6('2001:DB8::0:1'), '2001:db8::1')
   assert.is(embeddedIpv4('::ffff:a9fe:a9fe'), '169.254.169.254')

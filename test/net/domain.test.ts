@@ -5,7 +5,7 @@ import { assertRefused, assertTaken, faults, label, NOT_STRINGS, nameOf } from '
 
 const test = suite('domain')
 
-test('a domain is normalized: lower case, no trailing dot, A-labels', () => {
+test('a domain is normalised: lower case, no trailing dot, A-labels', () => {
   assertTaken(Domain, [
     ['ex.com', 'ex.com'],
     ['Ex.COM', 'ex.com'],
@@ -25,7 +25,7 @@ test('a domain is normalized: lower case, no trailing dot, A-labels', () => {
   ])
 })
 
-test('domains of every allowed length are accepted, one character more is rejected', () => {
+test('domains of every allowed length are accepted, one character more is refused', () => {
   for (const length of [47, 64, 128, 253]) {
     assert.is(nameOf(length).length, length)
     assertTaken(Domain, [[nameOf(length), nameOf(length)]])
@@ -35,7 +35,7 @@ test('domains of every allowed length are accepted, one character more is reject
   assertRefused(Domain, [nameOf(254), `${label(64)}.com`, `${'a.'.repeat(5000)}com`, `${'ü'.repeat(60)}.com`])
 })
 
-test('nothing that NGINX would read as more than a name is accepted', () => {
+test('anything that NGINX would read as more than a name is refused', () => {
   assertRefused(Domain, [
     'a.test\nserver{}',
     'a.test\r',
@@ -71,7 +71,7 @@ test('nothing that NGINX would read as more than a name is accepted', () => {
   ])
 })
 
-test('addresses, ports, schemes, paths and single labels are rejected', () => {
+test('addresses, ports, schemes, paths and single labels are not domains', () => {
   assertRefused(Domain, ['10.0.0.1', '[::1]', '::1', '127.1', '0x7f.1', '1.2.3', 'http://x', 'http://a.example.com'])
   assertRefused(Domain, [
     'a.example.com:80',
@@ -126,7 +126,7 @@ test('a Unicode name that is converted to a plain ASCII name is rejected', () =>
 test('an xn-- label that cannot be decoded, or is encoded differently, is rejected', () => {
   for (const name of ['xn--a.com', 'a.xn--a', 'xn--xn--a.com', 'xn--zzzzzzzz.com', 'xn--a-0.com', 'xn--a.xn--p1ai'])
     assert.equal(faults(Domain, name), [': contains an invalid xn-- label'], name)
-  // "Ä" and the kelvin sign themselves, where only their folded forms have A-labels; a soft hyphen, a joiner; an accent on its own.
+  // "Ä" and the kelvin sign, of which only the folded forms have A-labels; a soft hyphen, a joiner; an accent on its own.
   assertRefused(Domain, ['xn--7ba.com', 'xn--tda985n.com', 'xn--a-vca1v.com', 'xn--a-eha279u.com', 'xn--e-xbb.com'])
   assertRefused(Domain, ['xn--tda564p.com', 'xn--abc-.com', 'xn--.com', 'bücher.xn--a'])
 })

@@ -6,7 +6,7 @@ const test = suite('diff')
 
 const path = '/etc/nginx/sites-available/fpai-a.conf'
 
-test('a file that is new, other or gone is a unified diff', () => {
+test('a created, changed or deleted file is shown as a unified diff', () => {
   assert.equal(describeChange({ path, before: { text: 'a\nb\n' }, after: { text: 'a\nc\n' } }), {
     path,
     action: 'replace',
@@ -28,7 +28,7 @@ test('a file that is new, other or gone is a unified diff', () => {
   assert.match(deleted.diff, `--- ${path}\n+++ /dev/null\n@@ -1,1 +0,0 @@\n-a\n`)
 })
 
-test('a symlink reads as one line with its target', () => {
+test('a symlink is shown as one line with its target', () => {
   const { diff, action } = describeChange({ path, before: { linkTo: '/old' }, after: { linkTo: '/new' } })
   assert.is(action, 'replace')
   assert.match(diff, '-symlink to /old\n+symlink to /new\n')

@@ -17,7 +17,7 @@ import { readRouteFile } from '../../lib/route/stored-route.ts'
 import type { Snapshot } from '../../lib/snapshot/snapshot.ts'
 import { context, routeRecord } from '../helpers/samples.ts'
 
-const test = suite('plan')
+const test = suite('plan-batch')
 
 const AVAILABLE = '/etc/nginx/sites-available'
 const ENABLED = '/etc/nginx/sites-enabled'
@@ -91,7 +91,7 @@ function remove(dropletName: string, precondition: Precondition = {}): DeleteCha
   return { kind: 'delete', dropletName, precondition }
 }
 
-/** The snapshot of a host on which these changes were made. */
+/** The snapshot of a host after these changes. */
 function after(changes: readonly Change[], before: Snapshot = empty, generation = 1): Snapshot {
   return applied(before, planBatch(before, changes, { nextGeneration: generation, now: NOW }))
 }
@@ -119,7 +119,7 @@ function enabledRoute(dropletName: string, text: string): SnapshotRoute {
   return { ...found, enabled: true }
 }
 
-/** `before` with one route otherwise. */
+/** `before` with one route modified. */
 function withRoute(before: Snapshot, dropletName: string, own: Partial<SnapshotRoute>): Snapshot {
   const route = before.routes.get(dropletName)
   if (route === undefined) throw new Error(`no route ${dropletName}`)
@@ -130,7 +130,7 @@ function plan(snapshot: Snapshot, ...changes: readonly Change[]): BatchPlan {
   return planBatch(snapshot, changes, { nextGeneration: 9, now: LATER })
 }
 
-/** Each planned change in a word: its outcome, or the code of its refusal. */
+/** The outcome of each planned change, or the code of its refusal. */
 function outcomes({ outcomes }: BatchPlan): string[] {
   return outcomes.map((one) => (one.outcome === 'refused' ? one.error.code : one.outcome))
 }
@@ -171,22 +171,27 @@ const disabled: Snapshot = { ...withRoute(one, 'app', { enabled: false }), enabl
 const byHand: Snapshot = { ...empty, unmanagedFiles: new Set(['app']) }
 const taken = after([put('other', { domain: 'app.example.com' })])
 
-test('the truth table, row by row', () => {
+test('each state of a route and each change have the outcome of the table', () => {
   const asWanted = [put('app'), create('app'), remove('app')]
   const otherwise = [put('app', { upstream_port: 9 }), create('app', { upstream_port: 9 }), remove('app')]
   const stale = { ifMatch: ['0123456789abcdef'] }
   const table: readonly (readonly [string, Snapshot, readonly Change[], string])[] = [
-    ['nothing', empty, asWanted, 'created created PROXY_NOT_FOUND'],
-    ['the route as wanted, enabled', one, asWanted, 'unchanged unchanged deleted'],
-    ['the route as wanted, drifted', drifted, asWanted, 'replaced replaced deleted'],
-    ['the route as wanted, disabled', disabled, asWanted, 'replaced replaced deleted'],
+    ['no route', empty, asWanted, 'created created PROXY_NOT_FOUND'],
+    ['the requested route, enabled', one, asWanted, 'unchanged unchanged deleted'],
+    ['the requested route, drifted', drifted, asWanted, 'replaced replaced deleted'],
+    ['the requested route, disabled', disabled, asWanted, 'replaced replaced deleted'],
     ['the route with another configuration', one, otherwise, 'replaced DROPLET_EXISTS deleted'],
     ['drifted, with another configuration', drifted, otherwise, 'replaced DROPLET_EXISTS deleted'],
     ['a file written by hand', byHand, asWanted, 'DROPLET_EXISTS DROPLET_EXISTS DROPLET_EXISTS'],
-    ['another owner of the domain', taken, asWanted, 'DOMAIN_CONFLICT DOMAIN_CONFLICT PROXY_NOT_FOUND'],
-    ['a hand-written owner', foreign('app.example.com'), asWanted, 'DOMAIN_CONFLICT DOMAIN_CONFLICT PROXY_NOT_FOUND'],
+    ['another droplet with the domain', taken, asWanted, 'DOMAIN_CONFLICT DOMAIN_CONFLICT PROXY_NOT_FOUND'],
     [
-      'not what If-Match says',
+      'a hand-written server block with the domain',
+      foreign('app.example.com'),
+      asWanted,
+      'DOMAIN_CONFLICT DOMAIN_CONFLICT PROXY_NOT_FOUND',
+    ],
+    [
+      'another revision than If-Match names',
       one,
       [
         put('app', {}, { precondition: stale }),
@@ -201,7 +206,7 @@ test('the truth table, row by row', () => {
   }
 })
 
-test('a new route is its file and its symlink, behind the shared file and its own', () => {
+test('a new route is its file and its symlink, after the shared file and its symlink', () => {
   const planned = plan(empty, put('app'))
   assert.equal(filesOf(planned), [
     `create available/${SHARED}`,
@@ -227,13 +232,13 @@ test('a new route is its file and its symlink, behind the shared file and its ow
   assert.is(planned.certificates.size, 0)
 })
 
-test('a change renumbers the shared file, so that its generation can be asked for', () => {
+test('a change renumbers the shared file, so that its generation can be queried', () => {
   const planned = plan(one, put('app', { upstream_port: 8002 }))
   assert.equal(filesOf(planned), [`replace available/${SHARED}`, 'replace available/fpai-app.conf'])
   assert.is(applied(one, planned).shared?.generation, 9)
 })
 
-test('what is so already changes no file and keeps its generation', () => {
+test('an unchanged route changes no file and keeps its generation', () => {
   for (const changes of [
     [put('app')],
     [create('app')],
@@ -247,7 +252,7 @@ test('what is so already changes no file and keeps its generation', () => {
   }
 })
 
-test('a change that is refused changes no file, also where the shared file is missing or stale', () => {
+test('a refused change changes no file, even if the shared file is missing or stale', () => {
   const stale: Snapshot = { ...one, shared: undefined }
   for (const [snapshot, change] of [
     [byHand, put('app')],
@@ -264,18 +269,19 @@ test('a change that is refused changes no file, also where the shared file is mi
   assert.is(plan(one, remove('nobody')).generation, 1)
 })
 
-test('an unchanged route mends a shared file that is missing, disabled or stale, and nothing else', () => {
+test('an unchanged route repairs a missing, disabled or stale shared file, and nothing else', () => {
   const { shared } = one
   if (shared === undefined) throw new Error('no shared file')
   const withoutImage = { ...one, shared: undefined, enabledImages: new Map() }
   assert.equal(filesOf(plan(withoutImage, put('app'))), [`create available/${SHARED}`, `create enabled/${SHARED}`])
   const off = { ...one, shared: { ...shared, enabled: false }, enabledImages: new Map() }
   assert.equal(filesOf(plan(off, put('app'))), [`replace available/${SHARED}`, `create enabled/${SHARED}`])
-  const other = { ...one, host: { ...host, httpDirectives: new Set(['server_names_hash_max_size']) } }
+  const setByHost = new Set(['server_names_hash_max_size'])
+  const other = { ...one, context: { ...one.context, setByHost } }
   assert.equal(filesOf(plan(other, put('app'))), [`replace available/${SHARED}`])
 })
 
-test('a deleted route loses symlink and file, and its creation time stays out of the next one', () => {
+test('a deleted route loses symlink and file, and a new one does not inherit its creation time', () => {
   const planned = plan(one, remove('app'))
   assert.equal(filesOf(planned), [
     `replace available/${SHARED}`,
@@ -286,21 +292,21 @@ test('a deleted route loses symlink and file, and its creation time stays out of
   assert.is(recordOf(plan(applied(one, planned), put('app'))).created_at, LATER)
 })
 
-test('a replaced route keeps the time of its creation alone', () => {
+test('a replaced route keeps only its creation time', () => {
   const record = recordOf(plan(one, put('app', { upstream_port: 8002 })))
   assert.is(record.created_at, NOW)
   assert.is(record.updated_at, LATER)
 })
 
-test('a drifted file is replaced as it was found, a disabled one gets its symlink back', () => {
-  const mended = plan(drifted, put('app'))
-  assert.equal(mended.files[1]?.before, { text: 'edited' })
-  assert.equal(filesOf(mended), [`replace available/${SHARED}`, 'replace available/fpai-app.conf'])
+test('a drifted file is replaced with its text as the before image, a disabled one gets its symlink back', () => {
+  const repaired = plan(drifted, put('app'))
+  assert.equal(repaired.files[1]?.before, { text: 'edited' })
+  assert.equal(filesOf(repaired), [`replace available/${SHARED}`, 'replace available/fpai-app.conf'])
   const linked = plan(disabled, put('app'))
   assert.ok(filesOf(linked).includes('create enabled/fpai-app.conf'))
 })
 
-test('a symlink that leads elsewhere, and a file in its place, are replaced', () => {
+test('a symlink with another target, and a file in its place, are replaced', () => {
   for (const image of [{ linkTo: '/etc/passwd' }, { text: 'server { }' }]) {
     const astray: Snapshot = { ...disabled, enabledImages: new Map([['fpai-app.conf', image]]) }
     const link = plan(astray, put('app')).files.find(({ path }) => path === `${ENABLED}/fpai-app.conf`)
@@ -312,7 +318,7 @@ test('a symlink that leads elsewhere, and a file in its place, are replaced', ()
   }
 })
 
-test('an empty file in the place of a route is replaced by the route', () => {
+test('an empty file in place of a route is replaced by the route', () => {
   const damaged: Snapshot = {
     ...empty,
     availableImages: new Map([
@@ -330,14 +336,14 @@ test('an empty file in the place of a route is replaced by the route', () => {
   ])
 })
 
-test('a file written by hand under the name of a route is told about, and never planned for', () => {
+test('a hand-written file with the name of a route is reported, and never replaced', () => {
   const error = refusal(plan(byHand, put('app')))
   assert.equal(error.details.owner, { file: 'fpai-app.conf' })
   assert.is(error.details.culprit, 'host')
   assert.equal(outcomes(plan(byHand, put('app'), put('b'))), ['DROPLET_EXISTS', 'created'])
 })
 
-test('a conflict names its owner: a droplet, or the file and line of a block by hand', () => {
+test('a conflict names its owner: a droplet, or the file and line of a hand-written server block', () => {
   const byRoute = refusal(plan(taken, put('app')))
   assert.equal(byRoute.details.owner, { droplet_name: 'other' })
   assert.is(byRoute.details.culprit, 'other_route')
@@ -345,13 +351,13 @@ test('a conflict names its owner: a droplet, or the file and line of a block by 
   assert.equal(outcomes(plan(foreign('*.example.com', 'example.com'), put('app'))), ['created'])
 })
 
-test('a create that meets another configuration is told which route stands there', () => {
+test('a create that finds another configuration reports the existing route', () => {
   const error = refusal(plan(one, create('app', { domain: 'b.example.com' })))
   assert.is(error.code, 'DROPLET_EXISTS')
   assert.equal(error.details.owner, { droplet_name: 'app', domain: 'app.example.com' })
 })
 
-test('a create meets the same route although its upstream resolves otherwise or a certificate has come', () => {
+test('a create finds the route unchanged even if its upstream resolves differently or it has a certificate now', () => {
   const moved = put('app', {}, { mode: 'create', upstream: { addresses: ['10.0.0.1'], resolvers: [] } })
   assert.equal(outcomes(plan(one, moved)), ['replaced'])
   const issued: Snapshot = { ...one, certificates: new Map([['app.example.com', certificate]]) }
@@ -365,7 +371,7 @@ test('of two changes in one batch that want the same domain, the first gets it',
   assert.equal([...planned.domains], ['x.example.com'])
 })
 
-test('a domain moves from one droplet to another in one batch, in that order alone', () => {
+test('a domain moves from one droplet to another in one batch, only in that order', () => {
   const before = after([put('a', { domain: 'x.example.com' })])
   const taking = put('b', { domain: 'x.example.com' })
   const moved = plan(before, remove('a'), taking)
@@ -380,7 +386,7 @@ test('a domain moves from one droplet to another in one batch, in that order alo
   assert.equal(outcomes(plan(before, taking, remove('a'))), ['DOMAIN_CONFLICT', 'deleted'])
 })
 
-test('a name that a put gives up is free for the others of its batch, in either order', () => {
+test('a name that a put drops is free for the others of its batch, in either order', () => {
   const before = after([put('a', { domain: 'x.example.com' })])
   const [taking, giving] = [put('b', { domain: 'x.example.com' }), put('a', { domain: 'y.example.com' })]
   assert.equal(outcomes(plan(before, giving, taking)), ['replaced', 'created'])
@@ -412,7 +418,7 @@ test('routes exchange their domains in one batch: two of them, or a ring', () =>
   })
 })
 
-test('of an exchange all of it is refused where one of it is, and nothing else', () => {
+test('if one change of an exchange is refused, all of the exchange is, and nothing else', () => {
   const stale = { precondition: { ifMatch: ['0123456789abcdef'] } }
   for (const [changes, expected] of [
     [turned('ab', 'bc'), 'DOMAIN_CONFLICT DOMAIN_CONFLICT'],
@@ -433,7 +439,7 @@ test('of an exchange all of it is refused where one of it is, and nothing else',
   }
 })
 
-test('whatever a batch asks for, each name has one route, and a route whose change is refused stays as it was', () => {
+test('after any batch each name has one route, and a route whose change is refused is as before', () => {
   const name = fc.constantFrom('a', 'b', 'c', 'd', 'e', 'f')
   const change = fc.record({
     dropletName: name,
@@ -471,7 +477,7 @@ test('whatever a batch asks for, each name has one route, and a route whose chan
   fc.assert(property, { numRuns: 1000 })
 })
 
-test('a batch of a thousand routes that all move by one name is planned, or refused, at once', () => {
+test('a batch of a thousand routes that all shift by one name is planned, or refused, in one pass', () => {
   const many = Array.from({ length: 1000 }, (_, i) => `app-${i}`)
   const before = after(many.map((own) => put(own)))
   const chain = (last: string) => many.map((own, i) => put(own, { domain: `${many[i + 1] ?? last}.example.com` }))
@@ -480,7 +486,7 @@ test('a batch of a thousand routes that all move by one name is planned, or refu
   assert.equal(new Set(outcomes(plan(blocked, ...chain('other')))), new Set(['DOMAIN_CONFLICT']))
 })
 
-test('several changes share one plan and one generation; a refused one leaves the others whole', () => {
+test('several changes share one plan and one generation; a refused one does not affect the others', () => {
   const before = after([put('a'), put('b')])
   const planned = plan(before, put('a', { upstream_port: 9 }), remove('nobody'), remove('b'), put('c'), put('a'))
   assert.equal(outcomes(planned), ['replaced', 'PROXY_NOT_FOUND', 'deleted', 'created', 'replaced'])
@@ -490,7 +496,7 @@ test('several changes share one plan and one generation; a refused one leaves th
   assert.equal([...planned.domains].sort(), ['a.example.com', 'c.example.com'])
 })
 
-test('who made a route is part of it: the same configuration from elsewhere is another route', () => {
+test('the source of a route is part of it: the same configuration from another source replaces it', () => {
   const synced = put('app', {}, { source: 'registry' })
   assert.is(recordOf(plan(empty, synced)).source, 'registry')
   assert.equal(outcomes(plan(after([synced]), synced)), ['unchanged'])
@@ -505,14 +511,14 @@ test('a route that is created and deleted in one batch leaves no file', () => {
   assert.equal(planned.files, [])
 })
 
-test('the same snapshot and changes give the same plan, and the snapshot stays as it was', () => {
+test('the same snapshot and changes give the same plan, and the snapshot is not modified', () => {
   const changes = [remove('app'), put('b', { domain: 'app.example.com' })]
   const routes = [...one.routes]
   assert.equal(plan(one, ...changes), plan(one, ...changes))
   assert.equal([...one.routes], routes)
 })
 
-test('If-Match holds for the revision that is there, for any of a list, and for any route with *', () => {
+test('If-Match holds for the current revision, for any of a list, and with * for any route', () => {
   const revision = one.routes.get('app')?.revision ?? ''
   const withMatch = (ifMatch: readonly string[] | '*') => [
     put('app', { upstream_port: 9 }, { precondition: { ifMatch } }),
@@ -532,14 +538,14 @@ test('If-Match holds for the revision that is there, for any of a list, and for 
   assert.is(refusal(plan(empty, remove('app', { ifMatch: '*' }))).details.revision, null)
 })
 
-test('If-None-Match: * holds only where there is no route yet', () => {
+test('If-None-Match: * holds only if there is no route yet', () => {
   const change = put('app', {}, { precondition: { ifNoneMatchAny: true } })
   assert.equal(outcomes(plan(empty, change)), ['created'])
   assert.equal(outcomes(plan(one, change)), ['PRECONDITION_FAILED'])
   assert.equal(outcomes(plan(drifted, change)), ['PRECONDITION_FAILED'])
 })
 
-test('a precondition is held against the result of the changes before it', () => {
+test('a precondition is checked against the result of the previous changes of the batch', () => {
   const revision = one.routes.get('app')?.revision ?? ''
   const planned = plan(one, put('app', { upstream_port: 9 }), remove('app', { ifMatch: [revision] }))
   assert.equal(outcomes(planned), ['replaced', 'PRECONDITION_FAILED'])
@@ -547,7 +553,7 @@ test('a precondition is held against the result of the changes before it', () =>
 
 const issued: Snapshot = { ...empty, certificates: new Map([['app.example.com', certificate]]) }
 
-test('with a certificate there, the route is served over HTTPS, and strangers are refused the handshake', () => {
+test('a route with a certificate is served over HTTPS, and unknown names are refused the handshake', () => {
   const planned = plan(issued, put('app'))
   const after = applied(issued, planned)
   assert.equal(recordOf(planned).certificate, certificate.summary)
@@ -559,14 +565,14 @@ test('with a certificate there, the route is served over HTTPS, and strangers ar
   assert.not.match(one.shared?.text ?? '', 'ssl_reject_handshake')
 })
 
-test('the catch-all of HTTPS goes with the last route that is served over it', () => {
+test('the HTTPS default server is removed with the last route that is served over HTTPS', () => {
   const served = after([put('app'), put('plain')], issued)
   const planned = plan(served, remove('app'))
   assert.not.match(applied(served, planned).shared?.text ?? '', 'ssl_reject_handshake')
   assert.match(applied(served, plan(served, remove('plain'))).shared?.text ?? '', 'ssl_reject_handshake')
 })
 
-test('a route that does not want HTTPS is served over HTTP, certificate or not', () => {
+test('a route without enable_ssl is served over HTTP, even if there is a certificate', () => {
   const planned = plan(issued, put('app', { enable_ssl: false }))
   assert.is(recordOf(planned).certificate, null)
   assert.is(planned.certificates.size, 0)
@@ -578,7 +584,7 @@ test('a route that moves to another domain never keeps the certificate of the ol
   assert.is(planned.certificates.size, 0)
 })
 
-test('HTTPS that is served stays, also where no certificate is valid right now; another domain does not get it', () => {
+test('a route keeps HTTPS even if no certificate is valid right now; another domain does not get it', () => {
   const served = applied(issued, plan(issued, put('app')))
   const fingerprint = served.routes.get('app')?.record.certificate?.fingerprint_sha256
   assert.ok(fingerprint)
@@ -602,14 +608,14 @@ test('the host keeps its own default servers', () => {
   assert.not.match(shared, 'listen [::]:443 ssl http2 default_server;')
 })
 
-test('what the http block of the host sets already is not set again', () => {
-  const httpDirectives = new Set(['server_names_hash_bucket_size'])
-  const shared = applied(empty, plan({ ...empty, host: { ...host, httpDirectives } }, put('app'))).shared?.text ?? ''
+test("directives that the host's http block has are not set again", () => {
+  const context = { ...empty.context, setByHost: new Set(['server_names_hash_bucket_size']) }
+  const shared = applied(empty, plan({ ...empty, context }, put('app'))).shared?.text ?? ''
   assert.not.match(shared, 'server_names_hash_bucket_size')
   assert.match(shared, 'server_names_hash_max_size')
 })
 
-test('a certificate that was obtained is given to the route that still has its domain', () => {
+test('a new certificate goes to the route that still has its domain', () => {
   const certify: Change = { kind: 'certify', dropletName: 'app', domain: 'app.example.com' }
   const waiting: Snapshot = { ...one, certificates: issued.certificates }
   const planned = plan(waiting, certify)
@@ -622,7 +628,7 @@ test('a certificate that was obtained is given to the route that still has its d
   assert.equal(plan(served, certify).files, [])
 })
 
-test('a route whose certificate is gone goes back to HTTP', () => {
+test('a route whose certificate was deleted is served over HTTP again', () => {
   const certify: Change = { kind: 'certify', dropletName: 'app', domain: 'app.example.com' }
   const served = after([put('app')], issued)
   const planned = plan({ ...served, certificates: new Map() }, certify)
@@ -630,7 +636,7 @@ test('a route whose certificate is gone goes back to HTTP', () => {
   assert.is(recordOf(planned).certificate, null)
 })
 
-test('a certificate is given to no route that is gone, was moved, or was written by hand', () => {
+test('a certificate does not go to a route that was deleted, moved, or written by hand', () => {
   const certify: Change = { kind: 'certify', dropletName: 'app', domain: 'app.example.com' }
   assert.equal(outcomes(plan(issued, certify)), ['PROXY_NOT_FOUND'])
   const moved = after([put('app', { domain: 'new.example.com' })])
@@ -638,17 +644,17 @@ test('a certificate is given to no route that is gone, was moved, or was written
   assert.equal(outcomes(plan({ ...byHand, certificates: issued.certificates }, certify)), ['DROPLET_EXISTS'])
 })
 
-test('every refusal is a catalogued error', () => {
+test('every refusal has an error code of the catalogue', () => {
   for (const snapshot of [byHand, taken, foreign('app.example.com')])
     assert.instance(refusal(plan(snapshot, put('app'))), ProxyManagerError)
 })
 
-/** The record that the only change of a plan leads to. */
+/** The record that results from the only change of a plan. */
 function outcomeRecord({ outcomes: [one] }: BatchPlan): RouteRecord | undefined {
   return one === undefined || one.outcome === 'refused' ? undefined : one.route.record
 }
 
-test('an alias has one owner, whether others want it as their domain or as an alias', () => {
+test('an alias has one owner, whether others request it as their domain or as an alias', () => {
   const before = after([put('a', aliased('shared.example.com'))])
   const others = [
     put('b', { domain: 'shared.example.com' }),
@@ -664,7 +670,7 @@ test('an alias has one owner, whether others want it as their domain or as an al
   assert.equal([...planned.domains], ['a.example.com', 'shared.example.com'])
 })
 
-test('an alias that a block written by hand serves is refused, and its place is named', () => {
+test('an alias that a hand-written server block serves is refused, with file and line', () => {
   const { code, details } = refusal(plan(foreign('taken.example.com'), put('a', aliased('taken.example.com'))))
   assert.equal(
     [code, details.domain, details.owner],
@@ -672,7 +678,7 @@ test('an alias that a block written by hand serves is refused, and its place is 
   )
 })
 
-test('a change that is refused asks nothing of the certificate of its route', () => {
+test('a refused change requires no certificate of its route', () => {
   const served = after([put('app')], issued)
   const stale = put('app', {}, { precondition: { ifMatch: ['0123456789abcdef'] } })
   const planned = plan(served, stale, put('b'))
@@ -683,7 +689,7 @@ test('a change that is refused asks nothing of the certificate of its route', ()
   assert.equal([...unchanged.secured.keys()], ['app.example.com'])
 })
 
-test('each name that the certificate is for has to show it', () => {
+test('each name that the certificate covers must present it', () => {
   const names = ['app.example.com', '*.example.net']
   const covering = { ...certificate, summary: { ...certificate.summary, domains: names } }
   const issued: Snapshot = { ...empty, certificates: new Map([['app.example.com', covering]]) }

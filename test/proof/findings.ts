@@ -1,21 +1,21 @@
-/** What a part has found: figures, and where a promise was broken. */
+/** The findings of a part: figures, and broken promises. */
 
 export interface Figure {
   readonly what: string
   readonly value: number | string
-  /** The promise, where there is one: no more than this. */
+  /** The promise, if there is one: no more than this. */
   readonly atMost?: number
 }
 
 export interface Findings {
   readonly figures: readonly Figure[]
-  /** A sentence for each broken promise; they are figures too. */
+  /** A sentence for each broken promise. */
   readonly violations: readonly string[]
-  /** What this machine does not let us do. */
+  /** Why the part cannot run on this machine. */
   readonly impossible?: string
 }
 
-/** One way to try; `B` says how far it goes. */
+/** One part of a proof; `B` has its bounds. */
 export interface Part<B> {
   readonly title: string
   run(bounds: B, stopped: AbortSignal): Promise<Findings>

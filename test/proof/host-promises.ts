@@ -4,13 +4,13 @@ import { join } from 'node:path'
 import { type NginxInstance, testNginx } from '../../fixtures/nginx-instance.ts'
 import { call, type RealHost, through } from '../helpers/system/host.ts'
 
-/** What NGINX says of what is on disk now, where it does not simply accept it. */
+/** NGINX's message about what is on disk now, if it does not accept it. */
 export function refusedByNginx(nginx: NginxInstance): string[] {
   const { ok, output } = testNginx(nginx)
   return ok && !/conflicting|duplicate/.test(output) ? [] : [`nginx -t: ${output.trim()}`]
 }
 
-/** Temporaries, candidates, a journal: nothing of a change may be left once it is over. */
+/** Temporaries, candidates, a journal: a change must leave none of them behind. */
 export function leftovers({ root, sitesAvailable, sitesEnabled }: NginxInstance): string[] {
   const hidden = (folder: string, pattern: RegExp) => readdirSync(folder).filter((name) => pattern.test(name))
   const left = [
@@ -24,10 +24,10 @@ export function leftovers({ root, sitesAvailable, sitesEnabled }: NginxInstance)
   return left.map((name) => `left behind: ${name}`)
 }
 
-/** What NGINX answers for a domain on a new connection: the droplet's name, or that there is no such route. */
+/** What NGINX answers for a domain on a new connection: the droplet's name, or `none` without such a route. */
 export async function served({ nginx }: RealHost, domain: string): Promise<string> {
-  const said = await through(nginx.httpPort, domain)
-  return said === 'ECONNRESET' ? 'none' : said
+  const answer = await through(nginx.httpPort, domain)
+  return answer === 'ECONNRESET' ? 'none' : answer
 }
 
 /** Whether the API's list of routes and what NGINX serves agree on one route. */

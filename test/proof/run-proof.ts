@@ -1,4 +1,4 @@
-/** The command line of a proof: which of its parts run, and how far they go. */
+/** The command line of a proof: which of its parts run, and with which bounds. */
 import { inspect, parseArgs } from 'node:util'
 import { describeMachine } from '../bench/programs.ts'
 import { describeFindings, isKept, type Part } from './findings.ts'
@@ -7,9 +7,9 @@ export interface Bound {
   readonly full: number
   readonly quick: number
   readonly max: number
-  /** What `--help` says instead of the two numbers, where they are another each time. */
+  /** What `--help` prints instead of the two numbers if they differ each time. */
   readonly given?: string
-  /** The parts that it is for, and what it counts there. */
+  /** The parts that it applies to, and what it counts there. */
   readonly says: string
 }
 
@@ -19,11 +19,11 @@ export interface Proof<B> {
   readonly purpose: string
   readonly parts: Readonly<Record<string, Part<B>>>
   readonly bounds: { readonly [K in keyof B & string]: Bound }
-  /** What it takes, and how it is gone on with. */
+  /** What it requires, and how to continue after a finding. */
   readonly notes: string
 }
 
-/** Runs the parts that were asked for, and prints what came of them; the process ends with 1 where a promise was broken. */
+/** Runs the requested parts, and prints their findings; the process exits with 1 if a promise was broken. */
 export async function runProof<B extends object>(
   proof: Proof<B>,
   toBounds: (read: (name: keyof B & string) => number) => B,
@@ -39,7 +39,7 @@ export async function runProof<B extends object>(
     .split(',')
     .map((name) => {
       const part = Object.hasOwn(parts, name) ? parts[name] : undefined
-      return part === undefined ? refuse(`--only: got "${name}", takes ${names.join(', ')}`) : ([name, part] as const)
+      return part === undefined ? refuse(`--only: got "${name}", expects ${names.join(', ')}`) : ([name, part] as const)
     })
   const limits = toBounds((name) => {
     const { full, quick, max } = bounds[name]
@@ -47,7 +47,7 @@ export async function runProof<B extends object>(
     if (text === undefined) return given.quick === true ? quick : full
     const count = Number(text)
     if (Number.isInteger(count) && count >= 1 && count <= max) return count
-    return refuse(`--${name}: got "${text}", takes an integer from 1 to ${max}`)
+    return refuse(`--${name}: got "${text}", expects an integer from 1 to ${max}`)
   })
 
   const stopped = new AbortController()
@@ -75,7 +75,7 @@ function helpOf<B>({ script, purpose, parts, bounds, notes }: Proof<B>): string 
     ([name, { full, quick, given, says }]) =>
       `  --${`${name} N`.padEnd(13)} ${says} (${given ?? `${full}; quick: ${quick}`})`,
   )
-  return `${purpose} Ends with 1 where a promise is broken.
+  return `${purpose} Exits with 1 if a promise is broken.
 
   npm run ${script} [-- options]
 
@@ -101,7 +101,7 @@ function readArguments(bounds: readonly string[], parts: readonly string[]): Rec
   }
 }
 
-function refuse(words: string): never {
-  process.stderr.write(`proof: ${words}\n`)
+function refuse(message: string): never {
+  process.stderr.write(`proof: ${message}\n`)
   process.exit(2)
 }

@@ -5,7 +5,7 @@ import { renderRouteFile } from '../../lib/render/route-file.ts'
 import { DEFAULT_OPTIONS } from '../../lib/route/options.ts'
 import { context, routeRecord } from '../helpers/samples.ts'
 
-const test = suite('accepted-routes')
+const test = suite('placeholder')
 
 const certificate = {
   issuer: 'CN=Test CA',
@@ -21,7 +21,7 @@ const secured = renderRouteFile(
 )
 const plain = renderRouteFile(routeRecord({ droplet_name: 'b', domain: 'b.example.com' }), context)
 
-test('of a route nothing is kept but the names of its server blocks, and where they listen', () => {
+test("only the names of a route's server blocks, and their addresses, are kept", () => {
   const http = { listens: '    listen 80;\n    listen [::]:80;\n', isSecure: false }
   assert.equal(readServerNames(secured), [
     { ...http, names: '    server_name app.example.com;\n' },
@@ -36,7 +36,7 @@ test('of a route nothing is kept but the names of its server blocks, and where t
   assert.equal(readServerNames(plain), [{ ...http, names: '    server_name b.example.com;\n' }])
 })
 
-test('server blocks that listen alike become one, and where certificates would stand the handshake is refused', () => {
+test('server blocks with the same addresses become one, and handshakes are refused in place of certificates', () => {
   assert.fixture(
     renderPlaceholder([secured, plain].flatMap(readServerNames)),
     `server {

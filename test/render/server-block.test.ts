@@ -14,7 +14,7 @@ import { ProxyOptions } from '../../lib/route/options.ts'
 import type { RouteRecord } from '../../lib/route/record.ts'
 import { fixture } from '../helpers/memory-tree.ts'
 
-const test = suite('nginx-server-block')
+const test = suite('server-block')
 
 const texts = v.array(v.string())
 const Host = v.strictObject({
@@ -24,6 +24,11 @@ const Host = v.strictObject({
   httpsPort: v.number(),
   httpListens: texts,
   httpsListens: texts,
+  resolvers: v.optional(texts, []),
+  setByHost: v.pipe(
+    v.optional(texts, []),
+    v.transform((names) => new Set(names)),
+  ),
   webroot: v.string(),
   certificates: v.string(),
 })
@@ -35,7 +40,7 @@ const Route = v.strictObject({
   upstream_addresses: v.nullable(texts),
   resolvers: texts,
   fingerprint_sha256: v.nullable(v.string()),
-  /** The names in the certificate; those of the route where left out. */
+  /** The names in the certificate; by default those of the route. */
   certified: v.optional(texts),
   options: v.optional(ProxyOptions, {}),
 })
@@ -43,7 +48,7 @@ const Shared = v.strictObject({
   generation: v.number(),
   catchAllHttp: texts,
   catchAllHttps: texts,
-  setByHost: texts,
+  hasNamedUpstream: v.boolean(),
 })
 const Case = v.union([v.strictObject({ route: Route, host: Host }), v.strictObject({ shared: Shared, host: Host })])
 
@@ -70,7 +75,7 @@ function directivesOf(name: string): Directive[] {
   const found = v.parse(Case, JSON.parse(fixture(`server-blocks/${name}.json`)))
   return 'route' in found
     ? routeDirectives(recordOf(found.route), found.host)
-    : sharedDirectives({ ...found.shared, setByHost: new Set(found.shared.setByHost) }, found.host)
+    : sharedDirectives(found.shared, found.host)
 }
 
 const files = readdirSync(new URL('../../fixtures/server-blocks/', import.meta.url))
@@ -82,19 +87,19 @@ test('there is a golden file for each case, and a case for each golden file', ()
 })
 
 for (const name of cases) {
-  test(`${name} is rendered to the byte`, () => {
+  test(`${name} is rendered byte for byte`, () => {
     assert.fixture(printNginx(directivesOf(name)), fixture(`server-blocks/${name}.conf`))
   })
 }
 
-test('what is rendered is read back by NGINX as one route: upstream, HTTP, HTTPS', () => {
+test('a rendered route is read as one upstream and its server blocks for HTTP and HTTPS', () => {
   const names = (name: string) => readNginx(printNginx(directivesOf(name))).directives.map((found) => found.name)
   assert.equal(names('http'), ['upstream', 'server'])
   assert.equal(names('upstream-name'), ['server'])
   assert.equal(names('https-before-1.25.1'), ['upstream', 'server', 'server'])
 })
 
-test('each name redirects to itself over HTTPS, and what the certificate is not for is served over HTTP', () => {
+test('each name redirects to itself over HTTPS, and a name that the certificate does not cover is served over HTTP', () => {
   const blocks = readNginx(printNginx(directivesOf('aliases-partly-certified'))).directives
   const served = blocks.slice(1).map(({ block = [] }) => {
     const named = (name: string, among = block) => among.find((directive) => directive.name === name)?.args
@@ -109,7 +114,7 @@ test('each name redirects to itself over HTTPS, and what the certificate is not 
   ])
 })
 
-test('a version is compared part by part', () => {
+test('versions are compared part by part', () => {
   assert.ok(isAtLeast([1, 25, 1], [1, 25, 1]))
   assert.ok(isAtLeast([1, 26, 0], [1, 25, 1]))
   assert.ok(isAtLeast([2, 0, 0], [1, 25, 1]))
@@ -119,12 +124,12 @@ test('a version is compared part by part', () => {
   assert.not.ok(isAtLeast([3], [3, 5]))
 })
 
-test('the shared file sorts before every route, and is none', () => {
+test('the shared file sorts before every route, and is not one', () => {
   assert.ok(SHARED_FILE < 'fpai-')
   assert.is(dropletOfFileName(SHARED_FILE), undefined)
 })
 
-test("the name of a route's upstream block is no host name that another site may mean", () => {
+test("the name of a route's upstream block cannot be a host name that another site uses", () => {
   assert.is(upstreamName('a-b_c'), 'fpai_a-b_c')
 })
 

@@ -4,7 +4,7 @@ import { coversAll, coversName } from '../../lib/certificates/coverage.ts'
 import { namesOf, securedNames, unsecuredNames } from '../../lib/route/names.ts'
 import { DEFAULT_OPTIONS } from '../../lib/route/options.ts'
 
-const test = suite('route-names')
+const test = suite('names')
 
 const route = (domains: readonly string[] | null, ...aliases: string[]) => ({
   domain: 'app.example.com',
@@ -21,7 +21,7 @@ test('the domain comes first, then the aliases', () => {
   assert.equal(namesOf({ domain: 'app.example.com' }), ['app.example.com'])
 })
 
-test('a certificate is for the names in it, in any case, and a wildcard is for one label', () => {
+test('a certificate covers the names in it, in any case, and a wildcard covers one label', () => {
   for (const [certified, name, isFor] of [
     [['app.example.com'], 'app.example.com', true],
     [['App.Example.COM'], 'app.example.com', true],
@@ -38,7 +38,7 @@ test('a certificate is for the names in it, in any case, and a wildcard is for o
   assert.not.ok(coversAll(['*.example.com'], ['a.example.com', 'b.example.net']))
 })
 
-test('each name is served over HTTPS or over HTTP alone, never both and never neither', () => {
+test('each name is served over HTTPS or only over HTTP, never both and never neither', () => {
   for (const [found, secured, unsecured] of [
     [route(null, 'a.example.net'), [], ['app.example.com', 'a.example.net']],
     [route(['app.example.com']), ['app.example.com'], []],

@@ -3,13 +3,13 @@ import * as assert from 'uvu/assert'
 import * as v from 'valibot'
 import { DEFAULT_OPTIONS, describeOptions, ProxyOptions } from '../../lib/route/options.ts'
 
-const test = suite('proxy-options')
+const test = suite('options')
 
 function faults(input: unknown): string[] {
   return (v.safeParse(ProxyOptions, input).issues ?? []).map((issue) => `${v.getDotPath(issue)}: ${issue.message}`)
 }
 
-test('without a word the defaults hold', () => {
+test('options that are not given have their defaults', () => {
   assert.equal(DEFAULT_OPTIONS, {
     upstream_scheme: 'http',
     health_check_path: null,
@@ -69,13 +69,13 @@ const BAD = {
 }
 
 for (const [name, values] of Object.entries(GOOD)) {
-  test(`${name} takes what it says`, () => {
+  test(`${name} accepts its valid values`, () => {
     for (const value of values) assert.equal(faults({ [name]: value }), [], JSON.stringify(value))
   })
 }
 
 for (const [name, values] of Object.entries(BAD)) {
-  test(`${name} refuses everything else, naming itself`, () => {
+  test(`${name} refuses everything else, and the error names it`, () => {
     for (const value of values) {
       const [first = ''] = faults({ [name]: value })
       assert.match(first, new RegExp(`^${name}`), JSON.stringify(value))
@@ -83,17 +83,17 @@ for (const [name, values] of Object.entries(BAD)) {
   })
 }
 
-test('an option that nobody knows is refused', () => {
+test('an unknown option is refused', () => {
   assert.equal(faults({ max_body: '1m' }), ['max_body: is not a known option'])
 })
 
-test('aliases are folded, sorted, and each once: another order is no other route', () => {
+test('aliases are lower-cased, sorted and deduplicated: their order makes no difference', () => {
   const given = ['www.Example.com', 'b.example.com.', 'bücher.example', 'B.example.com']
   const { aliases } = v.parse(ProxyOptions, { aliases: given })
   assert.equal(aliases, ['b.example.com', 'www.example.com', 'xn--bcher-kva.example'])
 })
 
-test('every option is described, with its default', () => {
+test('every option has a description and its default', () => {
   const described = describeOptions()
   assert.equal(Object.fromEntries(described.map(({ name, fallback }) => [name, JSON.parse(fallback)])), DEFAULT_OPTIONS)
   for (const { name, help } of described) assert.match(help, /^[A-Z].{10,}/, name)

@@ -7,9 +7,9 @@ import { CreateProxyBody, PutProxyBody } from '../../lib/route/spec.ts'
 import { UpstreamHost, UpstreamPort, UpstreamUrl } from '../../lib/upstream/upstream.ts'
 import { assertRefused, assertTaken, faults, label, NOT_STRINGS } from '../helpers/schemas.ts'
 
-const test = suite('proxy')
+const test = suite('spec')
 
-test('droplet names are letters, digits, "_" and "-" inside, 1 to 63 characters', () => {
+test('droplet names are 1 to 63 letters and digits, with "_" and "-" only inside', () => {
   const names = ['a', '0', 'a1', 'a-b', 'a_b', 'a--b', 'a__b', 'orchestrator', '000-default-x', label(63)]
   assertTaken(
     DropletName,
@@ -17,7 +17,7 @@ test('droplet names are letters, digits, "_" and "-" inside, 1 to 63 characters'
   )
 })
 
-test('a droplet name is never a path, an option, a dot-file, or a name with a break in it', () => {
+test('a droplet name is never a path, an option, a dot-file, or a name with a line break', () => {
   assertRefused(DropletName, [
     '',
     '.',
@@ -53,12 +53,12 @@ test('a droplet name is never a path, an option, a dot-file, or a name with a br
   assertRefused(DropletName, NOT_STRINGS)
 })
 
-test('names that stand for files of the host or of the API are reserved', () => {
+test('names of files of the host and of the API are reserved', () => {
   for (const name of ['default', '000-default', '000-proxy-manager'])
     assert.equal(faults(DropletName, name), [': is reserved'])
 })
 
-test('the shortest body stands for localhost, a health check, and HTTPS', () => {
+test('the shortest body means localhost, a health check, and HTTPS', () => {
   assertTaken(PutProxyBody, [
     [
       { domain: 'App.Example.com', upstream_port: 8001 },
@@ -85,7 +85,7 @@ test('the shortest body stands for localhost, a health check, and HTTPS', () => 
   ])
 })
 
-test('every fault of a body is named at once, and none repeats what was sent', () => {
+test('all faults of a body are reported at once, and none repeats what was sent', () => {
   const body = {
     domain: 'secret_1',
     upstream_host: 'secret 2',
@@ -116,7 +116,7 @@ test('no message of any grammar repeats the input', () => {
   assert.not.match(all.join('\n'), /hunter2/i)
 })
 
-test('a body without domain and port names both', () => {
+test('a body without domain and port reports both', () => {
   const both = ['domain: is required', 'upstream_port: is required (or upstream as http://host:port)']
   assert.equal(faults(PutProxyBody, {}), both)
   assert.equal(faults(CreateProxyBody, {}), both)
@@ -133,7 +133,7 @@ test('upstream replaces host and port, and cannot be combined with them', () => 
   ])
 })
 
-test('what is no JSON object, or has keys of an object of its own, is refused', () => {
+test('a body that is not a JSON object, or has keys such as __proto__, is refused', () => {
   for (const value of [null, 'x', 1, true]) assert.equal(faults(PutProxyBody, value), [': must be a JSON object'])
   assertRefused(PutProxyBody, [[], [{ domain: 'a.example.com', upstream_port: 80 }]])
   const polluted = '{"__proto__":{"enable_ssl":false},"domain":"a.example.com","upstream_port":80}'
@@ -144,7 +144,7 @@ test('what is no JSON object, or has keys of an object of its own, is refused', 
   }
 })
 
-test('a route created without a name is named by its domain', () => {
+test('a route created without a name is named after its domain', () => {
   const asked = { upstream_host: 'localhost', upstream_port: 80, require_healthy: true, enable_ssl: true }
   const spec = { ...asked, options: DEFAULT_OPTIONS }
   assertTaken(CreateProxyBody, [
@@ -186,7 +186,7 @@ test('a route that only redirects needs no upstream, and may name one', () => {
   assert.equal(faults(PutProxyBody, { domain: 'old.example.com', upstream_host: 'a', options }), [required])
 })
 
-test('a route redirects to none of its own names, and its domain is no alias of it', () => {
+test('a route cannot redirect to one of its own names, nor have its domain as an alias', () => {
   const at = (options: unknown) => faults(PutProxyBody, { domain: 'A.example.com', upstream_port: 80, options })
   const elsewhere = 'options.redirect_to: must not be a domain of this route'
   assert.equal(at({ redirect_to: 'a.EXAMPLE.com' }), [elsewhere])

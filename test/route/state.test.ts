@@ -6,7 +6,7 @@ import { ProxyState, proxyState, statusOf } from '../../lib/route/state.ts'
 import type { SnapshotRoute } from '../../lib/route/stored-route.ts'
 import { routeRecord } from '../helpers/samples.ts'
 
-const test = suite('proxy-state')
+const test = suite('state')
 
 const certificate = {
   issuer: 'CN=Test CA',
@@ -18,10 +18,18 @@ const certificate = {
 }
 
 function route(own: Partial<SnapshotRoute> = {}): SnapshotRoute {
-  return { record: routeRecord(), text: '', revision: '0123456789abcdef', drifted: false, enabled: true, ...own }
+  return {
+    record: routeRecord(),
+    text: '',
+    revision: '0123456789abcdef',
+    digest: '',
+    drifted: false,
+    enabled: true,
+    ...own,
+  }
 }
 
-test('the most urgent state is the one that is shown', () => {
+test('the most urgent status is the one that is shown', () => {
   assert.is(statusOf(route()), 'pending_ssl')
   assert.is(statusOf(route({ record: routeRecord({ enable_ssl: false }) })), 'active')
   assert.is(statusOf(route({ record: routeRecord({ certificate }) })), 'active')
@@ -29,7 +37,7 @@ test('the most urgent state is the one that is shown', () => {
   assert.is(statusOf(route({ drifted: true, enabled: false })), 'disabled')
 })
 
-test('a route is shown with its upstream as a URL and everything that its file says', () => {
+test('a route is shown with its upstream as a URL and everything in its file', () => {
   const shown = proxyState(route({ record: routeRecord({ certificate, upstream_host: '::1' }) }))
   assert.equal(shown, {
     droplet_name: 'app',
@@ -52,7 +60,7 @@ test('a route is shown with its upstream as a URL and everything that its file s
   assert.ok(v.is(ProxyState, shown))
 })
 
-test('a later health check wins over the one in the file', () => {
+test('a later health check overrides the one in the file', () => {
   const shown = proxyState(route(), { status: 'unhealthy', checkedAt: '2026-02-02T00:00:00.000Z' })
   assert.is(shown.last_health_status, 'unhealthy')
   assert.is(shown.last_health_checked_at, '2026-02-02T00:00:00.000Z')

@@ -10,17 +10,17 @@ import { setUp } from '../helpers/system/set-up.ts'
 
 const CHALLENGES = 'state/acme/.well-known/acme-challenge'
 
-/** Without a preflight, what lies under the challenge path is certbot's. */
+/** Without a preflight, only certbot writes below the challenge path. */
 const SETTINGS = { SSL_PREFLIGHT: 'off' }
 
-const test = suite<HostWithCa>('certbot and the CA, failing in the middle')
+const test = suite<HostWithCa>('failures of certbot and the CA during an order')
 
 setUp(test, async (context, undo) => {
   Object.assign(context, await startHostWithCa(SETTINGS, { validitySeconds: 6 * 86_400 }))
   undo(context.close)
 })
 
-test('a certbot that is killed in the middle is told as such, leaves nothing behind, and the next try works', async ({
+test('a certbot that is killed during an order is reported as such, leaves nothing behind, and the next attempt works', async ({
   host,
   port,
 }) => {
@@ -41,7 +41,7 @@ test('a certbot that is killed in the middle is told as such, leaves nothing beh
 })
 
 test('a certificate of six days is served, is not due, and the host is healthy', async ({ host: { manager } }) => {
-  // That of the test before.
+  // The one of the previous test.
   const { not_before: from, expiry } = certificateOf(await call(manager, 'GET', '/proxies/app'))
   assert.is(Math.round((Date.parse(expiry) - Date.parse(from)) / 86_400_000), 6)
   const again = await call(manager, 'POST', '/proxies/app/ssl')
@@ -51,7 +51,7 @@ test('a certificate of six days is served, is not due, and the host is healthy',
   assert.equal([health.status, health.body.status, health.body.reasons], [200, 'healthy', []])
 })
 
-test('an API that is killed in the middle of an order serves, started again, what certbot has got meanwhile', async ({
+test('an API that is killed during an order serves, after its restart, the certificate that certbot obtained meanwhile', async ({
   host,
   port,
 }) => {
@@ -66,7 +66,7 @@ test('an API that is killed in the middle of an order serves, started again, wha
   assert.equal(resultsOf(host, 'killed.example.com'), ['failed'])
 })
 
-test("an API that is stopped while it waits for certbot's lock ends, and calls it no more", async () => {
+test("an API that is stopped while it waits for certbot's lock ends, and does not call certbot again", async () => {
   const { root, httpPort, httpsPort } = await createNginx()
   const [certbot, calls] = [join(root, 'busy-certbot'), join(root, 'calls')]
   const script = `#!/bin/sh\necho called >> ${calls}\necho 'Another instance of Certbot is already running.'\nexit 1\n`
@@ -84,7 +84,7 @@ test("an API that is stopped while it waits for certbot's lock ends, and calls i
   }
 })
 
-test('a CA that goes down in the middle of an order is told as such; up again, the next try works', async (context) => {
+test('a CA that goes down during an order is reported as such, and the next attempt works once it is up again', async (context) => {
   const { host, pebble, port } = context
   await putRoute(host.manager, 'outage', 'outage.example.com', port, { enable_ssl: true })
   const issuing = call(host.manager, 'POST', '/proxies/outage/ssl')
@@ -101,7 +101,7 @@ test('a CA that goes down in the middle of an order is told as such; up again, t
   assert.match(String(details.remedy), /reaches the CA/)
   await assertUntouched(host, 'outage')
   await pebble.startCa()
-  // Another CA now, to which certbot's account is unknown.
+  // It is another CA now, which does not know certbot's account.
   rmSync(join(host.nginx.root, 'letsencrypt/accounts'), { recursive: true })
   await assertIssues(host, 'outage')
   assert.equal(resultsOf(host, 'outage.example.com'), ['issued'])
@@ -122,7 +122,7 @@ test('a CA that refuses a fifth of its own nonces issues all the same, and each 
 
 test.run()
 
-/** What lies under the challenge path; certbot removes the folder itself where it has made it. */
+/** The files below the challenge path; certbot removes the directory itself if it has created it. */
 function challengesIn({ nginx }: RealHost): readonly string[] {
   const folder = join(nginx.root, CHALLENGES)
   return existsSync(folder) ? readdirSync(folder) : []
@@ -149,7 +149,7 @@ function certbotOf({ manager }: RealHost): number {
   return Number(found)
 }
 
-/** HTTP goes on, no challenge is left, and NGINX has not been given anything. */
+/** HTTP is still served, no challenge is left, and NGINX has no certificate. */
 async function assertUntouched(host: RealHost, name: string): Promise<void> {
   const { nginx, manager } = host
   assert.equal(challengesIn(host), [])
@@ -164,7 +164,7 @@ async function assertIssues({ manager }: RealHost, name: string): Promise<void> 
   assert.equal([issued.body.status, issued.body.receipt?.proved_by], ['active', 'tls_handshake'])
 }
 
-/** What the ledger of a domain says of those orders that the CA has counted. */
+/** The orders in the ledger of a domain that the CA has counted. */
 function resultsOf({ nginx }: RealHost, domain: string): readonly string[] {
   const { entries } = parseLedger(readFileSync(join(nginx.root, `state/orders/${domain}.json`), 'utf8'))
   return entries.flatMap(({ result, uncounted }) => (uncounted === true ? [] : [result]))
@@ -176,7 +176,7 @@ function certificateOf({ body }: Answer): { readonly not_before: string; readonl
   return { not_before: from, expiry }
 }
 
-/** Looks until it is so; fails after a minute. */
+/** Waits until it is true; fails after a minute. */
 async function eventually(look: () => boolean | Promise<boolean>): Promise<void> {
   const deadline = Date.now() + 60_000
   while (Date.now() < deadline) {

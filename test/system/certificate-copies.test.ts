@@ -12,25 +12,25 @@ import { setUp } from '../helpers/system/set-up.ts'
 
 const test = suite<HostWithCa>('the copy of a certificate that NGINX reads')
 
-/** One route for all of them: each order takes certbot for seconds. */
+/** One route for all tests: each order takes certbot seconds. */
 setUp(test, async (context, undo) => {
   Object.assign(context, await startHostWithCa())
   undo(context.close)
   await route(context.host, 'app', context.port)
 })
 
-test("a renewal by certbot itself, behind the API's back, is served without a call", async ({ host, pebble, root }) => {
-  const first = await told(host)
+test("a renewal by certbot's own timer is served without a call", async ({ host, pebble, root }) => {
+  const first = await reportedFingerprint(host)
   await renewByHand(host, pebble)
   const renewed = await eventually(async () => {
-    const fingerprint = await told(host)
+    const fingerprint = await reportedFingerprint(host)
     return fingerprint === first ? undefined : fingerprint
   })
   assert.is((await shown(host, root)).fingerprint, renewed)
 })
 
 test('a renewal while the API is down is served after its start', async ({ host, pebble, root }) => {
-  const first = await told(host)
+  const first = await reportedFingerprint(host)
   await host.manager.end('SIGKILL')
   await renewByHand(host, pebble)
   assert.is((await shown(host, root)).fingerprint, first)
@@ -39,32 +39,32 @@ test('a renewal while the API is down is served after its start', async ({ host,
     const { fingerprint } = await shown(host, root)
     return fingerprint === first ? undefined : fingerprint
   })
-  await eventually(async () => ((await told(host)) === renewed ? true : undefined))
+  await eventually(async () => ((await reportedFingerprint(host)) === renewed ? true : undefined))
 })
 
-test('a deleted or damaged lineage does not touch what NGINX reads', async ({ host, port, root }) => {
-  const first = await told(host)
+test('a deleted or damaged lineage does not affect what NGINX reads', async ({ host, port, root }) => {
+  const first = await reportedFingerprint(host)
   rmSync(join(host.nginx.root, 'letsencrypt/live/app.example.com'), { recursive: true })
   const other = await host.droplet('other')
   assert.is((await putRoute(host.manager, 'app', 'app.example.com', other.port, { enable_ssl: true })).status, 200)
   const served = await shown(host, root)
   assert.equal([served.fingerprint, served.body], [first, 'other'])
-  // And what is left of it does not get in the way of the next order.
+  // And what is left of it does not hinder the next order.
   const forced = await call(host.manager, 'POST', '/proxies/app/ssl', { force_renew: true })
   assert.is(forced.status, 200, JSON.stringify(forced.body))
   assert.equal(lineagesOf(host), ['app.example.com'])
   await putRoute(host.manager, 'app', 'app.example.com', port, { enable_ssl: true })
 })
 
-test('an emptied renewal file ends in the same lineage, not in another one', async ({ host }) => {
+test('after an emptied renewal file the next order uses the same lineage, not another one', async ({ host }) => {
   writeFileSync(join(host.nginx.root, 'letsencrypt/renewal/app.example.com.conf'), '')
   const forced = await call(host.manager, 'POST', '/proxies/app/ssl', { force_renew: true })
   assert.is(forced.status, 200, JSON.stringify(forced.body))
   assert.equal(lineagesOf(host), ['app.example.com'])
 })
 
-test('a lost copy is mended at the start, so that NGINX can start', async ({ host, root }) => {
-  const first = await told(host)
+test('a lost copy is restored at the start, so that NGINX can start', async ({ host, root }) => {
+  const first = await reportedFingerprint(host)
   await host.manager.end('SIGTERM')
   rmSync(join(host.nginx.root, 'state/certificates/app.example.com'), { recursive: true })
   await host.restart('SIGKILL')
@@ -74,9 +74,9 @@ test('a lost copy is mended at the start, so that NGINX can start', async ({ hos
   assert.is((await shown(host, root)).body, 'app')
 })
 
-test('a copy that is damaged after NGINX has accepted it is noticed by the next change, before anything goes live', async (context) => {
+test('a copy that is damaged after NGINX has accepted it is detected by the next change, before anything goes live', async (context) => {
   const { host, root, port } = context
-  const first = await told(host)
+  const first = await reportedFingerprint(host)
   for (const more of [{}, { options: { buffering: true } }])
     await putRoute(host.manager, 'next', 'next.example.com', port, more)
   const key = join(host.nginx.root, 'state/certificates/app.example.com', first, 'privkey.pem')
@@ -91,8 +91,8 @@ test('a copy that is damaged after NGINX has accepted it is noticed by the next 
 
 test.run()
 
-/** The fingerprint of the route's certificate, as the API tells it. */
-async function told({ manager }: RealHost): Promise<string> {
+/** The fingerprint of the route's certificate, as the API reports it. */
+async function reportedFingerprint({ manager }: RealHost): Promise<string> {
   return fingerprintOf(await call(manager, 'GET', '/proxies/app'))
 }
 
@@ -101,7 +101,7 @@ async function shown({ nginx }: RealHost, root: string): Promise<Secure> {
   return await secure(nginx.httpsPort, 'app.example.com', root)
 }
 
-/** Those of certbot. */
+/** The environment of certbot. */
 function lineagesOf({ nginx }: RealHost): readonly string[] {
   return readdirSync(join(nginx.root, 'letsencrypt/live'), { withFileTypes: true })
     .filter((entry) => entry.isDirectory())
@@ -112,7 +112,7 @@ function lineagesOf({ nginx }: RealHost): readonly string[] {
 async function renewByHand({ nginx: { root } }: RealHost, pebble: Pebble): Promise<void> {
   const folders = [`--config-dir=${root}/letsencrypt`, `--work-dir=${root}/work`, `--logs-dir=${root}/certbot-logs`]
   const options = ['--force-renewal', '--no-random-sleep-on-renew', '--non-interactive', '--cert-name=app.example.com']
-  // A process that stands still would go on with connections that the API has closed meanwhile.
+  // A blocked process would continue with connections that the API has closed meanwhile.
   await promisify(execFile)('/usr/bin/certbot', ['renew', ...options, ...folders], {
     env: { ...process.env, REQUESTS_CA_BUNDLE: pebble.caBundle },
   })

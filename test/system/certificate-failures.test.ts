@@ -8,14 +8,14 @@ import { call, putRoute, type RealHost, startHost, through } from '../helpers/sy
 import { certbotFolders, type HostWithCa, startHostWithCa } from '../helpers/system/host-with-ca.ts'
 import { setUp } from '../helpers/system/set-up.ts'
 
-const test = suite<HostWithCa>('certificates that cannot be had')
+const test = suite<HostWithCa>('certificates that cannot be obtained')
 
 setUp(test, async (context, undo) => {
   Object.assign(context, await startHostWithCa())
   undo(context.close)
 })
 
-test('a name that does not resolve is told as such, HTTP goes on, and the fourth failure in an hour is not sent to the CA', async (context) => {
+test('a name that does not resolve is reported as such, HTTP is still served, and the fourth attempt in an hour is not sent to the CA', async (context) => {
   const { host, pebble } = context
   await putRoute(host.manager, 'nodns', 'nodns.example.com', context.port, { enable_ssl: true })
   await pebble.dns('set-servfail', { host: 'nodns.example.com' })
@@ -36,23 +36,23 @@ test('a name that does not resolve is told as such, HTTP goes on, and the fourth
   await pebble.dns('clear-servfail', { host: 'nodns.example.com' })
 })
 
-test('a CA that is down is told as such, costs nothing of the budget, and the next try works', async (context) => {
+test('a CA that is down is reported as such, does not count as a failure, and the next attempt works', async (context) => {
   const { host, pebble } = context
   await putRoute(host.manager, 'outage', 'outage.example.com', context.port, { enable_ssl: true })
   noteTwoFailures(host, 'outage.example.com')
   await pebble.stopCa()
-  // Were it counted, it would be the third.
+  // If it counted, it would be the third.
   const failed = await call(host.manager, 'POST', '/proxies/outage/ssl')
   assert.is(failed.status, 502)
   assert.is(failed.body.error?.details.reason, 'ca_down')
   await pebble.startCa()
-  // Another CA now, with another root and no accounts: certbot's account is unknown to it.
+  // It is another CA now, with another root: it does not know certbot's account.
   rmSync(join(host.nginx.root, 'letsencrypt/accounts'), { recursive: true })
   const issued = await call(host.manager, 'POST', '/proxies/outage/ssl')
   assert.is(issued.status, 200, JSON.stringify(issued.body))
 })
 
-test("the CA's own limit is told with its time, and kept to without asking again", async (context) => {
+test("the CA's rate limit is reported with its end, and respected without another order", async (context) => {
   const { host } = context
   const until = new Date(Date.now() + 7200_000).toISOString().slice(0, 19).replace('T', ' ')
   const detail = `too many certificates (5) already issued for this exact set of identifiers in the last 168h0m0s, retry after ${until} UTC`
@@ -76,7 +76,7 @@ test("the CA's own limit is told with its time, and kept to without asking again
   }
 })
 
-test('strict preflight refuses before the CA is asked, with the reason', async ({ pebble, port }) => {
+test('strict preflight refuses with the reason, before anything is sent to the CA', async ({ pebble, port }) => {
   const nginx = await createNginx()
   const host = await startHost({ root: nginx.root }, { ...pebble.environment, SSL_PREFLIGHT: 'strict' })
   try {
@@ -96,7 +96,7 @@ test('strict preflight refuses before the CA is asked, with the reason', async (
   }
 })
 
-test('without certbot the answer says what to install', async ({ port }) => {
+test('without certbot the error names what to install', async ({ port }) => {
   const host = await startHost({}, { CERTBOT_BIN: '/nowhere/certbot' })
   try {
     await putRoute(host.manager, 'app', 'app.example.com', port, { enable_ssl: true })
@@ -111,7 +111,7 @@ test('without certbot the answer says what to install', async ({ port }) => {
 
 test.run()
 
-/** Two orders of this hour that the CA has counted as failures: as many as leave one more to be made. */
+/** Two orders of this hour that the CA has counted as failures, so that one more is allowed. */
 function noteTwoFailures({ nginx }: RealHost, domain: string): void {
   const entry = { at: Date.now() - 60_000, result: 'failed', reason: 'dns' } as const
   writeFileSync(join(nginx.root, `state/orders/${domain}.json`), JSON.stringify({ entries: [entry, entry] }))

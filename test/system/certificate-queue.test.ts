@@ -7,14 +7,14 @@ import { call, putRoute } from '../helpers/system/host.ts'
 import { type HostWithCa, startHostWithCa } from '../helpers/system/host-with-ca.ts'
 import { setUp } from '../helpers/system/set-up.ts'
 
-const test = suite<HostWithCa>('orders that run beside calls, and beside each other')
+const test = suite<HostWithCa>('concurrent orders and calls')
 
 setUp(test, async (context, undo) => {
   Object.assign(context, await startHostWithCa())
   undo(context.close)
 })
 
-test('calls for one droplet at the same time share one order; of several droplets at once all get theirs', async (context) => {
+test('concurrent calls for one droplet share one order; concurrent calls for several droplets all get their certificates', async (context) => {
   const { host, port, root } = context
   const names = ['shared', 'shared', 'shared', 'one', 'two', 'three']
   await Promise.all(
@@ -29,7 +29,7 @@ test('calls for one droplet at the same time share one order; of several droplet
   }
 })
 
-test('a route that is deleted while its certificate is being issued stays deleted, and the caller learns it', async (context) => {
+test('a route that is deleted while its certificate is being issued stays deleted, and the caller is informed', async (context) => {
   const { host } = context
   await putRoute(host.manager, 'fleeting', 'fleeting.example.com', context.port, { enable_ssl: true })
   const issuing = call(host.manager, 'POST', '/proxies/fleeting/ssl')
@@ -41,7 +41,7 @@ test('a route that is deleted while its certificate is being issued stays delete
   assert.is((await call(host.manager, 'GET', '/proxies/fleeting')).status, 404)
 })
 
-test('in the background a pending route gets its certificate without a call', async () => {
+test('a pending route gets its certificate in the background, without a call', async () => {
   const { host, port, root, close } = await startHostWithCa({ SSL_AUTO_ISSUE: 'true' })
   try {
     assert.is((await putRoute(host.manager, 'auto', 'auto.example.com', port, { enable_ssl: true })).status, 202)

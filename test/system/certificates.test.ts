@@ -16,7 +16,7 @@ setUp(test, async (context, undo) => {
   undo(context.close)
 })
 
-// Those that follow go on with its route: each order takes certbot for seconds.
+// The later tests use this route as well: each order takes certbot seconds.
 test('a route goes from 202 to HTTPS that a client verifies against the root', async ({ host, port, root }) => {
   const { manager, nginx } = host
   const pending = await putRoute(manager, 'app', 'app.example.com', port, { enable_ssl: true })
@@ -52,7 +52,7 @@ test('a route goes from 202 to HTTPS that a client verifies against the root', a
   assert.is(await through(nginx.httpPort, 'app.example.com', '/.well-known/acme-challenge/none'), 'status 404')
 })
 
-test('again without force it is the same certificate, and the CA is not asked; forced it is another one, served at once', async (context) => {
+test('a second order returns the same certificate without the CA; a forced one gets a new certificate, served at once', async (context) => {
   const { host, root } = context
   const first = await call(host.manager, 'GET', '/proxies/app')
   const again = await call(host.manager, 'POST', '/proxies/app/ssl')
@@ -65,21 +65,21 @@ test('again without force it is the same certificate, and the CA is not asked; f
   assert.is(forced.body.ordered, true)
   assert.is.not(fingerprintOf(forced), fingerprintOf(first))
   assert.is((await secure(host.nginx.httpsPort, 'app.example.com', root)).fingerprint, fingerprintOf(forced))
-  // The former copy goes once the caller has its answer: no generation uses it.
+  // The previous copy is removed after the caller's answer: no generation uses it.
   const copies = () => readdirSync(join(host.nginx.root, 'state/certificates/app.example.com'))
   await eventually(async () => copies().length === 1 || undefined)
   assert.equal(copies(), [fingerprintOf(forced)])
 })
 
-test('one certificate is for the domain and its aliases; a later alias waits over HTTP until the next order', async (context) => {
+test('one certificate covers the domain and its aliases; a later alias is served over HTTP until the next order', async (context) => {
   const { host, port, root } = context
   const shop = (...aliases: string[]) =>
     putRoute(host.manager, 'shop', 'shop.example.com', port, { enable_ssl: true, options: { aliases } })
-  const asked = () => call(host.manager, 'POST', '/proxies/shop/ssl')
+  const order = () => call(host.manager, 'POST', '/proxies/shop/ssl')
   await shop('www.shop.example.com')
   const rehearsed = await call(host.manager, 'POST', '/proxies/shop/ssl?dry_run=true')
   assert.equal([rehearsed.status, rehearsed.body.would_order], [200, true])
-  const first = await asked()
+  const first = await order()
   assert.is(first.status, 200, JSON.stringify(first.body))
   for (const name of ['shop.example.com', 'www.shop.example.com'])
     assert.is((await secure(host.nginx.httpsPort, name, root)).fingerprint, fingerprintOf(first))
@@ -91,14 +91,14 @@ test('one certificate is for the domain and its aliases; a later alias waits ove
   assert.match(JSON.stringify(wider.body.next), 'shop.example.net is served over HTTP; HTTPS is wanted')
   assert.is(await through(host.nginx.httpPort, 'shop.example.net'), 'app')
   assert.is((await secure(host.nginx.httpsPort, 'shop.example.com', root)).fingerprint, fingerprintOf(first))
-  const second = await asked()
+  const second = await order()
   assert.equal([second.status, second.body.ordered, second.body.status], [200, true, 'active'])
   assert.is((await secure(host.nginx.httpsPort, 'shop.example.net', root)).fingerprint, fingerprintOf(second))
   const lineages = readdirSync(join(host.nginx.root, 'letsencrypt/live')).filter((name) => name.startsWith('shop'))
   assert.equal(lineages, ['shop.example.com'])
 })
 
-test('a domain that only redirects does so over HTTPS, with a certificate of its own', async ({ host, root }) => {
+test('a domain that only redirects does so over HTTPS, with its own certificate', async ({ host, root }) => {
   const body = { domain: 'old.example.com', options: { redirect_to: 'app.example.com' } }
   assert.is((await call(host.manager, 'PUT', '/proxies/old', body)).status, 202)
   assert.is((await call(host.manager, 'POST', '/proxies/old/ssl')).status, 200)
@@ -108,7 +108,7 @@ test('a domain that only redirects does so over HTTPS, with a certificate of its
   assert.match(shown.body, '308 Permanent Redirect')
 })
 
-test('the private key is readable by root alone, and is in no answer and in no log', async ({ host }) => {
+test('the private key is readable only by root, and is in no answer and no log', async ({ host }) => {
   const folder = join(host.nginx.root, 'state/certificates/app.example.com')
   const [fingerprint = ''] = readdirSync(folder)
   const keyPath = join(folder, fingerprint, 'privkey.pem')
@@ -120,20 +120,20 @@ test('the private key is readable by root alone, and is in no answer and in no l
   assert.not.ok(host.manager.log.join('\n').includes(secret))
 })
 
-test('a domain that changes never serves the certificate of the former one; back again, it has its own at once', async (context) => {
+test('a changed domain never serves the certificate of the previous one; changed back, it has its own at once', async (context) => {
   const { host, port, root } = context
   const first = fingerprintOf(await call(host.manager, 'GET', '/proxies/app'))
   const moved = await putRoute(host.manager, 'app', 'moved.example.com', port, { enable_ssl: true })
   assert.is(moved.status, 202)
   await secure(host.nginx.httpsPort, 'app.example.com', root).then(
-    () => assert.unreachable('the former name is still served'),
+    () => assert.unreachable('the previous name is still served'),
     () => undefined,
   )
   const back = await putRoute(host.manager, 'app', 'app.example.com', port, { enable_ssl: true })
   assert.equal([back.status, back.body.status, fingerprintOf(back)], [200, 'active', first])
 })
 
-test('DELETE leaves the certificate, and a route created over it is HTTPS at once; with delete_certificate it is gone', async (context) => {
+test('DELETE keeps the certificate, and a new route with it is served over HTTPS at once; with delete_certificate it is deleted', async (context) => {
   const { host } = context
   const lineage = join(host.nginx.root, 'letsencrypt/live/app.example.com')
   await call(host.manager, 'DELETE', '/proxies/app')

@@ -7,9 +7,9 @@ import { others } from '../proof/faults/others.ts'
 import { soak } from '../proof/faults/soak.ts'
 import { describeFindings, isKept } from '../proof/findings.ts'
 
-const test = suite('the proofs of faults, in short')
+const test = suite('the proof of faults, in short')
 
-/** The storm and the sweep are tests of their own; system calls take strace, which tests do without. */
+/** The storm and the sweep have their own tests; the part about system calls needs strace, which tests do without. */
 const PARTS: Readonly<Record<string, FaultsPart>> = { disk, others, downtime, soak }
 const BOUNDS = { every: 1, rounds: 1, clients: 1, changes: 3, soak: 300 }
 

@@ -6,7 +6,7 @@ import { surface } from '../proof/fuzz/surface.ts'
 
 const test = suite('the proof of hostile callers, in short')
 
-/** The part with slow callers and peers waits for time limits, and measures: that is the proof's alone. */
+/** The part with slow callers and peers waits for time limits, and measures: only the proof runs it. */
 const PARTS = { surface, raw }
 const BOUNDS = { requests: 700, raw: 500, connections: 1, seconds: 1, seed: 1 }
 

@@ -39,7 +39,7 @@ for (const name of names) {
 
 test.run()
 
-/** Addresses and folders that this machine has, ports that it may take. */
+/** Addresses and directories of this machine, and free ports. */
 function onThisMachine(text: string, nginx: NginxInstance): string {
   return text
     .replaceAll('10.0.0.1:80', '127.0.0.5:80')
@@ -65,9 +65,9 @@ function makeCertificate(nginx: NginxInstance, route: v.InferOutput<typeof Case>
 
 /** `http2 on` is known from 1.25.1 and, as a parameter of `listen`, warned about; the post-quantum group needs OpenSSL 3.5. */
 function canRead(host: v.InferOutput<typeof Case>['host']): boolean {
-  const said = execFileSync('sh', ['-c', `"${NGINX_BIN}" -V 2>&1`]).toString()
-  const installed = /nginx\/(\d+)\.(\d+)\.(\d+)/.exec(said)?.slice(1).map(Number) ?? []
-  const openssl = /running with OpenSSL (\d+)\.(\d+)/.exec(said) ?? /built with OpenSSL (\d+)\.(\d+)/.exec(said)
+  const version = execFileSync('sh', ['-c', `"${NGINX_BIN}" -V 2>&1`]).toString()
+  const installed = /nginx\/(\d+)\.(\d+)\.(\d+)/.exec(version)?.slice(1).map(Number) ?? []
+  const openssl = /running with OpenSSL (\d+)\.(\d+)/.exec(version) ?? /built with OpenSSL (\d+)\.(\d+)/.exec(version)
   const isNewer = isAtLeast(host.nginxVersion, [1, 25, 1]) && !isAtLeast(installed, [1, 25, 1])
   return (
     !isNewer && !(isAtLeast(host.opensslVersion, [3, 5]) && !isAtLeast(openssl?.slice(1).map(Number) ?? [], [3, 5]))

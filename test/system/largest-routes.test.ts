@@ -12,16 +12,13 @@ setUp(test, async (context, undo) => {
   undo(context.close)
 })
 
-/** A name of so many characters, at most 253. */
+/** A name of this many characters, at most 253. */
 function nameOf(length: number, i: number): string {
   const labels = `${String(i).padStart(9, '0')}.${`${'x'.repeat(60)}.`.repeat(4)}`
   return `${labels.slice(0, length - '.example'.length)}.example`
 }
 
-test('99 aliases as long as a name can be are served, for 200 networks of IPv6 and nobody else', async ({
-  host,
-  port,
-}) => {
+test('99 aliases of the greatest length are served, only to 200 IPv6 networks', async ({ host, port }) => {
   const aliases = Array.from({ length: 99 }, (_, i) => nameOf(253, i))
   const networks = Array.from({ length: 199 }, (_, i) => `2001:0db8:0000:0000:0000:0000:0000:${i + 1000}/128`)
   const put = (last: string) =>
@@ -39,7 +36,7 @@ test('99 aliases as long as a name can be are served, for 200 networks of IPv6 a
 
 test('a domain and 99 aliases, all of them long names, get one certificate and are served with it', async (context) => {
   const { host, port, root } = context
-  // The test CA cannot look up names that are much longer.
+  // The test CA cannot resolve names that are much longer.
   const [domain = '', ...aliases] = Array.from({ length: 100 }, (_, i) => nameOf(139, i))
   const options = { aliases, allow: Array.from({ length: 200 }, (_, i) => `127.0.0.${i + 1}/32`) }
   const put = () => putRoute(host.manager, 'many', domain, port, { enable_ssl: true, options })

@@ -29,7 +29,7 @@ setUp(test, async (context, undo) => {
     {},
     {
       REGISTRY_URL: `${registry.url}/api`,
-      // A port that nobody has: what this process looks for outside stays on this machine.
+      // A port on which nothing listens: the test sends no request to the outside.
       ACME_DIRECTORY_URL: 'https://127.0.0.1:1/directory',
     },
   )
@@ -87,7 +87,7 @@ test('a Registry is read in each of its shapes, and what it names is served', as
   assert.is((await call(host.manager, 'GET', '/proxies/bare-list')).body.domain, 'bare.example.com')
 })
 
-test('two droplets that exchange their domains in the Registry are served so after one sync', async (context) => {
+test('two droplets that exchange their domains in the Registry are served on their new domains after one sync', async (context) => {
   const { host } = context
   const [blue, green] = [await host.droplet('blue'), await host.droplet('green')]
   const domains = ['current.example.com', 'next.example.com']
@@ -119,18 +119,18 @@ test('500 droplets in one sync take one reload, and all of them are served', asy
   assert.is((after.get('generation') ?? 0) - (before.get('generation') ?? 0), 1)
   const strays: string[] = []
   for (let from = 0; from < CROWD; from += 50) {
-    const asked = domains.slice(from, from + 50).map((domain) => through(host.nginx.httpPort, domain))
-    strays.push(...(await Promise.all(asked)).filter((text) => text !== 'crowd'))
+    const answers = domains.slice(from, from + 50).map((domain) => through(host.nginx.httpPort, domain))
+    strays.push(...(await Promise.all(answers)).filter((text) => text !== 'crowd'))
   }
   assert.equal(strays, [])
-  const asked = new Set(droplet.requests.map(({ headers }) => headers['x-forwarded-host']))
-  assert.is(asked.size, CROWD)
+  const requested = new Set(droplet.requests.map(({ headers }) => headers['x-forwarded-host']))
+  assert.is(requested.size, CROWD)
   assert.is((await sync(context)).unchanged.length, CROWD)
   assert.is((await samples(context)).get(RELOADS), after.get(RELOADS))
   assert.ok(testNginx(host.nginx).ok)
 })
 
-test('a route that the API owns, and one bad record, stop none of the others', async (context) => {
+test('a route that the API owns, and one bad record, do not affect the others', async (context) => {
   const { host } = context
   const [own, fresh] = [await host.droplet('own'), await host.droplet('fresh')]
   await putRoute(host.manager, 'own', 'own.example.com', own.port)
@@ -145,7 +145,7 @@ test('a route that the API owns, and one bad record, stop none of the others', a
   assert.is(await through(host.nginx.httpPort, 'fresh.example.com'), 'fresh')
 })
 
-test('a Registry that is down, huge, slow, or speaks something else: 503, and all routes stand', async (context) => {
+test('a Registry that is down, huge, slow, or not speaking JSON is a 503, and all routes stay', async (context) => {
   const { host } = context
   const { port } = await host.droplet('stays')
   await putRoute(host.manager, 'stays', 'stays.example.com', port)
@@ -176,18 +176,18 @@ test('a Registry that is down, huge, slow, or speaks something else: 503, and al
   assert.is(await through(host.nginx.httpPort, 'stays.example.com'), 'stays')
 })
 
-test('the command upsert of a message makes a route that is served, and delete takes it away', async ({ host }) => {
-  const { port } = await host.droplet('told')
+test('a message with the command upsert creates a route that is served, and delete removes it', async ({ host }) => {
+  const { port } = await host.droplet('message')
   const message = { trace_id: 't-1', source: 'orchestrator', target: 'proxy-manager', message_type: 'command' }
-  const proxy = { domain: 'told.example.com', upstream: `http://127.0.0.1:${port}`, enable_ssl: false }
+  const proxy = { domain: 'message.example.com', upstream: `http://127.0.0.1:${port}`, enable_ssl: false }
   const send = (payload: unknown) => call(host.manager, 'POST', '/message', { ...message, payload })
-  assert.is((await send({ command: 'upsert', droplet_name: 'told', proxy })).body.status, 'processed')
-  assert.is(await through(host.nginx.httpPort, 'told.example.com'), 'told')
-  assert.is((await send({ command: 'delete', droplet_name: 'told' })).body.status, 'processed')
-  assert.not.equal(await through(host.nginx.httpPort, 'told.example.com'), 'told')
+  assert.is((await send({ command: 'upsert', droplet_name: 'message', proxy })).body.status, 'processed')
+  assert.is(await through(host.nginx.httpPort, 'message.example.com'), 'message')
+  assert.is((await send({ command: 'delete', droplet_name: 'message' })).body.status, 'processed')
+  assert.not.equal(await through(host.nginx.httpPort, 'message.example.com'), 'message')
 })
 
-test("metrics have NGINX's own connections and the generation that it serves", async (context) => {
+test("metrics include NGINX's connections and the generation that it serves", async (context) => {
   const { host } = context
   const { port } = await host.droplet('measured')
   const { body } = await putRoute(host.manager, 'measured', 'measured.example.com', port)
@@ -202,7 +202,7 @@ test("metrics have NGINX's own connections and the generation that it serves", a
   assert.ok((found.get('process_resident_memory_bytes') ?? 0) > 1_000_000)
 })
 
-test('the Universal Droplet Contract is answered, and what is needed of others is looked up', async (context) => {
+test('the Universal Droplet Contract is answered, and dependencies are checked', async (context) => {
   const { host } = context
   answerWith(context, [])
   for (const path of ['/health', '/capabilities', '/state'])
@@ -220,7 +220,7 @@ test('the Universal Droplet Contract is answered, and what is needed of others i
   assert.equal(found.missing, ['acme_ca'])
 })
 
-test('the process describes itself in OpenAPI that a linter has nothing against', async ({ host }) => {
+test("the process describes itself in OpenAPI without a linter's complaint", async ({ host }) => {
   const response = await fetch(`${host.manager.url}/openapi.json`)
   assert.is(response.headers.get('content-type'), 'application/json; charset=utf-8')
   assert.equal(await lint(await response.json()), [])
@@ -228,23 +228,23 @@ test('the process describes itself in OpenAPI that a linter has nothing against'
 
 test.run()
 
-interface Citizen {
+interface Member {
   host: RealHost
-  /** What the mesh, the Registry and the Orchestrator in one, tells about its key; nothing while it is down. */
+  /** The answer of the mesh (Registry and Orchestrator in one) about its key; `undefined` while it is down. */
   key: string | undefined
-  /** What it was told: where, by which token, and what. */
-  told: { readonly url: string; readonly token: string | undefined; readonly body: unknown }[]
-  /** Says the path of each request, once it is there. */
+  /** The POST requests that it received. */
+  posted: { readonly url: string; readonly token: string | undefined; readonly body: unknown }[]
+  /** Emits the path of each request that arrives. */
   seen: EventEmitter
 }
 
-const citizen = suite<Citizen>('a citizen of the mesh, on a real NGINX')
+const member = suite<Member>('a member of the mesh, on a real NGINX')
 const signer = makeSigner()
 const TOKEN = 'a-token-for-the-registry'
 
-setUp(citizen, async (context, undo) => {
+setUp(member, async (context, undo) => {
   context.key = JSON.stringify({ public_key: pemOf(signer) })
-  context.told = []
+  context.posted = []
   context.seen = new EventEmitter()
   const mesh = await startServer(async (request, response) => {
     const { method, url = '', headers } = request
@@ -253,7 +253,7 @@ setUp(citizen, async (context, undo) => {
       const chunks: Buffer[] = []
       for await (const chunk of request) chunks.push(chunk)
       const body: unknown = JSON.parse(Buffer.concat(chunks).toString())
-      context.told.push({ url, token: headers.authorization, body })
+      context.posted.push({ url, token: headers.authorization, body })
       response.writeHead(url === '/droplets' ? 409 : 200).end('{}')
     } else if (url === '/auth/public-key' && headers.authorization === `Bearer ${TOKEN}`) response.end(context.key)
     else response.writeHead(404).end()
@@ -275,23 +275,23 @@ setUp(citizen, async (context, undo) => {
   undo(context.host.close)
 })
 
-citizen('after its start a droplet is registered, and the Orchestrator hears of it', async (context) => {
+member('after its start the API registers as a droplet, and sends the Orchestrator a heartbeat', async (context) => {
   const { manager } = context.host
-  const toldAt = async (url: string) => {
-    const find = () => context.told.find((told) => told.url === url)
+  const postedTo = async (url: string) => {
+    const find = () => context.posted.find((request) => request.url === url)
     if (find() === undefined) await once(context.seen, url)
     return find()
   }
-  const registered = await toldAt('/droplets')
+  const registered = await postedTo('/droplets')
   const Record = v.looseObject({ name: v.string(), endpoint: v.string(), port: v.number(), status: v.string() })
   const { name, endpoint, port, status } = v.parse(Record, registered?.body)
   assert.equal([name, endpoint, port, status], ['proxy-manager', manager.url, manager.port, 'active'])
   assert.is(registered?.token, `Bearer ${TOKEN}`)
-  const beat = await toldAt('/heartbeat')
+  const beat = await postedTo('/heartbeat')
   const Beat = v.looseObject({ droplet_id: v.string(), status: v.string(), endpoint: v.string() })
   const { droplet_id, ...how } = v.parse(Beat, beat?.body)
   assert.equal([droplet_id, how.status, how.endpoint, beat?.token], ['edge-7', 'healthy', manager.url, undefined])
-  // Whoever is told can call back.
+  // Whoever receives the endpoint can call it.
   assert.is((await fetch(`${endpoint}/health`)).status, 200)
 })
 
@@ -299,7 +299,7 @@ const bearer = (claims: Readonly<Record<string, unknown>> = {}, by = signer) => 
   authorization: `Bearer ${tokenOf(by, { sub: 'orchestrator', exp: Math.floor(Date.now() / 1000) + 60, ...claims })}`,
 })
 
-citizen('a token that the Registry has signed makes a route, by a call and by a message', async ({ host }) => {
+member('a token signed by the Registry authorises a call and a message', async ({ host }) => {
   const { port } = await host.droplet('signed')
   const proxy = { domain: 'signed.example.com', upstream_port: port, enable_ssl: false }
   const put = await call(host.manager, 'PUT', '/proxies/signed', proxy, bearer({ aud: ['edge-7'] }))
@@ -307,12 +307,12 @@ citizen('a token that the Registry has signed makes a route, by a call and by a 
   assert.is(await through(host.nginx.httpPort, 'signed.example.com'), 'signed')
   const message = { trace_id: 't', source: 'orchestrator', target: 'edge-7', message_type: 'command' }
   const payload = { command: 'delete', droplet_name: 'signed' }
-  const told = await call(host.manager, 'POST', '/message', { ...message, payload }, bearer())
-  assert.is(told.body.status, 'processed')
+  const answer = await call(host.manager, 'POST', '/message', { ...message, payload }, bearer())
+  assert.is(answer.body.status, 'processed')
   assert.not.equal(await through(host.nginx.httpPort, 'signed.example.com'), 'signed')
 })
 
-citizen('one that reads, has run out, is for others or of others does not, and is told why', async ({ host }) => {
+member('a read-only, expired, misdirected or wrongly signed token is refused with the reason', async ({ host }) => {
   const { port } = await host.droplet('refused')
   const proxy = { domain: 'refused.example.com', upstream_port: port, enable_ssl: false }
   const put = async (headers: Record<string, string>) => {
@@ -328,7 +328,7 @@ citizen('one that reads, has run out, is for others or of others does not, and i
   assert.is((await call(host.manager, 'GET', '/proxy-manager/health')).status, 200)
 })
 
-citizen('while the Registry is down a known key is used on; a process without one refuses', async (context) => {
+member('while the Registry is down a known key stays in use; a process without one refuses', async (context) => {
   const { host, key } = context
   context.key = undefined
   assert.is((await call(host.manager, 'GET', '/proxies', undefined, bearer())).status, 200)
@@ -338,26 +338,29 @@ citizen('while the Registry is down a known key is used on; a process without on
   context.key = key
 })
 
-citizen('a mesh that does not answer is told in one line, and keeps nothing from ending', async (context) => {
-  const { host, key, seen } = context
-  context.key = undefined
-  const asked = Promise.all([once(seen, '/droplets'), once(seen, '/heartbeat')])
-  await host.restart('SIGTERM')
-  await asked
-  assert.is(await host.manager.end('SIGTERM'), 0)
-  const lines = host.manager.log.map((line): Record<string, unknown> => JSON.parse(line))
-  assert.equal([lines.at(-1)?.action, lines.at(-1)?.result], ['stop', 'success'])
-  for (const action of ['register', 'heartbeat'])
-    assert.equal(
-      lines.filter((line) => line.action === action).map(({ result }) => result),
-      ['failure'],
-    )
-  context.key = key
-})
+member(
+  'a mesh that does not answer is logged once per action, and does not delay the end of the process',
+  async (context) => {
+    const { host, key, seen } = context
+    context.key = undefined
+    const requested = Promise.all([once(seen, '/droplets'), once(seen, '/heartbeat')])
+    await host.restart('SIGTERM')
+    await requested
+    assert.is(await host.manager.end('SIGTERM'), 0)
+    const lines = host.manager.log.map((line): Record<string, unknown> => JSON.parse(line))
+    assert.equal([lines.at(-1)?.action, lines.at(-1)?.result], ['stop', 'success'])
+    for (const action of ['register', 'heartbeat'])
+      assert.equal(
+        lines.filter((line) => line.action === action).map(({ result }) => result),
+        ['failure'],
+      )
+    context.key = key
+  },
+)
 
-citizen('no token stands in the log', ({ host }) => {
+member('no token is in the log', ({ host }) => {
   assert.ok(host.manager.log.length > 0)
   assert.not.match(host.manager.log.join('\n'), new RegExp(`eyJ|Bearer|${TOKEN}`))
 })
 
-citizen.run()
+member.run()

@@ -13,7 +13,7 @@ import { makeKeyPair } from '../../fixtures/acme/certificate.ts'
 import { call, putRoute, type RealHost, startHost, through } from '../helpers/system/host.ts'
 import { setUp } from '../helpers/system/set-up.ts'
 
-const test = suite<{ host: RealHost; port: number }>('options of a route, as NGINX keeps them')
+const test = suite<{ host: RealHost; port: number }>('options of a route, as NGINX applies them')
 
 setUp(test, async (context, undo) => {
   context.host = await startHost()
@@ -21,7 +21,7 @@ setUp(test, async (context, undo) => {
   context.port = (await context.host.droplet('app')).port
 })
 
-test('a network that is not allowed gets 403, one that is gets the droplet', async ({ host, port }) => {
+test('a network that is not allowed gets 403, one that is allowed reaches the droplet', async ({ host, port }) => {
   const put = (allow: readonly string[]) =>
     putRoute(host.manager, 'app', 'app.example.com', port, { options: { allow } })
   assert.is((await put(['192.0.2.0/24'])).status, 201)
@@ -31,7 +31,7 @@ test('a network that is not allowed gets 403, one that is gets the droplet', asy
   assert.is(await through(host.nginx.httpPort, 'app.example.com'), 'app')
 })
 
-test('in maintenance everyone gets 503 with Retry-After, whatever else is set, and afterwards the droplet again', async ({
+test('in maintenance everyone gets 503 with Retry-After whatever else is set, and afterwards the droplet again', async ({
   host,
   port,
 }) => {
@@ -47,7 +47,10 @@ test('in maintenance everyone gets 503 with Retry-After, whatever else is set, a
   assert.is(await through(host.nginx.httpPort, 'app.example.com'), 'app')
 })
 
-test('aliases are served like the domain, belong to their route alone, and go with it', async ({ host, port }) => {
+test('aliases are served like the domain, belong only to their route, and are deleted with it', async ({
+  host,
+  port,
+}) => {
   const options = { aliases: ['www.app.example.com', 'app.example.net'] }
   const other = await host.droplet('other')
   await putRoute(host.manager, 'app', 'app.example.com', port, { options })
@@ -61,7 +64,7 @@ test('aliases are served like the domain, belong to their route alone, and go wi
   assert.is(await through(host.nginx.httpPort, 'www.app.example.com'), 'ECONNRESET')
 })
 
-test('a route that redirects needs no upstream, and keeps path and query', async ({ host }) => {
+test('a route that redirects needs no upstream, and preserves path and query', async ({ host }) => {
   const body = { domain: 'old.example.com', enable_ssl: false, options: { redirect_to: 'app.example.com' } }
   const created = await call(host.manager, 'PUT', '/proxies/old', body)
   assert.equal([created.status, created.body.upstream, created.body.status], [201, null, 'active'])
@@ -72,7 +75,7 @@ test('a route that redirects needs no upstream, and keeps path and query', async
   assert.is(await through(host.nginx.httpPort, 'old.example.com', '/.well-known/acme-challenge/x'), 'status 404')
 })
 
-test('a body larger than the route takes is refused', async ({ host, port }) => {
+test("a body larger than the route's limit is refused", async ({ host, port }) => {
   await putRoute(host.manager, 'app', 'app.example.com', port, { options: { max_body_size: '1k' } })
   const post = (size: number) =>
     curl([
@@ -106,7 +109,7 @@ test('an upstream that speaks TLS is probed and proxied over TLS', async ({ host
   }
 })
 
-test('over HTTPS hsts is sent, in maintenance too, and allow is kept; HTTP only redirects, and has neither', async ({
+test('HTTPS sends HSTS, in maintenance too, and applies allow; HTTP only redirects, without either', async ({
   host,
   port,
 }) => {
@@ -137,7 +140,7 @@ test('over HTTPS hsts is sent, in maintenance too, and allow is kept; HTTP only 
   assert.not.match(plain, /strict-transport-security/i)
 })
 
-test('an upstream that is silent, or does not take connections, is a 504 after the seconds of its route', async ({
+test("an upstream that does not answer, or accept connections, is a 504 after the route's time limits", async ({
   host,
 }) => {
   const silent = await listening((request, response) => {
@@ -164,7 +167,7 @@ test('an upstream that is silent, or does not take connections, is a 504 after t
   }
 })
 
-test('without websocket an upgrade does not reach the droplet, which gets a plain request', async ({ host }) => {
+test('without the option websocket the droplet gets a plain request instead of an upgrade', async ({ host }) => {
   const upgrades: (string | undefined)[] = []
   const droplet = await listening(({ headers, url }, response) => {
     if (url !== '/health') upgrades.push(headers.upgrade)
@@ -199,11 +202,11 @@ test('without websocket an upgrade does not reach the droplet, which gets a plai
   }
 })
 
-test('the first part of an answer passes at once, and with buffering waits for the rest', async ({ host }) => {
+test('the first part of an answer is passed on at once, and with buffering only with the rest', async ({ host }) => {
   let finish = () => {}
   const droplet = await listening(({ url }, response) => {
     if (url !== '/parts') return void response.end('whole')
-    // NGINX passes the chunks of an answer of unknown length on all the same.
+    // NGINX passes chunks of an answer of unknown length on in any case.
     response.writeHead(200, { 'content-length': 'first second'.length })
     response.write('first ')
     finish = () => void response.end('second')
@@ -215,9 +218,9 @@ test('the first part of an answer passes at once, and with buffering waits for t
     socket.on('data', (chunk: Buffer) => {
       text += chunk.toString()
     })
-    const asked = once(droplet.server, 'request')
+    const request = once(droplet.server, 'request')
     socket.write('GET /parts HTTP/1.1\r\nHost: parts.example.com\r\nConnection: close\r\n\r\n')
-    await asked
+    await request
     return { socket, text: () => text }
   }
   try {
@@ -228,7 +231,7 @@ test('the first part of an answer passes at once, and with buffering waits for t
     await once(passed.socket, 'close')
 
     const held = await ask(true)
-    // Long enough for it to come, did NGINX let it: others come and go meanwhile.
+    // Enough other requests for it to arrive, if NGINX passed it on.
     for (let i = 0; i < 20; i++) assert.is(await through(host.nginx.httpPort, 'parts.example.com'), 'whole')
     assert.not.match(held.text(), /first/)
     finish()
@@ -241,7 +244,7 @@ test('the first part of an answer passes at once, and with buffering waits for t
 
 test.run()
 
-/** A certificate where certbot keeps those that it has got. */
+/** A certificate where certbot keeps its own. */
 function layLineage(host: RealHost, domain: string): void {
   const folder = join(host.nginx.root, 'letsencrypt/live', domain)
   mkdirSync(folder, { recursive: true })
@@ -263,17 +266,17 @@ async function listening(handle: (request: IncomingMessage, response: ServerResp
   return { server, port: typeof address === 'object' && address !== null ? address.port : 0, close }
 }
 
-/** A port whose queue of connections is full: who comes next waits, and is not refused. */
+/** A port whose backlog is full: the next connection waits, and is not refused. */
 async function startFull(): Promise<{ readonly port: number; readonly close: () => void }> {
   const listen = `require('net').createServer().listen({ port: 0, host: '127.0.0.1', backlog: 1 }, function () {
     console.log(this.address().port)
     process.kill(process.pid, 'SIGSTOP')
   })`
   const child = spawn(process.execPath, ['-e', listen], { stdio: ['ignore', 'pipe', 'ignore'] })
-  const [said] = await once(child.stdout, 'data')
-  const port = Number(said)
+  const [line] = await once(child.stdout, 'data')
+  const port = Number(line)
   while (!/^\d+ \(.*\) T/.test(readFileSync(`/proc/${child.pid}/stat`, 'utf8'))) await new Promise(setImmediate)
-  // Linux lets one more in than it was told.
+  // Linux accepts one more than the given backlog.
   const sockets = [connect(port, '127.0.0.1'), connect(port, '127.0.0.1')]
   await Promise.all(sockets.map((socket) => once(socket, 'connect')))
   const close = () => {
@@ -283,7 +286,7 @@ async function startFull(): Promise<{ readonly port: number; readonly close: () 
   return { port, close }
 }
 
-/** Beside this process, not instead of it: the droplet lives here. */
+/** Asynchronously, since the droplet runs in this process. */
 async function curl(args: readonly string[]): Promise<string> {
   return (await promisify(execFile)('curl', [...args], { timeout: 10_000 })).stdout
 }

@@ -6,17 +6,15 @@ import * as assert from 'uvu/assert'
 import { type Answer, call, putRoute, type RealHost, startHost, through } from '../helpers/system/host.ts'
 import { setUp } from '../helpers/system/set-up.ts'
 
-const test = suite<{ host: RealHost }>('what others do to the host, and to the API')
+const test = suite<{ host: RealHost }>('interference by others with the host and the API')
 
-/** One host for all of them: each test has a route of its own, and takes back what it does to the host; what cannot be comes last. */
+/** One host for all tests: each has its own route, and reverts what it does to the host; what cannot be reverted comes last. */
 setUp(test, async (context, undo) => {
   context.host = await startHost({ daemon: true })
   undo(context.host.close)
 })
 
-test('a backup that was put back without a reload is made to be served by the next PUT of the route', async ({
-  host,
-}) => {
+test('a backup that was restored without a reload is served after the next PUT of the route', async ({ host }) => {
   const { nginx, manager } = host
   const [one, two] = [await host.droplet('one'), await host.droplet('two')]
   await putRoute(manager, 'restored', 'restored.example.com', one.port)
@@ -31,10 +29,10 @@ test('a backup that was put back without a reload is made to be served by the ne
   assert.is(await through(nginx.httpPort, 'restored.example.com'), 'one')
 })
 
-test('reloads by somebody else at the same moment are not taken for ours', async ({ host }) => {
+test('concurrent reloads by others are not taken for ours', async ({ host }) => {
   const { nginx, manager } = host
   const droplets = [await host.droplet('even'), await host.droplet('odd')]
-  // A configuration that takes long to read, so that two reloads overlap.
+  // A configuration that is slow to load, so that two reloads overlap.
   const blocks = Array.from(
     { length: 1500 },
     (_, i) => `server { listen 127.0.0.1:${nginx.httpsPort}; server_name n${i}.test; return 204; }`,
@@ -56,7 +54,7 @@ test('reloads by somebody else at the same moment are not taken for ours', async
   rmSync(many)
 })
 
-test('while the binary of NGINX is being replaced, a 2xx still means that nobody is served the former state', async ({
+test('during a binary upgrade of NGINX a 2xx still means that nobody is served the previous state', async ({
   host,
 }) => {
   const { nginx, manager } = host
@@ -67,7 +65,7 @@ test('while the binary of NGINX is being replaced, a 2xx still means that nobody
   const answered = putRoute(manager, 'upgraded', 'upgraded.example.com', two.port).then((given) => {
     answer = given
   })
-  // Far longer than a change takes otherwise.
+  // Far longer than a change otherwise takes.
   for (let i = 0; i < 500; i++) await through(nginx.httpPort, 'upgraded.example.com')
   assert.is(answer, undefined, 'it was answered while two masters served')
   await upgrade.finish()
@@ -77,7 +75,7 @@ test('while the binary of NGINX is being replaced, a 2xx still means that nobody
   assert.equal([...new Set(seen)], ['two'])
 })
 
-test('callers that reset CONNECT in the middle do not end the process', async ({ host }) => {
+test('callers that reset a CONNECT request do not crash the process', async ({ host }) => {
   for (let i = 0; i < 300; i++) {
     await new Promise<void>((resolve) => {
       const socket = connect(host.manager.port, '127.0.0.1', () => {
@@ -91,7 +89,7 @@ test('callers that reset CONNECT in the middle do not end the process', async ({
   assert.is((await call(host.manager, 'GET', '/proxies')).status, 200)
 })
 
-test('thousands of unknown parameters or fields are refused in a few words', async ({ host }) => {
+test('thousands of unknown parameters or fields are refused with a short answer', async ({ host }) => {
   const query = Array.from({ length: 3000 }, (_, i) => i).join('&')
   const refused = await call(host.manager, 'GET', `/proxy-manager/health?${query}`)
   assert.is(refused.status, 400)
@@ -101,7 +99,7 @@ test('thousands of unknown parameters or fields are refused in a few words', asy
   assert.ok(JSON.stringify(put.body).length < 4000)
 })
 
-test('a main configuration that is away for a moment stops changes, and nothing is written untested', async ({
+test('while the main configuration is missing, changes are refused and nothing is written untested', async ({
   host,
 }) => {
   const { nginx, manager } = host
@@ -117,16 +115,16 @@ test('a main configuration that is away for a moment stops changes, and nothing 
   assert.is((await putRoute(manager, 'other', 'other.example.com', droplet.port)).status, 201)
 })
 
-test('a refused reload is told also where NGINX logs to standard error, and its emergencies to a file', async ({
+test('a refused reload is reported even if NGINX logs to standard error, and only its emergencies to a file', async ({
   host,
 }) => {
   const { nginx, manager } = host
   const droplet = await host.droplet('app')
   const logs = `error_log stderr; error_log ${nginx.root}/logs/emergencies.log emerg;`
   writeFileSync(nginx.conf, readFileSync(nginx.conf, 'utf8').replace(/^error_log .*$/m, logs))
-  assert.is((await putRoute(manager, 'told', 'told.example.com', droplet.port)).status, 201)
+  assert.is((await putRoute(manager, 'accepted', 'accepted.example.com', droplet.port)).status, 201)
   writeFileSync(join(nginx.root, 'conf.d/taken.conf'), `server { listen 127.0.0.1:${droplet.port}; return 204; }`)
-  const refused = await putRoute(manager, 'untold', 'untold.example.com', droplet.port)
+  const refused = await putRoute(manager, 'refused', 'refused.example.com', droplet.port)
   const { reason, nginx_output } = refused.body.error?.details ?? {}
   assert.equal([refused.status, reason], [500, 'refused'])
   assert.match(String(nginx_output), /still could not bind/)

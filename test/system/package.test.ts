@@ -8,7 +8,7 @@ import * as assert from 'uvu/assert'
 import packageJson from '../../package.json' with { type: 'json' }
 import { setUp } from '../helpers/system/set-up.ts'
 
-const test = suite('the package in the hands of a stranger')
+const test = suite('the package in another project')
 
 const root = new URL('../..', import.meta.url).pathname
 let project = ''
@@ -37,7 +37,7 @@ setUp(test, async (_context, undo) => {
   await run('npm', ['pack', '--silent', '--pack-destination', project], root)
   const [tarball = ''] = readdirSync(project)
   writeFileSync(join(project, 'package.json'), JSON.stringify({ name: 'stranger', type: 'module', private: true }))
-  // As npm would install it, but without the network: the packages that this one names come from this clone.
+  // As npm would install it, but without the network: its dependencies come from this clone.
   const installed = join(project, 'node_modules/proxy-manager')
   mkdirSync(installed, { recursive: true })
   await run('tar', ['-xzf', tarball, '--strip-components=1', '-C', installed], project)
@@ -47,7 +47,7 @@ setUp(test, async (_context, undo) => {
   }
 })
 
-test('it holds what is compiled, and neither sources nor tests', () => {
+test('it contains the compiled code, and neither sources nor tests', () => {
   const files = readdirSync(join(project, 'node_modules/proxy-manager'), { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name).slice(join(project, 'node_modules/proxy-manager/').length))
@@ -105,7 +105,7 @@ console.log(JSON.stringify([missing.status, (await missing.json()).error.code, a
   assert.equal(answer, [404, 'PROXY_NOT_FOUND', 'mine'])
 })
 
-test('one handler is called alone, with the fakes', async () => {
+test('a single handler can be called with the fakes', async () => {
   const answer = await runScript(
     'alone.js',
     `import { fakeDeps } from 'proxy-manager/fixtures/deps'
@@ -131,7 +131,7 @@ test('its command line runs', async () => {
   )
 })
 
-test('its types hold for TypeScript of their own', async () => {
+test('its types are valid in a TypeScript project', async () => {
   writeFileSync(
     join(project, 'types.ts'),
     `import { createApp } from 'proxy-manager'
@@ -156,7 +156,7 @@ export const service = async () => {
 }
 // @ts-expect-error a base is a string
 createApp(() => deps, { base: 1 })
-// @ts-expect-error there is no such verb: what is imported is no any
+// @ts-expect-error there is no such method: the import is not any
 engine.putProxies()
 `,
   )

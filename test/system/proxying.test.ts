@@ -12,7 +12,7 @@ interface Context {
   handle: (request: IncomingMessage, response: ServerResponse) => void
 }
 
-const test = suite<Context>('what a routed request is like')
+const test = suite<Context>('requests through a route')
 
 setUp(test, async (context, undo) => {
   context.host = await startHost()
@@ -38,7 +38,7 @@ setUp(test, async (context, undo) => {
   assert.is(status, 201)
 })
 
-test('the upstream learns who asked, and nothing that the client made up', async (context) => {
+test("the upstream gets the client's address, and no forged header", async (context) => {
   const { host } = context
   let seen: IncomingMessage['headers'] = {}
   context.handle = (request, response) => {
@@ -77,7 +77,7 @@ test('connections to the upstream are kept alive', async (context) => {
   assert.ok(sockets.size <= 2, `${sockets.size} connections for 20 requests`)
 })
 
-test('a WebSocket passes, both ways', async ({ host }) => {
+test('a WebSocket works in both directions', async ({ host }) => {
   const socket = connect(host.nginx.httpPort, '127.0.0.1')
   const chunks = chunksOf(socket)
   socket.write(
@@ -89,7 +89,7 @@ test('a WebSocket passes, both ways', async ({ host }) => {
   socket.destroy()
 })
 
-test('a server-sent event arrives when it is sent, not when the answer ends', async (context) => {
+test('a server-sent event arrives when it is sent, not at the end of the answer', async (context) => {
   let end = () => undefined as unknown
   context.handle = (_request, response) => {
     response.writeHead(200, { 'content-type': 'text/event-stream' })
@@ -107,7 +107,7 @@ test('a server-sent event arrives when it is sent, not when the answer ends', as
   socket.destroy()
 })
 
-test('a body of 8 MiB passes up and down', async (context) => {
+test('a body of 8 MiB passes in both directions', async (context) => {
   const size = 8 * 1024 * 1024
   context.handle = (request, response) => {
     let received = 0
@@ -145,7 +145,7 @@ test('the challenge path is served from the webroot, and never reaches the upstr
   assert.not.ok(reached)
 })
 
-test('an upstream name that does not resolve is refused, and NGINX is never asked', async ({ host }) => {
+test('an upstream name that does not resolve is refused without a call of NGINX', async ({ host }) => {
   const answer = await call(host.manager, 'PUT', '/proxies/named', {
     domain: 'named.example.com',
     upstream: 'http://no-such-name.example.com:8001',

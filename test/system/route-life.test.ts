@@ -18,15 +18,15 @@ import { eventually } from '../helpers/system/certificate.ts'
 import { call, putRoute, type RealHost, startHost, through } from '../helpers/system/host.ts'
 import { setUp } from '../helpers/system/set-up.ts'
 
-const test = suite<{ host: RealHost }>('the life of a route on a real NGINX')
+const test = suite<{ host: RealHost }>('the life cycle of a route on a real NGINX')
 
-/** One host for all of them: each test has routes of its own, and takes back what it does to the host. */
+/** One host for all tests: each has its own routes, and reverts what it does to the host. */
 setUp(test, async (context, undo) => {
   context.host = await startHost()
   undo(context.host.close)
 })
 
-test('created, served, unchanged, moved, deleted: each answer is true at once', async ({ host }) => {
+test('create, repeat, move and delete: each answer is true at once', async ({ host }) => {
   const { nginx, manager } = host
   const [one, two] = [await host.droplet('one'), await host.droplet('two')]
   const created = await putRoute(manager, 'app', 'app.example.com', one.port)
@@ -52,15 +52,15 @@ test('created, served, unchanged, moved, deleted: each answer is true at once', 
   assert.is(deleted.status, 200)
   assert.is(deleted.body.status, 'deleted')
   assert.is(await through(nginx.httpPort, 'app.example.com'), 'ECONNRESET')
-  // In its turn, so after what the first one needed has been cleared away.
+  // Queued, so it runs after the cleanup of the first one.
   assert.is((await call(manager, 'DELETE', '/proxies/app')).status, 404)
   assert.equal(readdirSync(nginx.sitesEnabled), ['000-proxy-manager.conf'])
-  // What a change has staged is cleared away after its answer.
+  // What a change has staged is removed after its answer.
   await eventually(async () => readdirSync(nginx.sitesAvailable).join() === '000-proxy-manager.conf' || undefined)
   assert.ok(testNginx(nginx).ok)
 })
 
-test('200 fresh connections right after each of 20 answers see only the new state', async ({ host }) => {
+test('200 fresh connections right after each of 20 answers all see the new state', async ({ host }) => {
   const { nginx, manager } = host
   const droplets = [await host.droplet('even'), await host.droplet('odd')]
   for (let round = 0; round < 20; round++) {
@@ -76,7 +76,7 @@ test('200 fresh connections right after each of 20 answers see only the new stat
   }
 })
 
-test('an unhealthy upstream is refused with nothing written, and the old route stays', async ({ host }) => {
+test('an unhealthy upstream is refused with nothing written, and the previous route stays', async ({ host }) => {
   const { nginx, manager } = host
   const droplet = await host.droplet('well')
   await putRoute(manager, 'well', 'well.example.com', droplet.port)
@@ -93,7 +93,7 @@ test('an unhealthy upstream is refused with nothing written, and the old route s
   assert.is(await through(nginx.httpPort, 'well.example.com'), 'well')
 })
 
-test('a port that another process holds passes the test, is noticed at the reload, and undone', async ({ host }) => {
+test('a port that is in use passes the test, fails the reload, and the change is rolled back', async ({ host }) => {
   const { nginx, manager } = host
   const droplet = await host.droplet('app')
   await putRoute(manager, 'app', 'app.example.com', droplet.port)
@@ -101,7 +101,7 @@ test('a port that another process holds passes the test, is noticed at the reloa
   await new Promise((resolve) => blocker.once('listening', resolve))
   const address = blocker.address()
   const port = typeof address === 'object' ? address?.port : undefined
-  // A hand-written site that nobody has reloaded yet: the next reload is ours.
+  // A hand-written site that is not loaded yet: the next reload is ours.
   const byHand = join(nginx.root, 'conf.d/by-hand.conf')
   writeFileSync(byHand, `server { listen 127.0.0.1:${port}; server_name by-hand.example.com; return 200 hand; }\n`)
   assert.ok(testNginx(nginx).ok)
@@ -116,10 +116,12 @@ test('a port that another process holds passes the test, is noticed at the reloa
   assert.is((await putRoute(manager, 'held', 'held.example.com', droplet.port)).status, 201)
 })
 
-test('a host that fails nginx -t by itself is named, and nothing of ours is touched', async ({ host }) => {
+test('a host that fails nginx -t by itself is reported with the file, and nothing of ours is touched', async ({
+  host,
+}) => {
   const { nginx, manager } = host
   const droplet = await host.droplet('app')
-  // Those that are hidden are what the change before is still clearing away.
+  // Hidden files are those that the previous change is still removing.
   const texts = () => {
     const names = readdirSync(nginx.sitesAvailable).filter((name) => !name.startsWith('.'))
     return names.map((name) => [name, readFileSync(join(nginx.sitesAvailable, name), 'utf8')])
@@ -136,7 +138,9 @@ test('a host that fails nginx -t by itself is named, and nothing of ours is touc
   assert.equal(texts(), before)
 })
 
-test('with NGINX stopped a change is refused, no empty pid file is left, and NGINX starts again', async ({ host }) => {
+test('while NGINX is stopped a change is refused, no empty pid file is left, and NGINX can start again', async ({
+  host,
+}) => {
   const { nginx, manager } = host
   const droplet = await host.droplet('app')
   await putRoute(manager, 'app', 'app.example.com', droplet.port)
@@ -155,7 +159,7 @@ test('with NGINX stopped a change is refused, no empty pid file is left, and NGI
   assert.is((await putRoute(manager, 'stopped', 'stopped.example.com', droplet.port)).status, 201)
 })
 
-test('two droplets that want one domain at once: exactly one gets it', async ({ host }) => {
+test('of two droplets that request one domain at once exactly one gets it', async ({ host }) => {
   const droplet = await host.droplet('app')
   for (let round = 0; round < 5; round++) {
     const both = await Promise.all(
@@ -165,7 +169,7 @@ test('two droplets that want one domain at once: exactly one gets it', async ({ 
   }
 })
 
-test('a domain of 253 characters works, and a server block written by hand keeps its name', async ({ host }) => {
+test('a domain of 253 characters works, and a hand-written server block keeps its name', async ({ host }) => {
   const { nginx, manager } = host
   const droplet = await host.droplet('app')
   const long = `${'a'.repeat(63)}.${'b'.repeat(63)}.${'c'.repeat(63)}.${'d'.repeat(57)}.com`
@@ -185,7 +189,7 @@ test('a domain of 253 characters works, and a server block written by hand keeps
   assert.equal(refused.body.error?.details.owner, { file: 'hand.conf', line: 1 })
 })
 
-test('unknown names get nothing, and the generation is told to loopback alone', async ({ host }) => {
+test('unknown names get no answer, and only loopback can query the generation', async ({ host }) => {
   const { nginx, manager } = host
   const droplet = await host.droplet('app')
   const { body } = await putRoute(manager, 'app', 'app.example.com', droplet.port)
@@ -193,7 +197,7 @@ test('unknown names get nothing, and the generation is told to loopback alone', 
   assert.is(await through(nginx.httpPort, 'generation.proxy-manager.invalid'), String(body.receipt?.generation))
 })
 
-test('a second process on the same state folder refuses to start; after a hard kill of the first it starts at once', async ({
+test('a second process on the same state directory refuses to start; after a hard kill of the first it starts at once', async ({
   host,
 }) => {
   await startManager(host.nginx.environment).then(
@@ -204,7 +208,7 @@ test('a second process on the same state folder refuses to start; after a hard k
   assert.is((await call(host.manager, 'GET', '/proxies')).status, 200)
 })
 
-test('an emptied route file is restored at the start, and a hand edit shows as drifted', async ({ host }) => {
+test('an emptied route file is restored at the start, and a hand edit is shown as drifted', async ({ host }) => {
   const { nginx } = host
   const droplet = await host.droplet('app')
   await putRoute(host.manager, 'app', 'app.example.com', droplet.port)
@@ -219,9 +223,7 @@ test('an emptied route file is restored at the start, and a hand edit shows as d
   assert.ok(readdirSync(join(nginx.root, 'state/backups')).some((name) => name.startsWith('fpai-edited.conf.')))
 })
 
-test('SIGTERM lets a change in flight finish, also where it comes twice, then the process ends with 0', async ({
-  host,
-}) => {
+test('SIGTERM, even twice, lets a running change finish, then the process ends with 0', async ({ host }) => {
   const { nginx, manager } = host
   const droplet = await host.droplet('app')
   const answer = putRoute(manager, 'late', 'late.example.com', droplet.port)
@@ -246,7 +248,7 @@ test('150 concurrent creations take at most 5 reloads, and every one is served',
   assert.equal([...new Set(seen)], ['app'])
 })
 
-test('a dead master with workers that go on serving is noticed', async ({ host }) => {
+test('a dead master whose workers still serve is detected', async ({ host }) => {
   const { nginx, manager } = host
   const droplet = await host.droplet('app')
   await putRoute(manager, 'app', 'app.example.com', droplet.port)

@@ -4,7 +4,7 @@ import { startHost } from '../helpers/system/host.ts'
 import { runStorm } from '../helpers/system/storm.ts'
 import { startRegistry } from '../helpers/system/storm-registry.ts'
 
-const test = suite('hard kills in a storm of changes')
+const test = suite('hard kills during a storm of changes')
 
 test('nothing acknowledged is lost, and the disk never holds what NGINX refuses', async () => {
   const registry = await startRegistry()

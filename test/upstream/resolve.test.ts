@@ -34,22 +34,25 @@ const FORBIDDEN = [
   ...['169.254.169.254', '::ffff:a9fe:a9fe', '64:ff9b::a9fe:a9fe', 'fd00:ec2::254', '100.100.100.200'],
   ...['168.63.129.16', '0.0.0.0', '::', '224.0.0.1', '255.255.255.255', 'fe80::1', 'ff02::1', '2002:a9fe:a9fe::1'],
 ]
-addresses('a reserved address is rejected, also embedded in IPv6, with or without a health check', async () => {
-  const deps = await worldWithRoute()
-  const before = contentsOf(deps.disk)
-  const from = deps.effects.journal.length
-  for (const address of FORBIDDEN) {
-    for (const requireHealthy of [true, false]) {
-      const error = await refusal(put(deps, spec(address, 8002, requireHealthy)), 'UPSTREAM_FORBIDDEN')
-      assert.is(error.status, 422)
-      assert.is(error.message, 'The upstream resolves to a reserved address', address)
+addresses(
+  'an address at which no droplet can be is refused in every spelling, with or without a health check',
+  async () => {
+    const deps = await worldWithRoute()
+    const before = contentsOf(deps.disk)
+    const from = deps.effects.journal.length
+    for (const address of FORBIDDEN) {
+      for (const requireHealthy of [true, false]) {
+        const error = await refusal(put(deps, spec(address, 8002, requireHealthy)), 'UPSTREAM_FORBIDDEN')
+        assert.is(error.status, 422)
+        assert.is(error.message, 'The upstream resolves to a reserved address', address)
+      }
     }
-  }
-  assert.equal(deps.effects.journal.slice(from), [])
-  assert.equal(contentsOf(deps.disk), before)
-})
+    assert.equal(deps.effects.journal.slice(from), [])
+    assert.equal(contentsOf(deps.disk), before)
+  },
+)
 
-addresses('a name is rejected for any one of its addresses, as resolved by programs or by NGINX', async () => {
+addresses('a name is refused if any of its addresses is forbidden, as programs or as NGINX resolve it', async () => {
   const deps = await fakeDeps()
   deps.names.hosts.set('by-hosts', ['10.0.0.1', '169.254.169.254'])
   deps.names.dns.set('by-dns.example', ['fd00:ec2::254', '10.0.0.1'])
@@ -91,14 +94,14 @@ addresses('the same ports on another host are allowed', async () => {
   for (const port of [80, 443, 8100]) await resolveUpstream(deps.host, upstream('10.0.0.1', port))
 })
 
-addresses('the configured ports count, not the usual ones', async () => {
+addresses('the configured ports of NGINX count, not 80 and 443', async () => {
   const settings = { PROXY_MANAGER_PORT: '9100', NGINX_HTTP_PORT: '8080', NGINX_HTTPS_PORT: '8443' }
   const deps = await fakeDeps({ settings })
   for (const port of [9100, 8080, 8443]) await refusal(put(deps, spec('localhost', port)), 'UPSTREAM_FORBIDDEN')
   for (const port of [8100, 80, 443]) await resolveUpstream(deps.host, upstream('localhost', port))
 })
 
-addresses('loopback, private and public addresses are accepted', async () => {
+addresses('loopback, private and public addresses are accepted as they are', async () => {
   const deps = await fakeDeps()
   for (const address of ['127.0.0.1', '::1', '10.0.0.1', '172.16.0.1', '192.168.1.1', 'fd00::1', '203.0.113.5']) {
     const resolved = await resolveUpstream(deps.host, upstream(address))
@@ -106,7 +109,7 @@ addresses('loopback, private and public addresses are accepted', async () => {
   }
 })
 
-addresses('localhost is both loopback addresses, or the only one that exists', async () => {
+addresses('localhost is both loopback addresses, or the one that exists', async () => {
   const deps = await fakeDeps()
   assert.equal((await resolveUpstream(deps.host, upstream('localhost'))).addresses, ['127.0.0.1', '::1'])
   deps.host.network.hasIpv6 = () => false
@@ -117,26 +120,23 @@ addresses.run()
 
 const names = suite('resolve: names')
 
-names(
-  'a name that does not resolve is rejected before anything is tested, and other routes are not affected',
-  async () => {
-    const deps = await worldWithRoute()
-    const from = deps.effects.journal.length
-    const error = await refusal(put(deps, spec('no-such.example')), 'UPSTREAM_UNRESOLVABLE')
-    assert.equal(error.details, {
-      stage: 'upstream',
-      state: 'unchanged',
-      culprit: 'upstream',
-      retryable: true,
-      upstream: 'http://no-such.example:8002',
-      remedy: 'Correct the name, or pass the address as upstream_host',
-    })
-    assert.equal(deps.effects.journal.slice(from), [])
-    assert.is(servedPort(deps, 'old.example.com'), 8001)
-  },
-)
+names('a name that does not resolve is refused before any test, and other routes are still served', async () => {
+  const deps = await worldWithRoute()
+  const from = deps.effects.journal.length
+  const error = await refusal(put(deps, spec('no-such.example')), 'UPSTREAM_UNRESOLVABLE')
+  assert.equal(error.details, {
+    stage: 'upstream',
+    state: 'unchanged',
+    culprit: 'upstream',
+    retryable: true,
+    upstream: 'http://no-such.example:8002',
+    remedy: 'Correct the name, or pass the address as upstream_host',
+  })
+  assert.equal(deps.effects.journal.slice(from), [])
+  assert.is(servedPort(deps, 'old.example.com'), 8001)
+})
 
-names('a name in DNS is resolved by NGINX, through resolvers', async () => {
+names('NGINX resolves a name in DNS itself, so that a later failure only affects its own route', async () => {
   const deps = await fakeDeps()
   deps.names.dns.set('api.example', ['10.0.0.7'])
   assert.equal(await resolveUpstream(deps.host, upstream('api.example')), {
@@ -146,7 +146,8 @@ names('a name in DNS is resolved by NGINX, through resolvers', async () => {
   })
   await put(deps, spec('api.example'))
   const text = textAt(deps.disk, '/etc/nginx/sites-enabled/fpai-app.conf') ?? ''
-  assert.match(text, 'resolver 192.0.2.53:53 valid=30s;')
+  const shared = textAt(deps.disk, '/etc/nginx/sites-enabled/000-proxy-manager.conf') ?? ''
+  assert.match(shared, 'resolver 192.0.2.53:53 valid=30s;')
   assert.match(text, 'set $proxy_manager_upstream api.example:8002;')
   assert.not.match(text, 'upstream fpai_app')
 })
@@ -165,17 +166,17 @@ names("a name that is only in the host's own files is rendered as its addresses"
 
 names('configured resolvers replace those of the system, each with its port', async () => {
   const deps = await fakeDeps({ settings: { DNS_SERVERS: '10.0.0.53,[fd00::53]:5353,fd00::54' } })
-  const asked: (readonly string[])[] = []
+  const requested: (readonly string[])[] = []
   deps.host.network.query = async (_name, servers) => {
-    asked.push(servers)
+    requested.push(servers)
     return ['10.0.0.7']
   }
   const { resolvers } = await resolveUpstream(deps.host, upstream('api.example'))
   assert.equal(resolvers, ['10.0.0.53:53', '[fd00::53]:5353', '[fd00::54]:53'])
-  assert.equal(asked, [resolvers])
+  assert.equal(requested, [resolvers])
 })
 
-names('both ways of resolving have a time limit, together at most 5 s', async () => {
+names('both ways of resolving together take at most 5 s', async () => {
   const deps = await fakeDeps()
   const limits: number[] = []
   deps.host.network.lookup = async (_name, timeoutMs) => {
@@ -190,7 +191,7 @@ names('both ways of resolving have a time limit, together at most 5 s', async ()
   assert.equal(limits, [5000, 5000])
 })
 
-names('a slow resolver keeps no other change waiting', async () => {
+names('a name that waits for its resolver delays no other change', async () => {
   const deps = await worldWithRoute()
   let answer: (addresses: readonly string[]) => void = () => undefined
   deps.host.network.lookup = () =>
@@ -238,7 +239,7 @@ for (const [answer, status] of ANSWERS) {
   })
 }
 
-health('an unhealthy upstream is rejected before anything is written, and the present route stays', async () => {
+health('an unhealthy upstream is refused before anything is written, and the old route is still served', async () => {
   const deps = await worldWithRoute()
   const before = contentsOf(deps.disk)
   deps.nginx.upstreams.set(8002, 500)
@@ -274,7 +275,7 @@ health('an address on which nothing listens is skipped; one that answers badly, 
   }
 })
 
-health('the probe goes to the address that was checked, whatever the name resolves to next', async () => {
+health('the probe goes to the address that was checked, even if the name resolves differently afterwards', async () => {
   const deps = await fakeDeps()
   let lookups = 0
   deps.host.network.lookup = async () => (++lookups === 1 ? ['10.0.0.1'] : ['169.254.169.254'])
@@ -284,17 +285,17 @@ health('the probe goes to the address that was checked, whatever the name resolv
 })
 
 health(
-  'the probe requests the configured path within the configured time, with the name and port of the upstream',
+  "the probe requests the configured path within the configured time, with the upstream's name and port as Host",
   async () => {
     const deps = await fakeDeps({ settings: { HEALTH_CHECK_PATH: '/ready', HEALTH_CHECK_TIMEOUT_MS: '250' } })
-    const asked: unknown[] = []
+    const requested: unknown[] = []
     const { get } = deps.host.probe
     deps.host.probe.get = async (request) => {
-      asked.push(request)
+      requested.push(request)
       return await get(request)
     }
     await put(deps, spec('::1'))
-    assert.equal(asked[0], {
+    assert.equal(requested[0], {
       scheme: 'http',
       address: '::1',
       port: 8002,
@@ -305,7 +306,7 @@ health(
   },
 )
 
-health('an upstream that need not be healthy is not probed, and its status is "unknown"', async () => {
+health('without require_healthy the upstream is not probed, and its status is "unknown"', async () => {
   const deps = await fakeDeps()
   deps.nginx.upstreams.set(8002, 'ECONNREFUSED')
   const { proxy } = await put(deps, spec('localhost', 8002, false))
@@ -313,26 +314,29 @@ health('an upstream that need not be healthy is not probed, and its status is "u
   assert.is(countEffects(deps, /^probe localhost/), 0)
 })
 
-health('a droplet under maintenance is not probed, and neither is one that gets no requests', async () => {
+health('a route in maintenance, or one that only redirects, is not probed', async () => {
   const deps = await fakeDeps()
   deps.nginx.upstreams.set(8002, 'ECONNREFUSED')
   for (const options of [{ maintenance: true }, { redirect_to: 'new.example.com' }]) {
-    const asked = { ...spec('localhost'), options: { ...DEFAULT_OPTIONS, ...options } }
-    assert.is((await put(deps, asked)).proxy.last_health_status, 'unknown')
+    const requested = { ...spec('localhost'), options: { ...DEFAULT_OPTIONS, ...options } }
+    assert.is((await put(deps, requested)).proxy.last_health_status, 'unknown')
   }
   assert.is(countEffects(deps, /^probe localhost/), 0)
   await refusal(put(deps, spec('localhost')), 'UPSTREAM_UNHEALTHY')
 })
 
-health('the upstream of a route that only redirects is not resolved, and used again by the next PUT', async () => {
-  const deps = await fakeDeps()
-  const options = { ...DEFAULT_OPTIONS, redirect_to: 'new.example.com' }
-  const { proxy } = await put(deps, { ...spec('no-such.example'), options })
-  assert.is(proxy.upstream, 'http://no-such.example:8002')
-  await refusal(put(deps, spec('no-such.example')), 'UPSTREAM_UNRESOLVABLE')
-})
+health(
+  'the upstream of a route that only redirects is not resolved, and is used again after the next PUT',
+  async () => {
+    const deps = await fakeDeps()
+    const options = { ...DEFAULT_OPTIONS, redirect_to: 'new.example.com' }
+    const { proxy } = await put(deps, { ...spec('no-such.example'), options })
+    assert.is(proxy.upstream, 'http://no-such.example:8002')
+    await refusal(put(deps, spec('no-such.example')), 'UPSTREAM_UNRESOLVABLE')
+  },
+)
 
-health('reads show the last check, and a later one does not change the file', async () => {
+health('reads show the last health check, and a later one does not change the file', async () => {
   const deps = await fakeDeps()
   await put(deps, spec('localhost'))
   const text = textAt(deps.disk, '/etc/nginx/sites-enabled/fpai-app.conf')
@@ -343,7 +347,7 @@ health('reads show the last check, and a later one does not change the file', as
   assert.is(textAt(deps.disk, '/etc/nginx/sites-enabled/fpai-app.conf'), text)
 })
 
-health('both spellings of an IPv6 address are one upstream, rendered in brackets', async () => {
+health('two spellings of an IPv6 address are one upstream, rendered in brackets', async () => {
   const deps = await fakeDeps()
   await put(deps, spec('::1'))
   assert.match(textAt(deps.disk, '/etc/nginx/sites-enabled/fpai-app.conf') ?? '', 'server [::1]:8002;')

@@ -28,7 +28,7 @@ test('an upstream host is a name, an IPv4 address, or an IPv6 address with or wi
   ])
 })
 
-test('the spellings that only the C library reads as an address are rejected', () => {
+test('spellings that only the C library reads as an address are refused', () => {
   assertRefused(UpstreamHost, [
     '2130706433',
     '0x7f000001',
@@ -42,7 +42,7 @@ test('the spellings that only the C library reads as an address are rejected', (
   assertRefused(UpstreamHost, ['256.0.0.1', '1.2.3.04', '0X7F', '0x', 'a.b.0x7f', 'a.1', '1.2.3.4.5', '[127.0.0.1]'])
 })
 
-test('sockets, credentials, ports, variables, zones and broken brackets are rejected', () => {
+test('sockets, credentials, ports, variables, zones and broken brackets are not upstream hosts', () => {
   assertRefused(UpstreamHost, ['unix:/var/run/docker.sock', 'user@h', 'h:80', '$host', '[fe80::1%lo]', 'fe80::1%lo'])
   assertRefused(UpstreamHost, [
     '',
@@ -75,7 +75,7 @@ test('sockets, credentials, ports, variables, zones and broken brackets are reje
   assertRefused(UpstreamHost, NOT_STRINGS)
 })
 
-test('a letter outside ASCII does not become an upstream name by folding its case', () => {
+test('a non-ASCII letter does not become an upstream name by case folding', () => {
   assertRefused(UpstreamHost, ['\u212aube', 'ku\u0130be', '\u017f'])
   assertRefused(UpstreamUrl, ['http://\u212aube:80'])
 })
@@ -135,7 +135,7 @@ test('an upstream URL is http or https, a host and a port, and nothing else', ()
   assertRefused(UpstreamUrl, NOT_STRINGS)
 })
 
-test('an upstream is written as a URL with brackets only around IPv6', () => {
+test('an upstream is written as a URL, with brackets only around IPv6', () => {
   const urlOf = (upstream_host: string, upstream_port: number) => upstreamOf({ upstream_host, upstream_port })?.url
   assert.is(urlOf('localhost', 80), 'http://localhost:80')
   assert.is(urlOf('::1', 8001), 'http://[::1]:8001')
@@ -149,7 +149,7 @@ test('an upstream is written as a URL with brackets only around IPv6', () => {
   })
 })
 
-test('a route without upstream fields has no upstream', () => {
+test('a route without an upstream has none', () => {
   assert.is(upstreamOf({ upstream_host: null, upstream_port: null }), undefined)
 })
 

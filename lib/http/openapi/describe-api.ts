@@ -1,5 +1,4 @@
-/** The API's description, OpenAPI 3.1, derived from the very schemas that validate. */
-
+/** The API's OpenAPI 3.1 description, derived from the schemas that validate requests. */
 import { type ConversionConfig, type JsonSchema, toJsonSchema } from '@valibot/to-json-schema'
 import * as v from 'valibot'
 import { OPEN_PATHS } from '../guard.ts'
@@ -8,7 +7,7 @@ import { ErrorBody } from './error-schema.ts'
 import { describeErrors } from './errors.ts'
 import { describeHeaders, type JsonObject } from './headers.ts'
 
-/** Describes these endpoints; `version` is that of this software, and `base` the path in front of each of them. */
+/** Describes these operations; `version` is that of this software, `base` the path in front of each of them. */
 export function describeApi(operations: readonly Operation[], version: string, base = ''): JsonObject {
   const paths: Record<string, Record<string, unknown>> = {}
   for (const operation of operations) {
@@ -22,27 +21,27 @@ export function describeApi(operations: readonly Operation[], version: string, b
     info: {
       title: 'Proxy Manager',
       version,
-      description: 'Turns NGINX and certbot on one host into an HTTP API for a mesh of small services.',
+      description: 'Manages NGINX and certbot on one host through an HTTP API, for a mesh of small services.',
       license: { name: 'MIT', identifier: 'MIT' },
     },
-    // Relative to where this description was found: whatever the host, the port and the base are.
+    // Relative to the address of this description, whatever its host and port are.
     servers: [{ url: base === '' ? '/' : base }],
     tags: TAGS.filter(({ name }) => operations.some((one) => tagOf(one) === name)),
     paths,
     components: {
       securitySchemes: {
-        bearer: { type: 'http', scheme: 'bearer', description: 'The token, where one is set' },
+        bearer: { type: 'http', scheme: 'bearer', description: 'The API token, if one is configured' },
         registryJwt: {
           type: 'http',
           scheme: 'bearer',
           bearerFormat: 'JWT',
-          description: 'Signed by the Registry (RS256), with "exp"; where AUTH_REGISTRY_JWT is set',
+          description: 'Signed by the Registry (RS256), with "exp"; if AUTH_REGISTRY_JWT is set',
         },
         apiToken: {
           type: 'apiKey',
           in: 'header',
           name: 'X-API-Token',
-          description: 'The same token, in another header',
+          description: 'The API token in another header',
         },
       },
       schemas: { Error: outputSchema(ErrorBody) },
@@ -51,10 +50,10 @@ export function describeApi(operations: readonly Operation[], version: string, b
 }
 
 const TAGS = [
-  { name: 'proxies', description: 'Routes, from a domain to a droplet, and their certificates' },
+  { name: 'proxies', description: 'Routes from a domain to a droplet, and their certificates' },
   {
     name: 'service',
-    description: 'This service itself: health, figures, its description, and what the mesh asks of every droplet',
+    description: 'This service itself: health, metrics, its description, and what the mesh expects of every droplet',
   },
 ] as const
 
@@ -62,7 +61,7 @@ function tagOf({ path }: Operation): (typeof TAGS)[number]['name'] {
   return path.startsWith('/proxies') ? 'proxies' : 'service'
 }
 
-/** Whether a token is set is up to the host: where none is, a call without one is as good. */
+/** The empty one because a token is only needed if the host has one configured. */
 const WITH_TOKEN = [{}, { bearer: [] }, { registryJwt: [] }, { apiToken: [] }]
 
 function describeOperation(operation: Operation, path: string, variant: number): JsonObject {
@@ -75,7 +74,7 @@ function describeOperation(operation: Operation, path: string, variant: number):
       name: 'X-Correlation-ID',
       in: 'header',
       required: false,
-      description: 'Stands in the answer, in its error and on every line of the log; made where it is left out',
+      description: 'Returned in the response and in its error, and logged with every line; generated if missing',
       schema: { type: 'string', pattern: '^[A-Za-z0-9._-]{1,128}$' },
     },
   ]
@@ -103,14 +102,14 @@ const PRECONDITIONS: readonly JsonObject[] = [
     name: 'If-Match',
     in: 'header',
     required: false,
-    description: 'The ETag that the route must have, or * for any: 412 where it has another',
+    description: 'The ETag that the route must have, or * for any; otherwise 412',
     schema: { type: 'string' },
   },
   {
     name: 'If-None-Match',
     in: 'header',
     required: false,
-    description: '*: 412 where there is such a route already',
+    description: '*: 412 if the route already exists',
     schema: { type: 'string' },
   },
 ]
@@ -145,12 +144,12 @@ function outputSchema(schema: v.GenericSchema): JsonObject {
   return withoutDialect(toJsonSchema(schema as never, { ...CONVERSION, typeMode: 'output' }))
 }
 
-/** Checks in code have no words in JSON Schema: those that are known are left out, and any other kind stops the description. */
-const UNSPEAKABLE = ['check', 'raw_check', 'raw_transform', 'transform', 'not_values']
+/** Checks in code have no equivalent in JSON Schema: these are left out, any other kind throws. */
+const NOT_DESCRIBABLE = ['check', 'raw_check', 'raw_transform', 'transform', 'not_values']
 const CONVERSION: ConversionConfig = {
   target: 'draft-2020-12',
   overrideAction: ({ valibotAction, jsonSchema }) =>
-    UNSPEAKABLE.includes(valibotAction.type) ? jsonSchema : undefined,
+    NOT_DESCRIBABLE.includes(valibotAction.type) ? jsonSchema : undefined,
 }
 
 function withoutDialect({ $schema: _, ...schema }: JsonSchema): JsonObject {

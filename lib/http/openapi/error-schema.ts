@@ -30,7 +30,7 @@ export const ErrorDetails = v.looseObject({
     ),
     'The same, parsed; files are named without their directories',
   ),
-  reason: optional(v.string(), 'Why, in one word'),
+  reason: optional(v.string(), 'The cause as a keyword'),
   owner: optional(
     v.partial(v.object({ droplet_name: v.string(), domain: v.string(), file: v.string(), line: integer })),
     'What already uses the name: a route, or a file that was written by hand',

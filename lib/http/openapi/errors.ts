@@ -15,7 +15,7 @@ const EVERYWHERE: readonly ErrorCode[] = [
   'HEADERS_TOO_LARGE',
   'INTERNAL',
 ]
-/** Errors that no endpoint answers that needs no token. */
+/** Errors that an endpoint that needs no token does not answer. */
 const OF_TOKENS: readonly ErrorCode[] = ['UNAUTHORIZED', 'TOO_MANY_ATTEMPTS']
 
 /** The errors of an endpoint by their status; `isOpen` if it needs no token. */
@@ -23,7 +23,7 @@ export function describeErrors(operation: Operation, isOpen: boolean): JsonObjec
   const byStatus = new Map<number, ErrorCode[]>()
   for (const code of new Set([...operation.errors, ...EVERYWHERE])) {
     const { status } = ERRORS[code]
-    // A status that the endpoint answers by itself as well keeps its own description.
+    // A status that the endpoint also answers itself keeps its own description.
     if (status in operation.responses || (isOpen && OF_TOKENS.includes(code))) continue
     byStatus.set(status, [...(byStatus.get(status) ?? []), code])
   }
@@ -48,7 +48,7 @@ function exampleOf(code: ErrorCode): JsonObject {
 }
 
 const HEADERS: { readonly [C in ErrorCode]?: ResponseHeaders } = {
-  // Only a caller that has to wait for the Registry's key is answered how long.
+  // Retry-After only while the Registry's key is unavailable.
   UNAUTHORIZED: { 'WWW-Authenticate': 'always', 'Retry-After': 'sometimes' },
   TOO_MANY_ATTEMPTS: { 'Retry-After': 'always' },
   SSL_RATE_LIMITED: { 'Retry-After': 'always' },
@@ -76,7 +76,7 @@ const EXAMPLES: {
       orphaned: ['billing', DROPLET, 'search'],
       count: 3,
       unconfirmed: 2,
-      remedy: 'Look at the list; to delete them all, add confirm=3',
+      remedy: 'Check the list; to delete them all, add confirm=3',
     },
   },
   PRECONDITION_FAILED: { details: { revision: REVISION } },
@@ -85,7 +85,7 @@ const EXAMPLES: {
       upstream: 'http://localhost:8001',
       health_status: 'unhealthy',
       attempts: [{ address: '127.0.0.1', path: '/health', failure: 'ECONNREFUSED' }],
-      remedy: 'Start the droplet, see that its health check answers 2xx, or pass "require_healthy": false',
+      remedy: 'Start the droplet, make sure that its health check answers 2xx, or pass "require_healthy": false',
     },
   },
   UPSTREAM_UNRESOLVABLE: {
@@ -119,7 +119,7 @@ const EXAMPLES: {
       nginx_output:
         'nginx: [emerg] unknown directive "servr" in site.conf:1\nnginx: configuration file nginx.conf test failed',
       diagnostics: [{ level: 'emerg', file: 'site.conf', line: 1, message: 'unknown directive "servr"' }],
-      remedy: 'Mend site.conf (nginx -t shows the same), then call again',
+      remedy: 'Fix site.conf (nginx -t shows the same), then call again',
     },
   },
   CONFIG_WRITE_FAILED: {

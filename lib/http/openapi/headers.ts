@@ -11,7 +11,7 @@ const DESCRIPTIONS: readonly (readonly [HeaderName, string])[] = [
   ['Retry-After', 'Seconds to wait before the next attempt'],
 ]
 
-/** The headers of a status that several responses share: those that only some of them have are not required. */
+/** The headers of responses that share a status; a header that only some of them have is not required. */
 export function describeHeaders(responses: readonly ResponseHeaders[]): JsonObject {
   const described = DESCRIPTIONS.filter(([name]) => responses.some((headers) => name in headers)).map(
     ([name, description]) => {

@@ -57,7 +57,7 @@ export function putResponses(unchanged: string): Readonly<Record<number, Respons
     },
     202: {
       description:
-        'Created, replaced or unchanged; HTTPS is enabled, and at least one name is served over HTTP until it has a certificate',
+        'Created, replaced or unchanged; HTTPS is wanted, and at least one name is served over HTTP until it has a certificate',
       schema: PendingProxy,
       example: {
         ...PROXY,
@@ -68,7 +68,7 @@ export function putResponses(unchanged: string): Readonly<Record<number, Respons
         next: {
           method: 'POST',
           path: `/proxies/${DROPLET}/ssl`,
-          reason: `${DOMAIN} is served over HTTP; HTTPS is enabled and there is no certificate yet`,
+          reason: `${DOMAIN} is served over HTTP; HTTPS is wanted and there is no certificate yet`,
         },
       },
       // Only a new route has a Location.

@@ -17,11 +17,16 @@ const VARIABLE = /^[a-z0-9_]+$/
  * @throws {ProxyManagerError} INTERNAL if a literal contains `$` (NGINX has no escape for it) or a control character, or the trees differ.
  */
 export function printNginx(directives: readonly Directive[]): string {
-  const text = printBlock(directives, '')
+  const text = printUnchecked(directives)
   const read = readNginx(text)
   if (!read.complete || !sameTree(directives, read.directives))
     throw unprintable('the printed configuration parses differently')
   return text
+}
+
+/** The text alone, to be compared with one that was checked when it was written. */
+export function printUnchecked(directives: readonly Directive[]): string {
+  return printBlock(directives, '')
 }
 
 function printBlock(directives: readonly Directive[], indent: string): string {

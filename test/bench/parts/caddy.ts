@@ -1,4 +1,4 @@
-/** Changes of routes, single and many at once, against Caddy's admin API. */
+/** Changes of routes, single and concurrent, against Caddy's admin API. */
 import { startDroplet } from '../../../fixtures/droplet.ts'
 import { type Changer, startOurs, startTheirs } from '../changers.ts'
 import { shareOfOld } from '../fresh-connections.ts'
@@ -9,16 +9,16 @@ import { median } from '../statistics.ts'
 import { allAtOnce, FEW_RUNS, inTurns, timed } from '../turns.ts'
 import { withUndo } from '../undo.ts'
 
-/** How many changes at once. */
+/** The numbers of concurrent changes. */
 const BURSTS = [100, 400] as const
-/** A burst may take Caddy half a minute: that often, and no new one after so long. */
+/** A burst may take Caddy half a minute: at most this many, and no new one after this time. */
 const BURST_RUNS = 3
 const BURST_LIMIT_MS = 30_000
 
 interface Burst {
   /** Milliseconds until the last call was answered. */
   readonly ms: number[]
-  /** Calls without a success, and successes of which nothing is to be seen afterwards. */
+  /** Failed calls, and successful ones without an effect. */
   failed: number
   lost: number
 }
@@ -26,7 +26,7 @@ interface Burst {
 interface Side {
   readonly changer: Changer
   readonly change: number[]
-  /** Of fresh connections right after the answer, the share that saw the state of before. */
+  /** Of fresh connections right after the answer, the share that saw the previous state. */
   readonly old: number[]
   readonly bursts: ReadonlyMap<number, Burst>
 }
@@ -79,7 +79,7 @@ function sideOf(changer: Changer): Side {
   return { changer, change: [], old: [], bursts }
 }
 
-/** New routes all at once; they are taken away again. */
+/** Creates routes concurrently, and removes them again. */
 async function takeBurst({ changer, bursts }: Side, size: number, upstreamPort: number): Promise<void> {
   const burst = bursts.get(size)
   if (burst === undefined) throw new Error(`no burst of ${size}`)
@@ -121,14 +121,14 @@ function describe(all: readonly Comparison[]): string {
   return table([head, ...rows(({ ours }) => ours), ...rows(({ theirs }) => theirs), ...ratios])
 }
 
-/** Of all runs together; with the answered changes that are not there, where there are such. */
+/** Of all runs together, with the acknowledged changes that were lost, if any. */
 function failuresOf(burst: Burst | undefined, size: number): string {
   if (burst === undefined) return '-'
   const lost = burst.lost === 0 ? '' : `, ${burst.lost} lost`
   return `${burst.failed} of ${burst.ms.length * size}${lost}`
 }
 
-/** That Caddy is outrun is aimed at where there are many routes: it loads all of them for each change. */
+/** Being faster than Caddy is a target only with many routes: Caddy loads all of them for each change. */
 const MANY_ROUTES = 1000
 
 function targetsOf(comparison: Comparison): Target[] {

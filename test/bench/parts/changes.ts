@@ -1,10 +1,10 @@
-/** How long changes take, against what NGINX itself needs for them, and against a script that writes, tests and reloads. */
+/** How long changes take, against NGINX's own time for them, and against a script that writes, tests and reloads. */
 import { BURST, type ChangeFigures, measureChanges } from '../measure-changes.ts'
 import type { Options } from '../options.ts'
 import { countOf, type Findings, inMib, inMs, inPercent, type Target, table } from '../report.ts'
 import { median } from '../statistics.ts'
 
-/** A table for each scheme, in it a column for each number of routes. */
+/** A table for each scheme, with a column for each number of routes. */
 export async function benchChanges({ routes, schemes, runs }: Options, stopped: AbortSignal): Promise<Findings> {
   const all: ChangeFigures[] = []
   for (const scheme of schemes) {
@@ -30,7 +30,7 @@ function describeFigures(all: readonly ChangeFigures[]): string {
     row('  in floors', ({ change, floor }) => inFloors(change, floor).toFixed(2)),
     ...steps.map((step) => row(`  of which ${step}`, (figures) => inMs(figures.steps.get(step) ?? []))),
     row('  fresh connections that see the old state', ({ changeOld }) => inPercent(changeOld)),
-    row('  the first one after an edit by hand', ({ changeAfterEdit }) => inMs(changeAfterEdit)),
+    row('  the first one after a hand edit', ({ changeAfterEdit }) => inMs(changeAfterEdit)),
     row('unchanged PUT', ({ unchanged }) => inMs(unchanged)),
     row('a script: write, nginx -t, nginx -s reload', ({ plain }) => inMs(plain)),
     row('  fresh connections that see the old state', ({ plainOld }) => inPercent(plainOld)),
@@ -46,7 +46,7 @@ function describeFigures(all: readonly ChangeFigures[]): string {
   ])
 }
 
-/** What is aimed at; some of it is promised for a certain number of routes alone. */
+/** The targets; some apply only to a certain number of routes. */
 function targetsOf(figures: ChangeFigures): Target[] {
   const { routes, scheme, change, floor, changeOld, unchangedReloads, burst, burstFloor, burstFailures } = figures
   const at = `at ${countOf(routes)}, ${scheme}`

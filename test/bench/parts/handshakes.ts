@@ -1,4 +1,4 @@
-/** Full TLS handshakes, against an NGINX whose server block names the certificate's files plainly. */
+/** Full TLS handshakes, against an NGINX whose server block names the certificate's files directly. */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Contender, SECURE, startPair, startUpstream } from '../contenders.ts'
@@ -13,13 +13,13 @@ import { withUndo } from '../undo.ts'
 
 interface Figures {
   readonly perSecond: number[]
-  /** Processor time of the server alone for each, in microseconds. */
+  /** Processor time of only the server for each, in microseconds. */
   readonly processorUs: number[]
 }
 
 /** One or two seconds. */
 const HANDSHAKES = 3000
-/** A file that NGINX itself answers with: no upstream is asked. */
+/** A file that NGINX itself serves, without an upstream. */
 const FOLDER = '.well-known/acme-challenge'
 const FILE = 'handshakes'
 
@@ -41,8 +41,8 @@ export async function benchHandshakes({ runs }: Options, stopped: AbortSignal): 
 
 async function takeHandshakes(contender: Contender, figures: Figures, stopped: AbortSignal): Promise<void> {
   const before = processorMs(contender.pids())
-  const asked = { protocol: 'https', domain: domainOf(SECURE), path: `/${FOLDER}/${FILE}` } as const
-  const { perSecond } = await reconnect({ ...asked, port: contender.portOf('https') }, HANDSHAKES, stopped)
+  const target = { protocol: 'https', domain: domainOf(SECURE), path: `/${FOLDER}/${FILE}` } as const
+  const { perSecond } = await reconnect({ ...target, port: contender.portOf('https') }, HANDSHAKES, stopped)
   figures.perSecond.push(perSecond)
   figures.processorUs.push(((processorMs(contender.pids()) - before) * 1000) / HANDSHAKES)
 }

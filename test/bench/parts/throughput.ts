@@ -1,4 +1,4 @@
-/** What a proxied route can do, against a hand-tuned NGINX and against Caddy before the same upstream. */
+/** Throughput of a proxied route, against a hand-tuned NGINX and against Caddy in front of the same upstream. */
 import { type Contender, ECHO, OPEN, SECURE, startCaddyContender, startPair, startUpstream } from '../contenders.ts'
 import { ECHO_CONNECTIONS, startEcho, takeRoundTrips } from '../echo.ts'
 import { type Target as Asked, CONNECTIONS, type Protocol, STEADY_RATE, saturate, steady } from '../load.ts'
@@ -14,7 +14,7 @@ import { withUndo } from '../undo.ts'
 /** One value for each round. */
 interface Figures {
   readonly perSecond: number[]
-  /** Processor time of the proxy alone for each request, in microseconds. */
+  /** Processor time of only the proxy for each request, in microseconds. */
   readonly processorUs: number[]
   /** In microseconds; at a steady rate, or of the round trips. */
   readonly p50: number[]
@@ -24,7 +24,7 @@ interface Figures {
 /** What is compared, and the figures of each contender in it. */
 interface Discipline {
   readonly title: string
-  /** What the rate and the latencies are. */
+  /** The labels of the rate and the latencies. */
   readonly rate: string
   readonly latency: string
   readonly figures: ReadonlyMap<Contender, Figures>
@@ -33,7 +33,7 @@ interface Discipline {
 
 const TITLES: Readonly<Record<Protocol, string>> = { http: 'HTTP/1.1', https: 'HTTPS, HTTP/1.1', h2: 'HTTPS, HTTP/2' }
 const PROTOCOLS = ['http', 'https', 'h2'] as const
-/** What makes as many requests as are answered; the steady load is always h2load's. */
+/** The program that saturates the proxy; the steady load is always made by h2load. */
 const PROGRAMS = { http: 'wrk', https: 'h2load', h2: 'h2load' } as const
 /** All that is measured in a round takes about a minute. */
 const LIMIT_MS = 360_000
@@ -90,12 +90,12 @@ function disciplinesFor(
   ]
 }
 
-/** What could not be measured, a line each; nothing where all of it was. */
+/** A line for each part that could not be measured. */
 function leftOut(caddy: Contender | undefined): string[] {
   const lines = [
-    ...(caddy === undefined ? ['Caddy is left out, for caddy is missing'] : []),
+    ...(caddy === undefined ? ['Caddy is left out, because caddy is missing'] : []),
     ...PROTOCOLS.filter((protocol) => !isInstalled(PROGRAMS[protocol])).map(
-      (protocol) => `${TITLES[protocol]} is left out, for ${PROGRAMS[protocol]} is missing`,
+      (protocol) => `${TITLES[protocol]} is left out, because ${PROGRAMS[protocol]} is missing`,
     ),
   ]
   return lines.length === 0 ? [] : [lines.join('\n')]
@@ -104,13 +104,13 @@ function leftOut(caddy: Contender | undefined): string[] {
 async function takeRequests(protocol: Protocol, contender: Contender, figures: Figures, stopped: AbortSignal) {
   const scheme = protocol === 'http' ? 'http' : 'https'
   const domain = domainOf(scheme === 'http' ? OPEN : SECURE)
-  const asked: Asked = { protocol, domain, port: contender.portOf(scheme), path: '/' }
+  const target: Asked = { protocol, domain, port: contender.portOf(scheme), path: '/' }
   const before = processorMs(contender.pids())
-  const { perSecond, count } = await saturate(asked, stopped)
+  const { perSecond, count } = await saturate(target, stopped)
   figures.perSecond.push(perSecond)
   figures.processorUs.push(((processorMs(contender.pids()) - before) * 1000) / count)
   if (!isInstalled('h2load')) return
-  const latencies = await steady(asked, stopped)
+  const latencies = await steady(target, stopped)
   figures.p50.push(percentile(latencies, 50))
   figures.p99.push(percentile(latencies, 99))
 }
@@ -130,7 +130,7 @@ interface Sides {
   readonly caddy: Contender | undefined
 }
 
-/** A column for each contender, and for what ours is of each other one. */
+/** A column for each contender, and for our ratio to each other one. */
 function describe({ title, rate, latency, figures }: Discipline, { ours, tuned, caddy }: Sides): string {
   const others = caddy === undefined ? [tuned] : [tuned, caddy]
   const row = (name: string, unit: string, values: (figures: Figures) => readonly number[]) => {

@@ -43,7 +43,7 @@ test('exit status 78 if the port is in use, with a message that says so', async 
   assert.is(status, 78)
   assert.is(
     err,
-    `proxy-manager: PROXY_MANAGER_PORT: port ${address.port} of 127.0.0.1 cannot be listened on (EADDRINUSE): another process has it\n`,
+    `proxy-manager: PROXY_MANAGER_PORT: cannot listen on 127.0.0.1:${address.port} (EADDRINUSE): address already in use\n`,
   )
 })
 
@@ -51,10 +51,7 @@ test('exit status 75 if this host does not have the address yet, with the settin
   const environment = { ...context.environment, PROXY_MANAGER_HOST: '192.0.2.77', PROXY_MANAGER_INSECURE: 'true' }
   const { status, err } = await runProcess(['serve'], environment)
   assert.is(status, 75)
-  assert.match(
-    err,
-    /^proxy-manager: PROXY_MANAGER_HOST: port 8100 of 192\.0\.2\.77 cannot be listened on \(EADDRNOTAVAIL\): .+\n$/,
-  )
+  assert.match(err, /^proxy-manager: PROXY_MANAGER_HOST: cannot listen on 192\.0\.2\.77:8100 \(EADDRNOTAVAIL\): .+\n$/)
 })
 
 test('exit status 78, of recover too, if the state directory cannot be created', async ({ environment }) => {

@@ -1,4 +1,4 @@
-/** A route's certificate: how tests get it, and what a client is shown. */
+/** A route's certificate: how tests obtain it, and what a client sees. */
 import { request } from 'node:https'
 import type { DetailedPeerCertificate, TLSSocket } from 'node:tls'
 import * as assert from 'uvu/assert'
@@ -23,7 +23,7 @@ export interface Secure {
   readonly protocol: string | null
 }
 
-/** One request over HTTPS that is verified against the CA's root. */
+/** One request over HTTPS, verified against the CA's root. */
 export async function secure(port: number, domain: string, ca: string): Promise<Secure> {
   return await new Promise((resolve, reject) => {
     const asking = request(
@@ -49,7 +49,7 @@ export async function secure(port: number, domain: string, ca: string): Promise<
   })
 }
 
-/** Asks until there is an answer; fails after a minute. */
+/** Tries until there is an answer; fails after a minute. */
 export async function eventually<T>(ask: () => Promise<T | undefined>): Promise<T> {
   const deadline = Date.now() + 60_000
   while (Date.now() < deadline) {

@@ -1,4 +1,4 @@
-/** A real host, and a real CA of its own beside it. */
+/** A real host, and its own real CA. */
 import { join } from 'node:path'
 import { type Pebble, type PebbleOptions, startPebble } from '../../../fixtures/acme/pebble.ts'
 import { createNginx } from '../../../fixtures/nginx-instance.ts'
@@ -7,9 +7,9 @@ import { type RealHost, startHost } from './host.ts'
 export interface HostWithCa {
   readonly host: RealHost
   readonly pebble: Pebble
-  /** Under which the CA has issued since this start, as PEM. */
+  /** The root under which the CA has issued since its last start, as PEM. */
   readonly root: string
-  /** Port of a droplet. */
+  /** The port of a droplet. */
   readonly port: number
   readonly close: () => Promise<void>
 }
@@ -37,7 +37,7 @@ export async function startHostWithCa(
   return { host, pebble, root: await pebble.root(), port: (await host.droplet('app')).port, close }
 }
 
-/** Where certbot works and logs, below the host's folder: two certbots that share these would wait for each other. */
+/** Where certbot works and logs, below the host's directory: two certbots that share these would wait for each other. */
 export function certbotFolders(root: string): Readonly<Record<string, string>> {
   return { CERTBOT_WORK_DIR: join(root, 'work'), CERTBOT_LOGS_DIR: join(root, 'certbot-logs') }
 }

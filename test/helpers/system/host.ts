@@ -9,10 +9,10 @@ import { assertDescribed } from '../described.ts'
 
 export interface RealHost {
   readonly nginx: NginxInstance
-  /** The API's process; another one after `restart`. */
+  /** The API's process; a new one after `restart`. */
   readonly manager: Manager
   readonly droplet: (name: string) => Promise<Droplet>
-  /** Ends the API, where it still runs, and starts it anew; `before` is a command that runs it as its own process. */
+  /** Ends the API, if it still runs, and starts it again; `before` is a command that runs it as its own process. */
   readonly restart: (signal: NodeJS.Signals, before?: readonly string[]) => Promise<void>
   readonly close: () => Promise<void>
 }
@@ -23,7 +23,7 @@ export async function startHost(
   environment: Readonly<Record<string, string>> = {},
 ): Promise<RealHost> {
   const nginx = await createNginx(options)
-  // The droplets answer from this very process, which may be busy for longer than a droplet of its own would be.
+  // The droplets run in this process, which may be busy for longer than a separate droplet would be.
   const settings = { HEALTH_CHECK_TIMEOUT_MS: '20000', ...nginx.environment, ...environment }
   const starting = nginx.start().then(() => startManager(settings))
   let manager = await starting.catch(async (error) => {
@@ -58,6 +58,8 @@ export const Body = v.looseObject({
   status: v.optional(v.string()),
   domain: v.optional(v.string()),
   revision: v.optional(v.string()),
+  rendered: v.optional(v.array(v.string())),
+  reasons: v.optional(v.array(v.string())),
   receipt: v.optional(
     v.object({
       generation: v.number(),
@@ -85,7 +87,7 @@ export async function call(
   body?: unknown,
   headers: Record<string, string> = {},
 ): Promise<Answer> {
-  // A connection that is kept may be closed by the other side at the very moment of the next call: each call has its own.
+  // The other side may close a kept connection just when the next call is sent: each call has its own.
   const { status, headers: raw, text } = await callOnce(manager.url + path, { method, headers, body })
   if (status === 0) throw new Error(`no answer to ${method} ${path}`)
   const json: unknown = text === '' ? {} : JSON.parse(text)
@@ -108,7 +110,7 @@ export async function putRoute(
   return await call(manager, 'PUT', `/proxies/${name}`, { domain, upstream_port: port, enable_ssl: false, ...more })
 }
 
-/** One request through NGINX over a connection of its own: the body, or the failure's name. */
+/** One request through NGINX over its own connection: the body, or the failure's name. */
 export async function through(port: number, domain: string, path = '/'): Promise<string> {
   return await new Promise((resolve) => {
     const request = httpRequest(

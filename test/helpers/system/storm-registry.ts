@@ -10,7 +10,7 @@ export interface StormRegistry {
   close(): void
 }
 
-/** Names that no other caller of the storm has. */
+/** Names that no other caller of the storm uses. */
 const NAMES = ['listed-0', 'listed-1', 'listed-2', 'listed-3', 'listed-4']
 
 export async function startRegistry(): Promise<StormRegistry> {
@@ -29,7 +29,7 @@ export async function startRegistry(): Promise<StormRegistry> {
   }
 }
 
-/** Lists other droplets, one of them not at all, and has the API bring its routes in line. */
+/** Lists other droplets, leaves one of them out, and has the API sync its routes. */
 export function syncOnce(
   { manager }: RealHost,
   registry: StormRegistry,

@@ -1,11 +1,11 @@
-/** Random changes by many callers at once, while processes are killed: what was tried, what was acknowledged, and what was lost. */
+/** Random changes by many concurrent callers while processes are killed: what was tried, what was acknowledged, and what was lost. */
 
 import { testNginx } from '../../../fixtures/nginx-instance.ts'
 import { hostProcesses } from '../../../lib/adapters/processes.ts'
 import { type Answer, call, putRoute, type RealHost, through } from './host.ts'
 import { type StormRegistry, syncOnce } from './storm-registry.ts'
 
-/** Who goes down in a round: the API by a kill; NGINX's master by a kill, or NGINX by a stop, both started again by somebody else. */
+/** What goes down in a round: the API is killed; NGINX's master is killed, or NGINX is stopped, and NGINX is started again from outside. */
 export type Victim = 'api' | 'master' | 'nginx'
 
 export interface Storm {
@@ -21,10 +21,10 @@ export interface StormFigures {
   acknowledged: number
   /** Acknowledged states that were not served afterwards. */
   lost: number
-  /** Moments at which NGINX was asked about what was on disk, and those at which it refused it. */
+  /** Moments at which NGINX tested what was on disk, and those at which it refused it. */
   moments: number
   refused: number
-  /** Starts of NGINX that met a file as it went: see {@link startAgain}. */
+  /** Starts of NGINX that met a file while it was removed: see {@link startAgain}. */
   crossed: number
   /** Requests for a route that nobody changes: all, those that failed while NGINX ran, and those that failed while it was down. */
   requests: number
@@ -33,13 +33,13 @@ export interface StormFigures {
   readonly violations: string[]
 }
 
-/** How many changes are answered before each kill, so that there is something to lose however slow the machine is. */
+/** How many changes are acknowledged before each kill, so that there is something to lose on a slow machine too. */
 const ACKNOWLEDGED = 2
 const DOMAINS = ['example.com', 'example.org'] as const
 const NONE = 'none'
 const processes = hostProcesses()
 
-/** Runs it to its end. The host has the routes of the storm alone, and `droplets` to lead them to. */
+/** Runs a storm to its end on a host that has no other routes. */
 export async function runStorm(host: RealHost, storm: Storm, stopped?: AbortSignal): Promise<StormFigures> {
   const droplets = [await host.droplet('one'), await host.droplet('two'), await host.droplet('three')]
   const stable = await host.droplet('stable')
@@ -59,7 +59,7 @@ export async function runStorm(host: RealHost, storm: Storm, stopped?: AbortSign
     violations: [],
   }
   const names = Array.from({ length: storm.clients }, (_, i) => `app-${i}`)
-  /** What each route may serve: what was acknowledged last and, while it has no answer, what was asked since. */
+  /** What each route may serve: what was acknowledged last and, until that is answered, what was requested since. */
   const possible = new Map(
     [...names, ...(storm.registry?.names ?? [])].map((name) => [name, new Set<string>([NONE])] as const),
   )
@@ -70,7 +70,7 @@ export async function runStorm(host: RealHost, storm: Storm, stopped?: AbortSign
     let isOver = false
     let answered = 0
     const enough = Promise.withResolvers<void>()
-    /** Records what is possible before the call and after its answer; false where the API was gone. */
+    /** Records what is possible before the call and after its answer; false if the API was gone. */
     const change = async (wanted: ReadonlyMap<string, string>, ask: () => Promise<Answer>): Promise<boolean> => {
       const before = [...wanted.keys()].map((name) => [name, new Set(possible.get(name))] as const)
       for (const [name, state] of wanted) possible.get(name)?.add(state)
@@ -94,12 +94,12 @@ export async function runStorm(host: RealHost, storm: Storm, stopped?: AbortSign
         const droplet = droplets[Math.floor(Math.random() * 4)]
         const domain = DOMAINS[Math.random() < 0.2 ? 1 : 0]
         const state = droplet === undefined ? NONE : `${droplet.name} at ${domain}`
-        const wentOn = await change(new Map([[name, state]]), () =>
+        const isRunning = await change(new Map([[name, state]]), () =>
           droplet === undefined
             ? call(host.manager, 'DELETE', `/proxies/${name}`)
             : putRoute(host.manager, name, `${name}.${domain}`, droplet.port),
         )
-        if (!wentOn) return
+        if (!isRunning) return
       }
     }
     const sync = async (registry: StormRegistry): Promise<void> => {
@@ -110,7 +110,7 @@ export async function runStorm(host: RealHost, storm: Storm, stopped?: AbortSign
     }
     const writers = [...names.map(write), ...(storm.registry === undefined ? [] : [sync(storm.registry)])]
     await Promise.race([enough.promise, Promise.all(writers)])
-    // A moment of the walk that differs each time; a batch takes about 130 ms.
+    // A different moment of the change each time; a batch takes about 130 ms.
     await new Promise((resolve) => setTimeout(resolve, Math.random() * 300))
     freezeAndTest(host, figures)
     if (victim === 'api') {
@@ -129,7 +129,7 @@ export async function runStorm(host: RealHost, storm: Storm, stopped?: AbortSign
       freezeAndTest(host, figures)
       isOver = true
       await Promise.all(writers)
-      // Whatever failed meanwhile has been undone, or is now.
+      // What failed meanwhile has been rolled back, or is now.
       await putRoute(host.manager, 'stable', 'stable.example.com', stable.port)
     }
     if (answered < ACKNOWLEDGED) figures.violations.push(`round ${round}: only ${answered} changes were acknowledged`)
@@ -148,8 +148,8 @@ async function compare(
   for (const [name, may] of possible) {
     const found: string[] = []
     for (const domain of DOMAINS) {
-      const said = await through(host.nginx.httpPort, `${name}.${domain}`)
-      if (said !== 'ECONNRESET') found.push(`${said} at ${domain}`)
+      const answer = await through(host.nginx.httpPort, `${name}.${domain}`)
+      if (answer !== 'ECONNRESET') found.push(`${answer} at ${domain}`)
     }
     const now = found.join(' and ') || NONE
     if (!may.has(now)) {
@@ -163,7 +163,7 @@ async function compare(
   }
 }
 
-/** The workers of a killed master go on serving, and hold its ports: whoever starts NGINX again ends them first, as a service manager does. */
+/** The workers of a killed master still serve, and hold its ports: they are ended before NGINX starts again, as a service manager does. */
 async function takeDown({ nginx }: RealHost, victim: Victim): Promise<void> {
   if (victim === 'nginx') return await nginx.stop()
   const workers = processes.workersOf(nginx.masterPid ?? 0)
@@ -172,14 +172,14 @@ async function takeDown({ nginx }: RealHost, victim: Victim): Promise<void> {
     try {
       process.kill(worker, 'SIGKILL')
     } catch {
-      // It was on its way out already.
+      // It was already ending.
     }
   }
 }
 
 /**
- * NGINX lists the files of an include before it opens them (ngx_conf_include), so a start at the very moment at which a change is undone may
- * miss one. The disk is as it should be then, and the next start finds it so. The unit's drop-in waits for a change that is under way.
+ * NGINX lists the files of an include before it opens them (ngx_conf_include), so a start just when a change is rolled back may
+ * miss one. The disk is consistent then, and the next start succeeds. The unit's drop-in waits for a change that is under way.
  */
 async function startAgain(host: RealHost, figures: StormFigures): Promise<void> {
   await host.nginx.start().catch(async (error: unknown) => {
@@ -190,7 +190,7 @@ async function startAgain(host: RealHost, figures: StormFigures): Promise<void> 
   })
 }
 
-/** The disk stands still while the API does. */
+/** The disk does not change while the API is stopped. */
 function freezeAndTest(host: RealHost, figures: StormFigures): void {
   process.kill(host.manager.pid, 'SIGSTOP')
   testDisk(host, figures)
@@ -205,20 +205,20 @@ function testDisk({ nginx }: RealHost, figures: StormFigures): void {
   figures.violations.push(`nginx -t: ${output.trim()}`)
 }
 
-/** Asks for the route that nobody changes, over and over, on fresh connections. */
+/** Requests the route that nobody changes, again and again, on fresh connections. */
 function watchStable(host: RealHost, figures: StormFigures, down: { since: number; until: number }) {
   let isOver = false
   const watching = (async () => {
     while (!isOver) {
       const started = performance.now()
-      const said = await through(host.nginx.httpPort, 'stable.example.com')
+      const answer = await through(host.nginx.httpPort, 'stable.example.com')
       figures.requests++
-      if (said !== 'stable') {
+      if (answer !== 'stable') {
         const isDown = performance.now() >= down.since && (started <= down.until || down.until < down.since)
         if (isDown) figures.failedWhileDown++
         else {
           figures.failed++
-          figures.violations.push(`the route that nobody changes: ${said}`)
+          figures.violations.push(`the route that nobody changes: ${answer}`)
         }
       }
     }

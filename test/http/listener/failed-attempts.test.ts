@@ -15,7 +15,7 @@ function rejection(call: () => void): ProxyManagerError | undefined {
   }
 }
 
-test('the 21st call within a minute of 20 failures is refused until the minute is over', () => {
+test('after 20 failures within a minute, calls are rejected until the minute is over', () => {
   let now = 0
   const attempts = failedAttempts(() => now)
   for (let i = 0; i < 20; i++) {
@@ -36,7 +36,7 @@ test('the 21st call within a minute of 20 failures is refused until the minute i
   )
 })
 
-test('the failure that locks an address is told apart, once each time', () => {
+test('exactly the failure that locks an address out is reported', () => {
   let now = 0
   const attempts = failedAttempts(() => now)
   const notes = () => Array.from({ length: 40 }, () => attempts.recordFailure('192.0.2.1'))
@@ -47,7 +47,7 @@ test('the failure that locks an address is told apart, once each time', () => {
   assert.not.ok(Array.from({ length: 40 }, () => attempts.recordFailure('127.0.0.1')).includes(true))
 })
 
-test('one address does not shut another out, and loopback is never shut out', () => {
+test('one address does not lock out another, and loopback is never locked out', () => {
   const attempts = failedAttempts(() => 0)
   for (let i = 0; i < 100; i++)
     for (const address of ['192.0.2.1', '127.0.0.1', '::1', '::ffff:127.0.0.1']) attempts.recordFailure(address)
@@ -61,7 +61,7 @@ test('one address does not shut another out, and loopback is never shut out', ()
   }
 })
 
-test('an IPv6 network of 64 bits is one caller, whatever the address in it, the zone or the spelling', () => {
+test('an IPv6 /64 is one caller, whatever the address in it, its zone or its spelling', () => {
   const attempts = failedAttempts(() => 0)
   for (let i = 0; i < 20; i++) attempts.recordFailure(`2001:db8:1:2:${i.toString(16)}::1`)
   for (let i = 0; i < 20; i++) attempts.recordFailure(`fe80::${i.toString(16)}%eth0`)
@@ -76,7 +76,7 @@ test('an IPv6 network of 64 bits is one caller, whatever the address in it, the 
     )
 })
 
-test('a crowd of addresses takes no more than its share of memory: the oldest is forgotten', () => {
+test('memory is bounded however many addresses fail: the oldest is forgotten', () => {
   const attempts = failedAttempts(() => 0)
   for (let i = 0; i < 20; i++) attempts.recordFailure('198.51.100.1')
   for (let i = 0; i < 10_001; i++) attempts.recordFailure(`10.${i >> 16}.${(i >> 8) & 255}.${i & 255}`)

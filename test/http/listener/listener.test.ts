@@ -15,7 +15,7 @@ import { ErrorBody } from '../../../lib/http/openapi/error-schema.ts'
 
 const test = suite('listener')
 
-for (const [code, setting, mayPass] of [
+for (const [code, setting, isTransient] of [
   ['EADDRINUSE', 'PORT', false],
   ['EACCES', 'PORT', false],
   ['EADDRNOTAVAIL', 'HOST', true],
@@ -24,22 +24,22 @@ for (const [code, setting, mayPass] of [
   ['EINVAL', 'HOST', false],
   ['EAFNOSUPPORT', 'HOST', false],
 ] as const)
-  test(`${code} is a fault of PROXY_MANAGER_${setting}, ${mayPass ? 'and may pass' : 'until that is changed'}`, () => {
+  test(`${code} is a fault of PROXY_MANAGER_${setting}, ${isTransient ? 'and is transient' : 'and is permanent'}`, () => {
     const described = describeListenFault(code, '10.0.0.7', 8100)
-    const fault = `^PROXY_MANAGER_${setting}: port 8100 of 10\\.0\\.0\\.7 cannot be listened on \\(${code}\\): [a-z ,]+$`
+    const fault = `^PROXY_MANAGER_${setting}: cannot listen on 10\\.0\\.0\\.7:8100 \\(${code}\\): [a-z ,]+$`
     assert.match(described.fault, new RegExp(fault))
-    assert.is(described.mayPass, mayPass)
+    assert.is(described.isTransient, isTransient)
   })
 
 interface Edge {
   readonly server: Server
   readonly port: number
-  /** Failures that no handler could answer, with their correlation ids. */
+  /** Failures that no handler has answered, with their correlation ids. */
   readonly failures: (readonly [unknown, string])[]
-  /** What reached the listener. */
+  /** Requests that reached the listener. */
   readonly reached: string[]
-  /** The statuses of what did not. */
-  readonly refused: number[]
+  /** The statuses of those that did not. */
+  readonly rejected: number[]
   readonly lockedOut: string[]
 }
 
@@ -61,7 +61,7 @@ async function withEdge(
 ): Promise<void> {
   const failures: (readonly [unknown, string])[] = []
   const reached: string[] = []
-  const refused: number[] = []
+  const rejected: number[] = []
   const lockedOut: string[] = []
   const server = createHttpServer(
     (request, response) => {
@@ -72,7 +72,7 @@ async function withEdge(
       randomId: () => 'made',
       monotonicMs: () => 0,
       onFailure: (error, correlationId) => failures.push([error, correlationId]),
-      onRejected: ({ status }) => refused.push(status),
+      onRejected: ({ status }) => rejected.push(status),
       onLockOut: (address) => lockedOut.push(address),
       ...(answerTimeoutMs === undefined ? {} : { answerTimeoutMs }),
     },
@@ -82,7 +82,7 @@ async function withEdge(
   const address = server.address()
   if (address === null || typeof address === 'string') throw new Error('no port')
   try {
-    await use({ server, port: address.port, failures, reached, refused, lockedOut })
+    await use({ server, port: address.port, failures, reached, rejected, lockedOut })
   } finally {
     await closeHttpServer(server, 0)
   }
@@ -90,7 +90,7 @@ async function withEdge(
 
 async function opened(port: number): Promise<Socket> {
   const socket = connect(port, '127.0.0.1')
-  // A reset after the answer is no fault of the answer's.
+  // A reset after the answer is expected.
   socket.on('error', () => undefined)
   await once(socket, 'connect')
   return socket
@@ -125,7 +125,7 @@ function parsed(text: string): RawAnswer {
   }
 }
 
-/** The error of an answer, after everything that every answer has was looked at. */
+/** The error of an answer; asserts what every error answer has. */
 function udcError(answer: RawAnswer, correlationId = 'made'): { code: string; details: Record<string, unknown> } {
   const { error } = v.parse(ErrorBody, JSON.parse(answer.body))
   assert.is(answer.headers.get('content-type'), 'application/json; charset=utf-8')
@@ -140,7 +140,7 @@ function udcError(answer: RawAnswer, correlationId = 'made'): { code: string; de
 const get = (target: string, ...headers: string[]) =>
   `GET ${target} HTTP/1.1\r\n${[...headers, 'Connection: close'].map((header) => `${header}\r\n`).join('')}\r\n`
 
-test('a request that is one reaches the listener as it was sent', async () => {
+test('a valid request reaches the listener as it was sent', async () => {
   await withEdge(answering, async ({ port, reached, failures }) => {
     for (const host of ['localhost', `127.0.0.1:${port}`, '[::1]:80', 'A.example', 'a-b.c', '[2001:DB8::1]', 'a:65535'])
       assert.is((await sendText(port, get('/a?b=c', `Host: ${host}`))).status, 200, host)
@@ -149,7 +149,7 @@ test('a request that is one reaches the listener as it was sent', async () => {
   })
 })
 
-test('every method of the API and PATCH pass through; what is answered to them is the API', async () => {
+test('every method of the API, and PATCH, reaches the listener', async () => {
   await withEdge(answering, async ({ port, reached }) => {
     for (const method of ['GET', 'HEAD', 'PUT', 'POST', 'DELETE', 'OPTIONS', 'PATCH']) {
       const text = `${method} /x HTTP/1.1\r\nHost: a\r\nX-HTTP-Method-Override: DELETE\r\nConnection: close\r\n\r\n`
@@ -159,7 +159,7 @@ test('every method of the API and PATCH pass through; what is answered to them i
   })
 })
 
-test('TRACE, CONNECT and every other method are refused with those that are taken', async () => {
+test('TRACE, CONNECT and every other method are rejected, with the allowed ones', async () => {
   await withEdge(answering, async ({ port, reached }) => {
     for (const line of ['TRACE /', 'PROPFIND /', 'PURGE /', 'CONNECT a:80', 'CONNECT 127.0.0.1:22', 'MKCOL /x']) {
       const answer = await sendText(port, `${line} HTTP/1.1\r\nHost: a\r\nCookie: secret\r\n\r\n`)
@@ -172,7 +172,7 @@ test('TRACE, CONNECT and every other method are refused with those that are take
   })
 })
 
-test('Host stands once, and is a name or address with a port or without', async () => {
+test('there must be exactly one Host, a name or address with an optional port', async () => {
   await withEdge(answering, async ({ port, reached, failures }) => {
     const hosts = ['[::1', '::1', 'x/health?', 'a b', 'a, b', 'u@a', 'a:', 'a:x', 'a:65536', 'a:123456', '[::1]x', '']
     for (const host of [...hosts, 'a?', 'a#', 'a\\b', '-a', 'a..:80:80', '$host', '[a]', '%61', 'ä', '[::1%25lo]']) {
@@ -190,7 +190,7 @@ test('Host stands once, and is a name or address with a port or without', async 
   })
 })
 
-test('a target is a path: an absolute one, an authority, or an asterisk is refused', async () => {
+test('a target must be a path: an absolute URL, an authority or an asterisk is rejected', async () => {
   await withEdge(answering, async ({ port, reached }) => {
     for (const target of ['http://a/proxies', 'http://evil.com/', 'https://a/', '*', 'a:80', 'proxies', '?x', '#'])
       assert.is((await sendText(port, get(target, 'Host: a'))).status, 400, target)
@@ -200,7 +200,7 @@ test('a target is a path: an absolute one, an authority, or an asterisk is refus
   })
 })
 
-test("a target that a URL's reader would take for another path is refused", async () => {
+test('a target that a URL parser would read as another path is rejected', async () => {
   await withEdge(answering, async ({ port, reached }) => {
     for (const target of ['/proxies/a#b', '/proxies\\a', '/proxies?x=\\', '/#']) {
       const answer = await sendText(port, get(target, 'Host: a'))
@@ -210,7 +210,7 @@ test("a target that a URL's reader would take for another path is refused", asyn
   })
 })
 
-test('the correlation id of a refused request is its own where it has a well-formed one', async () => {
+test('a rejected request keeps its correlation id if that is well-formed', async () => {
   await withEdge(answering, async ({ port }) => {
     udcError(await sendText(port, get('/', 'Host: a b', 'X-Correlation-ID: abc-1')), 'abc-1')
     udcError(await sendText(port, get('/', 'Host: a b', 'X-Correlation-ID: a b')), 'made')
@@ -229,7 +229,7 @@ test('headers over 16 KiB are answered with 431', async () => {
   })
 })
 
-test('what is no HTTP request is answered with 400', async () => {
+test('something that is not an HTTP request is answered with 400', async () => {
   await withEdge(answering, async ({ port, reached, failures }) => {
     const tls = '\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03'
     const texts = ['garbage\r\n\r\n', 'GET / HTTP/9.9\r\n\r\n', 'BREW / HTTP/1.1\r\nHost: a\r\n\r\n', tls]
@@ -268,10 +268,10 @@ test('slow senders are cut off, and connections are counted', async () => {
   })
 })
 
-test('a crowd of connections is taken in at once, before any of them has been looked at', async () => {
+test('1,000 connections at once are accepted by the kernel before the server handles any', async () => {
   await withEdge(answering, async ({ port }) => {
     const sockets = Array.from({ length: 1000 }, () => connect(port, '127.0.0.1').on('error', () => undefined))
-    // By now the system has been asked for all of them, and the server has had no time to accept one.
+    // All have been requested from the kernel, and the server had no time to accept one.
     await new Promise<void>((resolve) => process.nextTick(resolve))
     const states = statesOfConnectionsTo(port)
     for (const socket of sockets) socket.destroy()
@@ -280,7 +280,7 @@ test('a crowd of connections is taken in at once, before any of them has been lo
   })
 })
 
-/** How far connections to a port have come, as the kernel has them (proc_net_tcp(5)). */
+/** The kernel's states of the connections to a port (proc_net_tcp(5)). */
 function statesOfConnectionsTo(port: number): string[] {
   const remote = `0100007F:${port.toString(16).toUpperCase().padStart(4, '0')}`
   return readFileSync('/proc/net/tcp', 'utf8')
@@ -290,7 +290,7 @@ function statesOfConnectionsTo(port: number): string[] {
     .map((columns) => (columns[3] === '01' ? 'established' : `state ${columns[3]}`))
 }
 
-test('a listener that throws, whatever it throws, is answered with INTERNAL and without a stack', async () => {
+test('if the listener throws, the answer is INTERNAL without a stack, whatever was thrown', async () => {
   const childProcess = Object.assign(new Error('secret'), { status: 1 })
   for (const thrown of [new Error('secret'), childProcess, new TypeError('secret'), null, undefined, 'secret', 0]) {
     const listeners: RequestListener[] = [
@@ -313,7 +313,7 @@ test('a listener that throws, whatever it throws, is answered with INTERNAL and 
   }
 })
 
-test('a catalogued error that is thrown is answered as such, and is no failure', async () => {
+test('an error of the catalogue that is thrown is answered as such, and not reported as a failure', async () => {
   const listener = () => {
     throw new ProxyManagerError('BUSY', { retryAfterS: 2 })
   }
@@ -326,7 +326,7 @@ test('a catalogued error that is thrown is answered as such, and is no failure',
   })
 })
 
-test('a listener that sends nothing is answered for', async () => {
+test('if the listener sends nothing, the answer is INTERNAL', async () => {
   await withEdge(
     () => undefined,
     async ({ port, failures }) => {
@@ -338,14 +338,14 @@ test('a listener that sends nothing is answered for', async () => {
   )
 })
 
-test('where the server adapter behind it answers nothing, the edge does', async () => {
+test('if the server adapter does not answer, the answer is INTERNAL', async () => {
   const handlers = [
     () => Promise.reject(null),
     () => Promise.reject(Object.assign(new Error('secret'), { status: 1 })),
     () => Promise.resolve(JSON.parse('"no response"')),
   ]
   const { error } = console
-  // The adapter says there what it could not answer.
+  // The server adapter writes there what it could not answer.
   console.error = () => undefined
   try {
     for (const handler of handlers) {
@@ -361,7 +361,7 @@ test('where the server adapter behind it answers nothing, the edge does', async 
   }
 })
 
-test('closing ends although a half-sent request is open', async () => {
+test('closing completes even if a request is half sent', async () => {
   await withEdge(answering, async ({ server, port }) => {
     const accepted = once(server, 'connection')
     const socket = await opened(port)
@@ -373,7 +373,7 @@ test('closing ends although a half-sent request is open', async () => {
   })
 })
 
-test('closing lets a call in flight end, and waits for nothing else', async () => {
+test('closing waits for calls in flight, and for nothing else', async () => {
   let release: () => void = () => undefined
   let isCalled: () => void = () => undefined
   const called = new Promise<void>((resolve) => {
@@ -408,18 +408,18 @@ test('closing lets a call in flight end, and waits for nothing else', async () =
   })
 })
 
-test('what is no request is refused once, however much more of it there is', async () => {
+test('a malformed request is rejected once, however much follows it', async () => {
   const warnings: Error[] = []
   const keep = (warning: Error) => void warnings.push(warning)
   process.on('warning', keep)
   try {
-    await withEdge(answering, async ({ port, refused }) => {
+    await withEdge(answering, async ({ port, rejected }) => {
       const socket = await opened(port)
       const answer = received(socket)
       for (let i = 0; i < 20; i++) socket.write(`nonsense ${'x'.repeat(64 * 1024)}\r\n\r\n`)
       socket.end()
       assert.is((await answer).split('HTTP/1.1 400').length - 1, 1)
-      assert.equal(refused, [400])
+      assert.equal(rejected, [400])
     })
     assert.equal(warnings, [])
   } finally {
@@ -427,7 +427,7 @@ test('what is no request is refused once, however much more of it there is', asy
   }
 })
 
-test('of two tokens that a call shows neither is taken, in whatever order', async () => {
+test('a call with two tokens has none, in either order', async () => {
   const token = 'a-token-of-many-characters'
   const deps = await fakeDeps({ settings: { PROXY_MANAGER_API_TOKEN: token } })
   await withEdge(createServerAdapter(createApp(() => deps)), async ({ port }) => {
@@ -442,7 +442,7 @@ test('of two tokens that a call shows neither is taken, in whatever order', asyn
   })
 })
 
-test('calls without a valid token are counted against their address; those that this host could not judge are not', async () => {
+test('calls without a valid token count against their address, except if this host could not verify the token', async () => {
   for (const [headers, last] of [
     [{}, 429],
     [{ 'retry-after': '5' }, 401],
@@ -458,25 +458,25 @@ test('calls without a valid token are counted against their address; those that 
   }
 })
 
-/** Makes every connection one from elsewhere: failures from loopback are never counted. */
+/** Gives every connection a remote address: failures from loopback are never counted. */
 function callFrom(server: Server, address: string): void {
   server.on('connection', (socket: Socket) => Object.defineProperty(socket, 'remoteAddress', { value: address }))
 }
 
-test('an address that is locked out is told once, and can still ask for health', async () => {
+test('a lock-out is reported once, and the address can still call the health checks', async () => {
   const handler = createServerAdapter(
     ({ url }) =>
-      new Response('{}', { status: new URL(url).pathname.endsWith('/health') ? 200 : 401, statusText: 'As told' }),
+      new Response('{}', { status: new URL(url).pathname.endsWith('/health') ? 200 : 401, statusText: 'As requested' }),
   )
-  await withEdge(handler, async ({ server, port, refused, lockedOut, reached }) => {
+  await withEdge(handler, async ({ server, port, rejected, lockedOut, reached }) => {
     callFrom(server, '192.0.2.9')
     const call = async (line: string) =>
       (await sendText(port, `${line} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`)).status
     for (let i = 0; i < 20; i++) assert.is(await call('GET /proxies'), 401)
-    assert.equal([refused, lockedOut], [[], ['192.0.2.9']])
+    assert.equal([rejected, lockedOut], [[], ['192.0.2.9']])
     for (const line of ['GET /proxies', 'POST /health', 'GET /proxies/health', 'GET //health', 'DELETE /proxies/a'])
       assert.is(await call(line), 429, line)
-    assert.equal([refused, lockedOut], [Array.from({ length: 5 }, () => 429), ['192.0.2.9']])
+    assert.equal([rejected, lockedOut], [Array.from({ length: 5 }, () => 429), ['192.0.2.9']])
     reached.length = 0
     const probes = ['GET /health', 'HEAD /health', 'GET /proxy-manager/health', 'GET /health?x=1']
     for (const line of probes) assert.is(await call(line), 200, line)
@@ -484,8 +484,8 @@ test('an address that is locked out is told once, and can still ask for health',
   })
 })
 
-test('what is answered here is counted by its status, and what is answered behind is not', async () => {
-  await withEdge(answering, async ({ port, refused }) => {
+test('rejected requests are reported with their status, handled ones are not', async () => {
+  await withEdge(answering, async ({ port, rejected }) => {
     for (const [text, status] of [
       ['GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n', 200],
       ['TRACE / HTTP/1.1\r\nHost: a\r\n\r\n', 405],
@@ -495,18 +495,18 @@ test('what is answered here is counted by its status, and what is answered behin
       [`GET / HTTP/1.1\r\nHost: a\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`, 431],
     ] as const)
       assert.is((await sendText(port, text)).status, status, text.slice(0, 40))
-    assert.equal(refused, [405, 405, 400, 400, 431])
+    assert.equal(rejected, [405, 405, 400, 400, 431])
   })
 })
 
-/** Lets rounds of the event loop pass until it is so. */
+/** Lets rounds of the event loop pass until the condition holds. */
 async function until(isSo: () => boolean): Promise<void> {
   const deadline = performance.now() + 30_000
   while (!isSo() && performance.now() < deadline) await new Promise((resolve) => setImmediate(resolve))
   assert.ok(isSo())
 }
 
-/** A listener whose answers wait for `release`; `most` is how many were under way at once. */
+/** A listener whose answers wait for `release`; `most` is how many were in progress at once. */
 function holding() {
   const waiting: (() => void)[] = []
   const called: string[] = []
@@ -532,7 +532,7 @@ function holding() {
 
 const statuses = (text: string) => [...text.matchAll(/^HTTP\/1\.1 (\d+)/gm)].map(([, status]) => Number(status))
 
-test('requests of one connection take turns, in their order; those of others do not wait for them', async () => {
+test('requests of one connection are handled one after another; those of others do not wait for them', async () => {
   const { listener, called, count, release } = holding()
   await withEdge(listener, async ({ port }) => {
     const first = await opened(port)
@@ -555,7 +555,7 @@ test('requests of one connection take turns, in their order; those of others do 
   })
 })
 
-test('a connection that piles requests up is read no further until they are answered, and all of them are', async () => {
+test('a connection with too many pending requests is not read further until they are answered, and all of them are', async () => {
   const { listener, called, release } = holding()
   await withEdge(listener, async ({ server, port }) => {
     const accepted = once(server, 'connection')
@@ -570,7 +570,7 @@ test('a connection that piles requests up is read no further until they are answ
     await until(() => ours.isPaused())
     for (let i = 0; i < 100; i++) await new Promise((resolve) => setImmediate(resolve))
     assert.ok(ours.bytesRead <= 128 * 1024, `${ours.bytesRead} bytes were read`)
-    // One piece of 8 KiB brings that many.
+    // A chunk of 8 KiB has that many.
     assert.ok(made < 400, `${made} requests were made of them`)
     for (let i = 0; i < many; i++) await release()
     socket.end()
@@ -579,7 +579,7 @@ test('a connection that piles requests up is read no further until they are answ
   })
 })
 
-test('a connection that piles requests up keeps no other one waiting, however fast they are answered', async () => {
+test('a connection that pipelines many requests does not delay others, however fast they are answered', async () => {
   let answered = 0
   const listener: RequestListener = async (request, response) => {
     if (request.url === '/piled') answered++
@@ -614,7 +614,7 @@ async function countingRounds(use: (round: () => number) => Promise<void>): Prom
   }
 }
 
-/** Connections that have been accepted, from both of their ends. */
+/** Both ends of connections that have been accepted. */
 async function connected(server: Server, port: number, count: number): Promise<[readonly Socket[], readonly Socket[]]> {
   const ours: Socket[] = []
   server.on('connection', (socket: Socket) => ours.push(socket))
@@ -623,14 +623,14 @@ async function connected(server: Server, port: number, count: number): Promise<[
   return [sockets, ours]
 }
 
-/** Four, and four of the next one, where it is counted a moment later. */
+/** Four, and four of the next round if that is counted a moment later. */
 const MAX_IN_A_ROUND = 8
 
-/** How many there are at most of the same number. */
+/** How often the most frequent number occurs. */
 const mostAlike = (numbers: readonly number[]) =>
   Math.max(...numbers.map((one) => numbers.filter((other) => other === one).length))
 
-test('of all connections that pile requests up, a few requests are answered in a round of the event loop', async () => {
+test('of all connections that pipeline requests, only a few requests begin in a round of the event loop', async () => {
   for (const target of ['/', '/health']) {
     await countingRounds(async (round) => {
       const rounds: number[] = []
@@ -652,7 +652,7 @@ test('of all connections that pile requests up, a few requests are answered in a
   }
 })
 
-test('of what many connections ask for at once, a few requests begin in a round of the event loop', async () => {
+test('of requests that many connections send at once, only a few begin in a round of the event loop', async () => {
   await countingRounds(async (round) => {
     const rounds: number[] = []
     const listener: RequestListener = async (request, response) => {
@@ -670,7 +670,7 @@ test('of what many connections ask for at once, a few requests begin in a round 
   })
 })
 
-test('bodies without end that come at once are refused a few at a time, and read no further', async () => {
+test('endless bodies that arrive at once are rejected a few at a time, and not read further', async () => {
   const limit = 64 * 1024
   await countingRounds(async (round) => {
     const rounds: number[] = []
@@ -683,7 +683,7 @@ test('bodies without end that come at once are refused a few at a time, and read
       rounds.push(round())
       response.writeHead(413, { connection: 'close' })
       response.end('{}')
-      // As the adapter does with what is left.
+      // As the server adapter does with the rest.
       request.resume()
     }
     await withEdge(listener, async ({ server, port }) => {
@@ -701,7 +701,7 @@ test('bodies without end that come at once are refused a few at a time, and read
   })
 })
 
-test('who asks for health waits for no other connection, however many ask for something at once', async () => {
+test('a health check does not wait for other connections, however many send requests at once', async () => {
   for (const probe of ['/health', '/proxy-manager/health', '/health?x=1']) {
     await withEdge(answering, async ({ server, port, reached }) => {
       const [sockets] = await connected(server, port, 51)
@@ -715,7 +715,7 @@ test('who asks for health waits for no other connection, however many ask for so
   }
 })
 
-test('new connections are taken in before requests begin, so that health is asked for in time on a new one too', async () => {
+test('new connections are accepted before requests begin, so that a health check on a new one does not wait', async () => {
   await withEdge(answering, async ({ port, reached }) => {
     const sockets = Array.from({ length: 101 }, () => connect(port, '127.0.0.1').on('error', () => undefined))
     const answers = sockets.map(received)
@@ -727,7 +727,7 @@ test('new connections are taken in before requests begin, so that health is aske
   })
 })
 
-test('an answer that its caller does not take ends with the connection, whatever is sent meanwhile', async () => {
+test('a connection whose caller does not read its answer is closed, whatever is sent meanwhile', async () => {
   const big = 'x'.repeat(16 * 1024 * 1024)
   const listeners: RequestListener[] = [
     (_request, response) => {
@@ -757,7 +757,7 @@ test('an answer that its caller does not take ends with the connection, whatever
   }
 })
 
-test('a connection that was refused ends, although its caller keeps its side open', async () => {
+test('a rejected connection is closed even if the caller keeps its side open', async () => {
   for (const [text, status] of [
     ['CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n', 405],
     ['garbage\r\n\r\n', 400],
@@ -780,11 +780,11 @@ test('a connection that was refused ends, although its caller keeps its side ope
   }
 })
 
-test('an answer that is taken slowly comes whole, and a connection that waits for an answer is left alone', async () => {
+test('an answer that is read slowly arrives completely, and a connection that waits for its answer is not closed', async () => {
   const piece = 'x'.repeat(1024 * 1024)
   const pieces = 24
   const listener: RequestListener = async (_request, response) => {
-    // Longer than a caller may take to take one.
+    // Longer than a caller may take to read one.
     for (let i = 0; i < 40; i++) await new Promise((resolve) => setTimeout(resolve, 5))
     response.writeHead(200, { 'content-length': piece.length * pieces, connection: 'close' })
     for (let i = 0; i < pieces; i++) response.write(piece)
@@ -808,7 +808,7 @@ test('an answer that is taken slowly comes whole, and a connection that waits fo
   )
 })
 
-test('what is no request is refused behind the answers to those before it, and never in their place', async () => {
+test('a malformed request is rejected after the answers to the previous ones, never in their place', async () => {
   for (const [broken, status] of [
     ['garbage\r\n\r\n', 400],
     ['CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n', 405],
@@ -829,7 +829,7 @@ test('what is no request is refused behind the answers to those before it, and n
   }
 })
 
-test('nothing is done for a request behind an answer that ends the connection', async () => {
+test('a request after an answer that closes the connection is not handled', async () => {
   for (const first of [
     'GET /1 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n',
     'GET /1 HTTP/1.1\r\nHost: a b\r\n\r\n',
@@ -844,7 +844,7 @@ test('nothing is done for a request behind an answer that ends the connection', 
   }
 })
 
-test('a request that breaks off in its body is answered once, whether it was answered before its end or not', async () => {
+test('a request with a malformed body is answered once, before or after its end', async () => {
   const reading: RequestListener = async (request, response) => {
     for await (const _ of request);
     answering(request, response)

@@ -13,7 +13,7 @@ import { lint } from '../../helpers/lint-openapi.ts'
 
 const test = suite('openapi')
 
-/** Names of the properties that have a description, wherever they stand. */
+/** Names of all properties that have a description. */
 function describedProperties(schema: unknown): string[] {
   if (typeof schema !== 'object' || schema === null) return []
   const properties = 'properties' in schema ? Object.entries(schema.properties ?? {}) : []
@@ -24,12 +24,12 @@ function describedProperties(schema: unknown): string[] {
 
 const METRICS_TYPE = 'text/plain; version=0.0.4; charset=utf-8'
 
-/** Whether an endpoint is answered without a token, though one is set. */
+/** Whether an endpoint needs no token. */
 const isOpen = ({ path }: { readonly path: string }) => ['/health', '/proxy-manager/health'].includes(path)
 
 const namesIn = (details: object) => Object.keys(details).sort().join(' ')
 
-/** For each of these errors there is an answer whose details are those of the example. */
+/** The example of each of these errors has the details of one of its answers. */
 function assertExamples(answered: World['details']): void {
   const Example = v.object({ error: v.object({ details: v.record(v.string(), v.unknown()) }) })
   const examples = operations.flatMap(({ operation }) =>
@@ -46,10 +46,10 @@ function assertExamples(answered: World['details']): void {
 
 interface World {
   readonly deps: FakeDeps
-  /** Calls the app, and holds its answer against the description. */
+  /** Calls the app, and asserts that its answer is described. */
   readonly send: (method: string, path: string, options?: CallOptions) => Promise<Answer>
   readonly seen: Set<string>
-  /** Of each error that was answered, the names of its details. */
+  /** The names of the details of each error that was answered. */
   readonly details: Map<string, Set<string>>
 }
 
@@ -70,7 +70,7 @@ async function world(settings: Readonly<Record<string, string>> = {}): Promise<W
   return { deps, send, seen, details }
 }
 
-test('a public linter has nothing against the description, nor against that of a part of the API', async () => {
+test('a public linter accepts the description, and that of a part of the API', async () => {
   assert.equal(await lint(description), [])
   const some = endpoints
     .map(({ operation }) => operation)
@@ -79,7 +79,7 @@ test('a public linter has nothing against the description, nor against that of a
   assert.equal(await lint(describeApi(some, '1.2.3', '/pm')), [])
 })
 
-test('the linter sees what is wrong: form, references, examples, words', async () => {
+test('the linter finds faults of structure, references, examples and descriptions', async () => {
   const [some] = endpoints
   if (some === undefined) throw new Error('no endpoint')
   const parameter = { name: 'X-Thing', in: 'header', schema: { type: 'string' } }
@@ -114,7 +114,7 @@ test('every schema in it is valid JSON Schema 2020-12', () => {
   }
 })
 
-test('every endpoint is described, under each of its addresses, and nothing else is', () => {
+test('exactly the endpoints are described, under each of their addresses', () => {
   const mounted = endpoints.flatMap(({ operation }) =>
     [operation, ...(operation.aliases ?? [])].map(({ method, path }) => `${method} ${path.replace(/:(\w+)/g, '{$1}')}`),
   )
@@ -123,11 +123,11 @@ test('every endpoint is described, under each of its addresses, and nothing else
   assert.is(new Set(names).size, names.length)
 })
 
-test('every error that an endpoint may answer is described, with its status and an example that fits', () => {
+test('every error that an endpoint may answer is described, with its status and a valid example', () => {
   for (const { operation } of endpoints) {
     const { responses } = operations.find((one) => one.operation.operationId === operation.operationId)?.operation ?? {}
     const withToken: readonly ErrorCode[] = isOpen(operation) ? [] : ['UNAUTHORIZED']
-    // Where no token is asked for, nobody can have a wrong one, nor too many of them.
+    // Without a token, none can be wrong.
     for (const status of ['401', '429'])
       assert.is(responses?.[status] === undefined, isOpen(operation), operation.operationId)
     for (const code of new Set<ErrorCode>([...operation.errors, ...withToken, 'FORBIDDEN', 'INTERNAL'])) {
@@ -141,7 +141,7 @@ test('every error that an endpoint may answer is described, with its status and 
   }
 })
 
-test('every error of the catalogue is described somewhere, but those of paths and methods that are not there', () => {
+test('every error of the catalogue is described, except those of paths and methods that do not exist', () => {
   const described = new Set(
     operations.flatMap(({ operation }) =>
       Object.values(operation.responses).flatMap(({ content }) =>
@@ -155,7 +155,7 @@ test('every error of the catalogue is described somewhere, but those of paths an
   )
 })
 
-test('path parameters are those of the path, and every operation takes a correlation id', () => {
+test('path parameters are those of the path, and every operation accepts a correlation id', () => {
   for (const { path, operation } of operations) {
     const inPath = operation.parameters.filter((parameter) => parameter.in === 'path')
     assert.equal(
@@ -167,7 +167,7 @@ test('path parameters are those of the path, and every operation takes a correla
   }
 })
 
-test('conditional headers are described where they are honoured, and only there', () => {
+test('If-Match and If-None-Match are described for exactly the operations that honour them', () => {
   const conditional = operations.filter(({ operation }) => operation.parameters.some(({ name }) => name === 'If-Match'))
   assert.equal(conditional.map(({ operation }) => operation.operationId).sort(), [
     'createProxy',
@@ -176,7 +176,7 @@ test('conditional headers are described where they are honoured, and only there'
   ])
 })
 
-test('a body is required where there is no call without one', () => {
+test('a body is required if an empty one is invalid', () => {
   const required = operations.filter(({ operation }) => operation.requestBody?.required === true)
   assert.equal(required.map(({ operation }) => operation.operationId).sort(), [
     'createProxy',
@@ -186,7 +186,7 @@ test('a body is required where there is no call without one', () => {
   ])
 })
 
-test('what a stranger needs to know is said in words', () => {
+test('what a newcomer needs to know has a description', () => {
   const described = new Set(describedProperties(description))
   for (const name of [
     ...['domain', 'upstream', 'upstream_host', 'upstream_port', 'require_healthy', 'enable_ssl', 'droplet_name'],
@@ -196,7 +196,7 @@ test('what a stranger needs to know is said in words', () => {
     assert.ok(described.has(name), name)
 })
 
-test('where a name stands, the words say what it is for there', () => {
+test('a domain name is described by its purpose in each place', () => {
   const Options = v.looseObject({
     redirect_to: v.looseObject({ anyOf: v.array(v.looseObject({ description: v.optional(v.string()) })) }),
   })
@@ -214,7 +214,7 @@ test('where a name stands, the words say what it is for there', () => {
   assert.match(String(filter?.description), 'Only the route that serves this domain')
 })
 
-test('the server is the one that the description came from, its base included', () => {
+test('the server is the one that served the description, including its base', () => {
   for (const [base, url] of [
     ['', '/'],
     ['/pm', '/pm'],
@@ -222,7 +222,7 @@ test('the server is the one that the description came from, its base included', 
     assert.equal(describeApi([], '1.2.3', base).servers, [{ url }])
 })
 
-test('what the routes answer is what is described', async () => {
+test('the operations on routes answer as described', async () => {
   const { deps, send, seen, details } = await world({ SSL_PREFLIGHT: 'off' })
   const ssl = { domain: 'ssl.example.com', upstream_port: 8003 }
   await send('PUT', '/proxies/app?dry_run=true', { body: APP })
@@ -287,7 +287,7 @@ test('what the routes answer is what is described', async () => {
   assertExamples(details)
 })
 
-test('what a broken host answers is what is described', async () => {
+test('a broken host answers as described', async () => {
   const { deps, send, seen, details } = await world({ REGISTRY_URL: 'http://registry.example:8000' })
   await send('PUT', '/proxies/app', { body: APP })
   const other = { ...APP, domain: 'other.example.com' }
@@ -316,7 +316,7 @@ test('what a broken host answers is what is described', async () => {
   assertExamples(details)
 })
 
-test('what the mesh is answered is what is described', async () => {
+test('the operations for the mesh answer as described', async () => {
   const { deps, send, seen, details } = await world({ REGISTRY_URL: 'http://registry.example:8000' })
   const droplets = Array.from({ length: 6 }, (_, i) => ({ name: `a${i}`, domain: `a${i}.example.com`, port: 8001 }))
   deps.nginx.registry = { status: 200, body: JSON.stringify([...droplets, { name: 'bad' }]) }
@@ -325,6 +325,8 @@ test('what the mesh is answered is what is described', async () => {
   await send('POST', '/proxy-manager/sync-from-registry?dry_run=true&prune=true')
   deps.nginx.registry = { status: 200, body: JSON.stringify(droplets.slice(5)) }
   await send('POST', '/proxy-manager/sync-from-registry?prune=true')
+  await send('POST', '/proxy-manager/reconcile?dry_run=true')
+  await send('POST', '/proxy-manager/reconcile')
   const message = { trace_id: 't', source: 's', target: 'proxy-manager' }
   for (const path of ['/message', '/proxy-manager/message']) {
     await send('POST', path, { body: { ...message, message_type: 'event', payload: { x: [1] } } })
@@ -341,7 +343,7 @@ test('what the mesh is answered is what is described', async () => {
   assertExamples(details)
 })
 
-test('every answer of an endpoint itself has an example that fits', () => {
+test('every response of an operation has a valid example', () => {
   for (const { operation } of endpoints)
     for (const { method, path } of [operation, ...(operation.aliases ?? [])]) {
       const { operationId, responses } = operationFor(method, path.replace(/:\w+/, 'app'))
@@ -355,7 +357,7 @@ test('every answer of an endpoint itself has an example that fits', () => {
     }
 })
 
-test('every answer of an endpoint itself says what its status means there, beside what the endpoint is for', () => {
+test('every response of an operation says what its status means, not what the operation is for', () => {
   for (const { operation } of endpoints) {
     const { responses } = operationFor(operation.method, operation.path.replace(/:\w+/, 'app'))
     const words = Object.keys(operation.responses).map((status) => responses[status]?.description)
@@ -367,7 +369,7 @@ test('every answer of an endpoint itself says what its status means there, besid
   }
 })
 
-test('metrics of the example are ones that are exported, with the same words', async () => {
+test('the metrics of the example are exported, with the same help texts', async () => {
   const { deps, send } = await world({ SSL_PREFLIGHT: 'off' })
   certbotThatIssues(deps, certificateFor(APP.domain))
   await send('PUT', '/proxies/app', { body: APP })
@@ -385,7 +387,7 @@ test('metrics of the example are ones that are exported, with the same words', a
   }
 })
 
-test('headers are described where they are sent, and as always there where they are', () => {
+test('exactly the headers that are sent are described, as required only if always sent', () => {
   const named = (header: string, isRequired: boolean) =>
     operations.flatMap(({ operation: { operationId, responses } }) =>
       Object.entries(responses).flatMap(([status, { headers }]) =>
@@ -407,17 +409,17 @@ test('headers are described where they are sent, and as always there where they 
       assert.ok(headers['X-Correlation-ID']?.required, `${operation.operationId} ${status}`)
 })
 
-test('a payload is described as the queries and commands that there are, beside anything else', () => {
+test("a message's payload is described as each query and command, or any object", () => {
   const body = operationFor('POST', '/message').requestBody?.content['application/json']?.schema
   const text = JSON.stringify(body)
   for (const word of ['routes', 'route', 'health', 'upsert', 'delete', 'ssl', 'sync'])
     assert.match(text, `"const":"${word}"`)
 })
 
-test('who may not call is answered what is described', async () => {
+test('callers without access are answered as described', async () => {
   const { send, seen } = await world({ PROXY_MANAGER_API_TOKEN: 'a-token-of-many-characters' })
   for (const { method, path } of operations) {
-    // Those that need no token take a wrong one, too.
+    // Those that need no token accept a wrong one, too.
     const headers = { authorization: 'Bearer another-one-of-many-characters' }
     for (const options of [{}, { headers }]) {
       const { status } = await send(method, path.replace(/\{\w+\}/, 'app'), options)
@@ -428,7 +430,7 @@ test('who may not call is answered what is described', async () => {
   for (const { operation } of operations) assert.ok(seen.has(`${operation.operationId} FORBIDDEN`))
 })
 
-test('a body that a handler takes is one that is described, and one that is not described is refused', async () => {
+test('a handler accepts the bodies that are described, and rejects the others', async () => {
   const bodySchema = operationFor('PUT', '/proxies/app').requestBody?.content['application/json']?.schema ?? {}
   const validate = validatorOf(bodySchema)
   for (const body of [

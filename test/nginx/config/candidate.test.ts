@@ -4,7 +4,7 @@ import { type Candidate, renderCandidate } from '../../../lib/nginx/config/candi
 import { readNginx } from '../../../lib/nginx/config/parse.ts'
 import { debianFiles, memoryTree } from '../../helpers/memory-tree.ts'
 
-const test = suite('nginx-candidate')
+const test = suite('candidate')
 
 const MAIN = '/etc/nginx/nginx.conf'
 const ENABLED = '/etc/nginx/sites-enabled'
@@ -40,7 +40,7 @@ test("of Debian's main file, only pid and the include of sites-enabled change", 
   assert.is(nested.size, 0)
 })
 
-test("enabled files stand in the glob's order: created, changed and removed ones too, without dot-files", () => {
+test("enabled files are in the glob's order, with created, changed and removed ones, without dot-files", () => {
   const files = {
     [MAIN]: `pid x; http { include ${ENABLED}/*; }`,
     ...enabled('default', 'fpai-b.conf', 'fpai-c.conf', 'Z', '.fpai-x.tmp'),
@@ -57,16 +57,16 @@ test("enabled files stand in the glob's order: created, changed and removed ones
   )
 })
 
-test('names that the pattern does not match stay out', () => {
+test('names that the pattern does not match are left out', () => {
   const files = { [MAIN]: `pid x; http { include ${ENABLED}/*.conf; }`, ...enabled('default', 'a.conf', 'b.conf~') }
   assert.is(render(files).main, `${PID} http { ${includeLive('a.conf')} }`)
 })
 
-test('an empty sites-enabled leaves nothing in place of its include', () => {
+test('an empty sites-enabled replaces its include with nothing', () => {
   assert.is(render({ [MAIN]: `pid x; http { include ${ENABLED}/*; }` }).main, `${PID} http {  }`)
 })
 
-test('a relative include is understood, and a slash too many', () => {
+test('a relative include, and one with a doubled slash, is understood', () => {
   for (const pattern of ['sites-enabled/*', '/etc/nginx/sites-enabled//*', '"sites-enabled/*"']) {
     const files = { [MAIN]: `pid x; http { include ${pattern}; }`, ...enabled('a') }
     assert.is(
@@ -77,7 +77,7 @@ test('a relative include is understood, and a slash too many', () => {
   }
 })
 
-test('a file that leads to sites-enabled is copied, its neighbours are named one by one', () => {
+test('a file that includes sites-enabled is copied, and its neighbours are named one by one', () => {
   const files = {
     [MAIN]: 'pid x; http { include mime.types; include conf.d/*.conf; }',
     '/etc/nginx/mime.types': '',
@@ -97,7 +97,7 @@ test('a file that leads to sites-enabled is copied, its neighbours are named one
   )
 })
 
-test('includes within includes are followed to the end, each copy under a name of its own', () => {
+test('nested includes are followed to the end, each copy under its own name', () => {
   const files = {
     [MAIN]: 'pid x; include http.conf;',
     '/etc/nginx/http.conf': 'http { include a/sites.conf; include b/sites.conf; }',
@@ -114,20 +114,20 @@ test('includes within includes are followed to the end, each copy under a name o
   })
 })
 
-test('includes that lead elsewhere stay to the byte, read or not', () => {
+test('includes of other files stay byte for byte, readable or not', () => {
   const text = "pid x;\nhttp {\n\tinclude  mime.types ;include '/no/such/*.conf';\n\tinclude conf.d/*;\n}\n"
   const files = { [MAIN]: text, '/etc/nginx/mime.types': '', '/etc/nginx/conf.d/a': 'server { }' }
   assert.is(render(files).main, text.replace('pid x;', PID))
 })
 
-test('without a pid one is added on the first line, with one in an included file that is replaced', () => {
+test('a missing pid directive is added on the first line; one in an included file is replaced', () => {
   assert.is(render({ [MAIN]: '# x\nhttp { }\n' }).main, `${PID} # x\nhttp { }\n`)
   const { main, nested } = render({ [MAIN]: 'include pid.conf;\nhttp { }', '/etc/nginx/pid.conf': 'pid /run/x.pid;\n' })
   assert.is(main, `include "${STAGING}/0-pid.conf";\nhttp { }`)
   assert.equal([...nested], [['0-pid.conf', `${PID}\n`]])
 })
 
-test('every line keeps its number, also behind directives that span lines', () => {
+test('every line keeps its number, also after directives that span lines', () => {
   const text = `pid\n  /run/nginx.pid;\nhttp {\n  include # all\n\n    ${ENABLED}/*;\n  broken here;\n}\n`
   const files = { [MAIN]: text, ...enabled('a', 'b') }
   const { main } = render(files)
@@ -136,20 +136,20 @@ test('every line keeps its number, also behind directives that span lines', () =
   assert.is(lineOf(main), 7)
 })
 
-test('comments, quotes and white space of the host stay to the byte', () => {
+test("the host's comments, quotes and white space stay byte for byte", () => {
   const before = '\ufeff# pid /x;\r\nuser "www-data" ; \'env\' A;\n\n'
   const after = ` \t# include ${ENABLED}/*;\n   log_format x '$a "\\t" {}';\n}\n# end without a line end`
   const files = { [MAIN]: `${before}http {include ${ENABLED}/*;${after}`, ...enabled('a') }
   assert.is(render(files).main, `${PID} ${before}http {${includeLive('a')}${after}`)
 })
 
-test('a file that includes itself stays as it is, for NGINX to refuse', () => {
+test('a file that includes itself stays as it is, so that NGINX refuses it', () => {
   const text = `pid x; http { include loop.conf; include ${ENABLED}/*; }`
   const files = { [MAIN]: text, '/etc/nginx/loop.conf': 'include loop.conf;', ...enabled('a') }
   assert.is(render(files).main, `${PID} http { include loop.conf; ${includeLive('a')} }`)
 })
 
-test('paths with characters that mean something are quoted', () => {
+test('paths with special characters are quoted', () => {
   const files = { [MAIN]: `pid x; http { include ${ENABLED}/*; }`, ...enabled('a b;"c\\') }
   assert.is(render(files).main, `${PID} http { include "${ENABLED}/a b;\\"c\\\\"; }`)
   assert.equal(readNginx(render(files).main).directives[1]?.block?.[0]?.args, [`${ENABLED}/a b;"c\\`])

@@ -4,14 +4,14 @@ import * as assert from 'uvu/assert'
 import { findUnacceptable, parseDiagnostics, publicOutput } from '../../../lib/nginx/config/diagnostic.ts'
 import { fixture } from '../../helpers/memory-tree.ts'
 
-const test = suite('nginx-diagnostic')
+const test = suite('diagnostic')
 
 const captured = (name: string) => fixture(`nginx-output/${name}.txt`)
 const everyOutput = readdirSync(new URL('../../../fixtures/nginx-output/', import.meta.url)).map((file) =>
   captured(file.replace(/\.txt$/, '')),
 )
 
-test('each kind of refusal is read with its level, file, line and words', () => {
+test('each kind of refusal is read with its level, file, line and message', () => {
   const loading =
     'cannot load certificate "fullchain.pem": BIO_new_file() failed (SSL: error:80000002:system library::No such file or directory:calling fopen(fullchain.pem, r) error:10000080:BIO routines::no such file)'
   const table: readonly (readonly [string, string, string | null, number | null, string])[] = [
@@ -56,13 +56,13 @@ test('each kind of refusal is read with its level, file, line and words', () => 
     assert.equal(parseDiagnostics(captured(name)), [{ level, file, line, message }], name)
 })
 
-test('an accepted configuration has nothing to say', () => {
+test('an accepted configuration has no diagnostics', () => {
   assert.equal(parseDiagnostics(captured('accepted')), [])
   assert.equal(parseDiagnostics(''), [])
   assert.equal(parseDiagnostics('Killed\nnginx version: nginx/1.22.1\n[emerg] x\n'), [])
 })
 
-test('lines of an error log are read: a port that is in use, a certificate that is gone', () => {
+test('lines of an error log are read, such as a port in use and a missing certificate', () => {
   const busy = { level: 'emerg', file: null, line: null }
   const tried = { ...busy, message: 'bind() to 127.0.0.1:20803 failed (98: Address already in use)' }
   assert.equal(parseDiagnostics(captured('reload-port-in-use.log')), [
@@ -73,12 +73,12 @@ test('lines of an error log are read: a port that is in use, a certificate that 
   assert.match(gone?.message ?? '', /^cannot load certificate "c\.pem": /)
 })
 
-test('a line about one connection loses its number', () => {
+test('the connection number of a log line is left out', () => {
   const line = '2026/01/02 03:04:05 [error] 12#13: *678 upstream timed out in /etc/nginx/x.conf:9'
   assert.equal(parseDiagnostics(line), [{ level: 'error', file: 'x.conf', line: 9, message: 'upstream timed out' }])
 })
 
-test('no folder of the host is told, in none of the words of NGINX', () => {
+test('no directory of the host is disclosed by any message of NGINX', () => {
   for (const output of everyOutput) {
     for (const text of [publicOutput(output), JSON.stringify(parseDiagnostics(output))]) {
       assert.not.match(text, /\/(etc|nginx|no|certificates|sites-enabled)\b/)
@@ -86,7 +86,7 @@ test('no folder of the host is told, in none of the words of NGINX', () => {
   }
 })
 
-test('paths are cut to their last part; what only looks like one stays', () => {
+test('paths are cut to their last part; what only looks like a path stays', () => {
   const table: readonly (readonly [string, string])[] = [
     ['open() "/etc/nginx/a b" x', 'open() "a b" x'],
     ['in /etc/nginx/sites-enabled/fpai-a.conf:12', 'in fpai-a.conf:12'],
@@ -98,10 +98,10 @@ test('paths are cut to their last part; what only looks like one stays', () => {
     ['nginx/1.22.1', 'nginx/1.22.1'],
     [' \n/etc/nginx/x\n', 'x'],
   ]
-  for (const [said, told] of table) assert.is(publicOutput(said), told)
+  for (const [message, expected] of table) assert.is(publicOutput(message), expected)
 })
 
-test('a name of ours that two blocks claim is unacceptable, although NGINX only warns', () => {
+test('a duplicate of a name of ours is unacceptable, although NGINX only warns', () => {
   const isOurs = (domain: string) => domain === 'app.example.com'
   for (const name of ['conflicting-server-name', 'conflicting-server-name-log-in-file']) {
     const diagnostics = parseDiagnostics(captured(name))
@@ -114,7 +114,7 @@ test('a name of ours that two blocks claim is unacceptable, although NGINX only 
   }
 })
 
-test("a warning about the host's own names, or about nothing of ours, stops no change", () => {
+test("a warning about the host's own names, or about nothing of ours, blocks no change", () => {
   for (const name of ['accepted', 'hash-not-optimal'])
     assert.is(
       findUnacceptable(parseDiagnostics(captured(name)), () => true),

@@ -12,7 +12,7 @@ import { listenAddresses, ownerOf, withoutDefaultServer } from '../../../lib/ngi
 import { type ReadDirective, readNginx } from '../../../lib/nginx/config/parse.ts'
 import { debianFiles, memoryTree } from '../../helpers/memory-tree.ts'
 
-const test = suite('nginx-host')
+const test = suite('host-config')
 
 const MAIN = '/etc/nginx/nginx.conf'
 const ENABLED = '/etc/nginx/sites-enabled'
@@ -24,7 +24,7 @@ function readHost(files: Readonly<Record<string, string>>): HostConfiguration {
   return host
 }
 
-/** The server blocks of a text that stands in `http`. */
+/** The server blocks of a text inside `http`. */
 function serversOf(http: string): readonly UnmanagedServer[] {
   return readHost({ [MAIN]: `http { ${http} }` }).servers
 }
@@ -58,20 +58,20 @@ test("Debian's own configuration is understood", () => {
   ])
   assert.equal([...host.mainDirectives].sort(), ['error_log', 'events', 'http', 'pid', 'user', 'worker_processes'])
   assert.ok(host.httpDirectives.has('types_hash_max_size'))
-  assert.not.ok(host.httpDirectives.has('server_names_hash_bucket_size'), 'it stands in a comment')
+  assert.not.ok(host.httpDirectives.has('server_names_hash_bucket_size'), 'it is in a comment')
 })
 
-test("where Debian's default site stands, the host keeps its default server on port 80 and we take 443", () => {
+test("if Debian's default site is enabled, the host keeps its default server on port 80 and ours is on 443", () => {
   const { servers } = readHost(debianFiles())
   assert.equal(withoutDefaultServer(listenAddresses(servers, 80, true), servers), [])
   assert.equal(withoutDefaultServer(listenAddresses(servers, 443, true), servers), ['443', '[::]:443'])
 })
 
-test('a main file that cannot be read is no configuration', () => {
+test('a main file that cannot be read is not a configuration', () => {
   assert.is(readHostConfiguration(MAIN, ENABLED, memoryTree({}), isOwn), undefined)
 })
 
-test('server blocks are found through nested, relative and globbed includes, each under its own file and line', () => {
+test('server blocks are found through nested, relative and globbed includes, each with its own file and line', () => {
   const host = readHost({
     [MAIN]: 'include main.d/*.conf;\nhttp {\n  include conf.d/*.conf;\n  include /srv/extra.conf;\n}\n',
     '/etc/nginx/main.d/worker.conf': 'worker_shutdown_timeout 10s;',
@@ -107,13 +107,13 @@ test('an http block in an included file is read like one in the main file', () =
   )
 })
 
-test('server blocks outside http are none of ours', () => {
+test('server blocks outside http are ignored', () => {
   const text = 'stream { server { listen 443; } } mail { server { listen 25; } } server { server_name a; } http { }'
   const host = readHost({ [MAIN]: text })
   assert.equal(host.servers, [])
 })
 
-test('files of our own are not looked into', () => {
+test('files of ours are not parsed', () => {
   const host = readHost({
     [MAIN]: 'http { include sites-enabled/*; }',
     [`${ENABLED}/fpai-a.conf`]: 'server { server_name ours; } server_names_hash_bucket_size 512;',
@@ -126,7 +126,7 @@ test('files of our own are not looked into', () => {
   assert.not.ok(host.httpDirectives.has('server_names_hash_bucket_size'))
 })
 
-test('files that include themselves, each other, or their whole folder are read to an end', () => {
+test('files that include themselves, each other, or their whole directory do not loop', () => {
   const folder = Object.fromEntries(
     ['a', 'b', 'c', 'd', 'e'].map((name) => [`/etc/nginx/conf.d/${name}.conf`, 'include conf.d/*; server { }']),
   )
@@ -145,7 +145,7 @@ test('files that include themselves, each other, or their whole folder are read 
   assert.equal(host.servers.at(-1)?.names, ['in'])
 })
 
-test('the last error_log and pid at the top level count', () => {
+test('the last error_log and pid at the top level apply', () => {
   const host = readHost({
     [MAIN]: 'error_log a; error_log b notice; pid x; include more; http { error_log c; }',
     '/etc/nginx/more': 'error_log d; pid y;',
@@ -155,7 +155,7 @@ test('the last error_log and pid at the top level count', () => {
   assert.is(readHost({ [MAIN]: 'http { }' }).errorLog, undefined)
 })
 
-test('sites-enabled is included only inside http, and by a pattern that our names match', () => {
+test('sites-enabled counts as included only inside http, and by a pattern that our names match', () => {
   const isIncluded = (text: string) => readHost({ [MAIN]: text }).includesSitesEnabled
   for (const pattern of [`${ENABLED}/*`, 'sites-enabled/*', `${ENABLED}/*.conf`, `"${ENABLED}/*"`, `${ENABLED}//*`])
     assert.is(isIncluded(`http { include ${pattern}; }`), true, pattern)
@@ -175,12 +175,12 @@ test('sites-enabled is included only inside http, and by a pattern that our name
   assert.is(includesSites(include('sites-enabled/*'), MAIN, `${ENABLED}/`), true)
 })
 
-test('an include without a pattern is one file, there or not', () => {
+test('an include without a pattern is one file, whether it exists or not', () => {
   assert.equal(expand('mime.types', []), ['/etc/nginx/mime.types'])
   assert.equal(expand('/a/b', []), ['/a/b'])
 })
 
-test('a pattern stands for the files that match, in the order of their bytes', () => {
+test('a pattern expands to the files that match, in byte order', () => {
   const names = ['b', 'a', 'B', '10', '9', 'a~', 'a.bak', '_', 'ä']
   const paths = names.map((name) => `/x/${name}`)
   assert.equal(
@@ -220,12 +220,12 @@ test('patterns match as those of glob(3) do', () => {
   for (const [pattern, names, matching] of table) assert.is(matches(pattern, names.split(' ')), matching, pattern)
 })
 
-test('a pattern may stand for folders too', () => {
+test('a pattern may match directories too', () => {
   const paths = ['/etc/nginx/sites/b/x.conf', '/etc/nginx/sites/a/y.conf', '/etc/nginx/sites/a/z', '/etc/nginx/x.conf']
   assert.equal(expand('sites/*/*.conf', paths), ['/etc/nginx/sites/a/y.conf', '/etc/nginx/sites/b/x.conf'])
 })
 
-test("relative paths start at the main file's folder", () => {
+test("relative paths are relative to the main file's directory", () => {
   assert.is(absolutePath('a/b', MAIN), '/etc/nginx/a/b')
   assert.is(absolutePath('/a/b', MAIN), '/a/b')
   assert.is(absolutePath('a/b', '/nginx.conf'), '/a/b')
@@ -268,13 +268,13 @@ test('every form of listen is read', () => {
   assert.equal(readListen(['80', 'ssl', 'http2'])[0]?.options, ['ssl', 'http2'])
 })
 
-test('a server block without listen listens on port 80, one on a unix socket alone on none', () => {
+test('a server block without listen listens on port 80, one with only a unix socket on no port', () => {
   const [plain, onSocket] = serversOf('server { } server { listen unix:/a; }')
   assert.equal(plain?.listens, [{ address: '*', port: 80, options: [] }])
   assert.equal(onSocket?.listens, [])
 })
 
-test('a domain is owned by the block that has its exact name on one of our ports', () => {
+test('a domain is owned by the server block with its exact name on one of our ports', () => {
   const servers = serversOf(`
     server { server_name other.example.com; }
     server { listen 443 ssl; server_name www.example.com "App.Example.com"; }
@@ -291,17 +291,17 @@ test('a domain is owned by the block that has its exact name on one of our ports
   assert.is(ownerLine('example.com'), undefined)
 })
 
-test('wildcards and patterns lose to an exact name, so they own no domain', () => {
+test('wildcards and regular expressions lose to an exact name, so they own no domain', () => {
   const names = '*.example.com app.* ~^app "~^(?<x>.+)\\.example\\.com$" _ "" $hostname'
   assert.is(ownerOf('app.example.com', serversOf(`server { server_name ${names}; }`), [80, 443]), undefined)
 })
 
-test('routes listen on the wildcards, in both families where the host has both', () => {
+test('routes listen on the wildcard addresses, in both families if the host has both', () => {
   assert.equal(listenAddresses([], 80, true), ['80', '[::]:80'])
   assert.equal(listenAddresses([], 8443, false), ['8443'])
 })
 
-test('routes listen on every address that a block of the host binds by itself, once each', () => {
+test('routes listen once on every address that a server block of the host binds explicitly', () => {
   const servers = serversOf(`
     server { listen 10.0.0.1:80; listen [2001:db8::1]:80; }
     server { listen 10.0.0.1:80; listen 80; listen 10.0.0.9:8080; listen unix:/a; }`)
@@ -309,7 +309,7 @@ test('routes listen on every address that a block of the host binds by itself, o
   assert.equal(listenAddresses(servers, 443, true), ['443', '[::]:443'])
 })
 
-test('where one socket of the host serves both families, routes listen on that one alone', () => {
+test('if one socket of the host serves both families, routes listen only on that one', () => {
   const servers = serversOf('server { listen [::]:80 ipv6only=off default_server; } server { listen 443 ssl; }')
   assert.equal(listenAddresses(servers, 80, true), ['[::]:80'])
   assert.equal(listenAddresses(servers, 443, true), ['443', '[::]:443'])
@@ -323,7 +323,7 @@ test('the ports of a range are known one by one', () => {
   assert.equal(withoutDefaultServer(['8005'], servers), [])
 })
 
-test('a default server is looked for on each address and port by itself', () => {
+test('a default server is looked up for each address and port separately', () => {
   const servers = serversOf(`
     server { listen 80 default_server; listen 443 ssl; }
     server { listen [::]:443 ssl default; }

@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert'
 import { type ReadDirective, readNginx } from '../../../lib/nginx/config/parse.ts'
 import { ngxConfParse, type Tree } from '../../helpers/ngx-conf-parse.ts'
 
-const test = suite('nginx-read')
+const test = suite('parse')
 
 function treeOf(directives: readonly ReadDirective[]): Tree[] {
   return directives.map(({ name, args, block }) => [[name, ...args], block === undefined ? null : treeOf(block)])
@@ -16,7 +16,7 @@ function assertReads(text: string, tree: readonly Tree[]): void {
   assert.ok(complete, text)
 }
 
-test('directives and nested blocks are read as they nest', () => {
+test('directives and blocks are read with their nesting', () => {
   assertReads('', [])
   assertReads(' \n\t\r\n', [])
   assertReads('a;', [[['a'], null]])
@@ -37,7 +37,7 @@ test('directives and nested blocks are read as they nest', () => {
   assertReads('location ~ ^/a{ b; }', [[['location', '~', '^/a'], [[['b'], null]]]])
 })
 
-test('quotes hold spaces, braces, semicolons and the other quote together, and are not part of the word', () => {
+test('quotes group spaces, braces, semicolons and the other quote, and are not part of the word', () => {
   const table: readonly (readonly [string, string])[] = [
     ['"b c"', 'b c'],
     ["'b c'", 'b c'],
@@ -74,7 +74,7 @@ test('escapes of quotes, backslash, tab, CR and LF are resolved; before anything
   assert.not.ok(readNginx('a "\\\\\\";').complete)
 })
 
-test('a comment begins where a word would, and ends with the line', () => {
+test('a comment begins only where a word could, and ends with the line', () => {
   assertReads('# a;\nb; # c {\n#\n#', [[['b'], null]])
   assertReads('a # ;\n b;', [[['a', 'b'], null]])
   assertReads('a#b;', [[['a#b'], null]])
@@ -89,7 +89,7 @@ test('a brace right behind a dollar sign is part of the word', () => {
   assertReads('a $b{c;}', [[['a', '$b'], [[['c'], null]]]])
 })
 
-test('white space is four characters: others are part of a word', () => {
+test('only space, tab, CR and LF are white space: other characters are part of a word', () => {
   for (const character of ['\u00a0', '\u2028', '\u0085', '\v', '\f', '\0', '\ufeff'])
     assertReads(`a b${character}c;`, [[['a', `b${character}c`], null]])
 })
@@ -120,7 +120,7 @@ test('Lua between braces is skipped, whatever braces its strings and comments ho
   ])
 })
 
-test('a text that ends too early, closes too much, or has words in the wrong place is not complete', () => {
+test('a text that ends too early, has a brace too many, or words in the wrong place is not complete', () => {
   const texts = [
     'a',
     'a b',
@@ -141,7 +141,7 @@ test('a text that ends too early, closes too much, or has words in the wrong pla
     assert.not.ok(readNginx(text).complete, text)
 })
 
-test('what was read before a fault is kept', () => {
+test('what was read before a syntax error is kept', () => {
   assert.equal(treeOf(readNginx('a; b { c; } d').directives), [
     [['a'], null],
     [['b'], [[['c'], null]]],
@@ -168,7 +168,7 @@ test('each directive knows its line and the offsets of its text', () => {
   )
 })
 
-test('any text is read as NGINX itself reads it, or refused where NGINX refuses it', () => {
+test('any text is read as NGINX itself reads it, or refused if NGINX refuses it', () => {
   let read = 0
   const nasty = fc.constantFrom(...';{}"\'\\#$ ()', '\n', '\r', '\t', '\0', '\u2028', 'a', 'n', ' ', ';', '} ', ' {')
   fc.assert(
@@ -186,7 +186,7 @@ test('any text is read as NGINX itself reads it, or refused where NGINX refuses 
   assert.ok(read > 500, `only ${read} texts were read`)
 })
 
-test('a text made of whole directives is read as NGINX itself reads it', () => {
+test('a text made of complete directives is read as NGINX itself reads it', () => {
   const word = fc.constantFrom('a', '"b;"', "'}'", '$c', `\${d}`, '\\"', 'e\\;', '""', 'f}', '"\\\\"', "'\\'{'")
   const gap = fc.constantFrom(' ', '\n', '\t', '\r\n', ' # }\n', '  ')
   const head = fc.array(fc.tuple(word, gap), { minLength: 1, maxLength: 4 }).map((words) => words.flat().join(''))

@@ -5,7 +5,7 @@ import { ProxyManagerError } from '../../../lib/errors.ts'
 import { type Argument, type Directive, printNginx } from '../../../lib/nginx/config/print.ts'
 import { ngxConfParse, type Tree } from '../../helpers/ngx-conf-parse.ts'
 
-const test = suite('nginx-print')
+const test = suite('print')
 
 function assertUnprintable(directives: readonly Directive[], reason?: RegExp): void {
   try {
@@ -20,7 +20,7 @@ function assertUnprintable(directives: readonly Directive[], reason?: RegExp): v
   assert.unreachable(JSON.stringify(directives))
 }
 
-/** What NGINX has to see: each argument as one word, variables as `$name`. */
+/** What NGINX must read: each argument as one word, variables as `$name`. */
 function meaningOf(directives: readonly Directive[]): Tree[] {
   return directives.map(([name, args, block]) => [
     [name, ...args.map(wordOf)],
@@ -60,7 +60,7 @@ http {
   assert.is(printNginx([]), '')
 })
 
-test('only words that cannot be mistaken stand without quotes', () => {
+test('only words without special characters are printed without quotes', () => {
   const table: readonly (readonly [Argument, string])[] = [
     ['80', '80'],
     ['^~', '^~'],
@@ -87,14 +87,14 @@ test('only words that cannot be mistaken stand without quotes', () => {
   assert.is(printNginx([['', ['']]]), '"" "";\n')
 })
 
-test('a literal dollar sign is refused wherever it stands, since NGINX has no escape for it', () => {
+test('a literal dollar sign is refused anywhere, since NGINX has no escape for it', () => {
   assertUnprintable([['x', ['$host']]], /dollar/)
   assertUnprintable([['x', ['a$']]], /dollar/)
   assertUnprintable([['$x', []]], /dollar/)
   assertUnprintable([['a', [], [['b', [['c', '$d']]]]]], /dollar/)
 })
 
-test('control characters and line separators are refused wherever they stand', () => {
+test('control characters and line separators are refused anywhere', () => {
   for (const character of ['\n', '\r', '\t', '\0', '\x1b', '\x7f', '\u2028', '\u2029']) {
     assertUnprintable([['x', [`a${character}b`]]], /control character/)
     assertUnprintable([[`x${character}`, []]], /control character/)
@@ -102,14 +102,14 @@ test('control characters and line separators are refused wherever they stand', (
   }
 })
 
-test('a variable has a name of its own, into which no text behind it runs', () => {
+test('a variable has a valid name, and following text that would extend the name is refused', () => {
   for (const name of ['', 'A', 'a b', 'a;', 'a-b', '{a}', '$a', 'a\n'])
     assertUnprintable([['x', [{ variable: name }]]], /invalid name/)
   assertUnprintable([['x', [[{ variable: 'host' }, 'name']]]], /part of its name/)
   assertUnprintable([['x', [[{ variable: 'host' }, '', '_']]]], /part of its name/)
 })
 
-test('a directive that would be read in another way is refused', () => {
+test('a directive that NGINX would read differently is refused', () => {
   assertUnprintable([['content_by_lua_block', [], [['a', ['b']]]]], /parses differently/)
 })
 
@@ -138,7 +138,7 @@ function hasUnprintable(text: string): boolean {
   return /[$\x00-\x1f\x7f\u2028\u2029]/.test(text)
 }
 
-test('any single argument is refused, or read by NGINX as the one word that was meant', () => {
+test('any single argument is refused, or read by NGINX as exactly that word', () => {
   fc.assert(
     fc.property(literal, (text) => {
       const directives: Directive[] = [['server', [], [['server_name', [text]]]]]
@@ -149,7 +149,7 @@ test('any single argument is refused, or read by NGINX as the one word that was 
   )
 })
 
-test('any tree is refused, or read by NGINX as the tree that was meant', () => {
+test('any tree is refused, or read by NGINX as exactly that tree', () => {
   let printed = 0
   fc.assert(
     fc.property(tree, (directives) => {

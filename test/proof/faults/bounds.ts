@@ -1,4 +1,4 @@
-/** How far the proofs of faults go. */
+/** The bounds of the proof of faults. */
 import type { Part } from '../findings.ts'
 
 export interface Bounds {

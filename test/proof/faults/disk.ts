@@ -1,4 +1,4 @@
-/** A disk that is full, and one that is read-only: real mounts, under each folder that changes write to and under all of them. */
+/** A full disk, and a read-only one: real mounts, for each directory that changes write to and for all of them. */
 import { spawnSync } from 'node:child_process'
 import { closeSync, cpSync, mkdirSync, openSync, readdirSync, rmSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
@@ -8,9 +8,9 @@ import type { Findings } from '../findings.ts'
 import { disagreement, leftovers, refusedByNginx, served } from '../host-promises.ts'
 import type { FaultsPart } from './bounds.ts'
 
-/** Each a mount of its own, below the host's folder. */
+/** Each a separate mount, below the host's directory. */
 const PLACES = ['sites-available', 'sites-enabled', 'state']
-/** Symlinks and empty files take an inode alone, so there is an end to these, too. */
+/** Symlinks and empty files need only an inode, so the number of these is limited too. */
 const SIZE = 'size=512k,nr_inodes=200'
 const FILL = Buffer.alloc(4096, 1)
 
@@ -21,12 +21,12 @@ type How = 'full' | 'read-only'
 interface Disk {
   readonly place: string
   readonly folder: string
-  /** From now on nothing more can be written, until it is taken back. */
+  /** From now on nothing can be written, until it is reverted. */
   readonly break: (how: How) => void
-  readonly mend: (how: How) => void
+  readonly repair: (how: How) => void
 }
 
-/** Of the two droplets. */
+/** The ports of the two droplets. */
 interface Ports {
   readonly one: number
   readonly two: number
@@ -43,7 +43,7 @@ export const disk: FaultsPart = {
   },
 }
 
-/** One host for all of them: each way to break a place ends with a host that is well again. */
+/** One host for all places: each way to break one ends with a healthy host. */
 async function breakDisks(stopped: AbortSignal): Promise<Findings> {
   const violations: string[] = []
   const disks: Disk[] = []
@@ -78,14 +78,14 @@ async function breakDisk(host: RealHost, disk: Disk, how: How, { one, two }: Por
   }
   const { place } = disk
   await putRoute(host.manager, 'app', 'app.example.com', one)
-  // Twice: the second one waits until what the first one needed is cleaned up, and changes nothing.
+  // Twice: the second one waits for the cleanup of the first one, and changes nothing.
   for (let i = 0; i < 2; i++) await putRoute(host.manager, 'ready', 'ready.example.com', one)
 
   let isBroken = true
   disk.break(how)
   try {
     const changes = [await putRoute(host.manager, 'new', 'new.example.com', two)]
-    // The link of a route that stands already is not touched: such a change needs nothing of sites-enabled.
+    // The symlink of an existing route is not touched: such a change does not write to sites-enabled.
     if (place !== 'sites-enabled') changes.push(await putRoute(host.manager, 'app', 'app.example.com', two))
     for (const { status, body } of changes) {
       const details = body.error?.details
@@ -93,14 +93,14 @@ async function breakDisk(host: RealHost, disk: Disk, how: How, { one, two }: Por
       expect(details?.errno === ERRNO[how], `PUT: ${JSON.stringify(details)}`)
       expect(details?.state !== 'degraded' && typeof details?.remedy === 'string', `PUT: ${JSON.stringify(details)}`)
     }
-    await expectOld(host, expect, 'while it lasts')
+    await expectOld(host, expect, 'meanwhile')
     await expectSick(host, expect, how)
 
     if (place === 'state' && how === 'read-only') {
-      // Without its lock, and with no place for a journal, it does not start; whoever starts it again may try later.
+      // Without its lock, and without space for a journal, it does not start; the service manager may try again later.
       const refusal = await host.restart('SIGTERM').then(() => 'it starts', String)
       expect(/ended with 75: .*\(EROFS: /.test(refusal), `a start on such a disk: ${refusal}`)
-      disk.mend(how)
+      disk.repair(how)
       isBroken = false
       await host.restart('SIGTERM')
     } else {
@@ -109,12 +109,12 @@ async function breakDisk(host: RealHost, disk: Disk, how: How, { one, two }: Por
       await expectSick(host, expect, how)
     }
   } finally {
-    if (isBroken) disk.mend(how)
+    if (isBroken) disk.repair(how)
   }
   const { status, body } = await putRoute(host.manager, 'app', 'app.example.com', two)
   expect(status === 200, `the next PUT: ${status} ${JSON.stringify(body.error)}`)
   expect((await served(host, 'app.example.com')) === 'two', 'the next PUT is not served')
-  expect((await health(host)).status !== 'unhealthy', 'health does not get well')
+  expect((await health(host)).status !== 'unhealthy', 'health does not recover')
   await putRoute(host.manager, 'ready', 'ready.example.com', one)
   found.push(...leftovers(host.nginx), ...refusedByNginx(host.nginx))
   return found
@@ -123,7 +123,7 @@ async function breakDisk(host: RealHost, disk: Disk, how: How, { one, two }: Por
 type Expect = (isSo: boolean, words: string) => void
 
 async function expectOld(host: RealHost, expect: Expect, when: string): Promise<void> {
-  expect((await served(host, 'app.example.com')) === 'one', `${when} the old route is not served`)
+  expect((await served(host, 'app.example.com')) === 'one', `${when} the previous route is not served`)
   expect((await served(host, 'new.example.com')) === 'none', `${when} the refused route is served`)
   const { status } = await call(host.manager, 'GET', '/proxies/app')
   expect(status === 200, `${when} GET answers ${status}`)
@@ -162,14 +162,14 @@ function mountOver(place: string, folder: string): Disk {
         mount('-o', 'remount,bind,ro', folder)
       }
     },
-    mend: (how) => {
+    repair: (how) => {
       if (how === 'full') rmSync(filler, { recursive: true })
       else unmount(folder)
     },
   }
 }
 
-/** Until neither a page nor an inode more can be had. */
+/** Writes until no page and no inode is free. */
 function fill(folder: string): void {
   mkdirSync(folder)
   const file = openSync(join(folder, 'pages'), 'w')
@@ -196,7 +196,7 @@ function unmount(folder: string): void {
   spawnSync('umount', ['--lazy', folder])
 }
 
-/** Why nothing can be mounted here; `undefined` where it can. */
+/** Why nothing can be mounted here; `undefined` if it can. */
 function tryMount(): string | undefined {
   const folder = join('/tmp', `proxy-manager-mount-${process.pid}`)
   mkdirSync(folder)

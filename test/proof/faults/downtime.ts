@@ -1,4 +1,4 @@
-/** What callers of other routes notice of changes; beside it what they notice of as many bare reloads. */
+/** What clients of other routes notice of changes, compared with as many bare reloads. */
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { hostProcesses } from '../../../lib/adapters/processes.ts'
@@ -67,7 +67,7 @@ export const downtime: FaultsPart = {
   },
 }
 
-/** Runs something under load, and tells what the load has noticed. */
+/** Runs something under load, and returns what the load has noticed. */
 async function notice(host: RealHost, act: () => Promise<void>): Promise<Noticed> {
   let isDone = false
   const isOver = () => isDone

@@ -12,12 +12,12 @@ export interface Backend {
   close(): void
 }
 
-/** One chunk each time: a download takes as long as the load does. */
+/** The interval of its chunks: a download takes as long as the load. */
 const CHUNK = randomBytes(16_384)
 const CHUNK_EVERY_MS = 50
 const TIMEOUT_MS = 10_000
 
-/** A droplet that also sends a download for as long as `isOver` says no, and keeps WebSockets open by echoing. */
+/** A droplet that also sends a download until `isOver`, and echoes on WebSockets. */
 export async function startBackend(isOver: () => boolean): Promise<Backend> {
   const hash = createHash('sha256')
   let sha256 = ''
@@ -107,19 +107,19 @@ export async function sendRequests(
   return count
 }
 
-/** Downloads until the droplet says that it is done; the hash of what came through. */
+/** Downloads until the droplet ends it; the hash of what arrived. */
 export async function download({ port, domain }: Target): Promise<string> {
   return await new Promise((resolve) => {
     const hash = createHash('sha256')
     httpGet({ host: '127.0.0.1', port, path: '/download', headers: { host: domain }, agent: false }, (response) => {
       response.on('data', (chunk: Buffer) => hash.update(chunk))
-      response.on('end', () => resolve(response.complete ? hash.digest('hex') : 'cut off'))
+      response.on('end', () => resolve(response.complete ? hash.digest('hex') : 'truncated'))
       response.on('error', (error) => resolve(error.message))
     }).on('error', (error) => resolve(error.message))
   })
 }
 
-/** Keeps a WebSocket in use until `isOver`; whether it stayed open, and echoed every word. */
+/** Keeps a WebSocket in use until `isOver`; whether it stayed open, and echoed every message. */
 export async function keepWebSocket({ port, domain }: Target, isOver: () => boolean): Promise<boolean> {
   const headers = { host: domain, connection: 'Upgrade', upgrade: 'websocket' }
   const request = httpGet({ host: '127.0.0.1', port, headers, agent: false })

@@ -1,5 +1,5 @@
 /**
- * Tries to break the product with faults, and prints what came of it; ends with 1 where a promise was broken.
+ * Tries to break the product with faults, and prints the findings; exits with 1 if a promise was broken.
  *
  *     npm run proof:faults [-- --only steps,syscalls] [--quick]
  */
@@ -15,14 +15,14 @@ import { syscalls } from './syscalls.ts'
 await runProof(
   {
     script: 'proof:faults',
-    purpose: 'Tries to break Proxy Manager with faults, on an NGINX of its own.',
+    purpose: 'Tries to break Proxy Manager with faults, on its own NGINX.',
     parts: { steps, syscalls, disk, storm, others, downtime, soak },
     bounds: {
       every: {
         full: 1,
         quick: 12,
         max: 1000,
-        says: 'steps, syscalls: of the places at which a change can break, take every n-th',
+        says: 'steps, syscalls: break a change at every n-th place',
       },
       rounds: {
         full: 30,
@@ -30,11 +30,11 @@ await runProof(
         max: 1000,
         says: 'storm: rounds of changes, each with its kill; others: rounds of interference',
       },
-      clients: { full: 50, quick: 20, max: 500, says: 'storm: callers at once' },
+      clients: { full: 50, quick: 20, max: 500, says: 'storm: concurrent callers' },
       changes: { full: 300, quick: 20, max: 10_000, says: 'downtime: changes under load' },
       soak: { full: 20_000, quick: 500, max: 1_000_000, says: 'soak: changes' },
     },
-    notes: 'Part syscalls takes strace, part disk the right to mount.',
+    notes: 'Part syscalls needs strace, part disk the right to mount.',
   },
   (read) => ({
     every: read('every'),

@@ -1,4 +1,4 @@
-/** What others do to NGINX at the same time as changes: certbot's reloads, an operator's edits, logrotate's signal, a package upgrade. */
+/** Interference with NGINX during changes: certbot's reloads, an operator's edits, logrotate's signal, a package upgrade. */
 import { appendFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout } from 'node:timers/promises'
@@ -8,7 +8,7 @@ import type { Findings } from '../findings.ts'
 import { disagreement, leftovers, refusedByNginx, served } from '../host-promises.ts'
 import type { FaultsPart } from './bounds.ts'
 
-/** Each does it once, at a moment of its own choosing. */
+/** Each interferes once, at a random moment. */
 const INTERFERENCES: Readonly<Record<string, (nginx: NginxInstance, round: number) => Promise<void>>> = {
   'a reload by certbot': async ({ masterPid = 0 }) => {
     for (let i = 0; i < 3; i++) {
@@ -23,7 +23,7 @@ const INTERFERENCES: Readonly<Record<string, (nginx: NginxInstance, round: numbe
     process.kill(masterPid, 'SIGHUP')
   },
   'a rotation of the log': async ({ errorLog, masterPid = 0 }) => {
-    appendFileSync(errorLog, 'a line of before\n'.repeat(1000))
+    appendFileSync(errorLog, 'an old line\n'.repeat(1000))
     await setTimeout(Math.random() * 100)
     renameSync(errorLog, `${errorLog}.1`)
     process.kill(masterPid, 'SIGUSR1')
@@ -31,12 +31,12 @@ const INTERFERENCES: Readonly<Record<string, (nginx: NginxInstance, round: numbe
   'an upgrade of the package': async (nginx) => {
     await setTimeout(Math.random() * 150)
     const upgrade = await nginx.beginUpgrade()
-    // Debian's script waits for a second; then the former master is to go.
+    // Debian's script waits for a second, then ends the old master.
     await setTimeout(Math.random() * 1000)
     await upgrade.finish()
   },
 }
-/** No change may be held up for as long as NGINX may take to be confirmed. */
+/** No change may be delayed by as much as the limit for a confirmation. */
 const SLOWEST_MS = 9000
 
 interface Round {
@@ -69,7 +69,7 @@ export const others: FaultsPart = {
   },
 }
 
-/** Changes one route as long as somebody interferes, and once more; after each answer nobody may see the state of before. */
+/** Changes one route during the interference, and once more; after each answer nobody may see the previous state. */
 async function changeMeanwhile(
   host: RealHost,
   ports: readonly number[],

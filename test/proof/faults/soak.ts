@@ -10,14 +10,14 @@ import type { FaultsPart } from './bounds.ts'
 const AT_ONCE = 100
 const SAMPLES = 8
 /**
- * A process that has worked for a while holds more than one that has just begun: V8 takes what it is given before it collects. So memory is
- * promised for the second half of a long run alone.
+ * A process that has worked for a while holds more memory than a new one: V8 uses what it may before it collects. So memory is
+ * promised only for the second half of a long run.
  */
 const GROWTH_MIB = 40
 const LONG = 10_000
-/** In a short run the backups of the edited route are not as many yet as stay. */
+/** In a short run the backups of the edited route have not reached their limit yet. */
 const GROWTH_FILES = BACKUPS_KEPT
-/** Of the callers' kept connections more or fewer may be open at the moment of a look. */
+/** The number of the callers' kept connections varies. */
 const GROWTH_DESCRIPTORS = AT_ONCE + 5
 
 const Health = v.looseObject({ nginx: v.looseObject({ generation: v.nullable(v.number()) }) })
@@ -56,11 +56,11 @@ export const soak: FaultsPart = {
   },
 }
 
-/** New names come, those of the round before go: what is kept of a name has to go with it. Returns what was refused, and why. */
+/** Creates new names, and deletes those of the previous round: all state of a name must go with it. Returns what was refused, and why. */
 async function changeMany(host: RealHost, ports: readonly number[], round: number, count: number): Promise<string[]> {
   const { manager, nginx } = host
   const edited = join(nginx.sitesAvailable, 'fpai-edited.conf')
-  // Its text is kept when the route is changed next: backups must have an end, too.
+  // The next change of the route keeps its text: the backups must be limited too.
   writeFileSync(edited, `${readFileSync(edited, 'utf8')}# by hand\n`)
   const half = Math.ceil(count / 2)
   const answers = await Promise.all(
@@ -76,7 +76,7 @@ async function changeMany(host: RealHost, ports: readonly number[], round: numbe
 }
 
 async function sample({ manager, nginx }: RealHost, changes: number): Promise<Sample> {
-  // In its turn, so after the last batch's copies have been made.
+  // Queued, so it runs after the cleanup of the last batch.
   await call(manager, 'DELETE', '/proxies/nobody')
   const status = readFileSync(`/proc/${manager.pid}/status`, 'utf8')
   const state = join(nginx.root, 'state')
@@ -107,7 +107,7 @@ function summarize(samples: readonly Sample[], refused: readonly string[]): Find
       { what: 'changes refused', value: refused.length, atMost: 0 },
       ...row('resident memory, MiB', ({ residentMib }) => residentMib, end.changes < LONG ? undefined : GROWTH_MIB),
       ...row('open file descriptors', ({ openFiles }) => openFiles, GROWTH_DESCRIPTORS),
-      ...row('files in the state folder', ({ stateFiles }) => stateFiles, GROWTH_FILES),
+      ...row('files in the state directory', ({ stateFiles }) => stateFiles, GROWTH_FILES),
       ...row('bytes of the journal', ({ journalBytes }) => journalBytes, 0),
       ...row('generation', ({ generation }) => generation),
     ],

@@ -1,4 +1,4 @@
-/** Every effect of every kind of change fails in turn, on fakes: errnos, time-outs, hard stops, and the recovery from those. */
+/** Every effect of every kind of change fails in turn, on fakes: errnos, timeouts, hard stops, and the recovery from these. */
 import {
   breakRecoveries,
   failEach,
@@ -13,7 +13,7 @@ import type { Figure, Findings } from '../findings.ts'
 import type { FaultsPart } from './bounds.ts'
 
 const ERRNOS = ['ENOSPC', 'EACCES', 'EROFS', 'EIO', 'EMFILE']
-/** A recovery is broken after every so many stops of the change: each of these has as many faults of its own as the recovery has effects. */
+/** A recovery is broken after every n-th stop of the change: each has as many faults as the recovery has effects. */
 const RECOVERY_EVERY = 5
 
 export const steps: FaultsPart = {

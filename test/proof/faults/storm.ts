@@ -1,4 +1,4 @@
-/** Creations, moves, deletions and syncs by many callers, with hard kills of the API and of NGINX, and stops of NGINX, in between. */
+/** Creations, moves, deletions and syncs by many callers, during hard kills of the API and of NGINX, and stops of NGINX. */
 import { startHost } from '../../helpers/system/host.ts'
 import { runStorm } from '../../helpers/system/storm.ts'
 import { startRegistry } from '../../helpers/system/storm-registry.ts'
@@ -16,9 +16,9 @@ export const storm: FaultsPart = {
           { what: 'changes tried', value: found.tried },
           { what: 'changes acknowledged', value: found.acknowledged },
           { what: 'acknowledged changes lost', value: found.lost, atMost: 0 },
-          { what: 'moments at which nginx -t was asked about the disk', value: found.moments },
+          { what: 'moments at which nginx -t tested the disk', value: found.moments },
           { what: 'moments at which it refused', value: found.refused, atMost: 0 },
-          { what: 'starts of NGINX that met a file as it went', value: found.crossed },
+          { what: 'starts of NGINX that met a file while it was removed', value: found.crossed },
           { what: 'requests for a route that nobody changes', value: found.requests },
           { what: 'of these, failed while NGINX ran', value: found.failed, atMost: 0 },
           { what: 'of these, failed while NGINX was down', value: found.failedWhileDown },

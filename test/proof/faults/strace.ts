@@ -1,21 +1,21 @@
-/** System calls broken from outside: strace(1) kills the API's process at the n-th one of a kind, or has that one fail. */
+/** System calls broken from outside: strace(1) kills the API's process at the n-th one of a kind, or makes it fail. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { readdirSync, readFileSync } from 'node:fs'
 
-/** One call that a change makes, found by its number; calls that others make as well, by their number on one path. */
+/** One call that a change makes, by its number; calls that others make as well, by their number on one path. */
 export interface Call {
   readonly name: string
   readonly nth: number
   readonly path?: string
-  /** The file that it was about, without the folder that was looked at. */
+  /** Its file, relative to the traced directory. */
   readonly on: string
 }
 
-/** By signal: the process is gone before the call returns. By error: the call does nothing, and fails. */
+/** Kill: the process ends before the call returns. Error: the call does nothing, and fails. */
 export type Injection = 'kill' | 'ENOSPC' | 'EIO'
 
-/** Names differ between processors; what one of them has not is left out (`?`). */
+/** Names differ between architectures; `?` skips those that do not exist. */
 const NAMED = [
   'rename',
   'renameat',
@@ -31,7 +31,7 @@ const NAMED = [
 const OPENED = ['mkdir', 'mkdirat', 'openat', 'fsync', 'fdatasync', 'ftruncate', 'chmod', 'fchmod']
 const WRITTEN = ['write', 'pwrite64', 'writev', 'pwritev']
 
-/** All of the API's asynchronous file work is done by one thread then, in an order that does not change. */
+/** One thread does all of the API's asynchronous file work, so that its order is always the same. */
 export const ONE_WORKER = { UV_THREADPOOL_SIZE: '1' }
 
 export function hasStrace(): boolean {
@@ -39,11 +39,11 @@ export function hasStrace(): boolean {
 }
 
 interface Attached {
-  /** Resolves once strace has let the process go, or the process is gone. */
+  /** Resolves once strace has detached, or the process has ended. */
   end(): Promise<void>
 }
 
-/** The calls that something makes in a folder, in their order. */
+/** The calls that a job makes in a directory, in order. */
 export async function listCalls(pid: number, root: string, act: () => Promise<unknown>): Promise<Call[]> {
   const log = `${root}/.strace.log`
   const names = [...NAMED, ...OPENED, ...WRITTEN].map((name) => `?${name}`).join(',')
@@ -65,7 +65,7 @@ export async function listCalls(pid: number, root: string, act: () => Promise<un
         const on = rest.slice(rest.lastIndexOf(root) + root.length).match(/^[^">]*/)?.[0] ?? ''
         return rest.includes(root) ? [{ name, nth, on }] : []
       }
-      // The thread wakes the main one by writing, too, and not always as often.
+      // The thread also writes to wake the main one, and not always equally often.
       const path = /^\d+<([^>]+)>/.exec(rest)?.[1] ?? ''
       const isNamedByChance = path.includes('/.proxy-manager-')
       return path.startsWith(root) && !isNamedByChance
@@ -74,7 +74,7 @@ export async function listCalls(pid: number, root: string, act: () => Promise<un
     })
 }
 
-/** From now on until `end`, breaks one call. */
+/** Breaks one call from now on, until `end`. */
 export async function inject(pid: number, { name, nth, path }: Call, injection: Injection): Promise<Attached> {
   const what = injection === 'kill' ? 'signal=KILL' : `error=${injection}`
   const only = path === undefined ? [] : ['-P', path]
@@ -89,7 +89,7 @@ export async function inject(pid: number, { name, nth, path }: Call, injection: 
   ])
 }
 
-/** In front of a command: kills it at its n-th call of this name, or of its threads. The command keeps its process id. */
+/** A prefix for a command: kills it at its n-th call of this name, in any thread. The command keeps its process id. */
 export function killedAt(name: string, nth: number): readonly string[] {
   const expression = ['-e', `trace=${name}`, '-e', `inject=${name}:signal=KILL:when=${nth}`]
   return ['strace', '-D', '-f', '--seccomp-bpf', '-qq', ...expression, '-o', '/dev/null']
@@ -99,10 +99,10 @@ async function attach(pid: number, options: readonly string[]): Promise<Attached
   const thread = readdirSync(`/proc/${pid}/task`).find(
     (id) => readFileSync(`/proc/${pid}/task/${id}/comm`, 'utf8').trim() === 'libuv-worker',
   )
-  if (thread === undefined) throw new Error('the thread that does the file work is not to be found')
+  if (thread === undefined) throw new Error('the thread that does the file work was not found')
   const strace = spawn('strace', ['-p', thread, ...options], { stdio: ['ignore', 'ignore', 'pipe'] })
-  const said = await firstWords(strace)
-  if (!said.includes('attached')) throw new Error(`strace: ${said}`)
+  const output = await firstWords(strace)
+  if (!output.includes('attached')) throw new Error(`strace: ${output}`)
   return {
     end: async () => {
       if (strace.exitCode !== null || strace.signalCode !== null) return

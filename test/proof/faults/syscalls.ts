@@ -1,4 +1,4 @@
-/** The API's process killed, or failed by the kernel, at each system call that a change or a recovery makes; its code knows nothing of it. */
+/** The API's process is killed, or its call fails, at each system call that a change or a recovery makes, without any help of its code. */
 import { type Answer, call, putRoute, type RealHost, startHost } from '../../helpers/system/host.ts'
 import type { Findings } from '../findings.ts'
 import { disagreement, leftovers, refusedByNginx, served } from '../host-promises.ts'
@@ -18,7 +18,7 @@ const CHANGES: Readonly<Record<string, Change>> = {
   update: { before: 'one', after: 'two' },
   delete: { before: 'one', after: 'none' },
 }
-/** What only a recovery's own work calls: a start makes none of them on its way. */
+/** The calls that only the recovery makes at a start. */
 const RECOVERY_CALLS = ['rename', 'link', 'symlink', 'unlink', 'fsync']
 
 interface Bench {
@@ -89,7 +89,7 @@ async function breakAt(bench: Bench, title: string, change: Change, point: Call,
   broken(await disagreement(host, NAME, DOMAIN))
 }
 
-/** Acknowledged is served; refused is not; without an answer it is one of the two. */
+/** An acknowledged state is served, a refused one is not; without an answer either may be. */
 async function wrongState({ host }: Bench, change: Change, answer: Answer | undefined): Promise<string[]> {
   const now = await served(host, DOMAIN)
   const may =
@@ -103,7 +103,7 @@ async function wrongState({ host }: Bench, change: Change, answer: Answer | unde
   ]
 }
 
-/** A change is killed half done, then the start that recovers from it at each of its calls, then one is left to do it. */
+/** A change is killed halfway, then the recovering start at each of its calls, then a last start completes the recovery. */
 async function breakRecovery(
   bench: Bench,
   title: string,
@@ -113,7 +113,7 @@ async function breakRecovery(
   stopped: AbortSignal,
 ): Promise<void> {
   const { host } = bench
-  // In the middle of the swap, and when the change is served and its journal about to go.
+  // In the middle of the swap, and when the change is served and its journal about to be removed.
   const halves = [
     calls.findLast(({ name, on }) => name.startsWith('rename') && on.startsWith('/sites-')),
     calls.find(({ name, on }) => name.startsWith('unlink') && on === '/state/journal'),
@@ -133,7 +133,7 @@ async function breakRecovery(
           () => true,
           () => false,
         )
-        // Where it was not reached, strace still holds the process.
+        // If the call was not reached, strace is still attached.
         await host.restart('SIGKILL')
         const found = [
           ...(await wrongState(bench, change, undefined)),
@@ -149,11 +149,11 @@ async function breakRecovery(
   }
 }
 
-/** Brings the route to the state of before, and waits until nothing is under way. */
+/** Brings the route to its initial state, and waits until nothing is under way. */
 async function reset(bench: Bench, { before }: Change): Promise<void> {
   const answer = await apply(bench, before)
   if (answer.status >= 300 && answer.status !== 404)
-    throw new Error(`the host did not get over the last fault: ${JSON.stringify(answer.body)}`)
+    throw new Error(`the host did not recover from the last fault: ${JSON.stringify(answer.body)}`)
   await settle(bench)
 }
 
@@ -166,7 +166,7 @@ async function put({ host, ports }: Bench, name: string, domain: string, droplet
   return await putRoute(host.manager, name, domain, ports[droplet] ?? 0, { require_healthy: false })
 }
 
-/** An unchanged route waits for its turn, so for the cleaning up after the change before it, and touches no file. */
+/** An unchanged PUT is queued after the cleanup of the previous change, and touches no file. */
 async function settle(bench: Bench): Promise<void> {
   await put(bench, 'stable', STABLE, 'stable')
 }

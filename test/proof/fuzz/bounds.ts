@@ -1,11 +1,11 @@
-/** How far the proof of hostile callers goes. */
+/** The bounds of the proof of hostile callers. */
 import type { Part } from '../findings.ts'
 
 export interface Bounds {
   readonly requests: number
   readonly raw: number
   readonly connections: number
-  /** How long each kind of hostile peer is suffered, in seconds. */
+  /** How long each kind of hostile peer acts, in seconds. */
   readonly seconds: number
   readonly seed: number
 }

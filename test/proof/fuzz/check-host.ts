@@ -1,4 +1,4 @@
-/** What must stand on the host between two batches of requests: exactly what was accepted, where it may stand, and nothing else. */
+/** What must be on the host between two batches of requests: exactly what was accepted, in its place, and nothing else. */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import * as v from 'valibot'
@@ -24,7 +24,7 @@ const Routes = v.array(
 )
 
 /**
- * What is not as it must be. `accepted` has the bodies by the revision that the answer to them named, `listed` what the Registry says of the
+ * The faults found. `accepted` has the bodies by the revision in the answer to them, `listed` what the Registry lists for the
  * droplets whose routes a sync has made.
  */
 export async function faultsOnDisk(
@@ -48,14 +48,14 @@ export async function faultsOnDisk(
   }
   for (const name of readdirSync(nginx.sitesEnabled))
     if (readlinkSync(join(nginx.sitesEnabled, name)) !== join(nginx.sitesAvailable, name))
-      faults.push(`${name} leads astray`)
+      faults.push(`${name} has a wrong target`)
 
   for (const { droplet_name: droplet, revision, source, status, certificate } of routes) {
     const body = source === 'registry' ? listed.get(droplet) : accepted.get(revision)?.body
     const text = readFileSync(join(nginx.sitesAvailable, `fpai-${droplet}.conf`), 'utf8')
     if (status === 'drifted' || status === 'disabled') faults.push(`${droplet} is ${status}`)
     if (body === undefined || (source === 'api' && accepted.get(revision)?.droplet !== droplet)) {
-      faults.push(`nobody has asked for ${droplet} as it is: ${text.slice(0, 700)}`)
+      faults.push(`nobody has requested ${droplet} as it is: ${text.slice(0, 700)}`)
       continue
     }
     const facts = {
@@ -66,12 +66,12 @@ export async function faultsOnDisk(
       fingerprint: certificate?.fingerprint_sha256,
     }
     if (certificate !== null && !scene.certified.includes(domainOf(body.domain)))
-      faults.push(`${droplet} has a certificate that nobody has made`)
+      faults.push(`${droplet} has a certificate of unknown origin`)
     faults.push(...difference(droplet, meantDirectives({ droplet, body, ...facts }), text))
   }
   if (readdirSync(nginx.sitesAvailable).includes(SHARED))
     faults.push(...faultsOfShared(readFileSync(join(nginx.sitesAvailable, SHARED), 'utf8')))
-  faults.push(...scene.strayFiles().map((path) => `a file where none may be: ${path}`))
+  faults.push(...scene.strayFiles().map((path) => `an unexpected file: ${path}`))
   return [...faults, ...leftovers(nginx), ...refusedByNginx(nginx)]
 }
 
@@ -82,11 +82,11 @@ function difference(what: string, meant: readonly Tree[], text: string): string[
   if (wanted === found) return []
   const at = [...wanted].findIndex((character, i) => character !== found[i])
   return [
-    `${what}: meant ...${wanted.slice(Math.max(0, at - 60), at + 120)}, stands ...${found.slice(Math.max(0, at - 60), at + 120)}`,
+    `${what}: expected ...${wanted.slice(Math.max(0, at - 60), at + 120)}, found ...${found.slice(Math.max(0, at - 60), at + 120)}`,
   ]
 }
 
-/** What all routes share holds nothing of any of them, but for the generation. */
+/** The shared file contains nothing of any route; only its generation varies. */
 function faultsOfShared(text: string): string[] {
   const read = ngxConfParse(text)
   if (read === undefined) return ['NGINX cannot read the shared file']
@@ -108,7 +108,7 @@ const CERTBOT_ARGUMENT = [
   /^--deploy-hook=touch '\/[\w/.-]+'$/,
 ]
 
-/** Arguments that certbot was given and that are none of an order's. */
+/** Arguments of certbot that do not belong to an order. */
 export function strangeArguments(scene: Scene): string[] {
   const isKnown = (argument: string) => CERTBOT_ARGUMENT.some((pattern) => pattern.test(argument))
   return scene
@@ -116,21 +116,21 @@ export function strangeArguments(scene: Scene): string[] {
     .flatMap((call) => call.filter((argument) => !isKnown(argument)).map((one) => `certbot ${one}`))
 }
 
-/** What is wrong with the log: a line that is no JSON, one that tells a secret, or a failure that nobody has foreseen. */
+/** What is wrong with the log: a line that is not JSON, one with a secret, or an unforeseen failure. */
 export function faultsOfLog(scene: Scene, from: number): string[] {
   return scene.host.manager.log.slice(from).flatMap((text) => {
-    const told = scene.secrets.filter((secret) => text.includes(secret)).map((secret) => `the log tells ${secret}`)
+    const leaks = scene.secrets.filter((secret) => text.includes(secret)).map((secret) => `the log discloses ${secret}`)
     try {
       const line: unknown = JSON.parse(text)
       const isOne = typeof line === 'object' && line !== null && 'action' in line
       const isBad = /"error_code":"INTERNAL"|"action":"listen"/.test(text)
       return [
-        ...told,
-        ...(isOne ? [] : ['a line of the log is no object']),
+        ...leaks,
+        ...(isOne ? [] : ['a line of the log is not an object']),
         ...(isBad ? [`the log has ${text.slice(0, 600)}`] : []),
       ]
     } catch {
-      return [`a line of the log is no JSON: ${text.slice(0, 200)}`]
+      return [`a line of the log is not JSON: ${text.slice(0, 200)}`]
     }
   })
 }

@@ -1,6 +1,6 @@
 /**
- * The directives that a route stands for, written down here anew from the body that was accepted: nothing of the renderer's is used, so that
- * it cannot be wrong in both.
+ * The directives of a route, written independently from the body that was accepted: nothing of the renderer is used, so that
+ * both cannot have the same fault.
  */
 import { readFileSync } from 'node:fs'
 import { isIPv4, isIPv6 } from 'node:net'
@@ -37,7 +37,7 @@ export interface Meant {
   readonly httpsPort: number
   readonly webroot: string
   readonly certificates: string
-  /** Of the certificate that its domain has. */
+  /** The fingerprint of its domain's certificate. */
   readonly fingerprint: string | undefined
 }
 
@@ -159,7 +159,7 @@ export function meantDirectives(meant: Meant): Tree[] {
   ]
 }
 
-/** Their values follow NGINX's and OpenSSL's versions, and nothing that a caller says. */
+/** Their values depend on NGINX's and OpenSSL's versions, and on nothing from a caller. */
 const TLS_PROFILE = [
   'ssl_protocols',
   'ssl_ciphers',
@@ -170,7 +170,7 @@ const TLS_PROFILE = [
   'ssl_session_tickets',
 ]
 
-/** A tree that was read, without what follows NGINX's version. */
+/** A tree that was read, without what depends on NGINX's version. */
 export function withoutVersions(trees: readonly Tree[]): Tree[] {
   return trees.flatMap(([words, block]): Tree[] => {
     const [name = ''] = words

@@ -1,19 +1,19 @@
-/** Callers that are slow, many, or never end, and what each kind of them does once it is connected. */
+/** Slow, numerous or endless callers, and what each kind does once it is connected. */
 import { connect, type Socket } from 'node:net'
 import { setTimeout } from 'node:timers/promises'
 import type { Manager } from '../../../fixtures/manager.ts'
 import type { Bounds } from './bounds.ts'
 
-/** 5 s for the headers and 10 s for the whole, looked at every second; and what a busy machine takes. */
+/** 5 s for the headers and 10 s for the whole request, checked every second; plus some time for a busy machine. */
 const CUT_OFF_MS = 14_000
-/** 30 s for the answer, and what it takes to answer until the system has no room for more. */
+/** 30 s for the answer, plus the time to fill the system's buffers. */
 const UNTAKEN_CUT_OFF_MS = 60_000
 const HEAD = 'PUT /proxies/app HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n'
 
 export interface Caller {
   readonly what: string
   readonly count: (bounds: Bounds) => number
-  /** By when it is cut off, where it is not as soon as slow senders are. */
+  /** By when it is cut off, if later than slow senders. */
   readonly cutOffMs?: number
   /** What it does once it is connected, until `isOver`. */
   readonly act: (socket: Socket, isOver: () => boolean) => void
@@ -65,7 +65,7 @@ export const HOSTILE_CALLERS: readonly Caller[] = [
     count: () => 8,
     act: (socket, isOver) => {
       const pile = 'GET /proxies HTTP/1.1\r\nHost: localhost\r\n\r\n'.repeat(50)
-      // Whoever sends whole requests is not cut off: it goes by itself.
+      // A caller that sends complete requests is not cut off: it ends by itself.
       globalThis.setTimeout(() => socket.destroy(), 3000)
       const more = () => {
         if (!socket.writable || isOver()) return
@@ -76,22 +76,22 @@ export const HOSTILE_CALLERS: readonly Caller[] = [
     },
   },
   {
-    what: 'callers that take no answer',
+    what: 'callers that read no answer',
     count: ({ connections }) => connections / 100,
     cutOffMs: UNTAKEN_CUT_OFF_MS,
     act: (socket, isOver) => {
       socket.pause()
       socket.write(PILE)
-      // Who reads nothing learns only so that it was cut off.
+      // A caller that reads nothing only notices this way that it was cut off.
       drip(socket, 500, () => 'GET', isOver)
     },
   },
 ]
 
-/** Many times what the system keeps of answers that nobody takes. */
+/** Many times what the system buffers of answers that nobody reads. */
 const PILE = 'GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n'.repeat(1000)
 
-/** Opens them all at once, and waits until each is cut off; those that are not within the time count as lasting. */
+/** Opens them all at once, and waits until each is cut off; those that are not within the time limit count as lasting. */
 export async function sufferCallers(
   manager: Manager,
   { count, act, cutOffMs = CUT_OFF_MS }: Caller,

@@ -1,4 +1,4 @@
-/** A Registry, and upstreams, that answer without end, in circles, or not at all. */
+/** A Registry, and upstreams, that answer without end, in loops, or not at all. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { gzipSync } from 'node:zlib'
 import type { Manager } from '../../../fixtures/manager.ts'
@@ -13,7 +13,7 @@ export type Behaviour = (
   self: () => { readonly peer: number; readonly api: number },
 ) => void
 
-/** Sends for as long as somebody takes it. */
+/** Sends as long as the other side reads. */
 function pour(response: ServerResponse, chunk: Buffer, everyMs: number): void {
   const more = () => {
     if (response.destroyed) return
@@ -26,7 +26,7 @@ function pour(response: ServerResponse, chunk: Buffer, everyMs: number): void {
   more()
 }
 
-/** What a Registry, or an upstream that is asked for its health, may do instead of answering. */
+/** What a Registry, or a probed upstream, may do instead of answering. */
 export const HOSTILE_PEERS: Readonly<Record<string, Behaviour>> = {
   'never answers': () => undefined,
   'answers without end': (_request, response) => {
@@ -59,15 +59,15 @@ export const HOSTILE_PEERS: Readonly<Record<string, Behaviour>> = {
   'redirects to this API': (_request, response, self) => {
     response.writeHead(307, { location: `http://127.0.0.1:${self().api}/proxy-manager/sync-from-registry` }).end()
   },
-  'answers with what unpacks to more than it is': (_request, response) => {
+  'answers with a decompression bomb': (_request, response) => {
     response.writeHead(200, { 'content-type': 'application/json', 'content-encoding': 'gzip' })
     response.end(BOMB)
   },
-  'lists four megabytes of droplets that are none': (_request, response) => {
+  'lists four megabytes of invalid droplets': (_request, response) => {
     response.writeHead(200, { 'content-type': 'application/json' })
     response.end(JUNK)
   },
-  'lists droplets that lead back to this API': (_request, response, self) => {
+  'lists droplets that point to this API': (_request, response, self) => {
     const { api, peer } = self()
     const ports = [api, api, api, peer]
     const hosts = ['127.0.0.1', 'localhost', '::ffff:127.0.0.1', '169.254.169.254']
@@ -82,13 +82,13 @@ export const HOSTILE_PEERS: Readonly<Record<string, Behaviour>> = {
   },
 }
 
-/** 200 MB of blanks. */
+/** 200 MB of spaces. */
 const BOMB = gzipSync(Buffer.alloc(200_000_000, 0x20), { level: 9 })
 const JUNK = JSON.stringify(
   Array.from({ length: 60_000 }, (_, i) => ({ name: `junk ${i}`, domain: ';', port: -i, host: '$' })),
 )
 
-/** Syncs by several callers, again and again; each is answered in time, with nothing changed. */
+/** Repeated syncs by several callers; each is answered in time, with nothing changed. */
 export async function sufferRegistry(manager: Manager, { seconds }: Bounds): Promise<string[]> {
   const faults: string[] = []
   const until = performance.now() + seconds * 500
@@ -105,7 +105,7 @@ export async function sufferRegistry(manager: Manager, { seconds }: Bounds): Pro
   return [...new Set(faults)]
 }
 
-/** Routes to it by several callers; it is healthy or not, within the time that a health check has. */
+/** Routes to it by several callers; each is answered within the time limit of a health check. */
 export async function sufferUpstreams(manager: Manager, port: number, { seconds }: Bounds): Promise<string[]> {
   const faults: string[] = []
   const until = performance.now() + seconds * 500

@@ -1,4 +1,4 @@
-/** Callers that are slow, many, or never end, and a Registry and upstreams that are; meanwhile GET /health is timed. */
+/** Slow, numerous or endless callers, and a hostile Registry and upstreams; meanwhile GET /health is timed. */
 import { readFileSync } from 'node:fs'
 import { setTimeout } from 'node:timers/promises'
 import { type LoopbackServer, startServer } from '../../../fixtures/loopback-server.ts'
@@ -18,16 +18,16 @@ interface Measured {
   readonly p99Ms: number
   readonly ownP99Ms: number
   readonly slowestMs: number
-  readonly asked: number
-  /** Of the time, in per cent: how much the API ran, and how much it was ready to run while others had the processors. */
+  readonly calls: number
+  /** Percentages of the time in which the API ran, and in which it waited for a processor. */
   readonly ran: number
   readonly waited: number
-  /** Once it was over. */
+  /** After it was over. */
   readonly residentMib: number
 }
 
 export const hostile: FuzzPart = {
-  title: 'callers and peers that are slow, many, or without end, while health is asked for',
+  title: 'slow, numerous or endless callers and peers, while health is queried',
   run: async (bounds, stopped): Promise<Findings> => {
     let api = 0
     let behave: Behaviour = () => undefined
@@ -46,12 +46,12 @@ export const hostile: FuzzPart = {
       const pulse = await startPulse(host.manager)
       const [before, startedAt] = [processorMs(host.manager.pid), performance.now()]
       await suffer()
-      const { asked, failed, p99Ms, ownP99Ms, slowestMs } = await pulse.stop()
+      const { calls, failed, p99Ms, ownP99Ms, slowestMs } = await pulse.stop()
       const [after, share] = [processorMs(host.manager.pid), 100 / (performance.now() - startedAt)]
-      if (failed > 0) violations.push(`${what}: ${failed} of ${asked} calls of /health failed`)
+      if (failed > 0) violations.push(`${what}: ${failed} of ${calls} calls of /health failed`)
       const ran = (after.ran - before.ran) * share
       const waited = (after.waited - before.waited) * share
-      measured.push({ what, asked, p99Ms, ownP99Ms, slowestMs, ran, waited, residentMib: residentMib(host) })
+      measured.push({ what, calls, p99Ms, ownP99Ms, slowestMs, ran, waited, residentMib: residentMib(host) })
     }
     try {
       const droplet = await host.droplet('app')
@@ -63,14 +63,14 @@ export const hostile: FuzzPart = {
         await under(caller.what, async () => {
           const until = performance.now() + bounds.seconds * 500
           let [opened, lasting] = [0, 0]
-          // Some are cut off at once: they come again at once.
+          // Some are cut off at once: they reconnect at once.
           do {
             const suffered = await sufferCallers(host.manager, caller, bounds)
             opened += suffered.opened
             lasting += suffered.lasting
           } while (performance.now() < until)
           figures.push({ what: `${caller.what}: connections`, value: opened })
-          if (opened < Math.floor(caller.count(bounds))) violations.push(`${caller.what}: only ${opened} were taken in`)
+          if (opened < Math.floor(caller.count(bounds))) violations.push(`${caller.what}: only ${opened} were accepted`)
           if (lasting > 0) violations.push(`${caller.what}: ${lasting} were not cut off`)
         })
       }
@@ -100,7 +100,7 @@ export const hostile: FuzzPart = {
       const growth = residentMib(host) - before
       violations.push(...leftovers(host.nginx), ...refusedByNginx(host.nginx))
       const routes = await (await fetch(`${host.manager.url}/proxies`)).text()
-      if (/back-|self/.test(routes)) violations.push(`a route leads back: ${routes.slice(0, 300)}`)
+      if (/back-|self/.test(routes)) violations.push(`a route points to this host: ${routes.slice(0, 300)}`)
       return {
         figures: [
           ...figures,
@@ -129,8 +129,8 @@ function residentMib({ manager }: RealHost): number {
   return Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${manager.pid}/status`, 'utf8'))?.[1]) / 1024
 }
 
-function describeLoad({ asked, ran, waited, residentMib }: Measured): string {
-  return [asked, ran, waited, residentMib].map(Math.round).join(' / ')
+function describeLoad({ calls, ran, waited, residentMib }: Measured): string {
+  return [calls, ran, waited, residentMib].map(Math.round).join(' / ')
 }
 
 function rounded(ms: number): number {

@@ -1,4 +1,4 @@
-/** Asks GET /health all the time from a thread of its own, so that what this process is busy with does not count as the API's slowness. */
+/** Calls GET /health all the time from its own thread, so that the load of this process does not count as the API's slowness. */
 import { readFileSync } from 'node:fs'
 import { Agent, get } from 'node:http'
 import { setTimeout } from 'node:timers/promises'
@@ -6,11 +6,11 @@ import { isMainThread, parentPort, Worker, workerData } from 'node:worker_thread
 import type { Manager } from '../../../fixtures/manager.ts'
 
 export interface Pulse {
-  readonly asked: number
+  readonly calls: number
   readonly failed: number
   readonly medianMs: number
   readonly p99Ms: number
-  /** The same for how long the API ran during a call: what it would have taken with the processors free. */
+  /** The same for the time that the API ran during a call: what it would have taken with free processors. */
   readonly ownP99Ms: number
   readonly slowestMs: number
 }
@@ -18,7 +18,7 @@ export interface Pulse {
 const EVERY_MS = 10
 const TIMEOUT_MS = 10_000
 
-/** Asks, and resolves once it has been answered for the first time, which is not counted; `stop` ends it and tells what came of it. */
+/** Starts it, and resolves after the first answer, which is not counted; `stop` ends it and returns the figures. */
 export async function startPulse({ port, pid }: Manager): Promise<{ readonly stop: () => Promise<Pulse> }> {
   const worker = new Worker(new URL(import.meta.url), { workerData: { port, pid } })
   await new Promise((resolve, reject) => {
@@ -27,12 +27,12 @@ export async function startPulse({ port, pid }: Manager): Promise<{ readonly sto
   })
   return {
     stop: async () => {
-      const told = new Promise<Pulse>((resolve, reject) => {
+      const figures = new Promise<Pulse>((resolve, reject) => {
         worker.once('message', resolve)
         worker.once('error', reject)
       })
       worker.postMessage('stop')
-      const pulse = await told
+      const pulse = await figures
       await worker.terminate()
       return pulse
     },
@@ -52,7 +52,7 @@ async function beat(port: number, pid: number): Promise<void> {
   })
   for (let i = 0; !isOver; i++) {
     const [started, before] = [performance.now(), processorMs(pid).ran]
-    // Every other time over a connection of its own, as a load balancer would.
+    // Every other time over a new connection, as a load balancer does.
     const isHealthy = await ask(port, i % 2 === 0 ? kept : false)
     times.push(performance.now() - started)
     own.push(processorMs(pid).ran - before)
@@ -61,7 +61,7 @@ async function beat(port: number, pid: number): Promise<void> {
   }
   kept.destroy()
   const pulse: Pulse = {
-    asked: times.length,
+    calls: times.length,
     failed,
     medianMs: quantile(times, 0.5),
     p99Ms: quantile(times, 0.99),
@@ -75,7 +75,7 @@ function quantile(values: readonly number[], share: number): number {
   return values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(share * values.length))] ?? 0
 }
 
-/** How long a process ran, and how long it was ready to and others had the processors (proc(5), schedstat). */
+/** How long a process ran, and how long it waited for a processor (proc(5), schedstat). */
 export function processorMs(pid: number): { readonly ran: number; readonly waited: number } {
   const [ran = 0, waited = 0] = readFileSync(`/proc/${pid}/schedstat`, 'utf8').split(' ').map(Number)
   return { ran: ran / 1e6, waited: waited / 1e6 }

@@ -1,4 +1,4 @@
-/** Bytes on a socket that are no request, nearly one, or two at once; each connection is read until the API closes it. */
+/** Bytes on a socket that are not a request, nearly one, or two at once; each connection is read until the API closes it. */
 import fc from 'fast-check'
 import type { Findings } from '../findings.ts'
 import type { FuzzPart } from './bounds.ts'
@@ -13,22 +13,22 @@ const BATCH = 250
 const LOOK_EVERY = 8
 const ENOUGH = 12
 
-/** What goes over one connection. */
+/** What is sent over one connection. */
 interface Conversation {
   /** Each character is a byte. */
   readonly pieces: readonly string[]
-  /** How many requests one could read in it at most. */
+  /** The most requests that can be read from it. */
   readonly requests: number
-  /** `wait`: every request is framed rightly, and the last one asks that the connection be closed. */
+  /** `wait`: every request is framed correctly, and the last one requests that the connection be closed. */
   readonly ending: 'wait' | 'end' | 'reset'
 }
 
 const HOST = 'Host: localhost\r\n'
-/** Carried out, they would be seen: by their id in an answer, and by their route. */
+/** If carried out, it would show by its id in an answer, and by its route. */
 const HIDDEN = `PUT /proxies/smuggled HTTP/1.1\r\n${HOST}X-Correlation-ID: smuggled\r\nContent-Type: application/json\r\nContent-Length: 76\r\n\r\n{"domain":"smuggled.fuzz.example","upstream_port":9,"require_healthy":false}`
 const chunk = (text: string) => `${text.length.toString(16)}\r\n${text}\r\n0\r\n\r\n`
 
-/** Two readers of these would not agree where the body ends; the hidden request stands where only one of them looks for a request. */
+/** Two parsers would disagree about where the body ends; the hidden request is where only one of them expects a request. */
 const SMUGGLING: readonly string[] = [
   `POST /proxies HTTP/1.1\r\n${HOST}Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n${HIDDEN}`,
   `POST /proxies HTTP/1.1\r\n${HOST}Content-Length: ${HIDDEN.length}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n${HIDDEN}`,
@@ -115,7 +115,7 @@ const BODIES = [
   'x'.repeat(70_000),
 ]
 
-/** A request that is framed rightly, and reaches the API whole; nothing that it asks for changes anything. */
+/** A correctly framed request that reaches the API whole, and changes nothing. */
 const framed = fc
   .tuple(
     fc.constantFrom(...METHODS),
@@ -142,7 +142,7 @@ const damaged = fc
   )
   .map(([text, changes]) =>
     changes.reduce((now, [where, code, kind]) => {
-      // Most of what matters stands at the beginning.
+      // Most of what matters is at the beginning.
       const at = Math.floor(where * Math.min(now.length, 200))
       return now.slice(0, at) + (kind === 2 ? '' : String.fromCharCode(code)) + now.slice(at + (kind === 0 ? 1 : 0))
     }, text),
@@ -188,7 +188,7 @@ const conversation: fc.Arbitrary<Conversation> = fc
   })
 
 export const raw: FuzzPart = {
-  title: 'bytes on a socket: broken, hidden, piled up, cut off',
+  title: 'bytes on a socket: broken, hidden, pipelined, cut off',
   run: async ({ raw: total, seed }, stopped): Promise<Findings> => {
     const scene = await startScene()
     const violations: string[] = []
@@ -256,7 +256,7 @@ export const raw: FuzzPart = {
   },
 }
 
-/** HEAD is answered with the length of a body that does not come: the next answer follows, or nothing. */
+/** HEAD is answered with the length of a body that is not sent: the next answer follows, or nothing. */
 function isBody(following: Buffer): boolean {
   return following.length > 0 && following.subarray(0, 9).toString() !== 'HTTP/1.1 '
 }

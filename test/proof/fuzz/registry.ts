@@ -1,9 +1,9 @@
-/** A Registry that means harm: besides a few droplets it lists everything that no route may be made of. */
+/** A malicious Registry: besides a few valid droplets it lists everything that must not become a route. */
 import * as v from 'valibot'
 import type { AcceptedBody } from './expected.ts'
 import { AcceptedBody as Body } from './expected.ts'
 
-/** What stands in its list of droplets: those that routes are made of, by their names, and the whole. */
+/** Its list of droplets: the valid ones by their names, and the whole list. */
 export function harmfulListing(port: number): {
   readonly listed: ReadonlyMap<string, AcceptedBody>
   readonly droplets: readonly unknown[]

@@ -1,4 +1,4 @@
-/** Requests: valid ones of every endpoint, and what is made of them by changing bodies, queries, paths and headers. */
+/** Requests: valid ones of every endpoint, and variants of these with changed bodies, queries, paths and headers. */
 import fc from 'fast-check'
 import { harmfulString, harmfulValue, headerValue, segment } from './values.ts'
 
@@ -16,7 +16,7 @@ export interface Surroundings {
   readonly dropletPort: number
   readonly nginxPort: number
   readonly certified: readonly string[]
-  /** The token that may do everything, where there is one, and the one that may read. */
+  /** The token with full access, if there is one, and the read token. */
   readonly tokens?: { readonly all: string; readonly read: string }
 }
 
@@ -36,7 +36,7 @@ const DOMAINS = [
 ]
 const NETWORKS = ['10.0.0.0/8', '192.0.2.7', '2001:db8::/32', '::1', '0.0.0.0/0', '::/0']
 
-/** One in this many bodies that are meant well is no dry run: each costs a reload. */
+/** One in this many valid bodies is not a dry run: each costs a reload. */
 const REAL_ONE_IN = 3
 
 /** Any request at all. */
@@ -81,7 +81,7 @@ export function fuzzRequest(around: Surroundings): fc.Arbitrary<FuzzRequest> {
       headers,
     )
     .map(([method, path, extra, own, more]): FuzzRequest => {
-      // What would be carried out, a deletion or a sync, is rehearsed: the few that are not are generated elsewhere.
+      // Deletions and syncs are dry runs here: the few real ones are generated elsewhere.
       const isRisky = (method === 'DELETE' || path.includes('sync')) && !extra.includes('dry_run')
       const dry = isRisky ? `${extra === '' ? '?' : `${extra}&`}dry_run=true` : extra
       return { method, target: path + dry, headers: [...own, ...more], body: undefined }
@@ -192,11 +192,11 @@ function bodiesOf({ port, dropletPort, nginxPort, certified }: Surroundings) {
     })),
   )
   const message = fc.tuple(payload, fc.constantFrom('*', 'proxy-manager', 'another'), harmfulString).map(
-    ([one, target, said]): Addressed => ({
+    ([one, target, trace]): Addressed => ({
       method: 'POST',
       path: '/message',
       body: {
-        trace_id: said.toWellFormed().slice(0, 200) || 'trace',
+        trace_id: trace.toWellFormed().slice(0, 200) || 'trace',
         source: 'fuzz',
         target,
         message_type: 'query' in one ? 'query' : 'command',
@@ -212,7 +212,7 @@ type Mutation = (value: unknown) => unknown
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
-/** Changes one field, at whatever depth the dice say. */
+/** Changes one field, at a random depth. */
 const mutation: fc.Arbitrary<Mutation> = fc
   .tuple(fc.nat(), fc.nat(6), harmfulValue, harmfulString)
   .map(([dice, kind, value, text]): Mutation => {
@@ -401,7 +401,7 @@ const headers = fc.array(
   },
 )
 
-/** Host, type and token of a caller; the token mostly a good one. */
+/** Host, type and token of a caller; the token is mostly valid. */
 function credentialsOf({ port, tokens }: Surroundings): fc.Arbitrary<[string, string][]> {
   const base: [string, string][] = [
     ['host', `127.0.0.1:${port}`],
@@ -426,7 +426,7 @@ function bytes(text: string): string {
   return Buffer.from(text).toString('latin1')
 }
 
-/** The request as it goes over the wire, framed rightly. */
+/** The request as it is sent, correctly framed. */
 export function toBytes({ method, target, headers: sent, body }: FuzzRequest): Buffer {
   const lines = sent.map(([name, value]) => `${name}: ${value}\r\n`).join('')
   const length = body === undefined ? '' : `content-length: ${body.length}\r\n`

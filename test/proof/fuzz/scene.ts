@@ -1,4 +1,4 @@
-/** A host to be fuzzed: deep inside a folder of its own, so that a path that climbs out lands where it is seen. */
+/** A host to be fuzzed, deep inside its own directory, so that a path traversal is detected. */
 import {
   chmodSync,
   existsSync,
@@ -19,26 +19,26 @@ import { type RealHost, startHost } from '../../helpers/system/host.ts'
 export interface Scene {
   readonly host: RealHost
   readonly droplet: Droplet
-  /** Domains for which certbot's folder has a certificate. */
+  /** Domains for which certbot's directory has a certificate. */
   readonly certified: readonly string[]
   readonly secrets: readonly string[]
   /** The arguments of each call of certbot. */
   certbotCalls(): readonly (readonly string[])[]
-  /** What stands where nothing of the API's may stand, or has changed there. */
+  /** Files that appeared or changed where the API must not write. */
   strayFiles(): readonly string[]
   close(): Promise<void>
 }
 
-/** Folders of the instance in which NGINX, certbot and the API write. */
+/** Directories of the instance in which NGINX, certbot and the API write. */
 const ALLOWED = ['sites-available', 'sites-enabled', 'letsencrypt', 'state', 'logs', 'temp']
 const CERTIFIED = ['secure.fuzz.example', 'safe.fuzz.example']
 
-/** Starts it; certbot is a stand-in that notes how it was called, and fails. */
+/** Starts it; certbot is a fake that records its calls, and fails. */
 export async function startScene(environment: Readonly<Record<string, string>> = {}): Promise<Scene> {
   const outer = mkdtempSync(join(tmpdir(), 'proxy-manager-fuzz-'))
   const root = join(outer, 'a/b/c/d/host')
   mkdirSync(root, { recursive: true })
-  // NGINX's workers have to get to the webroot.
+  // NGINX's workers must be able to read the webroot.
   for (let folder = root; folder.length >= outer.length; folder = join(folder, '..')) chmodSync(folder, 0o755)
   const calls = join(outer, 'certbot-calls')
   const certbot = join(outer, 'certbot')
@@ -61,7 +61,7 @@ export async function startScene(environment: Readonly<Record<string, string>> =
       CERTBOT_BIN: certbot,
       SSL_PREFLIGHT: 'off',
       HEALTH_CHECK_TIMEOUT_MS: '100',
-      // No name that was made up is asked for beyond this host.
+      // No generated name is queried beyond this host.
       DNS_SERVERS: '127.0.0.1:9',
       RES_OPTIONS: 'attempts:1 timeout:1',
       ...environment,
@@ -96,7 +96,7 @@ export async function startScene(environment: Readonly<Record<string, string>> =
   }
 }
 
-/** Every path under a folder, and a few beyond it, with what stands there; where writing is allowed, only that it is there. */
+/** Every path under a directory, and a few beyond it, with its contents; where writing is allowed, only that it exists. */
 function standing(outer: string, root: string): ReadonlyMap<string, string> {
   const found = new Map<string, string>()
   const walk = (folder: string) => {
@@ -104,7 +104,7 @@ function standing(outer: string, root: string): ReadonlyMap<string, string> {
       const path = join(folder, name)
       const isAllowed = ALLOWED.some((allowed) => path === join(root, allowed))
       const isOurs = path === join(outer, 'certbot-calls') || path === join(root, 'nginx.pid')
-      // A candidate of the configuration stands beside the real one while it is tested.
+      // A candidate is beside the main configuration while it is tested.
       if (isOurs || (folder === root && /^\.(proxy-manager-[\w-]+|test)\.(conf|pid)$/.test(name))) continue
       const stat = lstatSync(path, { throwIfNoEntry: false })
       if (stat === undefined) continue
@@ -114,7 +114,7 @@ function standing(outer: string, root: string): ReadonlyMap<string, string> {
     }
   }
   walk(outer)
-  // The last one is where the API runs.
+  // The last one is the API's working directory.
   const beyond = ['/etc/nginx', '/etc/nginx/sites-available', '/etc/nginx/sites-enabled', '/etc/letsencrypt', '/']
   for (const folder of beyond) found.set(folder, existsSync(folder) ? readdirSync(folder).sort().join(' ') : 'nothing')
   return found

@@ -1,4 +1,4 @@
-/** Requests by the ten thousand over kept connections: valid ones and what is made of them, to an API without a token and to one with. */
+/** Tens of thousands of requests over kept connections, valid and mutated, to an API without a token and to one with tokens. */
 import fc from 'fast-check'
 import * as v from 'valibot'
 import { type LoopbackServer, startServer } from '../../../fixtures/loopback-server.ts'
@@ -14,9 +14,9 @@ import { keptConnection, type WireAnswer } from './wire.ts'
 
 const CONNECTIONS = 32
 const BATCH = 250
-/** The host is looked at after every so many batches, and at the end. */
+/** The host is checked after every so many batches, and at the end. */
 const LOOK_EVERY = 8
-/** After so many faults, more of them say nothing new. */
+/** After so many faults further ones add nothing. */
 const ENOUGH = 12
 const SHRINK_MS = 5000
 const TOKENS = { all: 'the-token-of-the-api-0123456789', read: 'the-token-that-reads-0123456789' }
@@ -33,7 +33,7 @@ interface Run {
 }
 
 export const surface: FuzzPart = {
-  title: 'requests of every kind, changed in every place',
+  title: 'requests of every kind, mutated in every place',
   run: async ({ requests, seed }, stopped): Promise<Findings> => {
     const started = performance.now()
     const count = new Map<string, number>()
@@ -67,7 +67,7 @@ export const surface: FuzzPart = {
         ...[2, 4, 5].map((kind) => ({ what: `answered with ${kind}xx`, value: of(`${kind}xx`) })),
         { what: 'changes carried out', value: of('changes') },
         { what: 'orders that certbot was called for', value: of('orders') },
-        { what: 'looks at every file and directive', value: of('looks') },
+        { what: 'checks of every file and directive', value: of('looks') },
         { what: 'broken promises', value: violations.length, atMost: 0 },
       ],
       violations,
@@ -149,7 +149,7 @@ function* generate({ arbitrary }: Run, size: number, firstSeed: number): Generat
       yield { request, seed, i }
 }
 
-/** Sends requests, several at a time; those that bring a fault about are made as small as they can be. */
+/** Sends requests, several at a time; those that cause a fault are minimised. */
 async function sendAll(run: Run, waiting: Iterable<Generated>): Promise<void> {
   const iterator = waiting[Symbol.iterator]()
   const lanes = Array.from({ length: CONNECTIONS }, async () => {
@@ -165,7 +165,7 @@ async function sendAll(run: Run, waiting: Iterable<Generated>): Promise<void> {
   await Promise.all(lanes)
 }
 
-/** Counts an answer, keeps what it accepts, and says what is wrong with it. */
+/** Counts an answer, keeps what it accepts, and returns what is wrong with it. */
 function take(run: Run, request: FuzzRequest, answer: WireAnswer | string): string[] {
   note(run, 'requests')
   const faults = faultsOf(request, answer, run.secrets)
@@ -174,7 +174,9 @@ function take(run: Run, request: FuzzRequest, answer: WireAnswer | string): stri
   try {
     keepAccepted(run, request, answer)
   } catch (error) {
-    faults.push(`accepted, and not understood here: ${error instanceof Error ? error.message : String(error)}`)
+    faults.push(
+      `accepted, but the expected directives are unknown: ${error instanceof Error ? error.message : String(error)}`,
+    )
   }
   return faults
 }
@@ -189,11 +191,11 @@ const Command = v.object({
 })
 const Result = v.object({ result: Carried })
 
-/** A change that was carried out names the revision of the file that stands for it. */
+/** The answer to a change names the revision of the file that it wrote. */
 function keepAccepted({ accepted, count }: Run, { method, target, body = '' }: FuzzRequest, answer: WireAnswer): void {
   const [path = ''] = target.split('?')
   if (answer.status >= 300 || !['PUT', 'POST'].includes(method) || answer.body === '') return
-  const said: unknown = JSON.parse(answer.body)
+  const parsed: unknown = JSON.parse(answer.body)
   const sent = (): unknown =>
     JSON.parse(
       Buffer.from(body, 'latin1')
@@ -205,25 +207,25 @@ function keepAccepted({ accepted, count }: Run, { method, target, body = '' }: F
     wanted: AcceptedBody,
     { revision, droplet_name, receipt }: v.InferOutput<typeof Carried>,
   ) => {
-    if (droplet_name !== droplet) throw new Error(`${droplet} was asked for, ${droplet_name} changed`)
+    if (droplet_name !== droplet) throw new Error(`${droplet} was requested, ${droplet_name} changed`)
     accepted.set(revision, { droplet, body: wanted })
     if (receipt.reloaded) count.set('changes', (count.get('changes') ?? 0) + 1)
   }
   if (path.endsWith('/message')) {
-    const result = v.safeParse(Result, said)
+    const result = v.safeParse(Result, parsed)
     const command = v.safeParse(Command, result.success ? sent() : undefined)
     if (result.success && command.success)
       keep(command.output.payload.droplet_name, command.output.payload.proxy, result.output.result)
     return
   }
-  const carried = v.safeParse(Carried, said)
+  const carried = v.safeParse(Carried, parsed)
   if (!carried.success || !/^\/proxies(\/[^/]+)?$/.test(path)) return
   const wanted = v.parse(v.looseObject({ ...AcceptedBody.entries, droplet_name: v.optional(v.string()) }), sent())
   const named = method === 'PUT' ? path.slice('/proxies/'.length) : wanted.droplet_name
   keep(named ?? domainOf(wanted.domain).replaceAll('.', '-'), wanted, carried.output)
 }
 
-/** The fault, and the smallest request that has one; where none has alone, the request itself. */
+/** The fault, and the smallest request that causes one; if none does alone, the request itself. */
 async function describe(run: Run, { request, seed, i }: Generated, faults: readonly string[]): Promise<string> {
   const connection = keptConnection(run.scene.host.manager.port)
   const found = await fc.check(
@@ -236,7 +238,7 @@ async function describe(run: Run, { request, seed, i }: Generated, faults: reado
   connection.close()
   const [smallest] = found.counterexample ?? []
   const shown = JSON.stringify(smallest ?? request)
-  const how = smallest === undefined ? 'not again when sent alone' : 'made small'
+  const how = smallest === undefined ? 'not reproduced alone' : 'minimised'
   return `${faults.join('; ')} (${how}; batch seed ${seed}, request ${i}): ${shown.slice(0, 2000)}`
 }
 

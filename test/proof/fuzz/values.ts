@@ -1,4 +1,4 @@
-/** Values that mean harm: to NGINX's syntax, to paths, to terminals, to JavaScript's objects, to whoever counts characters. */
+/** Malicious values: for NGINX's syntax, paths, terminals, JavaScript's objects, and length checks. */
 import fc from 'fast-check'
 
 const HARMFUL = [
@@ -87,7 +87,7 @@ const HARMFUL = [
   `${'a.'.repeat(126)}b`,
 ]
 
-/** Mostly characters that mean something to NGINX, a shell, or a terminal. */
+/** Mostly characters with a meaning for NGINX, a shell, or a terminal. */
 const METACHARACTERS = fc.string({
   unit: fc.constantFrom(
     ...';{}"\'\\#$~^*()[]<>|&`%/.:@!?=+ -_aZ09',
@@ -127,7 +127,7 @@ export const harmfulValue: fc.Arbitrary<unknown> = fc.oneof(
   { weight: 1, arbitrary: fc.dictionary(harmfulString, harmfulString, { maxKeys: 3 }) },
 )
 
-/** What a header can hold and still be one: the rest is for the raw connections. */
+/** What a valid header can contain: the rest is for the raw connections. */
 export const headerValue: fc.Arbitrary<string> = fc.oneof(
   harmfulString.map((text) =>
     Buffer.from(text)
@@ -139,7 +139,7 @@ export const headerValue: fc.Arbitrary<string> = fc.oneof(
   fc.constantFrom('x'.repeat(200), 'x'.repeat(4000)),
 )
 
-/** A path segment, percent-encoded or not, that a request line can hold. */
+/** A path segment, percent-encoded or not, that a request line can contain. */
 export const segment: fc.Arbitrary<string> = fc.oneof(
   fc.constantFrom(
     '..',

@@ -1,4 +1,4 @@
-/** HTTP as bytes on a socket: what goes out is exactly what was generated, and what comes back is read by nobody's rules but these. */
+/** HTTP as bytes on a socket: exactly what was generated is sent, and the answers are parsed strictly here. */
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 
@@ -8,7 +8,7 @@ export interface WireAnswer {
   readonly body: string
 }
 
-/** What a connection said, and what it said that is no answer. */
+/** The answers of a connection, and the rest of its bytes. */
 export interface Heard {
   readonly answers: readonly WireAnswer[]
   readonly rest: Buffer
@@ -18,7 +18,7 @@ const TIMEOUT_MS = 30_000
 const SILENCE_MS = 100
 const HEAD_END = Buffer.from('\r\n\r\n')
 
-/** Reads the answers that stand in these bytes; `hasBody` tells from what follows a head whether that is its body. */
+/** Parses the answers in these bytes; `hasBody` decides whether what follows a head is its body. */
 export function readAnswers(bytes: Buffer, hasBody: (following: Buffer) => boolean): Heard {
   const answers: WireAnswer[] = []
   let rest = bytes
@@ -47,7 +47,7 @@ export function readAnswers(bytes: Buffer, hasBody: (following: Buffer) => boole
   }
 }
 
-/** A kept connection, one request after another; opened anew after an answer that ends it. */
+/** A kept connection, one request after another; opened again after an answer that ends it. */
 export function keptConnection(port: number) {
   let socket: Socket | undefined
   const open = async (): Promise<Socket> => {
@@ -75,7 +75,7 @@ export function keptConnection(port: number) {
         current.on('data', (chunk: Buffer) => {
           chunks.push(chunk)
           const { answers, rest } = readAnswers(Buffer.concat(chunks), () => hasBody)
-          // Where a request could not be read, nobody knows that its method was HEAD.
+          // If a request could not be read, its method HEAD is not known.
           const isLast = !hasBody && answers[0]?.headers.get('connection') === 'close'
           if (answers.length > 0 && rest.length > 0 && !isLast) settle('more than one answer to one request')
           else if (answers[0] !== undefined) settle(answers[0])
@@ -92,8 +92,8 @@ export function keptConnection(port: number) {
 }
 
 /**
- * Sends bytes over a connection of their own, in these pieces; everything that came back until it was closed. The API is to close it
- * (`wait`), or is told that nothing more will come once it has been silent for a moment (`end`), or it is reset at once.
+ * Sends bytes over a new connection, in these pieces, and returns everything received until it is closed. The API must close it
+ * (`wait`), or our side is ended once the API has been silent for a moment (`end`), or it is reset at once (`reset`).
  */
 export async function exchange(
   port: number,

@@ -1,14 +1,27 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { EXIT } from '../../../lib/cli/command.ts'
-import { DEFAULT_OPTIONS } from '../../../lib/route/options.ts'
-import { describeSettings } from '../../../lib/settings/settings.ts'
-import packageJson from '../../../package.json' with { type: 'json' }
-import { CALLING, runCli, withAnswer } from '../../helpers/cli.ts'
+import { EXIT } from '../../lib/cli/command.ts'
+import { DEFAULT_OPTIONS } from '../../lib/route/options.ts'
+import { describeSettings } from '../../lib/settings/settings.ts'
+import packageJson from '../../package.json' with { type: 'json' }
+import { CALLING, runCli, withAnswer } from '../helpers/cli.ts'
 
 const test = suite('proxy-manager')
 
-const NAMES = ['serve', 'recover', 'systemd-unit', 'list', 'get', 'put', 'delete', 'ssl', 'sync', 'plan', 'health']
+const NAMES = [
+  'serve',
+  'recover',
+  'systemd-unit',
+  'list',
+  'get',
+  'put',
+  'delete',
+  'ssl',
+  'sync',
+  'reconcile',
+  'plan',
+  'health',
+]
 const escaped = (text: string) => text.replace(/[[\]()]/g, '\\$&')
 
 test('--version prints the version of the package', async () => {

@@ -1,20 +1,21 @@
 /** The command line as a function: arguments in, exit status out. */
 
 import { Command, CommanderError, InvalidArgumentError } from 'commander'
-import packageJson from '../../../package.json' with { type: 'json' }
-import { type CliContext, type CommandDefinition, CommandFailure, EXIT } from '../command.ts'
-import { printable } from '../text.ts'
-import { remove } from './delete.ts'
-import { get } from './get.ts'
-import { health } from './health.ts'
-import { list } from './list.ts'
-import { plan } from './plan.ts'
-import { put } from './put.ts'
-import { recover } from './recover.ts'
-import { serve } from './serve.ts'
-import { ssl } from './ssl.ts'
-import { sync } from './sync.ts'
-import { systemdUnitCommand } from './systemd-unit.ts'
+import packageJson from '../../package.json' with { type: 'json' }
+import { type CliContext, type CommandDefinition, CommandFailure, EXIT } from './command.ts'
+import { remove } from './commands/delete.ts'
+import { get } from './commands/get.ts'
+import { health } from './commands/health.ts'
+import { list } from './commands/list.ts'
+import { plan } from './commands/plan.ts'
+import { put } from './commands/put.ts'
+import { reconcile } from './commands/reconcile.ts'
+import { recover } from './commands/recover.ts'
+import { serve } from './commands/serve.ts'
+import { ssl } from './commands/ssl.ts'
+import { sync } from './commands/sync.ts'
+import { systemdUnitCommand } from './commands/systemd-unit.ts'
+import { printable } from './text.ts'
 
 const COMMANDS: readonly CommandDefinition[] = [
   serve,
@@ -26,6 +27,7 @@ const COMMANDS: readonly CommandDefinition[] = [
   remove,
   ssl,
   sync,
+  reconcile,
   plan,
   health,
 ]

@@ -1,0 +1,135 @@
+/** Files of ours follow their host: those that would be rendered differently now are rendered again. */
+import * as v from 'valibot'
+import { errorText, ProxyManagerError } from '../errors.ts'
+import type { Host } from '../host/host.ts'
+import { readRecord } from '../host/json-record.ts'
+import { logFailure } from '../host/log-failure.ts'
+import type { RerenderChange } from '../plan/change.ts'
+import type { RenderedMark, Stale } from '../plan/stale.ts'
+import type { Observation } from '../snapshot/observe.ts'
+import type { BatchDryRun, ChangeContext, ChangeResult, Receipt } from './context.ts'
+import { dryRun, prepare, runBatch } from './pipeline.ts'
+
+/** How long a reconcile that failed is not tried again, unless the host has changed. */
+const RECONCILE_RETRY_MS = 60_000
+
+/** What a reconcile came to. */
+export interface Reconciled extends Stale {
+  /** Routes that were edited by hand: they are left as they are. */
+  readonly drifted: readonly string[]
+  /** Absent if nothing was stale. */
+  readonly receipt?: Receipt
+}
+
+/** What a reconcile would do. */
+export interface ReconcileDryRun extends Omit<Reconciled, 'receipt'>, Pick<BatchDryRun, 'files' | 'test'> {}
+
+/**
+ * Renders again what no longer fits the host, as one batch through the whole pipeline, even while NGINX is stopped.
+ * @throws {ProxyManagerError} whatever a change can fail with; then every file is as it was
+ */
+export async function reconcile(context: ChangeContext): Promise<Reconciled> {
+  const { stale, drifted } = await look(context)
+  if (stale === NOTHING_STALE) {
+    context.state.unreconciled = undefined
+    return { ...stale, drifted }
+  }
+  try {
+    const receipt = await renderAgain(context, stale)
+    return { ...stale, drifted, ...(receipt === undefined ? {} : { receipt }) }
+  } catch (error) {
+    keepFailure(context, stale, error)
+    throw error
+  }
+}
+
+/** @throws {ProxyManagerError} CONFIG_WRITE_FAILED */
+export async function dryRunReconcile(context: ChangeContext): Promise<ReconcileDryRun> {
+  const { stale, drifted } = await look(context)
+  const { files, test } = await dryRun(context, rerenderAll(stale), { withShared: stale.shared })
+  return { ...stale, drifted, files, test }
+}
+
+const NOTHING_STALE: Stale = { routes: [], shared: false }
+
+async function look(context: ChangeContext) {
+  const { snapshot } = await context.observe([])
+  const drifted = [...snapshot.routes].flatMap(([name, route]) => (route.drifted ? [name] : [])).sort()
+  return { stale: context.stale.find(snapshot) ?? NOTHING_STALE, drifted }
+}
+
+/**
+ * Before a change: returns whether anything was rendered again, so that the host has to be read again. A failure is logged, left for health to
+ * show, and not tried again for a minute.
+ */
+export async function reconcileBefore(context: ChangeContext, { snapshot }: Observation): Promise<boolean> {
+  const { host, state } = context
+  const stale = context.stale.find(snapshot)
+  if (stale === undefined) {
+    state.unreconciled = undefined
+    return false
+  }
+  if (state.unreconciled !== undefined && host.clock.monotonicMs() < state.unreconciled.retryAtMs) return false
+  try {
+    await renderAgain(context, stale)
+    return true
+  } catch (error) {
+    if (state.unreconciled?.reason !== errorText(error)) logFailure(host, 'error', { action: 'reconcile' })(error)
+    keepFailure(context, stale, error)
+    return false
+  }
+}
+
+/** {@link reconcileBefore} without a change, for a timer; also saves the next start its rendering. */
+export async function keepReconciled(context: ChangeContext): Promise<void> {
+  await reconcileBefore(context, await context.observe([]))
+  await saveRenderedMark(context)
+}
+
+function keepFailure({ host, state }: ChangeContext, { routes }: Stale, error: unknown): void {
+  state.unreconciled = { reason: errorText(error), routes, retryAtMs: host.clock.monotonicMs() + RECONCILE_RETRY_MS }
+}
+
+async function renderAgain(context: ChangeContext, stale: Stale): Promise<Receipt | undefined> {
+  const changes = rerenderAll(stale)
+  const prepared = await prepare(context, changes, { withShared: true })
+  const { results, failure, cleanup } = await runBatch(context, changes, { allowStoppedNginx: true }, prepared)
+  await cleanup()
+  const failed = failure ?? results.find(isFailure)
+  if (failed !== undefined) throw failed
+  context.state.unreconciled = undefined
+  const [receipt] = results.flatMap((result) => (isFailure(result) ? [] : [result.receipt]))
+  context.host.log.write('warn', {
+    action: 'reconcile',
+    result: 'success',
+    outcome: 'rendered_again',
+    routes: stale.routes.length,
+    shared_file: stale.shared,
+    generation: receipt?.generation,
+  })
+  return receipt
+}
+
+function isFailure(result: ChangeResult): result is ProxyManagerError {
+  return result instanceof ProxyManagerError
+}
+
+function rerenderAll({ routes }: Stale): RerenderChange[] {
+  return [...routes].sort().map((dropletName) => ({ kind: 'rerender', dropletName }))
+}
+
+const Mark = v.object({ fingerprint: v.string(), files: v.string() })
+
+/** What the previous process found current: a start with the same host and files has nothing to render. */
+export function readRenderedMark(host: Host): RenderedMark | undefined {
+  return readRecord(host, host.paths.rendered, Mark)
+}
+
+/** Saves the mark if everything is current. Losing it costs the next start some time, and nothing else. */
+async function saveRenderedMark({ host, observe, stale }: ChangeContext): Promise<void> {
+  const { snapshot } = await observe([])
+  if (snapshot.routes.size === 0 || stale.find(snapshot) !== undefined) return
+  const text = JSON.stringify(stale.markOf(snapshot))
+  if (host.files.read(host.paths.rendered)?.text !== text)
+    await host.files.writeUnsynced(host.paths.rendered, text, 0o600).catch(() => undefined)
+}

@@ -1,0 +1,74 @@
+/** Which of our files are not what they would be if they were rendered now, for the host as it is and by this version. */
+import { contextKey, renderFingerprint } from '../render/fingerprint.ts'
+import { isRenderedAs } from '../render/route-file.ts'
+import { sha256 } from '../route/file-envelope.ts'
+import { SHARED_FILE } from '../route/file-names.ts'
+import type { SnapshotRoute } from '../route/stored-route.ts'
+import type { Snapshot } from '../snapshot/snapshot.ts'
+import { isSharedCurrent } from './plan-files.ts'
+
+export interface Stale {
+  /** Names of droplets. */
+  readonly routes: readonly string[]
+  readonly shared: boolean
+}
+
+/** That every file of ours was current: which files those were, and for what. */
+export interface RenderedMark {
+  readonly fingerprint: string
+  readonly files: string
+}
+
+export interface StaleFinder {
+  /** `undefined` if everything is current. Costs nothing for files that were found current before, as long as the host stays the same. */
+  find(snapshot: Snapshot): Stale | undefined
+  /** The mark of a snapshot in which everything is current. */
+  markOf(snapshot: Snapshot): RenderedMark
+}
+
+/** Makes a finder; `saved` is the mark of a previous process, which saves the rendering of every route at a start. */
+export function staleFinder(saved: RenderedMark | undefined): StaleFinder {
+  let host = ''
+  let current = new WeakSet<SnapshotRoute>()
+  let isSavedPending = saved !== undefined
+  const markOf = (snapshot: Snapshot): RenderedMark => ({
+    fingerprint: renderFingerprint(snapshot.context),
+    files: sha256([...snapshot.routes.values()].map(({ digest, enabled }) => `${digest} ${enabled}`).join('\n')),
+  })
+  return {
+    markOf,
+    find: (snapshot) => {
+      const now = contextKey(snapshot.context)
+      if (now !== host) {
+        host = now
+        current = new WeakSet()
+      }
+      if (isSavedPending) {
+        isSavedPending = false
+        const mark = markOf(snapshot)
+        if (mark.fingerprint === saved?.fingerprint && mark.files === saved.files)
+          current = new WeakSet(snapshot.routes.values())
+      }
+      const routes = [...snapshot.routes].flatMap(([name, route]) => {
+        if (current.has(route) || isCurrent(route, snapshot)) {
+          current.add(route)
+          return []
+        }
+        return [name]
+      })
+      const shared = isSharedStale(snapshot)
+      return routes.length === 0 && !shared ? undefined : { routes, shared }
+    },
+  }
+}
+
+/** A route that was edited by hand, or is not served, is left as it is. */
+function isCurrent({ enabled, drifted, text, record }: SnapshotRoute, { context }: Snapshot): boolean {
+  return !enabled || drifted || isRenderedAs(text, record, context)
+}
+
+/** One that was edited by hand is left until the next change, which has to write it; a missing one is needed by every route. */
+function isSharedStale(snapshot: Snapshot): boolean {
+  if (snapshot.shared === undefined) return snapshot.routes.size > 0 && !snapshot.availableImages.has(SHARED_FILE)
+  return !isSharedCurrent(snapshot, snapshot.routes, snapshot.shared)
+}

@@ -1,0 +1,70 @@
+/** What rendering depends on beside a route's record, in one word: the host, and this version of the renderer. */
+import { printUnchecked } from '../nginx/config/print.ts'
+import { sha256 } from '../route/file-envelope.ts'
+import { DEFAULT_OPTIONS } from '../route/options.ts'
+import type { RouteRecord } from '../route/record.ts'
+import type { RenderContext } from './context.ts'
+import { routeDirectives } from './server-block.ts'
+import { sharedDirectives } from './shared-file.ts'
+
+const AT = '2026-01-01T00:00:00.000Z'
+
+const PLAIN: RouteRecord = {
+  version: 1,
+  droplet_name: 'sample',
+  domain: 'sample.invalid',
+  upstream_host: '192.0.2.1',
+  upstream_port: 1,
+  upstream_addresses: ['192.0.2.1', '192.0.2.2'],
+  resolvers: ['192.0.2.53'],
+  enable_ssl: true,
+  source: 'api',
+  options: DEFAULT_OPTIONS,
+  certificate: null,
+  last_health_status: 'unknown',
+  last_health_checked_at: null,
+  created_at: AT,
+  updated_at: AT,
+}
+const certificate = {
+  issuer: 'sample',
+  not_before: AT,
+  expiry: AT,
+  domains: ['sample.invalid'],
+  serial: '0',
+  fingerprint_sha256: '0'.repeat(64),
+}
+
+/** Routes that together use every kind of directive. */
+const SAMPLES: readonly RouteRecord[] = [
+  PLAIN,
+  {
+    ...PLAIN,
+    certificate,
+    options: { ...DEFAULT_OPTIONS, hsts: true, allow: ['192.0.2.0/24'], aliases: ['a.invalid'] },
+  },
+  {
+    ...PLAIN,
+    certificate,
+    upstream_host: 'sample.internal',
+    upstream_addresses: null,
+    options: { ...DEFAULT_OPTIONS, upstream_scheme: 'https', websocket: false, buffering: true },
+  },
+  { ...PLAIN, certificate, options: { ...DEFAULT_OPTIONS, redirect_to: 'other.invalid' } },
+  { ...PLAIN, certificate, options: { ...DEFAULT_OPTIONS, maintenance: true } },
+]
+
+/** What the host contributes to a rendering, as text. */
+export function contextKey(context: RenderContext): string {
+  return JSON.stringify({ ...context, setByHost: [...context.setByHost].sort() })
+}
+
+/** Changes if any route would be rendered differently. Does not include what only the shared file depends on. */
+export function renderFingerprint(context: RenderContext): string {
+  const shared = { generation: 0, catchAllHttp: [], catchAllHttps: [], hasNamedUpstream: true }
+  const samples = [
+    ...SAMPLES.flatMap((record) => routeDirectives(record, context)),
+    ...sharedDirectives(shared, context),
+  ]
+  return sha256(`${contextKey(context)}\n${printUnchecked(samples)}`)
+}

@@ -1,0 +1,151 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
+import type { RunResult } from '../../lib/adapters/runner.ts'
+import { SHARED_FILE } from '../../lib/route/file-names.ts'
+import { contentsOf, textAt, writeAt } from '../helpers/arrange.ts'
+import { addPanel, servedOnPanel } from '../helpers/sweeps.ts'
+import { assertInvariant, put, remove, restarted, servedPort } from '../helpers/world.ts'
+
+const test = suite('reconcile')
+const AVAILABLE = '/etc/nginx/sites-available'
+const ROUTE = `${AVAILABLE}/fpai-app.conf`
+const MINUTE_MS = 60_000
+
+async function depsWithApp(): Promise<FakeDeps> {
+  const deps = await fakeDeps()
+  await put(deps, 'app', 'app.example.com', 8002)
+  await deps.engine.idle()
+  return deps
+}
+
+const refuse = (text: string): RunResult => ({ exitCode: 1, output: `nginx: [emerg] ${text}` })
+const linesOf = ({ lines }: FakeDeps) =>
+  lines.filter(({ action }) => action === 'reconcile').map(({ result, outcome }) => outcome ?? result)
+
+test('a route is rendered again for an address that the host has got, proved, and its revision stays', async () => {
+  const deps = await depsWithApp()
+  const { revision } = await deps.engine.getProxy('app')
+  addPanel(deps)
+  const { routes, receipt } = await deps.engine.reconcile()
+  assert.equal([routes, receipt?.proved_by, receipt?.reloaded], [['app'], 'generation_probe', true])
+  assert.ok(servedOnPanel(deps))
+  assert.is((await deps.engine.getProxy('app')).revision, revision)
+  assert.equal(linesOf(deps), ['rendered_again'])
+  await assertInvariant(deps)
+})
+
+test('a host that has not changed costs no test, no reload and no write', async () => {
+  const deps = await depsWithApp()
+  const [from, before] = [deps.effects.journal.length, contentsOf(deps.disk)]
+  assert.equal(await deps.engine.reconcile(), { routes: [], shared: false, drifted: [] })
+  assert.is(deps.effects.journal.length, from)
+  assert.equal(contentsOf(deps.disk), before)
+})
+
+test('a change of another route renders stale files first, in a batch of their own', async () => {
+  const deps = await depsWithApp()
+  addPanel(deps)
+  const reloads = deps.nginx.reloads
+  await put(deps, 'other', 'other.example.com', 8003)
+  assert.ok(servedOnPanel(deps))
+  assert.is(servedPort(deps, 'other.example.com'), 8003)
+  assert.is(deps.nginx.reloads, reloads + 2)
+})
+
+test("a directive that another package sets leaves the shared file, so that NGINX's test passes again", async () => {
+  const deps = await depsWithApp()
+  writeAt(deps.disk, '/etc/nginx/conf.d/x.conf', 'server_names_hash_bucket_size 128;\n')
+  const isDuplicate = (texts: readonly string[]) => texts.some((text) => text.includes('server_names_hash_bucket_size'))
+  const { judge } = deps.nginx
+  deps.nginx.judge = (texts) =>
+    isDuplicate(texts) ? refuse('"server_names_hash_bucket_size" is duplicate') : judge(texts)
+  await put(deps, 'other', 'other.example.com', 8003)
+  assert.not.match(textAt(deps.disk, `${AVAILABLE}/${SHARED_FILE}`) ?? '', 'server_names_hash_bucket_size')
+  assert.is(servedPort(deps, 'app.example.com'), 8002)
+})
+
+test('a shared file that nobody needs any more follows the host as well', async () => {
+  const deps = await depsWithApp()
+  await remove(deps, 'app')
+  writeAt(deps.disk, '/etc/nginx/conf.d/x.conf', 'server { listen 80 default_server; server_name _; }\n')
+  const { routes, shared } = await deps.engine.reconcile()
+  assert.equal([routes, shared], [[], true])
+  assert.not.match(textAt(deps.disk, `${AVAILABLE}/${SHARED_FILE}`) ?? '', 'listen 80 default_server')
+})
+
+test('a route that was edited by hand or is disabled is left as it is; the first is named', async () => {
+  const deps = await depsWithApp()
+  await put(deps, 'off', 'off.example.com', 8003)
+  deps.disk.delete('/etc/nginx/sites-enabled/fpai-off.conf')
+  writeAt(deps.disk, ROUTE, `${textAt(deps.disk, ROUTE)}# mine\n`)
+  const before = textAt(deps.disk, ROUTE)
+  addPanel(deps)
+  const { routes, drifted } = await deps.engine.reconcile()
+  assert.equal([routes, drifted], [[], ['app']])
+  assert.is(textAt(deps.disk, ROUTE), before)
+})
+
+test('while NGINX is stopped, files are rendered that NGINX accepts, and the receipt says that nothing is served', async () => {
+  const deps = await depsWithApp()
+  addPanel(deps)
+  deps.nginx.running = false
+  const { receipt } = await deps.engine.reconcile()
+  assert.equal([receipt?.proved_by, receipt?.reloaded], ['config_test', false])
+  assert.match(textAt(deps.disk, ROUTE) ?? '', 'listen 192.0.2.10:80;')
+})
+
+test('a start renders stale files before NGINX reads them', async () => {
+  const deps = await depsWithApp()
+  addPanel(deps)
+  deps.nginx.running = false
+  const again = await restarted(deps)
+  assert.match(textAt(again.disk, ROUTE) ?? '', 'listen 192.0.2.10:80;')
+})
+
+test('a start after a look at an unchanged host renders no route again', async () => {
+  const deps = await depsWithApp()
+  await deps.engine.keepReconciled()
+  const saved = textAt(deps.disk, '/var/lib/proxy-manager/rendered.json')
+  assert.match(saved ?? '', /^{"fingerprint":"[0-9a-f]{64}","files":"[0-9a-f]{64}"}$/)
+  const again = await restarted(deps)
+  await again.engine.keepReconciled()
+  assert.is(textAt(again.disk, '/var/lib/proxy-manager/rendered.json'), saved)
+})
+
+test('a failure changes nothing, is logged once, shown by health, and not tried by each change; it ends with its cause', async () => {
+  const deps = await depsWithApp()
+  addPanel(deps)
+  const { judge } = deps.nginx
+  deps.nginx.judge = (texts) =>
+    texts.some((text) => text.includes('192.0.2.10')) ? refuse('bind() to 192.0.2.10:80 failed') : judge(texts)
+  const before = textAt(deps.disk, ROUTE)
+  await deps.engine.keepReconciled()
+  await deps.clock.sleep(MINUTE_MS)
+  await deps.engine.keepReconciled()
+  assert.equal(linesOf(deps), ['failure'])
+  assert.is(textAt(deps.disk, ROUTE), before)
+  const { status, reasons } = await deps.engine.readHealth()
+  assert.is(status, 'degraded')
+  assert.match(reasons.join(), 'the files of app could not be rendered again for this host')
+  deps.nginx.judge = judge
+  await deps.clock.sleep(MINUTE_MS)
+  await deps.engine.keepReconciled()
+  assert.ok(servedOnPanel(deps))
+  assert.is((await deps.engine.readHealth()).status, 'healthy')
+})
+
+test('a dry run shows what would be rendered again, and changes nothing', async () => {
+  const deps = await depsWithApp()
+  addPanel(deps)
+  const before = contentsOf(deps.disk)
+  const { routes, files, test: result } = await deps.engine.dryRunReconcile()
+  assert.equal([routes, result.ok], [['app'], true])
+  assert.equal(
+    files.map(({ path }) => path),
+    [`${AVAILABLE}/${SHARED_FILE}`, ROUTE],
+  )
+  assert.equal(contentsOf(deps.disk), before)
+})
+
+test.run()
