@@ -90,7 +90,7 @@ export async function boundedFetch(
     const server = response.headers.get('server')
     return { status: response.status, body: await read(response), ...(server === null ? {} : { server }) }
   } catch (error) {
-    return { failure: head.isTooLarge() ? 'TOO_LARGE' : failureOf(error, init.signal) }
+    return { failure: head.isTooLarge() ? 'TOO_LARGE' : failureCode(error, init.signal) }
   } finally {
     head.agent.destroy()
   }
@@ -127,7 +127,7 @@ function boundedAgent(url: string, { preamble = '', ...options }: ConnectionOpti
   }
 }
 
-function failureOf(error: unknown, signal: AbortSignal): string {
+function failureCode(error: unknown, signal: AbortSignal): string {
   if (signal.aborted) return 'TIMEOUT'
   if (error instanceof FetchError && error.type === 'max-size') return 'TOO_LARGE'
   const code = error instanceof Error && 'code' in error ? error.code : undefined

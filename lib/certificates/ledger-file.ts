@@ -4,7 +4,7 @@ import type { Host } from '../host/host.ts'
 import { readRecord, writeRecord } from '../host/json-record.ts'
 import { replaceText } from '../host/replace-file.ts'
 import { lineageNameOf } from './lineage-name.ts'
-import { type OrderEntry, type OrderLedger, readLedger, withOrder } from './order-ledger.ts'
+import { type OrderEntry, type OrderLedger, parseLedger, withOrder } from './order-ledger.ts'
 
 export const LastCertificate = v.object({
   timestamp: v.string(),
@@ -14,18 +14,20 @@ export const LastCertificate = v.object({
 })
 export type LastCertificate = v.InferOutput<typeof LastCertificate>
 
-export function ledgerOf(host: Host, domain: string): OrderLedger {
-  return readLedger(host.files.read(pathOf(host, domain))?.text)
+type LedgerHost = Pick<Host, 'files' | 'paths'>
+
+export function readLedger(host: LedgerHost, domain: string): OrderLedger {
+  return parseLedger(host.files.read(ledgerPath(host, domain))?.text)
 }
 
 /** Replaces the ledger of a domain, durably: after a crash, the CA still counts the orders in it. */
-async function writeLedger(host: Host, domain: string, ledger: OrderLedger): Promise<void> {
-  await replaceText(host, pathOf(host, domain), JSON.stringify(ledger))
+async function writeLedger(host: LedgerHost, domain: string, ledger: OrderLedger): Promise<void> {
+  await replaceText(host, ledgerPath(host, domain), JSON.stringify(ledger))
 }
 
 /** Records an order before it is made, as a failure, which it stays if the process ends meanwhile. Returns the ledger before it. */
-export async function beginOrder(host: Host, domain: string): Promise<OrderLedger> {
-  const before = ledgerOf(host, domain)
+export async function beginOrder(host: LedgerHost & Pick<Host, 'clock'>, domain: string): Promise<OrderLedger> {
+  const before = readLedger(host, domain)
   await writeLedger(
     host,
     domain,
@@ -36,7 +38,7 @@ export async function beginOrder(host: Host, domain: string): Promise<OrderLedge
 
 /** Records how an order ended, and until when the CA accepts no other, if it said so. */
 export async function endOrder(
-  host: Host,
+  host: LedgerHost,
   domain: string,
   before: OrderLedger,
   entry: OrderEntry,
@@ -46,7 +48,11 @@ export async function endOrder(
   await writeLedger(host, domain, withOrder(blocked, entry, blockedUntil))
 }
 
-export async function recordLastCertificate(host: Host, domain: string, reason: string | null): Promise<void> {
+export async function recordLastCertificate(
+  host: LedgerHost & Pick<Host, 'clock' | 'log'>,
+  domain: string,
+  reason: string | null,
+): Promise<void> {
   const record: LastCertificate = {
     timestamp: new Date(host.clock.nowMs()).toISOString(),
     domain,
@@ -56,10 +62,10 @@ export async function recordLastCertificate(host: Host, domain: string, reason: 
   await writeRecord(host, host.paths.lastCertificate, record, 'record_certificate')
 }
 
-export function readLastCertificate(host: Host): LastCertificate | undefined {
+export function readLastCertificate(host: LedgerHost): LastCertificate | undefined {
   return readRecord(host, host.paths.lastCertificate, LastCertificate)
 }
 
-function pathOf(host: Host, domain: string): string {
-  return `${host.paths.orders}/${lineageNameOf(domain)}.json`
+function ledgerPath({ paths }: LedgerHost, domain: string): string {
+  return `${paths.orders}/${lineageNameOf(domain)}.json`
 }

@@ -3,6 +3,8 @@ import type { Host } from '../host/host.ts'
 import { pruneBackups } from '../host/prune-backups.ts'
 import { lineageNameOf } from './lineage-name.ts'
 
+type LineageHost = Pick<Host, 'files' | 'settings' | 'clock'>
+
 const FILES = ['cert.pem', 'chain.pem', 'fullchain.pem', 'privkey.pem']
 
 /**
@@ -10,7 +12,8 @@ const FILES = ['cert.pem', 'chain.pem', 'fullchain.pem', 'privkey.pem']
  * certificate to `X-0001`, where nothing reads it; with a leftover `live/X` it would let the CA issue and fail afterwards.
  * Returns whether there was such a lineage.
  */
-export async function setAsideBrokenLineage({ files, settings, clock }: Host, domain: string): Promise<boolean> {
+export async function setAsideBrokenLineage(host: LineageHost, domain: string): Promise<boolean> {
+  const { files, settings } = host
   const root = settings.CERTBOT_CONFIG_DIR
   const name = lineageNameOf(domain)
   const places = [`live/${name}`, `archive/${name}`, `renewal/${name}.conf`]
@@ -19,15 +22,12 @@ export async function setAsideBrokenLineage({ files, settings, clock }: Host, do
   const renewal = files.read(`${root}/renewal/${name}.conf`)?.text ?? ''
   const isComplete = FILES.every((file) => files.read(`${root}/live/${name}/${file}`) !== undefined)
   if (isComplete && renewal.includes('[renewalparams]') && present.length === places.length) return false
-  await setAsideLineage({ files, settings, clock }, domain)
+  await setAsideLineage(host, domain)
   return true
 }
 
 /** Moves everything of a lineage aside, where it can be inspected or moved back by hand. */
-export async function setAsideLineage(
-  { files, settings, clock }: Pick<Host, 'files' | 'settings' | 'clock'>,
-  domain: string,
-): Promise<void> {
+export async function setAsideLineage({ files, settings, clock }: LineageHost, domain: string): Promise<void> {
   const root = settings.CERTBOT_CONFIG_DIR
   const name = lineageNameOf(domain)
   const aside = `${root}/broken-lineages/${name}.${clock.nowMs()}`

@@ -34,8 +34,8 @@ export const DEFAULT_RATE_LIMIT_MS = HOUR_MS
 /** Pauses before the next attempt in the background, by the number of consecutive failures. */
 const PAUSES_MS = [60_000, 600_000, 6_000_000, 86_400_000]
 
-/** Reads the text of a ledger's file; one that cannot be read counts as empty. */
-export function readLedger(text: string | undefined): OrderLedger {
+/** Parses the text of a ledger file; one that cannot be parsed counts as empty. */
+export function parseLedger(text: string | undefined): OrderLedger {
   try {
     return v.parse(Ledger, JSON.parse(text ?? ''))
   } catch {

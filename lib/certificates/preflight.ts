@@ -11,6 +11,9 @@ export interface PreflightCheck {
   readonly detail: string
 }
 
+/** What a preflight uses of the host. */
+export type PreflightHost = Pick<Host, 'settings' | 'paths' | 'files' | 'clock' | 'network' | 'probe'>
+
 const LOOKUP_TIMEOUT_MS = 5000
 const CHALLENGE_TIMEOUT_MS = 3000
 
@@ -18,11 +21,11 @@ const CHALLENGE_TIMEOUT_MS = 3000
  * Checks for each name whether it resolves, whether a file under the challenge path is served at each of its addresses, and whether CAA allows
  * the CA.
  */
-export async function runPreflight(host: Host, names: readonly string[]): Promise<PreflightCheck[]> {
+export async function runPreflight(host: PreflightHost, names: readonly string[]): Promise<PreflightCheck[]> {
   return (await Promise.all(names.map((name) => checkName(host, name)))).flat()
 }
 
-async function checkName(host: Host, domain: string): Promise<PreflightCheck[]> {
+async function checkName(host: PreflightHost, domain: string): Promise<PreflightCheck[]> {
   const servers = host.settings.DNS_SERVERS.map(resolverAddress)
   const [addresses, caa] = await Promise.all([
     servers.length > 0
@@ -40,7 +43,11 @@ async function checkName(host: Host, domain: string): Promise<PreflightCheck[]> 
   return [resolved, ...(await checkChallenge(host, domain, addresses)), caa]
 }
 
-async function checkChallenge(host: Host, domain: string, addresses: readonly string[]): Promise<PreflightCheck[]> {
+async function checkChallenge(
+  host: PreflightHost,
+  domain: string,
+  addresses: readonly string[],
+): Promise<PreflightCheck[]> {
   const token = `proxy-manager-${host.clock.randomId()}`
   const { webroot } = host.paths
   const folder = `${webroot}/.well-known/acme-challenge`
@@ -79,7 +86,7 @@ async function checkChallenge(host: Host, domain: string, addresses: readonly st
 }
 
 /** The closest parent with CAA records decides (RFC 8659, 3). The name of a CA other than Let's Encrypt in such records is not known here. */
-async function checkCaa(host: Host, domain: string, servers: readonly string[]): Promise<PreflightCheck> {
+async function checkCaa(host: PreflightHost, domain: string, servers: readonly string[]): Promise<PreflightCheck> {
   const labels = domain.split('.')
   for (let i = 0; i < labels.length - 1; i++) {
     const name = labels.slice(i).join('.')

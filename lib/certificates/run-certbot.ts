@@ -58,13 +58,17 @@ export async function runCertbot(
   }
 }
 
-async function removeChallenges({ files }: Host, folder: string, before: ReadonlySet<string>): Promise<void> {
+async function removeChallenges(
+  { files }: Pick<Host, 'files'>,
+  folder: string,
+  before: ReadonlySet<string>,
+): Promise<void> {
   const left = files.list(folder).filter((name) => !before.has(name))
   await Promise.all(left.map((name) => files.remove(`${folder}/${name}`)))
 }
 
 /** What certbot's log says; nothing if it cannot be read. */
-function readLoggedErrors({ files }: Host, output: string): string {
+function readLoggedErrors({ files }: Pick<Host, 'files'>, output: string): string {
   const path = /Saving debug log to (\/\S+)/.exec(output)?.[1]
   if (path === undefined) return ''
   try {

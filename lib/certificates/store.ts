@@ -77,7 +77,7 @@ export function certificateStore(host: StoreHost): CertificateStore {
       const used = new Set(
         [...routes.values()].map(({ record }) => `${record.domain}/${record.certificate?.fingerprint_sha256}`),
       )
-      for (const domain of new Set(domains)) await removeUnusedOf(host, domain, used)
+      for (const domain of new Set(domains)) await removeUnusedCopies(host, domain, used)
     },
   }
 }
@@ -156,7 +156,11 @@ async function writeCopy(
 }
 
 /** Removes the copies of a domain that are not in `used` (`domain/fingerprint`); with its last copy, the directory of the domain as well. */
-async function removeUnusedOf({ files, paths }: StoreHost, domain: string, used: ReadonlySet<string>): Promise<void> {
+async function removeUnusedCopies(
+  { files, paths }: StoreHost,
+  domain: string,
+  used: ReadonlySet<string>,
+): Promise<void> {
   const copies = files.list(`${paths.certificates}/${domain}`).map((fingerprint) => `${domain}/${fingerprint}`)
   const unused = copies.filter((copy) => !used.has(copy))
   const gone = unused.length === copies.length ? [domain] : unused

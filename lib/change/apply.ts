@@ -2,7 +2,7 @@
 import { ProxyManagerError } from '../errors.ts'
 import type { Change } from '../plan/change.ts'
 import type { CommitOptions } from './commit.ts'
-import type { ChangeContext } from './context.ts'
+import type { ChangeContext, ChangeResult, Receipt } from './context.ts'
 import { type AppliedBatch, allFailed, asFailure, prepare, runBatch } from './pipeline.ts'
 import { reconcileBefore } from './reconcile.ts'
 
@@ -20,14 +20,24 @@ export async function applyBatch(
 ): Promise<AppliedBatch> {
   try {
     const observed = await prepare(context, changes)
-    const isReconciled = await reconcileBefore(context, observed.observation)
-    const prepared = isReconciled ? await prepare(context, changes) : observed
-    if (options !== undefined || prepared.observation.nginx.findMaster() !== undefined)
-      return await runBatch(context, changes, options ?? NGINX_MUST_RUN, prepared)
-    return await applyWithoutNginx(context, changes)
+    const reconciled = await reconcileBefore(context, observed.observation)
+    const prepared = reconciled === undefined ? observed : await prepare(context, changes)
+    const batch =
+      options !== undefined || prepared.observation.nginx.findMaster() !== undefined
+        ? await runBatch(context, changes, options ?? NGINX_MUST_RUN, prepared)
+        : await applyWithoutNginx(context, changes)
+    return reconciled === undefined ? batch : { ...batch, results: batch.results.map(withProof(reconciled)) }
   } catch (error) {
     return allFailed(changes, asFailure(error))
   }
+}
+
+/** What needed no change of its own was proved by the reload before it. */
+function withProof(receipt: Receipt): (result: ChangeResult) => ChangeResult {
+  return (result) =>
+    !(result instanceof ProxyManagerError) && result.receipt.proved_by === 'files_unchanged'
+      ? { ...result, receipt }
+      : result
 }
 
 async function applyWithoutNginx(context: ChangeContext, changes: readonly Change[]): Promise<AppliedBatch> {

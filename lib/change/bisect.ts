@@ -6,7 +6,7 @@ import type { TestResult } from '../nginx/config-test.ts'
 import type { Change } from '../plan/change.ts'
 import type { BatchPlan } from '../plan/plan-batch.ts'
 import { routeFileName } from '../route/file-names.ts'
-import { type ChangeContext, type ObservedHost, testedNow } from './context.ts'
+import { type ChangeContext, type ChangeState, type ObservedHost, testedNow } from './context.ts'
 
 export interface AcceptedBatch {
   readonly changes: readonly Change[]
@@ -41,13 +41,13 @@ export async function bisectBatch(
     return await nginx.testChange(plan.files, plan.domains)
   }
   // A crowd that was postponed has failed together already.
-  const isPostponed = changes.every((change) => state.postponable.get(change) === 'postponed_before')
+  const isPostponed = changes.length > 0 && changes.every((one) => state.postponable.get(one) === 'postponed_before')
   const whole = isPostponed ? undefined : await test(changes)
   if (whole?.ok === true) return { changes, rejected: new Map(), test: whole }
   const baseline = await nginx.testAsIs()
   state.lastTest = testedNow(host, baseline)
   if (!baseline.ok) throw alreadyBroken(baseline)
-  if (changes.length === 0) throw configFailed(whole)
+  if (changes.length === 0) throw configFailed(whole ?? baseline)
 
   const good: Change[] = []
   const rejected = new Map<Change, ProxyManagerError>()
@@ -83,14 +83,16 @@ export async function bisectBatch(
       blame(subset, result)
     }
   }
-  for (const change of undecided) {
-    state.postponed.add(change)
-    rejected.set(change, new ProxyManagerError('BUSY'))
-  }
+  for (const change of undecided) rejected.set(change, postpone(state, change))
   // The swap renames the staged files: they must be those of the accepted changes, not of the last rejected test.
   if (good.length > 0 && !isStaged) last = await test(good)
   if (!last.ok) throw configFailed(last)
   return { changes: good, rejected, test: last }
+}
+
+function postpone({ postponed }: ChangeState, change: Change): ProxyManagerError {
+  postponed.add(change)
+  return new ProxyManagerError('BUSY')
 }
 
 function isNamed({ dropletName }: Change, { diagnostics }: TestResult): boolean {

@@ -32,6 +32,8 @@ export interface AppliedBatch {
   readonly results: readonly ChangeResult[]
   /** What the batch failed with as a whole, even if it has no changes. */
   readonly failure?: ProxyManagerError
+  /** The proof of what was written, even if that is only the shared file. */
+  readonly receipt?: Receipt
   readonly cleanup: () => Promise<void>
 }
 
@@ -102,21 +104,16 @@ async function runPipeline(
     const { receipt, steps, cleanup } = isEmpty
       ? { receipt: unchangedReceipt(plan), steps: NO_STEPS, cleanup: NOTHING }
       : await commitBatch(context, observation, plan, batch.test, options)
-    applied = { results: resultsOf(plan, receipt, steps), cleanup }
+    applied = { results: resultsOf(plan, receipt, steps), receipt, cleanup }
   } catch (error) {
     applied = asFailure(error)
   } finally {
     // Rejected changes are staged, too; a swap has already renamed or removed its temporaries.
     if (!isCommitted) await removeTemporaries(context.host, whole.files)
   }
-  const accepted =
-    applied instanceof ProxyManagerError
-      ? await retryUnaffected(context, batch.changes, plan, applied, options)
-      : applied
-  return {
-    ...withRejected(changes, batch, accepted),
-    ...(applied instanceof ProxyManagerError ? { failure: applied } : {}),
-  }
+  if (!(applied instanceof ProxyManagerError)) return withRejected(changes, batch, applied)
+  const others = await retryUnaffected(context, batch.changes, plan, applied, options)
+  return { ...withRejected(changes, batch, others), failure: applied }
 }
 
 /** The results of all changes, from those of the accepted ones and the errors of the rejected ones. */
@@ -124,7 +121,7 @@ function withRejected(changes: readonly Change[], batch: AcceptedBatch, accepted
   const byChange = new Map(batch.changes.map((change, i) => [change, accepted.results[i]]))
   const resultOf = (change: Change) =>
     batch.rejected.get(change) ?? byChange.get(change) ?? new ProxyManagerError('INTERNAL')
-  return { results: changes.map(resultOf), cleanup: accepted.cleanup }
+  return { ...accepted, results: changes.map(resultOf) }
 }
 
 /** A failure belongs to the changes that write something. Refused and unchanged ones are applied again without them. */

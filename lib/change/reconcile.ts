@@ -59,24 +59,23 @@ async function look(context: ChangeContext) {
 }
 
 /**
- * Before a change: returns whether anything was rendered again, so that the host has to be read again. A failure is logged, left for health to
- * show, and not tried again for a minute.
+ * Before a change. Returns the proof if anything was rendered again, so that the host has to be read again. A failure is logged, left for health
+ * to show, and not tried again for a minute.
  */
-export async function reconcileBefore(context: ChangeContext, { snapshot }: Observation): Promise<boolean> {
+export async function reconcileBefore(context: ChangeContext, { snapshot }: Observation): Promise<Receipt | undefined> {
   const { host, state } = context
   const stale = context.stale.find(snapshot)
   if (stale === undefined) {
     state.unreconciled = undefined
-    return false
+    return undefined
   }
-  if (state.unreconciled !== undefined && host.clock.monotonicMs() < state.unreconciled.retryAtMs) return false
+  if (state.unreconciled !== undefined && host.clock.monotonicMs() < state.unreconciled.retryAtMs) return undefined
   try {
-    await renderAgain(context, stale)
-    return true
+    return await renderAgain(context, stale)
   } catch (error) {
     if (state.unreconciled?.reason !== errorText(error)) logFailure(host, 'error', { action: 'reconcile' })(error)
     keepFailure(context, stale, error)
-    return false
+    return undefined
   }
 }
 
@@ -93,12 +92,11 @@ function keepFailure({ host, state }: ChangeContext, { routes }: Stale, error: u
 async function renderAgain(context: ChangeContext, stale: Stale): Promise<Receipt | undefined> {
   const changes = rerenderAll(stale)
   const prepared = await prepare(context, changes, { withShared: true })
-  const { results, failure, cleanup } = await runBatch(context, changes, { allowStoppedNginx: true }, prepared)
+  const { results, failure, receipt, cleanup } = await runBatch(context, changes, { allowStoppedNginx: true }, prepared)
   await cleanup()
   const failed = failure ?? results.find(isFailure)
   if (failed !== undefined) throw failed
   context.state.unreconciled = undefined
-  const [receipt] = results.flatMap((result) => (isFailure(result) ? [] : [result.receipt]))
   context.host.log.write('warn', {
     action: 'reconcile',
     result: 'success',

@@ -29,7 +29,7 @@ export async function recover(context: ChangeContext): Promise<readonly string[]
     ['sweep_temporaries', sweepTemporaries],
     ['repair_files', repairFiles],
     ['repair_certificates', repairCertificates],
-    ['reconcile', reconcileMounted],
+    ['reconcile', async () => void (await reconcile(context))],
     ['confirm_served', confirmServed],
   ]
   for (const [action, step] of steps) {
@@ -91,11 +91,6 @@ export async function recoverJournal(context: ChangeContext): Promise<void> {
 function assertMounted(host: Host): void {
   const fault = missingFilesFault(host)
   if (fault !== undefined) throw new Error(fault)
-}
-
-async function reconcileMounted(context: ChangeContext): Promise<void> {
-  assertMounted(context.host)
-  await reconcile(context)
 }
 
 async function rollForward(host: Host, { nginx }: ObservedHost, journal: Journal): Promise<boolean> {

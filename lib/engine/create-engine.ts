@@ -13,7 +13,7 @@ import { healthReader } from '../health/health.ts'
 import { readMetrics } from '../health/metrics.ts'
 import type { Host } from '../host/host.ts'
 import { logFailure } from '../host/log-failure.ts'
-import { deleteCertificateOf } from '../issuance/delete-certificate.ts'
+import { deleteCertificateFiles } from '../issuance/delete-certificate.ts'
 import { dryRunIssue } from '../issuance/dry-run.ts'
 import { type CertificateMaintenance, certificateMaintenance } from '../issuance/maintain.ts'
 import { createIssuer, type Issuer } from '../issuance/obtain.ts'
@@ -143,7 +143,7 @@ function changeVerbs({ context, queue, view, submitter, issuer, certificates, ar
       const changed = await submitter.submit({ kind: 'delete', ...request }, 0)
       if (!deleteCertificate) return changed
       // Exclusively: a new route for this domain would otherwise get the certificate that is about to be deleted.
-      const job = () => queue.exclusively(() => deleteCertificateOf(context, changed.proxy.domain))
+      const job = () => queue.exclusively(() => deleteCertificateFiles(context, changed.proxy.domain))
       return { ...changed, certificateDeleted: await issuer.exclusively(job) }
     },
     dryRunPut: async (request) => dryRunOf(await toPutChange(host, { source: 'api', ...request })),

@@ -1,5 +1,5 @@
 /** Routes as the API shows them, with the health checks of their upstreams that are not on disk. */
-import { ledgerOf } from '../certificates/ledger-file.ts'
+import { readLedger } from '../certificates/ledger-file.ts'
 import { lastFailure, nextOrderAt, nextTryAt } from '../certificates/order-ledger.ts'
 import type { Host } from '../host/host.ts'
 import { awaitsCertificate } from '../route/names.ts'
@@ -10,7 +10,7 @@ import type { UpstreamHealth } from '../upstream/upstream.ts'
 /** The failure of the last order of a route that awaits a certificate; `undefined` if there is none. */
 export function sslErrorOf(host: Host, { record }: SnapshotRoute): SslError | undefined {
   if (!awaitsCertificate(record)) return undefined
-  const ledger = ledgerOf(host, record.domain)
+  const ledger = readLedger(host, record.domain)
   const failure = lastFailure(ledger)
   const nowMs = host.clock.nowMs()
   const next = host.settings.SSL_AUTO_ISSUE ? nextTryAt(ledger, nowMs) : nextOrderAt(ledger, nowMs)

@@ -89,8 +89,8 @@ async function checkRegistry(host: Host): Promise<Found> {
   }
 }
 
-async function checkUrl(host: Host, url: string): Promise<Found> {
-  const answer = await host.http.request({ url, timeoutMs: TIMEOUT_MS, limitBytes: LIMIT_BYTES })
+async function checkUrl({ http }: Pick<Host, 'http'>, url: string): Promise<Found> {
+  const answer = await http.request({ url, timeoutMs: TIMEOUT_MS, limitBytes: LIMIT_BYTES })
   if ('status' in answer) return foundIf(answer.status < 500)
   // It answers with a certificate that this process does not trust; certbot may trust it, through REQUESTS_CA_BUNDLE.
   return foundIf(/CERT|SIGNATURE/.test(answer.failure))

@@ -23,7 +23,7 @@ const TEST_BLOCK = '#'.repeat(4096)
 
 /** Checks the directories' permissions at each call, and writes a test file once a minute, or at each call while writes fail. */
 export function writeChecker(
-  host: Host,
+  host: Pick<Host, 'settings' | 'paths' | 'files' | 'clock'>,
   state: Pick<ChangeState, 'hasFailedToWrite'>,
 ): (observation: Observation) => Promise<WriteFaults> {
   const { NGINX_SITES_AVAILABLE: available, NGINX_SITES_ENABLED: enabled } = host.settings

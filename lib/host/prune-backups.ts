@@ -4,7 +4,7 @@ import type { Host } from './host.ts'
 /** How many backups of one name stay. */
 export const BACKUPS_KEPT = 20
 
-/** Removes all but the newest backups of a name. What cannot be read or removed is left for the next time. */
+/** Removes all but the newest backups of a name. A failure is not reported: what cannot be removed is left for the next time. */
 export async function pruneBackups({ files }: Pick<Host, 'files'>, folder: string, name: string): Promise<void> {
   try {
     const times = files.list(folder).flatMap((entry) => {

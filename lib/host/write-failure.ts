@@ -2,10 +2,7 @@
 import { posix } from 'node:path'
 import { ProxyManagerError, withDetails } from '../errors.ts'
 
-/**
- * CONFIG_WRITE_FAILED with the errno and the file (without its directory). A ProxyManagerError is returned as it is; a failed read gets the stage
- * at which it happened.
- */
+/** CONFIG_WRITE_FAILED with the errno and the file (without its directory); a ProxyManagerError is returned as it is, a failed read with the stage `write`. */
 export function writeFailure(cause: unknown, details: Readonly<Record<string, unknown>> = {}): ProxyManagerError {
   if (cause instanceof ProxyManagerError)
     return cause.code === 'CONFIG_READ_FAILED' ? withDetails(cause, { stage: 'write' }) : cause

@@ -12,7 +12,7 @@ const DELETE_TIMEOUT_MS = 20_000
  * Deletes the lineage of a domain and every copy of its certificates, unless a route has that domain (again): NGINX would not start without
  * them. To be called while no change is applied. What certbot cannot delete is moved aside. Returns whether nothing is left in place.
  */
-export async function deleteCertificateOf({ host, observe }: ChangeContext, domain: string): Promise<boolean> {
+export async function deleteCertificateFiles({ host, observe }: ChangeContext, domain: string): Promise<boolean> {
   const { files, settings, paths, runner, log } = host
   const { CERTBOT_BIN, CERTBOT_CONFIG_DIR: configDir, CERTBOT_WORK_DIR: workDir, CERTBOT_LOGS_DIR: logsDir } = settings
   const name = lineageNameOf(domain)

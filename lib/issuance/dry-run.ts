@@ -9,7 +9,14 @@ import type { CertifyChange } from '../plan/change.ts'
 import { onlyOutcome, planBatch } from '../plan/plan-batch.ts'
 import { namesOf } from '../route/names.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
-import { assertMayOrder, assertServable, findRoute, type IssueRequest, mustOrder, preflightOf } from './may-order.ts'
+import {
+  assertMayOrder,
+  assertServable,
+  checkBeforeOrder,
+  findRoute,
+  type IssueRequest,
+  mustOrder,
+} from './may-order.ts'
 
 export interface IssueDryRun {
   readonly route: SnapshotRoute
@@ -38,7 +45,7 @@ export async function dryRunIssue(
     return { route, wouldOrder: false, preflight: [], files, test }
   }
   assertMayOrder(context.host, domain)
-  const { preflight, refusal } = await preflightOf(context.host, namesOf(found.record))
+  const { preflight, refusal } = await checkBeforeOrder(context.host, namesOf(found.record))
   if (refusal !== undefined) throw refusal
   const planned = await queue.exclusively(() => dryRunSwitch(context, change, found))
   return { ...planned, wouldOrder: true, preflight }
@@ -57,8 +64,8 @@ async function dryRunSwitch(context: ChangeContext, change: CertifyChange, found
 }
 
 /** A placeholder for the certificate that the CA would issue. */
-function expectedCertificate(host: Host, { record }: SnapshotRoute): CheckedCertificate {
-  const at = new Date(host.clock.nowMs()).toISOString()
+function expectedCertificate({ clock }: Pick<Host, 'clock'>, { record }: SnapshotRoute): CheckedCertificate {
+  const at = new Date(clock.nowMs()).toISOString()
   const summary = {
     issuer: 'the CA',
     not_before: at,

@@ -1,6 +1,6 @@
 /** What happens to certificates without a call: renewals are installed, pending routes get theirs, expiring ones are renewed. */
 import { isDueForRenewal } from '../certificates/certificate.ts'
-import { ledgerOf } from '../certificates/ledger-file.ts'
+import { readLedger } from '../certificates/ledger-file.ts'
 import { nextTryAt } from '../certificates/order-ledger.ts'
 import type { Applied, ChangeContext } from '../change/context.ts'
 import { logFailure } from '../host/log-failure.ts'
@@ -93,7 +93,7 @@ async function orderFor(context: ChangeContext, issuer: Issuer, routes: readonly
   const { host, closing } = context
   for (const { record } of routes) {
     if (closing.aborted) return
-    if (nextTryAt(ledgerOf(host, record.domain), host.clock.nowMs()) > host.clock.nowMs()) continue
+    if (nextTryAt(readLedger(host, record.domain), host.clock.nowMs()) > host.clock.nowMs()) continue
     const fields = { action: 'issue_in_background', droplet_name: record.droplet_name, domain: record.domain }
     await issuer
       .issue({ dropletName: record.droplet_name, forceRenew: false })

@@ -2,9 +2,9 @@
 import { remedyOf } from '../certificates/certbot-diagnostic.ts'
 import { isDueForRenewal } from '../certificates/certificate.ts'
 import { coversAll } from '../certificates/coverage.ts'
-import { ledgerOf } from '../certificates/ledger-file.ts'
+import { readLedger } from '../certificates/ledger-file.ts'
 import { lastFailure, nextOrderAt } from '../certificates/order-ledger.ts'
-import { type PreflightCheck, runPreflight } from '../certificates/preflight.ts'
+import { type PreflightCheck, type PreflightHost, runPreflight } from '../certificates/preflight.ts'
 import type { ChangeContext } from '../change/context.ts'
 import { ProxyManagerError } from '../errors.ts'
 import type { Host } from '../host/host.ts'
@@ -67,14 +67,14 @@ export async function findRoute(
  * Rejects an order that cannot be made, or not yet.
  * @throws {ProxyManagerError} SSL_UNAVAILABLE, SSL_RATE_LIMITED
  */
-export function assertMayOrder(host: Host, domain: string): void {
+export function assertMayOrder(host: Pick<Host, 'settings' | 'clock' | 'files' | 'paths'>, domain: string): void {
   const { settings, clock, files } = host
   if (files.stamp(settings.CERTBOT_BIN) === undefined) {
     throw new ProxyManagerError('SSL_UNAVAILABLE', {
       details: { reason: 'certbot_missing', remedy: remedyOf('certbot_missing') },
     })
   }
-  const ledger = ledgerOf(host, domain)
+  const ledger = readLedger(host, domain)
   const at = nextOrderAt(ledger, clock.nowMs())
   if (at === undefined) return
   const last = lastFailure(ledger)
@@ -99,8 +99,8 @@ export async function assertServable({ host, observe }: ChangeContext, domain: s
 }
 
 /** The checks before an order; `refusal` is why it must not be made, if the setting is strict. */
-export async function preflightOf(
-  host: Host,
+export async function checkBeforeOrder(
+  host: PreflightHost,
   names: readonly string[],
 ): Promise<{ readonly preflight: PreflightCheck[]; readonly refusal: ProxyManagerError | undefined }> {
   const { SSL_PREFLIGHT: mode } = host.settings

@@ -1,6 +1,6 @@
 /** Obtains certificates: within the CA's limits, after a preflight, one certbot at a time, and proved by a handshake. */
 import { diagnoseCertbot } from '../certificates/certbot-diagnostic.ts'
-import { beginOrder, ledgerOf, recordLastCertificate } from '../certificates/ledger-file.ts'
+import { beginOrder, readLedger, recordLastCertificate } from '../certificates/ledger-file.ts'
 import { setAsideBrokenLineage } from '../certificates/lineage.ts'
 import type { PreflightCheck } from '../certificates/preflight.ts'
 import { runCertbot } from '../certificates/run-certbot.ts'
@@ -10,7 +10,14 @@ import { writeFailure } from '../host/write-failure.ts'
 import { namesOf } from '../route/names.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
 import { issuanceFailed } from './failures.ts'
-import { assertMayOrder, assertServable, findRoute, type IssueRequest, mustOrder, preflightOf } from './may-order.ts'
+import {
+  assertMayOrder,
+  assertServable,
+  checkBeforeOrder,
+  findRoute,
+  type IssueRequest,
+  mustOrder,
+} from './may-order.ts'
 import { closeOrder, recordFailure } from './record-order.ts'
 
 export interface Issued {
@@ -80,7 +87,7 @@ async function order(context: ChangeContext, { record }: SnapshotRoute, email: s
   const names = namesOf(record)
   closing.throwIfAborted()
   assertMayOrder(host, domain)
-  const { preflight, refusal } = await preflightOf(host, names)
+  const { preflight, refusal } = await checkBeforeOrder(host, names)
   closing.throwIfAborted()
   if (refusal !== undefined) {
     const { reason } = refusal.details
@@ -91,7 +98,7 @@ async function order(context: ChangeContext, { record }: SnapshotRoute, email: s
       said: refusal.message,
       uncounted: true,
     } as const
-    await closeOrder(host, domain, ledgerOf(host, domain), entry)
+    await closeOrder(host, domain, readLedger(host, domain), entry)
     throw refusal
   }
 

@@ -8,9 +8,11 @@ import { logFailure } from '../host/log-failure.ts'
 /** Failures that say nothing about the name: the CA does not count them, so they are exempt from the budget. */
 const EXEMPT = new Set(['busy', 'bad_nonce', 'disk', 'certbot_missing', 'ca_down', 'account', 'rate_limited'])
 
+type OrderHost = Pick<Host, 'files' | 'paths' | 'clock' | 'log'>
+
 /** Records that certbot failed, in the ledger and as the last order. */
 export async function recordFailure(
-  host: Host,
+  host: OrderHost,
   domain: string,
   before: OrderLedger,
   failure: IssueDiagnostic,
@@ -26,7 +28,7 @@ export async function recordFailure(
 
 /** Writes the entry. If the ledger cannot be written, it still has the order as a failure, and the certificate is used nevertheless. */
 export async function closeOrder(
-  host: Host,
+  host: OrderHost,
   domain: string,
   before: OrderLedger,
   entry: OrderEntry,

@@ -29,7 +29,10 @@ const LAST_PAUSE_MS = 300_000
 const CONFLICT = 409
 
 /** Makes the member. None of its verbs throws, and each does nothing without its setting. */
-export function meshMember(host: Host, { version, readHealth, uptimeSeconds }: ProcessInfo): MeshMember {
+export function meshMember(
+  host: Pick<Host, 'settings' | 'http' | 'clock' | 'log'>,
+  { version, readHealth, uptimeSeconds }: ProcessInfo,
+): MeshMember {
   const { settings, clock, http } = host
   const { ORCHESTRATOR_URL } = settings
   const announcing = singleFlight<void>()
@@ -40,7 +43,7 @@ export function meshMember(host: Host, { version, readHealth, uptimeSeconds }: P
   const register = async () => {
     if (isRegistered || clock.monotonicMs() < dueAtMs) return
     const answer = await requestRegistry(host, '/droplets', { ...LIMITS, json: registration(settings, version) })
-    const failure = answer === undefined ? 'no Registry is configured' : failureOf(answer, CONFLICT)
+    const failure = answer === undefined ? 'no Registry is configured' : describeFailure(answer, CONFLICT)
     isRegistered = failure === undefined
     dueAtMs = clock.monotonicMs() + (PAUSES_MS[tries++] ?? LAST_PAUSE_MS)
     logRegistration(failure)
@@ -52,7 +55,7 @@ export function meshMember(host: Host, { version, readHealth, uptimeSeconds }: P
     const { status } = await readHealth().catch(() => ({ status: 'unhealthy' as const }))
     const json = heartbeat(settings, { status, version, nowMs: clock.nowMs(), uptimeSeconds: uptimeSeconds() })
     const url = `${ORCHESTRATOR_URL}/heartbeat`
-    const failure = failureOf(await http.request({ url, ...LIMITS, json }))
+    const failure = describeFailure(await http.request({ url, ...LIMITS, json }))
     logHeartbeat(failure, failure && 'failing')
   }
 
@@ -66,7 +69,7 @@ export function meshMember(host: Host, { version, readHealth, uptimeSeconds }: P
 }
 
 /** Why an answer is a failure; a redirect is one, since it was not followed. */
-function failureOf(answer: HttpAnswer, alsoSuccess?: number): string | undefined {
+function describeFailure(answer: HttpAnswer, alsoSuccess?: number): string | undefined {
   if ('failure' in answer) return answer.failure
   const isSuccess = (answer.status >= 200 && answer.status < 300) || answer.status === alsoSuccess
   return isSuccess ? undefined : `status ${answer.status}`

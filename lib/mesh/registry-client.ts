@@ -5,11 +5,13 @@ import type { Host } from '../host/host.ts'
 import { singleFlight } from '../host/single-flight.ts'
 import { parseRegistry, type RegistryAnswer } from './registry-records.ts'
 
+type RegistryHost = Pick<Host, 'settings' | 'http' | 'clock'>
+
 const LIST_LIMITS = { timeoutMs: 5000, limitBytes: 4 * 1024 * 1024 }
 
 /** Requests a path below REGISTRY_URL, with REGISTRY_TOKEN if it is set; resolves to `undefined` without a Registry. */
 export async function requestRegistry(
-  { settings, http }: Host,
+  { settings, http }: Pick<Host, 'settings' | 'http'>,
   path: string,
   options: Omit<HttpRequest, 'url' | 'token'>,
 ): Promise<HttpAnswer | undefined> {
@@ -26,7 +28,7 @@ export async function requestRegistry(
  * Reads the Registry's list of droplets.
  * @throws {ProxyManagerError} REGISTRY_NOT_CONFIGURED, REGISTRY_UNAVAILABLE
  */
-export async function fetchDroplets(host: Host): Promise<RegistryAnswer> {
+export async function fetchDroplets(host: RegistryHost): Promise<RegistryAnswer> {
   const answer = await requestRegistry(host, '/droplets', LIST_LIMITS)
   if (answer === undefined) throw new ProxyManagerError('REGISTRY_NOT_CONFIGURED')
   if ('failure' in answer) throw unavailable({ failure: answer.failure })
@@ -43,7 +45,7 @@ export async function fetchDroplets(host: Host): Promise<RegistryAnswer> {
  * Makes a reader of that list which reads once for all callers of the same moment: those who call during a reading share the next one, so that
  * nobody gets an answer that is older than the call.
  */
-export function registryReader(host: Host): () => Promise<RegistryAnswer> {
+export function registryReader(host: RegistryHost): () => Promise<RegistryAnswer> {
   const reading = singleFlight<RegistryAnswer>()
   return async () => {
     const earlier = reading.running()
@@ -53,7 +55,7 @@ export function registryReader(host: Host): () => Promise<RegistryAnswer> {
 }
 
 /** A list of 4 MiB can have 100,000 records: other calls are answered between two chunks of it. */
-async function parseInChunks({ clock }: Host, listing: unknown): Promise<RegistryAnswer | undefined> {
+async function parseInChunks({ clock }: RegistryHost, listing: unknown): Promise<RegistryAnswer | undefined> {
   const parsing = parseRegistry(listing)
   for (;;) {
     const { done, value } = parsing.next()

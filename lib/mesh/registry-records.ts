@@ -72,7 +72,7 @@ export function* parseRegistry(answer: unknown): Generator<undefined, RegistryAn
     if (typeof route === 'string') skipped.push({ name: printable(name), reason: route })
     else found.push({ name, route })
     if (typeof route === 'string' && named.success && !(droplet.success && isInactive(droplet.output)))
-      ambiguous.push(dropletNameOf(name))
+      ambiguous.push(toDropletName(name))
   }
   const duplicateOf = { dropletName: findDuplicates(found, 'dropletName'), domain: findDuplicates(found, 'domain') }
   const routes: RegistryRoute[] = []
@@ -124,7 +124,7 @@ function describeIssues(issues: readonly v.BaseIssue<unknown>[]): string {
 
 function readRoute(droplet: Droplet): RegistryRoute | string {
   if (isInactive(droplet)) return `is not active (${printable(droplet.status ?? '')})`
-  const dropletName = dropletNameOf(droplet.name)
+  const dropletName = toDropletName(droplet.name)
   // Some letters outside ASCII have an ASCII lower case: such a name would match another one.
   if (!/^[\x20-\x7e]*$/.test(droplet.name) || !v.is(DropletName, dropletName))
     return 'its name cannot be converted to a valid droplet name'
@@ -155,7 +155,7 @@ function isInactive({ status }: Droplet): boolean {
   return (status ?? 'active').toLowerCase() !== 'active'
 }
 
-function dropletNameOf(name: string): string {
+function toDropletName(name: string): string {
   return name
     .trim()
     .toLowerCase()

@@ -20,10 +20,11 @@ const FETCH_EVERY_MS = 30_000
 /** The same, while no key is known. */
 const FIRST_FETCH_EVERY_MS = 5_000
 
+type VerifierHost = Pick<Host, 'settings' | 'http' | 'clock' | 'log'>
 type Claims = Readonly<Record<string, unknown>>
 
 /** Makes the verifier; it never throws. Only RS256 is accepted, whatever a token says of itself. */
-export function tokenVerifier(host: Host): (token: string) => Promise<TokenResult> {
+export function tokenVerifier(host: VerifierHost): (token: string) => Promise<TokenResult> {
   const known = keyCache(host)
   const names = [host.settings.SERVICE_NAME, host.settings.DROPLET_ID]
 
@@ -43,7 +44,7 @@ export function tokenVerifier(host: Host): (token: string) => Promise<TokenResul
 }
 
 /** Keeps the Registry's keys, also while it fails. */
-function keyCache(host: Host) {
+function keyCache(host: VerifierHost) {
   let keys: readonly RegistryKey[] = []
   let [fetchedAtMs, triedAtMs] = [Number.NEGATIVE_INFINITY, Number.NEGATIVE_INFINITY]
   const fetching = singleFlight<boolean>()
@@ -105,14 +106,14 @@ async function verify(token: string, keys: readonly RegistryKey[], nowMs: number
     try {
       return (await jwtVerify(token, key, options)).payload
     } catch (error) {
-      const fault = reasonOf(error)
+      const fault = tokenFault(error)
       if (fault !== 'signature') return fault
     }
   }
   return 'signature'
 }
 
-function reasonOf(error: unknown): TokenFault {
+function tokenFault(error: unknown): TokenFault {
   if (error instanceof JWSSignatureVerificationFailed) return 'signature'
   if (error instanceof JWTExpired) return 'expired'
   if (!(error instanceof JWTClaimValidationFailed)) return 'malformed'

@@ -33,15 +33,7 @@ export function followLogs(
   }
 }
 
-function unlessUnreadable<T>(read: () => T): T | undefined {
-  try {
-    return read()
-  } catch {
-    return undefined
-  }
-}
-
-/** Each call returns the whole lines that were appended since the last one; none while the log cannot be read, which fails no change. */
+/** Each call returns the whole lines that were appended since the last one. The log only shortens the wait for the proof: what cannot be read of it fails no change. */
 function followLines(files: Pick<Files, 'readFrom' | 'size'>, path: string): () => string[] {
   let offset = unlessUnreadable(() => files.size(path))
   return () => {
@@ -69,4 +61,12 @@ export function logPaths({ snapshot, facts }: NginxInstance): readonly string[] 
   const paths = errorLogs.length > 0 ? errorLogs : [facts.errorLogPath ?? 'stderr']
   const files = paths.filter((path) => path !== 'stderr' && !/^(syslog|memory):/.test(path))
   return [...new Set(files.map((path) => (path.startsWith('/') ? path : `${facts.prefix}/${path}`)))]
+}
+
+function unlessUnreadable<T>(read: () => T): T | undefined {
+  try {
+    return read()
+  } catch {
+    return undefined
+  }
 }

@@ -6,7 +6,7 @@ import type { Upstream, UpstreamHealth } from './upstream.ts'
  * Probes the addresses in order until one answers. `probe` is null if the upstream is healthy, else the failed attempts, for the error's details.
  */
 export async function probeUpstream(
-  host: Host,
+  host: Pick<Host, 'settings' | 'clock' | 'probe'>,
   upstream: Upstream,
   path: string,
   addresses: readonly string[],

@@ -5,6 +5,8 @@ import { embeddedIpv4, ipFamily, isLoopback } from '../net/address.ts'
 import { isForbiddenAddress, isMetadataName } from './forbidden-address.ts'
 import { dnsServers, type ResolvedUpstream, type Upstream } from './upstream.ts'
 
+type ResolverHost = Pick<Host, 'settings' | 'network'>
+
 const LOOKUP_TIMEOUT_MS = 5000
 /** For a name of the hosts file, DNS is queried only to refuse what a route may not lead to. */
 const LISTED_TIMEOUT_MS = 1000
@@ -16,7 +18,7 @@ const UNRESOLVABLE =
  * @throws {ProxyManagerError} UPSTREAM_FORBIDDEN, UPSTREAM_UNRESOLVABLE
  */
 export async function resolveUpstream(
-  host: Host,
+  host: ResolverHost,
   upstream: Upstream,
 ): Promise<ResolvedUpstream & { readonly probed: readonly string[] }> {
   const { host: name } = upstream
@@ -37,7 +39,7 @@ export async function resolveUpstream(
   if (asHost.length === 0 && asNginx.length === 0) {
     throw new ProxyManagerError('UPSTREAM_UNRESOLVABLE', { details: { upstream: upstream.url, remedy: UNRESOLVABLE } })
   }
-  // NGINX resolves by DNS only, without the hosts file and search domains: what these know is written out as addresses.
+  // NGINX resolves by DNS only, without the hosts file and search domains: what only these know is rendered as addresses.
   const isByNginx = listed.length === 0 && asNginx.length > 0
   const resolved = isByNginx ? { addresses: null, resolvers } : { addresses: asHost, resolvers: [] }
   checkAddresses(host, upstream, [...asNginx, ...asHost])
@@ -45,7 +47,7 @@ export async function resolveUpstream(
 }
 
 /** @throws {ProxyManagerError} UPSTREAM_FORBIDDEN if no route may lead to one of the addresses */
-function checkAddresses(host: Host, upstream: Upstream, addresses: readonly string[]): void {
+function checkAddresses(host: ResolverHost, upstream: Upstream, addresses: readonly string[]): void {
   const { PROXY_MANAGER_PORT, NGINX_HTTP_PORT, NGINX_HTTPS_PORT } = host.settings
   const own = new Set(host.network.localAddresses())
   for (const address of addresses) {
@@ -57,7 +59,7 @@ function checkAddresses(host: Host, upstream: Upstream, addresses: readonly stri
   }
 }
 
-function loopbacks({ network }: Host): readonly string[] {
+function loopbacks({ network }: ResolverHost): readonly string[] {
   return network.hasIpv6() ? ['127.0.0.1', '::1'] : ['127.0.0.1']
 }
 

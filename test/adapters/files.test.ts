@@ -168,7 +168,7 @@ for (const [name, makeWorld] of Object.entries({ memory: memoryWorld, host: host
     assert.equal(files.lstat(`${root}/c`), { kind: 'link', target: `${root}/b` })
   })
 
-  guarantee('what cannot be read is not absent: symlinks in a loop fail a read', async ({ files, root }) => {
+  guarantee('what cannot be read is not absent: symlinks in a circle fail a read', async ({ files, root }) => {
     await files.symlink(`${root}/b`, `${root}/a`)
     await files.symlink(`${root}/a`, `${root}/b`)
     for (const read of [files.read, files.realPath, files.stamp])

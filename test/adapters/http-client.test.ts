@@ -89,7 +89,7 @@ test('compressed text counts with its uncompressed size', async () => {
 
 for (const [what, listener] of Object.entries<RequestListener>({
   'no answer': () => undefined,
-  'a text that trickles': (_request, response) => {
+  'a slow body': (_request, response) => {
     const drops = setInterval(() => response.write('['), 20)
     response.on('close', () => clearInterval(drops))
   },

@@ -202,7 +202,7 @@ test('a body shorter than announced is a failure', async () => {
   assert.ok('failure' in answer, JSON.stringify(answer))
 })
 
-test('a compressed body is not unpacked', async () => {
+test('a compressed body is not decompressed', async () => {
   const answer = await probe(
     http((_request, response) => {
       response.writeHead(200, { 'content-encoding': 'gzip' }).end('no gzip at all')

@@ -67,7 +67,7 @@ test('a master and its workers are recognised by their titles', async () => {
   }
 })
 
-test('a worker that shuts down takes no new connections', async () => {
+test('a worker that shuts down accepts no new connections', async () => {
   const found = await family('nginx: master process /usr/sbin/nginx', 'nginx: worker process is shutting down')
   try {
     assert.is(processes.workerState(found.child), 'shutting_down')

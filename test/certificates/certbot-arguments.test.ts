@@ -12,7 +12,7 @@ import {
 } from '../../lib/certificates/certbot-arguments.ts'
 import { lineageNameOf } from '../../lib/certificates/lineage-name.ts'
 
-const test = suite('certbot-command')
+const test = suite('certbot arguments')
 
 const OPTIONS: CertbotOptions = {
   domain: 'app.example.com',
@@ -52,7 +52,7 @@ test('every name of a route is in one order', () => {
   assert.equal(named, ['--cert-name=app.example.com', ...names.map((name) => `--domain=${name}`)])
 })
 
-test('a lineage that could not be called like its domain is ordered and deleted under its other name', () => {
+test('a lineage whose domain is too long for its name is ordered and deleted under its shortened name', () => {
   const domain = `${'a.'.repeat(125)}com`
   const named = [orderArguments({ ...OPTIONS, domain, names: [domain] }), deleteArguments({ ...OPTIONS, domain })]
   const wanted = `--cert-name=${lineageNameOf(domain)}`
@@ -63,7 +63,7 @@ test('a lineage that could not be called like its domain is ordered and deleted 
   assert.ok(named[0]?.includes(`--domain=${domain}`))
 })
 
-test('another CA and other folders are passed on behind them, and only where they are set', () => {
+test('another CA and other directories are passed last, and only if they are set', () => {
   const further = orderArguments({ ...OPTIONS, ...FOLDERS, server: 'https://127.0.0.1:14000/dir' }).slice(13)
   assert.equal(further, [
     '--server=https://127.0.0.1:14000/dir',
@@ -73,7 +73,7 @@ test('another CA and other folders are passed on behind them, and only where the
   ])
 })
 
-test('a lineage is deleted by its name, in the same folders', () => {
+test('a lineage is deleted by its name, in the same directories', () => {
   assert.equal(deleteArguments(OPTIONS), [
     'delete',
     '--non-interactive',
@@ -87,7 +87,7 @@ test('a lineage is deleted by its name, in the same folders', () => {
   ])
 })
 
-test('no value can become an option: each stands behind the "=" of its own, whatever it is', () => {
+test('no value can become an option: each follows the "=" of its own option', () => {
   const hostile: CertbotOptions = {
     domain: '--staging',
     names: ['--staging'],
@@ -105,7 +105,7 @@ test('no value can become an option: each stands behind the "=" of its own, what
   assert.equal(namesOf(deleteArguments(hostile)), namesOf(deleteArguments({ ...OPTIONS, ...FOLDERS })))
 })
 
-test("the deploy hook, run by a shell as certbot does, touches that one file, whatever is in the folder's name", () => {
+test('the deploy hook, run by a shell as certbot does, touches only that file, whatever its directory is called', () => {
   const root = mkdtempSync(join(tmpdir(), 'hook-'))
   try {
     for (const name of [

@@ -9,7 +9,7 @@ import {
   remedyOf,
 } from '../../lib/certificates/certbot-diagnostic.ts'
 
-const test = suite('certbot-diagnostic')
+const test = suite('certbot diagnostic')
 
 const folder = new URL('../../fixtures/certbot-output/', import.meta.url)
 const everyName = readdirSync(folder).map((file) => file.replace(/\.txt$/, ''))
@@ -63,12 +63,12 @@ const CAPTURED: Readonly<Record<string, Row>> = {
   'rejected-identifier': { reason: 'rejected', said: /^Cannot issue for "c\.example\.com": The ACME server refuses/ },
 }
 
-test('every captured end of certbot has its row here', () => {
+test('every captured output of certbot has its row here', () => {
   assert.equal(Object.keys(CAPTURED).sort(), everyName.sort())
 })
 
 for (const [name, { reason, said, exitCode = 1, retryAt }] of Object.entries(CAPTURED)) {
-  test(`${name}: ${reason}, in the words of whoever knows best, with what to do`, () => {
+  test(`${name}: ${reason}, with the most specific message and a remedy`, () => {
     const diagnostic = diagnoseCertbot(exitCode, captured(name))
     assert.is(diagnostic.reason, reason)
     if (typeof said === 'string') assert.is(diagnostic.said, said)
@@ -90,7 +90,7 @@ test('each reason has a remedy of its own', () => {
   for (const remedy of remedies) assert.ok(remedy.length > 30, remedy)
 })
 
-test("the runner's own exit codes count where certbot has said nothing", () => {
+test("the runner's own exit codes count if certbot has printed nothing", () => {
   assert.is(diagnoseCertbot(127, '').reason, 'certbot_missing')
   assert.is(diagnoseCertbot(126, captured('caa')).reason, 'certbot_missing')
   assert.equal(pick(diagnoseCertbot(124, captured('killed'))), ['timed_out', 'certbot did not end in time'])
@@ -99,18 +99,18 @@ test("the runner's own exit codes count where certbot has said nothing", () => {
   assert.equal(pick(diagnoseCertbot(1, '')), ['unknown', ''])
 })
 
-test('what certbot prints on its way is not what went wrong', () => {
+test('lines of progress are not the reason of a failure', () => {
   const text =
     'Saving debug log to /srv/log/letsencrypt.log\nRequesting a certificate for a.example.com\nSomething new happened\n'
   assert.equal(pick(diagnoseCertbot(1, text)), ['unknown', 'Something new happened'])
 })
 
-test('a folder in the words of an error stays out of what is said', () => {
+test('no directory of an error message is shown', () => {
   const denied = "OSError: [Errno 13] Permission denied: '/etc/letsencrypt/accounts/private_key.json'"
   assert.equal(pick(diagnoseCertbot(1, denied)), ['disk', "[Errno 13] Permission denied: 'private_key.json'"])
 })
 
-test("the CA's time to retry is read as UTC; without one, or with one that is none, there is no time", () => {
+test("the CA's time to retry is read as UTC; without a valid one there is none", () => {
   const limited = (words: string) =>
     diagnoseCertbot(1, `acme.messages.Error: urn:ietf:params:acme:error:rateLimited :: ${words}`)
   assert.is(limited('retry after 2026-02-03T04:05:06Z').retryAt, Date.UTC(2026, 1, 3, 4, 5, 6))
@@ -132,7 +132,7 @@ acme.messages.Error: urn:ietf:params:acme:error:caa :: CAA records forbid :: CAA
 acme.messages.Error: urn:ietf:params:acme:error:caa :: CAA records forbid :: CAA record for a.example.com prevents issuance
 `
 
-test('of the log only the lines of errors are taken, each one once', () => {
+test('only the lines of errors are taken from the log, each one once', () => {
   assert.is(
     extractErrors(LOG),
     'acme.messages.Error: urn:ietf:params:acme:error:caa :: CAA records forbid :: CAA record for a.example.com prevents issuance',
@@ -140,7 +140,7 @@ test('of the log only the lines of errors are taken, each one once', () => {
   assert.is(extractErrors(''), '')
 })
 
-test('of a log that holds former runs, as on Debian, the last one counts: an old limit does not explain a new failure', () => {
+test('of a log with previous runs, as on Debian, only the last run counts: an old limit does not explain a new failure', () => {
   const former = `2026-11-22 10:00:00,000:DEBUG:certbot._internal.main:certbot version: 2.1.0
 acme.messages.Error: urn:ietf:params:acme:error:rateLimited :: too many :: retry after 2099-01-01 00:00:00 UTC
 `
@@ -149,12 +149,12 @@ acme.messages.Error: urn:ietf:params:acme:error:rateLimited :: too many :: retry
   assert.is(extractErrors(former + LOG + quiet), '')
 })
 
-test('a log of which only the end was read, without the beginning of the run, is taken as it is', () => {
+test('a log that was read without the beginning of the last run counts as a whole', () => {
   const [, ...rest] = LOG.split('\n')
   assert.is(diagnoseCertbot(1, extractErrors(rest.join('\n'))).reason, 'caa')
 })
 
-test('what a caller is shown of the output holds file names and addresses, but no folder', () => {
+test('the output in an answer has file names and addresses, but no directories', () => {
   for (const name of everyName) assert.not.match(publicCertbotOutput(captured(name)), /\/srv\b/, name)
   const output =
     'Saved at /etc/letsencrypt/live/a.example.com/fullchain.pem, "/var/log/x.log"; see https://letsencrypt.org/docs/a/b and http://a.example.com:80/.well-known/acme-challenge/x\n'

@@ -68,7 +68,7 @@ function faultOf(fullchain: string, key: string, domain = 'app.example.com', now
   return 'fault' in checked ? checked.fault : undefined
 }
 
-test('a certificate that covers the name, is valid, and belongs to its key is taken with both texts', () => {
+test('a certificate that covers the name, is valid and matches its key is accepted, with both texts', () => {
   const checked = checkCertificate(chain, leaf.key, 'app.example.com', now)
   if ('fault' in checked) throw new Error(checked.fault)
   assert.is(checked.fullchain, chain)
@@ -92,24 +92,24 @@ test('a chain may end before its root, with it, or after the leaf', () => {
   assert.is(faultOf(`subject=leaf\n${chain.replaceAll('\n', '\r\n')}`, leaf.key), undefined)
 })
 
-test('a wildcard covers one label, and nothing else', () => {
+test('a wildcard covers one label only', () => {
   assert.is(faultOf(chain, leaf.key, 'a.wild.example'), undefined)
   for (const domain of ['a.b.wild.example', 'wild.example', 'awild.example'])
     assert.is(faultOf(chain, leaf.key, domain), 'the certificate is for another name', domain)
 })
 
-test('a certificate for another name is refused', () => {
+test('a certificate for another name is rejected', () => {
   const another = 'the certificate is for another name'
   assert.is(faultOf(other.certificate + intermediate.certificate, other.key), another)
   for (const domain of ['example.com', 'app.example.com.evil.test', 'xapp.example.com', '10.0.0.1', 'leaf'])
     assert.is(faultOf(chain, leaf.key, domain), another, domain)
 })
 
-test('a common name alone covers nothing, as in every browser', () => {
+test('a common name without a subject alternative name covers nothing, as in every browser', () => {
   assert.is(faultOf(onlyCommonName.certificate, onlyCommonName.key), 'the certificate is for another name')
 })
 
-test('a certificate counts from its first second until its last', () => {
+test('a certificate is valid from its first second until its last', () => {
   const { validFromDate, validToDate } = new X509Certificate(leaf.certificate)
   const at = (ms: number) => faultOf(chain, leaf.key, 'app.example.com', ms)
   assert.is(at(validFromDate.getTime() - 1), 'the certificate is not valid yet')
@@ -118,11 +118,11 @@ test('a certificate counts from its first second until its last', () => {
   assert.is(at(validToDate.getTime()), 'the certificate has expired')
 })
 
-test('the key of another certificate is refused', () => {
+test('the key of another certificate is rejected', () => {
   assert.is(faultOf(chain, other.key), 'the private key belongs to another certificate')
 })
 
-test('a chain in the wrong order, or of another CA of the same name, is refused', () => {
+test('a chain in the wrong order, or of another CA of the same name, is rejected', () => {
   const broken = 'the certificates of the chain do not sign one another'
   assert.is(faultOf(leaf.certificate + root.certificate, leaf.key), broken)
   assert.is(faultOf(leaf.certificate + namesake.certificate, leaf.key), broken)
@@ -130,7 +130,7 @@ test('a chain in the wrong order, or of another CA of the same name, is refused'
   assert.is(faultOf(chain + leaf.certificate, leaf.key), broken)
 })
 
-test('what is no certificate or no key is refused in words that hold nothing of it', () => {
+test('a file that is not a certificate or key is rejected with a message that contains nothing of it', () => {
   const unreadable = 'the certificate or its key cannot be read'
   assert.is(faultOf('', leaf.key), 'the certificate file contains no certificate')
   assert.is(faultOf(leaf.key, leaf.key), 'the certificate file contains no certificate')
@@ -140,7 +140,7 @@ test('what is no certificate or no key is refused in words that hold nothing of 
   for (const key of ['', 'garbage', leaf.certificate, leaf.key.slice(0, 60)]) assert.is(faultOf(chain, key), unreadable)
 })
 
-test('a certificate is due once less than a third of its life is left, be it 90 days or 6', () => {
+test('a certificate of 90 or of 6 days is due once less than a third of its lifetime is left', () => {
   for (const days of [90, 45, 6]) {
     const from = Date.parse('2026-01-01T00:00:00.000Z')
     const to = from + days * DAY_MS
@@ -153,12 +153,12 @@ test('a certificate is due once less than a third of its life is left, be it 90 
   }
 })
 
-test('a file of which only the beginning can be read is refused, as NGINX refuses it', () => {
+test('a truncated file is rejected, as by NGINX', () => {
   for (const cut of [chain.slice(0, -20), chain.slice(0, chain.lastIndexOf('-----BEGIN') + 40)])
     assert.is(faultOf(cut, leaf.key), 'the certificate or its key cannot be read')
 })
 
-test('a copy can be loaded where its certificate is the one of that fingerprint, its key belongs to it, and nothing is cut short', () => {
+test('a copy can be loaded if its certificate has that fingerprint, its key matches, and nothing is truncated', () => {
   const fingerprint = new X509Certificate(leaf.certificate).fingerprint256.replaceAll(':', '').toLowerCase()
   assert.ok(isLoadable(chain, leaf.key, fingerprint))
   assert.not.ok(isLoadable(other.certificate + intermediate.certificate, other.key, fingerprint))

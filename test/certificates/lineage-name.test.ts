@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert'
 import { lineageNameOf } from '../../lib/certificates/lineage-name.ts'
 import { normalizeDomain } from '../../lib/net/domain.ts'
 
-const test = suite('lineage-name')
+const test = suite('lineage name')
 
 /** A domain of this length; `letter` tells two of them apart, at their end. */
 function domainOf(length: number, letter = 'a'): string {
@@ -11,12 +11,12 @@ function domainOf(length: number, letter = 'a'): string {
   return `${labels}${letter}.example`
 }
 
-test('a lineage is named like its domain, as long as every file around it can be', () => {
+test('a lineage is named like its domain if every file name made of it fits', () => {
   for (const domain of ['a.b', 'app.example.com', 'xn--bcher-kva.example', domainOf(240)])
     assert.is(lineageNameOf(domain), domain)
 })
 
-test('the longest domains have a shorter name, each its own, that no other domain can have', () => {
+test('the longest domains have shortened names, unique and impossible for other domains', () => {
   const names = [241, 242, 250, 253].flatMap((length) =>
     ['a', 'b'].map((letter) => {
       const domain = domainOf(length, letter)

@@ -26,7 +26,7 @@ const FIRST = certificateFor(DOMAIN)
 const SECOND = certificateFor(DOMAIN, { fromMs: START_MS - HOUR_MS / 2 })
 const ASIDE = `${CONFIG}/broken-lineages/${DOMAIN}.${START_MS}`
 
-const test = suite('lineage: what is broken')
+const test = suite('lineage: broken lineages')
 
 /** Paths under certbot's folder, without those of the neighbour. */
 function pathsOf({ disk }: FakeDeps): readonly string[] {
@@ -43,7 +43,7 @@ async function arrange(): Promise<FakeDeps> {
   return deps
 }
 
-test('a whole lineage stays where it is, and so does nothing', async () => {
+test('an intact lineage stays in place; without one nothing happens', async () => {
   const deps = await arrange()
   const before = contentsOf(deps.disk)
   assert.is(await setAsideBrokenLineage(deps.host, DOMAIN), false)
@@ -62,17 +62,17 @@ function removeAll({ disk }: FakeDeps, ...paths: readonly string[]): void {
 
 const SHAPES: Readonly<Record<string, (deps: FakeDeps) => void>> = {
   'an emptied renewal file': ({ disk }) => writeAt(disk, RENEWAL, ''),
-  'a renewal file that is cut short': ({ disk }) => writeAt(disk, RENEWAL, 'version = 2.1.0\narchive_dir = '),
+  'a truncated renewal file': ({ disk }) => writeAt(disk, RENEWAL, 'version = 2.1.0\narchive_dir = '),
   'no renewal file': (deps) => removeAll(deps, RENEWAL),
-  'a live folder alone': (deps) => removeAll(deps, RENEWAL, `${CONFIG}/archive/${DOMAIN}`),
-  'an empty live folder': (deps) => {
+  'only a live directory': (deps) => removeAll(deps, RENEWAL, `${CONFIG}/archive/${DOMAIN}`),
+  'an empty live directory': (deps) => {
     removeAll(deps, `${CONFIG}/live/${DOMAIN}`)
     deps.disk.set(`${CONFIG}/live/${DOMAIN}`, { kind: 'folder' })
   },
-  'no live folder': (deps) => removeAll(deps, `${CONFIG}/live/${DOMAIN}`),
-  'an archive alone': (deps) => removeAll(deps, RENEWAL, `${CONFIG}/live/${DOMAIN}`),
-  'a renewal file alone': (deps) => removeAll(deps, `${CONFIG}/live/${DOMAIN}`, `${CONFIG}/archive/${DOMAIN}`),
-  'symlinks that lead nowhere': (deps) => {
+  'no live directory': (deps) => removeAll(deps, `${CONFIG}/live/${DOMAIN}`),
+  'only an archive': (deps) => removeAll(deps, RENEWAL, `${CONFIG}/live/${DOMAIN}`),
+  'only a renewal file': (deps) => removeAll(deps, `${CONFIG}/live/${DOMAIN}`, `${CONFIG}/archive/${DOMAIN}`),
+  'dangling symlinks': (deps) => {
     removeAll(deps, `${CONFIG}/archive/${DOMAIN}`)
     deps.disk.set(`${CONFIG}/archive/${DOMAIN}`, { kind: 'folder' })
   },
@@ -83,7 +83,7 @@ const SHAPES: Readonly<Record<string, (deps: FakeDeps) => void>> = {
 }
 
 for (const [what, damage] of Object.entries(SHAPES)) {
-  test(`${what}: all there is of it moves aside, nothing is lost, and the neighbour stays`, async () => {
+  test(`${what}: everything of it moves aside, nothing is lost, and other lineages stay`, async () => {
     const deps = await arrange()
     damage(deps)
     const before = pathsOf(deps)
@@ -105,7 +105,7 @@ for (const [what, damage] of Object.entries(SHAPES)) {
     )
   })
 
-  test(`${what}: the next order ends in the lineage of the name, while the copy is served`, async () => {
+  test(`${what}: the next order writes the lineage of that name, while the copy is served`, async () => {
     const deps = await arrange()
     await putSecure(deps, 'app', DOMAIN)
     damage(deps)
@@ -121,7 +121,7 @@ for (const [what, damage] of Object.entries(SHAPES)) {
   })
 }
 
-test('a second one within the same process has a folder of its own', async () => {
+test('a second one within the same process gets its own directory', async () => {
   const deps = await arrange()
   await deps.host.files.remove(RENEWAL)
   await setAsideBrokenLineage(deps.host, DOMAIN)
@@ -136,7 +136,7 @@ test('a second one within the same process has a folder of its own', async () =>
   )
 })
 
-test('of those of one domain the newest 20 stay', async () => {
+test('the newest 20 of one domain stay', async () => {
   const deps = await arrange()
   for (let i = 0; i < 25; i++) {
     putLineage(deps.disk, DOMAIN, FIRST)
@@ -148,7 +148,7 @@ test('of those of one domain the newest 20 stay', async () => {
   assert.equal([...kept].sort(), Array.from({ length: 20 }, (_, i) => `${DOMAIN}.${START_MS + 5 + i}`).sort())
 })
 
-test('a lineage that cannot be moved is no reason to ask the CA, and no failed order, however often it is tried', async () => {
+test('if a lineage cannot be moved, nothing is ordered, and no failure is counted, however often it is tried', async () => {
   const deps = await fakeDeps({ settings: { SSL_PREFLIGHT: 'off' } })
   await putSecure(deps, 'app', DOMAIN)
   putLineage(deps.disk, DOMAIN, certificateFor('other.example.com'))
@@ -189,7 +189,7 @@ async function deleteWithCertificate(deps: FakeDeps): Promise<boolean | undefine
   return certificateDeleted
 }
 
-deleting('certbot deletes the lineage, and the copies go after it', async () => {
+deleting('certbot deletes the lineage, and the copies are removed after it', async () => {
   const deps = await secured()
   const calls = certbotThat(deps, () => {
     assert.is(servedFingerprint(deps, DOMAIN), undefined)
@@ -203,7 +203,7 @@ deleting('certbot deletes the lineage, and the copies go after it', async () => 
   assert.is((await putSecure(deps, 'app', DOMAIN)).proxy.status, 'pending_ssl')
 })
 
-deleting('what certbot cannot delete is moved aside, so that a new route does not find it', async () => {
+deleting('a lineage that certbot cannot delete is moved aside, so that a new route does not use it', async () => {
   const deps = await secured()
   certbotThat(deps, () => ({ exitCode: 1, output: 'Renewal configuration file is broken' }))
   assert.is(await deleteWithCertificate(deps), true)
@@ -219,7 +219,7 @@ deleting('without a lineage certbot is not called', async () => {
   assert.equal(copiesOf(deps, DOMAIN), [])
 })
 
-deleting('a certificate that cannot be deleted is told and logged; the route is gone all the same', async () => {
+deleting('a certificate that cannot be deleted is reported and logged; the route is deleted nevertheless', async () => {
   const deps = await secured()
   certbotThat(deps, () => ({ exitCode: 1, output: '' }))
   const { rename } = deps.host.files
@@ -232,7 +232,7 @@ deleting('a certificate that cannot be deleted is told and logged; the route is 
   assert.equal([line?.level, line?.result, line?.domain], ['error', 'failure', DOMAIN])
 })
 
-deleting('unless it is asked for, the lineage stays, and a route created over it is HTTPS at once', async () => {
+deleting('without that parameter the lineage stays, and a new route of its domain has HTTPS at once', async () => {
   const deps = await secured()
   const { certificateDeleted } = await deps.engine.deleteProxy({
     dropletName: 'app',

@@ -6,11 +6,11 @@ import {
   nextOrderAt,
   nextTryAt,
   type OrderLedger,
-  readLedger,
+  parseLedger,
   withOrder,
 } from '../../lib/certificates/order-ledger.ts'
 
-const test = suite('order-ledger')
+const test = suite('order ledger')
 
 const MINUTE = 60_000
 const HOUR = 60 * MINUTE
@@ -22,13 +22,13 @@ function ledger(...entries: readonly (readonly ['issued' | 'failed', number])[])
   return { entries: entries.map(([result, agoMs]) => ({ at: NOW - agoMs, result })) }
 }
 
-test('without a past, an order may be made at once', () => {
+test('without previous orders, an order may be made at once', () => {
   assert.is(nextOrderAt(EMPTY_LEDGER, NOW), undefined)
   assert.is(nextTryAt(EMPTY_LEDGER, NOW), NOW)
   assert.is(lastFailure(EMPTY_LEDGER), undefined)
 })
 
-test('three failures within an hour are the budget: the next order may be made when the first of them is an hour old', () => {
+test('after three failures within an hour, the next order may be made when the first of them is an hour old', () => {
   const two = ledger(['failed', 50 * MINUTE], ['failed', 10 * MINUTE])
   assert.is(nextOrderAt(two, NOW), undefined)
   const three = ledger(['failed', 50 * MINUTE], ['failed', 10 * MINUTE], ['failed', 1])
@@ -37,7 +37,7 @@ test('three failures within an hour are the budget: the next order may be made w
   assert.is(nextOrderAt(three, NOW + 10 * MINUTE), undefined)
 })
 
-test('the window slides: of many failures the third from the end decides', () => {
+test('the window slides: the third failure from the end decides', () => {
   const many = ledger(
     ['failed', 59 * MINUTE],
     ['failed', 40 * MINUTE],
@@ -47,14 +47,14 @@ test('the window slides: of many failures the third from the end decides', () =>
   assert.is(nextOrderAt(many, NOW), NOW + 20 * MINUTE)
 })
 
-test('three certificates within a week are the budget, and failures do not count towards it', () => {
+test('three certificates may be issued within a week; failures do not count towards that', () => {
   const three = ledger(['issued', 6 * DAY], ['issued', 3 * DAY], ['failed', 2 * DAY], ['issued', DAY])
   assert.is(nextOrderAt(three, NOW), NOW + DAY)
   assert.is(nextOrderAt(three, NOW + DAY), undefined)
   assert.is(nextOrderAt(ledger(['issued', 3 * DAY], ['issued', 1], ['failed', 1], ['failed', 1]), NOW), undefined)
 })
 
-test('where both budgets are used up, the later time counts', () => {
+test('if both budgets are used up, the later time counts', () => {
   const both = ledger(
     ['issued', 6 * DAY],
     ['issued', 5 * DAY],
@@ -66,14 +66,14 @@ test('where both budgets are used up, the later time counts', () => {
   assert.is(nextOrderAt(both, NOW), NOW + DAY)
 })
 
-test('the time that the CA gave is kept to, whatever the budgets say', () => {
+test("the CA's time to retry is respected, whatever the budgets allow", () => {
   assert.is(nextOrderAt({ entries: [], blocked_until: NOW + 1 }, NOW), NOW + 1)
   assert.is(nextOrderAt({ entries: [], blocked_until: NOW }, NOW), undefined)
   const later = { ...ledger(['failed', 3], ['failed', 2], ['failed', 1]), blocked_until: NOW + 5 * HOUR }
   assert.is(nextOrderAt(later, NOW), NOW + 5 * HOUR)
 })
 
-test('the pauses in the background grow: a minute, ten, a hundred, a day, and a day again', () => {
+test('the pauses in the background grow: 1, 10, 100 minutes, a day, and a day again', () => {
   const pauses = [MINUTE, 10 * MINUTE, 100 * MINUTE, DAY, DAY]
   for (const [i, pause] of pauses.entries()) {
     // A day apart, so that no budget has a say.
@@ -82,12 +82,12 @@ test('the pauses in the background grow: a minute, ten, a hundred, a day, and a 
   }
 })
 
-test('a pause that is over means now', () => {
+test('after the pause, the next attempt may be made at once', () => {
   assert.is(nextTryAt(ledger(['failed', MINUTE]), NOW), NOW)
   assert.is(nextTryAt(ledger(['failed', DAY]), NOW), NOW)
 })
 
-test('a success ends the row of failures', () => {
+test('a success resets the consecutive failures', () => {
   const mended = ledger(['failed', 3 * HOUR], ['failed', 2 * HOUR], ['issued', HOUR])
   assert.is(nextTryAt(mended, NOW), NOW)
   assert.is(lastFailure(mended), undefined)
@@ -96,7 +96,7 @@ test('a success ends the row of failures', () => {
   assert.equal(lastFailure(again), { at: NOW - 10, result: 'failed' })
 })
 
-test('a try in the background is never earlier than an order may be', () => {
+test('an attempt in the background is never made before an order may be', () => {
   const spent = ledger(
     ['failed', 20 * MINUTE],
     ['issued', 15 * MINUTE],
@@ -107,13 +107,13 @@ test('a try in the background is never earlier than an order may be', () => {
   assert.is(nextTryAt({ entries: [], blocked_until: NOW + DAY }, NOW), NOW + DAY)
 })
 
-test('an entry is added at the end, and what no budget asks for any more is dropped', () => {
+test('an entry is appended, and entries that no budget counts any more are dropped', () => {
   const before = ledger(['issued', 7 * DAY], ['failed', 7 * DAY - 1], ['failed', HOUR])
   const entry = { at: NOW, result: 'failed', reason: 'dns', said: 'no address' } as const
   assert.equal(withOrder(before, entry), { entries: [...before.entries.slice(1), entry] })
 })
 
-test("the CA's time outlives entries until it has passed; a new one takes its place", () => {
+test("the CA's time to retry is kept until it has passed; a new one replaces it", () => {
   const blocked: OrderLedger = { entries: [], blocked_until: NOW + HOUR }
   const at = (ms: number) => ({ at: ms, result: 'issued' }) as const
   assert.is(withOrder(blocked, at(NOW)).blocked_until, NOW + HOUR)
@@ -121,21 +121,21 @@ test("the CA's time outlives entries until it has passed; a new one takes its pl
   assert.is(withOrder(blocked, at(NOW), NOW + DAY).blocked_until, NOW + DAY)
 })
 
-test('a ledger is read back as it was written', () => {
+test('a ledger is read as it was written', () => {
   const kept: OrderLedger = {
     entries: [{ at: NOW, result: 'failed', reason: 'dns', said: 'no "address"' }],
     blocked_until: NOW + HOUR,
   }
-  assert.equal(readLedger(JSON.stringify(kept)), kept)
+  assert.equal(parseLedger(JSON.stringify(kept)), kept)
 })
 
 test('a ledger that cannot be read counts as empty', () => {
   const texts = [undefined, '', '{', 'null', '[]', '{"entries":1}', '{"entries":[{"at":"x","result":"failed"}]}']
   for (const text of [...texts, '{"entries":[{"at":1,"result":"lost"}]}', '{"entries":[],"blocked_until":"soon"}'])
-    assert.equal(readLedger(text), EMPTY_LEDGER, text)
+    assert.equal(parseLedger(text), EMPTY_LEDGER, text)
 })
 
-test('failures that the CA has not counted make the next try wait, take nothing of a budget, and do not pile up', () => {
+test('failures that the CA does not count delay the next attempt, are exempt from the budget, and do not accumulate', () => {
   let ledger = EMPTY_LEDGER
   for (let i = 0; i < 50; i++)
     ledger = withOrder(ledger, { at: i, result: 'failed', reason: 'ca_down', uncounted: true })

@@ -27,7 +27,7 @@ async function look(deps: FakeDeps, check: PreflightCheck['check']): Promise<rea
   return found.filter((one) => one.check === check).map(({ ok, detail }) => [ok, detail])
 }
 
-test('a name that resolves, answers and is not held back by CAA passes, in this order', async () => {
+test('a name that resolves, serves the challenge and is permitted by CAA passes, in this order', async () => {
   const deps = await world(['192.0.2.10', '2001:db8::10'])
   assert.equal(await runPreflight(deps.host, [DOMAIN]), [
     { check: 'dns', domain: DOMAIN, ok: true, detail: `${DOMAIN} resolves to 192.0.2.10, 2001:db8::10` },
@@ -56,7 +56,7 @@ test('a name without an address fails, and no file is written for it', async () 
   assert.not.ok(deps.disk.has(CHALLENGES))
 })
 
-test('the file that is asked for is served from the webroot, under the domain, and gone afterwards', async () => {
+test('the challenge file is served from the webroot, under the domain, and removed afterwards', async () => {
   const deps = await world()
   const asked: ProbeRequest[] = []
   const { get } = deps.host.probe
@@ -72,7 +72,7 @@ test('the file that is asked for is served from the webroot, under the domain, a
   assert.equal(deps.host.files.list(CHALLENGES), [])
 })
 
-test('each address is asked: one that leads elsewhere fails, and is named', async () => {
+test('each address is checked: one that leads elsewhere fails, and is named', async () => {
   const deps = await world(['192.0.2.10', '2001:db8::bad', '192.0.2.66', '192.0.2.77'])
   const { get } = deps.host.probe
   deps.host.probe.get = async (request) => {
@@ -96,7 +96,7 @@ test('a domain that NGINX does not serve fails', async () => {
   assert.not.ok(ok)
 })
 
-test('a webroot that cannot be written fails as such, and leaves nothing behind', async () => {
+test('a webroot that cannot be written is the reason given, and nothing is left behind', async () => {
   const deps = await world()
   for (let at = 0; at < 3; at++) {
     deps.effects.arrange({ at, kind: 'error', code: 'EROFS' })
@@ -106,7 +106,7 @@ test('a webroot that cannot be written fails as such, and leaves nothing behind'
   assert.equal(deps.host.files.list(CHALLENGES), [])
 })
 
-test('resolvers that are set are asked instead of the system, with a port and a time limit', async () => {
+test("configured resolvers are used instead of the system's, with a port and a time limit", async () => {
   const deps = await world(['192.0.2.10'], { DNS_SERVERS: '192.0.2.53,[2001:db8::53]:5353' })
   const asked: unknown[] = []
   deps.host.network.query = async (...request) => {
@@ -155,12 +155,12 @@ const CAA: Readonly<Record<string, CaaCase>> = {
     ok: true,
     detail: `the CAA records of ${DOMAIN} allow letsencrypt.org`,
   },
-  'a record that allows nobody': {
+  'a record that allows no CA': {
     records: { [DOMAIN]: ['issue ;'] },
     ok: false,
     detail: `the CAA records of ${DOMAIN} allow no CA`,
   },
-  "the parent's records, where the name has none": {
+  "the parent's records, if the name has none": {
     records: { 'example.com': ['issue ca.example'] },
     ok: false,
     detail: 'the CAA records of example.com allow ca.example',
@@ -185,13 +185,13 @@ const CAA: Readonly<Record<string, CaaCase>> = {
     ok: false,
     detail: 'the CAA records of example.com cannot be queried: a CA rejects the order then',
   },
-  'another CA, of which only it knows what it goes by': {
+  'another CA, whose name in CAA records is not known': {
     records: { [DOMAIN]: ['issue ca.example'] },
     ok: true,
     detail: `the CAA records of ${DOMAIN} allow ca.example`,
     directory: 'https://acme.ca.example/dir',
   },
-  'another CA, and records that allow nobody': {
+  'another CA, and records that allow none': {
     records: { [DOMAIN]: ['issue ;'] },
     ok: false,
     detail: `the CAA records of ${DOMAIN} allow no CA`,
@@ -213,7 +213,7 @@ for (const [what, { records, ok, detail, directory }] of Object.entries(CAA)) {
   })
 }
 
-test('the top level is not asked for CAA records', async () => {
+test('CAA records of the top-level domain are not queried', async () => {
   const deps = await world()
   const asked: string[] = []
   deps.host.network.caaRecords = async (name) => {
@@ -224,7 +224,7 @@ test('the top level is not asked for CAA records', async () => {
   assert.equal(asked, ['a.b.example.com', 'b.example.com', 'example.com'])
 })
 
-test('each name of a certificate is looked at, and a failed check says which', async () => {
+test('each name of a certificate is checked, and a failed check names it', async () => {
   const deps = await world()
   const found = await runPreflight(deps.host, [DOMAIN, 'gone.example.com'])
   assert.equal(

@@ -19,7 +19,7 @@ import {
   STATE,
 } from '../helpers/certbot.ts'
 
-const test = suite('certificate-store')
+const test = suite('certificate store')
 
 const DOMAIN = 'app.example.com'
 const FIRST = certificateFor(DOMAIN)
@@ -55,13 +55,13 @@ test("the certificate of certbot's lineage is found with both of its texts", asy
   assert.is(world.store.lineageFault(DOMAIN), undefined)
 })
 
-test('where there is no lineage there is no certificate, and nothing wrong', async () => {
+test('without a lineage there is no certificate, and no fault', async () => {
   const { store } = await arrange()
   assert.is(store.newest(DOMAIN), undefined)
   assert.is(store.lineageFault(DOMAIN), undefined)
 })
 
-test('a copy is complete, root alone can read it, and it is on the medium before anything names it', async () => {
+test('a copy is complete, readable only by root, and on the medium before anything names it', async () => {
   const world = await arrange(FIRST)
   const { deps, store } = world
   const before = deps.effects.journal.length
@@ -89,7 +89,7 @@ test('a copy is complete, root alone can read it, and it is on the medium before
   )
 })
 
-test('a copy that is there and whole is not touched; a renewal gets a folder of its own', async () => {
+test('an intact copy is not touched; a renewal gets its own directory', async () => {
   const world = await arrange(FIRST)
   const { deps, store } = world
   const first = found(world)
@@ -103,7 +103,7 @@ test('a copy that is there and whole is not touched; a renewal gets a folder of 
   assert.is(textAt(deps.disk, `${folderOf(FIRST)}/fullchain.pem`), FIRST.fullchain)
 })
 
-test('a copy that was damaged is made anew', async () => {
+test('a damaged copy is written again', async () => {
   const world = await arrange(FIRST)
   const { deps, store } = world
   await store.copy(new Map([[DOMAIN, found(world)]]))
@@ -112,7 +112,7 @@ test('a copy that was damaged is made anew', async () => {
   assert.is(textAt(deps.disk, `${folderOf(FIRST)}/privkey.pem`), FIRST.privkey)
 })
 
-test('a full disk while copying is told as such', async () => {
+test('a full disk while copying is reported as such', async () => {
   const world = await arrange(FIRST)
   const { deps, store } = world
   for (let at = 0; at < 9; at++) {
@@ -171,7 +171,7 @@ function archived(name: string): string {
 }
 
 for (const [what, [fault, damage]] of Object.entries(DAMAGES)) {
-  test(`${what}: the lineage is not taken, the reason is told, and a former copy goes on`, async () => {
+  test(`${what}: the lineage is not used, the reason is reported, and the previous copy is served`, async () => {
     const fresh = await arrange(FIRST)
     damage(fresh.deps)
     assert.is(fresh.store.newest(DOMAIN), undefined)
@@ -185,7 +185,7 @@ for (const [what, [fault, damage]] of Object.entries(DAMAGES)) {
   })
 }
 
-test('a renewal caught between the replacement of certificate and key is not taken, and is as soon as it is whole', async () => {
+test('a renewal between the replacement of certificate and key is not used until it is complete', async () => {
   const world = await arrange(FIRST)
   const { deps, store } = world
   await store.copy(new Map([[DOMAIN, found(world)]]))
@@ -200,7 +200,7 @@ test('a renewal caught between the replacement of certificate and key is not tak
   assert.is(fingerprintIn(world), SECOND.fingerprint)
 })
 
-test('what was checked once is still refused when it has run out', async () => {
+test('a certificate that was verified before is rejected once it has expired', async () => {
   const world = await arrange(certificateFor(DOMAIN, { days: 6 }))
   assert.ok(world.store.newest(DOMAIN))
   await world.deps.clock.sleep(6 * DAY_MS)
@@ -208,7 +208,7 @@ test('what was checked once is still refused when it has run out', async () => {
   assert.is(world.store.lineageFault(DOMAIN), 'the certificate has expired')
 })
 
-test('a lineage that is valid wins over every copy, whatever its dates say; without one the newest whole copy counts', async () => {
+test('a valid lineage has priority over every copy, whatever its dates; without one the newest intact copy counts', async () => {
   const world = await arrange(SECOND)
   const { deps, store } = world
   await store.copy(new Map([[DOMAIN, found(world)]]))
@@ -228,7 +228,7 @@ function routeOf({ disk }: FakeDeps): SnapshotRoute {
   return { ...route, enabled: true }
 }
 
-test('whether the copy of a route is there: not before it is made, not when it is torn, still when it has run out', async () => {
+test('the copy of a route exists once it is written, even when it has expired, but not when it is torn', async () => {
   const deps = await fakeDeps()
   putLineage(deps.disk, DOMAIN, FIRST)
   const { proxy } = await putSecure(deps, 'app', DOMAIN)
@@ -245,7 +245,7 @@ test('whether the copy of a route is there: not before it is made, not when it i
   assert.not.ok(store.isCopied(record))
 })
 
-test('copies that no route names go; those of domains that were not asked about stay', async () => {
+test('copies that no route names are removed; those of other domains stay', async () => {
   const deps = await fakeDeps()
   putLineage(deps.disk, DOMAIN, FIRST)
   putLineage(deps.disk, 'other.example.com', certificateFor('other.example.com'))

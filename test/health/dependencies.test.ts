@@ -28,7 +28,7 @@ async function looked(deps: FakeDeps): Promise<Record<string, string>> {
   return statuses(deps)
 }
 
-test('NGINX alone is required, and what was not looked at yet is unknown', async () => {
+test('only NGINX is required, and what was not checked yet is unknown', async () => {
   const deps = await fakeDeps({ settings: REGISTRY })
   deps.host.http.request = () => new Promise(() => undefined)
   const checked_at = '2026-01-01T00:00:00.000Z'
@@ -43,7 +43,7 @@ test('NGINX alone is required, and what was not looked at yet is unknown', async
   assert.equal(deps.engine.readDependencies(), [{ ...unknown, status: 'available', checked_at }, ...others])
 })
 
-test('nobody waits for a look that hangs, and it is not started twice', async () => {
+test('nobody waits for a check that hangs, and it is not started twice', async () => {
   const deps = await fakeDeps({ settings: REGISTRY })
   let looks = 0
   deps.host.http.request = () => {
@@ -57,7 +57,7 @@ test('nobody waits for a look that hangs, and it is not started twice', async ()
   assert.is(looks, 2)
 })
 
-test('a CA or an Orchestrator that answers is available, whatever it says short of 500', async () => {
+test('a CA or an Orchestrator that answers with less than 500 is available', async () => {
   for (const [answer, status] of [
     [{ status: 200, body: '{}' }, 'available'],
     [{ status: 301, body: '' }, 'available'],
@@ -80,7 +80,7 @@ test('a CA or an Orchestrator that answers is available, whatever it says short 
   }
 })
 
-test('a Registry is available where a sync would get its list of droplets', async () => {
+test('a Registry is available if a sync would get its list of droplets', async () => {
   for (const [answer, status] of [
     [{ status: 200, body: '[]' }, 'available'],
     [{ status: 200, body: '{"droplets":[]}' }, 'available'],
@@ -100,20 +100,20 @@ test('a Registry is available where a sync would get its list of droplets', asyn
   }
 })
 
-test('the Registry is shown its token, and nobody else is', async () => {
+test('the token is sent to the Registry, and to nobody else', async () => {
   const deps = await fakeDeps({ settings: { ...REGISTRY, REGISTRY_TOKEN: 'a-token-of-many-characters' } })
   const asked = answering(deps, {})
   await looked(deps)
   assert.equal(asked, ['http://registry.example:8000/droplets with a-token-of-many-characters', CA])
 })
 
-test('NGINX that does not run is unavailable, though its binary is there', async () => {
+test('NGINX that does not run is unavailable, even if its binary exists', async () => {
   const deps = await fakeDeps()
   deps.nginx.running = false
   assert.is((await looked(deps)).nginx, 'unavailable')
 })
 
-test('each is asked at the address that is configured', async () => {
+test('each is checked at the configured address', async () => {
   const settings = { ...REGISTRY, ACME_DIRECTORY_URL: 'https://localhost:14000/dir' }
   for (const [settled, wanted] of [
     [{}, [CA]],
@@ -126,13 +126,13 @@ test('each is asked at the address that is configured', async () => {
   }
 })
 
-test('a Registry that is not configured is not missed', async () => {
+test('a Registry that is not configured is not unavailable', async () => {
   const deps = await fakeDeps()
   answering(deps, {})
   assert.is((await looked(deps)).registry, 'not_configured')
 })
 
-test('a binary that is not there is unavailable', async () => {
+test('a missing binary is unavailable', async () => {
   const deps = await fakeDeps()
   deps.disk.delete('/usr/sbin/nginx')
   deps.disk.delete('/usr/bin/certbot')
@@ -140,7 +140,7 @@ test('a binary that is not there is unavailable', async () => {
   assert.equal([nginx, certbot], ['unavailable', 'unavailable'])
 })
 
-test('a look is good for a minute; the first call after it starts the next, and is told the old one', async () => {
+test('a check is valid for a minute; the first call after it starts the next, and gets the old result', async () => {
   const deps = await fakeDeps({ settings: REGISTRY })
   const answers: Record<string, HttpAnswer> = { [CA]: { status: 200, body: '' } }
   const asked = answering(deps, answers)
@@ -157,7 +157,7 @@ test('a look is good for a minute; the first call after it starts the next, and 
   assert.is(deps.engine.readDependencies().at(-1)?.checked_at, '2026-01-01T00:01:00.001Z')
 })
 
-test('a wall clock that is set back does not make a look last for ever', async () => {
+test('a wall clock that is set back does not make a check last forever', async () => {
   const deps = await fakeDeps()
   const asked = answering(deps, {})
   await looked(deps)
@@ -167,7 +167,7 @@ test('a wall clock that is set back does not make a look last for ever', async (
   assert.is(asked.length, 2)
 })
 
-test('an Orchestrator is looked at where one is configured, and is not spoken of otherwise', async () => {
+test('an Orchestrator is checked if one is configured, and not listed otherwise', async () => {
   assert.equal(Object.keys(statuses(await fakeDeps())), ['nginx', 'certbot', 'registry', 'acme_ca'])
   const deps = await fakeDeps({ settings: { ORCHESTRATOR_URL: 'http://orchestrator.example/' } })
   const answers: Record<string, HttpAnswer> = { 'http://orchestrator.example/health': { status: 200, body: '' } }

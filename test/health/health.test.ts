@@ -22,7 +22,7 @@ const ROUTE = `${AVAILABLE}/fpai-old.conf`
 
 const test = suite('health')
 
-test('a host as it should be is healthy, to the byte', async () => {
+test('a host without faults is healthy, to the byte', async () => {
   const deps = await worldWithRoute()
   assert.equal(await deps.engine.readHealth(), {
     status: 'healthy',
@@ -53,7 +53,7 @@ test('a host as it should be is healthy, to the byte', async () => {
   })
 })
 
-test('a host on which nothing was done yet is healthy, and what it does not know is null', async () => {
+test('a new host is healthy, and unknown values are null', async () => {
   const deps = await fakeDeps()
   const { status, nginx } = await deps.engine.readHealth()
   assert.is(status, 'healthy')
@@ -61,7 +61,7 @@ test('a host on which nothing was done yet is healthy, and what it does not know
   assert.is(nginx.config_test_ok, true)
 })
 
-test('worker_shutdown_timeout that is set needs no advice', async () => {
+test('with worker_shutdown_timeout there is no advice', async () => {
   const deps = await fakeDeps({ mainConfiguration: `worker_shutdown_timeout 1h;\n${MAIN_CONFIGURATION}` })
   assert.equal((await deps.engine.readHealth()).advice, [])
 })
@@ -78,28 +78,28 @@ const FAULTS: Readonly<Record<string, Fault>> = {
     status: 'unhealthy',
     reason: 'NGINX cannot be run at NGINX_BIN (nginx): install it, or correct NGINX_BIN',
   },
-  'no folder sites-available': {
+  'no directory sites-available': {
     arrange: ({ host }) => {
       host.files.isWritable = (folder) => folder !== AVAILABLE
     },
     status: 'unhealthy',
     reason: 'sites-available cannot be written: create the directory, or grant this user write access',
   },
-  'no folder sites-enabled': {
+  'no directory sites-enabled': {
     arrange: ({ host }) => {
       host.files.isWritable = (folder) => folder !== ENABLED
     },
     status: 'unhealthy',
     reason: 'sites-enabled cannot be written: create the directory, or grant this user write access',
   },
-  'a state folder that cannot be written': {
+  'a state directory that cannot be written': {
     arrange: ({ host }) => {
       host.files.isWritable = (folder) => folder !== '/var/lib/proxy-manager'
     },
     status: 'unhealthy',
     reason: 'the state directory cannot be written: grant this user write access, or correct PROXY_MANAGER_STATE_DIR',
   },
-  'no right to the directory of nginx.conf': {
+  'no write access to the directory of nginx.conf': {
     arrange: ({ host }) => {
       host.files.isWritable = (folder) => folder !== '/etc/nginx'
     },
@@ -155,7 +155,7 @@ const FAULTS: Readonly<Record<string, Fault>> = {
     status: 'degraded',
     reason: 'fpai-old.conf is damaged: repeat the PUT of its route',
   },
-  'no certbot where HTTPS is wanted': {
+  'no certbot, and a route with HTTPS': {
     arrange: async ({ disk, engine }) => {
       disk.delete('/usr/bin/certbot')
       const spec = { domain: 's.example.com', upstream_host: 'localhost', upstream_port: 8003 }
@@ -191,14 +191,14 @@ test('a main configuration without the include: degraded, with the missing line'
   ])
 })
 
-test('certbot that is missing is no fault where nobody wants HTTPS', async () => {
+test('a missing certbot is no fault if no route wants HTTPS', async () => {
   const deps = await worldWithRoute()
   deps.disk.delete('/usr/bin/certbot')
   const health = await deps.engine.readHealth()
   assert.equal([health.status, health.ssl.certbot_present], ['healthy', false])
 })
 
-test('routes are counted by status, and those that need a hand are named', async () => {
+test('routes are counted by status, and those that need attention are named', async () => {
   const deps = await worldWithRoute()
   await put(deps, 'off', 'off.example.com', 8002)
   await put(deps, 'mine', 'mine.example.com', 8003)
@@ -232,7 +232,7 @@ for (const [what, change] of Object.entries({
   created: (deps: FakeDeps) => put(deps, 'app', 'app.example.com', 8002),
   deleted: (deps: FakeDeps) => remove(deps, 'old'),
 })) {
-  test(`a route that is being ${what} is no fault at any moment of it`, async () => {
+  test(`a route that is being ${what} is no fault at any moment of the change`, async () => {
     const deps = await worldWithRoute()
     const before = await deps.engine.readHealth()
     const said = await healthDuring(deps, () => change(deps))
@@ -243,12 +243,12 @@ for (const [what, change] of Object.entries({
 
 const NO_LONGER_WANTED: Readonly<Record<string, (deps: FakeDeps) => Promise<unknown>>> = {
   'its route is deleted': (deps) => remove(deps, 's'),
-  'its route wants no HTTPS any more': (deps) => put(deps, 's', 's.example.com', 8001, false),
+  'its route has no HTTPS any more': (deps) => put(deps, 's', 's.example.com', 8001, false),
   'its route has another domain': (deps) => putSecure(deps, 's', 'other.example.com'),
 }
 
 for (const [what, change] of Object.entries(NO_LONGER_WANTED)) {
-  test(`an order that failed is a fault until ${what}; what became of it stays known`, async () => {
+  test(`a failed order is a fault until ${what}; its result is still shown`, async () => {
     const deps = await fakeDeps()
     await putSecure(deps, 's', 's.example.com')
     certbotThat(deps, failing(deps, 'caa'))
@@ -263,7 +263,7 @@ for (const [what, change] of Object.entries(NO_LONGER_WANTED)) {
   })
 }
 
-test('every fault is told at once', async () => {
+test('every fault is reported at once', async () => {
   const deps = await worldWithRoute()
   deps.nginx.running = false
   deps.host.files.isWritable = () => false
@@ -288,7 +288,7 @@ for (const [name, folder] of [
   ['the state directory', '/var/lib/proxy-manager'],
   ['the directory of nginx.conf', '/etc/nginx'],
 ] as const) {
-  test(`a full disk under ${name} is told from the change on that met it until it takes a file again`, async () => {
+  test(`a full disk under ${name} is reported from the change that failed on it until a file can be written again`, async () => {
     const deps = await worldWithRoute()
     assert.is((await deps.engine.readHealth()).status, 'healthy')
     const disk = fill(deps, folder)
@@ -307,7 +307,7 @@ for (const [name, folder] of [
   })
 }
 
-test('a disk that fills without a change is noticed within a minute, and is no fault of the configuration', async () => {
+test('a disk that fills without a change is reported within a minute, and is no fault of the configuration', async () => {
   const deps = await worldWithRoute()
   await deps.engine.readHealth()
   fill(deps, '/etc/nginx')
@@ -319,7 +319,7 @@ test('a disk that fills without a change is noticed within a minute, and is no f
   assert.is((await deps.engine.readHealth()).nginx.config_test_ok, true)
 })
 
-test('as long as nothing fails, health writes no more than once a minute, and leaves nothing', async () => {
+test('as long as nothing fails, health writes at most once a minute, and leaves nothing', async () => {
   const deps = await worldWithRoute()
   await deps.engine.readHealth()
   const before = contentsOf(deps.disk)
@@ -358,20 +358,20 @@ test('a change that was proved counts as a test of the configuration', async () 
   assert.is(countEffects(deps, /^run .* -t /), before)
 })
 
-test('the last reload is known across a restart', async () => {
+test('the last reload is still known after a restart', async () => {
   const deps = await worldWithRoute()
   const again = await fakeDeps({ disk: deps.disk, nginx: deps.nginx })
   const { nginx } = await again.engine.readHealth()
   assert.equal([nginx.last_reload_result, nginx.last_reload_timestamp], ['success', '2026-01-01T00:00:00.000Z'])
 })
 
-test('a record of the last reload that cannot be read is no record', async () => {
+test('a record of the last reload that cannot be read counts as missing', async () => {
   const deps = await worldWithRoute()
   writeAt(deps.disk, '/var/lib/proxy-manager/last-reload.json', '{"timestamp":')
   assert.is((await deps.engine.readHealth()).nginx.last_reload_result, null)
 })
 
-test('a new binary at the same path is asked for its version again', async () => {
+test('the version of a new binary at the same path is read again', async () => {
   const deps = await fakeDeps()
   await deps.engine.readHealth()
   deps.nginx.version = deps.nginx.version.replace('1.22.1', '1.30.4')
@@ -379,7 +379,7 @@ test('a new binary at the same path is asked for its version again', async () =>
   assert.is((await deps.engine.readHealth()).nginx.version, '1.30.4')
 })
 
-test('no folder of the host stands in what health says', async () => {
+test('health shows no directory of the host', async () => {
   const deps = await worldWithRoute()
   deps.nginx.judge = () => refused('shop.conf', 4, 'open() "/etc/secret/x.conf" failed')
   await deps.clock.sleep(61_000)

@@ -22,7 +22,7 @@ test('nothing has happened yet', () => {
   assert.equal(usage.read(), figures)
 })
 
-test('requests are counted for ever, those of the last minute apart', () => {
+test('requests are counted in total and for the last minute', () => {
   const { usage, pass } = counter()
   for (const status of [200, 201, 404, 500]) usage.record(status)
   pass(58_000)
@@ -34,7 +34,7 @@ test('requests are counted for ever, those of the last minute apart', () => {
   assert.equal([usage.read().requestsTotal, usage.read().requestsPerMinute], [5, 0])
 })
 
-test('an answer of 500 and above is an error of the last hour, one below is not', () => {
+test('an answer of 500 or more counts as an error of the last hour, a lower one does not', () => {
   const { usage, pass } = counter()
   for (const status of [200, 302, 400, 404, 429, 499]) usage.record(status)
   assert.is(usage.read().errorsLastHour, 0)
@@ -48,14 +48,14 @@ test('an answer of 500 and above is an error of the last hour, one below is not'
   assert.is(usage.read().errorsLastHour, 0)
 })
 
-test('reading counts nothing, however often', () => {
+test('reading changes no figure, however often', () => {
   const { usage } = counter()
   usage.record(200)
   for (let i = 0; i < 10; i++) usage.read()
   assert.is(usage.read().requestsTotal, 1)
 })
 
-test('uptime is told in whole seconds', () => {
+test('uptime is in whole seconds', () => {
   const { usage, pass } = counter()
   pass(999)
   assert.is(usage.read().uptimeSeconds, 0)
@@ -65,7 +65,7 @@ test('uptime is told in whole seconds', () => {
   assert.is(usage.read().uptimeSeconds, 86_401)
 })
 
-test('a wall clock that is set back or forth changes no figure', () => {
+test('a wall clock that is set back or forward changes no figure', () => {
   const { usage, clock, pass } = counter()
   usage.record(500)
   pass(10_000)

@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
 import type { Disk } from '../../fixtures/memory-files.ts'
 import type { RunOptions, RunResult } from '../../lib/adapters/runner.ts'
-import { readLedger } from '../../lib/certificates/order-ledger.ts'
+import { parseLedger } from '../../lib/certificates/order-ledger.ts'
 import type { Changed, IssuedProxy } from '../../lib/engine/engine.ts'
 import { DEFAULT_OPTIONS } from '../../lib/route/options.ts'
 import { writeAt } from './arrange.ts'
@@ -286,7 +286,7 @@ export function failuresOf(
   deps: FakeDeps,
   domain: string,
 ): { readonly counted: readonly string[]; readonly uncounted: readonly string[] } {
-  const { entries } = readLedger(JSON.stringify(ledgerText(deps, domain)))
+  const { entries } = parseLedger(JSON.stringify(ledgerText(deps, domain)))
   const reasons = (isUncounted: boolean) =>
     entries.flatMap(({ result, reason, uncounted }) =>
       result === 'failed' && (uncounted === true) === isUncounted ? [reason ?? ''] : [],

@@ -14,11 +14,11 @@ export interface Sweep {
   readonly prepare: (deps: FakeDeps) => Promise<unknown>
   /** Rejects with the catalogued error if it was refused. */
   readonly change: (deps: FakeDeps) => Promise<unknown>
+  /** The next change makes up for it if it has failed. */
+  readonly isRepeated?: true
   /** Whether NGINX serves the previous state, or the new one. */
   readonly isBefore: (deps: FakeDeps) => boolean
   readonly isAfter: (deps: FakeDeps) => boolean
-  /** Whether the next change makes it too, if it failed. */
-  readonly isRepeated?: boolean
 }
 
 export const SWEEPS = {
@@ -96,9 +96,9 @@ export const SWEEPS = {
       addPanel(deps)
     },
     change: (deps) => deps.engine.reconcile(),
+    isRepeated: true,
     isBefore: (deps) => !servedOnPanel(deps),
     isAfter: servedOnPanel,
-    isRepeated: true,
   },
   'sync from the Registry': {
     prepare: async (deps) => {

@@ -8,7 +8,7 @@ import { put, worldWithRoute } from '../helpers/world.ts'
 const BACKUPS = '/var/lib/proxy-manager/backups'
 const ROUTE = '/etc/nginx/sites-available/fpai-old.conf'
 
-const test = suite('keep newest')
+const test = suite('prune backups')
 
 test('of one name the newest stay, whatever the number of digits; what has another name is left alone', async () => {
   const { host, disk } = await fakeDeps()

@@ -43,9 +43,9 @@ function linesOf({ lines }: FakeDeps, wanted: string): readonly (readonly unknow
     .map(({ level, result, error_code, droplet_name }) => [level, error_code ?? result, droplet_name])
 }
 
-const renewal = suite('keep-certificates: a renewal')
+const renewal = suite('maintenance: a renewal')
 
-renewal("is served as soon as certbot's hook has left its mark", async () => {
+renewal("is served as soon as certbot's hook has touched its mark", async () => {
   const deps = await secured()
   putLineage(deps.disk, DOMAIN, SECOND, 2)
   await deps.engine.certificates.adoptRenewals()
@@ -99,7 +99,7 @@ renewal('of several routes at once is one reload', async () => {
   assert.is(deps.nginx.reloads, reloads + 1)
 })
 
-renewal('that is damaged is not brought in; once it is whole, it is', async () => {
+renewal('that is damaged is not installed until it is intact', async () => {
   const deps = await secured()
   putLineage(deps.disk, DOMAIN, { ...SECOND, privkey: FIRST.privkey }, 2)
   writeAt(deps.disk, MARK, '')
@@ -113,7 +113,7 @@ renewal('that is damaged is not brought in; once it is whole, it is', async () =
 })
 
 renewal(
-  'that NGINX does not take over is logged, the former certificate goes on, and a minute later it is tried again',
+  'that NGINX does not load is logged, the previous certificate is served, and it is tried again a minute later',
   async () => {
     const deps = await secured()
     putLineage(deps.disk, DOMAIN, SECOND, 2)
@@ -133,7 +133,7 @@ renewal(
   },
 )
 
-renewal('that NGINX does not show is taken back', async () => {
+renewal('that NGINX does not serve is rolled back', async () => {
   const deps = await secured()
   putLineage(deps.disk, DOMAIN, SECOND, 2)
   deps.host.probe.handshake = async () => ({ fingerprint: FIRST.fingerprint })
@@ -143,7 +143,7 @@ renewal('that NGINX does not show is taken back', async () => {
   assert.equal(linesOf(deps, 'adopt_renewal'), [['error', 'NGINX_RELOAD_FAILED', 'app']])
 })
 
-renewal('by hand of a pending route takes it to HTTPS', async () => {
+renewal('made by hand for a pending route switches it to HTTPS', async () => {
   const deps = await fakeDeps()
   await putSecure(deps, 'app', DOMAIN)
   putLineage(deps.disk, DOMAIN, FIRST)
@@ -151,7 +151,7 @@ renewal('by hand of a pending route takes it to HTTPS', async () => {
   assert.is((await deps.engine.getProxy('app')).status, 'active')
 })
 
-renewal('does not touch a route that wants no HTTPS, was edited by hand, or is disabled', async () => {
+renewal('does not touch a route without HTTPS, edited by hand, or disabled', async () => {
   const deps = await fakeDeps()
   await put(deps, 'plain', 'plain.example.com', 8001)
   for (const name of ['edited', 'disabled']) {
@@ -175,7 +175,7 @@ renewal('does not touch a route that wants no HTTPS, was edited by hand, or is d
   assert.match(textAt(deps.disk, edited) ?? '', '# by hand')
 })
 
-renewal('that is none costs no effect at all', async () => {
+renewal('that changes nothing has no effect at all', async () => {
   const deps = await secured()
   await deps.engine.idle()
   await deps.clock.sleep(MINUTE_MS)
@@ -187,7 +187,7 @@ renewal('that is none costs no effect at all', async () => {
 
 renewal.run()
 
-const background = suite('keep-certificates: orders in the background')
+const background = suite('maintenance: orders in the background')
 
 background('a pending route gets its certificate', async () => {
   const deps = await fakeDeps()
@@ -198,7 +198,7 @@ background('a pending route gets its certificate', async () => {
   assert.equal(linesOf(deps, 'issue_in_background'), [['info', 'success', 'app']])
 })
 
-background('where the operator wants it, right after the PUT that answers 202', async () => {
+background('with SSL_AUTO_ISSUE, right after the PUT that answers 202', async () => {
   const deps = await fakeDeps({ settings: { SSL_AUTO_ISSUE: 'true' } })
   certbotThatIssues(deps, FIRST)
   const held = holdCertbot(deps)
@@ -210,7 +210,7 @@ background('where the operator wants it, right after the PUT that answers 202', 
   assert.is((await deps.engine.getProxy('app')).status, 'active')
 })
 
-background('otherwise not', async () => {
+background('not without SSL_AUTO_ISSUE', async () => {
   const deps = await fakeDeps()
   const calls = certbotThatIssues(deps, FIRST)
   await putSecure(deps, 'app', DOMAIN)
@@ -219,7 +219,7 @@ background('otherwise not', async () => {
   assert.equal(calls, [])
 })
 
-background('the pauses after failures grow, over restarts: a minute, ten, a hundred, a day', async () => {
+background('the pauses after failures grow, across restarts: 1, 10, 100 minutes, a day', async () => {
   let deps = await fakeDeps()
   await putSecure(deps, 'app', DOMAIN)
   const calls = certbotThat(deps, failing(deps, 'challenge-not-found'))
@@ -236,7 +236,7 @@ background('the pauses after failures grow, over restarts: a minute, ten, a hund
   assert.equal(attempts, [0, 1, 11, 111, 111 + day, 111 + 2 * day, 111 + 3 * day, 111 + 4 * day])
 })
 
-background('a success after failures is the end of it', async () => {
+background('after a success nothing more is ordered', async () => {
   const deps = await fakeDeps()
   await putSecure(deps, 'app', DOMAIN)
   const calls = certbotThat(deps, failing(deps, 'caa'), issuing(deps, FIRST))
@@ -250,7 +250,7 @@ background('a success after failures is the end of it', async () => {
   assert.is(calls.length, 2)
 })
 
-background('what a caller may order, the pause of the background does not hold up', async () => {
+background("the pause in the background does not delay a caller's order", async () => {
   const deps = await fakeDeps()
   await putSecure(deps, 'app', DOMAIN)
   certbotThat(deps, failing(deps, 'caa'), issuing(deps, FIRST))
@@ -259,7 +259,7 @@ background('what a caller may order, the pause of the background does not hold u
 })
 
 background(
-  'several routes are served one after another, and the failure of one does not keep the others from theirs',
+  'several routes are handled one after another, and the failure of one does not affect the others',
   async () => {
     const deps = await fakeDeps()
     const names = ['a', 'b', 'c']
@@ -282,7 +282,7 @@ background(
   },
 )
 
-background('a route that is gone by its turn is no order', async () => {
+background('nothing is ordered for a route that was deleted before its turn', async () => {
   const deps = await fakeDeps()
   for (const name of ['a', 'b']) await putSecure(deps, name, `${name}.example.com`)
   const calls = certbotThatIssues(deps, certificateFor('a.example.com'))
@@ -296,7 +296,7 @@ background('a route that is gone by its turn is no order', async () => {
   assert.equal(linesOf(deps, 'issue_in_background').at(-1), ['warn', 'PROXY_NOT_FOUND', 'b'])
 })
 
-background('once the engine is closed, the routes whose turn has not come are not ordered for', async () => {
+background('once the engine is closed, nothing is ordered for the remaining routes', async () => {
   const deps = await fakeDeps()
   for (const name of ['a', 'b', 'c']) await putSecure(deps, name, `${name}.example.com`)
   const calls = certbotThatIssues(deps, certificateFor('a.example.com'))
@@ -327,7 +327,7 @@ for (const days of [90, 45, 6]) {
   )
 
   background(
-    `a certificate of ${days} days is renewed once a third of its life is left, and not on every look`,
+    `a certificate of ${days} days is renewed once a third of its lifetime is left, and not on every check`,
     async () => {
       const deps = await fakeDeps()
       const first = certificateFor(DOMAIN, { fromMs: START_MS, days })
@@ -352,7 +352,7 @@ for (const days of [90, 45, 6]) {
 }
 
 background(
-  'a renewal that fails keeps the certificate that is served, and is tried again after the pause',
+  'after a failed renewal the present certificate is served, and the renewal is tried again after the pause',
   async () => {
     const deps = await secured()
     const renewed = certificateFor(DOMAIN, { fromMs: START_MS + 60 * DAY_MS })
@@ -367,7 +367,7 @@ background(
   },
 )
 
-background('a pending route is not renewed, and a served one is not issued anew', async () => {
+background('a pending route is not renewed, and a certificate that is served is not ordered again', async () => {
   const deps = await secured()
   await putSecure(deps, 'waiting', 'waiting.example.com')
   const calls = certbotThatIssues(deps, certificateFor('waiting.example.com'))

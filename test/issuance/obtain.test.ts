@@ -97,7 +97,7 @@ test('a pending route gets its certificate: one call of certbot, a copy, and a h
   assertInvariant(deps)
 })
 
-test('the longest domain there can be gets a certificate too, and its lineage can be set aside and deleted', async () => {
+test('the longest possible domain gets a certificate too, and its lineage can be moved aside and deleted', async () => {
   const domain = `${'a.'.repeat(123)}example`
   assert.is(domain.length, 253)
   const deps = await fakeDeps()
@@ -119,7 +119,7 @@ test('the longest domain there can be gets a certificate too, and its lineage ca
   assertInvariant(deps)
 })
 
-test("another CA, other folders and the caller's e-mail are handed on; the time limits are certbot's own", async () => {
+test("another CA, other directories and the caller's e-mail are passed on, with the time limits for certbot", async () => {
   const deps = await pending({
     ACME_DIRECTORY_URL: 'https://ca.example/dir',
     CERTBOT_WORK_DIR: '/srv/work',
@@ -143,7 +143,7 @@ test("another CA, other folders and the caller's e-mail are handed on; the time 
   assert.equal(held.limits, [{ timeoutMs: 180_000, graceMs: 10_000 }])
 })
 
-test('a certificate that is served and not due costs no order, no look from outside, no reload', async () => {
+test('a certificate that is served and not due causes no order, no preflight and no reload', async () => {
   const deps = await secured()
   const calls = certbotThatIssues(deps, SECOND)
   const { reloads } = deps.nginx
@@ -154,7 +154,7 @@ test('a certificate that is served and not due costs no order, no look from outs
   assert.is(ledgerText(deps, DOMAIN), undefined)
 })
 
-test('a certificate that lies there for a pending route is taken without an order', async () => {
+test('an existing certificate of a pending route is used without an order', async () => {
   const deps = await pending()
   putLineage(deps.disk, DOMAIN, FIRST)
   const calls = certbotThatIssues(deps, SECOND)
@@ -162,7 +162,7 @@ test('a certificate that lies there for a pending route is taken without an orde
   assert.equal([ordered, calls.length, servedFingerprint(deps, DOMAIN)], [false, 0, FIRST.fingerprint])
 })
 
-test('forced, another one is ordered and served, and the former copy is gone', async () => {
+test('with force_renew another one is ordered and served, and the previous copy is removed', async () => {
   const deps = await secured()
   certbotThatIssues(deps, SECOND)
   const { ordered, receipt } = await issue(deps, 'app', true)
@@ -172,7 +172,7 @@ test('forced, another one is ordered and served, and the former copy is gone', a
   assert.equal(copiesOf(deps, DOMAIN), [SECOND.fingerprint])
 })
 
-test('a certificate with less than a third of its life left is renewed without force', async () => {
+test('a certificate with less than a third of its lifetime left is renewed without force_renew', async () => {
   const deps = await secured()
   const renewed = certificateFor(DOMAIN, { fromMs: START_MS + 60 * DAY_MS })
   const calls = certbotThatIssues(deps, renewed)
@@ -184,14 +184,14 @@ test('a certificate with less than a third of its life left is renewed without f
   assert.is(servedFingerprint(deps, DOMAIN), renewed.fingerprint)
 })
 
-test('an unknown droplet is no reason to ask the CA', async () => {
+test('nothing is ordered for an unknown droplet', async () => {
   const deps = await fakeDeps()
   const calls = certbotThatIssues(deps, FIRST)
   await refusal(issue(deps, 'app'), 'PROXY_NOT_FOUND')
   assert.equal(calls, [])
 })
 
-test('a route that did not want HTTPS gets it when its certificate is asked for', async () => {
+test('a route without HTTPS gets it when its certificate is requested', async () => {
   const deps = await fakeDeps()
   await put(deps, 'app', DOMAIN, 8001)
   certbotThatIssues(deps, FIRST)
@@ -199,7 +199,7 @@ test('a route that did not want HTTPS gets it when its certificate is asked for'
   assert.equal([proxy.enable_ssl, proxy.ssl_enabled, proxy.status], [true, true, 'active'])
 })
 
-test('without certbot nothing is counted, and the answer says what to install', async () => {
+test('without certbot no failure is counted, and the answer says what to install', async () => {
   const deps = await pending()
   deps.disk.delete('/usr/bin/certbot')
   const error = await refusal(issue(deps, 'app'), 'SSL_UNAVAILABLE')
@@ -211,7 +211,7 @@ test('without certbot nothing is counted, and the answer says what to install', 
 
 test.run()
 
-const together = suite('obtain: at the same time')
+const together = suite('obtain: concurrent calls')
 
 together('calls for one droplet share one order and one answer', async () => {
   const deps = await pending()
@@ -227,7 +227,7 @@ together('calls for one droplet share one order and one answer', async () => {
   assert.is(servedFingerprint(deps, DOMAIN), FIRST.fingerprint)
 })
 
-together('a failure is shared as well, and the next call is another order', async () => {
+together('a failure is shared as well, and the next call makes another order', async () => {
   const deps = await pending()
   const calls = certbotThat(deps, failing(deps, 'caa'), issuing(deps, FIRST))
   const failed = [issue(deps, 'app'), issue(deps, 'app')].map((answer) => refusal(answer, 'SSL_ISSUANCE_FAILED'))
@@ -237,7 +237,7 @@ together('a failure is shared as well, and the next call is another order', asyn
   assert.is(calls.length, 2)
 })
 
-together('one certbot runs at a time, whatever happens to the one before', async () => {
+together('one certbot runs at a time, however the previous one ends', async () => {
   const deps = await fakeDeps()
   const names = ['a', 'b', 'c', 'd']
   for (const name of names) await putSecure(deps, name, `${name}.example.com`)
@@ -270,7 +270,7 @@ together('while an order runs, other changes are served', async () => {
 })
 
 together(
-  'a route that is deleted meanwhile stays deleted, and the caller learns it, whether the order succeeds or fails',
+  'a route that is deleted during an order stays deleted, and the caller is told so, whether the order succeeds or fails',
   async () => {
     for (const end of [
       issuing,
@@ -292,24 +292,27 @@ together(
   },
 )
 
-together('a route that moves to another domain meanwhile does not get the certificate of the former one', async () => {
-  for (const end of [issuing, failing]) {
-    const deps = await pending()
-    certbotThat(deps, end === issuing ? issuing(deps, FIRST) : failing(deps, 'challenge-not-found'))
-    const held = holdCertbot(deps)
-    const answer = refusal(issue(deps, 'app'), 'PRECONDITION_FAILED')
-    await held.started
-    await putSecure(deps, 'app', 'moved.example.com')
-    held.release()
-    const { details } = await answer
-    assert.equal([details.domain, details.certificate_for], ['moved.example.com', DOMAIN])
-    assert.is((await deps.engine.getProxy('app')).status, 'pending_ssl')
-    assert.is(servedFingerprint(deps, 'moved.example.com'), undefined)
-  }
-})
+together(
+  'a route that moves to another domain during an order does not get the certificate of the previous one',
+  async () => {
+    for (const end of [issuing, failing]) {
+      const deps = await pending()
+      certbotThat(deps, end === issuing ? issuing(deps, FIRST) : failing(deps, 'challenge-not-found'))
+      const held = holdCertbot(deps)
+      const answer = refusal(issue(deps, 'app'), 'PRECONDITION_FAILED')
+      await held.started
+      await putSecure(deps, 'app', 'moved.example.com')
+      held.release()
+      const { details } = await answer
+      assert.equal([details.domain, details.certificate_for], ['moved.example.com', DOMAIN])
+      assert.is((await deps.engine.getProxy('app')).status, 'pending_ssl')
+      assert.is(servedFingerprint(deps, 'moved.example.com'), undefined)
+    }
+  },
+)
 
 together(
-  'DELETE with its certificate waits for the order of another route, and does not take what is in use again',
+  'DELETE with its certificate waits for the order of another route, and does not delete what is in use again',
   async () => {
     const deps = await secured()
     await putSecure(deps, 'slow', 'slow.example.com')
@@ -332,9 +335,9 @@ together(
 
 together.run()
 
-const passing = suite('obtain: what passes by itself')
+const passing = suite('obtain: transient failures')
 
-passing("certbot's lock is waited for, and costs nothing", async () => {
+passing("certbot's lock is waited for, and no failure is counted", async () => {
   const deps = await pending()
   const busy = failing(deps, 'busy')
   const calls = certbotThat(deps, busy, busy, issuing(deps, FIRST))
@@ -344,7 +347,7 @@ passing("certbot's lock is waited for, and costs nothing", async () => {
   assert.equal(ledgerText(deps, DOMAIN), { entries: [{ at: START_MS + 8000, result: 'issued' }] })
 })
 
-passing('a lock that stays is told as such after half a minute, and is not counted', async () => {
+passing('a lock that stays is reported after half a minute, and is not counted', async () => {
   const deps = await pending()
   const calls = certbotThat(deps, failing(deps, 'busy'))
   for (let tries = 1; tries <= 4; tries++) {
@@ -358,7 +361,7 @@ passing('a lock that stays is told as such after half a minute, and is not count
   await assertStillPending(deps)
 })
 
-passing('a refused nonce is tried again at once, as the protocol wants it', async () => {
+passing('a rejected nonce is tried again at once, as the protocol requires', async () => {
   const deps = await pending()
   const calls = certbotThat(
     deps,
@@ -370,7 +373,7 @@ passing('a refused nonce is tried again at once, as the protocol wants it', asyn
   assert.equal([calls.length, deps.clock.nowMs()], [3, START_MS])
 })
 
-passing('a CA that refuses every nonce is told as such, and is not counted', async () => {
+passing('a CA that rejects every nonce is reported as such, and is not counted', async () => {
   const deps = await pending()
   const calls = certbotThat(deps, failing(deps, 'refused-nonce'))
   const { details } = await refusal(issue(deps, 'app'), 'SSL_ISSUANCE_FAILED')
@@ -386,7 +389,7 @@ const closing = suite('obtain: once the engine is closed')
 /** What an order leaves on disk: its entry, and what health tells of the last one. */
 const notesOf = (deps: FakeDeps) => [ledgerText(deps, DOMAIN), textAt(deps.disk, `${STATE}/last-certificate.json`)]
 
-closing('an order that is still being looked at is not made, nor noted', async () => {
+closing('an order whose preflight is running is neither made nor recorded', async () => {
   for (const mode of ['warn', 'strict']) {
     const deps = await pending({ SSL_PREFLIGHT: mode })
     const calls = certbotThatIssues(deps, FIRST)
@@ -399,7 +402,7 @@ closing('an order that is still being looked at is not made, nor noted', async (
   }
 })
 
-closing('an order that waits for its turn is not looked at either', async () => {
+closing('an order that waits for its turn has no preflight either', async () => {
   const deps = await pending()
   await putSecure(deps, 'other', 'other.example.com')
   certbotThat(deps, failing(deps, 'caa'))
@@ -432,11 +435,11 @@ closing("certbot's lock is not waited for any longer", async () => {
 const ENDINGS: Readonly<Record<string, (deps: FakeDeps) => (args: readonly string[]) => RunResult>> = {
   'a certificate': (deps) => issuing(deps, FIRST),
   'a failure': (deps) => failing(deps, 'challenge-not-found'),
-  'a lock that another one holds': (deps) => failing(deps, 'busy'),
+  'a lock that another process holds': (deps) => failing(deps, 'busy'),
 }
 
 for (const [what, end] of Object.entries(ENDINGS)) {
-  closing(`${what} is left to the next process: nothing is noted, and its challenges stay`, async () => {
+  closing(`${what} is left to the next process: nothing is recorded, and its challenges stay`, async () => {
     const deps = await pending()
     const calls = certbotThat(deps, end(deps))
     const held = holdCertbot(deps)
@@ -481,7 +484,7 @@ const FAILURES: Readonly<Record<string, Failure>> = {
 
 for (const [name, { reason, exitCode = 1, culprit = 'ca', counted }] of Object.entries(FAILURES)) {
   failures(
-    `${name}: told with its reason and remedy, HTTP goes on, ${counted ? 'counted' : 'not counted'}`,
+    `${name}: reported with its reason and remedy, HTTP continues, ${counted ? 'counted' : 'not counted'}`,
     async () => {
       const deps = await pending()
       certbotThat(deps, failing(deps, name, exitCode))
@@ -500,7 +503,7 @@ for (const [name, { reason, exitCode = 1, culprit = 'ca', counted }] of Object.e
   )
 }
 
-failures('a time-out of certbot is told as such', async () => {
+failures('a timeout of certbot is reported as such', async () => {
   const deps = await pending()
   certbotThat(deps, failing(deps, 'killed', 124))
   const { details } = await refusal(issue(deps, 'app'), 'SSL_ISSUANCE_FAILED')
@@ -508,21 +511,24 @@ failures('a time-out of certbot is told as such', async () => {
   await assertStillPending(deps)
 })
 
-failures('a failure is shown with the route, with the time of the next try, until a certificate is there', async () => {
-  const deps = await pending()
-  certbotThat(deps, failing(deps, 'caa'), issuing(deps, FIRST))
-  await refusal(issue(deps, 'app'), 'SSL_ISSUANCE_FAILED')
-  assert.equal((await deps.engine.getProxy('app')).ssl_error, {
-    reason: 'caa',
-    message: 'CAA record for c.example.com prevents issuance',
-    at: '2026-01-01T00:00:00.000Z',
-    // Nothing tries by itself here, and a call may come at once.
-    next_attempt_at: '2026-01-01T00:00:00.000Z',
-  })
-  assert.is((await issue(deps, 'app')).proxy.ssl_error, undefined)
-})
+failures(
+  'a failure is shown with the route, with the time of the next attempt, until there is a certificate',
+  async () => {
+    const deps = await pending()
+    certbotThat(deps, failing(deps, 'caa'), issuing(deps, FIRST))
+    await refusal(issue(deps, 'app'), 'SSL_ISSUANCE_FAILED')
+    assert.equal((await deps.engine.getProxy('app')).ssl_error, {
+      reason: 'caa',
+      message: 'CAA record for c.example.com prevents issuance',
+      at: '2026-01-01T00:00:00.000Z',
+      // Nothing tries by itself here, and a call may come at once.
+      next_attempt_at: '2026-01-01T00:00:00.000Z',
+    })
+    assert.is((await issue(deps, 'app')).proxy.ssl_error, undefined)
+  },
+)
 
-failures('what a killed certbot leaves under the challenge path goes, what others have there stays', async () => {
+failures('challenges that a killed certbot leaves behind are removed; files of others stay', async () => {
   const deps = await pending()
   writeAt(deps.disk, `${CHALLENGES}/of-the-timer`, 'x')
   certbotThat(deps, () => {
@@ -533,7 +539,7 @@ failures('what a killed certbot leaves under the challenge path goes, what other
   assert.equal(deps.host.files.list(CHALLENGES), ['of-the-timer'])
 })
 
-failures('a limit of yesterday in a log that is appended to does not explain the failure of today', async () => {
+failures('a limit of yesterday in a log that is appended to does not explain a failure of today', async () => {
   const deps = await pending()
   const today = failing(deps, 'caa')
   certbotThat(deps, () => {
@@ -583,7 +589,7 @@ function issued(effect: () => void): RunResult {
 }
 
 for (const [what, [said, run]] of Object.entries(NO_CERTIFICATES)) {
-  failures(`certbot that ends well ${what} has failed: nothing of it is deployed, and it counts`, async () => {
+  failures(`certbot that succeeds ${what} has failed: nothing is deployed, and the failure counts`, async () => {
     const deps = await pending()
     certbotThat(deps, () => run(deps))
     const error = await refusal(issue(deps, 'app'), 'SSL_ISSUANCE_FAILED')
@@ -602,7 +608,7 @@ for (const [what, [said, run]] of Object.entries(NO_CERTIFICATES)) {
   })
 }
 
-failures('a certificate that NGINX does not show after the reload is taken back: HTTP goes on', async () => {
+failures('a certificate that NGINX does not serve after the reload is rolled back: HTTP continues', async () => {
   for (const shown of [{ fingerprint: '0'.repeat(64) }, { failure: 'ECONNREFUSED' }]) {
     const deps = await pending()
     certbotThatIssues(deps, FIRST)
@@ -617,7 +623,7 @@ failures('a certificate that NGINX does not show after the reload is taken back:
   }
 })
 
-failures('a renewal that NGINX does not show is taken back: the former certificate is served on', async () => {
+failures('a renewal that NGINX does not serve is rolled back: the previous certificate is served', async () => {
   const deps = await secured()
   certbotThatIssues(deps, SECOND)
   deps.host.probe.handshake = async () => ({ fingerprint: FIRST.fingerprint })
@@ -629,7 +635,7 @@ failures('a renewal that NGINX does not show is taken back: the former certifica
   assertInvariant(deps)
 })
 
-failures('an order that cannot be noted is not made', async () => {
+failures('an order that cannot be recorded is not made', async () => {
   const deps = await pending({ SSL_PREFLIGHT: 'off' })
   const calls = certbotThatIssues(deps, FIRST)
   deps.effects.arrange({ at: 1, kind: 'error', code: 'ENOSPC' })
@@ -639,7 +645,7 @@ failures('an order that cannot be noted is not made', async () => {
 })
 
 failures(
-  'a certificate is deployed although its order could not be noted as done; it counts as a failure then',
+  'a certificate is deployed even if its order cannot be recorded as done; the order counts as a failure then',
   async () => {
     const deps = await pending({ SSL_PREFLIGHT: 'off' })
     certbotThat(deps, (args) => {
@@ -657,7 +663,7 @@ failures.run()
 const limits = suite('obtain: limits')
 
 limits(
-  'after three failures within an hour the CA is not asked, the answer says until when, and a restart forgets nothing',
+  'after three failures within an hour nothing is ordered, the answer says until when, also after a restart',
   async () => {
     const deps = await pending()
     const calls = certbotThat(deps, failing(deps, 'challenge-not-found'))
@@ -684,7 +690,7 @@ limits(
   },
 )
 
-limits('after three certificates within a week there is no fourth, however much it is forced', async () => {
+limits('after three certificates within a week no fourth is ordered, not even with force_renew', async () => {
   const deps = await secured()
   const calls = certbotThatIssues(
     deps,
@@ -698,7 +704,7 @@ limits('after three certificates within a week there is no fourth, however much 
   assert.is((await issue(deps, 'app')).ordered, false)
 })
 
-limits('the limit of one name is not that of another', async () => {
+limits('the limit of one name does not affect another', async () => {
   const deps = await pending()
   certbotThat(deps, failing(deps, 'caa'))
   for (let tries = 0; tries < 3; tries++) await refusal(issue(deps, 'app'), 'SSL_ISSUANCE_FAILED')
@@ -708,7 +714,7 @@ limits('the limit of one name is not that of another', async () => {
   await refusal(issue(deps, 'app'), 'SSL_RATE_LIMITED')
 })
 
-limits("the CA's own limit is told with its time and kept to, over a restart, without asking again", async () => {
+limits("the CA's own limit is reported with its time and respected, also after a restart", async () => {
   const deps = await pending()
   await deps.clock.sleep(Date.parse('2026-12-01T09:20:30.000Z') - START_MS)
   const calls = certbotThat(deps, failing(deps, 'rate-limited-certificates'))
@@ -728,7 +734,7 @@ limits("the CA's own limit is told with its time and kept to, over a restart, wi
   assert.is((await issue(next, 'app')).proxy.certificate?.fingerprint_sha256, later.fingerprint)
 })
 
-limits('a limit without a time is kept to for an hour', async () => {
+limits('a limit without a time is respected for an hour', async () => {
   const deps = await pending()
   const { output } = captured('rate-limited-certificates')
   const calls = certbotThat(deps, () => ({
@@ -744,7 +750,7 @@ limits('a limit without a time is kept to for an hour', async () => {
   assert.is(calls.length, 2)
 })
 
-limits('an order in whose middle the process ended counts as a failure after the restart', async () => {
+limits('an order during which the process ended counts as a failure after the restart', async () => {
   let deps = await pending()
   for (let tries = 1; tries <= 3; tries++) {
     const held = holdCertbot(deps)
@@ -761,7 +767,7 @@ limits('an order in whose middle the process ended counts as a failure after the
   await assertStillPending(deps)
 })
 
-limits('a damaged ledger does not keep anybody from a certificate', async () => {
+limits('a damaged ledger does not prevent an order', async () => {
   const deps = await pending()
   writeAt(deps.disk, `${STATE}/orders/${DOMAIN}.json`, '{"entries":')
   certbotThatIssues(deps, FIRST)
@@ -776,7 +782,7 @@ const looking = suite('obtain: preflight')
 const unreachable = { check: 'dns', domain: DOMAIN, ok: false, detail: `${DOMAIN} does not resolve` }
 const noCaa = { check: 'caa', domain: DOMAIN, ok: true, detail: 'no CAA records' }
 
-looking('strict refuses before the CA is asked, at no cost', async () => {
+looking('strict rejects an order before it is made, and no failure is counted by the CA', async () => {
   const deps = await pending({ SSL_PREFLIGHT: 'strict' })
   const calls = certbotThatIssues(deps, FIRST)
   const { message, details } = await refusal(issue(deps, 'app'), 'SSL_ISSUANCE_FAILED')
@@ -789,7 +795,7 @@ looking('strict refuses before the CA is asked, at no cost', async () => {
   await assertStillPending(deps)
 })
 
-looking('strict lets an order through where everything answers', async () => {
+looking('strict permits an order if every check passes', async () => {
   const deps = await pending({ SSL_PREFLIGHT: 'strict' })
   deps.names.hosts.set(DOMAIN, ['192.0.2.10'])
   certbotThatIssues(deps, FIRST)
@@ -805,7 +811,7 @@ looking('strict lets an order through where everything answers', async () => {
   )
 })
 
-looking('warn says what it has found, and orders all the same; a failure carries it, too', async () => {
+looking('warn reports the checks and orders nevertheless; a failure has them, too', async () => {
   const deps = await pending({ SSL_PREFLIGHT: 'warn' })
   certbotThat(deps, failing(deps, 'dns-no-address'), issuing(deps, FIRST))
   const { details } = await refusal(issue(deps, 'app'), 'SSL_ISSUANCE_FAILED')
@@ -813,7 +819,7 @@ looking('warn says what it has found, and orders all the same; a failure carries
   assert.equal((await issue(deps, 'app')).preflight, [unreachable, noCaa])
 })
 
-looking('off does not look', async () => {
+looking('off makes no checks', async () => {
   const deps = await pending({ SSL_PREFLIGHT: 'off' })
   certbotThatIssues(deps, FIRST)
   deps.names.hosts.set(DOMAIN, ['192.0.2.10'])
@@ -844,7 +850,7 @@ alike('one certificate is ordered for all names, and proved for each of them', a
   assert.equal([...new Set(shaken)], [DOMAIN, ...ALIASES])
 })
 
-alike('an alias that the certificate is not for is served over HTTP, while the others stay on HTTPS', async () => {
+alike('an alias that the certificate does not cover is served over HTTP, while the others stay on HTTPS', async () => {
   const deps = await secured()
   const { proxy, outcome } = await putSecure(deps, 'app', DOMAIN, ALIASES)
   assert.equal([outcome, proxy.status, proxy.ssl_enabled], ['replaced', 'pending_ssl', true])
@@ -861,7 +867,7 @@ alike('an alias that the certificate is not for is served over HTTP, while the o
   assert.is((await issue(deps, 'app')).ordered, false)
 })
 
-alike('a certificate for more names than the route has is good enough', async () => {
+alike('a certificate for more names than the route has is used', async () => {
   const deps = await fakeDeps()
   putLineage(deps.disk, DOMAIN, NAMED)
   const { proxy } = await putSecure(deps, 'app', DOMAIN, ALIASES.slice(1))

@@ -6,7 +6,7 @@ import type { Settings } from '../../lib/settings/settings.ts'
 import { publicUrl } from '../../lib/settings/settings.ts'
 import { readRegistry } from '../helpers/read-registry.ts'
 
-const test = suite('what the mesh is told')
+const test = suite('announcements')
 
 function settings(environment: Readonly<Record<string, string>> = {}): Settings {
   const parsed = parseSettings(environment)
@@ -14,7 +14,7 @@ function settings(environment: Readonly<Record<string, string>> = {}): Settings 
   return parsed
 }
 
-test('others reach the API at its address and port, unless a URL is set for them', () => {
+test("the announced address is the API's own, unless a public URL is set", () => {
   for (const [environment, url] of [
     [{}, 'http://127.0.0.1:8100'],
     [{ PROXY_MANAGER_HOST: '::1', PROXY_MANAGER_PORT: '81' }, 'http://[::1]:81'],
@@ -24,7 +24,7 @@ test('others reach the API at its address and port, unless a URL is set for them
     assert.is(publicUrl(settings(environment)), url)
 })
 
-test('the record for the Registry has who this is, where, and what it speaks', () => {
+test('the record for the Registry has name, address and endpoints of this droplet', () => {
   const own = { SERVICE_NAME: 'edge', DROPLET_ID: 'edge-7', ENVIRONMENT: 'staging' }
   assert.equal(registration(settings({ ...own, PROXY_MANAGER_PUBLIC_URL: 'http://edge.internal:8100/pm' }), '1.2.3'), {
     name: 'edge',
@@ -63,7 +63,7 @@ test('a sync of another Proxy Manager reads the record, once it has a domain', (
   }
 })
 
-test('a heartbeat has who this is and how it does', () => {
+test('a heartbeat has the names and the status of this droplet', () => {
   const condition = { status: 'degraded', version: '1.2.3', nowMs: 1_800_000_000_000, uptimeSeconds: 61 } as const
   assert.equal(heartbeat(settings({ DROPLET_ID: 'edge-7' }), condition), {
     droplet_id: 'edge-7',

@@ -5,7 +5,7 @@ import type { HttpAnswer } from '../../lib/adapters/http-client.ts'
 import { type MeshMember, meshMember } from '../../lib/mesh/member.ts'
 import { settled } from '../helpers/arrange.ts'
 
-const test = suite('a member of the mesh')
+const test = suite('mesh member')
 const MESH = {
   REGISTRY_URL: 'http://registry.example:8000/api/',
   REGISTRY_REGISTER: 'true',
@@ -52,7 +52,7 @@ test('the droplet is registered once, with the token for the Registry', async ()
   assert.equal(lines(), ['info register success'])
 })
 
-test('200, 201, any other 2xx and 409 are a registration, and nothing else is', async () => {
+test('200, 201, any other 2xx and 409 count as registered, and nothing else does', async () => {
   for (const [answer, isGood] of [
     [{ status: 200, body: '' }, true],
     [{ status: 201, body: '{}' }, true],
@@ -77,7 +77,7 @@ test('200, 201, any other 2xx and 409 are a registration, and nothing else is', 
   }
 })
 
-test('a registration that fails is tried again after 5 s, 30 s, and then every 5 minutes', async () => {
+test('a failed registration is tried again after 5 s, 30 s, and then every 5 minutes', async () => {
   const { deps, member, told } = await world()
   deps.nginx.mesh = { failure: 'ECONNREFUSED' }
   const seconds: number[] = []
@@ -90,7 +90,7 @@ test('a registration that fails is tried again after 5 s, 30 s, and then every 5
   assert.equal(seconds, [0, 5, 35, 335, 635, 935])
 })
 
-test('each change of the outcome of a registration is logged once', async () => {
+test("each change of a registration's outcome is logged once", async () => {
   const { deps, member, lines } = await world()
   const answers: readonly HttpAnswer[] = [
     { failure: 'ECONNREFUSED' },
@@ -111,7 +111,7 @@ test('each change of the outcome of a registration is logged once', async () => 
   ])
 })
 
-test('a heartbeat says how the droplet does, and takes no token along', async () => {
+test("a heartbeat has the droplet's status, and is sent without a token", async () => {
   const { deps, member, told } = await world()
   await member.sendHeartbeat()
   deps.nginx.running = false
@@ -138,7 +138,7 @@ test('a heartbeat says how the droplet does, and takes no token along', async ()
   ])
 })
 
-test('an Orchestrator that fails is told once when it begins and once when it ends, however it fails', async () => {
+test('a failing Orchestrator is logged once when that begins and once when it ends, however it fails', async () => {
   const { deps, member, lines } = await world()
   const down: readonly HttpAnswer[] = [{ failure: 'TIMEOUT' }, { status: 500, body: '' }, { failure: 'ECONNREFUSED' }]
   const up: HttpAnswer = { status: 200, body: '' }
@@ -149,7 +149,7 @@ test('an Orchestrator that fails is told once when it begins and once when it en
   assert.equal(lines(), ['warn heartbeat failure TIMEOUT', 'info heartbeat success', 'warn heartbeat failure TIMEOUT'])
 })
 
-test('calls are short, their answers bounded, and beats never overlap', async () => {
+test('requests are short, their answers bounded, and heartbeats never overlap', async () => {
   const { deps, member } = await world()
   const answers: ((answer: HttpAnswer) => void)[] = []
   deps.host.http.request = ({ timeoutMs, limitBytes }) => {
@@ -172,7 +172,7 @@ test('calls are short, their answers bounded, and beats never overlap', async ()
   assert.is(answers.length, 2)
 })
 
-test('a health that cannot be read is told as unhealthy', async () => {
+test('a health that cannot be read is reported as unhealthy', async () => {
   const deps = await fakeDeps({ settings: MESH })
   const readHealth = async () => {
     throw new Error('no host')
@@ -181,14 +181,14 @@ test('a health that cannot be read is told as unhealthy', async () => {
   assert.match(JSON.stringify(deps.nginx.told[0]?.json), '"status":"unhealthy"')
 })
 
-test('without its settings nobody is told anything', async () => {
+test('without its settings nothing is announced', async () => {
   const { member, told } = await world({ REGISTRY_URL: 'http://registry.example' })
   await member.register()
   await member.sendHeartbeat()
   assert.equal(told(), [])
 })
 
-test('the token for the Registry goes along with a sync, a look at it and the question for its key, and is logged nowhere', async () => {
+test('the token for the Registry is sent with a sync, a check and the request of its key, and never logged', async () => {
   const deps = await fakeDeps({ settings: { ...MESH, AUTH_REGISTRY_JWT: 'true' } })
   const sent: (readonly [string, string | undefined])[] = []
   deps.host.http.request = async ({ url, token }) => {

@@ -29,7 +29,7 @@ async function heldReader() {
 const namesOf = async (reading: ReturnType<ReturnType<typeof registryReader>>) =>
   (await reading).routes.map(({ dropletName }) => dropletName)
 
-test('one reading at a time; those who ask meanwhile share the next, and nobody is told what was before it asked', async () => {
+test('one reading at a time; calls meanwhile share the next, and none gets an answer that is older than the call', async () => {
   const { read, asked, listing } = await heldReader()
   const first = read()
   const others = [read(), read(), read()]
@@ -51,7 +51,7 @@ test('one reading at a time; those who ask meanwhile share the next, and nobody 
   assert.equal(await namesOf(again), [])
 })
 
-test('a reading that fails is the failure of those who share it, and of nobody after them', async () => {
+test('a failed reading fails for everyone who shares it, and for nobody after them', async () => {
   const { read, asked, listing } = await heldReader()
   const failing = refusal(read(), 'REGISTRY_UNAVAILABLE')
   const next = read()
@@ -62,7 +62,7 @@ test('a reading that fails is the failure of those who share it, and of nobody a
   assert.equal(await namesOf(next), ['back'])
 })
 
-test('a long list is read in pieces, with a pause between two for everything else', async () => {
+test('a long list is parsed in chunks, with a pause after each for everything else', async () => {
   const { read, asked, listing, pauses } = await heldReader()
   const reading = read()
   const names = Array.from({ length: 1000 }, (_, i) => `app-${i}`)

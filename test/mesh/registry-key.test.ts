@@ -17,7 +17,7 @@ const found = (answer: unknown) =>
     key.equals(signer.publicKey),
   ])
 
-test('the key is read in every shape that Registries answer in', () => {
+test('the key is read in every shape that Registries serve', () => {
   for (const [what, answer] of Object.entries({
     pem,
     'pem between blanks': `\n ${pem.trim()}  \n`,
@@ -35,7 +35,7 @@ test('the key is read in every shape that Registries answer in', () => {
     assert.equal(found(answer), [[undefined, true]], what)
 })
 
-test('keys keep the name that the Registry gives them', () => {
+test('keys keep the id that the Registry gives them', () => {
   assert.equal(found({ public_key: pem, kid: 'k1' }), [['k1', true]])
   assert.equal(found({ ...jwk, kid: 'k2' }), [['k2', true]])
   assert.equal(
@@ -52,17 +52,17 @@ test('keys keep the name that the Registry gives them', () => {
   )
 })
 
-test('keys of a set that are for something else are left out, the others are read', () => {
+test('keys of a set for another use are left out, the others are read', () => {
   const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' }).publicKey.export({ format: 'jwk' })
   const strangers = [ec, { ...other, use: 'enc' }, { ...other, alg: 'PS256' }, { kty: 'oct', k: 'c2VjcmV0' }, null, 7]
   assert.equal(found({ keys: [...strangers, jwk] }), [[undefined, true]])
 })
 
-test('a set of any length is read up to its 16th key', () => {
+test('only the first 16 keys of a set are read', () => {
   assert.is(found({ keys: Array.from({ length: 100 }, () => jwk) }).length, 16)
 })
 
-test('what is no public RSA key of 2048 bits or more is none', () => {
+test('anything but a public RSA key of 2048 bits or more is rejected', () => {
   const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   for (const answer of [
     '',

@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert'
 import type { RegistryAnswer } from '../../lib/mesh/registry-records.ts'
 import { readRegistry } from '../helpers/read-registry.ts'
 
-const test = suite('registry')
+const test = suite('registry records')
 
 const PLAIN = { name: 'app', domain: 'app.example.com', host: '10.0.0.7', port: 8001, status: 'active' }
 const ROUTE = { dropletName: 'app', domain: 'app.example.com', upstream_host: '10.0.0.7', upstream_port: 8001 }
@@ -28,7 +28,7 @@ for (const [shape, record] of Object.entries({
   internal_port: { ...PLAIN, port: undefined, internal_port: 8001 },
   'no status at all': { ...PLAIN, status: undefined },
   'a status of null': { ...PLAIN, status: null },
-  'a status in capitals': { ...PLAIN, status: 'ACTIVE' },
+  'a status in upper case': { ...PLAIN, status: 'ACTIVE' },
   'an endpoint, and the domain in metadata': {
     name: 'app',
     endpoint: 'http://10.0.0.7:8001',
@@ -41,8 +41,8 @@ for (const [shape, record] of Object.entries({
     metadata: { domain: 'app.example.com', host: '10.0.0.7', internal_port: '8001' },
   },
   'metadata of null': { ...PLAIN, metadata: null },
-  'fields that nobody knows': { ...PLAIN, id: 7, tags: ['x'], metadata: { owner: {} } },
-  'a domain in capitals with a dot at its end': { ...PLAIN, domain: 'APP.Example.com.' },
+  'unknown fields': { ...PLAIN, id: 7, tags: ['x'], metadata: { owner: {} } },
+  'a domain in upper case with a trailing dot': { ...PLAIN, domain: 'APP.Example.com.' },
 })) {
   test(`a droplet with ${shape} is read`, () => {
     const wanted = { routes: [ROUTE], skipped: [], ambiguous: [] }
@@ -51,7 +51,7 @@ for (const [shape, record] of Object.entries({
   })
 }
 
-test("the place of a droplet is its own fields', then its metadata's, then its endpoint's", () => {
+test('the address of a droplet is in its own fields, else in its metadata, else in its endpoint', () => {
   const all = {
     ...PLAIN,
     internal_port: 8002,
@@ -73,7 +73,7 @@ test("the place of a droplet is its own fields', then its metadata's, then its e
   assert.equal(placeOf(placeless), ['b.example.com', 'localhost', 8001])
 })
 
-test('a name that is no droplet name becomes one where that is plain', () => {
+test('a name is converted to a droplet name if that is unambiguous', () => {
   for (const [name, dropletName] of [
     ['Visibility Deck', 'visibility-deck'],
     ['  Landing   Page ', 'landing-page'],
@@ -85,7 +85,7 @@ test('a name that is no droplet name becomes one where that is plain', () => {
     assert.equal(read([{ ...PLAIN, name }]).routes, [{ ...ROUTE, dropletName }], name)
 })
 
-test('any other name is skipped, and never becomes a path', () => {
+test('any other name is skipped, and never part of a path', () => {
   const names = [
     '',
     ' ',
@@ -119,7 +119,7 @@ test('a droplet that is not active makes no route, and is not ambiguous either',
   assert.equal(read([{ ...PLAIN, status: 'gone' }, PLAIN]).routes, [ROUTE])
 })
 
-test('a record without a usable place is skipped with what is wrong, every fault at once', () => {
+test('a record without a usable address is skipped with all of its faults', () => {
   for (const [differing, reason] of [
     [{ domain: undefined }, 'has no domain'],
     [{ domain: '' }, 'has no domain'],
@@ -150,7 +150,7 @@ test('a record without a usable place is skipped with what is wrong, every fault
     assert.is(reasonFor({ ...PLAIN, ...differing }), reason, JSON.stringify(differing))
 })
 
-test('an endpoint that is more than http, host and port gives no place, and is told to be one', () => {
+test('an endpoint that is not http://host:port gives no address, and is the reason given', () => {
   const reason = 'has an endpoint that is not http://host:port'
   for (const endpoint of [
     'https://a:1',
@@ -173,7 +173,7 @@ test('an endpoint that is more than http, host and port gives no place, and is t
   assert.is(read([{ ...unfit, port: 8001 }]).routes[0]?.upstream_port, 8001)
 })
 
-test('one record that does not fit stops no other, whatever it is', () => {
+test('a record that does not fit affects no other, whatever it is', () => {
   const hostile: readonly unknown[] = [
     ...[null, 7, 'app', true, [], [PLAIN], {}, { name: 7 }, { name: null }, { name: 'x'.repeat(254) }],
     JSON.parse('{"__proto__":{"name":"app","domain":"evil.example.com","port":1}}'),
@@ -186,7 +186,7 @@ test('one record that does not fit stops no other, whatever it is', () => {
   assert.equal(skipped[1], { name: 'record 2', reason: 'has no valid name, or is not an object' })
 })
 
-test('names and texts of others come back short and printable', () => {
+test("the Registry's names and texts are shortened and made printable", () => {
   const { skipped } = read([
     { ...PLAIN, name: `\u001b]0;x\u0007${'é'.repeat(100)}` },
     { ...PLAIN, name: 'b', status: `\r\n\u202e${'x'.repeat(500)}` },
@@ -199,7 +199,7 @@ test('names and texts of others come back short and printable', () => {
   assert.is(skipped[0]?.name, `?]0;x?${'?'.repeat(74)}`)
 })
 
-test('two records that become one name are both left out, and each names the other', () => {
+test('two records with the same droplet name are both skipped, and each names the other', () => {
   const other = { ...PLAIN, name: 'App', domain: 'b.example.com' }
   const { routes, skipped, ambiguous } = read([PLAIN, other, { ...PLAIN, name: 'c', domain: 'c.example.com' }])
   assert.equal(
@@ -213,7 +213,7 @@ test('two records that become one name are both left out, and each names the oth
   assert.equal(ambiguous, ['app', 'app'])
 })
 
-test('two records with one domain are both left out, however it is written', () => {
+test('two records with the same domain are both skipped, however it is spelled', () => {
   const { routes, skipped, ambiguous } = read([PLAIN, { ...PLAIN, name: 'b', domain: 'APP.example.com.' }])
   assert.equal(routes, [])
   assert.equal(
@@ -228,13 +228,13 @@ test('a record that cannot be read is ambiguous under the droplet name that its 
     assert.equal(read([{ ...PLAIN, name: 'My App', ...differing }]).ambiguous, ['my-app'], JSON.stringify(differing))
 })
 
-test('what is no list of droplets is none', () => {
+test('an answer that is not a list of droplets is rejected', () => {
   for (const answer of [undefined, null, 7, 'x', {}, { droplets: {} }, { droplets: null }, { items: [] }, '[]'])
     assert.is(readRegistry(answer), undefined, JSON.stringify(answer))
   for (const answer of [[], { droplets: [] }]) assert.equal(read(answer), { routes: [], skipped: [], ambiguous: [] })
 })
 
-test('a list as long as it may be is read at once, and does not keep the process', () => {
+test('a list of the greatest allowed length is parsed quickly', () => {
   const records = Array.from({ length: 60_000 }, (_, i) => ({ name: `a${i}`, domain: `a${i}.b.co`, port: 1 }))
   const started = process.cpuUsage()
   assert.is(read(records).routes.length, records.length)
@@ -242,7 +242,7 @@ test('a list as long as it may be is read at once, and does not keep the process
   assert.ok(process.cpuUsage(started).user < 10_000_000)
 })
 
-test('whatever a Registry says: nothing is thrown, every record is a route or skipped, and routes are told apart', () => {
+test('whatever a Registry answers: nothing is thrown, every record is a route or skipped, and no two routes collide', () => {
   const text = fc.oneof(fc.string({ unit: 'binary' }), fc.constantFrom('app', 'App', 'a.example.com', 'b.example.com'))
   const value = fc.oneof(text, fc.integer(), fc.constant(null), fc.jsonValue())
   const record = fc.record(

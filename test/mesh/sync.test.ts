@@ -50,7 +50,7 @@ async function sync({ engine }: FakeDeps, differing: Partial<SyncRequest> = {}):
 
 const reasonsOf = ({ skipped }: SyncSummary) => Object.fromEntries(skipped.map(({ name, reason }) => [name, reason]))
 
-test('each droplet is created, updated or left as it is; what is skipped or gone is named', async () => {
+test('each droplet is created, updated or unchanged; skipped and orphaned ones are named', async () => {
   const deps = await hostWith([record('same', 8001), record('moved', 8002), record('gone', 8003)])
   await sync(deps)
   await put(deps, 'own', 'own.example.com', 8009)
@@ -93,14 +93,14 @@ test('500 droplets take one test and one reload, and the next 500 none', async (
   await assertSettled(deps)
 })
 
-test('more droplets than the queue takes at once are all served', async () => {
+test('more droplets than the queue accepts at once are all served', async () => {
   const deps = await hostWith(records(2500))
   assert.is((await sync(deps)).created.length, 2500)
   assert.is(deps.nginx.reloads, 3)
   await assertSettled(deps)
 })
 
-test('where the queue has no room for all, those that it took are made and told, the rest are skipped', async () => {
+test('if the queue has no room for all, the accepted ones are applied and reported, the rest are skipped', async () => {
   const deps = await hostWith(records(30))
   const others = Array.from({ length: QUEUE_LIMIT - 10 }, (_, i) => remove(deps, `nobody-${i}`).catch(() => undefined))
   const summary = await sync(deps)
@@ -111,7 +111,7 @@ test('where the queue has no room for all, those that it took are made and told,
   await assertSettled(deps)
 })
 
-test('where the queue has no room for any, the sync is refused as busy', async () => {
+test('if the queue has no room for any, the sync is rejected as busy', async () => {
   const deps = await hostWith(records(30))
   const others = Array.from({ length: QUEUE_LIMIT }, (_, i) => remove(deps, `nobody-${i}`).catch(() => undefined))
   const { details } = await refusal(sync(deps), 'BUSY')
@@ -128,7 +128,7 @@ test('one hostile record of 100 is skipped, the other 99 are applied with one re
   await assertSettled(deps)
 })
 
-test('one route of 100 that NGINX refuses is skipped, the other 99 are applied with one reload', async () => {
+test('one route of 100 that NGINX rejects is skipped, the other 99 are applied with one reload', async () => {
   const deps = await hostWith(records(100))
   deps.nginx.judge = (texts) =>
     texts.some((text) => text.includes('server_name app-57.example.com;'))
@@ -142,7 +142,7 @@ test('one route of 100 that NGINX refuses is skipped, the other 99 are applied w
   await assertSettled(deps)
 })
 
-test('an upstream that no route may lead to is skipped like any other bad record', async () => {
+test('a forbidden upstream is skipped like any other bad record', async () => {
   const metadata = { ...record('metadata', 80), host: '169.254.169.254' }
   const deps = await hostWith([record('a', 8001), metadata, record('itself', 8100)])
   const summary = await sync(deps)
@@ -150,7 +150,7 @@ test('an upstream that no route may lead to is skipped like any other bad record
   for (const name of ['metadata', 'itself']) assert.match(reasonsOf(summary)[name] ?? '', /^UPSTREAM_FORBIDDEN: /)
 })
 
-test('a route that a call has made is left alone by 20 syncs, to the byte', async () => {
+test('a route that a call made is not changed by 20 syncs, to the byte', async () => {
   const deps = await hostWith([record('app', 9999)])
   await put(deps, 'app', 'app.example.com', 8001)
   const before = contentsOf(deps.disk)
@@ -159,7 +159,7 @@ test('a route that a call has made is left alone by 20 syncs, to the byte', asyn
   assert.is(deps.nginx.reloads, 1)
 })
 
-test('a PUT takes the route of a sync over, and 20 syncs after it do not flap', async () => {
+test('a PUT takes over the route of a sync, and 20 syncs after it change nothing', async () => {
   const deps = await hostWith([record('app', 9999)])
   await sync(deps)
   assert.is((await deps.engine.getProxy('app')).source, 'registry')
@@ -170,7 +170,7 @@ test('a PUT takes the route of a sync over, and 20 syncs after it do not flap', 
   assert.is((await deps.engine.getProxy('app')).revision, proxy.revision)
 })
 
-test('a PUT with the very configuration of the sync takes the route over, too', async () => {
+test('a PUT with the same configuration as the sync takes over the route, too', async () => {
   const deps = await hostWith([record('app', 8001)])
   await sync(deps)
   await put(deps, 'app', 'app.example.com', 8001)
@@ -180,14 +180,14 @@ test('a PUT with the very configuration of the sync takes the route over, too', 
   assert.is(servedPort(deps, 'app.example.com'), 8001)
 })
 
-test('a route whose owning call has deleted it is the sync’s again', async () => {
+test('after a call has deleted its route, a sync may create it again', async () => {
   const deps = await hostWith([record('app', 9999)])
   await put(deps, 'app', 'app.example.com', 8001)
   await remove(deps, 'app')
   assert.equal((await sync(deps)).created, ['app'])
 })
 
-test('a call that comes between the look and the change wins', async () => {
+test('a call between the observation and the change wins', async () => {
   const deps = await hostWith([
     { ...record('new', 9001), host: 'slow.internal' },
     { ...record('old', 9002), host: 'slow.internal' },
@@ -239,7 +239,7 @@ test('a domain that another owner has is skipped, and the owner named', async ()
   })
 })
 
-test('a file of that name written by hand is no route to replace', async () => {
+test('a hand-written file of that name is not replaced', async () => {
   const deps = await hostWith([record('app', 8001)])
   writeAt(deps.disk, '/etc/nginx/sites-available/fpai-app.conf', 'server { listen 81; }\n')
   const before = contentsOf(deps.disk)
@@ -247,7 +247,7 @@ test('a file of that name written by hand is no route to replace', async () => {
   assert.equal(contentsOf(deps.disk), before)
 })
 
-test('a droplet of a new name has its domain in the sync that prunes the old one', async () => {
+test('a renamed droplet gets its domain in the sync that prunes the old name', async () => {
   const deps = await hostWith([record('old', 8001, 'app.example.com')])
   await sync(deps)
   answer(deps, [record('new', 8002, 'app.example.com')])
@@ -262,7 +262,7 @@ test('a droplet of a new name has its domain in the sync that prunes the old one
   await assertSettled(deps)
 })
 
-test('two droplets that exchange their domains in the Registry do so in one sync', async () => {
+test('two droplets that swap their domains in the Registry do so in one sync', async () => {
   const deps = await hostWith([record('blue', 8001, 'app.example.com'), record('green', 8002, 'next.example.com')])
   await sync(deps)
   answer(deps, [record('blue', 8001, 'next.example.com'), record('green', 8002, 'app.example.com')])
@@ -275,7 +275,7 @@ test('two droplets that exchange their domains in the Registry do so in one sync
 })
 
 for (const bad of ['blue', 'green']) {
-  test(`where NGINX refuses ${bad}, of two that exchange their domains neither moves, and others go on`, async () => {
+  test(`if NGINX rejects ${bad} of two that swap their domains, neither moves, and others continue`, async () => {
     const domains = { blue: 'app.example.com', green: 'next.example.com' }
     const deps = await hostWith([record('blue', 8001, domains.blue), record('green', 8002, domains.green)])
     await sync(deps)
@@ -314,7 +314,7 @@ for (const [ours, gone, isRefused] of [
   [100, 20, false],
   [100, 21, true],
 ] as const) {
-  test(`${gone} of ${ours} gone: pruning ${isRefused ? 'wants the number confirmed' : 'goes ahead'}`, async () => {
+  test(`${gone} of ${ours} gone: pruning ${isRefused ? 'requires the number as confirmation' : 'deletes them'}`, async () => {
     const deps = await hostWith(records(ours))
     await sync(deps)
     answer(deps, records(ours).slice(gone))
@@ -340,7 +340,7 @@ for (const [ours, gone, isRefused] of [
   })
 }
 
-test('routes of calls do not count for what a sync may delete', async () => {
+test('routes of calls do not count towards what a sync may delete', async () => {
   const deps = await hostWith(records(3))
   await sync(deps)
   for (let i = 0; i < 20; i++) await put(deps, `own-${i}`, `own-${i}.example.com`, 8000)
@@ -348,7 +348,7 @@ test('routes of calls do not count for what a sync may delete', async () => {
   await refusal(sync(deps, { prune: true }), 'BLAST_RADIUS')
 })
 
-test('an answer in which nothing can be read deletes nothing, confirmed or not', async () => {
+test('an answer of which no record can be read deletes nothing, confirmed or not', async () => {
   const deps = await hostWith([record('a', 8001), record('b', 8002)])
   await sync(deps)
   const before = contentsOf(deps.disk)
@@ -359,7 +359,7 @@ test('an answer in which nothing can be read deletes nothing, confirmed or not',
   assert.equal(contentsOf(deps.disk), before)
 })
 
-test('a dry run tells what the sync will answer, and changes nothing', async () => {
+test('a dry run answers what the sync will answer, and changes nothing', async () => {
   const deps = await hostWith([record('same', 8001), record('moved', 8002), record('gone', 8003)])
   await sync(deps)
   await put(deps, 'own', 'own.example.com', 8009)
@@ -389,7 +389,7 @@ test('a dry run tells what the sync will answer, and changes nothing', async () 
   assert.equal(await sync(deps, { prune: true }), proposed)
 })
 
-test('routes are served over HTTP unless HTTPS is asked for, and keep what they have', async () => {
+test('routes are served over HTTP unless HTTPS is requested, and keep what they have', async () => {
   const deps = await hostWith([record('a', 8001)])
   const wantsSsl = async () => (await deps.engine.getProxy('a')).enable_ssl
   await sync(deps)
@@ -404,7 +404,7 @@ test('routes are served over HTTP unless HTTPS is asked for, and keep what they 
   assert.is(await wantsSsl(), false)
 })
 
-test('where health is required, an upstream without it is skipped and its route stands', async () => {
+test('if health is required, an unhealthy upstream is skipped, and its route stays', async () => {
   const deps = await hostWith([record('a', 8001), record('b', 8002)])
   await sync(deps)
   answer(deps, [record('a', 8101), record('b', 8102)])
@@ -432,7 +432,7 @@ for (const [what, registry, told] of [
     { registry_status: 200, failure: 'its answer is not a list of droplets' },
   ],
 ] as const) {
-  test(`a Registry that ${what} is an error, and all routes stand`, async () => {
+  test(`a Registry that ${what} is an error, and all routes stay`, async () => {
     const deps = await hostWith([record('a', 8001)])
     await sync(deps)
     const before = contentsOf(deps.disk)
@@ -448,7 +448,7 @@ for (const [what, registry, told] of [
   })
 }
 
-test('the Registry is asked for /droplets, once, with a limit of time and of size', async () => {
+test('/droplets is requested once, with a time limit and a size limit', async () => {
   for (const REGISTRY_URL of ['http://registry.example:8000/api', 'http://registry.example:8000/api//']) {
     const deps = await fakeDeps({ settings: { REGISTRY_URL } })
     const asked: unknown[] = []
@@ -462,11 +462,11 @@ test('the Registry is asked for /droplets, once, with a limit of time and of siz
   }
 })
 
-test('without REGISTRY_URL nobody is asked', async () => {
+test('without REGISTRY_URL nothing is requested', async () => {
   await refusal(sync(await fakeDeps()), 'REGISTRY_NOT_CONFIGURED')
 })
 
-test('a host whose NGINX takes nothing is an error, not 100 skipped droplets', async () => {
+test('a host whose NGINX accepts nothing is an error, not 100 skipped droplets', async () => {
   const deps = await hostWith(records(100))
   const before = contentsOf(deps.disk)
   deps.nginx.judge = () => refused('vhost.conf', 1, 'unknown directive "x"')
@@ -474,7 +474,7 @@ test('a host whose NGINX takes nothing is an error, not 100 skipped droplets', a
   assert.equal([contentsOf(deps.disk), deps.nginx.reloads], [before, 0])
 })
 
-test('a host that takes none of the changes is an error also beside what is unchanged, or refused by itself', async () => {
+test('a host that accepts none of the changes is an error, even if others are unchanged or rejected for themselves', async () => {
   const deps = await hostWith([record('same', 8001), record('new', 8002), record('thief', 8003, 'own.example.com')])
   await put(deps, 'own', 'own.example.com', 8009)
   answer(deps, [record('same', 8001)])
@@ -497,7 +497,7 @@ test('two syncs at once do the work of one', async () => {
   await assertSettled(deps)
 })
 
-test('of very many records of which no route can be made, the first are named and all are counted', async () => {
+test('of very many skipped records, the first are named and all are counted', async () => {
   const deps = await hostWith(Array.from({ length: 1500 }, (_, i) => ({ name: `junk ${i}`, domain: ';' })))
   const { skipped, skipped_count } = await sync(deps)
   assert.equal([skipped.length, skipped_count, skipped[999]?.name], [1000, 1500, 'junk 999'])

@@ -7,12 +7,12 @@ const NOW_MS = 1_800_000_000_000
 const NAMES = ['proxy-manager', 'edge-7']
 const judge = (claims: Readonly<Record<string, unknown>>) => evaluateClaims(claims, NAMES, NOW_MS)
 
-test('claims that say nothing of rights grant everything', () => {
+test('claims without a scope or role grant everything', () => {
   for (const claims of [{}, { sub: 'orchestrator', iss: 'registry' }, { scope: undefined }])
     assert.equal(judge(claims), { grant: 'all' })
 })
 
-test('claims that say read only grant reading: as a word, as words, as a list, with a prefix', () => {
+test('claims with only read scopes or roles grant reading: one word, several, a list, with a prefix', () => {
   for (const claims of [
     { scope: 'read' },
     { scope: 'READ' },
@@ -27,7 +27,7 @@ test('claims that say read only grant reading: as a word, as words, as a list, w
     assert.equal(judge(claims), { grant: 'read' }, JSON.stringify(claims))
 })
 
-test('one word that says more grants everything', () => {
+test('one word beyond reading grants everything', () => {
   for (const claims of [
     { scope: 'read write' },
     { scope: ['read', 'admin'] },
@@ -41,7 +41,7 @@ test('one word that says more grants everything', () => {
     assert.equal(judge(claims), { grant: 'all' }, JSON.stringify(claims))
 })
 
-test('where two claims disagree, and where one cannot be read, the lesser right holds', () => {
+test('if two claims differ, or one cannot be read, the lesser right applies', () => {
   for (const claims of [
     { scope: 'read', role: 'admin' },
     { scope: 'write', roles: ['viewer'] },
@@ -55,20 +55,20 @@ test('where two claims disagree, and where one cannot be read, the lesser right 
     assert.equal(judge(claims), { grant: 'read' }, JSON.stringify(claims))
 })
 
-test('an audience, where there is one, names this service or this droplet', () => {
+test('an audience, if present, must name this service or this droplet', () => {
   for (const aud of ['proxy-manager', 'edge-7', ['orders', 'edge-7'], ['proxy-manager']])
     assert.equal(judge({ aud }), { grant: 'all' }, JSON.stringify(aud))
   for (const aud of ['orders', 'PROXY-MANAGER', 'proxy-manager2', '', [], ['orders'], null, 7, {}, ['edge-7', 7]])
     assert.equal(judge({ aud }), { reason: 'audience' }, JSON.stringify(aud))
 })
 
-test('a token from the future is not valid yet; clocks may be half a minute apart', () => {
+test('a token from the future is not valid yet; clocks may differ by half a minute', () => {
   const nowS = NOW_MS / 1000
   for (const iat of [0, nowS, nowS + 30]) assert.equal(judge({ iat }), { grant: 'all' })
   assert.equal(judge({ iat: nowS + 31 }), { reason: 'not_yet_valid' })
 })
 
-test('a token has three parts of base64url, and is no longer than 8192 characters', () => {
+test('a token has three parts of base64url and at most 8192 characters', () => {
   for (const text of ['a.b.c', 'a-_Z.b.', `${'a'.repeat(8188)}.b.c`]) assert.ok(isTokenShaped(text), text.slice(0, 9))
   for (const text of [
     '',

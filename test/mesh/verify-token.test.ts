@@ -4,7 +4,7 @@ import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
 import type { HttpAnswer } from '../../lib/adapters/http-client.ts'
 import { hmacTokenOf, jwkOf, makeSigner, pemOf, type Signer, tokenOf, unsignedTokenOf } from '../helpers/tokens.ts'
 
-const test = suite('tokens of the Registry')
+const test = suite('verify token')
 const NOW_S = Date.parse('2026-01-01T00:00:00.000Z') / 1000
 const CLAIMS = { sub: 'orchestrator', iat: NOW_S, exp: NOW_S + 3600 }
 const [signer, stranger] = [makeSigner(), makeSigner()]
@@ -41,14 +41,14 @@ async function world(key: unknown = pemOf(signer)): Promise<World> {
   return { deps, asked, verify: deps.engine.verifyToken, wait: (seconds) => deps.clock.sleep(seconds * 1000) }
 }
 
-test('a token that the Registry has signed is taken; its key is asked for once', async () => {
+test('a token that the Registry has signed is accepted; its key is fetched once', async () => {
   const { verify, asked } = await world()
   for (let i = 0; i < 3; i++) assert.equal(await verify(token), { grant: 'all' })
   assert.equal(await verify(tokenOf(signer, { ...CLAIMS, scope: 'read' })), { grant: 'read' })
   assert.equal(asked, ['http://registry.example:8000/api/auth/public-key'])
 })
 
-test('calls at the same time share one question to the Registry', async () => {
+test('concurrent calls share one request to the Registry', async () => {
   const { verify, asked } = await world()
   const verdicts = await Promise.all(Array.from({ length: 20 }, () => verify(token)))
   assert.equal([verdicts.every((one) => JSON.stringify(one) === '{"grant":"all"}'), asked.length], [true, 1])
@@ -92,34 +92,34 @@ for (const [what, shown, reason] of [
   ['is empty', '', 'malformed'],
   ['is huge', tokenOf(signer, { ...CLAIMS, padding: 'x'.repeat(8192) }), 'malformed'],
 ] as const) {
-  test(`a token that ${what} is refused: ${reason}`, async () => {
+  test(`a token that ${what} is rejected: ${reason}`, async () => {
     const { verify } = await world()
     assert.equal(await verify(shown), { reason })
     assert.equal(await verify(token), { grant: 'all' })
   })
 }
 
-test('clocks may be half a minute apart, both ways', async () => {
+test('clocks may differ by half a minute, both ways', async () => {
   const { verify } = await world()
   for (const claims of [{ exp: NOW_S - 29 }, { exp: NOW_S + 60, nbf: NOW_S + 30, iat: NOW_S + 30 }])
     assert.equal(await verify(tokenOf(signer, claims)), { grant: 'all' })
 })
 
-test('a token that was taken is refused once it has run out', async () => {
+test('an accepted token is rejected once it has expired', async () => {
   const { verify, wait } = await world()
   assert.equal(await verify(token), { grant: 'all' })
   await wait(3600 + 31)
   assert.equal(await verify(token), { reason: 'expired' })
 })
 
-test('an audience names this service or this droplet', async () => {
+test('an audience must name this service or this droplet', async () => {
   const { verify } = await world()
   for (const aud of ['edge', 'edge-7', ['x', 'edge']])
     assert.equal(await verify(tokenOf(signer, { ...CLAIMS, aud })), { grant: 'all' })
   assert.equal(await verify(tokenOf(signer, { ...CLAIMS, aud: 'proxy-manager' })), { reason: 'audience' })
 })
 
-test('of several keys the one that the token names is used, and any where it names none', async () => {
+test('of several keys the one that the token names is used, or any if it names none', async () => {
   const keys = [jwkOf(stranger, { kid: 'old' }), jwkOf(signer, { kid: 'new' })]
   const { verify } = await world({ keys })
   assert.equal(await verify(token), { grant: 'all' })
@@ -129,7 +129,7 @@ test('of several keys the one that the token names is used, and any where it nam
     assert.equal(await verify(tokenOf(signer, CLAIMS, { kid })), { reason: 'signature' }, String(kid))
 })
 
-test('a key without a name fits a token with any', async () => {
+test('a key without an id fits a token with any', async () => {
   const { verify } = await world()
   assert.equal(await verify(tokenOf(signer, CLAIMS, { kid: 'whatever' })), { grant: 'all' })
 })
@@ -139,7 +139,7 @@ const rotate = ({ deps }: World, to: Signer) => {
   deps.nginx.registryKey = answer(pemOf(to))
 }
 
-test('after a change of keys the first token with the new one is taken, and the old ones are not any more', async () => {
+test('after a key rotation the first token with the new key is accepted, and tokens of the old key no longer', async () => {
   const at = await world()
   await at.verify(token)
   await at.wait(30)
@@ -149,7 +149,7 @@ test('after a change of keys the first token with the new one is taken, and the 
   assert.equal(await at.verify(token), { reason: 'signature' })
 })
 
-test('tokens that do not fit make the Registry be asked every 30 s at most', async () => {
+test('tokens with a wrong signature cause at most one request in 30 s', async () => {
   const { verify, wait, asked } = await world()
   await verify(token)
   const forged = tokenOf(stranger, CLAIMS)
@@ -160,13 +160,13 @@ test('tokens that do not fit make the Registry be asked every 30 s at most', asy
   assert.is(asked.length, 10)
 })
 
-test('tokens that are none, or of another algorithm, never make the Registry be asked', async () => {
+test('malformed tokens, and those of another algorithm, never cause a request', async () => {
   const { verify, asked } = await world()
   for (const shown of ['x', 'a.b.c', unsignedTokenOf(CLAIMS), hmacTokenOf('secret', CLAIMS)]) await verify(shown)
   assert.equal(asked, [])
 })
 
-test('a key is looked up again after 10 minutes, so that one that was withdrawn is not trusted for ever', async () => {
+test('a key is fetched again after 10 minutes, so that a withdrawn one is not trusted forever', async () => {
   const at = await world()
   await at.verify(token)
   rotate(at, stranger)
@@ -182,10 +182,10 @@ for (const [what, broken] of Object.entries<HttpAnswer>({
   hangs: { failure: 'TIMEOUT' },
   'answers 500': { status: 500, body: pemOf(stranger) },
   redirects: { status: 302, body: '' },
-  'answers no key': { status: 200, body: '<!doctype html>' },
+  'serves no key': { status: 200, body: '<!doctype html>' },
   'answers a private key': answer(stranger.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()),
 })) {
-  test(`a Registry that ${what}: a key that is known is used on, without one nobody passes`, async () => {
+  test(`a Registry that ${what}: the known key is still used; without one every token is rejected`, async () => {
     const at = await world()
     assert.equal(await at.verify(token), { grant: 'all' })
     at.deps.nginx.registryKey = broken
@@ -205,7 +205,7 @@ for (const [what, broken] of Object.entries<HttpAnswer>({
   })
 }
 
-test('a Registry that fails is told once, and once more when it is back; no token and no key is logged', async () => {
+test('a failing Registry is logged once, and once more when it works again; no token and no key is logged', async () => {
   const { deps, verify, wait } = await world()
   deps.nginx.registryKey = { failure: 'ECONNREFUSED' }
   for (let i = 0; i < 3; i++) {

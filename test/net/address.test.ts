@@ -5,7 +5,7 @@ import { isForbiddenAddress } from '../../lib/upstream/forbidden-address.ts'
 
 const test = suite('address')
 
-test('spellings that only the C library reads as an address are refused', () => {
+test('spellings that only the C library reads as an address are rejected', () => {
   for (const text of [
     ...['2130706433', '0x7f000001', '0177.0.0.1', '127.1', '127.0.1', '0x7f.0.0.1', '1.2.3.04', '1.2.3.4 ', ''],
     ...['fe80::1%lo', '::1%1', '[::1]', '::ffff:0177.0.0.1', '::ffff:0x7f.0.0.1', '64:ff9b::010.0.0.1', '::127.1'],
@@ -18,7 +18,7 @@ test('spellings that only the C library reads as an address are refused', () => 
   assert.is(ipFamily('::ffff:1.2.3.4'), 6)
 })
 
-test('a network has a prefix length that its family has, written one way', () => {
+test('the prefix length of a network fits its family, and is a plain number', () => {
   for (const text of ['10.0.0.0/8', '10.0.0.1', '0.0.0.0/0', '1.2.3.4/32', '::/0', '2001:db8::/32', '::1/128', '::1'])
     assert.ok(isCidr(text), text)
   for (const bits of ['', '33', '129', '08', '+8', '8.0', '8/8', ' 8', '1e1', '99999999999999999999'])

@@ -94,13 +94,13 @@ test('addresses, ports, schemes, paths and single labels are not domains', () =>
   assertRefused(Domain, NOT_STRINGS)
 })
 
-test('reserved top-level domains are refused', () => {
+test('reserved top-level domains are rejected', () => {
   const names = ['localhost', 'x.localhost', 'x.LOCALHOST.', 'x.invalid', 'generation.proxy-manager.invalid', 'x.onion']
   assertRefused(Domain, [...names, '1.0.0.127.in-addr.arpa', 'x.home.arpa'])
   assert.equal(faults(Domain, 'x.invalid'), [': must not end in .invalid'])
 })
 
-test('a Unicode name that would become another, plain ASCII name is refused', () => {
+test('a Unicode name that is converted to a plain ASCII name is rejected', () => {
   const mapped = [
     'ⓔxample.com',
     'a。b.com',
@@ -123,7 +123,7 @@ test('a Unicode name that would become another, plain ASCII name is refused', ()
   ])
 })
 
-test('an xn-- label that decodes to nothing, or to something with another spelling, is refused', () => {
+test('an xn-- label that cannot be decoded, or is encoded differently, is rejected', () => {
   for (const name of ['xn--a.com', 'a.xn--a', 'xn--xn--a.com', 'xn--zzzzzzzz.com', 'xn--a-0.com', 'xn--a.xn--p1ai'])
     assert.equal(faults(Domain, name), [': contains an invalid xn-- label'], name)
   // "Ä" and the kelvin sign, of which only the folded forms have A-labels; a soft hyphen, a joiner; an accent on its own.

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { createNginx } from '../../fixtures/nginx-instance.ts'
-import { readLedger } from '../../lib/certificates/order-ledger.ts'
+import { parseLedger } from '../../lib/certificates/order-ledger.ts'
 import { type Answer, call, putRoute, type RealHost, startHost, through } from '../helpers/system/host.ts'
 import { type HostWithCa, startHostWithCa } from '../helpers/system/host-with-ca.ts'
 import { setUp } from '../helpers/system/set-up.ts'
@@ -168,7 +168,7 @@ async function assertIssues({ manager }: RealHost, name: string): Promise<void> 
 
 /** The orders in the ledger of a domain that the CA has counted. */
 function resultsOf({ nginx }: RealHost, domain: string): readonly string[] {
-  const { entries } = readLedger(readFileSync(join(nginx.root, `state/orders/${domain}.json`), 'utf8'))
+  const { entries } = parseLedger(readFileSync(join(nginx.root, `state/orders/${domain}.json`), 'utf8'))
   return entries.flatMap(({ result, uncounted }) => (uncounted === true ? [] : [result]))
 }
 

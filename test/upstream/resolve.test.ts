@@ -28,7 +28,7 @@ function probesOf({ effects }: FakeDeps): string[] {
   return effects.journal.filter(({ verb }) => verb === 'probe').map(({ subject }) => subject)
 }
 
-const addresses = suite('check upstream: addresses')
+const addresses = suite('resolve: addresses')
 
 const FORBIDDEN = [
   ...['169.254.169.254', '::ffff:a9fe:a9fe', '64:ff9b::a9fe:a9fe', 'fd00:ec2::254', '100.100.100.200'],
@@ -65,7 +65,7 @@ addresses('a name is refused if any of its addresses is forbidden, as programs o
   assert.equal(probesOf(deps), [])
 })
 
-addresses("a cloud's metadata name is refused before it is looked up", async () => {
+addresses("a cloud's metadata name is rejected before it is resolved", async () => {
   const deps = await fakeDeps()
   deps.host.network.lookup = () => Promise.reject(new Error('it was looked up'))
   for (const name of ['metadata', 'metadata.google.internal', 'instance-data', 'metadata.azure.internal']) {
@@ -74,7 +74,7 @@ addresses("a cloud's metadata name is refused before it is looked up", async () 
   }
 })
 
-addresses('a proxy to this API or to NGINX itself is refused, under every address of this host', async () => {
+addresses('a route to this API or to NGINX itself is rejected, under every address of this host', async () => {
   const deps = await fakeDeps()
   deps.names.hosts.set('me.example', ['192.0.2.10'])
   deps.names.dns.set('loop.example', ['127.0.0.1'])
@@ -118,7 +118,7 @@ addresses('localhost is both loopback addresses, or the one that exists', async 
 
 addresses.run()
 
-const names = suite('check upstream: names')
+const names = suite('resolve: names')
 
 names('a name that does not resolve is refused before any test, and other routes are still served', async () => {
   const deps = await worldWithRoute()
@@ -236,7 +236,7 @@ names('a name that waits for its resolver delays no other change', async () => {
 
 names.run()
 
-const health = suite('check upstream: health')
+const health = suite('resolve: health')
 
 const ANSWERS: readonly (readonly [answer: number | string, status: 'healthy' | 'unhealthy'])[] = [
   [200, 'healthy'],
