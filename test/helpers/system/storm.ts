@@ -3,6 +3,7 @@
 import { testNginx } from '../../../fixtures/nginx-instance.ts'
 import { hostProcesses } from '../../../lib/adapters/processes.ts'
 import { type Answer, call, putRoute, type RealHost, through } from './host.ts'
+import { togglePanel } from './panel.ts'
 import { type StormRegistry, syncOnce } from './storm-registry.ts'
 
 /** What goes down in a round: the API is killed; NGINX's master is killed, or NGINX is stopped, and NGINX is started again from outside. */
@@ -108,7 +109,17 @@ export async function runStorm(host: RealHost, storm: Storm, stopped?: AbortSign
         if (!(await change(wanted, ask))) return
       }
     }
-    const writers = [...names.map(write), ...(storm.registry === undefined ? [] : [sync(storm.registry)])]
+    /** The host changes under the routes: an address comes and goes, and every file of ours has to follow. */
+    const changeHost = async (): Promise<void> => {
+      while (!isOver) {
+        togglePanel(host)
+        const answer = await call(host.manager, 'POST', '/proxy-manager/reconcile').catch(() => undefined)
+        if (answer === undefined) return
+        if (answer.status !== 200 && victim === 'api')
+          figures.violations.push(`round ${round}: reconcile ${answer.status} ${JSON.stringify(answer.body.error)}`)
+      }
+    }
+    const writers = [changeHost(), ...names.map(write), ...(storm.registry === undefined ? [] : [sync(storm.registry)])]
     await Promise.race([enough.promise, Promise.all(writers)])
     // A different moment of the change each time; a batch takes about 130 ms.
     await new Promise((resolve) => setTimeout(resolve, Math.random() * 300))
