@@ -20,8 +20,8 @@ const MAX_INTERIM = 16
  * An agent for one request to a URL, whose answer must begin within 80 KiB; its body, after `end()`, is not counted.
  *
  * Node accepts interim answers (RFC 9110, 15.2) without end and as fast as they arrive, and parses a read of 64 KiB, up to 3800 of them, before
- * anything else runs. With 20 upstreams that send them, 99 of 100 health checks waited for up to 20 ms of this process's own time, and for 50 to
- * 80 ms if the last read was parsed, too (npm run proof:fuzz -- --only hostile).
+ * anything else runs. With 20 upstreams that send them, 99 of 100 health checks waited for at most 20 to 30 ms of this process's own time, and
+ * for 50 to 90 ms if the last read was parsed, too (npm run proof:fuzz -- --only hostile).
  */
 export function boundedAgent(url: string, { preamble = '', ...options }: ConnectionOptions = {}) {
   const agent = url.startsWith('https:') ? new HttpsAgent({ ...options }) : new HttpAgent({ ...options })
