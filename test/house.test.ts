@@ -47,6 +47,7 @@ const FLOORS: readonly (readonly [room: string, packages: readonly string[]])[] 
   ['lib/errors.ts', []],
   ['lib/net', ['valibot', 'ipaddr.js', 'node:net', 'node:url']],
   ['lib/adapters/disk', ['node:fs']],
+  ['lib/adapters/http', ['node:http', 'node:https']],
   ['lib/adapters', ['tinyexec', 'node-fetch', 'prom-client', 'tslog', 'node:*']],
   ['lib/settings', ['valibot']],
   ['lib/host', ['valibot', 'node:path']],

@@ -1,8 +1,7 @@
 /** HTTP requests that are bounded in time, in size, and in what a peer may send before its answer. */
-import { type Agent, type AgentOptions, Agent as HttpAgent } from 'node:http'
-import { Agent as HttpsAgent } from 'node:https'
 import { isIPv6, type LookupFunction } from 'node:net'
 import fetch, { FetchError, type RequestInit, type Response } from 'node-fetch'
+import { boundedAgent, type ConnectionOptions } from './http/bounded-agent.ts'
 import type { Network } from './network.ts'
 
 export interface HttpRequest {
@@ -65,16 +64,6 @@ function lookupBy(network: Pick<Network, 'lookup'>, timeoutMs: number): LookupFu
   }
 }
 
-/** Node's own limit for an answer's head, some interim answers, and one read of what follows. */
-const HEAD_BYTES = 80 * 1024
-/** More interim answers than this in one read are not an answer. */
-const MAX_INTERIM = 16
-
-interface ConnectionOptions extends AgentOptions {
-  /** Sent over plain HTTP before the request. */
-  readonly preamble?: string
-}
-
 /** One request over a connection of its own. Redirects are not followed; `read` reads the body. Resolves for every outcome. */
 export async function boundedFetch(
   url: string,
@@ -82,48 +71,16 @@ export async function boundedFetch(
   agentOptions: ConnectionOptions,
   read: (response: Response) => Promise<string>,
 ): Promise<HttpAnswer> {
-  const head = boundedAgent(url, agentOptions)
+  const { agent, end, isTooLarge } = boundedAgent(url, agentOptions)
   try {
-    const response = await fetch(url, { ...init, agent: head.agent, redirect: 'manual' })
-    head.end()
-    if (head.isTooLarge()) return { failure: 'TOO_LARGE' }
+    const response = await fetch(url, { ...init, agent, redirect: 'manual' })
+    end()
     const server = response.headers.get('server')
     return { status: response.status, body: await read(response), ...(server === null ? {} : { server }) }
   } catch (error) {
-    return { failure: head.isTooLarge() ? 'TOO_LARGE' : failureCode(error, init.signal) }
+    return { failure: isTooLarge() ? 'TOO_LARGE' : failureCode(error, init.signal) }
   } finally {
-    head.agent.destroy()
-  }
-}
-
-/**
- * An agent for one request, whose answer must begin within {@link HEAD_BYTES}; its body, after `end()`, is not counted. Node accepts interim
- * answers (RFC 9110, 15.2) without end and as fast as they arrive: a few peers that send them would leave this process no time.
- */
-function boundedAgent(url: string, { preamble = '', ...options }: ConnectionOptions) {
-  const agent: Agent = url.startsWith('https:') ? new HttpsAgent({ ...options }) : new HttpAgent({ ...options })
-  const connect = agent.createConnection.bind(agent)
-  let left = HEAD_BYTES
-  let hasEnded = false
-  // Documented as what a custom agent may override; the HTTP parser listens to the same `data` events.
-  agent.createConnection = (...given) => {
-    const socket = connect(...given)
-    if (preamble !== '') socket?.write(preamble)
-    socket?.on('data', (chunk: Buffer) => {
-      if (hasEnded) return
-      left -= chunk.length
-      if (left >= 0 && chunk.toString('latin1').split('\r\n\r\nHTTP/1.').length <= MAX_INTERIM) return
-      left = -1
-      socket.destroy()
-    })
-    return socket
-  }
-  return {
-    agent,
-    end: () => {
-      hasEnded = true
-    },
-    isTooLarge: () => left < 0,
+    agent.destroy()
   }
 }
 
