@@ -8,6 +8,7 @@
 import { spawn } from 'node:child_process'
 import { globSync } from 'node:fs'
 import { relative } from 'node:path'
+import { fileURLToPath } from 'node:url'
 
 type Run = () => Promise<[errors: string | true, passed: number, skipped: number, total: number]>
 
@@ -37,7 +38,7 @@ const LONGEST_FIRST = [
   'system/package',
 ]
 
-const root = new URL('..', import.meta.url).pathname
+const root = fileURLToPath(new URL('..', import.meta.url))
 const wanted = process.argv.slice(2).filter((argument) => !argument.startsWith('--'))
 const isFast = process.argv.includes('--fast')
 const isSystem = (file: string) => file.includes('/system/')

@@ -1,4 +1,5 @@
 import { globSync, readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { endpoints } from '../functions/index.ts'
@@ -6,7 +7,7 @@ import { DEFAULT_OPTIONS } from '../lib/route/options.ts'
 
 const test = suite('SPEC_Proxy_Manager_API_v1.md')
 
-const root = new URL('..', import.meta.url).pathname
+const root = fileURLToPath(new URL('..', import.meta.url))
 const page = readFileSync(`${root}SPEC_Proxy_Manager_API_v1.md`, 'utf8')
 
 /** The paths of this repository that it names; test/readme.test.ts checks that they exist. */

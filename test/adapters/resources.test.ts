@@ -18,7 +18,7 @@ test('memory is the resident size of this process, in MiB', () => {
 })
 
 test('this V8 has the flag that keeps its heap small', () => {
-  const lib = new URL('../../lib/adapters/resources.ts', import.meta.url).pathname
+  const lib = new URL('../../lib/adapters/resources.ts', import.meta.url).href
   const script = `(await import('${lib}')).keepHeapSmall()`
   const { status, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' })
   assert.equal([status, stderr], [0, ''])

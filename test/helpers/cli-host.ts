@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import type { Test } from 'uvu'
 import { COMPILE_CACHE } from '../../fixtures/manager.ts'
 import type { Ended } from './cli.ts'
@@ -13,7 +14,7 @@ export interface CliHost {
   environment: Record<string, string>
 }
 
-export const ENTRY = new URL('../../lib/cli/main.ts', import.meta.url).pathname
+export const ENTRY = fileURLToPath(new URL('../../lib/cli/main.ts', import.meta.url))
 
 /** Gives each test of this suite a host. */
 export function onHost(test: Test<CliHost>): void {

@@ -2,8 +2,9 @@
 import { spawnSync } from 'node:child_process'
 import { globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 
-export const ROOT = new URL('../..', import.meta.url).pathname
+export const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
 export interface Page {
   /** Relative to the root of the clone. */

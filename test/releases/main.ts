@@ -10,6 +10,7 @@ import { spawn } from 'node:child_process'
 import { createWriteStream, globSync, mkdirSync, readFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 
 const RELEASES = new Map([
@@ -20,7 +21,7 @@ const RELEASES = new Map([
 /** About the package and the manual, with npm, and not about NGINX or certbot. */
 const NOT_ABOUT_A_HOST = ['package', 'readme-examples']
 
-const clone = new URL('../../', import.meta.url).pathname
+const clone = fileURLToPath(new URL('../../', import.meta.url))
 const cacheHome = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache')
 const { values, positionals } = parseArgs({
   allowPositionals: true,

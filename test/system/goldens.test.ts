@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import * as v from 'valibot'
@@ -11,7 +12,7 @@ import { setUp } from '../helpers/system/set-up.ts'
 
 const test = suite<{ nginx: NginxInstance }>('every golden server block, as this NGINX reads it')
 
-const folder = new URL('../../fixtures/server-blocks/', import.meta.url).pathname
+const folder = fileURLToPath(new URL('../../fixtures/server-blocks/', import.meta.url))
 const names = readdirSync(folder).filter((name) => name.endsWith('.json'))
 const Case = v.looseObject({
   route: v.optional(v.looseObject({ domain: v.string(), fingerprint_sha256: v.nullable(v.string()) })),
