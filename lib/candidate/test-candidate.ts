@@ -8,7 +8,7 @@ import { writeFailure } from '../host/write-failure.ts'
 import { type CandidateOptions, renderCandidate } from '../nginx/config/candidate.ts'
 import { hostRemedy } from '../nginx/config/diagnostic.ts'
 import { runTest, type TestResult } from '../nginx/config-test.ts'
-import { isOwnFileName } from '../route/file-names.ts'
+import { dropletOfFileName, isOwnFileName } from '../route/file-names.ts'
 import type { Observation } from '../snapshot/observe.ts'
 import { stagedPath, stageTexts, syncStaged } from './stage.ts'
 
@@ -28,12 +28,18 @@ export function configFailed(test: TestResult): ProxyManagerError {
 
 /** The error if NGINX rejects the host's configuration without the change. */
 export function alreadyBroken(test: TestResult): ProxyManagerError {
-  const file = test.diagnostics.find((diagnostic) => diagnostic.file !== null)?.file ?? "the host's configuration"
+  const found = test.diagnostics.find(({ level, file }) => level === 'emerg' && file !== null)
+  const dropletName = dropletOfFileName(found?.file ?? '')
+  const place = found === undefined ? "the host's configuration" : `${found.file}, line ${found.line}: ${found.message}`
+  const remedy =
+    dropletName === undefined
+      ? `Fix ${place} (nginx -t shows the same), then call again`
+      : `The file of route ${dropletName} was edited by hand (line ${found?.line}: ${found?.message}): repeat its PUT, or DELETE it; the edit is kept in the backups`
   return new ProxyManagerError('NGINX_ALREADY_BROKEN', {
     details: {
       nginx_output: test.output,
       diagnostics: test.diagnostics,
-      remedy: `Fix ${file} (nginx -t shows the same), then call again`,
+      remedy,
     },
   })
 }

@@ -6,8 +6,11 @@ import { NGINX_BIN } from '../../fixtures/nginx-instance.ts'
 export type Program = 'caddy' | 'wrk' | 'h2load' | 'openssl'
 
 /** How each program prints its version, and the pattern that finds it. */
-const VERSIONS: Readonly<Record<Program | 'nginx', readonly [file: string, arg: string, version: RegExp]>> = {
+const VERSIONS: Readonly<
+  Record<Program | 'nginx' | 'nginxOpenssl', readonly [file: string, arg: string, version: RegExp]>
+> = {
   nginx: [NGINX_BIN, '-v', /nginx\/(\S+)/],
+  nginxOpenssl: [NGINX_BIN, '-V', /built with OpenSSL (\S+)/],
   openssl: ['openssl', 'version', /OpenSSL (\S+)/],
   caddy: ['caddy', 'version', /^v?(\d\S*)/],
   wrk: ['wrk', '-v', /^wrk (\S+)/],
@@ -15,7 +18,7 @@ const VERSIONS: Readonly<Record<Program | 'nginx', readonly [file: string, arg: 
 }
 
 /** The version of a program; `undefined` if it is not installed. */
-function versionOf(program: Program | 'nginx'): string | undefined {
+function versionOf(program: keyof typeof VERSIONS): string | undefined {
   const [file, arg, pattern] = VERSIONS[program]
   const { error, stdout, stderr } = spawnSync(file, [arg], { encoding: 'utf8', timeout: 10_000 })
   return error === undefined ? (pattern.exec(stdout + stderr)?.[1] ?? 'unknown') : undefined
@@ -31,6 +34,7 @@ export function describeMachine(): string {
   const versions = (
     [
       ['NGINX', 'nginx'],
+      ['built with OpenSSL', 'nginxOpenssl'],
       ['OpenSSL', 'openssl'],
       ['Caddy', 'caddy'],
       ['wrk', 'wrk'],

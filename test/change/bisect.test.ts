@@ -128,7 +128,10 @@ test("if the host's own configuration is broken, NGINX_ALREADY_BROKEN names the 
   assert.is(error.status, 503)
   assert.is(error.details.state, 'unchanged')
   assert.is(error.details.culprit, 'host')
-  assert.is(error.details.remedy, 'Fix shop.conf (nginx -t shows the same), then call again')
+  assert.is(
+    error.details.remedy,
+    'Fix shop.conf, line 12: unknown directive "proxy_passs" (nginx -t shows the same), then call again',
+  )
   assert.equal(error.details.diagnostics, [
     { level: 'emerg', file: 'shop.conf', line: 12, message: 'unknown directive "proxy_passs"' },
   ])
