@@ -1,4 +1,4 @@
-/** The way of a batch into the pipeline, with what comes before it. */
+/** Prepares a batch for the pipeline. */
 import { ProxyManagerError } from '../errors.ts'
 import type { Change } from '../plan/change.ts'
 import type { CommitOptions } from './commit.ts'
@@ -32,7 +32,7 @@ export async function applyBatch(
   }
 }
 
-/** What needed no change of its own was proved by the reload before it. */
+/** An unchanged route is proved by the reload of the reconcile before it. */
 function withProof(receipt: Receipt): (result: ChangeResult) => ChangeResult {
   return (result) =>
     !(result instanceof ProxyManagerError) && result.receipt.proved_by === 'files_unchanged'

@@ -20,7 +20,7 @@ import { rollBack } from './roll-back.ts'
 import { swapFiles } from './swap.ts'
 
 export interface CommitOptions {
-  /** A stopped NGINX cannot prove a change. True only in start-up recovery, which may run before NGINX starts. */
+  /** A stopped NGINX cannot prove a change. True for start-up recovery, for reconcile, and for deleting routes while NGINX is stopped. */
   readonly allowStoppedNginx: boolean
 }
 

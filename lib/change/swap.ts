@@ -39,7 +39,7 @@ export async function undoSwap(host: Host, files: readonly FileChange[]): Promis
 }
 
 /**
- * The steps of a swap, in their order. A shared file that exists already is replaced after everything that its generation stands for: somebody
+ * The steps of a swap, in their order. A shared file that exists already is replaced after the files it numbers: somebody
  * else's reload in between then serves the previous generation, and not the new one without its routes.
  */
 function swapSteps(files: readonly FileChange[]) {

@@ -6,7 +6,7 @@ export interface Terminal {
   readonly environment: Readonly<Record<string, string | undefined>>
   /** The binary that runs the program: Node's. */
   readonly binary: string
-  /** The width of the terminal; 80 if standard output is none. */
+  /** The width of the terminal; 80 without a terminal. */
   readonly columns: number
   out(text: string): void
   err(text: string): void

@@ -4,7 +4,7 @@ import type { Settings } from '../settings/settings.ts'
 
 export type StatePaths = ReturnType<typeof statePaths>
 
-/** What is where in the state directory. */
+/** Paths in the state directory. */
 export function statePaths(settings: Settings) {
   const root = settings.PROXY_MANAGER_STATE_DIR
   return {

@@ -20,7 +20,7 @@ export interface Skipped {
 export interface RegistryAnswer {
   readonly routes: readonly RegistryRoute[]
   readonly skipped: readonly Skipped[]
-  /** Droplet names of records that exist but cannot be read, or not told apart: their routes are not orphaned. */
+  /** Droplet names of records that exist but cannot be read, or cannot be distinguished: their routes are not orphaned. */
   readonly ambiguous: readonly string[]
 }
 

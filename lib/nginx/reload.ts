@@ -26,7 +26,7 @@ const COMMAND_TIMEOUT_MS = 15_000
 const POLL_MS = 2
 /** The log is read less often than the workers are polled. */
 const POLLS_PER_LOG_READ = 10
-/** How long a proof is waited for after an error in the log, beside twice the time of a test or reload: the error may be forged. */
+/** How long a proof is waited for after an error in the log, in addition to twice the time of a test or reload: the error may be forged. */
 const DOUBT_MS = 500
 /** How long after the first new answer old workers may still accept if they cannot be watched: twice the 100 ms that the master waits. */
 const UNWATCHED_MS = 200

@@ -1,4 +1,4 @@
-/** What rendering depends on beside a route's record, in one word: the host, and this version of the renderer. */
+/** What rendering depends on besides a route's record, in one word: the host, and this version of the renderer. */
 import { printUnchecked } from '../nginx/config/print.ts'
 import { sha256 } from '../route/file-envelope.ts'
 import { DEFAULT_OPTIONS } from '../route/options.ts'
