@@ -172,11 +172,12 @@ async function undoChange(
     return withDetails(failure, { state: wasTouched ? 'rolled_back' : 'unchanged' })
   } catch (error) {
     state.refused = plan.generation
-    state.degraded = 'a change failed and could not be undone; the next call or a restart tries again'
+    state.degraded =
+      'a change failed and could not be undone; it is tried again every 10 s, by the next call and by a restart'
     logFailure(host, 'error', { action: 'restore' })(error)
     return withDetails(failure, {
       state: 'degraded',
-      remedy: 'Fix the cause; the next call or a restart completes the rollback',
+      remedy: 'Fix the cause; the rollback is tried again every 10 s',
     })
   }
 }

@@ -215,5 +215,6 @@ function failedOrder(last: LastCertificate | undefined, routes: readonly Snapsho
 
 function firstProblem(output: string): string {
   const lines = output.split('\n')
-  return lines.find((line) => /\[(emerg|warn)\]/.test(line)) ?? lines[0] ?? ''
+  const worst = ['[emerg]', '[warn]'].flatMap((level) => lines.find((line) => line.includes(level)) ?? [])
+  return worst[0] ?? lines[0] ?? ''
 }

@@ -14,14 +14,16 @@ test('if the rollback fails too, the state is degraded and health says so; the n
   deps.nginx.refuseReload = PORT_TAKEN
   const error = await refusal(put(deps, 'app', 'app.example.com', 8002), 'NGINX_RELOAD_FAILED')
   assert.is(error.details.state, 'degraded')
-  assert.is(error.details.remedy, 'Fix the cause; the next call or a restart completes the rollback')
+  assert.is(error.details.remedy, 'Fix the cause; the rollback is tried again every 10 s')
   assert.ok(deps.disk.has(`${STATE}/journal`))
   assert.equal(routeFilesOf(deps), routes)
   assert.is(servedPort(deps, 'old.example.com'), 8001)
   const unhealthy = await deps.engine.readHealth()
   assert.is(unhealthy.status, 'unhealthy')
   assert.ok(
-    unhealthy.reasons.includes('a change failed and could not be undone; the next call or a restart tries again'),
+    unhealthy.reasons.includes(
+      'a change failed and could not be undone; it is tried again every 10 s, by the next call and by a restart',
+    ),
     unhealthy.reasons.join('; '),
   )
 

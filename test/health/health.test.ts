@@ -138,7 +138,7 @@ const FAULTS: Readonly<Record<string, Fault>> = {
       await refusal(put(deps, 'app', 'app.example.com', 8002), 'NGINX_RELOAD_FAILED')
     },
     status: 'unhealthy',
-    reason: 'a change failed and could not be undone; the next call or a restart tries again',
+    reason: 'a change failed and could not be undone; it is tried again every 10 s, by the next call and by a restart',
   },
   'a route that was edited by hand': {
     arrange: ({ disk }) => writeAt(disk, ROUTE, `${textAt(disk, ROUTE)}# mine\n`),
