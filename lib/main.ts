@@ -62,6 +62,7 @@ export async function startService(environment: Environment): Promise<Service | 
     for (const timer of timers) clearInterval(timer)
     await Promise.all([drain?.(), mesh.idle()])
     await engine.idle()
+    await engine.saveRenderedMark()
     // What still runs, certbot or a sync, must not change this host after another process has locked it.
     engine.close()
     await engine.idle()

@@ -124,7 +124,7 @@ export function readRenderedMark(host: Host): RenderedMark | undefined {
 }
 
 /** Saves the mark if everything is current. Losing it costs the next start some time, and nothing else. */
-async function saveRenderedMark({ host, observe, stale }: ChangeContext): Promise<void> {
+export async function saveRenderedMark({ host, observe, stale }: ChangeContext): Promise<void> {
   const { snapshot } = await observe([])
   if (snapshot.routes.size === 0 || stale.find(snapshot) !== undefined) return
   const text = JSON.stringify(stale.markOf(snapshot))

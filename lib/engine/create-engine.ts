@@ -5,7 +5,7 @@ import type { ChangeContext, ChangeState } from '../change/context.ts'
 import { dryRun } from '../change/pipeline.ts'
 import { toPutChange } from '../change/prepare-put.ts'
 import { type ChangeQueue, changeQueue } from '../change/queue.ts'
-import { dryRunReconcile, keepReconciled, readRenderedMark, reconcile } from '../change/reconcile.ts'
+import { dryRunReconcile, keepReconciled, readRenderedMark, reconcile, saveRenderedMark } from '../change/reconcile.ts'
 import { confirmServed, recover, recoverJournal } from '../change/recover.ts'
 import { ProxyManagerError, stopping } from '../errors.ts'
 import { dependencyReader } from '../health/dependencies.ts'
@@ -59,6 +59,7 @@ export function createEngine(host: Host): Engine {
     reconcile: () => queue.exclusively(() => reconcile(context)),
     dryRunReconcile: () => queue.exclusively(() => dryRunReconcile(context)),
     keepReconciled: () => queue.exclusively(() => keepReconciled(context)),
+    saveRenderedMark: () => saveRenderedMark(context).catch(logFailure(host, 'warn', { action: 'save_rendered_mark' })),
     recover: () => recover(context),
     idle: () => queue.idle(),
     close: () => {

@@ -85,6 +85,8 @@ export interface Engine {
   dryRunReconcile(): Promise<ReconcileDryRun>
   /** The same, periodically: a failure is logged and left for health to show. */
   keepReconciled(): Promise<void>
+  /** Saves the next start the rendering of every route. A failure is logged. */
+  saveRenderedMark(): Promise<void>
   /** To be awaited before the API listens; resolves to the names of the steps that failed. */
   recover(): Promise<readonly string[]>
   /** Resolves once no change runs or waits. */

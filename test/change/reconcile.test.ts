@@ -103,6 +103,16 @@ test('a start renders stale files before NGINX reads them', async () => {
   assert.match(textAt(again.disk, ROUTE) ?? '', 'listen 192.0.2.10:80;')
 })
 
+test('what a graceful stop saves is what the next start would find, so it renders no route again', async () => {
+  const deps = await depsWithApp()
+  await deps.engine.saveRenderedMark()
+  const saved = textAt(deps.disk, '/var/lib/proxy-manager/rendered.json')
+  const again = await restarted(deps)
+  await again.engine.keepReconciled()
+  assert.ok(saved !== undefined)
+  assert.is(textAt(again.disk, '/var/lib/proxy-manager/rendered.json'), saved)
+})
+
 test('a start after a look at an unchanged host renders no route again', async () => {
   const deps = await depsWithApp()
   await deps.engine.keepReconciled()
