@@ -89,7 +89,7 @@ export function hostNetwork(): Network {
 /** Each try of a query, in milliseconds; the second one may take twice as long. */
 const TRY_MS = 1500
 
-/** Queries DNS servers for the addresses of names: any number of queries at the same time share one socket for each list of servers. */
+/** Queries DNS servers for the addresses of names; concurrent queries share one socket for each list of servers. */
 function sharedResolvers(): Network['query'] {
   const resolvers = new Map<string, Resolver>()
   const resolverOf = (servers: readonly string[]): Resolver => {

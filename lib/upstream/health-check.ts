@@ -20,7 +20,7 @@ export async function probeUpstream(
     if ('status' in answer && answer.status >= 200 && answer.status < 300)
       return { status: 'healthy', checkedAt, probe: null }
     attempts.push({ address, path, ...('status' in answer ? { status: answer.status } : { failure: answer.failure }) })
-    // Only an address on which nothing listens is skipped: any other answer, or a timeout, is the upstream's.
+    // Only an address on which nothing listens is skipped; every other answer, and a timeout, is the upstream's.
     if (!('failure' in answer) || answer.failure === 'TIMEOUT') break
   }
   return { status: 'unhealthy', checkedAt, probe: attempts }

@@ -39,7 +39,7 @@ function makeCertificates() {
     openssl('x509', '-req', '-in', `${name}.csr`, '-out', `${name}.pem`, '-days', '6', ...from)
     return read(name)
   }
-  // Without it, an issuer is told by its name alone, and only the signature tells one from another of that name.
+  // Without it, an issuer is identified by its name alone, and only the signature distinguishes two of the same name.
   const anyIssuer = 'authorityKeyIdentifier=none\n'
   try {
     return {

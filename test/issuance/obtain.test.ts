@@ -270,7 +270,7 @@ together('while an order runs, other changes are served', async () => {
 })
 
 together(
-  'a route that is deleted during an order stays deleted, and the caller is told so, whether the order succeeds or fails',
+  'a route that is deleted during an order stays deleted, and the answer says so, whether the order succeeds or fails',
   async () => {
     for (const end of [
       issuing,

@@ -18,7 +18,7 @@ interface World {
   readonly deps: FakeDeps
   readonly member: MeshMember
   /** What was posted: address, the token beside it, and the body. */
-  readonly told: () => readonly (readonly [string, string | undefined, unknown])[]
+  readonly received: () => readonly (readonly [string, string | undefined, unknown])[]
   /** Lines of the log about this. */
   readonly lines: () => readonly string[]
 }
@@ -30,7 +30,7 @@ async function world(settings: Readonly<Record<string, string>> = MESH): Promise
   return {
     deps,
     member,
-    told: () => deps.nginx.told.map(({ url, token, json }) => [url, token, json]),
+    received: () => deps.nginx.received.map(({ url, token, json }) => [url, token, json]),
     lines: () =>
       deps.lines
         .filter(({ action }) => ['register', 'heartbeat'].includes(action))
@@ -39,13 +39,13 @@ async function world(settings: Readonly<Record<string, string>> = MESH): Promise
 }
 
 test('the droplet is registered once, with the token for the Registry', async () => {
-  const { deps, member, told, lines } = await world()
+  const { deps, member, received, lines } = await world()
   for (let i = 0; i < 5; i++) {
     await member.register()
     await deps.clock.sleep(600_000)
   }
-  assert.is(told().length, 1)
-  const [url, token, json] = told()[0] ?? []
+  assert.is(received().length, 1)
+  const [url, token, json] = received()[0] ?? []
   assert.equal([url, token], ['http://registry.example:8000/api/droplets', 'a-token-for-the-registry'])
   const { name, metadata } = JSON.parse(JSON.stringify(json))
   assert.equal([name, metadata.droplet_id, metadata.version], ['proxy-manager', 'edge-7', '1.2.3'])
@@ -66,25 +66,25 @@ test('200, 201, any other 2xx and 409 count as registered, and nothing else does
     [{ failure: 'ECONNREFUSED' }, false],
     [{ failure: 'TOO_LARGE' }, false],
   ] as const) {
-    const { deps, member, told, lines } = await world()
+    const { deps, member, received, lines } = await world()
     deps.nginx.mesh = answer
     await member.register()
     await deps.clock.sleep(600_000)
     await member.register()
-    assert.is(told().length, isGood ? 1 : 2, JSON.stringify(answer))
+    assert.is(received().length, isGood ? 1 : 2, JSON.stringify(answer))
     const why = 'failure' in answer ? answer.failure : `status ${answer.status}`
     assert.equal(lines(), [isGood ? 'info register success' : `warn register failure ${why}`])
   }
 })
 
 test('a failed registration is tried again after 5 s, 30 s, and then every 5 minutes', async () => {
-  const { deps, member, told } = await world()
+  const { deps, member, received } = await world()
   deps.nginx.mesh = { failure: 'ECONNREFUSED' }
   const seconds: number[] = []
   for (let second = 0; second < 1000; second++) {
-    const before = told().length
+    const before = received().length
     await member.register()
-    if (told().length > before) seconds.push(second)
+    if (received().length > before) seconds.push(second)
     await deps.clock.sleep(1000)
   }
   assert.equal(seconds, [0, 5, 35, 335, 635, 935])
@@ -112,7 +112,7 @@ test("each change of a registration's outcome is logged once", async () => {
 })
 
 test("a heartbeat has the droplet's status, and is sent without a token", async () => {
-  const { deps, member, told } = await world()
+  const { deps, member, received } = await world()
   await member.sendHeartbeat()
   deps.nginx.running = false
   await deps.clock.sleep(60_000)
@@ -124,7 +124,7 @@ test("a heartbeat has the droplet's status, and is sent without a token", async 
     uptime_seconds: 61,
     endpoint: 'http://127.0.0.1:8100',
   }
-  assert.equal(told(), [
+  assert.equal(received(), [
     [
       'http://orchestrator.example/heartbeat',
       undefined,
@@ -178,14 +178,14 @@ test('a health that cannot be read is reported as unhealthy', async () => {
     throw new Error('no host')
   }
   await meshMember(deps.host, { version: '1', readHealth, uptimeSeconds: () => 0 }).sendHeartbeat()
-  assert.match(JSON.stringify(deps.nginx.told[0]?.json), '"status":"unhealthy"')
+  assert.match(JSON.stringify(deps.nginx.received[0]?.json), '"status":"unhealthy"')
 })
 
 test('without its settings nothing is announced', async () => {
-  const { member, told } = await world({ REGISTRY_URL: 'http://registry.example' })
+  const { member, received } = await world({ REGISTRY_URL: 'http://registry.example' })
   await member.register()
   await member.sendHeartbeat()
-  assert.equal(told(), [])
+  assert.equal(received(), [])
 })
 
 test('the token for the Registry is sent with a sync, a check and the request of its key, and never logged', async () => {

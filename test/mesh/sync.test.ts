@@ -417,7 +417,7 @@ test('if health is required, an unhealthy upstream is skipped, and its route sta
 })
 
 const NOT_JSON = { registry_status: 200, failure: 'its answer is not JSON' }
-for (const [what, registry, told] of [
+for (const [what, registry, expected] of [
   ['is down', { failure: 'ECONNREFUSED' }, { failure: 'ECONNREFUSED' }],
   ['is slow', { failure: 'TIMEOUT' }, { failure: 'TIMEOUT' }],
   ['answers too much', { failure: 'TOO_LARGE' }, { failure: 'TOO_LARGE' }],
@@ -441,7 +441,7 @@ for (const [what, registry, told] of [
       const { details, status } = await refusal(sync(deps, differing), 'REGISTRY_UNAVAILABLE')
       assert.equal([status, details.state, details.retryable], [503, 'unchanged', true])
       const { failure, registry_status } = details
-      assert.equal(JSON.parse(JSON.stringify({ registry_status, failure })), told)
+      assert.equal(JSON.parse(JSON.stringify({ registry_status, failure })), expected)
       assert.not.match(JSON.stringify(details), 'secret')
     }
     assert.equal([contentsOf(deps.disk), deps.nginx.reloads], [before, 1])

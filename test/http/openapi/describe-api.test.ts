@@ -63,8 +63,8 @@ async function world(settings: Readonly<Record<string, string>> = {}): Promise<W
     await deps.engine.idle()
     assertDescribed(method, path, answer)
     seen.add(`${operationFor(method, path).operationId} ${answer.body?.error?.code ?? answer.status}`)
-    const { code, details: told } = answer.body?.error ?? {}
-    if (code !== undefined) details.set(code, (details.get(code) ?? new Set()).add(namesIn(told)))
+    const { code, details: received } = answer.body?.error ?? {}
+    if (code !== undefined) details.set(code, (details.get(code) ?? new Set()).add(namesIn(received)))
     return answer
   }
   return { deps, send, seen, details }
