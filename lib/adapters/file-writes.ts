@@ -23,8 +23,10 @@ export interface FileWrites {
   syncFile(path: string): Promise<void>
   /** Appends to a file that exists, and syncs it. */
   append(path: string, text: string): Promise<void>
-  /** Writes a file that nothing depends on after a power cut: replaced, not synced. */
+  /** Writes a file that nothing depends on after a power cut: overwritten in place, not synced. */
   writeUnsynced(path: string, text: string, mode: number): Promise<void>
+  /** Replaces such a file by renaming this temporary: whoever reads meanwhile finds one of the two texts, complete. */
+  replaceUnsynced(path: string, temporary: string, text: string, mode: number): Promise<void>
   rename(from: string, to: string): Promise<void>
   symlink(target: string, path: string): Promise<void>
   /** Gives a file a second name, which needs no space; the second name must not exist yet. */
@@ -61,6 +63,8 @@ export function hostFileWrites(cache: {
     withHandle(() => withFile(path, flags, undefined, use))
   const writing = (path: string, flags: number, mode: number | undefined, use: (file: FileHandle) => Promise<void>) =>
     changing(path, () => withHandle(() => withFile(path, O_NOFOLLOW | O_WRONLY | flags, mode, use)))
+  const overwrite = (path: string, text: string, mode: number) =>
+    writing(path, O_CREAT | O_TRUNC, mode, (file) => file.writeFile(text))
   return {
     write: (path, text, mode) =>
       writing(path, O_CREAT | O_EXCL, mode, async (file) => {
@@ -73,7 +77,9 @@ export function hostFileWrites(cache: {
         await file.writeFile(text)
         await file.sync()
       }),
-    writeUnsynced: (path, text, mode) => writing(path, O_CREAT | O_TRUNC, mode, (file) => file.writeFile(text)),
+    writeUnsynced: overwrite,
+    replaceUnsynced: (path, temporary, text, mode) =>
+      changing(path, () => replaceBy(temporary, path, () => overwrite(temporary, text, mode))),
     rename: (from, to) => changing(from, () => changing(to, () => rename(from, to))),
     symlink: (target, path) => changing(path, () => symlink(target, path)),
     link: (path, second) => changing(second, () => link(path, second)),
@@ -90,6 +96,16 @@ export function hostFileWrites(cache: {
         await chmod(path, mode)
       }),
     syncFolder: (path) => reading(path, O_RDONLY | O_DIRECTORY, (file) => file.sync()),
+  }
+}
+
+async function replaceBy(temporary: string, path: string, write: () => Promise<void>): Promise<void> {
+  try {
+    await write()
+    await rename(temporary, path)
+  } catch (error) {
+    await unlink(temporary).catch(() => undefined)
+    throw error
   }
 }
 

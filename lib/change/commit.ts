@@ -4,8 +4,10 @@ import { removeTemporaries } from '../candidate/stage.ts'
 import { configFailed } from '../candidate/test-candidate.ts'
 import { type ProxyManagerError, withDetails } from '../errors.ts'
 import type { Host } from '../host/host.ts'
+import { writeRecord } from '../host/json-record.ts'
 import { logFailure } from '../host/log-failure.ts'
 import { pruneBackups } from '../host/prune-backups.ts'
+import { replaceUnsynced } from '../host/replace-file.ts'
 import { statePaths } from '../host/state-folder.ts'
 import { writeFailure } from '../host/write-failure.ts'
 import type { TestResult } from '../nginx/config-test.ts'
@@ -202,7 +204,7 @@ async function saveLastGood(host: Host, plan: BatchPlan): Promise<void> {
   const { lastGood } = statePaths(host.settings)
   const saved = plan.files.map(async ({ path, before, after }) => {
     const copy = `${lastGood}/${basename(path)}`
-    if (after !== null && 'text' in after) await host.files.writeUnsynced(copy, after.text, 0o600)
+    if (after !== null && 'text' in after) await replaceUnsynced(host, copy, after.text)
     else if (after === null && before !== null && 'text' in before) await host.files.remove(copy)
   })
   await Promise.allSettled(saved)
@@ -211,8 +213,6 @@ async function saveLastGood(host: Host, plan: BatchPlan): Promise<void> {
 /** Records the reload for health, across restarts. A full disk must not fail a change that is served. */
 async function recordReload(host: Host, generation: number, reload: ReloadResult): Promise<void> {
   const timestamp = new Date(host.clock.nowMs()).toISOString()
-  const record = JSON.stringify({ timestamp, result: reload.ok ? 'success' : reload.reason, generation })
-  await host.files
-    .writeUnsynced(statePaths(host.settings).lastReload, record, 0o600)
-    .catch(logFailure(host, 'warn', { action: 'record_reload' }))
+  const record = { timestamp, result: reload.ok ? 'success' : reload.reason, generation }
+  await writeRecord(host, statePaths(host.settings).lastReload, record, 'record_reload')
 }

@@ -4,6 +4,7 @@ import { errorText, ProxyManagerError } from '../errors.ts'
 import type { Host } from '../host/host.ts'
 import { readRecord } from '../host/json-record.ts'
 import { logFailure } from '../host/log-failure.ts'
+import { replaceUnsynced } from '../host/replace-file.ts'
 import type { RerenderChange } from '../plan/change.ts'
 import type { RenderedMark, Stale } from '../plan/stale.ts'
 import type { Observation } from '../snapshot/observe.ts'
@@ -129,5 +130,5 @@ export async function saveRenderedMark({ host, observe, stale }: ChangeContext):
   if (snapshot.routes.size === 0 || stale.find(snapshot) !== undefined) return
   const text = JSON.stringify(stale.markOf(snapshot))
   if (host.files.read(host.paths.rendered)?.text !== text)
-    await host.files.writeUnsynced(host.paths.rendered, text, 0o600).catch(() => undefined)
+    await replaceUnsynced(host, host.paths.rendered, text).catch(() => undefined)
 }

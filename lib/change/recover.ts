@@ -108,7 +108,7 @@ async function rollForward(host: Host, { nginx }: ObservedHost, journal: Journal
 
 async function sweepTemporaries({ host, observe }: ChangeContext): Promise<void> {
   const { NGINX_SITES_AVAILABLE, NGINX_SITES_ENABLED } = host.settings
-  const { staging, root } = statePaths(host.settings)
+  const { staging, root, lastGood } = statePaths(host.settings)
   const { snapshot, hasMainConfig } = await observe([])
   const sweep = async (folder: string, isLeftover: (name: string) => boolean) => {
     for (const name of host.files.list(folder).filter(isLeftover)) await host.files.remove(`${folder}/${name}`)
@@ -116,6 +116,7 @@ async function sweepTemporaries({ host, observe }: ChangeContext): Promise<void>
   await sweep(NGINX_SITES_AVAILABLE, isTemporary)
   await sweep(NGINX_SITES_ENABLED, isTemporary)
   await sweep(root, isTemporary)
+  await sweep(lastGood, isTemporary)
   await sweep(staging, () => true)
   const isCandidate = (name: string) => name.startsWith(CANDIDATE_PREFIX) && name.endsWith('.conf')
   if (hasMainConfig) await sweep(dirname(snapshot.host.mainPath), isCandidate)

@@ -2,6 +2,7 @@
 import * as v from 'valibot'
 import type { Host } from './host.ts'
 import { logFailure } from './log-failure.ts'
+import { replaceUnsynced } from './replace-file.ts'
 
 /** The record at a path; `undefined` if there is none that fits the schema. */
 export function readRecord<T>(
@@ -23,5 +24,5 @@ export async function writeRecord(
   record: Readonly<Record<string, unknown>>,
   action: string,
 ): Promise<void> {
-  await host.files.writeUnsynced(path, JSON.stringify(record), 0o600).catch(logFailure(host, 'warn', { action }))
+  await replaceUnsynced(host, path, JSON.stringify(record)).catch(logFailure(host, 'warn', { action }))
 }

@@ -15,6 +15,11 @@ export async function replaceText({ files }: Pick<Host, 'files'>, path: string, 
   await files.syncFolder(posix.dirname(path))
 }
 
+/** Replaces a text that nothing depends on after a power cut. */
+export async function replaceUnsynced({ files }: Pick<Host, 'files'>, path: string, text: string): Promise<void> {
+  await files.replaceUnsynced(path, temporaryOf(path), text, 0o600)
+}
+
 export function temporaryOf(path: string): string {
   return hiddenName(path, TEMPORARY_SUFFIX)
 }

@@ -127,6 +127,19 @@ for (const [name, makeWorld] of Object.entries({ memory: memoryWorld, host: host
     assert.is(files.read(`${root}/a`)?.text, 'short')
   })
 
+  guarantee(
+    'an unsynced replacement leaves the former text or the new one, and no temporary',
+    async ({ files, root }) => {
+      const replace = (path: string, text: string) =>
+        files.replaceUnsynced(`${root}/${path}`, `${root}/.tmp`, text, 0o600)
+      await replace('a', 'former')
+      await replace('a', 'new')
+      assert.is(files.read(`${root}/a`)?.text, 'new')
+      await fails(replace('none/a', 'x'), 'ENOENT')
+      assert.equal(files.list(root), ['a'])
+    },
+  )
+
   guarantee('appending adds to an existing file, and creates none', async ({ files, root }) => {
     await files.write(`${root}/a`, 'one\n', 0o600)
     await files.append(`${root}/a`, 'two\n')

@@ -26,7 +26,7 @@ const EXPECTED = [
 ]
 
 /** The effects that keep failing while a disk is full, or read-only. */
-const NEED_SPACE = ['write', 'writeUnsynced', 'append', 'syncFile', 'symlink', 'makeFolder']
+const NEED_SPACE = ['write', 'writeUnsynced', 'replaceUnsynced', 'append', 'syncFile', 'symlink', 'makeFolder']
 const NEED_DISK = [...NEED_SPACE, 'rename', 'remove', 'link', 'syncFolder']
 export const LASTING: Readonly<Record<string, readonly string[]>> = {
   ENOSPC: NEED_SPACE,
