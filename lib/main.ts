@@ -2,7 +2,7 @@
 
 import { createApp } from '../functions/index.ts'
 import packageJson from '../package.json' with { type: 'json' }
-import { hostResources, keepHeapSmall } from './adapters/resources.ts'
+import { hostResources, keepHeapSmall, saveCompiledCode } from './adapters/resources.ts'
 import { createApiServer } from './api-server.ts'
 import { createEngine } from './engine/create-engine.ts'
 import { usageCounter } from './health/usage.ts'
@@ -100,6 +100,7 @@ export async function serve(environment: Environment): Promise<void> {
     const { PROXY_MANAGER_STATE_DIR } = settings
     log.write('info', { action: 'start', result: 'success', host, port, state_folder: PROXY_MANAGER_STATE_DIR })
     service.joinMesh()
+    saveCompiledCode()
   })
   listenOn(server, host, port)
 

@@ -1,4 +1,5 @@
 /** The resources that this process uses. */
+import { flushCompileCache } from 'node:module'
 import { setFlagsFromString } from 'node:v8'
 
 export interface Resources {
@@ -31,4 +32,9 @@ export function hostResources(): Resources {
  */
 export function keepHeapSmall(): void {
   setFlagsFromString('--heap-growing-percent=20')
+}
+
+/** Saves what this start has compiled for the next one (`NODE_COMPILE_CACHE`); Node itself does it at an orderly exit alone. */
+export function saveCompiledCode(): void {
+  flushCompileCache()
 }

@@ -117,9 +117,9 @@ function rerenderAll({ routes }: Stale): RerenderChange[] {
   return [...routes].sort().map((dropletName) => ({ kind: 'rerender', dropletName }))
 }
 
-const Mark = v.object({ fingerprint: v.string(), files: v.string() })
+const Mark = v.object({ fingerprint: v.string(), files: v.array(v.string()) })
 
-/** What the previous process found current: a start with the same host and files has nothing to render. */
+/** What the previous process found current: on the same host, a start has to render only the files that changed afterwards. */
 export function readRenderedMark(host: Host): RenderedMark | undefined {
   return readRecord(host, host.paths.rendered, Mark)
 }

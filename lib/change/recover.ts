@@ -9,7 +9,7 @@ import { replaceText } from '../host/replace-file.ts'
 import { statePaths } from '../host/state-folder.ts'
 import type { CertifyChange } from '../plan/change.ts'
 import { isIntact, readSharedFile, renumberSharedFile } from '../render/shared-file.ts'
-import { isOwnFileName, routeFileName, SHARED_FILE } from '../route/file-names.ts'
+import { dropletOfFileName, isOwnFileName, routeFileName, SHARED_FILE } from '../route/file-names.ts'
 import { missingFilesFault } from '../snapshot/missing-files.ts'
 import { applyBatch } from './apply.ts'
 import type { ChangeContext, ObservedHost } from './context.ts'
@@ -153,7 +153,12 @@ async function repairFiles(context: ChangeContext): Promise<void> {
     await host.files.syncFolder(snapshot.sitesEnabled)
     host.log.write('warn', { action: 'repair_link', result: 'success', outcome: 'restored', file: SHARED_FILE })
   }
-  for (const name of host.files.list(snapshot.sitesEnabled).filter(isOwnFileName)) {
+  const isServed = (name: string) => {
+    const route = snapshot.routes.get(dropletOfFileName(name) ?? '')
+    return route?.enabled === true && !route.drifted
+  }
+  for (const name of host.files.list(snapshot.sitesEnabled)) {
+    if (!isOwnFileName(name) || isServed(name)) continue
     const link = `${snapshot.sitesEnabled}/${name}`
     if (host.files.lstat(link)?.kind !== 'link' || host.files.realPath(link) !== undefined) continue
     await host.files.remove(link)

@@ -1,7 +1,6 @@
 /** Which of our files are not what they would be if they were rendered now, for the host as it is and by this version. */
 import { contextKey, renderFingerprint } from '../render/fingerprint.ts'
 import { isRenderedAs } from '../render/route-file.ts'
-import { sha256 } from '../route/file-envelope.ts'
 import { SHARED_FILE } from '../route/file-names.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
 import type { Snapshot } from '../snapshot/snapshot.ts'
@@ -13,10 +12,10 @@ export interface Stale {
   readonly shared: boolean
 }
 
-/** That every file of ours was current: which files those were, and for what. */
+/** Which files of ours were current, by the digests of their texts, and for what. */
 export interface RenderedMark {
   readonly fingerprint: string
-  readonly files: string
+  readonly files: readonly string[]
 }
 
 export interface StaleFinder {
@@ -26,14 +25,14 @@ export interface StaleFinder {
   markOf(snapshot: Snapshot): RenderedMark
 }
 
-/** Makes a finder; `saved` is the mark of a previous process, which saves the rendering of every route at a start. */
+/** Makes a finder; `saved` is the mark of a previous process: a start renders only what it does not name. */
 export function staleFinder(saved: RenderedMark | undefined): StaleFinder {
   let host = ''
   let current = new WeakSet<SnapshotRoute>()
   let isSavedPending = saved !== undefined
   const markOf = (snapshot: Snapshot): RenderedMark => ({
     fingerprint: renderFingerprint(snapshot.context),
-    files: sha256([...snapshot.routes.values()].map(({ digest, enabled }) => `${digest} ${enabled}`).join('\n')),
+    files: [...snapshot.routes.values()].flatMap(({ digest, enabled }) => (enabled ? [digest] : [])),
   })
   return {
     markOf,
@@ -45,9 +44,8 @@ export function staleFinder(saved: RenderedMark | undefined): StaleFinder {
       }
       if (isSavedPending) {
         isSavedPending = false
-        const mark = markOf(snapshot)
-        if (mark.fingerprint === saved?.fingerprint && mark.files === saved.files)
-          current = new WeakSet(snapshot.routes.values())
+        const known = new Set(saved?.fingerprint === renderFingerprint(snapshot.context) ? saved.files : [])
+        for (const route of snapshot.routes.values()) if (known.has(route.digest)) current.add(route)
       }
       const routes = [...snapshot.routes].flatMap(([name, route]) => {
         if (current.has(route) || isCurrent(route, snapshot)) {

@@ -1,5 +1,5 @@
 /** The format of every file that Proxy Manager writes: notice, checksum, record, configuration. */
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 
 /** The first line of every file of ours, so that a truncated one is still recognized as ours. */
 export const NOTICE =
@@ -42,5 +42,5 @@ export function readHeader(text: string): Header | undefined {
 
 /** The SHA-256 in hexadecimal. */
 export function sha256(text: string): string {
-  return createHash('sha256').update(text).digest('hex')
+  return hash('sha256', text)
 }

@@ -10,12 +10,13 @@ import { dropletOfFileName, isOwnFileName, SHARED_FILE } from '../route/file-nam
  */
 export function missingFilesFault({ files, settings }: Pick<Host, 'files' | 'settings'>): string | undefined {
   const { NGINX_SITES_AVAILABLE: available, NGINX_SITES_ENABLED: enabled } = settings
-  const links = files
+  const own = files
     .list(enabled)
     .filter(isOwnFileName)
     .map((name) => `${enabled}/${name}`)
-    .filter((path) => files.lstat(path)?.kind === 'link')
-  const isDangling = links.length > 0 && links.every((path) => files.realPath(path) === undefined)
+  const isLink = (path: string) => files.lstat(path)?.kind === 'link'
+  // Usually the first one has its target, and no other has to be read.
+  const isDangling = !own.some((path) => files.realPath(path) !== undefined && isLink(path)) && own.some(isLink)
   const copies = files.list(statePaths(settings).lastGood).filter((name) => dropletOfFileName(name) !== undefined)
   const isLost =
     copies.length > 0 && [SHARED_FILE, ...copies].every((name) => files.lstat(`${available}/${name}`) === undefined)

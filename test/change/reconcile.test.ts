@@ -10,6 +10,7 @@ import { assertInvariant, put, remove, restarted, servedPort } from '../helpers/
 const test = suite('reconcile')
 const AVAILABLE = '/etc/nginx/sites-available'
 const ROUTE = `${AVAILABLE}/fpai-app.conf`
+const MARK = '/var/lib/proxy-manager/rendered.json'
 const MINUTE_MS = 60_000
 
 async function depsWithApp(): Promise<FakeDeps> {
@@ -17,6 +18,13 @@ async function depsWithApp(): Promise<FakeDeps> {
   await put(deps, 'app', 'app.example.com', 8002)
   await deps.engine.idle()
   return deps
+}
+
+/** The mark that a start writes on this host as it is. */
+async function markOfHost({ disk }: FakeDeps): Promise<{ readonly fingerprint: string }> {
+  const fresh = await fakeDeps({ disk: new Map(disk) })
+  await fresh.engine.keepReconciled()
+  return JSON.parse(textAt(fresh.disk, MARK) ?? '')
 }
 
 const refuse = (text: string): RunResult => ({ exitCode: 1, output: `nginx: [emerg] ${text}` })
@@ -106,21 +114,35 @@ test('a start renders stale files before NGINX reads them', async () => {
 test('what a graceful stop saves is what the next start would find, so it renders no route again', async () => {
   const deps = await depsWithApp()
   await deps.engine.saveRenderedMark()
-  const saved = textAt(deps.disk, '/var/lib/proxy-manager/rendered.json')
+  const saved = textAt(deps.disk, MARK)
   const again = await restarted(deps)
   await again.engine.keepReconciled()
   assert.ok(saved !== undefined)
-  assert.is(textAt(again.disk, '/var/lib/proxy-manager/rendered.json'), saved)
+  assert.is(textAt(again.disk, MARK), saved)
 })
 
 test('a start after a look at an unchanged host renders no route again', async () => {
   const deps = await depsWithApp()
   await deps.engine.keepReconciled()
-  const saved = textAt(deps.disk, '/var/lib/proxy-manager/rendered.json')
-  assert.match(saved ?? '', /^{"fingerprint":"[0-9a-f]{64}","files":"[0-9a-f]{64}"}$/)
+  const saved = textAt(deps.disk, MARK)
+  assert.match(saved ?? '', /^{"fingerprint":"[0-9a-f]{64}","files":\["[0-9a-f]{16}"\]}$/)
   const again = await restarted(deps)
   await again.engine.keepReconciled()
-  assert.is(textAt(again.disk, '/var/lib/proxy-manager/rendered.json'), saved)
+  assert.is(textAt(again.disk, MARK), saved)
+})
+
+test('a start renders the files again that the mark of the last look does not name, and no others', async () => {
+  const deps = await depsWithApp()
+  await deps.engine.keepReconciled()
+  const mark = JSON.parse(textAt(deps.disk, MARK) ?? '')
+  await put(deps, 'other', 'other.example.com', 8003)
+  // Both are stale from here on, but the mark says that one of them was found current on this very host.
+  addPanel(deps)
+  const { fingerprint } = await markOfHost(deps)
+  writeAt(deps.disk, MARK, JSON.stringify({ ...mark, fingerprint }))
+  const again = await restarted(deps)
+  assert.not.match(textAt(again.disk, ROUTE) ?? '', 'listen 192.0.2.10:80;')
+  assert.match(textAt(again.disk, `${AVAILABLE}/fpai-other.conf`) ?? '', 'listen 192.0.2.10:80;')
 })
 
 test('a failure changes nothing, is logged once, shown by health, and not tried by each change; it ends with its cause', async () => {
