@@ -51,7 +51,8 @@ const REMEDIES: Readonly<Record<TokenFault, string>> = {
   expired: 'Get a new token from the Registry',
   no_expiry: 'Get a token with an "exp" claim from the Registry',
   not_yet_valid: 'Wait until the token is valid, or correct the clocks of the Registry and of this host',
-  audience: 'Get a token from the Registry whose "aud" names this service or droplet, or one without "aud"',
+  audience: 'Get a token from the Registry whose "aud" is one of AUTH_JWT_AUDIENCE, or one without "aud"',
+  issuer: 'Get a token from the issuer that AUTH_JWT_ISSUER names',
   key_unavailable: "Retry: the Registry's public key has not been fetched yet",
 }
 /** The key is fetched again after this. */

@@ -16,14 +16,10 @@ const MIN_BITS = 2048
 const PEM = /^-----BEGIN (RSA )?PUBLIC KEY-----\n[\s\S]+\n-----END \1PUBLIC KEY-----$/
 const KeyId = v.optional(v.nullable(v.string()))
 /** Other members of a JWK are dropped; a key for another use or algorithm does not fit. */
-const Jwk = v.object({
-  kty: v.literal('RSA'),
-  n: v.string(),
-  e: v.string(),
-  kid: KeyId,
-  use: v.optional(v.literal('sig')),
-  alg: v.optional(v.literal('RS256')),
-})
+const purpose = { kid: KeyId, use: v.optional(v.literal('sig')), alg: v.optional(v.literal('RS256')) }
+const Jwk = v.object({ kty: v.literal('RSA'), n: v.string(), e: v.string(), ...purpose })
+/** An entry of a JWKS as the mesh's Registry writes it, with the key as PEM. */
+const Entry = v.union([Jwk, v.object({ pem: v.string(), ...purpose })])
 const Jwks = v.object({ keys: v.array(v.unknown()) })
 const Wrapped = v.union([
   v.object({ public_key: v.unknown(), kid: KeyId }),
@@ -32,8 +28,8 @@ const Wrapped = v.union([
 ])
 
 /**
- * Reads PEM, plain or as a JSON string; `{ "public_key": … }`, `publicKey` or `key` with PEM or a JWK in it; a JWK; a JWKS. Keys that cannot
- * be used for RS256 are left out.
+ * Reads PEM, plain or as a JSON string; `{ "public_key": … }`, `publicKey` or `key` with PEM or a JWK in it; a JWK; a JWKS, also with
+ * `pem` in its entries. Keys that cannot be used for RS256 are left out.
  */
 export function readRegistryKeys(text: string): readonly RegistryKey[] {
   const answer = parseJson(text)
@@ -46,18 +42,22 @@ export function readRegistryKeys(text: string): readonly RegistryKey[] {
 }
 
 function keysIn(answer: unknown): readonly RegistryKey[] {
-  if (typeof answer === 'string') {
-    const pem = answer.trim().replaceAll('\r\n', '\n')
-    return PEM.test(pem) ? ifUsable(undefined, () => createPublicKey(pem)) : []
-  }
+  if (typeof answer === 'string') return pemKey(answer, undefined)
   const set = v.safeParse(Jwks, answer)
   return (set.success ? set.output.keys.slice(0, MAX_KEYS) : [answer]).flatMap((one) => {
-    const jwk = v.safeParse(Jwk, one)
-    if (!jwk.success) return []
-    const { kid, kty, n, e } = jwk.output
+    const entry = v.safeParse(Entry, one)
+    if (!entry.success) return []
+    const id = entry.output.kid ?? undefined
+    if ('pem' in entry.output) return pemKey(entry.output.pem, id)
+    const { kty, n, e } = entry.output
     const key: JsonWebKey = { kty, n, e }
-    return ifUsable(kid ?? undefined, () => createPublicKey({ key, format: 'jwk' }))
+    return ifUsable(id, () => createPublicKey({ key, format: 'jwk' }))
   })
+}
+
+function pemKey(text: string, id: string | undefined): readonly RegistryKey[] {
+  const pem = text.trim().replaceAll('\r\n', '\n')
+  return PEM.test(pem) ? ifUsable(id, () => createPublicKey(pem)) : []
 }
 
 function ifUsable(id: string | undefined, make: () => KeyObject): readonly RegistryKey[] {

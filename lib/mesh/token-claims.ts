@@ -13,6 +13,7 @@ export type TokenFault =
   | 'no_expiry'
   | 'not_yet_valid'
   | 'audience'
+  | 'issuer'
   | 'key_unavailable'
 
 export type TokenResult = { readonly grant: Grant } | { readonly reason: TokenFault }
@@ -29,27 +30,53 @@ export function isTokenShaped(text: string): boolean {
   return text.length <= MAX_CHARACTERS && JWT.test(text)
 }
 
-/** Evaluates the claims of a token whose signature, `exp` and `nbf` are valid; its audience must include one of `names`. */
+/** Whom a token must be for and from. */
+export interface Expected {
+  /** `aud`, if a token has one, must include one of these. */
+  readonly audience: readonly string[]
+  /** `iss` must be this; `undefined` if anyone will do. */
+  readonly issuer: string | undefined
+}
+
+/** Evaluates the claims of a token whose signature, `exp` and `nbf` are valid. */
 export function evaluateClaims(
   claims: Readonly<Record<string, unknown>>,
-  names: readonly string[],
+  { audience, issuer }: Expected,
   nowMs: number,
 ): TokenResult {
   if (typeof claims.iat === 'number' && claims.iat > nowMs / 1000 + CLOCK_TOLERANCE_S)
     return { reason: 'not_yet_valid' }
-  if (claims.aud !== undefined && !wordsIn(claims.aud).some((name) => names.includes(name)))
+  if (claims.aud !== undefined && !audiencesIn(claims.aud).some((name) => audience.includes(name)))
     return { reason: 'audience' }
-  const limits = [claims.scope, claims.scopes, claims.role, claims.roles].filter((claim) => claim !== undefined)
-  return { grant: limits.some((claim) => wordsIn(claim).every(isReadOnly)) ? 'read' : 'all' }
+  if (issuer !== undefined && claims.iss !== issuer) return { reason: 'issuer' }
+  const rights = RIGHTS.map((name) => claims[name]).filter((claim) => claim !== undefined)
+  return { grant: rights.every((claim) => wordsIn(claim).some(permitsWriting)) ? 'all' : 'read' }
 }
 
+/** The claims that say what a token permits. Of several, the least counts; a token without any permits everything. */
+const RIGHTS = ['permission', 'permissions', 'scope', 'scopes', 'scp', 'role', 'roles']
+
+const List = v.array(v.string())
+const Audience = v.union([
+  v.pipe(
+    v.string(),
+    v.transform((name) => [name]),
+  ),
+  List,
+])
 const Words = v.union([
   v.pipe(
     v.string(),
-    v.transform((text) => text.split(/\s+/).filter((word) => word !== '')),
+    v.transform((text) => text.split(/\s+/)),
   ),
-  v.array(v.string()),
+  List,
 ])
+
+/** RFC 7519, 4.1.3: one name, whatever is in it, or a list of names; none if it is anything else. */
+function audiencesIn(claim: unknown): readonly string[] {
+  const names = v.safeParse(Audience, claim)
+  return names.success ? names.output : []
+}
 
 /** The words of a claim: space-separated (RFC 8693, 4.2) or a list; none if it is anything else. */
 function wordsIn(claim: unknown): readonly string[] {
@@ -57,7 +84,7 @@ function wordsIn(claim: unknown): readonly string[] {
   return words.success ? words.output : []
 }
 
-/** `read`, `read-only` and the like, with or without a prefix: `proxies:read`. */
-function isReadOnly(word: string): boolean {
-  return /^([\w.-]+[:.])?(read|read[_-]?only|viewer)$/i.test(word)
+/** Alone, or with the resource in front: `proxies:write`, `*:write`. For another resource it says nothing about this API. */
+function permitsWriting(word: string): boolean {
+  return /^((proxies|\*)[:.])?(write|admin|all|\*)$/i.test(word)
 }

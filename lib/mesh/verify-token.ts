@@ -20,13 +20,19 @@ const FETCH_EVERY_MS = 30_000
 /** The same, while no key is known. */
 const FIRST_FETCH_EVERY_MS = 5_000
 
+/** What Registries put into `aud` for every droplet. */
+const AUDIENCES_OF_THE_MESH = ['udc', 'fullpotential.droplets']
+/** Where Registries serve their key, below REGISTRY_URL. */
+const KEY_PATHS = ['/auth/public-key', '/auth/public_key', '/.well-known/jwks.json']
+
 type VerifierHost = Pick<Host, 'settings' | 'http' | 'clock' | 'log'>
 type Claims = Readonly<Record<string, unknown>>
 
 /** Makes the verifier; it never throws. Only RS256 is accepted, whatever a token says of itself. */
 export function tokenVerifier(host: VerifierHost): (token: string) => Promise<TokenResult> {
   const known = keyCache(host)
-  const names = [host.settings.SERVICE_NAME, host.settings.DROPLET_ID]
+  const { SERVICE_NAME, DROPLET_ID, AUTH_JWT_AUDIENCE, AUTH_JWT_ISSUER: issuer } = host.settings
+  const expected = { audience: AUTH_JWT_AUDIENCE ?? [SERVICE_NAME, DROPLET_ID, ...AUDIENCES_OF_THE_MESH], issuer }
 
   return async (token) => {
     const header = readHeader(token)
@@ -39,7 +45,7 @@ export function tokenVerifier(host: VerifierHost): (token: string) => Promise<To
     if (!known.areFresh()) await known.refresh()
     let result = await check()
     if (result === 'signature' && (await known.refresh())) result = await check()
-    return typeof result === 'string' ? { reason: result } : evaluateClaims(result, names, host.clock.nowMs())
+    return typeof result === 'string' ? { reason: result } : evaluateClaims(result, expected, host.clock.nowMs())
   }
 }
 
@@ -51,12 +57,10 @@ function keyCache(host: VerifierHost) {
   const logFetch = logOnChange(host, 'read_registry_key')
 
   const fetchKeys = async (): Promise<boolean> => {
-    const answer = await requestRegistry(host, '/auth/public-key', KEY_LIMITS)
-    const found =
-      answer !== undefined && 'status' in answer && answer.status === 200 ? readRegistryKeys(answer.body) : []
-    logFetch(found.length > 0 ? undefined : describeFault(answer))
-    if (found.length === 0) return false
-    keys = found
+    const found = await findKeys(host)
+    logFetch('fault' in found ? found.fault : undefined)
+    if ('fault' in found) return false
+    keys = found.keys
     fetchedAtMs = host.clock.monotonicMs()
     return true
   }
@@ -73,6 +77,30 @@ function keyCache(host: VerifierHost) {
       return await fetching.run(fetchKeys)
     },
   }
+}
+
+/**
+ * Reads the keys at AUTH_JWT_KEY_URL, without REGISTRY_TOKEN, which is for nobody but the Registry; or at the first path of the Registry that serves
+ * any. A path without an answer ends the search, so that callers wait for one timeout only.
+ */
+async function findKeys(
+  host: VerifierHost,
+): Promise<{ readonly keys: readonly RegistryKey[] } | { readonly fault: string }> {
+  const { AUTH_JWT_KEY_URL: url } = host.settings
+  const requests =
+    url === undefined
+      ? KEY_PATHS.map((path) => () => requestRegistry(host, path, KEY_LIMITS))
+      : [() => host.http.request({ url, ...KEY_LIMITS })]
+  const faults = new Set<string>()
+  for (const request of requests) {
+    const answer = await request()
+    const keys =
+      answer !== undefined && 'status' in answer && answer.status === 200 ? readRegistryKeys(answer.body) : []
+    if (keys.length > 0) return { keys }
+    faults.add(describeFault(answer))
+    if (answer === undefined || ('failure' in answer && answer.failure === 'TIMEOUT')) break
+  }
+  return { fault: [...faults].join(', ') }
 }
 
 function describeFault(answer: HttpAnswer | undefined): string {

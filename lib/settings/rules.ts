@@ -8,6 +8,7 @@ export function crossFieldFaults(settings: Settings): readonly string[] {
     unprotectedListener,
     readTokenAlone,
     missingRegistryUrl,
+    jwtSettingsAlone,
     missingPublicUrl,
     sameSitesDirectory,
     sameNginxPort,
@@ -30,8 +31,21 @@ function readTokenAlone(settings: Settings): string | undefined {
 const NEED_REGISTRY = ['AUTH_REGISTRY_JWT', 'REGISTRY_REGISTER', 'REGISTRY_SYNC_INTERVAL_S', 'REGISTRY_TOKEN'] as const
 
 function missingRegistryUrl(settings: Settings): readonly string[] {
-  if (settings.REGISTRY_URL !== undefined) return []
-  return NEED_REGISTRY.filter((name) => Boolean(settings[name])).map((name) => `${name}: requires REGISTRY_URL too`)
+  const { REGISTRY_URL, AUTH_JWT_KEY_URL } = settings
+  if (REGISTRY_URL !== undefined) return []
+  const hasKey = (name: string) => name === 'AUTH_REGISTRY_JWT' && AUTH_JWT_KEY_URL !== undefined
+  return NEED_REGISTRY.filter((name) => Boolean(settings[name]) && !hasKey(name)).map(
+    (name) => `${name}: requires REGISTRY_URL too`,
+  )
+}
+
+/** Whoever limits JWTs expects that callers need one. */
+function jwtSettingsAlone(settings: Settings): readonly string[] {
+  if (settings.AUTH_REGISTRY_JWT) return []
+  const names = ['AUTH_JWT_KEY_URL', 'AUTH_JWT_AUDIENCE', 'AUTH_JWT_ISSUER'] as const
+  return names
+    .filter((name) => settings[name] !== undefined)
+    .map((name) => `${name}: requires AUTH_REGISTRY_JWT=true too`)
 }
 
 /** Others cannot call an unspecified address such as 0.0.0.0. */

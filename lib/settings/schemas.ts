@@ -65,6 +65,16 @@ export const httpsUrl = v.pipe(
   v.check((url) => URL.canParse(url), 'expected an https URL'),
 )
 
+const HTTP_URL = 'an http or https URL without credentials'
+
+/** The HTTP client refuses credentials in a URL. */
+export const httpUrl = v.pipe(
+  text(/^https?:\/\/[\x21-\x7e]+$/, HTTP_URL),
+  v.check((text) => {
+    const url = URL.parse(text)
+    return url !== null && url.username + url.password === ''
+  }, `expected ${HTTP_URL}`),
+)
 const BASE_URL = 'an http or https URL without credentials, query and fragment'
 
 /** The URL to which paths are appended, without a slash at its end. The HTTP client refuses credentials in a URL. */

@@ -1,7 +1,20 @@
 /** Every environment variable with its schema, its default and the text that `serve --help` prints. */
 import * as v from 'valibot'
 import { isResolver } from '../net/dns-server.ts'
-import { baseUrl, choice, flag, httpsUrl, integer, list, optional, path, text, token, variable } from './schemas.ts'
+import {
+  baseUrl,
+  choice,
+  flag,
+  httpsUrl,
+  httpUrl,
+  integer,
+  list,
+  optional,
+  path,
+  text,
+  token,
+  variable,
+} from './schemas.ts'
 
 /** Passed to certbot as an argument: it starts with a letter or digit, so certbot never reads it as an option. At most 254 characters (RFC 5321). */
 export const EMAIL =
@@ -31,7 +44,24 @@ export const VARIABLES = {
     token(512),
     'Another token, for reading only; PROXY_MANAGER_READ_TOKEN_FILE names a file with it; requires PROXY_MANAGER_API_TOKEN or AUTH_REGISTRY_JWT',
   ),
-  AUTH_REGISTRY_JWT: flag('Accept JWTs that the Registry has signed (RS256) besides the token; requires REGISTRY_URL'),
+  AUTH_REGISTRY_JWT: flag(
+    'Accept JWTs that the Registry has signed (RS256) besides the token; requires REGISTRY_URL or AUTH_JWT_KEY_URL',
+  ),
+  AUTH_JWT_KEY_URL: optional(
+    httpUrl,
+    'URL of the public key that JWTs are verified with; requires AUTH_REGISTRY_JWT',
+    "the Registry's /auth/public-key, /auth/public_key or /.well-known/jwks.json",
+  ),
+  AUTH_JWT_AUDIENCE: optional(
+    list((name) => /^[\x21-\x7e]+$/.test(name), 'names without spaces, comma-separated'),
+    'What "aud" of a JWT may name, comma-separated; requires AUTH_REGISTRY_JWT',
+    'SERVICE_NAME, DROPLET_ID, udc, fullpotential.droplets',
+  ),
+  AUTH_JWT_ISSUER: optional(
+    text(/^[\x21-\x7e]+$/, 'a name or URL without spaces'),
+    'What "iss" of a JWT must be; requires AUTH_REGISTRY_JWT',
+    'anyone',
+  ),
   PROXY_MANAGER_STATE_DIR: variable(
     path,
     'Directory for journal, staging, last reload, backups, certificates and the ACME webroot',

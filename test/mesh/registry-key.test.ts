@@ -31,6 +31,10 @@ test('the key is read in every shape that Registries serve', () => {
     'a JWK': jwk,
     'a JWK for signatures': { ...jwk, use: 'sig', alg: 'RS256', key_ops: ['verify'] },
     'a JWKS': { keys: [jwk] },
+    'a JWKS with pem': { keys: [{ kty: 'RSA', use: 'sig', alg: 'RS256', pem }] },
+    'a JWKS with pem beside the parts of the key': { keys: [{ ...jwk, pem: 'anything' }] },
+    'a JWKS with pem beside empty parts of the key': { keys: [{ kty: 'RSA', n: null, e: null, pem }] },
+    'one entry with pem': { pem },
   }))
     assert.equal(found(answer), [[undefined, true]], what)
 })
@@ -38,6 +42,7 @@ test('the key is read in every shape that Registries serve', () => {
 test('keys keep the id that the Registry gives them', () => {
   assert.equal(found({ public_key: pem, kid: 'k1' }), [['k1', true]])
   assert.equal(found({ ...jwk, kid: 'k2' }), [['k2', true]])
+  assert.equal(found({ keys: [{ kid: 'k3', pem }] }), [['k3', true]])
   assert.equal(
     found({
       keys: [
@@ -80,6 +85,8 @@ test('anything but a public RSA key of 2048 bits or more is rejected', () => {
     { public_key: { public_key: pem } },
     { keys: {} },
     { ...jwk, n: '!' },
+    { keys: [{ pem: null }, { pem: '' }, { pem: [pem] }, { pem, use: 'enc' }, { pem, alg: 'HS256' }] },
+    { keys: [{ pem: signer.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString() }] },
     { kty: 'oct', k: Buffer.from(pem).toString('base64url') },
   ])
     assert.equal(found(answer), [], JSON.stringify(answer).slice(0, 60))

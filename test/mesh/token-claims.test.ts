@@ -5,54 +5,84 @@ import { evaluateClaims, isTokenShaped } from '../../lib/mesh/token-claims.ts'
 const test = suite('token claims')
 const NOW_MS = 1_800_000_000_000
 const NAMES = ['proxy-manager', 'edge-7']
-const judge = (claims: Readonly<Record<string, unknown>>) => evaluateClaims(claims, NAMES, NOW_MS)
+const judge = (claims: Readonly<Record<string, unknown>>, issuer?: string) =>
+  evaluateClaims(claims, { audience: NAMES, issuer }, NOW_MS)
 
-test('claims without a scope or role grant everything', () => {
+const CLAIMS = ['permission', 'permissions', 'scope', 'scopes', 'scp', 'role', 'roles']
+
+test('claims that say nothing about rights grant everything', () => {
   for (const claims of [{}, { sub: 'orchestrator', iss: 'registry' }, { scope: undefined }])
     assert.equal(judge(claims), { grant: 'all' })
 })
 
-test('claims with only read scopes or roles grant reading: one word, several, a list, with a prefix', () => {
-  for (const claims of [
-    { scope: 'read' },
-    { scope: 'READ' },
-    { scope: 'proxies:read' },
-    { scope: 'proxies:read droplets.read' },
-    { scope: ['read', 'read-only'] },
-    { scopes: ['read_only'] },
-    { role: 'readonly' },
-    { role: 'viewer' },
-    { roles: ['viewer', 'registry:read'] },
-  ])
-    assert.equal(judge(claims), { grant: 'read' }, JSON.stringify(claims))
+test('a claim that says write, admin or all, alone or for proxies or for everything, grants everything', () => {
+  for (const name of CLAIMS)
+    for (const claim of [
+      'write',
+      'WRITE',
+      'admin',
+      'all',
+      '*',
+      'read write',
+      'proxies:write',
+      'proxies.admin',
+      'proxies:*',
+      '*:write',
+      '*:*',
+      ['read', 'write'],
+      ['users:read', 'proxies:write'],
+      ['viewer', 'admin'],
+    ])
+      assert.equal(judge({ [name]: claim }), { grant: 'all' }, `${name} ${JSON.stringify(claim)}`)
 })
 
-test('one word beyond reading grants everything', () => {
-  for (const claims of [
-    { scope: 'read write' },
-    { scope: ['read', 'admin'] },
-    { scope: 'write' },
-    { scope: 'proxies:write' },
-    { scope: 'spread' },
-    { scope: 'read:all' },
-    { role: 'admin' },
-    { roles: ['viewer', 'operator'] },
-  ])
-    assert.equal(judge(claims), { grant: 'all' }, JSON.stringify(claims))
+test('any other claim grants reading only: reading words, rights for another resource, unknown ones, none, unreadable ones', () => {
+  for (const name of CLAIMS)
+    for (const claim of [
+      'read',
+      'proxies:read',
+      ['read', 'read-only'],
+      'viewer',
+      'operator',
+      'users:write',
+      'users:*',
+      'users:admin proxies:read',
+      ['droplets.write', 'billing:all'],
+      'write:proxies',
+      'read:all',
+      'proxies:users:write',
+      'users:proxies:write',
+      'xproxies:write',
+      ':write',
+      'write:',
+      'rewrite',
+      'overwrite',
+      'read,write',
+      'spread',
+      'write\u00e9',
+      '',
+      ' ',
+      [],
+      null,
+      false,
+      true,
+      7,
+      { write: true },
+      { 0: 'write', length: 1 },
+      [['write']],
+      ['admin', 7],
+      ['read write'],
+      ['write '],
+    ])
+      assert.equal(judge({ [name]: claim }), { grant: 'read' }, `${name} ${JSON.stringify(claim)}`)
 })
 
-test('if two claims differ, or one cannot be read, the lesser right applies', () => {
-  for (const claims of [
-    { scope: 'read', role: 'admin' },
-    { scope: 'write', roles: ['viewer'] },
-    { scope: '' },
-    { scope: [] },
-    { scope: null },
-    { scope: 7 },
-    { scope: { write: true } },
-    { roles: ['admin', 7] },
-  ])
-    assert.equal(judge(claims), { grant: 'read' }, JSON.stringify(claims))
+test('if two claims disagree, the lesser right applies', () => {
+  for (const more of CLAIMS)
+    for (const less of CLAIMS.filter((name) => name !== more))
+      for (const claim of ['read', 'users:write', [], null])
+        assert.equal(judge({ [more]: 'admin', [less]: claim }), { grant: 'read' }, `${more} ${less}`)
+  assert.equal(judge({ permissions: ['proxies:write'], scope: 'write', role: 'admin' }), { grant: 'all' })
 })
 
 test('an audience, if present, must name this service or this droplet', () => {
@@ -60,6 +90,34 @@ test('an audience, if present, must name this service or this droplet', () => {
     assert.equal(judge({ aud }), { grant: 'all' }, JSON.stringify(aud))
   for (const aud of ['orders', 'PROXY-MANAGER', 'proxy-manager2', '', [], ['orders'], null, 7, {}, ['edge-7', 7]])
     assert.equal(judge({ aud }), { reason: 'audience' }, JSON.stringify(aud))
+})
+
+test('an audience is one name, whatever is in it, never several', () => {
+  for (const aud of [
+    'orders edge-7',
+    'edge-7 ',
+    ' edge-7',
+    'orders,edge-7',
+    'orders\tedge-7',
+    ['orders edge-7'],
+    [['edge-7']],
+  ])
+    assert.equal(judge({ aud }), { reason: 'audience' }, JSON.stringify(aud))
+})
+
+test('if an issuer is required, a token must be from exactly that one', () => {
+  const issuer = 'https://registry.example'
+  assert.equal(judge({ iss: issuer }, issuer), { grant: 'all' })
+  for (const iss of [
+    undefined,
+    null,
+    '',
+    'https://registry.example/',
+    'HTTPS://registry.example',
+    [issuer],
+    `${issuer} x`,
+  ])
+    assert.equal(judge({ iss }, issuer), { reason: 'issuer' }, JSON.stringify(iss))
 })
 
 test('a token from the future is not valid yet; clocks may differ by half a minute', () => {

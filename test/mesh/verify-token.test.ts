@@ -22,12 +22,13 @@ interface World {
   readonly wait: (seconds: number) => Promise<void>
 }
 
-async function world(key: unknown = pemOf(signer)): Promise<World> {
+async function world(key: unknown = pemOf(signer), more: Readonly<Record<string, string>> = {}): Promise<World> {
   const settings = {
     AUTH_REGISTRY_JWT: 'true',
     REGISTRY_URL: 'http://registry.example:8000/api/',
     SERVICE_NAME: 'edge',
     DROPLET_ID: 'edge-7',
+    ...more,
   }
   const deps = await fakeDeps({ settings })
   deps.nginx.registryKey = answer(key)
@@ -112,11 +113,58 @@ test('an accepted token is rejected once it has expired', async () => {
   assert.equal(await verify(token), { reason: 'expired' })
 })
 
-test('an audience must name this service or this droplet', async () => {
+test('an audience must name this service, this droplet, or every droplet of the mesh', async () => {
   const { verify } = await world()
-  for (const aud of ['edge', 'edge-7', ['x', 'edge']])
+  for (const aud of ['edge', 'edge-7', ['x', 'edge'], 'udc', 'fullpotential.droplets'])
     assert.equal(await verify(tokenOf(signer, { ...CLAIMS, aud })), { grant: 'all' })
   assert.equal(await verify(tokenOf(signer, { ...CLAIMS, aud: 'proxy-manager' })), { reason: 'audience' })
+})
+
+test('AUTH_JWT_AUDIENCE replaces the accepted audiences, and AUTH_JWT_ISSUER requires an issuer', async () => {
+  const { verify } = await world(pemOf(signer), {
+    AUTH_JWT_AUDIENCE: 'gateway, https://edge.example',
+    AUTH_JWT_ISSUER: 'reg',
+  })
+  const judge = (claims: object) => verify(tokenOf(signer, { ...CLAIMS, iss: 'reg', ...claims }))
+  for (const aud of ['gateway', 'https://edge.example', undefined]) assert.equal(await judge({ aud }), { grant: 'all' })
+  for (const aud of ['edge', 'edge-7', 'udc', 'fullpotential.droplets', 'gateway, https://edge.example'])
+    assert.equal(await judge({ aud }), { reason: 'audience' }, aud)
+  for (const iss of ['other', undefined]) assert.equal(await judge({ iss }), { reason: 'issuer' })
+})
+
+const KEY_PATHS = ['/auth/public-key', '/auth/public_key', '/.well-known/jwks.json']
+
+/** The key is served at this address only; elsewhere there is no such page. */
+function serveAt({ deps, asked }: World, address: string, body: unknown): (string | undefined)[] {
+  const tokens: (string | undefined)[] = []
+  deps.host.http.request = async ({ url, token: sent }) => {
+    asked.push(url)
+    tokens.push(sent)
+    return url === address ? answer(body) : { status: 404, body: '{"detail":"Not Found"}' }
+  }
+  return tokens
+}
+
+for (const [i, path] of KEY_PATHS.entries()) {
+  test(`the key is found at ${path}, after the addresses before it`, async () => {
+    const at = await world()
+    serveAt(at, `http://registry.example:8000/api${path}`, { keys: [{ kid: 'k', kty: 'RSA', pem: pemOf(signer) }] })
+    assert.equal(await at.verify(token), { grant: 'all' })
+    assert.equal(
+      at.asked,
+      KEY_PATHS.slice(0, i + 1).map((one) => `http://registry.example:8000/api${one}`),
+    )
+  })
+}
+
+test('AUTH_JWT_KEY_URL is the only address of the key, works without a Registry, and is not sent its token', async () => {
+  const url = 'https://keys.example/realm/certs?use=sig'
+  for (const more of [{ REGISTRY_URL: '' }, { REGISTRY_TOKEN: 'a-token-for-the-registry' }]) {
+    const at = await world(undefined, { AUTH_JWT_KEY_URL: url, ...more })
+    const tokens = serveAt(at, url, { keys: [jwkOf(signer)] })
+    assert.equal(await at.verify(token), { grant: 'all' })
+    assert.equal([at.asked, tokens], [[url], [undefined]])
+  }
 })
 
 test('of several keys the one that the token names is used, or any if it names none', async () => {
@@ -198,7 +246,8 @@ for (const [what, broken] of Object.entries<HttpAnswer>({
     assert.equal(await without.verify(token), { reason: 'key_unavailable' })
     await without.wait(4)
     assert.equal(await without.verify(token), { reason: 'key_unavailable' })
-    assert.is(without.asked.length, 1)
+    // A caller waits for one timeout only.
+    assert.is(without.asked.length, what === 'hangs' ? 1 : 3)
     await without.wait(1)
     without.deps.nginx.registryKey = answer(pemOf(signer))
     assert.equal(await without.verify(token), { grant: 'all' })

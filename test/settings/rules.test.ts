@@ -51,6 +51,19 @@ test('what is useless without a Registry requires its URL', () => {
     parseValid({ [name]: value })
 })
 
+test('with AUTH_JWT_KEY_URL, tokens of the Registry need no Registry', () => {
+  const key = { AUTH_JWT_KEY_URL: 'https://keys.example/certs' }
+  assert.ok(parseValid({ AUTH_REGISTRY_JWT: 'true', ...key }).AUTH_REGISTRY_JWT)
+  assert.equal(parseFaults({ AUTH_REGISTRY_JWT: 'true', ...key, REGISTRY_REGISTER: 'true' }), [
+    'REGISTRY_REGISTER: requires REGISTRY_URL too',
+  ])
+})
+
+test('what limits tokens of the Registry requires that they are accepted: otherwise no call would need one', () => {
+  for (const name of ['AUTH_JWT_KEY_URL', 'AUTH_JWT_AUDIENCE', 'AUTH_JWT_ISSUER'])
+    assert.equal(parseFaults({ [name]: 'https://a.example' }), [`${name}: requires AUTH_REGISTRY_JWT=true too`])
+})
+
 test('an unspecified address is never announced as the one to call', () => {
   for (const PROXY_MANAGER_HOST of ['0.0.0.0', '::'])
     for (const announced of [

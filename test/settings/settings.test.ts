@@ -62,6 +62,7 @@ const token = {
   bad: ['short', 'x'.repeat(513), '0123456789 abcdef', '0123456789abcdef\n', 'ä'.repeat(16)],
   expected: 'a token of 16 to 512 printable characters without spaces',
 }
+const JWT = { AUTH_REGISTRY_JWT: 'true', REGISTRY_URL: 'http://registry.example' }
 
 const rows: readonly Row[] = [
   {
@@ -98,6 +99,36 @@ const rows: readonly Row[] = [
   { name: 'PROXY_MANAGER_API_TOKEN', ...token },
   { name: 'PROXY_MANAGER_READ_TOKEN', ...token, others: { PROXY_MANAGER_API_TOKEN: 'x'.repeat(16) } },
   { name: 'AUTH_REGISTRY_JWT', good: flagGood, ...flag, others: { REGISTRY_URL: 'http://registry.example' } },
+  {
+    name: 'AUTH_JWT_KEY_URL',
+    default: undefined,
+    good: [
+      ['https://keys.example/certs?use=sig', 'https://keys.example/certs?use=sig'],
+      ['http://registry.example/key/', 'http://registry.example/key/'],
+    ],
+    bad: ['keys.example', 'ftp://keys.example', 'https://user:secret@keys.example', 'https://'],
+    expected: 'an http or https URL without credentials',
+    others: JWT,
+  },
+  {
+    name: 'AUTH_JWT_AUDIENCE',
+    default: undefined,
+    good: [
+      ['gateway', ['gateway']],
+      ['gateway, https://edge.example', ['gateway', 'https://edge.example']],
+    ],
+    bad: ['a b', 'a,,b', ',', 'a\tb'],
+    expected: 'names without spaces, comma-separated',
+    others: JWT,
+  },
+  {
+    name: 'AUTH_JWT_ISSUER',
+    default: undefined,
+    good: [['https://registry.example', 'https://registry.example']],
+    bad: ['a b', ' '],
+    expected: 'a name or URL without spaces',
+    others: JWT,
+  },
   { name: 'PROXY_MANAGER_STATE_DIR', default: '/var/lib/proxy-manager', good: pathGood, ...path },
   { name: 'NGINX_SITES_AVAILABLE', default: '/etc/nginx/sites-available', good: pathGood, ...path },
   { name: 'NGINX_SITES_ENABLED', default: '/etc/nginx/sites-enabled', good: pathGood, ...path },
