@@ -1,5 +1,5 @@
 /** The table of endpoints, composed into one Fetch handler. */
-import { composeApp } from '../lib/http/app.ts'
+import { type App, composeApp } from '../lib/http/app.ts'
 import { describeApi } from '../lib/http/openapi/describe-api.ts'
 import type { Deps, Endpoint } from '../lib/http/operation.ts'
 import createProxy from './create-proxy.ts'
@@ -46,10 +46,7 @@ export interface AppOptions {
 }
 
 /** The API as one Fetch handler. `depsFor` makes what each request's handler is given; as long as it does not throw, the Fetch handler never does. */
-export function createApp(
-  depsFor: (request: Request) => Deps,
-  { base = '', mount = endpoints }: AppOptions = {},
-): (request: Request) => Promise<Response> {
+export function createApp(depsFor: (request: Request) => Deps, { base = '', mount = endpoints }: AppOptions = {}): App {
   const operations = mount.map(({ operation }) => operation)
   return composeApp(depsFor, { endpoints: mount, base, describe: (version) => describeApi(operations, version, base) })
 }

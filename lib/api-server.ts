@@ -2,18 +2,16 @@
 
 import { createServerAdapter } from '@whatwg-node/server'
 import { errorText, ProxyManagerError } from './errors.ts'
+import type { App } from './http/app.ts'
 import { createHttpServer } from './http/listener/listener.ts'
 import { type Deps, NO_OPERATION } from './http/operation.ts'
 import { failureFields } from './http/request-log.ts'
 
 /**
  * An HTTP server around a Fetch handler, for what that cannot do: it closes slow and endless connections, limits their number, rejects malformed
- * requests, and throttles callers that guess tokens.
+ * requests, and says which address a request came from, so that callers who guess tokens are locked out.
  */
-export function createApiServer(
-  { usage, metrics, log, clock }: Deps,
-  app: (request: Request) => Promise<Response>,
-): ReturnType<typeof createHttpServer> {
+export function createApiServer({ usage, metrics, log, clock }: Deps, app: App): ReturnType<typeof createHttpServer> {
   return createHttpServer(createServerAdapter(app), {
     randomId: clock.randomId,
     monotonicMs: clock.monotonicMs,
@@ -27,10 +25,9 @@ export function createApiServer(
     onRejected: ({ error, status, correlationId, durationMs }) => {
       usage.record(status)
       metrics.request(NO_OPERATION, status, durationMs)
-      // A locked-out caller has been logged once and would fill the log; other errors are reported by `onFailure`.
-      if (error instanceof ProxyManagerError && error.code !== 'TOO_MANY_ATTEMPTS')
+      // Other errors are reported by `onFailure`.
+      if (error instanceof ProxyManagerError)
         log.write('warn', { action: 'refuse', correlation_id: correlationId, status, ...failureFields(error) })
     },
-    onLockOut: (address) => log.write('warn', { action: 'lock_out', result: 'started', address }),
   })
 }

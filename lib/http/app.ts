@@ -1,8 +1,10 @@
 /** Endpoints composed into one Fetch handler. */
 import { Router } from 'itty-router'
+import * as v from 'valibot'
 import { ProxyManagerError } from '../errors.ts'
+import { type FailedAttempts, failedAttempts } from './access/failed-attempts.ts'
+import { type Caller, guardRequest, requireGrant } from './access/guard.ts'
 import { errorResponse, toResponse } from './error-response.ts'
-import { guardRequest, requireGrant } from './guard.ts'
 import { type Deps, type Endpoint, type InternalCall, NO_OPERATION } from './operation.ts'
 import { correlationIdOf, failureFields } from './request-log.ts'
 
@@ -14,12 +16,19 @@ export interface Mounted {
   readonly describe: (version: string) => object
 }
 
+/**
+ * A Fetch handler that never throws. `context` is what a server passes beside the request: the caller's address is read from that of a Node server,
+ * `{ req }`, and is unknown with any other.
+ */
+export type App = (request: Request, context?: unknown) => Promise<Response>
+
 /** The API as one Fetch handler. `depsFor` makes what each request's handler is given; as long as it does not throw, the Fetch handler never does. */
 export function composeApp(
   depsFor: (request: Request) => Deps,
   { endpoints, base, describe: describeApi }: Mounted,
-): (request: Request) => Promise<Response> {
+): App {
   const find = endpointFinder(endpoints, base)
+  const findCaller = callerFinder(base)
   const operations = endpoints.map(({ operation }) => operation)
   const toJson = jsonWriter()
   let description: object | undefined
@@ -29,8 +38,13 @@ export function composeApp(
     return description
   }
 
-  const answer = async (request: Request, deps: Deps, correlationId: string): Promise<Response> => {
-    const grant = await guardRequest(request, deps.settings, base, deps.engine.verifyToken)
+  const answer = async (
+    request: Request,
+    deps: Deps,
+    correlationId: string,
+    address: string | undefined,
+  ): Promise<Response> => {
+    const caller = await findCaller(request, deps, address)
     // The router ignores trailing slashes; here, a resource has only one address.
     if (!/^(\/[^/]+)+$/.test(new URL(request.url).pathname)) throw new ProxyManagerError('NOT_FOUND')
     const isHead = request.method === 'HEAD'
@@ -38,33 +52,56 @@ export function composeApp(
     // HEAD must be safe (RFC 9110, 9.2.1): a GET that is the alias of an operation that changes something has none.
     const isUnsafeHead = isHead && endpoint?.operation.method !== 'GET'
     if (endpoint === undefined || isUnsafeHead) return await answerUnrouted(request, find, correlationId)
-    requireGrant(grant, endpoint.operation.method)
+    requireGrant(caller, endpoint.operation.method)
     const callApi = (call: InternalCall) =>
-      dispatchInternal(request, call, base, correlationId, (internal) => answerOrFail(internal, deps))
-    const appDeps = { base, correlationId, operations, toJson, callApi, describe: () => describe(deps.version) }
+      dispatchInternal(request, call, base, correlationId, (internal) => answerOrFail(internal, deps, address))
+    const appDeps = { base, caller, correlationId, operations, toJson, callApi, describe: () => describe(deps.version) }
     const response = await endpoint(request, { ...deps, ...appDeps })
     return isHead ? new Response(null, response) : response
   }
 
-  const answerOrFail = async (request: Request, deps: Deps): Promise<Response> => {
+  const answerOrFail = async (request: Request, deps: Deps, address: string | undefined): Promise<Response> => {
     const started = deps.clock.monotonicMs()
     const correlationId = correlationIdOf(request.headers.get('x-correlation-id'), deps.clock.randomId)
-    return await answer(request, deps, correlationId).catch((error: unknown) => {
+    return await answer(request, deps, correlationId, address).catch((error: unknown) => {
       const plain = errorResponse(error, correlationId)
       const { status } = plain
       deps.metrics.request(NO_OPERATION, status, deps.clock.monotonicMs() - started)
       const fields = { action: 'route', correlation_id: correlationId, status, ...failureFields(error) }
-      deps.log.write(status >= 500 ? 'error' : 'warn', fields)
+      // A locked-out caller has been logged once, and would fill the log.
+      const isLockedOut = error instanceof ProxyManagerError && error.code === 'TOO_MANY_ATTEMPTS'
+      if (!isLockedOut) deps.log.write(status >= 500 ? 'error' : 'warn', fields)
       return toResponse(plain)
     })
   }
 
-  return async (request) => {
+  return async (request, context) => {
     const deps = depsFor(request)
-    const response = await answerOrFail(request, deps)
+    const response = await answerOrFail(request, deps, addressIn(context))
     // Here, so that a message counts as one call, whatever it calls itself.
     deps.usage.record(response.status)
     return response
+  }
+}
+
+const NodeContext = v.object({ req: v.object({ socket: v.object({ remoteAddress: v.string() }) }) })
+
+/** The remote address of the caller, if a Node server passes its request. */
+function addressIn(context: unknown): string | undefined {
+  const node = v.safeParse(NodeContext, context)
+  return node.success ? node.output.req.socket.remoteAddress : undefined
+}
+
+type FindCaller = (request: Request, deps: Deps, address: string | undefined) => Promise<Caller>
+
+/** The guard of one app, with a memory of failed attempts. */
+function callerFinder(base: string): FindCaller {
+  let attempts: FailedAttempts | undefined
+  return async (request, { settings, engine, log, clock }, address) => {
+    attempts ??= failedAttempts(clock.monotonicMs)
+    const onLockOut = () => log.write('warn', { action: 'lock_out', result: 'started', address })
+    const { verifyToken } = engine
+    return await guardRequest(request, { settings, base, verifyToken, attempts, address, onLockOut })
   }
 }
 

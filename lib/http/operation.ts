@@ -9,6 +9,7 @@ import type { ErrorCode } from '../errors.ts'
 import type { Usage } from '../health/usage.ts'
 import type { Precondition } from '../plan/change.ts'
 import type { Settings } from '../settings/settings.ts'
+import type { Caller } from './access/guard.ts'
 
 /** What a handler is given with each request. */
 export interface Deps {
@@ -25,7 +26,9 @@ export interface Deps {
   readonly resources: Resources
   /** Serializes the body of an answer; `JSON.stringify` if missing. */
   readonly toJson?: (body: unknown) => string
-  /** The path in front of every path of the API. `createApp` sets this and what follows. */
+  /** Who calls. `createApp` sets this and what follows; a handler without it is called by whoever mounts it. */
+  readonly caller?: Caller
+  /** The path in front of every path of the API. */
   readonly base?: string
   /** The operations that are mounted. */
   readonly operations?: readonly Operation[]
@@ -83,6 +86,8 @@ export type ResponseHeaders = { readonly [N in HeaderName]?: 'always' | 'sometim
 export type HeaderName = 'ETag' | 'Location' | 'Server-Timing' | 'WWW-Authenticate' | 'Retry-After'
 
 export interface Call<P, Q, B> {
+  /** Of the request; another than the operation's own if it came by an alias. */
+  readonly method: string
   readonly params: P
   readonly query: Q
   readonly body: B

@@ -116,7 +116,9 @@ test('a call is parsed, answered as JSON, and logged with its droplet and domain
     enable_ssl: true,
     options: DEFAULT_OPTIONS,
   }
-  assert.equal(calls, [{ params: { droplet_name: 'app' }, query: { dry_run: true }, body, precondition: {} }])
+  assert.equal(calls, [
+    { method: 'PUT', params: { droplet_name: 'app' }, query: { dry_run: true }, body, precondition: {} },
+  ])
   assert.equal(logged(deps), {
     level: 'info',
     action: 'putThing',

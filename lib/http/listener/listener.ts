@@ -9,10 +9,9 @@ import {
 } from 'node:http'
 import type { Duplex } from 'node:stream'
 import { ProxyManagerError } from '../../errors.ts'
+import { isHealthCheck } from '../access/guard.ts'
 import { errorResponse, type PlainResponse } from '../error-response.ts'
-import { isHealthCheck } from '../guard.ts'
 import { correlationIdOf } from '../request-log.ts'
-import { failedAttempts } from './failed-attempts.ts'
 import { requestScheduler } from './request-scheduler.ts'
 import { closeStalledReaders } from './stalled-readers.ts'
 
@@ -23,8 +22,6 @@ export interface ListenerOptions {
   readonly onFailure: (error: unknown, correlationId: string) => void
   /** A request was answered here with an error, and no handler was called. */
   readonly onRejected: (rejected: RejectedRequest) => void
-  /** An address has failed too often, and is rejected for a while. */
-  readonly onLockOut: (address: string) => void
   /** How long a caller may take to read an answer. */
   readonly answerTimeoutMs?: number
 }
@@ -83,26 +80,16 @@ export function createHttpServer(listener: RequestListener, options: ListenerOpt
 }
 
 /** Answers each request: by `listener`, or with an error if it is not acceptable or `listener` has not answered. */
-function answerer(
-  listener: RequestListener,
-  { randomId, monotonicMs, onFailure, onRejected, onLockOut }: ListenerOptions,
-) {
-  const attempts = failedAttempts(monotonicMs)
+function answerer(listener: RequestListener, { randomId, monotonicMs, onFailure, onRejected }: ListenerOptions) {
   return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const correlationId = correlationIdOf(request.headers['x-correlation-id']?.toString(), randomId)
-    const address = request.socket.remoteAddress ?? ''
     const started = monotonicMs()
     try {
-      const path = pathOf(request)
-      // A neighbour's wrong token must not lock out the monitoring.
-      if (!isHealthCheck(request.method ?? '', path)) attempts.assertNotLockedOut(address)
+      assertWellFormed(request)
       // Node keeps only the first of several. Combined (RFC 9110, 5.3) they are no valid token.
       const { authorization = [] } = request.headersDistinct
       if (authorization.length > 1) request.headers.authorization = authorization.join(', ')
       await listener(request, response)
-      // A 401 with Retry-After is a failure of this host, not a guess.
-      const isGuess = response.statusCode === 401 && !response.hasHeader('retry-after')
-      if (isGuess && attempts.recordFailure(address)) onLockOut(address)
       if (!response.headersSent && !response.writableEnded && !response.destroyed) throw new Error('no answer was sent')
     } catch (error) {
       if (!(error instanceof ProxyManagerError)) onFailure(error, correlationId)
@@ -131,10 +118,10 @@ export async function closeHttpServer(server: Server, deadlineMs: number): Promi
 }
 
 /**
- * The path of a request. @whatwg-node/server builds a URL from Host and target, and fails in its own ways if they make none.
+ * @whatwg-node/server builds a URL from Host and target, and fails in its own ways if they make none.
  * @throws {ProxyManagerError} METHOD_NOT_ALLOWED, INVALID_REQUEST
  */
-function pathOf(request: IncomingMessage): string {
+function assertWellFormed(request: IncomingMessage): void {
   if (!METHODS.has(request.method ?? '')) throw notAllowed()
   const hosts = request.rawHeaders.filter((name, i) => i % 2 === 0 && name.toLowerCase() === 'host').length
   const host = request.headers.host ?? ''
@@ -143,9 +130,7 @@ function pathOf(request: IncomingMessage): string {
   const target = request.url ?? ''
   // A URL parser would end the path at the first and read the second as a slash; a request's target has neither (RFC 9112, 3.2).
   if (/[#\\]/.test(target)) throw invalid('path', 'must not contain "#" or "\\"')
-  const url = target.startsWith('/') ? URL.parse(`http://${host}${target}`) : null
-  if (url === null) throw invalid('path', 'must begin with "/"')
-  return url.pathname
+  if (!target.startsWith('/') || !URL.canParse(`http://${host}${target}`)) throw invalid('path', 'must begin with "/"')
 }
 
 function clientError(error: NodeJS.ErrnoException): ProxyManagerError {

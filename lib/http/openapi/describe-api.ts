@@ -1,7 +1,7 @@
 /** The API's OpenAPI 3.1 description, derived from the schemas that validate requests. */
 import { type ConversionConfig, type JsonSchema, toJsonSchema } from '@valibot/to-json-schema'
 import * as v from 'valibot'
-import { OPEN_PATHS } from '../guard.ts'
+import { OPEN_PATHS } from '../access/guard.ts'
 import { type Operation, templatePath } from '../operation.ts'
 import { ErrorBody } from './error-schema.ts'
 import { describeErrors } from './errors.ts'

@@ -40,7 +40,6 @@ interface Edge {
   readonly reached: string[]
   /** The statuses of those that did not. */
   readonly rejected: number[]
-  readonly lockedOut: string[]
 }
 
 interface RawAnswer {
@@ -62,7 +61,6 @@ async function withEdge(
   const failures: (readonly [unknown, string])[] = []
   const reached: string[] = []
   const rejected: number[] = []
-  const lockedOut: string[] = []
   const server = createHttpServer(
     (request, response) => {
       reached.push(`${request.method} ${request.url}`)
@@ -73,7 +71,6 @@ async function withEdge(
       monotonicMs: () => 0,
       onFailure: (error, correlationId) => failures.push([error, correlationId]),
       onRejected: ({ status }) => rejected.push(status),
-      onLockOut: (address) => lockedOut.push(address),
       ...(answerTimeoutMs === undefined ? {} : { answerTimeoutMs }),
     },
   )
@@ -82,7 +79,7 @@ async function withEdge(
   const address = server.address()
   if (address === null || typeof address === 'string') throw new Error('no port')
   try {
-    await use({ server, port: address.port, failures, reached, rejected, lockedOut })
+    await use({ server, port: address.port, failures, reached, rejected })
   } finally {
     await closeHttpServer(server, 0)
   }
@@ -447,48 +444,6 @@ test('a call with two tokens has none, in either order', async () => {
     assert.is(await statusOf(token, 'another'), 401)
     assert.is(await statusOf('another', token), 401)
     assert.is(await statusOf(token, token), 401)
-  })
-})
-
-test('calls without a valid token count against their address, except if this host could not verify the token', async () => {
-  for (const [headers, last] of [
-    [{}, 429],
-    [{ 'retry-after': '5' }, 401],
-  ] as const) {
-    const handler = createServerAdapter(() => new Response('{}', { status: 401, statusText: 'Unauthorized', headers }))
-    await withEdge(handler, async ({ server, port }) => {
-      callFrom(server, '192.0.2.9')
-      const statuses: number[] = []
-      for (let i = 0; i < 21; i++)
-        statuses.push((await sendText(port, 'GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n')).status)
-      assert.equal(statuses, [...Array.from({ length: 20 }, () => 401), last])
-    })
-  }
-})
-
-/** Gives every connection a remote address: failures from loopback are never counted. */
-function callFrom(server: Server, address: string): void {
-  server.on('connection', (socket: Socket) => Object.defineProperty(socket, 'remoteAddress', { value: address }))
-}
-
-test('a lock-out is reported once, and the address can still call the health checks', async () => {
-  const handler = createServerAdapter(
-    ({ url }) =>
-      new Response('{}', { status: new URL(url).pathname.endsWith('/health') ? 200 : 401, statusText: 'As requested' }),
-  )
-  await withEdge(handler, async ({ server, port, rejected, lockedOut, reached }) => {
-    callFrom(server, '192.0.2.9')
-    const call = async (line: string) =>
-      (await sendText(port, `${line} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`)).status
-    for (let i = 0; i < 20; i++) assert.is(await call('GET /proxies'), 401)
-    assert.equal([rejected, lockedOut], [[], ['192.0.2.9']])
-    for (const line of ['GET /proxies', 'POST /health', 'GET /proxies/health', 'GET //health', 'DELETE /proxies/a'])
-      assert.is(await call(line), 429, line)
-    assert.equal([rejected, lockedOut], [Array.from({ length: 5 }, () => 429), ['192.0.2.9']])
-    reached.length = 0
-    const probes = ['GET /health', 'HEAD /health', 'GET /proxy-manager/health', 'GET /health?x=1']
-    for (const line of probes) assert.is(await call(line), 200, line)
-    assert.equal(reached, probes)
   })
 })
 

@@ -1,10 +1,11 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { ProxyManagerError } from '../../lib/errors.ts'
-import { guardRequest } from '../../lib/http/guard.ts'
-import type { TokenResult } from '../../lib/mesh/token-claims.ts'
-import { parseSettings } from '../../lib/settings/parse-settings.ts'
-import type { Settings } from '../../lib/settings/settings.ts'
+import { ProxyManagerError } from '../../../lib/errors.ts'
+import { type FailedAttempts, failedAttempts } from '../../../lib/http/access/failed-attempts.ts'
+import { type Caller, guardRequest } from '../../../lib/http/access/guard.ts'
+import type { TokenResult } from '../../../lib/mesh/token-claims.ts'
+import { parseSettings } from '../../../lib/settings/parse-settings.ts'
+import type { Settings } from '../../../lib/settings/settings.ts'
 
 const test = suite('guard')
 
@@ -18,6 +19,7 @@ interface Asked {
   readonly method?: string
   readonly headers?: Readonly<Record<string, string>>
   readonly base?: string
+  readonly address?: string
 }
 
 function settings(environment: Readonly<Record<string, string>> = {}): Settings {
@@ -34,14 +36,21 @@ const askNobody = (): Promise<TokenResult> => {
   throw new Error('a token was verified')
 }
 
-/** The code of the rejection; `passed` if there is none. */
-async function verdict(
+/** What nobody asks for in most tests. */
+const GATE = { base: '', address: undefined, attempts: failedAttempts(() => 0), onLockOut: () => undefined }
+
+async function callerOf(
   by: Settings,
-  { host = '127.0.0.1:8100', path = '/proxies', method = 'GET', headers, base }: Asked,
-): Promise<string> {
+  { host = '127.0.0.1:8100', path = '/proxies', method = 'GET', headers, base = '', address }: Asked = {},
+): Promise<Caller> {
+  const request = new Request(`http://${host}${path}`, { method, headers: { ...headers } })
+  return await guardRequest(request, { ...GATE, settings: by, base, address, verifyToken: askNobody })
+}
+
+/** The code of the rejection; `passed` if there is none. */
+async function verdict(by: Settings, asked: Asked): Promise<string> {
   try {
-    const request = new Request(`http://${host}${path}`, { method, headers: { ...headers } })
-    await guardRequest(request, by, base ?? '', askNobody)
+    await callerOf(by, asked)
     return 'passed'
   } catch (error) {
     assert.instance(error, ProxyManagerError)
@@ -88,6 +97,36 @@ test('with PROXY_MANAGER_INSECURE, any Host is accepted, but no foreign Origin',
   const by = settings({ PROXY_MANAGER_HOST: '0.0.0.0', PROXY_MANAGER_INSECURE: 'true' })
   assert.is(await verdict(by, { host: 'anything.example' }), 'passed')
   assert.is(await verdict(by, { host: 'a.example', headers: { origin: 'http://b.example' } }), 'FORBIDDEN')
+})
+
+test('with PROXY_MANAGER_INSECURE, a web page may call an address or a known name only, which cannot be rebound to this host', async () => {
+  const by = settings({
+    PROXY_MANAGER_HOST: '0.0.0.0',
+    PROXY_MANAGER_INSECURE: 'true',
+    PROXY_MANAGER_ALLOWED_HOSTS: 'manager.internal',
+  })
+  const fromPage = (host: string): Asked[] =>
+    METHODS.flatMap((method) => [
+      { host, method, headers: { origin: `http://${host}` } },
+      { host, method, headers: { 'sec-fetch-site': 'same-origin' } },
+    ])
+  for (const asked of fromPage('rebound.example:8100')) assert.is(await verdict(by, asked), 'FORBIDDEN')
+  for (const host of ['10.0.0.7:8100', '[2001:db8::1]:8100', 'manager.internal', 'localhost:8100'])
+    for (const asked of fromPage(host)) assert.is(await verdict(by, asked), 'passed', host)
+})
+
+test('without a token, a program on this host is distinguished from browsers and from other hosts', async () => {
+  const any = settings({ PROXY_MANAGER_HOST: '0.0.0.0', PROXY_MANAGER_INSECURE: 'true' })
+  const kind = async (asked: Asked) => (await callerOf(any, asked)).kind
+  for (const address of [undefined, '127.0.0.1', '127.8.8.8', '::1', '::ffff:127.0.0.1'])
+    for (const host of ['127.0.0.1:8100', 'localhost', '[::1]:8100'])
+      assert.is(await kind({ host, ...(address === undefined ? {} : { address }) }), 'local', `${host} ${address}`)
+  for (const address of ['192.0.2.1', '10.0.0.1', '::ffff:192.0.2.1', '2001:db8::1', 'fe80::1%eth0', ''])
+    assert.is(await kind({ address }), 'open', address)
+  // A browser leaves Sec-Fetch-Site out if the name is not a loopback one and the scheme is HTTP.
+  for (const host of ['rebound.example', '10.0.0.7:8100']) assert.is(await kind({ host, address: '127.0.0.1' }), 'open')
+  for (const site of ['none', 'same-origin']) assert.is(await kind({ headers: { 'sec-fetch-site': site } }), 'open')
+  assert.is(await kind({ headers: { origin: 'http://127.0.0.1:8100' } }), 'open')
 })
 
 test('a foreign Origin is rejected: another host, another port, null, an empty one', async () => {
@@ -176,6 +215,20 @@ test('only GET and HEAD of the health checks need no token', async () => {
     assert.is(await verdict(locked, { path }), 'UNAUTHORIZED', path)
 })
 
+test('a health check knows callers with a token from strangers, whose token is missing or wrong', async () => {
+  for (const path of ['/health', '/proxy-manager/health']) {
+    const kind = async (headers: Readonly<Record<string, string>>) => (await callerOf(locked, { path, headers })).kind
+    assert.is(await kind({ authorization: `Bearer ${TOKEN}` }), 'token')
+    for (const headers of [
+      {},
+      { authorization: 'Bearer wrong' },
+      { authorization: `Bearer ${TOKEN}`, 'x-api-token': 'x' },
+    ])
+      assert.is(await kind(headers), 'stranger', JSON.stringify(headers))
+  }
+  assert.is((await judged({ grant: 'all' }, { authorization: `Bearer ${JWT}` }, {}, '/health')).verified.length, 1)
+})
+
 test('under a base, the health checks need no token under that base', async () => {
   assert.is(await verdict(locked, { base: '/pm', path: '/pm/health' }), 'passed')
   assert.is(await verdict(locked, { base: '/pm', path: '/pm/proxies' }), 'UNAUTHORIZED')
@@ -197,6 +250,7 @@ async function judged(
   answer: TokenResult,
   headers: Readonly<Record<string, string>>,
   more: Readonly<Record<string, string>> = {},
+  path = '/proxies',
 ) {
   const by = settings({ AUTH_REGISTRY_JWT: 'true', REGISTRY_URL: 'http://registry.example', ...more })
   const verified: string[] = []
@@ -204,8 +258,11 @@ async function judged(
     verified.push(token)
     return answer
   }
-  const request = new Request('http://127.0.0.1:8100/proxies', { headers: { ...headers } })
-  const outcome = await guardRequest(request, by, '', verify).catch((error: unknown) => error)
+  const request = new Request(`http://127.0.0.1:8100${path}`, { headers: { ...headers } })
+  const outcome = await guardRequest(request, { ...GATE, settings: by, verifyToken: verify }).then(
+    ({ grant }) => grant,
+    (error: unknown) => error,
+  )
   return { outcome, verified }
 }
 
@@ -264,6 +321,109 @@ test('something that is not shaped like a token, or is in another header, is mal
   }
   const { outcome } = await judged({ grant: 'all' }, { authorization: `Bearer ${JWT}`, 'x-api-token': 'another' })
   assert.is(outcome instanceof ProxyManagerError && outcome.details.reason, undefined)
+})
+
+const NEIGHBOUR = '192.0.2.9'
+
+/** Callers behind one address, and the lock-outs of it. */
+function behindOneAddress(answer: TokenResult = { reason: 'signature' }) {
+  let now = 0
+  const attempts: FailedAttempts = failedAttempts(() => now)
+  const lockedOut: string[] = []
+  const by = settings({
+    PROXY_MANAGER_API_TOKEN: TOKEN,
+    PROXY_MANAGER_READ_TOKEN: READ_TOKEN,
+    AUTH_REGISTRY_JWT: 'true',
+    REGISTRY_URL: 'http://registry.example',
+  })
+  const call = async (token: string | undefined, path = '/proxies', current: Settings = by): Promise<string> => {
+    const headers: Record<string, string> = token === undefined ? {} : { authorization: `Bearer ${token}` }
+    return await guardRequest(new Request(`http://127.0.0.1:8100${path}`, { headers }), {
+      ...GATE,
+      settings: current,
+      attempts,
+      address: NEIGHBOUR,
+      verifyToken: async () => answer,
+      onLockOut: (address) => lockedOut.push(address),
+    }).then(
+      ({ kind, grant }) => `${kind} ${grant}`,
+      (error: unknown) => (error instanceof ProxyManagerError ? error.code : String(error)),
+    )
+  }
+  const guess = async (path?: string) => {
+    for (let i = 0; i < 20; i++) await call(`wrong-wrong-wrong-${i}`, path)
+  }
+  const wait = (seconds: number) => {
+    now += seconds * 1000
+  }
+  return { by, call, guess, wait, lockedOut }
+}
+const READ_TOKEN = 'fedcba9876543210'
+
+test('an address is locked out after 20 guesses, and a right token that comes only then is not accepted for a minute', async () => {
+  const { call, guess, wait, lockedOut } = behindOneAddress()
+  await guess()
+  assert.equal(lockedOut, [NEIGHBOUR])
+  for (const token of [undefined, 'wrong-wrong-wrong', TOKEN, READ_TOKEN])
+    assert.is(await call(token), 'TOO_MANY_ATTEMPTS', token)
+  wait(60)
+  assert.is(await call(TOKEN), 'token all')
+})
+
+test('a token that was accepted within 24 hours is accepted from an address that is locked out', async () => {
+  const { call, guess, wait } = behindOneAddress()
+  for (const token of [TOKEN, READ_TOKEN]) await call(token)
+  for (let hour = 0; hour < 24; hour += 8) {
+    await guess()
+    assert.equal([await call(TOKEN), await call(READ_TOKEN)], ['token all', 'token read'])
+    assert.is(await call('wrong-wrong-wrong'), 'TOO_MANY_ATTEMPTS')
+    wait(8 * 3600)
+  }
+  wait(24 * 3600 + 1)
+  await guess()
+  assert.is(await call(TOKEN), 'TOO_MANY_ATTEMPTS')
+})
+
+test('a token that was accepted and then withdrawn is rejected like any other', async () => {
+  const { by, call, guess } = behindOneAddress()
+  await call(TOKEN)
+  const renewed = { ...by, PROXY_MANAGER_API_TOKEN: 'another-0123456789' }
+  assert.is(await call(TOKEN, '/proxies', renewed), 'UNAUTHORIZED')
+  await guess()
+  assert.is(await call(TOKEN, '/proxies', renewed), 'TOO_MANY_ATTEMPTS')
+})
+
+test('a signed token is accepted from an address that is locked out, and a forged one is not', async () => {
+  for (const [answer, outcome] of [
+    [{ grant: 'all' }, 'token all'],
+    [{ grant: 'read' }, 'token read'],
+    [{ reason: 'signature' }, 'TOO_MANY_ATTEMPTS'],
+    [{ reason: 'expired' }, 'TOO_MANY_ATTEMPTS'],
+    // This host cannot tell.
+    [{ reason: 'key_unavailable' }, 'UNAUTHORIZED'],
+  ] as const) {
+    const { call, guess } = behindOneAddress(answer)
+    await guess()
+    assert.is(await call(JWT), outcome)
+  }
+})
+
+test('a wrong token counts on a health check, too; none does not, and neither locks the health checks out', async () => {
+  const { call, guess, lockedOut } = behindOneAddress()
+  for (let i = 0; i < 40; i++) await call(undefined, '/health')
+  assert.is(await call(undefined), 'UNAUTHORIZED')
+  await guess('/proxy-manager/health')
+  assert.equal(lockedOut, [NEIGHBOUR])
+  assert.is(await call(undefined), 'TOO_MANY_ATTEMPTS')
+  // While it is locked out, the answer does not say whether a token is right.
+  for (const token of [undefined, 'wrong-wrong-wrong', TOKEN])
+    assert.is(await call(token, '/proxy-manager/health'), 'stranger read')
+})
+
+test('tokens that could not be verified do not count', async () => {
+  const { call, lockedOut } = behindOneAddress({ reason: 'key_unavailable' })
+  for (let i = 0; i < 40; i++) await call(JWT)
+  assert.equal([lockedOut, await call(TOKEN)], [[], 'token all'])
 })
 
 test.run()
