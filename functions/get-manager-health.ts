@@ -1,3 +1,4 @@
+import { withoutNames } from '../lib/health/health.ts'
 import { ManagerHealth } from '../lib/health/health-schema.ts'
 import { endpoint } from '../lib/http/endpoint.ts'
 import { AT, DOMAIN, RECEIPT } from '../lib/http/openapi/samples.ts'
@@ -26,7 +27,7 @@ const HEALTHY = {
     last_operation_reason: null,
   },
   folders: { sites_available_writable: true, sites_enabled_writable: true, state_writable: true },
-  routes: { total: 1, active: 1, pending_ssl: 0, drifted: [], disabled: [] },
+  routes: { total: 1, active: 1, pending_ssl: 0, drifted: [], drifted_count: 0, disabled: [], disabled_count: 0 },
 }
 const NOT_RUNNING = {
   ...HEALTHY,
@@ -40,7 +41,8 @@ export default endpoint(
   {
     operationId: 'getManagerHealth',
     summary: 'Show whether Proxy Manager can do its work',
-    description: '503 if a change would fail. Reasons say what is wrong, advice what could be better. Needs no token.',
+    description:
+      '503 if a change would fail. Reasons say what is wrong, advice what could be better. Needs no token; if the host requires one, an answer without it has no names, domains and reasons.',
     method: 'GET',
     path: '/proxy-manager/health',
     params: NoParams,
@@ -52,8 +54,9 @@ export default endpoint(
     },
     errors: ['INVALID_REQUEST'],
   },
-  async (_call, { engine }) => {
+  async (_call, { engine, caller }) => {
     const health = await engine.readHealth()
-    return { status: health.status === 'unhealthy' ? 503 : 200, body: health }
+    const body = caller?.kind === 'stranger' ? withoutNames(health) : health
+    return { status: health.status === 'unhealthy' ? 503 : 200, body }
   },
 )

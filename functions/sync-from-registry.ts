@@ -23,19 +23,31 @@ const Summary = v.object({
       ),
     ),
   ),
+  dry_run: v.optional(v.pipe(v.literal(true), v.description('Only in the answer to a dry run: nothing was changed'))),
+  next: v.optional(
+    v.pipe(
+      v.object({ method: v.literal('POST'), path: v.string(), reason: v.string() }),
+      v.description('Only if a GET was made a dry run: the call that syncs'),
+    ),
+  ),
   plan: v.optional(Plan),
 })
 
-/** Brings routes in line with the Registry. The GET is for existing callers; it changes routes as the POST does. */
+const PATH = '/proxy-manager/sync-from-registry'
+
+/**
+ * Brings routes in line with the Registry. The GET is for existing callers, and changes routes only for those who cannot be a web page: an image
+ * in any page makes a browser send a GET (https://www.w3.org/TR/fetch-metadata/).
+ */
 export default endpoint(
   {
     operationId: 'syncFromRegistry',
     summary: 'Bring routes in line with the Registry, as one batch',
     description:
-      'Records that cannot become a route are skipped, each with a reason. Routes that were created by a call to this API are never changed, and nothing is deleted without prune.',
+      'Records that cannot become a route are skipped, each with a reason. Routes that were created by a call to this API are never changed, and nothing is deleted without prune. The GET syncs for callers with a token; without one, it syncs for programs on this host if prune is not set, and is a dry run otherwise.',
     method: 'POST',
-    path: '/proxy-manager/sync-from-registry',
-    aliases: [{ method: 'GET', path: '/proxy-manager/sync-from-registry' }],
+    path: PATH,
+    aliases: [{ method: 'GET', path: PATH }],
     params: NoParams,
     query: SyncQuery,
     body: undefined,
@@ -69,9 +81,12 @@ export default endpoint(
       'BUSY',
     ],
   },
-  async ({ query: { dry_run, prune, confirm, require_healthy, enable_ssl } }, { engine }) => {
+  async ({ method, query }, { engine, caller, base = '' }) => {
+    const { dry_run, prune, confirm, require_healthy, enable_ssl } = query
+    const isTrusted = caller?.kind === 'token' || (caller?.kind === 'local' && !prune)
+    const isOnlyShown = method === 'GET' && !dry_run && !isTrusted
     const { dryRun, ...summary } = await engine.syncFromRegistry({
-      dryRun: dry_run,
+      dryRun: dry_run || isOnlyShown,
       prune,
       confirm,
       requireHealthy: require_healthy,
@@ -79,7 +94,15 @@ export default endpoint(
     })
     const { created, updated, deleted, skipped_count } = summary
     const logFields = { created: created.length, updated: updated.length, deleted: deleted.length, skipped_count }
-    const body = dryRun === undefined ? summary : { ...summary, plan: planOf(dryRun) }
-    return { status: 200, body, logFields }
+    if (dryRun === undefined) return { status: 200, body: summary, logFields }
+    const next = isOnlyShown ? { next: nextStep(base) } : {}
+    const body = { ...summary, dry_run: true, ...next, plan: planOf(dryRun) }
+    return { status: 200, body, logFields: { ...logFields, dry_run: true } }
   },
 )
+
+function nextStep(base: string) {
+  const reason =
+    'This GET was a dry run, since any web page can make a browser send one: nothing was changed. Repeat it as a POST, with the same parameters'
+  return { method: 'POST', path: `${base}${PATH}`, reason }
+}

@@ -55,7 +55,7 @@ export default endpoint(
   },
   async (_call, { engine, settings, usage, resources }) => {
     const [health, figures] = [await engine.readHealth(), usage.read()]
-    const { total, active, pending_ssl, drifted } = health.routes
+    const { total, active, pending_ssl, drifted_count: drifted } = health.routes
     return {
       status: 200,
       body: {
@@ -69,7 +69,7 @@ export default endpoint(
         cpu_percent: resources.cpuPercent(),
         last_restart: new Date(figures.startedAtMs).toISOString(),
         registered_routes: total,
-        metrics: { generation: health.nginx.generation, active, pending_ssl, drifted: drifted.length },
+        metrics: { generation: health.nginx.generation, active, pending_ssl, drifted },
       },
     }
   },

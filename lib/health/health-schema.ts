@@ -1,9 +1,14 @@
 /** The answer of the health endpoint. */
 import * as v from 'valibot'
 
+const NOT_FOR_STRANGERS = 'Missing if the host requires a token and the call has none that is valid'
+
 export const ManagerHealth = v.object({
   status: v.picklist(['healthy', 'degraded', 'unhealthy']),
-  reasons: v.array(v.string()),
+  reasons: v.pipe(
+    v.array(v.string()),
+    v.description('If the host requires a token and the call has none that is valid: only how many there are'),
+  ),
   advice: v.array(v.string()),
   nginx: v.object({
     present: v.boolean(),
@@ -20,7 +25,7 @@ export const ManagerHealth = v.object({
     certbot_present: v.boolean(),
     last_operation: v.nullable(v.picklist(['success', 'failure'])),
     last_operation_timestamp: v.nullable(v.string()),
-    last_operation_domain: v.nullable(v.string()),
+    last_operation_domain: v.optional(v.pipe(v.nullable(v.string()), v.description(NOT_FOR_STRANGERS))),
     last_operation_reason: v.nullable(v.string()),
   }),
   folders: v.object({
@@ -32,8 +37,10 @@ export const ManagerHealth = v.object({
     total: v.number(),
     active: v.number(),
     pending_ssl: v.number(),
-    drifted: v.array(v.string()),
-    disabled: v.array(v.string()),
+    drifted: v.optional(v.pipe(v.array(v.string()), v.description(NOT_FOR_STRANGERS))),
+    drifted_count: v.number(),
+    disabled: v.optional(v.pipe(v.array(v.string()), v.description(NOT_FOR_STRANGERS))),
+    disabled_count: v.number(),
   }),
 })
 export type ManagerHealth = v.InferOutput<typeof ManagerHealth>

@@ -71,6 +71,7 @@ function unlessUnreadable(look: () => boolean): boolean {
 function describeHealth(facts: HealthFacts): ManagerHealth {
   const { snapshot, lastTest, lastReload, lastCertificate, writeFaults } = facts
   const named = (status: Parameters<typeof namesByStatus>[1]) => namesByStatus(snapshot, status)
+  const [drifted, disabled] = [named('drifted'), named('disabled')]
   return {
     ...assess(facts),
     nginx: {
@@ -100,8 +101,20 @@ function describeHealth(facts: HealthFacts): ManagerHealth {
       total: snapshot.routes.size,
       active: named('active').length,
       pending_ssl: named('pending_ssl').length,
-      drifted: named('drifted'),
-      disabled: named('disabled'),
+      drifted,
+      drifted_count: drifted.length,
+      disabled,
+      disabled_count: disabled.length,
     },
   }
+}
+
+/** Health for whoever may not know the routes of this host: without names, domains, files and the texts that have them. */
+export function withoutNames(health: ManagerHealth): ManagerHealth {
+  const { last_operation_domain: _, ...ssl } = health.ssl
+  const { drifted: __, disabled: ___, ...routes } = health.routes
+  const { length } = health.reasons
+  const reasons =
+    length === 0 ? [] : [`${length} ${length === 1 ? 'reason' : 'reasons'}: call with a token to read more`]
+  return { ...health, reasons, advice: [], ssl, routes }
 }

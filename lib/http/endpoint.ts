@@ -1,6 +1,6 @@
 /** Makes an endpoint: parses the request, calls the handler, answers, logs, and catches everything. */
 import type { LogResult } from '../adapters/log.ts'
-import { errorResponse, jsonResponse, textResponse, toResponse } from './error-response.ts'
+import { errorResponse, jsonResponse, textResponse, toResponse, withoutEvidence } from './error-response.ts'
 import type { Answer, Call, Deps, Endpoint, Operation } from './operation.ts'
 import { parseCall, pathParams, pathPattern } from './parse-request.ts'
 import { correlationIdOf, failureFields, subjectOf } from './request-log.ts'
@@ -47,7 +47,7 @@ export function endpoint<P, Q, B>(
           : jsonResponse(status, correlationId, body, headers, deps.toJson),
       )
     } catch (thrown) {
-      const answer = errorResponse(thrown, correlationId)
+      const answer = errorResponse(deps.caller?.kind === 'stranger' ? withoutEvidence(thrown) : thrown, correlationId)
       logLine(answer.status >= 500 ? 'error' : 'warn', {
         status: answer.status,
         ...subjectOf(call ?? { params: pathParams(patterns, request) }),

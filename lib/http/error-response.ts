@@ -18,6 +18,14 @@ export function errorResponse(thrown: unknown, correlationId: string): PlainResp
   })
 }
 
+/** The same failure without what it says about this host, such as a file or a route; faults of the request itself stay. */
+export function withoutEvidence(thrown: unknown): unknown {
+  if (!(thrown instanceof ProxyManagerError)) return thrown
+  const { code, headers, retryAfterS, details } = thrown
+  const issues = details.issues === undefined ? {} : { details: { issues: details.issues } }
+  return new ProxyManagerError(code, { headers, ...(retryAfterS === undefined ? {} : { retryAfterS }), ...issues })
+}
+
 /** A known error as the body of its answer. */
 export function errorBody({ code, message, details }: ProxyManagerError, correlationId: string) {
   return { error: { code, message, details: { ...details, correlation_id: correlationId } } }

@@ -244,6 +244,8 @@ guard('the read token can read, and cannot change anything by any method, path o
     // Its method is GET, but it changes routes.
     ['GET', '/proxy-manager/sync-from-registry'],
     ['POST', '/message'],
+    ['POST', '/proxy-manager/reconcile'],
+    ['POST', '/proxy-manager/sync-from-registry'],
   ] as const) {
     const answer = await call(app, path, { method, headers, ...(method === 'PUT' ? { body } : {}) })
     assertError(answer, 'FORBIDDEN')
@@ -275,17 +277,34 @@ guard('a token of the Registry is accepted from anywhere, for messages as well',
   assert.not.ok(deps.disk.has('/etc/nginx/sites-available/fpai-app.conf'))
 })
 
-guard('a read-only token of the Registry cannot change anything', async () => {
+guard('a read-only token of the Registry cannot change anything by any method, path or message', async () => {
   const { app, deps, bearer } = await appOfMesh()
-  const headers = bearer({ scope: 'read' })
-  assert.is((await call(app, '/proxies', { headers })).status, 200)
-  for (const [method, path] of [
-    ['PUT', '/proxies/app'],
-    ['POST', '/message'],
-    ['GET', '/proxy-manager/sync-from-registry'],
-  ] as const)
-    assertError(await call(app, path, { method, headers, ...(method === 'PUT' ? { body: APP } : {}) }), 'FORBIDDEN')
-  assert.is(deps.nginx.reloads, 0)
+  const before = contentsOf(deps.disk)
+  const changing = endpoints.flatMap(({ operation }) =>
+    operation.method === 'GET' ? [] : [operation, ...(operation.aliases ?? [])],
+  )
+  const message = { trace_id: 't', source: 's', target: 'proxy-manager', message_type: 'command' }
+  for (const claims of [
+    { permissions: ['read'] },
+    { permissions: [] },
+    { permissions: ['proxies:read', 'users:write'] },
+    { scope: 'unheard-of' },
+    { role: 'admin', permissions: ['read'] },
+  ]) {
+    const headers = bearer(claims)
+    assert.is((await call(app, '/proxies', { headers })).status, 200)
+    for (const { method, path } of changing)
+      for (const query of ['', '?dry_run=true']) {
+        const body = path.endsWith('/message')
+          ? { ...message, payload: { command: 'upsert', droplet_name: 'app', proxy: APP } }
+          : APP
+        const options = method === 'GET' ? { method, headers } : { method, headers, body }
+        const answer = await call(app, `${path.replace(/:\w+/g, 'app')}${query}`, options)
+        const { remedy } = assertError(answer, 'FORBIDDEN')
+        assert.type(remedy, 'string', `${method} ${path}`)
+      }
+  }
+  assert.equal(contentsOf(deps.disk), before)
 })
 
 guard(

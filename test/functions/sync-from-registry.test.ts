@@ -1,11 +1,12 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
+import { createApp } from '../../functions/index.ts'
 import putProxy from '../../functions/put-proxy.ts'
 import syncFromRegistry from '../../functions/sync-from-registry.ts'
 import { contentsOf } from '../helpers/arrange.ts'
 import { servedPort } from '../helpers/world.ts'
-import { APP, assertError, assertIssues, call } from './wire.ts'
+import { APP, answerOf, assertError, assertIssues, call, requestTo } from './wire.ts'
 
 const test = suite('POST /proxy-manager/sync-from-registry')
 
@@ -23,8 +24,8 @@ const droplet = (name: string, port: number): Droplet => ({
   port,
 })
 
-async function depsWith(droplets: unknown): Promise<FakeDeps> {
-  const deps = await fakeDeps({ settings: { REGISTRY_URL: 'http://registry.example:8000' } })
+async function depsWith(droplets: unknown, settings: Readonly<Record<string, string>> = {}): Promise<FakeDeps> {
+  const deps = await fakeDeps({ settings: { REGISTRY_URL: 'http://registry.example:8000', ...settings } })
   deps.nginx.registry = { status: 200, body: JSON.stringify(droplets) }
   return deps
 }
@@ -55,10 +56,8 @@ test('a second sync of the same list changes nothing', async () => {
   const deps = await depsWith({ droplets: [droplet('a', 8001)] })
   await sync(deps)
   const before = contentsOf(deps.disk)
-  for (const method of ['GET', 'POST']) {
-    const { body } = await sync(deps, '', method)
-    assert.equal([body.unchanged, body.created, body.updated], [['a'], [], []])
-  }
+  const { body } = await sync(deps)
+  assert.equal([body.unchanged, body.created, body.updated], [['a'], [], []])
   assert.equal(contentsOf(deps.disk), before)
   assert.is(deps.nginx.reloads, 1)
 })
@@ -164,8 +163,70 @@ test('a dry run answers what would happen to each, and changes nothing', async (
   const deps = await depsWith([droplet('a', 8001)])
   const before = contentsOf(deps.disk)
   const { status, body } = await sync(deps, '?dry_run=true')
-  assert.equal([status, body.created], [200, ['a']])
+  assert.equal([status, body.created, body.dry_run], [200, ['a'], true])
   assert.equal(contentsOf(deps.disk), before)
+})
+
+/** A GET through the app, by a caller with this remote address. */
+async function get(
+  deps: FakeDeps,
+  query: string,
+  headers: Readonly<Record<string, string>>,
+  remoteAddress = '127.0.0.1',
+) {
+  const app = createApp(() => deps)
+  const path = `/proxy-manager/sync-from-registry${query}`
+  return await answerOf(await app(requestTo(path, { headers }), { req: { socket: { remoteAddress } } }))
+}
+
+const TOKEN = 'a-token-of-many-characters'
+
+for (const [what, settings, query, headers, address] of [
+  ['a browser', {}, '', { 'sec-fetch-site': 'none' }],
+  ['a page of this API itself', {}, '', { 'sec-fetch-site': 'same-origin' }],
+  ['a program with prune', {}, '?prune=true&confirm=1', {}],
+  ['another host', { PROXY_MANAGER_HOST: '0.0.0.0', PROXY_MANAGER_INSECURE: 'true' }, '', {}, '192.0.2.1'],
+] as const) {
+  test(`without a token, a GET by ${what} is a dry run, and says so`, async () => {
+    const deps = await depsWith([droplet('a', 8001), droplet('b', 8002)], settings)
+    await sync(deps)
+    deps.nginx.registry = { status: 200, body: JSON.stringify([droplet('a', 9001)]) }
+    const before = contentsOf(deps.disk)
+    const { status, body } = await get(deps, query, headers, address)
+    assert.equal([status, body.updated, body.dry_run, body.next.method], [200, ['a'], true, 'POST'])
+    assert.is(body.next.path, '/proxy-manager/sync-from-registry')
+    assert.match(body.next.reason, 'nothing was changed')
+    assert.type(body.plan.nginx_test.ok, 'boolean')
+    assert.equal(contentsOf(deps.disk), before)
+    assert.is((await sync(deps, query)).body.dry_run, undefined)
+    assert.is(servedPort(deps, 'a.example.com'), 9001)
+  })
+}
+
+test('a GET of a page on another site is rejected, and changes nothing', async () => {
+  const deps = await depsWith([droplet('a', 8001)])
+  for (const headers of [{ 'sec-fetch-site': 'cross-site' }, { origin: 'null' }])
+    assertError(await get(deps, '', headers), 'FORBIDDEN')
+  assert.is(deps.nginx.reloads, 0)
+})
+
+test('without a token, a GET without prune by a program on this host syncs, as it always did', async () => {
+  const deps = await depsWith([droplet('a', 8001)])
+  const { status, body } = await get(deps, '', {})
+  assert.equal([status, body.created, body.dry_run, body.next], [200, ['a'], undefined, undefined])
+  assert.is(servedPort(deps, 'a.example.com'), 8001)
+})
+
+test('with a token that permits writing, a GET syncs from anywhere, also with prune; with a read-only one it is rejected', async () => {
+  const read = 'read-token-of-enough-characters'
+  const tokens = { PROXY_MANAGER_API_TOKEN: TOKEN, PROXY_MANAGER_READ_TOKEN: read }
+  const deps = await depsWith([droplet('a', 8001), droplet('b', 8002)], tokens)
+  const as = (token: string) => ({ authorization: `Bearer ${token}` })
+  assert.equal((await get(deps, '', as(TOKEN), '192.0.2.1')).body.created, ['a', 'b'])
+  deps.nginx.registry = { status: 200, body: JSON.stringify([droplet('a', 8001)]) }
+  assertError(await get(deps, '?prune=true', as(read), '127.0.0.1'), 'FORBIDDEN')
+  assert.is(servedPort(deps, 'b.example.com'), 8002)
+  assert.equal((await get(deps, '?prune=true', as(TOKEN), '192.0.2.1')).body.deleted, ['b'])
 })
 
 test('without REGISTRY_URL it answers 503', async () => {

@@ -49,7 +49,7 @@ test('a host without faults is healthy, to the byte', async () => {
       last_operation_reason: null,
     },
     folders: { sites_available_writable: true, sites_enabled_writable: true, state_writable: true },
-    routes: { total: 1, active: 1, pending_ssl: 0, drifted: [], disabled: [] },
+    routes: { total: 1, active: 1, pending_ssl: 0, drifted: [], drifted_count: 0, disabled: [], disabled_count: 0 },
   })
 })
 
@@ -209,7 +209,9 @@ test('routes are counted by status, and those that need attention are named', as
     active: 1,
     pending_ssl: 0,
     drifted: ['mine'],
+    drifted_count: 1,
     disabled: ['off'],
+    disabled_count: 1,
   })
 })
 

@@ -15,8 +15,11 @@ const Health = v.object({
     total: v.number(),
     active: v.number(),
     pending_ssl: v.number(),
-    drifted: Names,
-    disabled: Names,
+    drifted: v.optional(Names, []),
+    disabled: v.optional(Names, []),
+    // A service that was not restarted since an upgrade has only the names.
+    drifted_count: v.optional(v.number()),
+    disabled_count: v.optional(v.number()),
   }),
 })
 
@@ -28,7 +31,8 @@ export const health: CommandDefinition = {
   run: async (_invocation, context) => {
     const { json, shown } = await callApi(context, { method: 'GET', path: '/proxy-manager/health' }, Health)
     const { status, reasons, advice, nginx, routes } = shown
-    const counts = `${routes.active} active, ${routes.pending_ssl} pending_ssl, ${routes.drifted.length} drifted, ${routes.disabled.length} disabled`
+    const { drifted_count = routes.drifted.length, disabled_count = routes.disabled.length } = routes
+    const counts = `${routes.active} active, ${routes.pending_ssl} pending_ssl, ${drifted_count} drifted, ${disabled_count} disabled`
     return {
       json,
       text: fields({

@@ -148,7 +148,7 @@ function nameIn(url: URL): string {
   return url.hostname.replace(/^\[|\]$/g, '')
 }
 
-/** Every browser sends these to loopback (https://www.w3.org/TR/fetch-metadata/, 2), and a page cannot remove them. */
+/** Browsers send `Sec-Fetch-Site` to loopback (https://www.w3.org/TR/fetch-metadata/, 2) and Origin with a change, and a page cannot remove them. */
 function isFromBrowser({ headers }: Request): boolean {
   return headers.has('origin') || headers.has('sec-fetch-site')
 }
@@ -156,7 +156,9 @@ function isFromBrowser({ headers }: Request): boolean {
 /** Not in a browser, on this host: by its address, if that is known, and by the Host that it calls; browsers leave `Sec-Fetch-Site` out for other names. */
 function isLocalProgram(request: Request, name: string, address = '127.0.0.1'): boolean {
   const caller = callerOf(address)
-  return !isFromBrowser(request) && isLoopbackHost(name) && ipFamily(caller) !== undefined && isLoopback(caller)
+  // Safari before 16.4 has no Sec-Fetch-Site; the name of every browser begins like this.
+  const isBrowser = isFromBrowser(request) || /^Mozilla\//.test(request.headers.get('user-agent') ?? '')
+  return !isBrowser && isLoopbackHost(name) && ipFamily(caller) !== undefined && isLoopback(caller)
 }
 
 /** Browsers send Origin and Sec-Fetch-Site; the programs that call this API do not. */

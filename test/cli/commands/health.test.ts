@@ -31,6 +31,14 @@ test('exit status 4 if it is degraded, with the reasons', async () => {
   })
 })
 
+test('an answer for strangers, without names, is shown with its counts', async () => {
+  const { drifted: _, disabled: __, ...routes } = HEALTH.routes
+  const body = { ...HEALTH, reasons: ['2 reasons'], routes: { ...routes, drifted_count: 1, disabled_count: 0 } }
+  await withAnswer({ body }, async ({ cli }) => {
+    assert.match((await cli('health')).out, /^routes {3}3 \(1 active, 1 pending_ssl, 1 drifted, 0 disabled\)\n/m)
+  })
+})
+
 test('exit status 1 if it is unhealthy, although the API answers 503', async () => {
   await withApi(
     async ({ cli }, deps) => {

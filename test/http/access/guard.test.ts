@@ -126,7 +126,9 @@ test('without a token, a program on this host is distinguished from browsers and
   // A browser leaves Sec-Fetch-Site out if the name is not a loopback one and the scheme is HTTP.
   for (const host of ['rebound.example', '10.0.0.7:8100']) assert.is(await kind({ host, address: '127.0.0.1' }), 'open')
   for (const site of ['none', 'same-origin']) assert.is(await kind({ headers: { 'sec-fetch-site': site } }), 'open')
-  assert.is(await kind({ headers: { origin: 'http://127.0.0.1:8100' } }), 'open')
+  for (const headers of [{ origin: 'http://127.0.0.1:8100' }, { 'user-agent': 'Mozilla/5.0 (Macintosh) Safari/605' }])
+    assert.is(await kind({ headers }), 'open')
+  assert.is(await kind({ headers: { 'user-agent': 'curl/8.5.0' } }), 'local')
 })
 
 test('a foreign Origin is rejected: another host, another port, null, an empty one', async () => {
