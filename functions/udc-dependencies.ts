@@ -9,13 +9,16 @@ const Service = v.object({
   checked_at: v.nullable(v.string()),
 })
 
+/** An entry as other droplets of the mesh have it. */
+const Dependency = v.object({ name: v.string(), status: v.picklist(['available', 'unavailable']) })
+
 /** What this droplet needs, and whether it is available as of the last check. A call that finds it older than a minute starts the next one. */
 export default endpoint(
   {
     operationId: 'udcDependencies',
     summary: 'Dependencies, in the form that every droplet of the mesh has',
     description:
-      'What this droplet needs and whether it is available; unknown until the first check, which the first call starts.',
+      'What this droplet needs and whether it is available, as of the last check, which the first call starts: until then required_services and the lists beside it say unknown.',
     method: 'GET',
     path: '/dependencies',
     aliases: [{ method: 'GET', path: '/proxy-manager/dependencies' }],
@@ -26,16 +29,20 @@ export default endpoint(
       200: {
         description: 'What it needs, as of the last check',
         schema: v.object({
-          required: v.array(v.string()),
-          optional: v.array(v.string()),
+          required: v.array(Dependency),
+          optional: v.array(Dependency),
           missing: v.array(v.string()),
           required_services: v.array(Service),
           optional_services: v.array(Service),
           external_apis: v.array(Service),
         }),
         example: {
-          required: ['nginx'],
-          optional: ['certbot', 'registry', 'acme_ca'],
+          required: [{ name: 'nginx', status: 'available' }],
+          optional: [
+            { name: 'certbot', status: 'available' },
+            { name: 'registry', status: 'unavailable' },
+            { name: 'acme_ca', status: 'available' },
+          ],
           missing: ['registry'],
           required_services: [{ name: 'nginx', status: 'available', checked_at: AT }],
           optional_services: [
@@ -56,12 +63,16 @@ export default endpoint(
     }))
     const only = (isWanted: (entry: (typeof services)[number]) => boolean) =>
       services.filter(isWanted).map(({ service }) => service)
+    const dependencies = (isRequired: boolean) =>
+      all
+        .filter(({ required, status }) => required === isRequired && status !== 'not_configured')
+        .map(({ name, status }) => ({ name, status: status === 'available' ? status : ('unavailable' as const) }))
     const isExternal = (name: string) => name === 'acme_ca'
     return {
       status: 200,
       body: {
-        required: all.filter(({ required }) => required).map(({ name }) => name),
-        optional: all.filter(({ required }) => !required).map(({ name }) => name),
+        required: dependencies(true),
+        optional: dependencies(false),
         missing: all.filter(({ status }) => status === 'unavailable').map(({ name }) => name),
         required_services: only(({ required }) => required),
         optional_services: only(({ required, service }) => !required && !isExternal(service.name)),

@@ -2,13 +2,15 @@ import * as v from 'valibot'
 import { endpoint } from '../lib/http/endpoint.ts'
 import { AT, RECEIPT } from '../lib/http/openapi/samples.ts'
 import { NoParams, NoQuery } from '../lib/http/parameters.ts'
+import { udcStatus } from '../lib/mesh/announcements.ts'
 
 /** The current state of this droplet. */
 export default endpoint(
   {
     operationId: 'udcState',
     summary: 'State, in the form that every droplet of the mesh has',
-    description: 'Uptime, requests, errors, memory and the number of routes.',
+    description:
+      'Uptime, requests, errors, memory and the number of routes; status is error while the host is unhealthy.',
     method: 'GET',
     path: '/state',
     aliases: [{ method: 'GET', path: '/proxy-manager/state' }],
@@ -19,7 +21,7 @@ export default endpoint(
       200: {
         description: 'The current state',
         schema: v.object({
-          status: v.picklist(['healthy', 'degraded', 'unhealthy']),
+          status: v.picklist(['active', 'error']),
           mode: v.string(),
           uptime_seconds: v.number(),
           requests_total: v.number(),
@@ -37,7 +39,7 @@ export default endpoint(
           }),
         }),
         example: {
-          status: 'healthy',
+          status: 'active',
           mode: 'production',
           uptime_seconds: 5,
           requests_total: 13,
@@ -59,7 +61,7 @@ export default endpoint(
     return {
       status: 200,
       body: {
-        status: health.status,
+        status: udcStatus(health.status),
         mode: settings.ENVIRONMENT,
         uptime_seconds: figures.uptimeSeconds,
         requests_total: figures.requestsTotal,

@@ -4,6 +4,7 @@ import type { Engine } from './engine/engine.ts'
 import type { Host } from './host/host.ts'
 import { logFailure } from './host/log-failure.ts'
 import type { MeshMember } from './mesh/member.ts'
+import { heartbeatUrl } from './settings/settings.ts'
 
 /** Starts a job every `everyMs` milliseconds, except while its previous run has not ended. */
 export function repeat(everyMs: number, job: () => Promise<void>, onFailure: (error: Error) => void): NodeJS.Timeout {
@@ -48,12 +49,12 @@ export function startTimers({ settings, log }: Host, engine: Engine): NodeJS.Tim
 /** Registers this service with the Registry and sends heartbeats to the Orchestrator: at once, then periodically. */
 export function startAnnouncements({ settings, log }: Host, mesh: MeshMember): readonly NodeJS.Timeout[] {
   const every = repeater(log)
-  const { REGISTRY_REGISTER, ORCHESTRATOR_URL } = settings
+  const { REGISTRY_REGISTER } = settings
   void mesh.register()
   void mesh.sendHeartbeat()
   return [
     ...(REGISTRY_REGISTER ? [every(REGISTER_CHECK_MS, 'register', mesh.register)] : []),
-    ...(ORCHESTRATOR_URL === undefined ? [] : [every(HEARTBEAT_MS, 'heartbeat', mesh.sendHeartbeat)]),
+    ...(heartbeatUrl(settings) === undefined ? [] : [every(HEARTBEAT_MS, 'heartbeat', mesh.sendHeartbeat)]),
   ]
 }
 

@@ -62,7 +62,7 @@ const FLOORS: readonly (readonly [room: string, packages: readonly string[]])[] 
   ['lib/plan', ['diff', 'node:util']],
   ['lib/change', ['valibot', 'node:path']],
   ['lib/issuance', []],
-  ['lib/mesh', ['valibot', 'jose/*', 'node:crypto']],
+  ['lib/mesh', ['valibot', 'jose/*', 'node:crypto', 'node:util']],
   ['lib/health', ['valibot', 'node:path']],
   ['lib/engine', []],
   ['lib/http/access', ['node:crypto']],

@@ -11,8 +11,10 @@ export interface HttpRequest {
   readonly limitBytes: number
   /** Sent as `Authorization: Bearer`. */
   readonly token?: string
-  /** Posted as JSON; without it, the request is a GET. */
+  /** Sent as JSON; without it, the request is a GET. */
   readonly json?: unknown
+  /** How `json` is sent; by default with POST. */
+  readonly method?: 'POST' | 'PATCH'
 }
 
 /** Status and body, with the `Server` header if there is one; or why there is no answer: `failure` is the errno's name, `TIMEOUT`, `TOO_LARGE` or `BROKEN`. */
@@ -28,19 +30,19 @@ export interface HttpClient {
 /** node-fetch honours an agent, which the global fetch does not. Names are resolved by `network`. */
 export function httpClient(network: Pick<Network, 'lookup'>): HttpClient {
   return {
-    request: async ({ url, timeoutMs, limitBytes, token, json }) => {
+    request: async ({ url, timeoutMs, limitBytes, token, json, method = 'POST' }) => {
       const headers = {
         accept: 'application/json',
         'user-agent': 'proxy-manager',
         ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
         ...(json === undefined ? {} : { 'content-type': 'application/json' }),
       }
-      const post = json === undefined ? {} : { method: 'POST', body: JSON.stringify(json) }
+      const sent = json === undefined ? {} : { method, body: JSON.stringify(json) }
       const signal = AbortSignal.timeout(timeoutMs)
       // `size` makes a longer body fail while it is being read.
       return await boundedFetch(
         url,
-        { signal, size: limitBytes, headers, ...post },
+        { signal, size: limitBytes, headers, ...sent },
         { lookup: lookupBy(network, timeoutMs) },
         (response) => response.text(),
       )

@@ -34,7 +34,8 @@ export async function toPutChange(
       upstream: upstream.url,
       health_status: health.status,
       attempts: probe,
-      remedy: 'Start the droplet, see that its health check answers 2xx, or pass "require_healthy": false',
+      remedy:
+        'Start the droplet and see that its health check answers 2xx; if that has another path, pass it as options.health_check_path; "require_healthy": false skips the check',
     },
   })
 }

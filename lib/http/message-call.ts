@@ -25,6 +25,7 @@ export const Query = v.variant(
     v.strictObject({ query: v.literal('routes'), ...listEntries }, describeFault),
     v.strictObject({ query: v.literal('route'), droplet_name: DropletName }, describeFault),
     v.strictObject({ query: v.literal('health') }, describeFault),
+    v.looseObject({ query: v.literal('status') }),
   ],
   describeChoice,
 )
@@ -45,15 +46,25 @@ export const Command = v.variant(
   describeChoice,
 )
 
+/** The queries and commands that stand for a call. */
+export const KNOWN = {
+  queries: ['routes', 'route', 'health', 'status'],
+  commands: ['upsert', 'delete', 'ssl', 'sync'],
+} as const
+
 /**
- * The call that a query or a command stands for.
- * @throws {ProxyManagerError} INVALID_REQUEST if the payload is neither
+ * The call that a query or a command stands for; `undefined` if it is one of another droplet, in whatever form that has it.
+ * @throws {ProxyManagerError} INVALID_REQUEST if it is one of ours in another form
  */
-export function callFor(type: 'query' | 'command', payload: unknown): InternalCall {
+export function callFor(type: 'query' | 'command', payload: unknown): InternalCall | undefined {
+  const named = v.safeParse(v.looseObject({ [type]: v.unknown() }), payload)
+  const verb = named.success ? named.output[type] : undefined
+  const known: readonly unknown[] = type === 'query' ? KNOWN.queries : KNOWN.commands
+  if (!known.includes(verb)) return undefined
   if (type === 'query') {
     const query = parse(Query, payload)
     if (query.query === 'route') return { method: 'GET', path: `/proxies/${query.droplet_name}` }
-    if (query.query === 'health') return { method: 'GET', path: '/proxy-manager/health' }
+    if (query.query === 'health' || query.query === 'status') return { method: 'GET', path: '/proxy-manager/health' }
     const { query: _, ...parameters } = query
     return { method: 'GET', path: '/proxies', parameters }
   }

@@ -41,12 +41,24 @@ export interface Condition {
   readonly uptimeSeconds: number
 }
 
-/** One heartbeat for the Orchestrator. */
+/** The condition in the words that other droplets of the mesh expect as a status. */
+export function udcStatus(status: Condition['status']): 'active' | 'error' {
+  return status === 'unhealthy' ? 'error' : 'active'
+}
+
+/** The droplet's identity as a number if it is one, as most droplets of the mesh have it. */
+function numericId(id: string): string | number {
+  return /^[1-9]\d{0,8}$/.test(id) ? Number(id) : id
+}
+
+/** One heartbeat for the Orchestrator: `status` in the words of the mesh, `health` in ours. */
 export function heartbeat(settings: Settings, { status, version, nowMs, uptimeSeconds }: Condition) {
   return {
+    id: numericId(settings.DROPLET_ID),
     droplet_id: settings.DROPLET_ID,
     service: settings.SERVICE_NAME,
-    status,
+    status: udcStatus(status),
+    health: status,
     version,
     timestamp: new Date(nowMs).toISOString(),
     uptime_seconds: uptimeSeconds,

@@ -1,12 +1,14 @@
 /** Requests to the Registry that the operator has configured. */
+import * as v from 'valibot'
 import type { HttpAnswer, HttpRequest } from '../adapters/http-client.ts'
 import { ProxyManagerError } from '../errors.ts'
 import type { Host } from '../host/host.ts'
 import { singleFlight } from '../host/single-flight.ts'
-import { parseRegistry, type RegistryAnswer } from './registry-records.ts'
+import { Listing, parseRegistry, type RegistryAnswer } from './registry-records.ts'
 
 type RegistryHost = Pick<Host, 'settings' | 'http' | 'clock'>
 
+const ONE_LIMITS = { timeoutMs: 3000, limitBytes: 64 * 1024 }
 const LIST_LIMITS = { timeoutMs: 5000, limitBytes: 4 * 1024 * 1024 }
 
 /** Requests a path below REGISTRY_URL, with REGISTRY_TOKEN if it is set; resolves to `undefined` without a Registry. */
@@ -22,6 +24,41 @@ export async function requestRegistry(
     ...(token === undefined ? {} : { token }),
     ...options,
   })
+}
+
+/** A droplet's record as the Registry stores it; `hidden` if the Registry does not show its records. */
+export type FoundRecord =
+  | { readonly kind: 'found'; readonly record: unknown }
+  | { readonly kind: 'absent' | 'hidden' }
+  | { readonly kind: 'failed'; readonly failure: string }
+
+const NamedRecord = v.looseObject({ name: v.string() })
+const OneRecord = v.union([
+  v.pipe(
+    v.looseObject({ droplet: NamedRecord }),
+    v.transform(({ droplet }) => droplet),
+  ),
+  NamedRecord,
+])
+
+/** Looks for the record of a name: at `/droplets/name/<name>`, or in the list if that has none. */
+export async function findRecord(host: Pick<Host, 'settings' | 'http'>, name: string): Promise<FoundRecord> {
+  const one = await requestRegistry(host, `/droplets/name/${encodeURIComponent(name)}`, ONE_LIMITS)
+  const parsed = v.safeParse(OneRecord, jsonOf(one))
+  if (parsed.success && parsed.output.name === name) return { kind: 'found', record: parsed.output }
+  const all = await requestRegistry(host, '/droplets', LIST_LIMITS)
+  if (all === undefined || 'failure' in all)
+    return { kind: 'failed', failure: all?.failure ?? 'no Registry is configured' }
+  if (all.status >= 500) return { kind: 'failed', failure: `status ${all.status}` }
+  const list = v.safeParse(Listing, jsonOf(all))
+  if (!list.success) return { kind: 'hidden' }
+  const record = list.output.find((entry) => v.is(NamedRecord, entry) && entry.name === name)
+  return record === undefined ? { kind: 'absent' } : { kind: 'found', record }
+}
+
+/** The JSON of a 200; `undefined` for anything else. */
+function jsonOf(answer: HttpAnswer | undefined): unknown {
+  return answer !== undefined && 'status' in answer && answer.status === 200 ? parseJson(answer.body) : undefined
 }
 
 /**

@@ -1,7 +1,7 @@
 /** The shapes in which deployed Registries list droplets, and the routes for them. */
 import * as v from 'valibot'
 import { Domain } from '../net/domain.ts'
-import { DropletName } from '../route/droplet-name.ts'
+import { DropletName, foldName } from '../route/droplet-name.ts'
 import { UpstreamHost, UpstreamPort } from '../upstream/upstream.ts'
 
 /** A route as the Registry has it. */
@@ -30,18 +30,27 @@ const Place = {
   port: v.optional(v.unknown()),
   internal_port: v.optional(v.unknown()),
   domain: v.optional(v.unknown()),
+  url: v.optional(v.unknown()),
 }
 const Droplet = v.looseObject({
-  name: v.pipe(v.string(), v.maxLength(253)),
   status: v.optional(v.nullable(v.string())),
   endpoint: v.optional(v.nullable(v.string())),
+  fqdn: v.optional(v.unknown()),
   metadata: v.optional(v.nullable(v.looseObject(Place))),
   ...Place,
 })
 type Droplet = v.InferOutput<typeof Droplet>
-const Named = v.looseObject({ name: v.string() })
+const Name = v.pipe(v.string(), v.minLength(1), v.maxLength(253))
+const Named = v.looseObject({
+  name: v.optional(v.unknown()),
+  id: v.optional(v.unknown()),
+  metadata: v.fallback(v.looseObject({ name: v.optional(v.unknown()) }), {}),
+})
+/** Words of deployed Registries for a droplet that runs. */
+export const RUNNING = ['active', 'healthy', 'online', 'running']
 
-const Listing = v.union([
+/** The shapes of a list of droplets. */
+export const Listing = v.union([
   v.array(v.unknown()),
   v.pipe(
     v.looseObject({ droplets: v.array(v.unknown()) }),
@@ -66,13 +75,17 @@ export function* parseRegistry(answer: unknown): Generator<undefined, RegistryAn
   for (const [i, record] of listing.output.entries()) {
     if (i % CHUNK === CHUNK - 1) yield
     const droplet = v.safeParse(Droplet, record)
-    const named = v.safeParse(Named, record)
-    const name = named.success ? named.output.name : `record ${i + 1}`
-    const route = droplet.success ? readRoute(droplet.output) : describeIssues(droplet.issues)
+    const ownName = nameOf(record)
+    const name = ownName ?? `record ${i + 1}`
+    const route = !droplet.success
+      ? describeIssues(droplet.issues)
+      : ownName === undefined
+        ? 'has no valid name (looked for name, metadata.name, id)'
+        : readRoute(ownName, droplet.output)
     if (typeof route === 'string') skipped.push({ name: printable(name), reason: route })
     else found.push({ name, route })
-    if (typeof route === 'string' && named.success && !(droplet.success && isInactive(droplet.output)))
-      ambiguous.push(toDropletName(name))
+    if (typeof route === 'string' && ownName !== undefined && !(droplet.success && isInactive(droplet.output)))
+      ambiguous.push(foldName(name))
   }
   const duplicateOf = { dropletName: findDuplicates(found, 'dropletName'), domain: findDuplicates(found, 'domain') }
   const routes: RegistryRoute[] = []
@@ -118,23 +131,38 @@ function findDuplicates(
 /** Why a record cannot be read at all. */
 function describeIssues(issues: readonly v.BaseIssue<unknown>[]): string {
   const keys = issues.map((issue) => v.getDotPath(issue))
-  if (keys.includes(null) || keys.includes('name')) return 'has no valid name, or is not an object'
+  if (keys.includes(null)) return 'is not an object'
   return `has no valid ${[...new Set(keys)].join(', ')}`
 }
 
-function readRoute(droplet: Droplet): RegistryRoute | string {
+/** Where deployed Registries have the name, in this order; a number is no name. */
+function nameOf(record: unknown): string | undefined {
+  const named = v.safeParse(Named, record)
+  if (!named.success) return undefined
+  const { name, metadata, id } = named.output
+  return [name, metadata.name, id].find((text) => v.is(Name, text))
+}
+
+function readRoute(name: string, droplet: Droplet): RegistryRoute | string {
   if (isInactive(droplet)) return `is not active (${printable(droplet.status ?? '')})`
-  const dropletName = toDropletName(droplet.name)
+  const dropletName = foldName(name)
   // Some letters outside ASCII have an ASCII lower case: such a name would match another one.
-  if (!/^[\x20-\x7e]*$/.test(droplet.name) || !v.is(DropletName, dropletName))
+  if (!/^[\x20-\x7e]*$/.test(name) || !v.is(DropletName, dropletName))
     return 'its name cannot be converted to a valid droplet name'
   const metadata = droplet.metadata ?? {}
-  const endpoint = /^http:\/\/(\[[^\]]+\]|[^/:@?#\\]+):(\d{1,5})\/?$/.exec(droplet.endpoint ?? '')
-  const domain = first(droplet.domain, metadata.domain)
-  if (domain === undefined) return 'has no domain'
+  const site = readUrl(first(droplet.url, metadata.url))
+  const [endpoint] = [droplet.endpoint, site.address]
+    .map((url) => ADDRESS.exec(url ?? ''))
+    .filter((match) => match !== null)
+  const domain = first(droplet.domain, metadata.domain, droplet.fqdn, site.domain)
+  if (domain === undefined) return 'has no domain (looked for domain, metadata.domain, fqdn, url, metadata.url)'
+  if (domain === site.domain && site.path !== undefined)
+    return `its url has a path (${printable(site.path)}), and a route has a whole domain`
   const ownPort = first(droplet.port, droplet.internal_port, metadata.port, metadata.internal_port)
-  if (ownPort === undefined && droplet.endpoint && endpoint === null)
-    return 'has an endpoint that is not http://host:port'
+  if (ownPort === undefined && endpoint === undefined)
+    return droplet.endpoint
+      ? 'has an endpoint that is not http://host:port'
+      : 'has no port (looked for port, internal_port, metadata.port, metadata.internal_port, endpoint)'
   const fields = v.safeParse(v.object({ domain: Domain, host: UpstreamHost, port: Port }), {
     domain,
     host: first(droplet.host, metadata.host, endpoint?.[1]) ?? 'localhost',
@@ -151,15 +179,20 @@ function readRoute(droplet: Droplet): RegistryRoute | string {
   return `has no valid ${[...wrong].join(', ')}`
 }
 
-function isInactive({ status }: Droplet): boolean {
-  return (status ?? 'active').toLowerCase() !== 'active'
+/** A droplet's own address. */
+const ADDRESS = /^http:\/\/(\[[^\]]+\]|[^/:@?#\\]+):(\d{1,5})\/?$/
+
+/** A URL is that of a site if it has a name and no port, else the address of a droplet. */
+function readUrl(value: unknown): { readonly domain?: string; readonly path?: string; readonly address?: string } {
+  if (typeof value !== 'string' || !URL.canParse(value)) return {}
+  const { protocol, hostname, port, pathname } = new URL(value)
+  if (!['http:', 'https:'].includes(protocol)) return {}
+  if (port !== '' || !v.is(Domain, hostname)) return { address: value }
+  return { domain: hostname, ...(pathname === '/' ? {} : { path: pathname }) }
 }
 
-function toDropletName(name: string): string {
-  return name
-    .trim()
-    .toLowerCase()
-    .replace(/[\s.]+/g, '-')
+function isInactive({ status }: Droplet): boolean {
+  return !RUNNING.includes((status ?? 'active').toLowerCase())
 }
 
 function first(...values: readonly unknown[]): unknown {

@@ -1,6 +1,6 @@
 /** Rules across settings that are valid by themselves. */
 import { isLoopbackHost } from '../net/address.ts'
-import { type Settings, wantsCredentials } from './settings.ts'
+import { heartbeatUrl, type Settings, wantsCredentials } from './settings.ts'
 
 /** One sentence per fault: the variable, and what it expects. */
 export function crossFieldFaults(settings: Settings): readonly string[] {
@@ -10,6 +10,7 @@ export function crossFieldFaults(settings: Settings): readonly string[] {
     missingRegistryUrl,
     jwtSettingsAlone,
     missingPublicUrl,
+    uselessHeartbeatToken,
     sameSitesDirectory,
     sameNginxPort,
   ]
@@ -50,10 +51,15 @@ function jwtSettingsAlone(settings: Settings): readonly string[] {
 
 /** Others cannot call an unspecified address such as 0.0.0.0. */
 function missingPublicUrl(settings: Settings): string | undefined {
-  const { PROXY_MANAGER_HOST: host, PROXY_MANAGER_PUBLIC_URL, REGISTRY_REGISTER, ORCHESTRATOR_URL } = settings
-  const isAnnounced = REGISTRY_REGISTER || ORCHESTRATOR_URL !== undefined
+  const { PROXY_MANAGER_HOST: host, PROXY_MANAGER_PUBLIC_URL, REGISTRY_REGISTER } = settings
+  const isAnnounced = REGISTRY_REGISTER || heartbeatUrl(settings) !== undefined
   if (!isAnnounced || PROXY_MANAGER_PUBLIC_URL !== undefined || !['0.0.0.0', '::'].includes(host)) return undefined
-  return `PROXY_MANAGER_PUBLIC_URL: expected the URL at which others reach this API: REGISTRY_REGISTER and ORCHESTRATOR_URL announce it, and PROXY_MANAGER_HOST is ${JSON.stringify(host)}`
+  return `PROXY_MANAGER_PUBLIC_URL: expected the URL at which others reach this API: REGISTRY_REGISTER, ORCHESTRATOR_URL and HEARTBEAT_URL announce it, and PROXY_MANAGER_HOST is ${JSON.stringify(host)}`
+}
+
+function uselessHeartbeatToken(settings: Settings): string | undefined {
+  if (settings.HEARTBEAT_TOKEN === undefined || heartbeatUrl(settings) !== undefined) return undefined
+  return 'HEARTBEAT_TOKEN: requires HEARTBEAT_URL or ORCHESTRATOR_URL too'
 }
 
 /** The symlink of a route would replace its own file. */

@@ -117,6 +117,15 @@ export const VARIABLES = {
     'Sent to the Registry as "Authorization: Bearer ..."; REGISTRY_TOKEN_FILE names a file with it; requires REGISTRY_URL',
   ),
   ORCHESTRATOR_URL: optional(baseUrl, 'URL of the Orchestrator; every minute, /heartbeat below it is called', 'none'),
+  HEARTBEAT_URL: optional(
+    baseUrl,
+    'Where heartbeats are posted, as a whole URL, if not to /heartbeat below ORCHESTRATOR_URL',
+    '<ORCHESTRATOR_URL>/heartbeat',
+  ),
+  HEARTBEAT_TOKEN: optional(
+    token(4096),
+    'Sent with heartbeats as "Authorization: Bearer ..."; HEARTBEAT_TOKEN_FILE names a file with it; requires HEARTBEAT_URL or ORCHESTRATOR_URL',
+  ),
   PROXY_MANAGER_PUBLIC_URL: optional(
     baseUrl,
     'URL at which others reach this API, as announced to Registry and Orchestrator',
@@ -140,6 +149,11 @@ export const VARIABLES = {
 
 /** The settings, typed, under the names of their variables. */
 export type Settings = Readonly<{ [K in keyof typeof VARIABLES]: v.InferOutput<(typeof VARIABLES)[K]> }>
+
+/** Where heartbeats are posted; `undefined` if nowhere. */
+export function heartbeatUrl({ HEARTBEAT_URL, ORCHESTRATOR_URL }: Settings): string | undefined {
+  return HEARTBEAT_URL ?? (ORCHESTRATOR_URL && `${ORCHESTRATOR_URL}/heartbeat`)
+}
 
 /** The URL at which others reach the API, without a slash at its end. */
 export function publicUrl({ PROXY_MANAGER_PUBLIC_URL, PROXY_MANAGER_HOST, PROXY_MANAGER_PORT }: Settings): string {

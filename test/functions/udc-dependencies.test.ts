@@ -16,8 +16,8 @@ test('GET answers exactly what is needed and whether it is available', async () 
   const { status, body } = await call(udcDependencies, deps, '/dependencies')
   assert.is(status, 200)
   assert.equal(body, {
-    required: ['nginx'],
-    optional: ['certbot', 'registry', 'acme_ca'],
+    required: [{ name: 'nginx', status: 'available' }],
+    optional: ['certbot', 'registry', 'acme_ca'].map((name) => ({ name, status: 'available' })),
     missing: [],
     required_services: [{ name: 'nginx', status: 'available', checked_at }],
     optional_services: [
@@ -33,6 +33,10 @@ test('a dependency that does not answer is missing; one that is not configured o
   deps.disk.delete('/usr/bin/certbot')
   const first = await call(udcDependencies, deps, '/dependencies')
   assert.equal(first.body.missing, ['certbot'])
+  assert.equal(first.body.optional, [
+    { name: 'certbot', status: 'unavailable' },
+    { name: 'acme_ca', status: 'unavailable' },
+  ])
   assert.equal(first.body.external_apis, [{ name: 'acme_ca', status: 'unknown', checked_at: null }])
   await settled()
   const { body } = await call(udcDependencies, deps, '/dependencies')

@@ -15,6 +15,7 @@ test('GET answers exactly service, version and status', async () => {
       200,
       {
         status: 'healthy',
+        udc_status: 'active',
         service: 'proxy-manager',
         version: '0.0.0',
         timestamp: '2026-01-01T00:00:00.000Z',

@@ -17,7 +17,7 @@ test('GET answers exactly the state of this droplet', async () => {
   const { status, body } = await call(udcState, deps, '/state')
   assert.is(status, 200)
   assert.equal(body, {
-    status: 'healthy',
+    status: 'active',
     mode: 'staging',
     uptime_seconds: 10,
     requests_total: 0,

@@ -59,21 +59,31 @@ test('a sync of another Proxy Manager reads the record, once it has a domain', (
     assert.equal(readRegistry([{ ...record, domain: 'edge.example.com' }])?.routes, [
       { dropletName: 'proxy-manager', domain: 'edge.example.com', upstream_host: host, upstream_port: port },
     ])
-    assert.equal(readRegistry([record])?.skipped, [{ name: 'proxy-manager', reason: 'has no domain' }])
+    assert.equal(readRegistry([record])?.skipped, [
+      { name: 'proxy-manager', reason: 'has no domain (looked for domain, metadata.domain, fqdn, url, metadata.url)' },
+    ])
   }
 })
 
 test('a heartbeat has the names and the status of this droplet', () => {
   const condition = { status: 'degraded', version: '1.2.3', nowMs: 1_800_000_000_000, uptimeSeconds: 61 } as const
   assert.equal(heartbeat(settings({ DROPLET_ID: 'edge-7' }), condition), {
+    id: 'edge-7',
     droplet_id: 'edge-7',
     service: 'proxy-manager',
-    status: 'degraded',
+    status: 'active',
+    health: 'degraded',
     version: '1.2.3',
     timestamp: '2027-01-15T08:00:00.000Z',
     uptime_seconds: 61,
     endpoint: 'http://127.0.0.1:8100',
   })
+})
+
+test('a heartbeat has a number as its id if the identity is one, and the status error if the host is unhealthy', () => {
+  const condition = { status: 'unhealthy', version: '1.2.3', nowMs: 0, uptimeSeconds: 61 } as const
+  const { id, droplet_id, status, health } = heartbeat(settings({ DROPLET_ID: '18' }), condition)
+  assert.equal([id, droplet_id, status, health], [18, '18', 'error', 'unhealthy'])
 })
 
 test.run()

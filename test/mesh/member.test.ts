@@ -25,6 +25,7 @@ interface World {
 
 async function world(settings: Readonly<Record<string, string>> = MESH): Promise<World> {
   const deps = await fakeDeps({ settings })
+  deps.nginx.registry = { status: 200, body: '[]' }
   const { readHealth } = deps.engine
   const member = meshMember(deps.host, { version: '1.2.3', readHealth, uptimeSeconds: () => 61 })
   return {
@@ -38,18 +39,24 @@ async function world(settings: Readonly<Record<string, string>> = MESH): Promise
   }
 }
 
-test('the droplet is registered once, with the token for the Registry', async () => {
+test('the droplet is registered with the token for the Registry, and its record looked for each minute', async () => {
   const { deps, member, received, lines } = await world()
-  for (let i = 0; i < 5; i++) {
-    await member.register()
-    await deps.clock.sleep(600_000)
-  }
-  assert.is(received().length, 1)
+  await member.register()
   const [url, token, json] = received()[0] ?? []
   assert.equal([url, token], ['http://registry.example:8000/api/droplets', 'a-token-for-the-registry'])
   const { name, metadata } = JSON.parse(JSON.stringify(json))
   assert.equal([name, metadata.droplet_id, metadata.version], ['proxy-manager', 'edge-7', '1.2.3'])
-  assert.equal(lines(), ['info register success'])
+  deps.nginx.registry = { status: 200, body: JSON.stringify([json]) }
+  for (let second = 0; second < 120; second++) {
+    await deps.clock.sleep(1000)
+    await member.register()
+  }
+  assert.is(received().length, 1)
+  deps.nginx.registry = { status: 200, body: '[]' }
+  await deps.clock.sleep(60_000)
+  await member.register()
+  assert.is(received().length, 2)
+  assert.equal(lines(), ['info register success', 'info register success'])
 })
 
 test('200, 201, any other 2xx and 409 count as registered, and nothing else does', async () => {
@@ -69,7 +76,7 @@ test('200, 201, any other 2xx and 409 count as registered, and nothing else does
     const { deps, member, received, lines } = await world()
     deps.nginx.mesh = answer
     await member.register()
-    await deps.clock.sleep(600_000)
+    await deps.clock.sleep(5000)
     await member.register()
     assert.is(received().length, isGood ? 1 : 2, JSON.stringify(answer))
     const why = 'failure' in answer ? answer.failure : `status ${answer.status}`
@@ -118,6 +125,7 @@ test("a heartbeat has the droplet's status, and is sent without a token", async 
   await deps.clock.sleep(60_000)
   await member.sendHeartbeat()
   const beat = {
+    id: 'edge-7',
     droplet_id: 'edge-7',
     service: 'proxy-manager',
     version: '1.2.3',
@@ -128,14 +136,27 @@ test("a heartbeat has the droplet's status, and is sent without a token", async 
     [
       'http://orchestrator.example/heartbeat',
       undefined,
-      { ...beat, status: 'healthy', timestamp: '2026-01-01T00:00:00.000Z' },
+      { ...beat, status: 'active', health: 'healthy', timestamp: '2026-01-01T00:00:00.000Z' },
     ],
     [
       'http://orchestrator.example/heartbeat',
       undefined,
-      { ...beat, status: 'unhealthy', timestamp: '2026-01-01T00:01:00.000Z' },
+      { ...beat, status: 'error', health: 'unhealthy', timestamp: '2026-01-01T00:01:00.000Z' },
     ],
   ])
+})
+
+test('heartbeats go to a whole URL with a token, if they are configured, and a 404 says what to set, once', async () => {
+  const { deps, member, received, lines } = await world({
+    HEARTBEAT_URL: 'https://registry.example/droplets/7/heartbeat',
+    HEARTBEAT_TOKEN: 'a-token-for-heartbeats-only',
+    PROXY_MANAGER_PUBLIC_URL: 'https://edge.example.com',
+  })
+  deps.nginx.mesh = { status: 404, body: '' }
+  for (let i = 0; i < 3; i++) await member.sendHeartbeat()
+  const [url, token] = received()[0] ?? []
+  assert.equal([url, token], ['https://registry.example/droplets/7/heartbeat', 'a-token-for-heartbeats-only'])
+  assert.equal(lines(), ['warn heartbeat failure status 404: set HEARTBEAT_URL to where heartbeats are posted'])
 })
 
 test('a failing Orchestrator is logged once when that begins and once when it ends, however it fails', async () => {
@@ -178,7 +199,7 @@ test('a health that cannot be read is reported as unhealthy', async () => {
     throw new Error('no host')
   }
   await meshMember(deps.host, { version: '1', readHealth, uptimeSeconds: () => 0 }).sendHeartbeat()
-  assert.match(JSON.stringify(deps.nginx.received[0]?.json), '"status":"unhealthy"')
+  assert.match(JSON.stringify(deps.nginx.received[0]?.json), '"status":"error","health":"unhealthy"')
 })
 
 test('without its settings nothing is announced', async () => {

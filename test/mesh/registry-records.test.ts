@@ -1,6 +1,7 @@
 import * as fc from 'fast-check'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import RECORDS from '../../fixtures/mesh/records.json' with { type: 'json' }
 import type { RegistryAnswer } from '../../lib/mesh/registry-records.ts'
 import { readRegistry } from '../helpers/read-registry.ts'
 
@@ -8,6 +9,9 @@ const test = suite('registry records')
 
 const PLAIN = { name: 'app', domain: 'app.example.com', host: '10.0.0.7', port: 8001, status: 'active' }
 const ROUTE = { dropletName: 'app', domain: 'app.example.com', upstream_host: '10.0.0.7', upstream_port: 8001 }
+
+const NO_DOMAIN = 'has no domain (looked for domain, metadata.domain, fqdn, url, metadata.url)'
+const NO_PORT = 'has no port (looked for port, internal_port, metadata.port, metadata.internal_port, endpoint)'
 
 function read(answer: unknown): RegistryAnswer {
   const found = readRegistry(answer)
@@ -86,22 +90,7 @@ test('a name is converted to a droplet name if that is unambiguous', () => {
 })
 
 test('any other name is skipped, and never part of a path', () => {
-  const names = [
-    '',
-    ' ',
-    '-',
-    'a-',
-    '-a',
-    '../etc/passwd',
-    'a/b',
-    'a\\b',
-    'a%2fb',
-    'a;b',
-    'a"b',
-    'a{b',
-    '$a',
-    'default',
-  ]
+  const names = [' ', '-', 'a-', '-a', '../etc/passwd', 'a/b', 'a\\b', 'a%2fb', 'a;b', 'a"b', 'a{b', '$a', 'default']
   for (const name of [...names, '000-proxy-manager', 'ä', '草', '\u212aite', 'a\nb', 'a\u00a0b', 'a\0', 'x'.repeat(64)])
     assert.is(
       reasonFor({ ...PLAIN, name }),
@@ -121,8 +110,8 @@ test('a droplet that is not active makes no route, and is not ambiguous either',
 
 test('a record without a usable address is skipped with all of its faults', () => {
   for (const [differing, reason] of [
-    [{ domain: undefined }, 'has no domain'],
-    [{ domain: '' }, 'has no domain'],
+    [{ domain: undefined }, NO_DOMAIN],
+    [{ domain: '' }, NO_DOMAIN],
     [{ domain: 'localhost' }, 'has no valid domain'],
     [{ domain: '*.example.com' }, 'has no valid domain'],
     [{ domain: 'a.example.com; return 200' }, 'has no valid domain'],
@@ -133,7 +122,7 @@ test('a record without a usable address is skipped with all of its faults', () =
     [{ host: 'http://a' }, 'has no valid host'],
     [{ host: '127.1' }, 'has no valid host'],
     [{ host: {} }, 'has no valid host'],
-    [{ port: undefined }, 'has no valid port'],
+    [{ port: undefined }, NO_PORT],
     [{ port: 0 }, 'has no valid port'],
     [{ port: 65_536 }, 'has no valid port'],
     [{ port: 80.5 }, 'has no valid port'],
@@ -169,7 +158,7 @@ test('an endpoint that is not http://host:port gives no address, and is the reas
   const unfit = { name: 'app', domain: 'app.example.com', endpoint: 'https://a:1' }
   assert.is(reasonFor({ ...unfit, port: 0 }), 'has no valid port')
   assert.is(reasonFor({ ...unfit, endpoint: 'http://a:70000' }), 'has no valid port')
-  assert.is(reasonFor({ ...unfit, endpoint: undefined }), 'has no valid port')
+  assert.is(reasonFor({ ...unfit, endpoint: undefined }), NO_PORT)
   assert.is(read([{ ...unfit, port: 8001 }]).routes[0]?.upstream_port, 8001)
 })
 
@@ -183,7 +172,7 @@ test('a record that does not fit affects no other, whatever it is', () => {
   const { routes, skipped } = read([...hostile, PLAIN])
   assert.equal(routes, [ROUTE])
   assert.is(skipped.length, hostile.length)
-  assert.equal(skipped[1], { name: 'record 2', reason: 'has no valid name, or is not an object' })
+  assert.equal(skipped[1], { name: 'record 2', reason: 'is not an object' })
 })
 
 test("the Registry's names and texts are shortened and made printable", () => {
@@ -228,6 +217,56 @@ test('a record that cannot be read is ambiguous under the droplet name that its 
     assert.equal(read([{ ...PLAIN, name: 'My App', ...differing }]).ambiguous, ['my-app'], JSON.stringify(differing))
 })
 
+test('a name is looked for in name, metadata.name and id; a number is none', () => {
+  const { name: _, ...nameless } = PLAIN
+  for (const [fields, dropletName] of [
+    [{ name: 'app', metadata: { name: 'b' }, id: 'c' }, 'app'],
+    [{ name: null, metadata: { name: 'b' }, id: 'c' }, 'b'],
+    [{ name: '', id: 'C D' }, 'c-d'],
+    [{ name: 7, metadata: 'x', id: 'c' }, undefined],
+  ] as const)
+    assert.is(read([{ ...nameless, ...fields }]).routes[0]?.dropletName, dropletName, JSON.stringify(fields))
+  assert.is(reasonFor({ ...nameless, id: 7 }), 'has no valid name (looked for name, metadata.name, id)')
+})
+
+test('a URL with a name and no port is that of the site; any other gives an address at most', () => {
+  const { domain: _, host: __, port: ___, ...bare } = PLAIN
+  for (const [fields, route] of [
+    [{ port: 8001, fqdn: 'app.example.com' }, ['app.example.com', 'localhost', 8001]],
+    [{ port: 8001, url: 'https://App.example.com/' }, ['app.example.com', 'localhost', 8001]],
+    [
+      { endpoint: 'http://10.0.0.7:8001', metadata: { url: 'http://app.example.com' } },
+      ['app.example.com', '10.0.0.7', 8001],
+    ],
+    [{ fqdn: 'app.example.com', url: 'http://10.0.0.7:8001' }, ['app.example.com', '10.0.0.7', 8001]],
+  ] as const) {
+    const [found] = read([{ ...bare, ...fields }]).routes
+    assert.equal([found?.domain, found?.upstream_host, found?.upstream_port], route, JSON.stringify(fields))
+  }
+  for (const url of [
+    'http://10.0.0.7:8001',
+    'https://app.example.com:8443/',
+    'ftp://app.example.com',
+    'app.example.com',
+    7,
+  ])
+    assert.is(reasonFor({ ...bare, port: 8001, url }), NO_DOMAIN, String(url))
+})
+
+test('a record whose site is below a path is skipped with that path', () => {
+  const { domain: _, ...bare } = PLAIN
+  const reason = 'its url has a path (/orders), and a route has a whole domain'
+  assert.is(reasonFor({ ...bare, url: 'https://app.example.com/orders' }), reason)
+  assert.is(read([{ ...PLAIN, url: 'https://elsewhere.example.com/orders' }]).routes.length, 1)
+})
+
+test('a droplet that runs is one with the status active, healthy, online or running', () => {
+  for (const status of ['active', 'Healthy', 'online', 'RUNNING'])
+    assert.equal(read([{ ...PLAIN, status }]).routes, [ROUTE], status)
+  for (const status of ['inactive', 'error', 'degraded', 'offline', ''])
+    assert.is(reasonFor({ ...PLAIN, status }), `is not active (${status})`)
+})
+
 test('an answer that is not a list of droplets is rejected', () => {
   for (const answer of [undefined, null, 7, 'x', {}, { droplets: {} }, { droplets: null }, { items: [] }, '[]'])
     assert.is(readRegistry(answer), undefined, JSON.stringify(answer))
@@ -265,5 +304,11 @@ test('whatever a Registry answers: nothing is thrown, every record is a route or
     { numRuns: 300 },
   )
 })
+
+for (const { what, record, route, skipped } of RECORDS)
+  test(`a record of a deployed Registry with ${what} ${route === undefined ? 'is skipped with its reason' : 'makes a route'}`, () => {
+    if (route === undefined) assert.is(reasonFor(record), skipped)
+    else assert.equal(read([record]).routes, [route])
+  })
 
 test.run()

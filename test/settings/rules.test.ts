@@ -64,11 +64,18 @@ test('what limits tokens of the Registry requires that they are accepted: otherw
     assert.equal(parseFaults({ [name]: 'https://a.example' }), [`${name}: requires AUTH_REGISTRY_JWT=true too`])
 })
 
+test('a token for heartbeats requires that there are some', () => {
+  assert.equal(parseFaults({ HEARTBEAT_TOKEN: 'a-token-of-many-characters' }), [
+    'HEARTBEAT_TOKEN: requires HEARTBEAT_URL or ORCHESTRATOR_URL too',
+  ])
+})
+
 test('an unspecified address is never announced as the one to call', () => {
   for (const PROXY_MANAGER_HOST of ['0.0.0.0', '::'])
     for (const announced of [
       { REGISTRY_REGISTER: 'true', REGISTRY_URL: 'http://registry.example' },
       { ORCHESTRATOR_URL: 'http://orchestrator.example' },
+      { HEARTBEAT_URL: 'http://registry.example/heartbeat' },
     ]) {
       const environment = { ...announced, PROXY_MANAGER_HOST, PROXY_MANAGER_INSECURE: 'true' }
       assert.match(

@@ -215,6 +215,15 @@ const rows: readonly Row[] = [
     expected: 'a token of 16 to 4096 printable characters without spaces',
   },
   { name: 'ORCHESTRATOR_URL', ...url },
+  { name: 'HEARTBEAT_URL', ...url },
+  {
+    name: 'HEARTBEAT_TOKEN',
+    ...token,
+    others: { HEARTBEAT_URL: 'https://registry.example/droplets/7/heartbeat' },
+    good: [...token.good, ['x'.repeat(4096), 'x'.repeat(4096)]],
+    bad: ['short', 'x'.repeat(4097), '0123456789 abcdef', '0123456789abcdef\n'],
+    expected: 'a token of 16 to 4096 printable characters without spaces',
+  },
   { name: 'PROXY_MANAGER_PUBLIC_URL', ...url },
   {
     name: 'REGISTRY_SYNC_INTERVAL_S',

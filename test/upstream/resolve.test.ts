@@ -275,7 +275,8 @@ health('an unhealthy upstream is refused before anything is written, and the old
     upstream: 'http://localhost:8002',
     health_status: 'unhealthy',
     attempts: [{ address: '127.0.0.1', path: '/health', status: 500 }],
-    remedy: 'Start the droplet, see that its health check answers 2xx, or pass "require_healthy": false',
+    remedy:
+      'Start the droplet and see that its health check answers 2xx; if that has another path, pass it as options.health_check_path; "require_healthy": false skips the check',
   })
   assert.equal(contentsOf(deps.disk), before)
   assert.is(deps.nginx.reloads, 1)

@@ -86,7 +86,8 @@ const EXAMPLES: {
       upstream: 'http://localhost:8001',
       health_status: 'unhealthy',
       attempts: [{ address: '127.0.0.1', path: '/health', failure: 'ECONNREFUSED' }],
-      remedy: 'Start the droplet, make sure that its health check answers 2xx, or pass "require_healthy": false',
+      remedy:
+        'Start the droplet and see that its health check answers 2xx; if that has another path, pass it as options.health_check_path; "require_healthy": false skips the check',
     },
   },
   UPSTREAM_UNRESOLVABLE: {
