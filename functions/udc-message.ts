@@ -16,8 +16,9 @@ const Id = v.pipe(
   ),
   v.transform(String),
 )
+const Foreign = [v.record(v.string(), v.unknown()), v.array(v.unknown()), v.string(), v.number(), v.boolean(), v.null()]
 const Payload = v.pipe(
-  v.union([Query, Command, v.unknown()]),
+  v.union([Query, Command, ...Foreign]),
   v.description('For a query or a command of this droplet, one of these; else anything'),
 )
 
