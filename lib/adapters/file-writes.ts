@@ -13,7 +13,7 @@ import {
   unlink,
 } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { limiter } from './disk/limiter.ts'
+import { descriptors } from './disk/limiter.ts'
 
 /** Effects reject with Node's error, whose `code` is the errno's name. `syncFile`, `append` and `syncFolder` resolve once the data is on the medium. */
 export interface FileWrites {
@@ -38,9 +38,6 @@ export interface FileWrites {
   syncFolder(path: string): Promise<void>
 }
 
-/** Descriptors that effects may hold at once: a batch writes hundreds of files. */
-const HANDLES = 64
-
 /** Makes the effects; what was cached of a path that they change is forgotten, whatever its time stamps say. */
 export function hostFileWrites(cache: {
   readonly forget: (path: string) => void
@@ -51,7 +48,6 @@ export function hostFileWrites(cache: {
     await rm(path, { force: true, recursive: true })
     cache.forgetBelow(path)
   }
-  const withHandle = limiter(HANDLES)
   const changing = async (path: string, effect: () => Promise<void>): Promise<void> => {
     try {
       await effect()
@@ -60,9 +56,9 @@ export function hostFileWrites(cache: {
     }
   }
   const reading = (path: string, flags: number, use: (file: FileHandle) => Promise<void>) =>
-    withHandle(() => withFile(path, flags, undefined, use))
+    withFile(path, flags, undefined, use)
   const writing = (path: string, flags: number, mode: number | undefined, use: (file: FileHandle) => Promise<void>) =>
-    changing(path, () => withHandle(() => withFile(path, O_NOFOLLOW | O_WRONLY | flags, mode, use)))
+    changing(path, () => withFile(path, O_NOFOLLOW | O_WRONLY | flags, mode, use))
   const overwrite = (path: string, text: string, mode: number) =>
     writing(path, O_CREAT | O_TRUNC, mode, (file) => file.writeFile(text))
   return {
@@ -115,12 +111,14 @@ async function withFile(
   mode: number | undefined,
   use: (file: FileHandle) => Promise<void>,
 ): Promise<void> {
-  const file = await open(path, flags, mode)
-  try {
-    await use(file)
-  } finally {
-    await file.close()
-  }
+  await descriptors.quick(async () => {
+    const file = await open(path, flags, mode)
+    try {
+      await use(file)
+    } finally {
+      await file.close()
+    }
+  })
 }
 
 /**

@@ -1,6 +1,7 @@
 /** Probes over fresh connections to an address that was checked before: health checks, the generation, the served certificate. */
 import { connect, type LookupFunction } from 'node:net'
 import { connect as secure } from 'node:tls'
+import { descriptors } from './disk/limiter.ts'
 import { boundedFetch, type HttpAnswer } from './http-client.ts'
 
 export interface ProbeRequest {
@@ -48,25 +49,7 @@ const PROXY_HEADER = 'PROXY UNKNOWN\r\n'
 /** Probes this host and its upstreams. */
 export function hostProbe(): Probe {
   return {
-    handshake: ({ address, port, serverName, timeoutMs, localAddress, proxyProtocol }) =>
-      new Promise((resolve) => {
-        const connection = connect({ host: address, port, ...(localAddress === undefined ? {} : { localAddress }) })
-        const settle = (result: Handshake) => {
-          connection.destroy()
-          resolve(result)
-        }
-        const fail = (error: NodeJS.ErrnoException) => settle({ failure: error.code ?? 'BROKEN' })
-        connection.setTimeout(timeoutMs, () => settle({ failure: 'TIMEOUT' }))
-        connection.on('error', fail)
-        connection.once('connect', () => {
-          if (proxyProtocol === true) connection.write(PROXY_HEADER)
-          const socket = secure({ socket: connection, servername: serverName, rejectUnauthorized: false })
-          socket.on('error', fail)
-          socket.once('secureConnect', () =>
-            settle({ fingerprint: socket.getPeerCertificate().fingerprint256.replaceAll(':', '').toLowerCase() }),
-          )
-        })
-      }),
+    handshake: (request) => descriptors.quick(() => handshake(request)),
     get: async ({ scheme = 'http', address, port, host, path, timeoutMs, localAddress, proxyProtocol }) => {
       const { signal, stop } = activeTimeout(timeoutMs)
       const headers = { host, 'user-agent': 'proxy-manager', connection: 'close' }
@@ -81,6 +64,34 @@ export function hostProbe(): Probe {
       }
     },
   }
+}
+
+function handshake({
+  address,
+  port,
+  serverName,
+  timeoutMs,
+  localAddress,
+  proxyProtocol,
+}: HandshakeRequest): Promise<Handshake> {
+  return new Promise((resolve) => {
+    const connection = connect({ host: address, port, ...(localAddress === undefined ? {} : { localAddress }) })
+    const settle = (result: Handshake) => {
+      connection.destroy()
+      resolve(result)
+    }
+    const fail = (error: NodeJS.ErrnoException) => settle({ failure: error.code ?? 'BROKEN' })
+    connection.setTimeout(timeoutMs, () => settle({ failure: 'TIMEOUT' }))
+    connection.on('error', fail)
+    connection.once('connect', () => {
+      if (proxyProtocol === true) connection.write(PROXY_HEADER)
+      const socket = secure({ socket: connection, servername: serverName, rejectUnauthorized: false })
+      socket.on('error', fail)
+      socket.once('secureConnect', () =>
+        settle({ fingerprint: socket.getPeerCertificate().fingerprint256.replaceAll(':', '').toLowerCase() }),
+      )
+    })
+  })
 }
 
 /** The start of a body. */

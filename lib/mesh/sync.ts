@@ -1,7 +1,7 @@
 /** Brings routes in line with the Registry, as one batch; routes that callers made stay as they are. */
 
 import * as v from 'valibot'
-import { limiter } from '../adapters/disk/limiter.ts'
+import { descriptors } from '../adapters/disk/limiter.ts'
 import type { BatchDryRun, ChangeContext, ChangeResult } from '../change/context.ts'
 import { dryRun } from '../change/pipeline.ts'
 import { toPutChange } from '../change/prepare-put.ts'
@@ -45,8 +45,6 @@ export interface SyncSummary {
 
 /** More than this many are counted, but not listed. */
 const MAX_SKIPPED = 1000
-/** Upstreams that are resolved and probed at the same time. */
-const CHECKS_AT_ONCE = 64
 /**
  * Fetches the droplets and changes what differs.
  * @throws {ProxyManagerError} REGISTRY_NOT_CONFIGURED, REGISTRY_UNAVAILABLE, BLAST_RADIUS, CONFIG_READ_FAILED
@@ -62,9 +60,10 @@ export async function syncFromRegistry(
   const { wanted, skipped, orphaned, deletions, unconfirmed } = selectForSync(answer, routes, request)
   if (unconfirmed !== undefined && !request.dryRun) throw unconfirmed
 
-  const limited = limiter(CHECKS_AT_ONCE)
   const puts = await Promise.all(
-    wanted.map((route) => limited(() => toChange(context.host, route, routes.get(route.dropletName), request))),
+    wanted.map((route) =>
+      descriptors.slow(() => toChange(context.host, route, routes.get(route.dropletName), request)),
+    ),
   )
   // Deletions first, so that a droplet of another name can have the domain.
   const changes = [...deletions, ...puts.flatMap((put) => (put instanceof ProxyManagerError ? [] : [put]))]
