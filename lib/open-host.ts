@@ -16,7 +16,7 @@ import { makeStateFolders, statePaths } from './host/state-folder.ts'
 import { parseSettings } from './settings/parse-settings.ts'
 import type { Settings } from './settings/settings.ts'
 import { missingFilesFault } from './snapshot/missing-files.ts'
-import { filesWithReadFailures, networkWithReadFailures } from './snapshot/read-failure.ts'
+import { filesWithReadFailures, networkWithReadFailures, processesWithReadFailures } from './snapshot/read-failure.ts'
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
@@ -50,7 +50,7 @@ export async function openHost(environment: Environment, output: NodeJS.Writable
     runner: loggingRunner(hostRunner(environment), log, clock),
     http: httpClient(network),
     probe: hostProbe(),
-    processes: hostProcesses(),
+    processes: processesWithReadFailures(hostProcesses()),
     network,
     metrics: promMetrics(),
   }

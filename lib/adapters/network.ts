@@ -79,10 +79,10 @@ export function hostNetwork(): Network {
       Object.values(interfaces()).flatMap((entries) => (entries ?? []).map((entry) => entry.address)),
     ),
     listeners: (port) => [
-      ...listenersIn(readIfPresent('/proc/net/tcp'), port),
-      ...listenersIn(readIfPresent('/proc/net/tcp6'), port),
+      ...listenersIn(readIfPresent('/proc/self/net/tcp'), port),
+      ...listenersIn(readIfPresent('/proc/self/net/tcp6'), port),
     ],
-    hasIpv6: cacheFor(CACHE_MS, () => readIfPresent('/proc/net/if_inet6') !== ''),
+    hasIpv6: cacheFor(CACHE_MS, () => readIfPresent('/proc/self/net/if_inet6') !== ''),
   }
 }
 

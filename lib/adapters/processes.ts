@@ -1,47 +1,66 @@
 /** NGINX's processes, as Linux shows them in /proc. */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { posix } from 'node:path'
+import { ifPresent } from './disk/if-present.ts'
 
-/** What a worker does: it accepts connections, only finishes its present ones, or has exited. */
-export type WorkerState = 'accepting' | 'shutting_down' | 'gone'
+/**
+ * What a worker does: it accepts connections, only finishes its present ones, or has exited. `unknown` here and below: /proc cannot be read now, or
+ * hides the processes of other users (`hidepid` in proc(5), `ProtectProc=` of systemd), so that nothing may be concluded.
+ */
+export type WorkerState = 'accepting' | 'shutting_down' | 'gone' | 'unknown'
 
 export interface Processes {
   /** Whether this process is an NGINX master, by its title or binary. */
-  isNginxMaster(pid: number): boolean
-  /** The path of the file that a process runs, with ` (deleted)` behind it if it was replaced; `undefined` if that may not be read. */
+  isNginxMaster(pid: number): boolean | 'unknown'
+  /**
+   * The path of the file that a process runs, with ` (deleted)` behind it if it was replaced; `undefined` if that may not be read.
+   * @throws {Error} Node's error if it cannot be read for another reason
+   */
   executableOf(pid: number): string | undefined
   /** The workers of a master, without its cache processes. */
-  workersOf(master: number): readonly number[]
+  workersOf(master: number): readonly number[] | 'unknown'
   workerState(pid: number): WorkerState
-  /** When a process started, in clock ticks since boot; empty if there is none. */
+  /** When a process started, in clock ticks since boot; empty if there is none, or it cannot be read. */
   startTime(pid: number): string
   /** Sends SIGHUP; false if there is no such process or it may not be signalled. */
   sendHup(pid: number): boolean
 }
 
-export function hostProcesses(): Processes {
+/** The processes that `proc` shows. */
+export function hostProcesses({ proc = '/proc' } = {}): Processes {
+  const { titleOf, statOf, executableOf } = processTable(proc)
+  const isNginxMaster = (pid: number): boolean | 'unknown' => {
+    const title = titleOf(pid)
+    if (title === undefined) return exists(pid) ? 'unknown' : false
+    if (title.startsWith('nginx: master process')) return true
+    if (title.startsWith('nginx: ') || statOf(pid)[0] === 'Z') return false
+    // If titles are disabled, the binary decides.
+    const executable = executableOf(pid)
+    if (executable !== undefined) return posix.basename(executable).startsWith('nginx')
+    return /^(\S*\/)?nginx|^$/.test(title) ? 'unknown' : false
+  }
   return {
-    isNginxMaster: (pid) => {
-      const title = titleOf(pid)
-      // Without a title (a zombie, or titles disabled) the binary decides.
-      return (
-        title.startsWith('nginx: master process') ||
-        (!title.startsWith('nginx: ') && posix.basename(executableOf(pid) ?? '').startsWith('nginx'))
-      )
-    },
+    isNginxMaster: (pid) => unlessUnreadable(() => isNginxMaster(pid)),
     executableOf,
     workersOf: (master) =>
-      readdirSync('/proc')
-        .filter((name) => /^\d+$/.test(name) && parentOf(name) === master)
-        .map(Number)
-        .filter((pid) => titleOf(pid).startsWith('nginx: worker process')),
-    workerState: (pid) => {
-      const title = titleOf(pid)
-      if (!title.startsWith('nginx: worker process')) return 'gone'
-      // ngx_worker_process_cycle sets this title just before it closes its listening sockets.
-      return title.includes('shutting down') ? 'shutting_down' : 'accepting'
+      unlessUnreadable(() => {
+        const pids = readdirSync(proc).filter((name) => /^\d+$/.test(name))
+        if (!pids.includes(`${master}`)) return exists(master) ? 'unknown' : []
+        const children = pids.map(Number).filter((pid) => Number(statOf(pid)[1]) === master)
+        return children.filter((pid) => titleOf(pid)?.startsWith('nginx: worker process'))
+      }),
+    workerState: (pid) =>
+      unlessUnreadable(() => {
+        const title = titleOf(pid)
+        if (title === undefined && exists(pid)) return 'unknown'
+        if (!title?.startsWith('nginx: worker process')) return 'gone'
+        // ngx_worker_process_cycle sets this title just before it closes its listening sockets.
+        return title.includes('shutting down') ? 'shutting_down' : 'accepting'
+      }),
+    startTime: (pid) => {
+      const fields = unlessUnreadable(() => statOf(pid))
+      return fields === 'unknown' ? '' : (fields[19] ?? '')
     },
-    startTime: (pid) => statOf(pid)[19] ?? '',
     sendHup: (pid) => {
       try {
         return process.kill(pid, 'SIGHUP')
@@ -52,32 +71,45 @@ export function hostProcesses(): Processes {
   }
 }
 
-function titleOf(pid: number): string {
-  return readProc(`/proc/${pid}/cmdline`).replaceAll('\0', ' ')
-}
-
-function executableOf(pid: number): string | undefined {
-  try {
-    return readlinkSync(`/proc/${pid}/exe`)
-  } catch {
-    return undefined
+/** Reads what proc(5) shows of processes; throws Node's error if there is something that cannot be read. */
+function processTable(proc: string) {
+  const read = (path: string) => ifPresent(() => readFileSync(`${proc}/${path}`, 'utf8'))
+  return {
+    /** The arguments of a process, separated by spaces; `undefined` if it is not shown. */
+    titleOf: (pid: number) => read(`${pid}/cmdline`)?.replaceAll('\0', ' '),
+    /** The fields of proc_pid_stat(5) from the third on: the command's name before them may contain anything. */
+    statOf: (pid: number): readonly string[] => {
+      const stat = read(`${pid}/stat`) ?? ''
+      return stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    },
+    executableOf: (pid: number): string | undefined => {
+      try {
+        return ifPresent(() => readlinkSync(`${proc}/${pid}/exe`))
+      } catch (error) {
+        if (isForbidden(error)) return undefined
+        throw error
+      }
+    },
   }
 }
 
-function parentOf(pid: string): number {
-  return Number(statOf(pid)[1])
-}
-
-/** The fields of proc_pid_stat(5) from the third on: the command's name before them may contain anything. */
-function statOf(pid: number | string): string[] {
-  const stat = readProc(`/proc/${pid}/stat`)
-  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-}
-
-function readProc(path: string): string {
+/** Whether there is such a process, even if /proc does not show it. */
+function exists(pid: number): boolean {
   try {
-    return readFileSync(path, 'utf8')
+    return process.kill(pid, 0)
+  } catch (error) {
+    return isForbidden(error)
+  }
+}
+
+function isForbidden(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && (error.code === 'EACCES' || error.code === 'EPERM')
+}
+
+function unlessUnreadable<T>(look: () => T): T | 'unknown' {
+  try {
+    return look()
   } catch {
-    return ''
+    return 'unknown'
   }
 }

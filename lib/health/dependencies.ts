@@ -19,13 +19,11 @@ const TIMEOUT_MS = 3000
 const LIMIT_BYTES = 4 * 1024 * 1024
 const LETS_ENCRYPT = 'https://acme-v02.api.letsencrypt.org/directory'
 
-type Found = Exclude<DependencyStatus, 'unknown'>
-
 /** Makes a reader of the last results; if they are older than a minute, it starts a new check for the next caller. */
 export function dependencyReader(context: ChangeContext): () => readonly Dependency[] {
   const { host } = context
   const { REGISTRY_URL, ORCHESTRATOR_URL, ACME_DIRECTORY_URL, CERTBOT_BIN } = host.settings
-  const checks = new Map<Dependency['name'], () => Found | Promise<Found>>([
+  const checks = new Map<Dependency['name'], () => DependencyStatus | Promise<DependencyStatus>>([
     ['nginx', () => checkNginx(context)],
     ['certbot', () => isPresent(host, CERTBOT_BIN)],
     ['registry', () => (REGISTRY_URL === undefined ? 'not_configured' : checkRegistry(host))],
@@ -60,27 +58,28 @@ export function dependencyReader(context: ChangeContext): () => readonly Depende
   }
 }
 
-function isPresent({ files }: Host, path: string): Found {
+/** `unknown` if it cannot be read whether there is such a file. */
+function isPresent({ files }: Host, path: string): DependencyStatus {
   try {
     return foundIf(files.stamp(path) !== undefined)
   } catch {
-    return 'unavailable'
+    return 'unknown'
   }
 }
 
-/** A binary without a running master serves nothing. */
-async function checkNginx(context: ChangeContext): Promise<Found> {
+/** A binary without a running master serves nothing; `unknown` if the host cannot be read. */
+async function checkNginx(context: ChangeContext): Promise<DependencyStatus> {
   try {
     const observation = await context.observe([])
     const master = observation.nginx.findMaster()
     return foundIf(observation.facts.present && master !== undefined)
   } catch {
-    return 'unavailable'
+    return 'unknown'
   }
 }
 
 /** Available if a sync would get its list; not if it rejects the token, or serves no such list. */
-async function checkRegistry(host: Host): Promise<Found> {
+async function checkRegistry(host: Host): Promise<DependencyStatus> {
   try {
     await fetchDroplets(host)
     return 'available'
@@ -89,13 +88,13 @@ async function checkRegistry(host: Host): Promise<Found> {
   }
 }
 
-async function checkUrl({ http }: Pick<Host, 'http'>, url: string): Promise<Found> {
+async function checkUrl({ http }: Pick<Host, 'http'>, url: string): Promise<DependencyStatus> {
   const answer = await http.request({ url, timeoutMs: TIMEOUT_MS, limitBytes: LIMIT_BYTES })
   if ('status' in answer) return foundIf(answer.status < 500)
   // It answers with a certificate that this process does not trust; certbot may trust it, through REQUESTS_CA_BUNDLE.
   return foundIf(/CERT|SIGNATURE/.test(answer.failure))
 }
 
-function foundIf(isThere: boolean): Found {
+function foundIf(isThere: boolean): DependencyStatus {
   return isThere ? 'available' : 'unavailable'
 }

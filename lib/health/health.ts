@@ -4,6 +4,7 @@ import { readLastCertificate } from '../certificates/ledger-file.ts'
 import type { ChangeContext, ObservedHost } from '../change/context.ts'
 import { ProxyManagerError } from '../errors.ts'
 import { readRecord } from '../host/json-record.ts'
+import type { SnapshotRoute } from '../route/stored-route.ts'
 import type { ManagerHealth } from './health-schema.ts'
 import { liveTestReader } from './live-test.ts'
 import { assess, type HealthFacts, namesByStatus } from './reasons.ts'
@@ -20,7 +21,11 @@ export function healthReader(context: ChangeContext): () => Promise<ManagerHealt
   /** The host; if it cannot be read now, as it was when it could, and why it cannot. */
   const observe = async (): Promise<{ readonly observation: ObservedHost; readonly readFault: string | undefined }> => {
     try {
-      return { observation: await context.observe([]), readFault: undefined }
+      const observation = await context.observe([])
+      const waiting = [...observation.snapshot.routes.values()].find(isWaiting)
+      // Only a look for a certificate shows whether something else has the port.
+      const looked = waiting === undefined ? observation : await context.observe([waiting.record.domain])
+      return { observation: looked, readFault: undefined }
     } catch (error) {
       if (!(error instanceof ProxyManagerError) || state.observed === undefined) throw error
       const { file, errno, remedy } = error.details
@@ -34,14 +39,13 @@ export function healthReader(context: ChangeContext): () => Promise<ManagerHealt
     // Until a change is confirmed, the previous configuration is still served: between its renames a route would look broken.
     const { snapshot } = state.unconfirmed ?? observation
     const writeFaults = await checkWrites(observation)
-    const waiting = [...snapshot.routes.values()].find(({ record }) => record.enable_ssl && record.certificate === null)
     const lastTest = nginx.present ? await readLiveTest() : state.lastTest
     return describeHealth({
       settings: host.settings,
       nowMs: host.clock.nowMs(),
       snapshot,
       hasMainConfig,
-      isHttpsTaken: waiting !== undefined && (await context.observe([waiting.record.domain])).isHttpsTaken,
+      isHttpsTaken: observation.isHttpsTaken,
       isNginxPresent: nginx.present,
       nginxVersion: nginx.versionText,
       isAngie: nginx.isAngie,
@@ -57,6 +61,11 @@ export function healthReader(context: ChangeContext): () => Promise<ManagerHealt
       unreconciled: state.unreconciled,
     })
   }
+}
+
+/** HTTPS is wanted, and not served yet. */
+function isWaiting({ record }: SnapshotRoute): boolean {
+  return record.enable_ssl && record.certificate === null
 }
 
 /** What a look at the host finds; true if it fails, since nothing is known to be missing then. */

@@ -23,13 +23,14 @@ export function lastProof(host: Host): LastProof {
   const { files, paths, processes } = host
   const masters = nginxMasters(host)
   let proved: readonly v.InferOutput<typeof Worker>[] | undefined
-  const present = (nginx: NginxInstance): readonly number[] => {
+  const present = (nginx: NginxInstance): readonly number[] | 'unknown' => {
     const master = masters.find(nginx)
     return master === undefined ? [] : masters.acceptingWorkers(master)
   }
   return {
     record: async (nginx) => {
-      proved = present(nginx).map((pid) => ({ pid, startTime: processes.startTime(pid) }))
+      const workers = present(nginx)
+      proved = workers === 'unknown' ? [] : workers.map((pid) => ({ pid, startTime: processes.startTime(pid) }))
       await writeRecord(host, paths.lastProof, { workers: proved }, 'record_proof')
     },
     isOutdated: (nginx) => {
@@ -39,7 +40,9 @@ export function lastProof(host: Host): LastProof {
       const isLeft = proved.some(
         ({ pid, startTime }) => processes.workerState(pid) === 'accepting' && processes.startTime(pid) === startTime,
       )
-      return !isLeft && present(nginx).length > 0
+      // They were seen at the proof: if they cannot be now, it has to be made again.
+      const workers = isLeft ? [] : present(nginx)
+      return workers === 'unknown' || workers.length > 0
     },
   }
 }

@@ -1,13 +1,17 @@
 /** NGINX's masters and their workers, as the pid file and the process table show them. */
+import type { WorkerState } from '../adapters/processes.ts'
 import type { Host } from '../host/host.ts'
 import type { NginxInstance } from './binary.ts'
 
 export interface Masters {
-  /** The process ID of the master that a reload signals; `undefined` if NGINX does not run. */
+  /**
+   * The process ID of the master that a reload signals; `undefined` if NGINX does not run. A process of the pid file that cannot be looked at is
+   * taken for it: the error would be to call NGINX stopped.
+   */
   find(nginx: NginxInstance): number | undefined
   /** The process IDs of a master's workers that accept connections. */
-  acceptingWorkers(master: number): readonly number[]
-  /** During an upgrade of the binary: the old master's workers still accept connections, or its successor has not written the pid file yet. */
+  acceptingWorkers(master: number): readonly number[] | 'unknown'
+  /** During an upgrade of the binary: the old master's workers still accept connections, as far as that is known, or its successor has not written the pid file yet. */
   isHandingOver(nginx: NginxInstance): boolean
   /** Waits until an upgrade of the binary has ended, at most 10 s; false if it has not. */
   isAlone(nginx: NginxInstance): Promise<boolean>
@@ -23,20 +27,23 @@ export function nginxMasters({ clock, files, processes }: Pick<Host, 'clock' | '
   const masterIn = (path: string): number | undefined => {
     const text = files.read(path)?.text ?? ''
     const pid = /^\d+\s*$/.test(text) ? Number(text) : 0
-    return pid > 1 && processes.isNginxMaster(pid) ? pid : undefined
+    return pid > 1 && processes.isNginxMaster(pid) !== false ? pid : undefined
   }
   const find = (nginx: NginxInstance): number | undefined => {
     const path = pidPathOf(nginx)
     // For a moment of an upgrade only the old master has a pid file.
     return path === undefined ? undefined : (masterIn(path) ?? masterIn(path + PREDECESSOR_SUFFIX))
   }
-  const acceptingWorkers = (master: number): readonly number[] =>
-    processes.workersOf(master).filter((pid) => processes.workerState(pid) === 'accepting')
+  const acceptingWorkers: Masters['acceptingWorkers'] = (master) => {
+    const workers = processes.workersOf(master)
+    return workers === 'unknown' ? workers : workers.filter((pid) => mayAccept(processes.workerState(pid)))
+  }
   const isHandingOver = (nginx: NginxInstance): boolean => {
     const path = pidPathOf(nginx)
     const predecessor = path === undefined ? undefined : masterIn(path + PREDECESSOR_SUFFIX)
     if (predecessor === undefined) return false
-    return find(nginx) === predecessor || acceptingWorkers(predecessor).length > 0
+    const workers = find(nginx) === predecessor ? 'unknown' : acceptingWorkers(predecessor)
+    return workers === 'unknown' || workers.length > 0
   }
   return {
     find,
@@ -51,6 +58,11 @@ export function nginxMasters({ clock, files, processes }: Pick<Host, 'clock' | '
       return true
     },
   }
+}
+
+/** Whether a worker accepts connections, unless it is known not to. */
+export function mayAccept(state: WorkerState): boolean {
+  return state === 'accepting' || state === 'unknown'
 }
 
 function pidPathOf({ snapshot, facts }: NginxInstance): string | undefined {

@@ -7,7 +7,7 @@ import { configurationArguments, type NginxInstance } from './binary.ts'
 import { parseDiagnostics, publicOutput } from './config/diagnostic.ts'
 import { followLogs, logPaths } from './error-log.ts'
 import { servedGeneration } from './generation.ts'
-import { type Masters, nginxMasters } from './master.ts'
+import { type Masters, mayAccept, nginxMasters } from './master.ts'
 import { notRunning, type ReloadResult } from './reload-result.ts'
 
 export interface Reloader extends Pick<Masters, 'find' | 'isAlone'> {
@@ -73,7 +73,9 @@ async function reloadMaster(attempt: Attempt, master: number): Promise<ReloadRes
   const { clock, files, processes } = host
   const findError = followLogs(files, logPaths(nginx), master)
   const old = masters.acceptingWorkers(master)
-  const failure = processes.sendHup(master) ? undefined : await reloadByCommand(host)
+  // What is only assumed to be NGINX is left to NGINX's own command.
+  const isSignalled = processes.isNginxMaster(master) === true && processes.sendHup(master)
+  const failure = isSignalled ? undefined : await reloadByCommand(host)
   if (failure?.ok === false) return failure
   const findProof = watchGeneration(attempt, master, old)
   let foundAt: number | undefined
@@ -85,7 +87,7 @@ async function reloadMaster(attempt: Attempt, master: number): Promise<ReloadRes
       if (error !== undefined) foundAt ??= clock.monotonicMs()
       if (error !== undefined && foundAt !== undefined && clock.monotonicMs() - foundAt >= doubtMs)
         return { ok: false, reason: 'refused', ...error }
-      if (!processes.isNginxMaster(master)) return 'gone'
+      if (processes.isNginxMaster(master) === false) return 'gone'
     }
     await clock.sleep(POLL_MS)
   }
@@ -96,21 +98,23 @@ async function reloadMaster(attempt: Attempt, master: number): Promise<ReloadRes
 function watchGeneration(
   { host: { clock, processes }, host, masters, nginx, expected, started }: Attempt,
   master: number,
-  old: readonly number[],
+  old: ReturnType<Masters['acceptingWorkers']>,
 ): () => Promise<ReloadResult | undefined> {
-  const isWatched = old.length > 0
+  const watched = old === 'unknown' ? [] : old
+  const isWatched = watched.length > 0
   let retiredAt: number | undefined
   let firstAnswerAt: number | undefined
   return async () => {
     if (isWatched)
-      retiredAt ??= old.every((pid) => processes.workerState(pid) !== 'accepting') ? clock.monotonicMs() : undefined
+      retiredAt ??= watched.some((pid) => mayAccept(processes.workerState(pid))) ? undefined : clock.monotonicMs()
     if (isWatched && retiredAt === undefined) return undefined
     const served = await servedGeneration(host, nginx.snapshot.context)
     const isNew = typeof expected === 'number' ? served === expected : served !== expected.replaced
     const now = clock.monotonicMs()
     firstAnswerAt = isNew && !masters.isHandingOver(nginx) ? (firstAnswerAt ?? now) : undefined
     // Someone else may have reloaded at the same moment: those workers accept connections, too, until the master retires them.
-    const isAlone = isWatched && masters.acceptingWorkers(master).length <= old.length
+    const present = masters.acceptingWorkers(master)
+    const isAlone = isWatched && present !== 'unknown' && present.length <= watched.length
     if (firstAnswerAt === undefined || !(isAlone || now - firstAnswerAt >= UNWATCHED_MS)) return undefined
     const reloadedAt = retiredAt ?? firstAnswerAt
     return { ok: true, provedBy: 'generation_probe', reloadMs: reloadedAt - started, confirmMs: now - reloadedAt }

@@ -2,6 +2,7 @@
 import { posix } from 'node:path'
 import type { Files } from '../adapters/files.ts'
 import type { Network } from '../adapters/network.ts'
+import type { Processes } from '../adapters/processes.ts'
 import { ProxyManagerError } from '../errors.ts'
 
 const RETRY_AFTER_S = 5
@@ -53,6 +54,11 @@ export function networkWithReadFailures(network: Network): Network {
     listeners: (port) => orReadFailure(() => network.listeners(port)),
     hasIpv6: () => orReadFailure(network.hasIpv6),
   }
+}
+
+/** The same processes; if the file that one runs cannot be read, though it may be, it throws CONFIG_READ_FAILED. */
+export function processesWithReadFailures(processes: Processes): Processes {
+  return { ...processes, executableOf: (pid) => orReadFailure(() => processes.executableOf(pid)) }
 }
 
 const REMEDIES: Readonly<Record<string, string>> = {

@@ -1,6 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { hostProcesses } from '../../lib/adapters/processes.ts'
@@ -103,6 +105,55 @@ test('sendHup sends exactly SIGHUP', async () => {
     assert.equal(await exited, [null, 'SIGHUP'])
   } finally {
     await end(found)
+  }
+})
+
+/** A process table that does not show this process, or in which its files cannot be read, as without a free descriptor. */
+const TABLES = [
+  ['that hides it', () => undefined],
+  [
+    'that cannot be read',
+    (proc: string) => {
+      for (const file of ['cmdline', 'stat', 'exe'])
+        mkdirSync(join(proc, `${process.pid}/${file}`), { recursive: true })
+    },
+  ],
+] as const
+
+for (const [what, fill] of TABLES) {
+  test(`of a process in a table ${what} nothing is concluded`, () => {
+    const proc = mkdtempSync(join(tmpdir(), 'proc-'))
+    try {
+      fill(proc)
+      const seen = hostProcesses({ proc })
+      assert.is(seen.isNginxMaster(process.pid), 'unknown')
+      assert.is(seen.workersOf(process.pid), 'unknown')
+      assert.is(seen.workerState(process.pid), 'unknown')
+      assert.is(seen.startTime(process.pid), '')
+    } finally {
+      rmSync(proc, { recursive: true })
+    }
+  })
+}
+
+test('without a process table, a process that has ended is still known to have', async () => {
+  const child = spawn('/bin/true')
+  await once(child, 'exit')
+  const seen = hostProcesses({ proc: '/nonexistent' })
+  assert.is(seen.isNginxMaster(child.pid ?? 0), false)
+  assert.is(seen.workerState(child.pid ?? 0), 'gone')
+  assert.is(seen.workersOf(child.pid ?? 0), 'unknown')
+})
+
+test("a process's file that may not be read is no failure, one that cannot be is", () => {
+  const proc = mkdtempSync(join(tmpdir(), 'proc-'))
+  try {
+    mkdirSync(join(proc, '7/exe'), { recursive: true })
+    const { executableOf } = hostProcesses({ proc })
+    assert.is(executableOf(8), undefined)
+    assert.throws(() => executableOf(7), /EINVAL/)
+  } finally {
+    rmSync(proc, { recursive: true })
   }
 })
 

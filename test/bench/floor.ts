@@ -1,9 +1,11 @@
 /** The floor: the least that a change can cost, which is NGINX's own time for one test and one confirmed reload. */
+
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout } from 'node:timers/promises'
 import { NGINX_BIN, type NginxInstance } from '../../fixtures/nginx-instance.ts'
 import { hostProcesses } from '../../lib/adapters/processes.ts'
+import { workersOf } from '../helpers/system/workers.ts'
 
 const POLL_MS = 2
 const LIMIT_MS = 30_000
@@ -19,16 +21,10 @@ export async function measureFloor(
   const testMs = performance.now() - started
   const { masterPid } = nginx
   if (masterPid === undefined) throw new Error('NGINX does not run')
-  const old = processes.workersOf(masterPid)
+  const old = workersOf(nginx)
   processes.sendHup(masterPid)
   await retired(old)
   return { testMs, floorMs: performance.now() - started }
-}
-
-/** NGINX's current workers. */
-export function workersOf({ masterPid }: NginxInstance): readonly number[] {
-  if (masterPid === undefined) throw new Error('NGINX does not run')
-  return processes.workersOf(masterPid)
 }
 
 /** Resolves once none of these workers accepts connections. */

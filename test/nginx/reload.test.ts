@@ -356,4 +356,75 @@ test('if the master cannot be signalled, the binary is called, and its error is 
   assert.is(error.details.nginx_output, 'nginx: [alert] kill(100, 1) failed (1: Operation not permitted)')
 })
 
+/** Processes of other users are hidden: nothing is known of any process. */
+function hideProcesses({ host }: FakeDeps): void {
+  Object.assign(host.processes, {
+    isNginxMaster: () => 'unknown',
+    workersOf: () => 'unknown',
+    workerState: () => 'unknown',
+    startTime: () => '',
+  })
+}
+
+test('an NGINX that cannot be looked at is not called stopped: its own command reloads it, and only its answer proves that', async () => {
+  const deps = await worldWithRoute()
+  const { sendHup } = deps.host.processes
+  const { run } = deps.host.runner
+  hideProcesses(deps)
+  deps.host.processes.sendHup = () => {
+    throw new Error('an unknown process was signalled')
+  }
+  deps.host.runner.run = async (file, args, options) => {
+    if (args[0] === '-s') sendHup(MASTER_PID)
+    return await run(file, args, options)
+  }
+  const { receipt } = await put(deps, 'app', 'app.example.com', 8002)
+  assert.equal([receipt.reloaded, receipt.proved_by], [true, 'generation_probe'])
+  assert.is(servedPort(deps, 'app.example.com'), 8002)
+  const { nginx } = await deps.engine.readHealth()
+  assert.ok(nginx.running)
+  const reloads = deps.nginx.reloads
+  await deps.engine.proveServed()
+  assert.is(deps.nginx.reloads, reloads)
+})
+
+test('old workers that can no longer be looked at do not count as retired: the change is undone', async () => {
+  const deps = await worldWithRoute()
+  const { sendHup } = deps.host.processes
+  const { workersOf, workerState } = deps.host.processes
+  let isFirst = true
+  deps.host.processes.sendHup = (pid) => {
+    const wasFirst = isFirst
+    isFirst = false
+    Object.assign(deps.host.processes, wasFirst ? { workerState: () => 'unknown' } : { workersOf, workerState })
+    return sendHup(pid)
+  }
+  const error = await refusal(put(deps, 'app', 'app.example.com', 8002), 'NGINX_RELOAD_FAILED')
+  assert.equal([error.details.reason, error.details.state], ['not_confirmed', 'rolled_back'])
+  assert.is(servedPort(deps, 'app.example.com'), undefined)
+  assert.not.ok(deps.disk.has('/etc/nginx/sites-available/fpai-app.conf'))
+})
+
+test('an upgrade of the binary whose old workers cannot be looked at has not ended', async () => {
+  const deps = await worldWithRoute()
+  beginUpgrade(deps)
+  const { workersOf } = deps.host.processes
+  deps.host.processes.workersOf = (pid) => (pid === 99 ? 'unknown' : workersOf(pid))
+  const error = await refusal(put(deps, 'app', 'app.example.com', 8002), 'NGINX_RELOAD_FAILED')
+  assert.is(error.details.reason, 'upgrading')
+})
+
+test('workers that were seen at the last proof and cannot be now make it be repeated', async () => {
+  const deps = await worldWithRoute()
+  const { workersOf, workerState } = deps.host.processes
+  Object.assign(deps.host.processes, { workersOf: () => 'unknown', workerState: () => 'unknown' })
+  const reloads = deps.nginx.reloads
+  deps.host.processes.sendHup = ((sendHup) => (pid: number) => {
+    Object.assign(deps.host.processes, { workersOf, workerState })
+    return sendHup(pid)
+  })(deps.host.processes.sendHup)
+  await deps.engine.proveServed()
+  assert.is(deps.nginx.reloads, reloads + 1)
+})
+
 test.run()

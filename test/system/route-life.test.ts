@@ -17,6 +17,7 @@ import { testNginx } from '../../fixtures/nginx-instance.ts'
 import { eventually } from '../helpers/system/certificate.ts'
 import { call, putRoute, type RealHost, startHost, through } from '../helpers/system/host.ts'
 import { setUp } from '../helpers/system/set-up.ts'
+import { workersOf } from '../helpers/system/workers.ts'
 
 const test = suite<{ host: RealHost }>('the life cycle of a route on a real NGINX')
 
@@ -252,7 +253,7 @@ test('a dead master whose workers still serve is detected', async ({ host }) => 
   const { nginx, manager } = host
   const droplet = await host.droplet('app')
   await putRoute(manager, 'app', 'app.example.com', droplet.port)
-  const workers = await workersOf(host)
+  const workers = workersOf(nginx)
   await nginx.killMaster()
   const refused = await putRoute(manager, 'headless', 'headless.example.com', droplet.port)
   assert.is(refused.body.error?.code, 'NGINX_RELOAD_FAILED')
@@ -261,8 +262,3 @@ test('a dead master whose workers still serve is detected', async ({ host }) => 
 })
 
 test.run()
-
-async function workersOf({ nginx }: RealHost): Promise<readonly number[]> {
-  const { hostProcesses } = await import('../../lib/adapters/processes.ts')
-  return hostProcesses().workersOf(nginx.masterPid ?? 0)
-}

@@ -9,7 +9,8 @@ export function ifPresent<T>(read: () => T): T | undefined {
     return read()
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? error.code : undefined
-    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined
+    // ESRCH: the process has ended while its files in /proc were read.
+    if (code === 'ENOENT' || code === 'ENOTDIR' || code === 'ESRCH') return undefined
     throw error
   }
 }

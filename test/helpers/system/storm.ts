@@ -1,10 +1,10 @@
 /** Random changes by many concurrent callers while processes are killed: what was tried, what was acknowledged, and what was lost. */
 
 import { testNginx } from '../../../fixtures/nginx-instance.ts'
-import { hostProcesses } from '../../../lib/adapters/processes.ts'
 import { type Answer, call, putRoute, type RealHost, through } from './host.ts'
 import { togglePanel } from './panel.ts'
 import { type StormRegistry, syncOnce } from './storm-registry.ts'
+import { workersOf } from './workers.ts'
 
 /** What goes down in a round: the API is killed; NGINX's master is killed, or NGINX is stopped, and NGINX is started again from outside. */
 export type Victim = 'api' | 'master' | 'nginx'
@@ -38,7 +38,6 @@ export interface StormFigures {
 const ACKNOWLEDGED = 2
 const DOMAINS = ['example.com', 'example.org'] as const
 const NONE = 'none'
-const processes = hostProcesses()
 
 /** Runs a storm to its end on a host that has no other routes. */
 export async function runStorm(host: RealHost, storm: Storm, stopped?: AbortSignal): Promise<StormFigures> {
@@ -177,7 +176,7 @@ async function compare(
 /** The workers of a killed master still serve, and hold its ports: they are ended before NGINX starts again, as a service manager does. */
 async function takeDown({ nginx }: RealHost, victim: Victim): Promise<void> {
   if (victim === 'nginx') return await nginx.stop()
-  const workers = processes.workersOf(nginx.masterPid ?? 0)
+  const workers = workersOf(nginx)
   await nginx.killMaster()
   for (const worker of workers) {
     try {

@@ -1,10 +1,12 @@
 /** What clients of other routes notice of changes, compared with as many bare reloads. */
+
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { hostProcesses } from '../../../lib/adapters/processes.ts'
 import { measureFloor } from '../../bench/floor.ts'
 import { makeLineage } from '../../helpers/arrange.ts'
 import { putRoute, type RealHost, startHost } from '../../helpers/system/host.ts'
+import { workersOf } from '../../helpers/system/workers.ts'
 import type { FaultsPart } from './bounds.ts'
 import { type Count, download, keepWebSocket, sendRequests, startBackend, type Target } from './load.ts'
 
@@ -118,7 +120,7 @@ function makeCertificate({ nginx }: RealHost): void {
 
 function acceptingWorkers({ nginx }: RealHost): number {
   const processes = hostProcesses()
-  return processes.workersOf(nginx.masterPid ?? 0).filter((pid) => processes.workerState(pid) === 'accepting').length
+  return workersOf(nginx).filter((pid) => processes.workerState(pid) === 'accepting').length
 }
 
 function sum(counts: readonly Count[]): Count {
