@@ -12,7 +12,7 @@ export default endpoint(
     operationId: 'deleteProxy',
     summary: 'Remove the route of a droplet',
     description:
-      'Removes its symlink and file, and waits until NGINX serves without them. The certificate is kept unless delete_certificate is true.',
+      'Removes its symlink and file, and waits until NGINX serves without them, unless it is stopped or rejects the files of other routes (proved_by config_test). The certificate is kept unless delete_certificate is true.',
     method: 'DELETE',
     path: '/proxies/:droplet_name',
     params: v.strictObject({ droplet_name: DropletName }),

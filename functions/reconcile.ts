@@ -10,6 +10,12 @@ const Summary = v.object({
   rendered: v.pipe(v.array(v.string()), v.description('Routes whose files were rendered again')),
   shared_file: v.pipe(v.boolean(), v.description('Whether the shared file was rendered again')),
   drifted: v.pipe(v.array(v.string()), v.description('Routes that were edited by hand, and left as they are')),
+  rejected: v.optional(
+    v.pipe(
+      v.array(v.string()),
+      v.description('Routes whose files NGINX rejects on this host: they are left as they are'),
+    ),
+  ),
   receipt: v.optional(Receipt),
   plan: v.optional(Plan),
 })
@@ -20,7 +26,7 @@ export default endpoint(
     operationId: 'reconcile',
     summary: 'Render files again that no longer fit the host, as one batch',
     description:
-      'Happens by itself at a start, once a minute and before every change. Works while NGINX is stopped: then the files are tested, and the receipt says proved_by config_test.',
+      'Happens by itself at a start, once a minute and before every change. Works while NGINX is stopped, or rejects other files of routes: then the files are tested, and the receipt says proved_by config_test.',
     method: 'POST',
     path: '/proxy-manager/reconcile',
     params: NoParams,
@@ -48,15 +54,19 @@ export default endpoint(
       return { status: 200, body: { ...summaryOf(dryRun), plan: planOf(dryRun) }, logFields: { dry_run: true } }
     }
     const reconciled = await engine.reconcile()
-    const { receipt } = reconciled
+    const { receipt, rejected } = reconciled
     return {
       status: 200,
-      body: { ...summaryOf(reconciled), ...(receipt === undefined ? {} : { receipt }) },
+      body: {
+        ...summaryOf(reconciled),
+        ...(rejected === undefined ? {} : { rejected }),
+        ...(receipt === undefined ? {} : { receipt }),
+      },
       logFields: { routes: reconciled.routes.length, shared_file: reconciled.shared, generation: receipt?.generation },
     }
   },
 )
 
-function summaryOf({ routes, shared, drifted }: Omit<Reconciled, 'receipt'>) {
+function summaryOf({ routes, shared, drifted }: Pick<Reconciled, 'routes' | 'shared' | 'drifted'>) {
   return { rendered: [...routes].sort(), shared_file: shared, drifted }
 }

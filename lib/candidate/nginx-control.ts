@@ -17,9 +17,14 @@ export interface NginxControl {
   testAsIs(): Promise<TestResult>
   /**
    * Stages these files and tests the configuration with them, without touching live files. No other server block may have one of `names`.
+   * `leftOut` are names in sites-enabled that are tested as if they were not there.
    * @throws {ProxyManagerError} CONFIG_WRITE_FAILED
    */
-  testChange(files: readonly FileChange[], names: ReadonlySet<string>): Promise<TestResult>
+  testChange(
+    files: readonly FileChange[],
+    names: ReadonlySet<string>,
+    leftOut?: ReadonlySet<string>,
+  ): Promise<TestResult>
   /** The test result once the files are in place: the previous one, if they could be tested before. */
   testSwapped(before: TestResult, names: ReadonlySet<string>): Promise<TestResult>
   /** The process ID of the master that a reload signals; `undefined` if NGINX does not run, 0 if that is unknown. */
@@ -48,7 +53,10 @@ export function nginxControls(
   const proof = lastProof(host)
   const configured = (observation: Observation): NginxControl => ({
     testAsIs: () => testCandidate(host, observation, [], new Set()),
-    testChange: (files, names) => testIncrement(observation, files, names),
+    testChange: (files, names, leftOut) =>
+      leftOut === undefined
+        ? testIncrement(observation, files, names)
+        : testCandidate(host, observation, files, names, { skippedFiles: leftOut }),
     testSwapped: async (before) => before,
     findMaster: () => reloader.find(observation),
     isAlone: () => reloader.isAlone(observation),

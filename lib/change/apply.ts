@@ -26,6 +26,7 @@ export async function applyBatch(
       options !== undefined || prepared.observation.nginx.findMaster() !== undefined
         ? await runBatch(context, changes, options ?? NGINX_MUST_RUN, prepared)
         : await applyWithoutNginx(context, changes)
+    forgetUnreconciled(context, changes, batch)
     return reconciled === undefined ? batch : { ...batch, results: batch.results.map(withProof(reconciled)) }
   } catch (error) {
     return allFailed(changes, asFailure(error))
@@ -38,6 +39,16 @@ function withProof(receipt: Receipt): (result: ChangeResult) => ChangeResult {
     !(result instanceof ProxyManagerError) && result.receipt.proved_by === 'files_unchanged'
       ? { ...result, receipt }
       : result
+}
+
+/** What was replaced or deleted is no longer to be rendered again. */
+function forgetUnreconciled({ state }: ChangeContext, changes: readonly Change[], { results }: AppliedBatch): void {
+  if (state.unreconciled === undefined || state.unreconciled.routes.length === 0) return
+  const done = changes
+    .filter((_, i) => !(results[i] instanceof ProxyManagerError))
+    .map(({ dropletName }) => dropletName)
+  const routes = state.unreconciled.routes.filter((name) => !done.includes(name))
+  state.unreconciled = routes.length === 0 ? undefined : { ...state.unreconciled, routes }
 }
 
 async function applyWithoutNginx(context: ChangeContext, changes: readonly Change[]): Promise<AppliedBatch> {

@@ -16,6 +16,7 @@ import { verifyServedCertificates } from '../nginx/served-certificate.ts'
 import type { BatchPlan } from '../plan/plan-batch.ts'
 import { isIntact } from '../render/shared-file.ts'
 import type { Observation } from '../snapshot/observe.ts'
+import type { AcceptedBatch } from './bisect.ts'
 import { type ChangeContext, type ObservedHost, type Receipt, type StepTimes, testedNow } from './context.ts'
 import { beginJournal, dropJournal, markReloading } from './journal.ts'
 import { rollBack } from './roll-back.ts'
@@ -36,18 +37,18 @@ export interface Committed {
 const NOT_RELOADED: ReloadResult & { ok: true } = { ok: true, provedBy: 'config_test', reloadMs: 0, confirmMs: 0 }
 
 /**
- * Makes a tested plan live and proves that NGINX serves it.
+ * Makes a tested plan live and proves that NGINX serves it, unless it cannot be reloaded because of other files.
  * @throws {ProxyManagerError} PROXY_CONFIG_FAILED, CONFIG_WRITE_FAILED, NGINX_RELOAD_FAILED; `details.state` is the state of the host
  */
 export async function commitBatch(
   context: ChangeContext,
   observation: ObservedHost,
   plan: BatchPlan,
-  test: TestResult,
+  { test, isServable }: Pick<AcceptedBatch, 'test' | 'isServable'>,
   options: CommitOptions,
 ): Promise<Committed> {
   const { host, state } = context
-  const isRunning = await assertReloadable(host, observation, plan, options)
+  const isRunning = isServable && (await assertReloadable(host, observation, plan, options))
   state.generation = plan.generation
   state.unconfirmed = observation
   const started = host.clock.monotonicMs()
@@ -58,7 +59,7 @@ export async function commitBatch(
     await swapFiles(host, plan.files)
     const tested = await observation.nginx.testSwapped(test, plan.domains)
     if (!tested.ok) throw configFailed(tested)
-    await markReloading(host)
+    if (isServable) await markReloading(host)
     const swapMs = host.clock.monotonicMs() - started
     wasSignalled = isRunning
     const reload = isRunning ? await reloadAndConfirm(host, observation, plan, test) : NOT_RELOADED
@@ -67,7 +68,7 @@ export async function commitBatch(
       throw reloadFailed(reload.reason, { stage: 'confirm', state: 'rolled_back' }, reload)
     }
     await dropJournal(host)
-    state.lastTest = testedNow(host, { ok: true, output: tested.output })
+    if (isServable) state.lastTest = testedNow(host, { ok: true, output: tested.output })
     const { reloadMs, confirmMs } = reload
     return {
       receipt: receiptOf(host, plan, reload, isRunning),

@@ -101,10 +101,12 @@ async function runPipeline(
     if (batch.rejected.size > 0) plan = planSubset(batch.changes)
     const isEmpty = plan.files.length === 0 || (changes.length > 0 && batch.changes.length === 0)
     isCommitted = !isEmpty && batch.rejected.size === 0
-    const { receipt, steps, cleanup } = isEmpty
-      ? { receipt: unchangedReceipt(plan), steps: NO_STEPS, cleanup: NOTHING }
-      : await commitBatch(context, observation, plan, batch.test, options)
-    applied = { results: resultsOf(plan, receipt, steps), receipt, cleanup }
+    if (isEmpty) {
+      applied = { results: resultsOf(plan, unchangedReceipt(plan), NO_STEPS), cleanup: NOTHING }
+    } else {
+      const { receipt, steps, cleanup } = await commitBatch(context, observation, plan, batch, options)
+      applied = { results: resultsOf(plan, receipt, steps), receipt, cleanup }
+    }
   } catch (error) {
     applied = asFailure(error)
   } finally {

@@ -9,7 +9,7 @@ import type { RerenderChange } from '../plan/change.ts'
 import type { RenderedMark, Stale } from '../plan/stale.ts'
 import type { Observation } from '../snapshot/observe.ts'
 import type { BatchDryRun, ChangeContext, ChangeResult, Receipt } from './context.ts'
-import { dryRun, prepare, runBatch } from './pipeline.ts'
+import { type AppliedBatch, allFailed, asFailure, dryRun, prepare, runBatch } from './pipeline.ts'
 
 /** How long a reconcile that failed is not tried again, unless the host has changed. */
 const RECONCILE_RETRY_MS = 60_000
@@ -18,6 +18,8 @@ const RECONCILE_RETRY_MS = 60_000
 export interface Reconciled extends Stale {
   /** Routes that were edited by hand: they are left as they are. */
   readonly drifted: readonly string[]
+  /** Routes whose files NGINX rejects, as they would be for this host; absent if there are none. */
+  readonly rejected?: readonly string[]
   /** Absent if nothing was stale. */
   readonly receipt?: Receipt
 }
@@ -26,7 +28,8 @@ export interface Reconciled extends Stale {
 export interface ReconcileDryRun extends Omit<Reconciled, 'receipt'>, Pick<BatchDryRun, 'files' | 'test'> {}
 
 /**
- * Renders again what no longer fits the host, as one batch through the whole pipeline, even while NGINX is stopped.
+ * Renders again what no longer fits the host, as one batch through the whole pipeline, even while NGINX is stopped. Files that NGINX rejects are
+ * left as they are, and do not keep the others from it.
  * @throws {ProxyManagerError} whatever a change can fail with; then every file is as it was
  */
 export async function reconcile(context: ChangeContext): Promise<Reconciled> {
@@ -35,19 +38,15 @@ export async function reconcile(context: ChangeContext): Promise<Reconciled> {
     context.state.unreconciled = undefined
     return { ...stale, drifted }
   }
-  try {
-    const receipt = await renderAgain(context, stale)
-    return { ...stale, drifted, ...(receipt === undefined ? {} : { receipt }) }
-  } catch (error) {
-    keepFailure(context, stale, error)
-    throw error
-  }
+  const { failed, ...reconciled } = await renderAgain(context, stale)
+  if (failed !== undefined && reconciled.receipt === undefined) throw failed
+  return { ...reconciled, drifted }
 }
 
 /** @throws {ProxyManagerError} CONFIG_WRITE_FAILED */
 export async function dryRunReconcile(context: ChangeContext): Promise<ReconcileDryRun> {
   const { stale, drifted } = await look(context)
-  const { files, test } = await dryRun(context, rerenderAll(stale), { withShared: stale.shared })
+  const { files, test } = await dryRun(context, rerenderAll(context, stale), { withShared: stale.shared })
   return { ...stale, drifted, files, test }
 }
 
@@ -71,13 +70,11 @@ export async function reconcileBefore(context: ChangeContext, { snapshot }: Obse
     return undefined
   }
   if (state.unreconciled !== undefined && host.clock.monotonicMs() < state.unreconciled.retryAtMs) return undefined
-  try {
-    return await renderAgain(context, stale)
-  } catch (error) {
-    if (state.unreconciled?.reason !== errorText(error)) logFailure(host, 'error', { action: 'reconcile' })(error)
-    keepFailure(context, stale, error)
-    return undefined
-  }
+  const reasonBefore = state.unreconciled?.reason
+  const { failed, receipt } = await renderAgain(context, stale)
+  if (failed !== undefined && receipt === undefined && errorText(failed) !== reasonBefore)
+    logFailure(host, 'error', { action: 'reconcile' })(failed)
+  return receipt
 }
 
 /** {@link reconcileBefore} without a change, for a timer; also saves the next start its rendering. */
@@ -86,35 +83,64 @@ export async function keepReconciled(context: ChangeContext): Promise<void> {
   await saveRenderedMark(context)
 }
 
-function keepFailure({ host, state }: ChangeContext, { routes }: Stale, error: unknown): void {
-  state.unreconciled = { reason: errorText(error), routes, retryAtMs: host.clock.monotonicMs() + RECONCILE_RETRY_MS }
-}
-
-async function renderAgain(context: ChangeContext, stale: Stale): Promise<Receipt | undefined> {
-  const changes = rerenderAll(stale)
-  const prepared = await prepare(context, changes, { withShared: true })
-  const { results, failure, receipt, cleanup } = await runBatch(context, changes, { allowStoppedNginx: true }, prepared)
+/**
+ * `failed` is why some files stay as they are, or all of them if there is no receipt: kept for health, and for the next attempt. Does not throw what a
+ * change can fail with.
+ */
+async function renderAgain(
+  context: ChangeContext,
+  stale: Stale,
+): Promise<Omit<Reconciled, 'drifted'> & { readonly failed: ProxyManagerError | undefined }> {
+  const { host, state } = context
+  const changes = rerenderAll(context, stale)
+  const { results, failure, receipt, cleanup } = await renderBatch(context, changes)
   await cleanup()
   const failed = failure ?? results.find(isFailure)
-  if (failed !== undefined) throw failed
-  context.state.unreconciled = undefined
-  context.host.log.write('warn', {
+  const [rejected, rendered] = partition(changes, (_, i) => isFailure(results[i]))
+  // Those that no test was left for come first next time.
+  const [undecided, refused] = partition(rejected, (change) => state.postponed.has(change))
+  state.unreconciled = failed && {
+    reason: errorText(failed),
+    routes: [...undecided, ...refused].map(({ dropletName }) => dropletName),
+    retryAtMs: host.clock.monotonicMs() + RECONCILE_RETRY_MS,
+  }
+  const names = rejected.map(({ dropletName }) => dropletName).sort()
+  const done = { shared: stale.shared, ...(names.length === 0 ? {} : { rejected: names }), failed }
+  if (receipt === undefined) return { ...done, routes: [] }
+  host.log.write('warn', {
     action: 'reconcile',
     result: 'success',
     outcome: 'rendered_again',
-    routes: stale.routes.length,
+    routes: rendered.length,
+    ...(failed === undefined ? {} : { rejected: names.join(' '), cause: errorText(failed) }),
     shared_file: stale.shared,
-    generation: receipt?.generation,
+    generation: receipt.generation,
   })
-  return receipt
+  return { ...done, routes: rendered.map(({ dropletName }) => dropletName), receipt }
 }
 
-function isFailure(result: ChangeResult): result is ProxyManagerError {
+async function renderBatch(context: ChangeContext, changes: readonly RerenderChange[]): Promise<AppliedBatch> {
+  try {
+    const prepared = await prepare(context, changes, { withShared: true })
+    return await runBatch(context, changes, { allowStoppedNginx: true }, prepared)
+  } catch (error) {
+    return allFailed(changes, asFailure(error))
+  }
+}
+
+function partition<T>(all: readonly T[], isFirst: (one: T, i: number) => boolean): [T[], T[]] {
+  return [all.filter(isFirst), all.filter((one, i) => !isFirst(one, i))]
+}
+
+function isFailure(result?: ChangeResult): result is ProxyManagerError {
   return result instanceof ProxyManagerError
 }
 
-function rerenderAll({ routes }: Stale): RerenderChange[] {
-  return [...routes].sort().map((dropletName) => ({ kind: 'rerender', dropletName }))
+/** Those that have failed before come last: a budget of tests is not used up by the same ones each time. */
+function rerenderAll({ state }: Pick<ChangeContext, 'state'>, { routes }: Stale): RerenderChange[] {
+  const failedAt = (name: string) => state.unreconciled?.routes.indexOf(name) ?? -1
+  const names = [...routes].sort().sort((a, b) => failedAt(a) - failedAt(b))
+  return names.map((dropletName) => ({ kind: 'rerender', dropletName }))
 }
 
 const Mark = v.object({ fingerprint: v.string(), files: v.array(v.string()) })

@@ -29,7 +29,7 @@ export async function recover(context: ChangeContext): Promise<readonly string[]
     ['sweep_temporaries', sweepTemporaries],
     ['repair_files', repairFiles],
     ['repair_certificates', repairCertificates],
-    ['reconcile', async () => void (await reconcile(context))],
+    ['reconcile', reconcileAll],
     ['confirm_served', confirmServed],
   ]
   for (const [action, step] of steps) {
@@ -85,6 +85,12 @@ export async function recoverJournal(context: ChangeContext): Promise<void> {
     outcome: isFinished ? 'finished' : 'undone',
     generation: journal.generation,
   })
+}
+
+/** @throws {Error} if NGINX rejects the files of some routes; the others are in place */
+async function reconcileAll(context: ChangeContext): Promise<void> {
+  const { rejected = [] } = await reconcile(context)
+  if (rejected.length > 0) throw new Error(`NGINX rejects the files of ${rejected.join(', ')} on this host`)
 }
 
 /** With the files of the routes unmounted, what is left of them would be taken for damage. */

@@ -38,8 +38,8 @@ export function reloadFailed(
 }
 
 /**
- * How it is known that NGINX serves the new configuration. `exit_status` is that of `nginx -s reload`; with `config_test` NGINX is stopped: it
- * accepts the files, and serves nothing.
+ * How it is known that NGINX serves the new configuration. `exit_status` is that of `nginx -s reload`; with `config_test` it accepts these files and
+ * does not serve them: it is stopped, or rejects other files of ours.
  */
 export type ProvedBy = 'generation_probe' | 'tls_handshake' | 'exit_status' | 'config_test'
 

@@ -3,9 +3,9 @@ import * as assert from 'uvu/assert'
 import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
 import type { RunResult } from '../../lib/adapters/runner.ts'
 import { SHARED_FILE } from '../../lib/route/file-names.ts'
-import { contentsOf, textAt, writeAt } from '../helpers/arrange.ts'
+import { contentsOf, refusal, textAt, writeAt } from '../helpers/arrange.ts'
 import { addPanel, servedOnPanel } from '../helpers/sweeps.ts'
-import { assertInvariant, put, remove, restarted, servedPort } from '../helpers/world.ts'
+import { assertInvariant, backupsOf, put, remove, restarted, servedPort } from '../helpers/world.ts'
 
 const test = suite('reconcile')
 const AVAILABLE = '/etc/nginx/sites-available'
@@ -178,6 +178,158 @@ test('a dry run shows what would be rendered again, and changes nothing', async 
     [`${AVAILABLE}/${SHARED_FILE}`, ROUTE],
   )
   assert.equal(contentsOf(deps.disk), before)
+})
+
+const NAMES = ['a', 'b', 'c', 'd']
+
+/** A host with four routes, whose files are as they were before an address was added. */
+async function depsWithStale(): Promise<FakeDeps> {
+  const deps = await fakeDeps()
+  for (const [i, name] of NAMES.entries()) await put(deps, name, `${name}.example.com`, 8002 + i)
+  await deps.engine.idle()
+  addPanel(deps)
+  return deps
+}
+
+/** NGINX rejects the texts of routes for which this is true, and names the file of the first, or none. */
+function rejectTexts({ nginx }: FakeDeps, isRejected: (text: string, name: string) => boolean, isNamed: boolean): void {
+  nginx.judge = (texts) => {
+    const found = texts.flatMap((text) => {
+      const name = /"droplet_name":"(\w+)"/.exec(text)?.[1]
+      return name !== undefined && isRejected(text, name) ? [name] : []
+    })
+    const [first] = found
+    if (first === undefined) return { exitCode: 0, output: '' }
+    return refuse(
+      isNamed ? `no such thing in /etc/nginx/sites-enabled/fpai-${first}.conf:9` : 'cannot load certificate',
+    )
+  }
+}
+
+const isRendered = ({ disk }: FakeDeps, name: string) =>
+  textAt(disk, `${AVAILABLE}/fpai-${name}.conf`)?.includes('listen 192.0.2.10:80;') === true
+
+for (const isNamed of [true, false]) {
+  const how = isNamed ? 'by name' : 'without a name'
+
+  test(`if NGINX rejects every stale file, and one also as it would be (${how}), the others are in place, and one DELETE is enough`, async () => {
+    const deps = await depsWithStale()
+    rejectTexts(deps, (text, name) => name === 'c' || !text.includes('listen 192.0.2.10:80;'), isNamed)
+    const { routes, rejected, receipt } = await deps.engine.reconcile()
+    assert.equal([routes, rejected], [['a', 'b', 'd'], ['c']])
+    assert.equal([receipt?.proved_by, receipt?.reloaded], ['config_test', false])
+    assert.equal(
+      NAMES.map((name) => isRendered(deps, name)),
+      [true, true, false, true],
+    )
+    assert.match((await deps.engine.readHealth()).reasons.join(), 'the files of c could not be rendered again')
+    const deleted = await remove(deps, 'c')
+    assert.is(deleted.receipt.proved_by, 'generation_probe')
+    assert.equal((await deps.engine.readHealth()).reasons, [])
+    await assertInvariant(deps)
+  })
+
+  test(`a stale file that NGINX accepts only as it is (${how}) stays so, and the others are served`, async () => {
+    const deps = await depsWithStale()
+    const isNew = (text: string) => text.includes('listen 192.0.2.10:80;')
+    rejectTexts(deps, (text, name) => (name === 'c') === isNew(text), isNamed)
+    const { routes, rejected, receipt } = await deps.engine.reconcile()
+    assert.equal([routes, rejected], [['a', 'b', 'd'], ['c']])
+    assert.equal([receipt?.proved_by, receipt?.reloaded], ['generation_probe', true])
+    assert.is(servedPort(deps, 'c.example.com'), 8004)
+    await assertInvariant(deps)
+  })
+}
+
+test('what NGINX accepts is in place before NGINX starts, and what it rejects is among what recovery could not do', async () => {
+  const deps = await depsWithStale()
+  deps.nginx.running = false
+  rejectTexts(deps, (text, name) => name === 'c' || !text.includes('listen 192.0.2.10:80;'), true)
+  const again = await fakeDeps({ disk: deps.disk, nginx: deps.nginx, metrics: deps.metrics })
+  assert.equal(await again.engine.recover(), ['reconcile'])
+  assert.equal(
+    NAMES.map((name) => isRendered(deps, name)),
+    [true, true, false, true],
+  )
+})
+
+test('edits of several routes that NGINX rejects are removed by DELETE and replaced by PUT, and kept in the backups', async () => {
+  const deps = await depsWithStale()
+  await deps.engine.reconcile()
+  for (const name of ['a', 'b', 'c']) {
+    const path = `${AVAILABLE}/fpai-${name}.conf`
+    writeAt(deps.disk, path, `${textAt(deps.disk, path)}broken ${name};\n`)
+  }
+  rejectTexts(deps, (text) => text.includes('broken'), true)
+  const reloads = deps.nginx.reloads
+  const error = await refusal(put(deps, 'c', 'c.example.com', 8004), 'NGINX_ALREADY_BROKEN')
+  assert.match(
+    String(error.details.remedy),
+    'the file of route a (line 9: no such thing): repeat its PUT, or DELETE it',
+  )
+  await refusal(remove(deps, 'd'), 'NGINX_ALREADY_BROKEN')
+  for (const name of ['a', 'b']) {
+    const { receipt } = await remove(deps, name)
+    assert.equal([receipt.proved_by, receipt.reloaded], ['config_test', false])
+  }
+  assert.is(deps.nginx.reloads, reloads)
+  assert.is(servedPort(deps, 'a.example.com'), 8002)
+  const { receipt } = await put(deps, 'c', 'c.example.com', 8004)
+  assert.is(receipt.proved_by, 'generation_probe')
+  assert.equal(
+    ['a', 'b', 'c', 'd'].map((name) => servedPort(deps, `${name}.example.com`)),
+    [undefined, undefined, 8004, 8005],
+  )
+  assert.equal(
+    backupsOf(deps).map(([name, text]) => [name, /broken \w/.exec(text)?.[0]]),
+    [
+      ['fpai-a.conf', 'broken a'],
+      ['fpai-b.conf', 'broken b'],
+      ['fpai-c.conf', 'broken c'],
+    ],
+  )
+  await assertInvariant(deps)
+})
+
+test('a process that ends during a deletion that cannot be served yet leaves the route or its absence, and signals nothing', async () => {
+  for (let at = 0; ; at++) {
+    const deps = await depsWithStale()
+    await deps.engine.reconcile()
+    for (const name of ['a', 'b']) {
+      const path = `${AVAILABLE}/fpai-${name}.conf`
+      writeAt(deps.disk, path, `${textAt(deps.disk, path)}broken ${name};\n`)
+    }
+    rejectTexts(deps, (text) => text.includes('broken'), true)
+    deps.effects.arrange({ at, kind: 'stop_after' })
+    const isDone = await Promise.race([remove(deps, 'a').then(() => true), deps.effects.stopped.then(() => false)])
+    const reloads = deps.nginx.reloads
+    const again = await restarted(deps)
+    assert.is(again.nginx.reloads, reloads, `effect ${at}`)
+    await remove(again, 'b')
+    const left = textAt(again.disk, `${AVAILABLE}/fpai-a.conf`)
+    assert.ok(left === undefined || left.includes('broken a'), `effect ${at}`)
+    if (isDone) break
+  }
+})
+
+test('with more rejected files than tests are spent at once, the next looks continue with the others', async () => {
+  const deps = await fakeDeps()
+  const names = Array.from({ length: 30 }, (_, i) => `n${String(i).padStart(2, '0')}`)
+  for (const name of names) await put(deps, name, `${name}.example.com`, 8002)
+  await deps.engine.idle()
+  addPanel(deps)
+  rejectTexts(deps, (text, name) => name < 'n25' || !text.includes('listen 192.0.2.10:80;'), true)
+  for (let look = 0; look < 4; look++) {
+    const from = deps.effects.journal.length
+    await deps.engine.keepReconciled()
+    const tests = deps.effects.journal.slice(from).filter(({ subject }) => subject.includes(' -t ')).length
+    assert.ok(tests <= 15, String(tests))
+    await deps.clock.sleep(MINUTE_MS)
+  }
+  assert.equal(
+    names.filter((name) => isRendered(deps, name)),
+    ['n25', 'n26', 'n27', 'n28', 'n29'],
+  )
 })
 
 test.run()

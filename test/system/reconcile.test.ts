@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, rmSync, writeFileSync } from 'node:fs'
 import { get } from 'node:http'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
@@ -75,6 +75,34 @@ for (const [what, file, content] of [
     assert.is(await through(nginx.httpPort, DOMAIN), 'droplet')
   })
 }
+
+test('edits of several routes that NGINX rejects need no editor: DELETE one after another, and PUT them again', async ({
+  host,
+}) => {
+  const { nginx, manager } = host
+  const { port } = await host.droplet('edited')
+  const names = ['edited-1', 'edited-2', 'edited-3']
+  for (const name of names) assert.is((await putRoute(manager, name, `${name}.example.com`, port)).status, 201)
+  for (const name of names) appendFileSync(join(nginx.sitesAvailable, `fpai-${name}.conf`), `nonsense ${name};\n`)
+  assert.is(
+    (await putRoute(manager, 'edited-1', 'edited-1.example.com', port)).body.error?.code,
+    'NGINX_ALREADY_BROKEN',
+  )
+  for (const name of names.slice(0, 2)) {
+    const { status, body } = await call(manager, 'DELETE', `/proxies/${name}`)
+    assert.equal([status, body.receipt?.proved_by], [200, 'config_test'])
+    assert.is(await through(nginx.httpPort, `${name}.example.com`), 'edited')
+  }
+  for (const name of names.toReversed()) {
+    const { status, body } = await putRoute(manager, name, `${name}.example.com`, port)
+    assert.is(status < 300, true, JSON.stringify(body))
+  }
+  for (const name of names) {
+    assert.is(await through(nginx.httpPort, `${name}.example.com`), 'edited')
+    assert.is((await call(manager, 'DELETE', `/proxies/${name}`)).body.receipt?.proved_by, 'generation_probe')
+  }
+  assert.is(await through(nginx.httpPort, DOMAIN), 'droplet')
+})
 
 test('what would keep NGINX from starting is rendered again at a start, while NGINX is stopped', async ({ host }) => {
   const { nginx } = host

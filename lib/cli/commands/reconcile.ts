@@ -12,6 +12,7 @@ const Summary = v.object({
   rendered: Names,
   shared_file: v.boolean(),
   drifted: Names,
+  rejected: v.optional(Names, []),
   plan: v.optional(Planned.entries.plan),
 })
 
@@ -32,6 +33,7 @@ Exit status: 1 if the API refuses it or NGINX rejects the dry run.`,
       rendered: list(shown.rendered),
       'shared file': shown.shared_file ? 'rendered' : 'current',
       drifted: list(shown.drifted),
+      ...(shown.rejected.length === 0 ? {} : { 'rejected by NGINX': list(shown.rejected) }),
     })
     if (shown.plan === undefined) return { json, text: summary }
     const planned = describePlan(json, { plan: shown.plan })
