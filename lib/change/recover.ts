@@ -137,7 +137,9 @@ async function repairFiles(context: ChangeContext): Promise<void> {
   assertMounted(host)
   const { snapshot } = await observe([])
   // Only a file that is not as written can be a truncated one.
-  const drifted = [...snapshot.routes].flatMap(([name, route]) => (route.drifted ? [routeFileName(name)] : []))
+  const drifted = [...snapshot.routes].flatMap(([name, { drifted, isOnlyEnabled }]) =>
+    drifted && isOnlyEnabled !== true ? [routeFileName(name)] : [],
+  )
   const names = new Set([...snapshot.availableImages.keys(), ...drifted])
   if (snapshot.shared === undefined && snapshot.routes.size > 0) names.add(SHARED_FILE)
   const repairs = [...names].flatMap((name) => {

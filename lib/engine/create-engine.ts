@@ -20,7 +20,7 @@ import { createIssuer, type Issuer } from '../issuance/obtain.ts'
 import { registryReader } from '../mesh/registry-client.ts'
 import { syncFromRegistry } from '../mesh/sync.ts'
 import { tokenVerifier } from '../mesh/verify-token.ts'
-import { nginxFactsReader } from '../nginx/binary.ts'
+import { ANGIE_UNSUPPORTED, nginxFactsReader } from '../nginx/binary.ts'
 import type { Change } from '../plan/change.ts'
 import { onlyOutcome } from '../plan/plan-batch.ts'
 import { staleFinder } from '../plan/stale.ts'
@@ -60,7 +60,17 @@ export function createEngine(host: Host): Engine {
     dryRunReconcile: () => queue.exclusively(() => dryRunReconcile(context)),
     keepReconciled: () => queue.exclusively(() => keepReconciled(context)),
     saveRenderedMark: () => saveRenderedMark(context).catch(logFailure(host, 'warn', { action: 'save_rendered_mark' })),
-    recover: () => recover(context),
+    recover: async () => {
+      const undone = await recover(context)
+      if (state.observed?.facts.isAngie === true)
+        host.log.write('warn', {
+          action: 'check_nginx',
+          result: 'failure',
+          outcome: 'unsupported',
+          cause: ANGIE_UNSUPPORTED,
+        })
+      return undone
+    },
     idle: () => queue.idle(),
     close: () => {
       queue.close()

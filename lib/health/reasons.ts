@@ -3,6 +3,7 @@ import { posix } from 'node:path'
 import { isOverdueForRenewal } from '../certificates/certificate.ts'
 import type { LastCertificate } from '../certificates/ledger-file.ts'
 import type { LastTest, Unreconciled } from '../change/context.ts'
+import { ANGIE_UNSUPPORTED } from '../nginx/binary.ts'
 import { missingInclude } from '../nginx/config/host-config.ts'
 import { implicitDefaultServers, ownerOf } from '../nginx/config/listens.ts'
 import type { RunningBuild } from '../nginx/running-build.ts'
@@ -64,7 +65,7 @@ const UNHEALTHY: readonly Check[] = [
 
 /** With one of these, changes work, and something is not as it should be. */
 const DEGRADED: readonly Check[] = [
-  ({ isAngie }) => when(isAngie, 'Angie is not supported: use NGINX'),
+  ({ isAngie }) => when(isAngie, ANGIE_UNSUPPORTED),
   ({ snapshot }) =>
     routesOf(snapshot).some(({ record }) => record.enable_ssl)
       ? lackingFeatures(snapshot.context).https.map(installAnother)

@@ -11,6 +11,9 @@ export function configurationArguments(settings: Pick<Settings, 'NGINX_CONF'>): 
   return settings.NGINX_CONF === undefined ? [] : ['-c', settings.NGINX_CONF]
 }
 
+/** Its processes have other titles, so that a reload cannot be watched. */
+export const ANGIE_UNSUPPORTED = 'Angie is not supported: use NGINX'
+
 export interface NginxFacts extends NginxBuild {
   /** The binary could be run just now; if not, the other facts are those of the last run. */
   readonly present: boolean

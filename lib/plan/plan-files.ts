@@ -16,7 +16,8 @@ export function routeFileChanges(
   const found = snapshot.routes.get(dropletName)
   const wanted = after.get(dropletName)
   if (found === wanted) return []
-  const before = found === undefined ? (snapshot.availableImages.get(name) ?? null) : { text: found.text }
+  const isAvailable = found !== undefined && found.isOnlyEnabled !== true
+  const before = isAvailable ? { text: found.text } : (snapshot.availableImages.get(name) ?? null)
   return fileAndLink(snapshot, name, before, wanted === undefined ? null : { text: wanted.text })
 }
 

@@ -44,4 +44,6 @@ function shortHash(text: string): string {
 export interface SnapshotRoute extends FoundRoute {
   /** It is enabled in sites-enabled. */
   readonly enabled: boolean
+  /** Its file is served from sites-enabled itself, or through a symlink from elsewhere: there is none in sites-available. */
+  readonly isOnlyEnabled?: boolean
 }

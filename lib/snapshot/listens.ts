@@ -42,12 +42,12 @@ export function listenResolver({
 export function boundListens(
   tree: Pick<ConfigurationTree, 'read'>,
   { shared, routes }: Pick<Snapshot, 'shared' | 'routes'>,
-  sitesAvailable: string,
+  sitesEnabled: string,
 ): Listen[] {
   if (shared?.enabled !== true) return []
   const secured = [...routes].find(([, { record, enabled }]) => enabled && record.certificate !== null)
   const files = [SHARED_FILE, ...(secured === undefined ? [] : [routeFileName(secured[0])])]
-  return files.flatMap((name) => listensIn(tree.read(`${sitesAvailable}/${name}`)?.directives ?? []))
+  return files.flatMap((name) => listensIn(tree.read(`${sitesEnabled}/${name}`)?.directives ?? []))
 }
 
 /** The arguments of our `listen` directives. */

@@ -6,7 +6,7 @@ import { dropletOfFileName, isOwnFileName, SHARED_FILE } from '../route/file-nam
 
 /**
  * Why sites-available cannot be the directory that the routes were written to: every symlink of ours in sites-enabled dangles, or none of the
- * routes with a last good copy is there. `undefined` if it can be, or if no route was ever written.
+ * routes with a last good copy is there, or in sites-enabled itself. `undefined` if it can be, or if no route was ever written.
  */
 export function missingFilesFault({ files, settings }: Pick<Host, 'files' | 'settings'>): string | undefined {
   const { NGINX_SITES_AVAILABLE: available, NGINX_SITES_ENABLED: enabled } = settings
@@ -19,7 +19,10 @@ export function missingFilesFault({ files, settings }: Pick<Host, 'files' | 'set
   const isDangling = !own.some((path) => files.realPath(path) !== undefined && isLink(path)) && own.some(isLink)
   const copies = files.list(statePaths(settings).lastGood).filter((name) => dropletOfFileName(name) !== undefined)
   const isLost =
-    copies.length > 0 && [SHARED_FILE, ...copies].every((name) => files.lstat(`${available}/${name}`) === undefined)
+    copies.length > 0 &&
+    [SHARED_FILE, ...copies].every(
+      (name) => files.lstat(`${available}/${name}`) === undefined && files.lstat(`${enabled}/${name}`)?.kind !== 'file',
+    )
   if (!isDangling && !isLost) return undefined
   return `no file of the ${isDangling ? 'symlinks in sites-enabled' : 'known routes'} is in ${basename(available)}: mount its file system, or restore it from a backup (copies are in last-good of the state directory); if the routes are to be given up, remove their symlinks and these copies`
 }

@@ -55,7 +55,7 @@ export function observer(
     // If a known main configuration cannot be read, sites-enabled counts as not included, so that no change is made.
     const read = found ?? { ...readBareFolders(sitesEnabled, tree, isOwn), includesSitesEnabled: !hasMainConfig }
     const configuration = { ...read, servers: await resolveListens(read.servers) }
-    const bound = boundListens(tree, own, sitesAvailable)
+    const bound = boundListens(tree, own, sitesEnabled)
     const listens = listensOf(host, configuration.servers, bound)
     const master = hasMainConfig
       ? masters.find({ snapshot: { host: configuration, context: listens }, facts })

@@ -1,9 +1,10 @@
 /** Files with a name of ours, in either directory; parsed contents are cached until the file changes. */
-import { basename } from 'node:path'
+import { basename, dirname } from 'node:path'
 import type { FileText } from '../adapters/files.ts'
 import type { FileImage } from '../host/file-image.ts'
 import type { Host } from '../host/host.ts'
 import { remember } from '../host/remember.ts'
+import { isSameFolder } from '../nginx/config/include.ts'
 import { readSharedFile } from '../render/shared-file.ts'
 import { NOTICE } from '../route/file-envelope.ts'
 import { dropletOfFileName, isOwnFileName } from '../route/file-names.ts'
@@ -53,17 +54,28 @@ export function ownFilesReader(host: Host): OwnFiles {
         // A file in place of the symlink is served too, whatever it contains.
         const isCopy = enabledImages.has(name) && !isEnabled(name)
         const route =
-          entry?.kind === 'file' ? readRoute(dropletName, entry.file, enabledImages.has(name), isCopy) : undefined
+          entry?.kind === 'file'
+            ? readRoute(dropletName, entry.file, { enabled: enabledImages.has(name), isCopy, isOnlyEnabled: false })
+            : undefined
         if (route !== undefined) routes.set(dropletName, route)
-        else if (text !== undefined && (text.startsWith(NOTICE) || NOTICE.startsWith(text.trim())))
-          availableImages.set(name, { text })
+        else if (text !== undefined && isDamaged(text)) availableImages.set(name, { text })
         else unmanagedFiles.add(dropletName)
+      }
+      const known = byPath(available)
+      for (const { name, path, dropletName } of filesIn(enabled)) {
+        if (dropletName === undefined || known.has(`${available}/${name}`)) continue
+        const file = host.files.read(path)
+        const route = file && readRoute(dropletName, file, { enabled: true, isCopy: true, isOnlyEnabled: true })
+        if (route !== undefined) routes.set(dropletName, route)
+        else if (file !== undefined && !isDamaged(file.text)) unmanagedFiles.add(dropletName)
       }
       return { routes, unmanagedFiles, availableImages, enabledImages, shared }
     },
     isOwn: (path, enabled, unmanaged) => {
-      const own = byPath(enabled).get(path) ?? ownFileAt(path)
-      return own !== undefined && !unmanaged.has(own.dropletName ?? '')
+      const listed = byPath(enabled).get(path)
+      const own = listed ?? ownFileAt(path)
+      if (own === undefined || unmanaged.has(own.dropletName ?? '')) return false
+      return listed !== undefined || isSameFolder(dirname(path), enabled, host.files)
     },
   }
 }
@@ -112,16 +124,26 @@ function imageReader(host: Host, filesIn: (folder: string) => readonly OwnFile[]
 function routeReader() {
   const read = new WeakMap<FileText, FoundRoute | { readonly unreadable: true }>()
   const shown = new WeakMap<FoundRoute, SnapshotRoute>()
-  return (dropletName: string, file: FileText, enabled: boolean, isCopy: boolean): SnapshotRoute | undefined => {
+  return (
+    dropletName: string,
+    file: FileText,
+    { enabled, isCopy, isOnlyEnabled }: { enabled: boolean; isCopy: boolean; isOnlyEnabled: boolean },
+  ): SnapshotRoute | undefined => {
     const found = remember(read, file, () => readRouteFile(dropletName, file.text) ?? { unreadable: true })
     if ('unreadable' in found) return undefined
     const drifted = found.drifted || isCopy
     const before = shown.get(found)
-    if (before?.enabled === enabled && before.drifted === drifted) return before
-    const route = { ...found, enabled, drifted }
+    const isSame = before?.enabled === enabled && before.drifted === drifted
+    if (isSame && (before.isOnlyEnabled === true) === isOnlyEnabled) return before
+    const route = { ...found, enabled, drifted, ...(isOnlyEnabled ? { isOnlyEnabled } : {}) }
     shown.set(found, route)
     return route
   }
+}
+
+/** Whether the text of a file with a name of ours, which has no record, is what is left of one of ours. */
+function isDamaged(text: string): boolean {
+  return text.startsWith(NOTICE) || NOTICE.startsWith(text.trim())
 }
 
 function ownFileAt(path: string): OwnFile | undefined {

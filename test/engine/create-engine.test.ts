@@ -1,5 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { fakeDeps } from '../../fixtures/deps.ts'
+import { fakeNginx } from '../../fixtures/fake-nginx.ts'
 import { onReload, refusal, textAt } from '../helpers/arrange.ts'
 import { put, worldWithRoute } from '../helpers/world.ts'
 
@@ -22,6 +24,27 @@ test('until a change is confirmed, reads return the previous state', async () =>
   assert.equal(await Promise.all(seen), [8001, ['old'], 'PROXY_NOT_FOUND'])
   assert.is((await deps.engine.getProxy('old')).upstream_port, 8002)
   assert.is((await deps.engine.listProxies()).length, 2)
+})
+
+test('a start with Angie says once that it is not supported, in the log and in health; one with NGINX does not', async () => {
+  for (const [version, expected] of [
+    ['Angie version: Angie/1.8.0', ['Angie is not supported: use NGINX']],
+    ['nginx version: nginx/1.22.1', []],
+  ] as const) {
+    const nginx = fakeNginx()
+    nginx.version = nginx.version.replace('nginx version: nginx/1.22.1', version)
+    const deps = await fakeDeps({ nginx })
+    await deps.engine.recover()
+    assert.equal(
+      deps.lines.filter(({ action }) => action === 'check_nginx').map(({ cause }) => cause),
+      expected,
+    )
+    const { reasons } = await deps.engine.readHealth()
+    assert.equal(
+      reasons.filter((reason) => reason.includes('Angie')),
+      expected,
+    )
+  }
 })
 
 test.run()

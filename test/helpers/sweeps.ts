@@ -1,7 +1,7 @@
 /** The changes of which every effect is made to fail in turn, by the sweep's tests and by the proof. */
 import type { FakeDeps } from '../../fixtures/deps.ts'
 import { ProxyManagerError } from '../../lib/errors.ts'
-import { writeAt } from './arrange.ts'
+import { textAt, writeAt } from './arrange.ts'
 import { certificateFor, HOUR_MS, issue, putLineage, putSecure, START_MS, servedFingerprint } from './certbot.ts'
 import { put, remove, servedPort } from './world.ts'
 
@@ -36,6 +36,18 @@ export const SWEEPS = {
   },
   delete: {
     prepare: (deps) => put(deps, 'app', 'app.example.com', 8002),
+    change: (deps) => remove(deps, 'app'),
+    isBefore: (deps) => servedPort(deps, 'app.example.com') === 8002,
+    isAfter: (deps) => servedPort(deps, 'app.example.com') === undefined,
+  },
+  'update of a file in sites-enabled itself': {
+    prepare: putInEnabled,
+    change: (deps) => put(deps, 'app', 'app.example.com', 8003),
+    isBefore: (deps) => servedPort(deps, 'app.example.com') === 8002,
+    isAfter: (deps) => servedPort(deps, 'app.example.com') === 8003,
+  },
+  'deletion of a file in sites-enabled itself': {
+    prepare: putInEnabled,
     change: (deps) => remove(deps, 'app'),
     isBefore: (deps) => servedPort(deps, 'app.example.com') === 8002,
     isAfter: (deps) => servedPort(deps, 'app.example.com') === undefined,
@@ -111,6 +123,15 @@ export const SWEEPS = {
     isAfter: (deps) => ports(deps) === '- 8102 - - - -' && servedPort(deps, 'fresh.example.com') === 8004,
   },
 } as const satisfies Readonly<Record<string, Sweep>>
+
+/** A route whose file somebody has moved to where its symlink was. */
+export async function putInEnabled(deps: FakeDeps): Promise<void> {
+  await put(deps, 'app', 'app.example.com', 8002)
+  await deps.engine.idle()
+  const [file, link] = ['available', 'enabled'].map((folder) => `/etc/nginx/sites-${folder}/fpai-app.conf`)
+  writeAt(deps.disk, link ?? '', textAt(deps.disk, file ?? '') ?? '')
+  deps.disk.delete(file ?? '')
+}
 
 const PANEL_ADDRESS = '192.0.2.10:80'
 

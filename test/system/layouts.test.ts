@@ -1,8 +1,10 @@
 import {
   chmodSync,
   copyFileSync,
+  existsSync,
   mkdtempSync,
   readFileSync,
+  readlinkSync,
   renameSync,
   rmSync,
   symlinkSync,
@@ -40,6 +42,25 @@ test('sites-enabled is included through a symlink, with doubled slashes and dots
     writeFileSync(conf, text.replace(`include ${sitesEnabled}/*;`, `include ${folder}/*;`))
     await assertServes(host, port, `app-${i}`)
   }
+})
+
+test('a route whose file was moved into sites-enabled is served on, and replaced and removed like any other', async ({
+  host,
+  port,
+}) => {
+  const { sitesAvailable, sitesEnabled, httpPort, masterPid } = host.nginx
+  await assertServes(host, port)
+  const [file, link] = [join(sitesAvailable, 'fpai-app.conf'), join(sitesEnabled, 'fpai-app.conf')]
+  renameSync(file, link)
+  process.kill(masterPid ?? 0, 'SIGHUP')
+  assert.is((await call(host.manager, 'GET', '/proxies/app')).body.status, 'drifted')
+  assert.is((await putRoute(host.manager, 'other', 'app.example.com', port)).status, 409)
+  assert.is((await putRoute(host.manager, 'app', 'app.example.com', port)).status, 200)
+  assert.is(readlinkSync(link), file)
+  renameSync(file, link)
+  assert.is((await call(host.manager, 'DELETE', '/proxies/app')).status, 200)
+  assert.not.ok(existsSync(link) || existsSync(file))
+  assert.not.match(await through(httpPort, 'app.example.com').catch(() => ''), 'app')
 })
 
 test('hand-written files with glob characters, or with bytes that are no UTF-8, keep being served', async ({
