@@ -11,7 +11,14 @@ clone=$(pwd)
 mkdir -p "$root$clone"
 : >>"$root/usr/local/bin/node"
 mount --rbind /proc "$root/proc"
-mount --rbind /dev "$root/dev"
+# Device nodes of its own: what a package of that release does to /dev must not reach this machine's.
+mount -t tmpfs -o mode=755 tmpfs "$root/dev"
+for device in null:3 zero:5 full:7 random:8 urandom:9; do
+  mknod -m 666 "$root/dev/${device%:*}" c 1 "${device#*:}"
+done
+mkdir -m 1777 "$root/dev/shm"
+ln -s /proc/self/fd "$root/dev/fd"
+for stream in stdin:0 stdout:1 stderr:2; do ln -s "fd/${stream#*:}" "$root/dev/${stream%:*}"; done
 mount --rbind /sys "$root/sys"
 mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
 mount -t tmpfs tmpfs "$root/run"
