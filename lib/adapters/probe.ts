@@ -1,7 +1,7 @@
 /** Probes over fresh connections to an address that was checked before: health checks, the generation, the served certificate. */
 import { connect, type LookupFunction } from 'node:net'
 import { connect as secure } from 'node:tls'
-import { descriptors } from './disk/limiter.ts'
+import { descriptors, type Limiter } from './disk/limiter.ts'
 import { boundedFetch, type HttpAnswer } from './http-client.ts'
 
 export interface ProbeRequest {
@@ -18,6 +18,8 @@ export interface ProbeRequest {
   readonly localAddress?: string
   /** The listener expects a PROXY protocol header: it gets one without addresses, so that it keeps those of the connection. */
   readonly proxyProtocol?: boolean
+  /** How its socket counts in the limit of descriptors ({@link descriptors}); without it, it does not. */
+  readonly limited?: keyof Limiter
 }
 
 export interface HandshakeRequest {
@@ -50,19 +52,30 @@ const PROXY_HEADER = 'PROXY UNKNOWN\r\n'
 export function hostProbe(): Probe {
   return {
     handshake: (request) => descriptors.quick(() => handshake(request)),
-    get: async ({ scheme = 'http', address, port, host, path, timeoutMs, localAddress, proxyProtocol }) => {
-      const { signal, stop } = activeTimeout(timeoutMs)
-      const headers = { host, 'user-agent': 'proxy-manager', connection: 'close' }
-      const source = localAddress === undefined ? {} : { localAddress }
-      const agentOptions = { lookup: alwaysTo(address), rejectUnauthorized: false, autoSelectFamily: false, ...source }
-      const url = `${scheme}://probe.invalid:${port}${path}`
-      const preamble = proxyProtocol === true ? PROXY_HEADER : ''
-      try {
-        return await boundedFetch(url, { signal, compress: false, headers }, { ...agentOptions, preamble }, readStart)
-      } finally {
-        stop()
-      }
-    },
+    get: (request) => (request.limited === undefined ? get(request) : descriptors[request.limited](() => get(request))),
+  }
+}
+
+async function get({
+  scheme = 'http',
+  address,
+  port,
+  host,
+  path,
+  timeoutMs,
+  localAddress,
+  proxyProtocol,
+}: ProbeRequest): Promise<HttpAnswer> {
+  const { signal, stop } = activeTimeout(timeoutMs)
+  const headers = { host, 'user-agent': 'proxy-manager', connection: 'close' }
+  const source = localAddress === undefined ? {} : { localAddress }
+  const agentOptions = { lookup: alwaysTo(address), rejectUnauthorized: false, autoSelectFamily: false, ...source }
+  const url = `${scheme}://probe.invalid:${port}${path}`
+  const preamble = proxyProtocol === true ? PROXY_HEADER : ''
+  try {
+    return await boundedFetch(url, { signal, compress: false, headers }, { ...agentOptions, preamble }, readStart)
+  } finally {
+    stop()
   }
 }
 

@@ -1,7 +1,7 @@
 /** Brings routes in line with the Registry, as one batch; routes that callers made stay as they are. */
 
 import * as v from 'valibot'
-import { descriptors } from '../adapters/disk/limiter.ts'
+import { limiter } from '../adapters/disk/limiter.ts'
 import type { BatchDryRun, ChangeContext, ChangeResult } from '../change/context.ts'
 import { dryRun } from '../change/pipeline.ts'
 import { toPutChange } from '../change/prepare-put.ts'
@@ -45,6 +45,8 @@ export interface SyncSummary {
 
 /** More than this many are counted, but not listed. */
 const MAX_SKIPPED = 1000
+/** Upstreams that are looked up at the same time: DNS servers drop what comes in larger bursts. */
+const LOOKUPS_AT_ONCE = 64
 /**
  * Fetches the droplets and changes what differs.
  * @throws {ProxyManagerError} REGISTRY_NOT_CONFIGURED, REGISTRY_UNAVAILABLE, BLAST_RADIUS, CONFIG_READ_FAILED
@@ -60,10 +62,10 @@ export async function syncFromRegistry(
   const { wanted, skipped, orphaned, deletions, unconfirmed } = selectForSync(answer, routes, request)
   if (unconfirmed !== undefined && !request.dryRun) throw unconfirmed
 
+  const { slow } = limiter(LOOKUPS_AT_ONCE)
+  const host = withLimitedProbes(context.host)
   const puts = await Promise.all(
-    wanted.map((route) =>
-      descriptors.slow(() => toChange(context.host, route, routes.get(route.dropletName), request)),
-    ),
+    wanted.map((route) => slow(() => toChange(host, route, routes.get(route.dropletName), request))),
   )
   // Deletions first, so that a droplet of another name can have the domain.
   const changes = [...deletions, ...puts.flatMap((put) => (put instanceof ProxyManagerError ? [] : [put]))]
@@ -127,6 +129,12 @@ function skipReason({ code, message, details }: ProxyManagerError): string {
     (part) => part !== undefined,
   )
   return `${code}: ${message}${owner.length === 0 ? '' : ` (${owner.join(', ')})`}`
+}
+
+/** However many upstreams a sync checks, changes find descriptors free. */
+function withLimitedProbes(host: Host): Host {
+  const { probe } = host
+  return { ...host, probe: { ...probe, get: (request) => probe.get({ ...request, limited: 'slow' }) } }
 }
 
 async function toChange(

@@ -1,5 +1,4 @@
 /** Our loopback-only server block: it answers with the generation that NGINX serves, and with its connection counts. */
-import { descriptors } from '../adapters/disk/limiter.ts'
 import type { Host } from '../host/host.ts'
 import { type Endpoint, endpointsOf, type ListensOf } from './endpoints.ts'
 
@@ -42,7 +41,7 @@ async function generationAt(host: ProbingHost, endpoint: Endpoint): Promise<numb
 
 /** The body of a 200 within a second. */
 async function query({ probe }: ProbingHost, endpoint: Endpoint, path: string): Promise<string | undefined> {
-  const request = { ...endpoint, host: GENERATION_NAME, path, timeoutMs: TIMEOUT_MS }
-  const answer = await descriptors.quick(() => probe.get(request))
+  const request = { ...endpoint, host: GENERATION_NAME, path, timeoutMs: TIMEOUT_MS, limited: 'quick' } as const
+  const answer = await probe.get(request)
   return 'status' in answer && answer.status === 200 ? answer.body : undefined
 }

@@ -11,7 +11,7 @@ export interface Limiter {
  * Makes a limiter of this many places, of which slow jobs get only some: a change must not wait until upstreams time out. A job must not wait
  * for another one of the same limiter.
  */
-export function limiter(places: number, slowPlaces: number): Limiter {
+export function limiter(places: number, slowPlaces = places): Limiter {
   const waiting: Readonly<Record<'quick' | 'slow', (() => void)[]>> = { quick: [], slow: [] }
   const running = { quick: 0, slow: 0 }
   const startNext = () => {
