@@ -324,4 +324,25 @@ test('a handshake sends the header of the PROXY protocol before its first record
   await closed(server, new Set())
 })
 
+test('of upstreams that hang, a sync holds at most 48 sockets, and a probe of NGINX does not wait for them', async () => {
+  const open = new Set<Socket>()
+  const server = createServer((socket) => {
+    socket.on('error', () => socket.destroy())
+    open.add(socket)
+  })
+  const other = createHttpServer((_request, response) => response.end('7'))
+  const to = { address: '127.0.0.1', host: 'app.example', path: '/' }
+  const { get } = hostProbe()
+  const [port, otherPort] = [await portOf(server), await portOf(other)]
+  try {
+    const hanging = Array.from({ length: 120 }, () => get({ ...to, port, timeoutMs: 300, limited: 'slow' }))
+    assert.equal(await get({ ...to, port: otherPort, timeoutMs: 2000, limited: 'quick' }), { status: 200, body: '7' })
+    assert.ok(open.size > 0 && open.size <= 48, `${open.size} sockets`)
+    for (const answer of await Promise.all(hanging)) assert.equal(answer, { failure: 'TIMEOUT' })
+    assert.is(open.size, 120)
+  } finally {
+    await Promise.all([closed(server, open), closed(other, new Set())])
+  }
+})
+
 test.run()
