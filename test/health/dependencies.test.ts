@@ -113,6 +113,13 @@ test('NGINX that does not run is unavailable, even if its binary exists', async 
   assert.is((await looked(deps)).nginx, 'unavailable')
 })
 
+test('of a host that cannot be read it is not known whether NGINX runs and certbot is there', async () => {
+  const deps = await fakeDeps()
+  deps.effects.arrangeRead({ at: 0, code: 'EMFILE', lasting: true })
+  const { nginx, certbot } = await looked(deps)
+  assert.equal([nginx, certbot], ['unknown', 'unknown'])
+})
+
 test('each is checked at the configured address', async () => {
   const settings = { ...REGISTRY, ACME_DIRECTORY_URL: 'https://localhost:14000/dir' }
   for (const [settled, wanted] of [
