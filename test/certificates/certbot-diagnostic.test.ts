@@ -24,9 +24,13 @@ interface Row {
   readonly said: RegExp | string
   readonly exitCode?: number
   readonly retryAt?: string
+  /** If it is more precise than that of the reason. */
+  readonly remedy?: string
 }
 
 const CAPTURED: Readonly<Record<string, Row>> = {
+  'account-deactivated': { reason: 'account', said: 'Account has been deactivated' },
+  'account-forgotten': { reason: 'account', said: /^Account https:.* not found\.$/ },
   'bad-email': { reason: 'account', said: 'contact email "x" is invalid' },
   busy: { reason: 'busy', said: 'Another instance of Certbot is already running.' },
   'ca-down': { reason: 'ca_down', said: /Connection refused/ },
@@ -42,7 +46,11 @@ const CAPTURED: Readonly<Record<string, Row>> = {
     reason: 'account',
     said: 'Unable to validate JWS :: contact email has forbidden domain "example.com"',
   },
-  'disk-full': { reason: 'disk', said: '[Errno 28] No space left on device' },
+  'disk-full': {
+    reason: 'disk',
+    said: '[Errno 28] No space left on device',
+    remedy: 'The disk is full: free some space, then call again',
+  },
   'dns-no-address': { reason: 'dns', said: /could not resolve URL "http:\/\/nxdomain\.example\.com:/ },
   'dns-servfail': { reason: 'dns', said: /could not resolve URL "http:\/\/servfail\.example\.com:/ },
   issued: { reason: 'unknown', said: 'Successfully received certificate.', exitCode: 0 },
@@ -58,6 +66,15 @@ const CAPTURED: Readonly<Record<string, Row>> = {
     said: /^too many failed authorizations \(5\) for "c\.example\.com" in the last 1h0m0s/,
     retryAt: '2026-12-01T10:20:30.000Z',
   },
+  'plugin-missing': { reason: 'plugin', said: 'The requested nosuch plugin does not appear to be installed' },
+  'read-only': {
+    reason: 'disk',
+    said: "[Errno 30] Read-only file system: 'log'",
+    remedy:
+      "certbot's directories are read-only here: mount their file system writable, or add them to ReadWritePaths= of the service, then call again",
+  },
+  'unknown-option': { reason: 'usage', said: 'unrecognized arguments: --no-such-option=1', exitCode: 2 },
+  'webroot-missing': { reason: 'disk', said: 'acme does not exist or is not a directory' },
   'refused-nonce': { reason: 'bad_nonce', said: 'JWS has an invalid anti-replay nonce: JdG5gcr-z0kYTR3EPfm7Zw' },
   'refused-nonce-account': { reason: 'bad_nonce', said: /^JWS has an invalid anti-replay nonce: [\w-]{22}$/ },
   'rejected-identifier': { reason: 'rejected', said: /^Cannot issue for "c\.example\.com": The ACME server refuses/ },
@@ -67,14 +84,14 @@ test('every captured output of certbot has its row here', () => {
   assert.equal(Object.keys(CAPTURED).sort(), everyName.sort())
 })
 
-for (const [name, { reason, said, exitCode = 1, retryAt }] of Object.entries(CAPTURED)) {
+for (const [name, { reason, said, exitCode = 1, retryAt, remedy }] of Object.entries(CAPTURED)) {
   test(`${name}: ${reason}, with the most specific message and a remedy`, () => {
     const diagnostic = diagnoseCertbot(exitCode, captured(name))
     assert.is(diagnostic.reason, reason)
     if (typeof said === 'string') assert.is(diagnostic.said, said)
     else assert.match(diagnostic.said, said)
     assert.is(diagnostic.retryAt, retryAt === undefined ? undefined : Date.parse(retryAt))
-    assert.is(diagnostic.remedy, remedyOf(reason))
+    assert.is(diagnostic.remedy, remedy ?? remedyOf(reason))
     assert.not.match(diagnostic.said, /\n|\/srv\//)
   })
 }
