@@ -124,7 +124,7 @@ const ADVICE: readonly Check[] = [
   ({ hasMainConfig, snapshot }) =>
     when(
       hasMainConfig && !snapshot.host.mainDirectives.has('worker_shutdown_timeout'),
-      'set worker_shutdown_timeout in nginx.conf (such as 1h): without it an open WebSocket keeps an old worker alive for ever',
+      'set "worker_shutdown_timeout 1h;" at the top of nginx.conf, outside its http block: without it an open WebSocket keeps an old worker alive for ever',
     ),
   ({ snapshot: { context, host } }) =>
     when(
