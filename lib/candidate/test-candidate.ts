@@ -34,7 +34,7 @@ export function alreadyBroken(test: TestResult): ProxyManagerError {
   const remedy =
     dropletName === undefined
       ? `Fix ${place} (nginx -t shows the same), then call again`
-      : `The file of route ${dropletName} was edited by hand (line ${found?.line}: ${found?.message}): repeat its PUT, or DELETE it; the edit is kept in the backups`
+      : `The file of route ${dropletName} was edited by hand (line ${found?.line}: ${found?.message}): repeat PUT /proxies/${dropletName}, or DELETE /proxies/${dropletName}; the edit is kept in the backups`
   return new ProxyManagerError('NGINX_ALREADY_BROKEN', {
     details: {
       nginx_output: test.output,

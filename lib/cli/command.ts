@@ -62,11 +62,14 @@ export interface CommandDefinition {
 /** Ends a command: `message` is printed to standard error, and `json` to standard output if `--json` is given. */
 export class CommandFailure extends Error {
   readonly exitStatus: number
+  /** Of the API's catalogue of errors, if the API refused the call. */
+  readonly code: string | undefined
   readonly json: unknown
 
-  constructor(exitStatus: number, message: string, json?: unknown) {
+  constructor(exitStatus: number, message: string, refusal?: { readonly code: string; readonly json: unknown }) {
     super(message)
     this.exitStatus = exitStatus
-    this.json = json
+    this.code = refusal?.code
+    this.json = refusal?.json
   }
 }

@@ -55,11 +55,17 @@ test('the help of a command that calls the API has examples that the command acc
   }
 })
 
-test('the help of put and plan describes every option of a route, with its default', async () => {
+test('put and plan have a flag for every option of a route, with its default in their help', async () => {
   for (const name of ['put', 'plan']) {
     const { out } = await runCli([name, '--help'])
-    for (const [option, value] of Object.entries(DEFAULT_OPTIONS))
-      assert.match(out, new RegExp(`^  ${option} \\(${escaped(JSON.stringify(value))}\\)\n      [A-Z]`, 'm'))
+    const unwrapped = out.replace(/\n {10,}/g, ' ')
+    for (const [option, value] of Object.entries(DEFAULT_OPTIONS)) {
+      const flag = `--${option.replaceAll('_', '-')}`
+      const shown = escaped(JSON.stringify(value))
+      assert.match(unwrapped, new RegExp(`^  ${flag}( <\\w+>)? +[A-Z].* \\(default: ${shown}\\)$`, 'm'))
+      const canBeUnset = typeof value === 'boolean' || value === null || Array.isArray(value)
+      assert.is(new RegExp(`^  --no-${flag.slice(2)}$`, 'm').test(out), canBeUnset, option)
+    }
   }
 })
 
@@ -90,16 +96,8 @@ for (const [title, argv, message] of [
   ['a name too many', ['get', 'a', 'b'], /too many arguments for 'get'\. Expected 1 argument but got 2: a, b\./],
   ['a missing name', ['get'], /missing required argument 'name'/],
   ['a control character', ['\u001b[31m'], /^proxy-manager: unknown command '\?\[31m'\n/],
-  [
-    'a missing domain',
-    ['put', 'app', '--upstream', 'http://localhost:1'],
-    /required option '--domain <domain>' not specified/,
-  ],
-  [
-    'a missing upstream',
-    ['plan', 'app', '--domain', 'a.example.com'],
-    /^proxy-manager: --upstream or --redirect-to is required\n/,
-  ],
+  ['a mistyped option of a route', ['put', 'app', '--maintainance'], /\(Did you mean --maintenance\?\)/],
+  ['a mistyped negation', ['put', 'app', '--no-maintainance'], /\(Did you mean --no-maintenance\?\)/],
   [
     'options that are not JSON',
     ['put', 'app', '--domain', 'a.example.com', '--upstream', 'http://localhost:1', '--options', '{'],

@@ -143,7 +143,7 @@ const FAULTS: Readonly<Record<string, Fault>> = {
   'a route that was edited by hand': {
     arrange: ({ disk }) => writeAt(disk, ROUTE, `${textAt(disk, ROUTE)}# mine\n`),
     status: 'degraded',
-    reason: 'route old was edited by hand: repeat its PUT to replace the edit (it is kept in the backups)',
+    reason: 'route old was edited by hand: repeat PUT /proxies/old to replace the edit (it is kept in the backups)',
   },
   'a file of a route that someone else wrote': {
     arrange: ({ disk }) => writeAt(disk, `${AVAILABLE}/fpai-hand.conf`, 'server { listen 8080; }\n'),
@@ -153,7 +153,7 @@ const FAULTS: Readonly<Record<string, Fault>> = {
   'an empty file of a route': {
     arrange: ({ disk }) => writeAt(disk, ROUTE, ''),
     status: 'degraded',
-    reason: 'fpai-old.conf is damaged: repeat the PUT of its route',
+    reason: 'fpai-old.conf is damaged: repeat PUT /proxies/old',
   },
   'no certbot, and a route with HTTPS': {
     arrange: async ({ disk, engine }) => {

@@ -3,6 +3,7 @@
 import * as v from 'valibot'
 import { callApi } from '../api-client.ts'
 import { type CommandDefinition, EXIT } from '../command.ts'
+import { inCommandWords } from '../refusal.ts'
 import { fields } from '../text.ts'
 import { Names } from './sync.ts'
 
@@ -39,8 +40,8 @@ export const health: CommandDefinition = {
         status,
         nginx: `${nginx.version ?? 'missing'}, ${nginx.running ? 'running' : 'not running'}, generation ${nginx.generation ?? '-'}`,
         routes: `${routes.total} (${counts})`,
-        reasons,
-        advice,
+        reasons: reasons.map(inCommandWords),
+        advice: advice.map(inCommandWords),
       }),
       exitStatus: { healthy: EXIT.ok, degraded: EXIT.degraded, unhealthy: EXIT.refused }[status],
     }
