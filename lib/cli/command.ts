@@ -21,6 +21,8 @@ export interface CliContext {
   readonly err: (text: string) => void
   /** The width to which help is wrapped. */
   readonly columns: number
+  /** Tables are cut to `columns`; a program that reads them gets every character. */
+  readonly isTerminal: boolean
   readonly read: ReadFile
   /** The program and its first arguments, as a service manager has to call them. */
   readonly program: readonly string[]

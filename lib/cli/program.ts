@@ -15,7 +15,7 @@ import { serve } from './commands/serve.ts'
 import { ssl } from './commands/ssl.ts'
 import { sync } from './commands/sync.ts'
 import { systemdUnitCommand } from './commands/systemd-unit.ts'
-import { printable } from './text.ts'
+import { plainJson, printable } from './text.ts'
 
 const COMMANDS: readonly CommandDefinition[] = [
   serve,
@@ -114,7 +114,7 @@ async function execute(
   context: CliContext,
 ): Promise<number | undefined> {
   const { json: isJson, ...options } = command.opts<Readonly<Record<string, unknown>>>()
-  const print = (json: unknown) => context.out(`${JSON.stringify(json, null, 2)}\n`)
+  const print = (json: unknown) => context.out(`${plainJson(json)}\n`)
   try {
     const outcome = await definition.run({ name: command.args[0] ?? '', options }, context)
     if (outcome === undefined) return undefined

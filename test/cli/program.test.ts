@@ -120,4 +120,15 @@ test('control characters are shown as question marks', async () => {
   })
 })
 
+test('JSON is plain: control characters of every kind are escaped', async () => {
+  await withAnswer(
+    { status: 400, body: { error: { code: 'X', message: 'a\u001b[31mb\u009b\u007f', details: {} } } },
+    async ({ cli }) => {
+      const { out } = await cli('list', '--json')
+      assert.match(out, /^[\x0a\x20-\x7e]+$/)
+      assert.is(JSON.parse(out).error.message, 'a\u001b[31mb\u009b\u007f')
+    },
+  )
+})
+
 test.run()

@@ -4,6 +4,7 @@ import { createServerAdapter } from '@whatwg-node/server'
 import { type FakeDeps, type FakeOptions, fakeDeps } from '../../fixtures/deps.ts'
 import { startServer } from '../../fixtures/loopback-server.ts'
 import { createApp } from '../../functions/index.ts'
+import type { CliContext } from '../../lib/cli/command.ts'
 import { run } from '../../lib/cli/program.ts'
 
 /** A route as put and plan expect it. */
@@ -32,6 +33,7 @@ export async function runCli(
   argv: readonly string[],
   environment: Readonly<Record<string, string>> = {},
   files: Readonly<Record<string, string>> = {},
+  given: Partial<Pick<CliContext, 'columns' | 'isTerminal'>> = {},
 ): Promise<Ended> {
   let [out, err] = ['', '']
   const status = await run(argv, {
@@ -47,6 +49,8 @@ export async function runCli(
       return text === undefined ? { failure: 'ENOENT' } : { text }
     },
     columns: 80,
+    isTerminal: false,
+    ...given,
     program: ['/usr/bin/node', '/opt/proxy-manager/main.js'],
   })
   return { status, out, err }
