@@ -24,11 +24,11 @@ const COMMANDS: readonly CommandDefinition[] = [
   list,
   get,
   put,
+  plan,
   remove,
   ssl,
   sync,
   reconcile,
-  plan,
   health,
 ]
 
@@ -51,8 +51,9 @@ Exit status:
   3   the API cannot be reached
   4   health: degraded
   75  temporary failure (EX_TEMPFAIL), retry later; serve, recover: the state
-      directory's disk is full or read-only; serve: another process uses the
-      state directory, or PROXY_MANAGER_HOST is not an address of this host yet
+      directory's disk is full or read-only, or the files of the routes are not
+      mounted yet; serve: another process uses the state directory, or
+      PROXY_MANAGER_HOST is not an address of this host yet
   78  configuration error (EX_CONFIG); serve, recover, systemd-unit: a wrong
       setting; serve, recover: the state directory cannot be created, read or
       locked; serve: the port is in use`

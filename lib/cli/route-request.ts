@@ -31,22 +31,24 @@ export const ROUTE_FLAGS: readonly Option[] = [
   new Option('--no-ssl', 'Serve HTTP only'),
   new Option('--health-check', 'Check the upstream first (default)'),
   new Option('--no-health-check', 'Do not check the upstream first'),
-  new Option('--options <json>', 'Options of the route as a JSON object, in place of the flags below').argParser(
+  new Option('--options <json>', 'Options of the route (below) as a JSON object, instead of their flags').argParser(
     parseJsonObject,
   ),
   new Option('--reset-options', 'Set every option that is not named to its default'),
-  ...describeOptions().flatMap(optionFlags),
+  ...describeOptions().flatMap((option) => optionFlags(option).map((flag) => flag.helpGroup('Options of the route:'))),
 ]
 
-export const ROUTE_HELP = `What is not named stays as it is; a new route has the defaults. Lists are
-separated by commas, and replace the present list. "--no-..." turns an option
-off, empties a list, or unsets a value.`
+export const ROUTE_HELP = `What is not named stays as it is; a new route has the defaults. A list is
+separated by commas, and replaces the present one.`
 
 /** The flags of one option: `--allow <list>` and `--no-allow`. */
 function optionFlags({ name, fallback, help, kind, isNullable }: ReturnType<typeof describeOptions>[number]): Option[] {
   const flag = flagOf(name)
-  const described = `${help} (default: ${fallback})`
-  const off = new Option(flag.replace('--', '--no-'))
+  const described = `${help} (default: ${['null', '[]'].includes(fallback) ? 'none' : fallback.replaceAll('"', '')})`
+  const off = new Option(
+    flag.replace('--', '--no-'),
+    kind === 'flag' ? 'Turn it off' : kind === 'list' ? 'Empty the list' : 'Unset it',
+  )
   if (kind === 'flag') return [new Option(flag, described), off]
   const value = new Option(`${flag} <${kind}>`, described)
   if (kind === 'list') value.argParser(parseList)

@@ -19,6 +19,7 @@ export const CALLING = [
   ['delete', 'app'],
   ['ssl', 'app'],
   ['sync'],
+  ['reconcile'],
   ['health'],
 ]
 

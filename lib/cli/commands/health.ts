@@ -28,7 +28,12 @@ export const health: CommandDefinition = {
   name: 'health',
   summary: 'Show whether Proxy Manager is healthy, and what to do if it is not',
   options: [],
-  details: () => 'Exit status: 0 if it is healthy, 4 if it is degraded, 1 if it is unhealthy.',
+  details: () => `Examples:
+  proxy-manager health
+  proxy-manager health --json
+
+It needs no token. Exit status: 0 if it is healthy, 4 if it is degraded, 1 if it
+is unhealthy.`,
   run: async (_invocation, context) => {
     const { json, shown } = await callApi(context, { method: 'GET', path: '/proxy-manager/health' }, Health)
     const { status, reasons, advice, nginx, routes } = shown

@@ -17,8 +17,9 @@ Examples:
   proxy-manager put app --no-maintenance --allow 10.0.0.0/8,192.0.2.7
   proxy-manager put app --no-allow
 
-Repeating a call changes nothing. To see what it would change, use "proxy-manager plan".
-If others change the route meanwhile, their changes are kept.`,
+Repeating a call changes nothing. Without options it writes the route again as it
+is, which replaces a hand edit. If others change the route meanwhile, their
+changes are kept. To see what would change, use "proxy-manager plan".`,
   run: async (invocation, context) => {
     const { status, json, shown } = await sendRoute(invocation, context, {}, Route)
     const { name } = invocation
