@@ -25,16 +25,23 @@ export interface ApiCall {
   readonly headers?: Readonly<Record<string, string>>
 }
 
+export interface Answer<T> {
+  readonly status: number
+  /** How long the steps of a change took: `Server-Timing`. */
+  readonly timing: string | null
+  readonly json: unknown
+  readonly shown: T
+}
+
 /**
  * Calls the API. `schema` names the parts of the answer that are shown; a newer API may answer with more.
- * @returns the status, the whole body, and the parts of the body that are shown
  * @throws {CommandFailure} if the API refuses the call or cannot be reached
  */
 export async function callApi<T>(
   context: CliContext,
   { method, path, query = {}, body, headers }: ApiCall,
   schema: v.GenericSchema<unknown, T>,
-): Promise<{ readonly status: number; readonly json: unknown; readonly shown: T }> {
+): Promise<Answer<T>> {
   const { base, credentials } = readTarget(context)
   const parameters = Object.entries(query).flatMap(([name, value]) =>
     value === undefined ? [] : [[name, String(value)]],
@@ -52,12 +59,12 @@ export async function callApi<T>(
     signal: AbortSignal.timeout(TIMEOUT_MS),
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
   }
-  const { status, retryAfterS, answer } = await fetch(`${base}${path}${search}`, init).then(
-    async (response) => ({
-      status: response.status,
-      retryAfterS: response.headers.get('retry-after') ?? undefined,
-      answer: await response.text(),
-    }),
+  const {
+    status,
+    headers: answered,
+    answer,
+  } = await fetch(`${base}${path}${search}`, init).then(
+    async (response) => ({ status: response.status, headers: response.headers, answer: await response.text() }),
     (error: unknown) => {
       throw unreachable(`${base} cannot be reached (${describeCause(error)})`)
     },
@@ -66,11 +73,11 @@ export async function callApi<T>(
   const refused = v.safeParse(Refusal, json)
   if (refused.success) {
     const { code } = refused.output.error
-    throw new CommandFailure(EXIT.refused, describeRefusal(refused.output, retryAfterS), { code, json })
+    throw new CommandFailure(EXIT.refused, describeRefusal(refused.output, answered.get('retry-after')), { code, json })
   }
   const parsed = v.safeParse(schema, json)
   if (!parsed.success) throw unreachable(`the server at ${base} (status ${status}) is not Proxy Manager`)
-  return { status, json, shown: parsed.output }
+  return { status, timing: answered.get('server-timing'), json, shown: parsed.output }
 }
 
 /** The path of a route. The name is escaped, not checked: the API does that. */

@@ -61,8 +61,8 @@ function settings({ enable_ssl, source, options }: Route): Readonly<Record<strin
   )
 }
 
-/** A route, one line per property. */
-export function describeRoute(route: Route): string {
+/** A route, one line per property; after a change with the time that its steps took. */
+export function describeRoute(route: Route, timing: string | null = null): string {
   const { certificate, receipt, ssl_error: sslError, last_health_checked_at: checkedAt } = route
   return fields({
     name: route.droplet_name,
@@ -79,7 +79,10 @@ export function describeRoute(route: Route): string {
     revision: route.revision,
     ...(receipt?.reloaded !== true
       ? {}
-      : { served: `generation ${receipt.generation}, proved by ${receipt.proved_by} in ${receipt.proved_ms} ms` }),
+      : {
+          served: `generation ${receipt.generation}, proved by ${receipt.proved_by} in ${receipt.proved_ms} ms`,
+          took: timing?.replace(/;dur=(\d+)(\.\d+)?/g, ' $1 ms'),
+        }),
   })
 }
 

@@ -79,23 +79,26 @@ const REMEDIES: Readonly<Record<string, string>> = {
 }
 
 /** The details that are shown, in this order; each item of a list has its own line. */
-const SHOWN = ['upstream', 'attempts', 'owner', 'orphaned', 'retry_at', 'remedy', 'correlation_id']
+const SHOWN = ['file', 'upstream', 'attempts', 'owner', 'orphaned', 'retry_at', 'remedy', 'correlation_id']
 
 /** Code and message, then the details that a person needs, one line each. `retryAfterS` is the answer's `Retry-After`. */
-export function describeRefusal({ error: { code, message, details } }: Refusal, retryAfterS?: string): string {
+export function describeRefusal(
+  { error: { code, message, details } }: Refusal,
+  retryAfterS: string | null = null,
+): string {
   const { issues, nginx_output: nginx, certbot_output: certbot, preflight, state } = details
   const remedy = details.remedy ?? REMEDIES[code]
   const shown = SHOWN.flatMap((name) => {
     const value = name === 'remedy' ? remedy : details[name]
     const values = value === undefined ? [] : Array.isArray(value) && name === 'attempts' ? value : [value]
-    return values.map((one) => `${name.replaceAll('_', ' ')}: ${plain(one)}`)
+    return values.map((one) => `${name === 'attempts' ? 'attempt' : name.replaceAll('_', ' ')}: ${plain(one)}`)
   })
   const lines = [
     ...(v.is(Issues, issues) ? issues.map((issue) => `${placeOf(issue.path)}: ${inCommandWords(issue.message)}`) : []),
     ...[nginx, certbot].flatMap((output) => (typeof output === 'string' ? output.trim().split('\n') : [])),
     ...(v.is(Preflight, preflight) ? describeChecks(preflight) : []),
     ...(state === 'rolled_back' || state === 'degraded' ? [`state: ${plain(state)}`] : []),
-    ...(retryAfterS === undefined || details.retry_at !== undefined ? [] : [`retry after: ${retryAfterS} s`]),
+    ...(retryAfterS === null || details.retry_at !== undefined ? [] : [`retry after: ${retryAfterS} s`]),
     ...shown,
   ]
   return [

@@ -3,7 +3,7 @@
 import { InvalidArgumentError, Option } from 'commander'
 import * as v from 'valibot'
 import { describeOptions } from '../route/options.ts'
-import { callApi, proxyPath } from './api-client.ts'
+import { type Answer, callApi, proxyPath } from './api-client.ts'
 import { type CliContext, CommandFailure, type Invocation } from './command.ts'
 import { flagOf } from './refusal.ts'
 
@@ -66,7 +66,7 @@ export async function sendRoute<T>(
   context: CliContext,
   query: Readonly<Record<string, unknown>>,
   schema: v.GenericSchema<unknown, T>,
-): Promise<{ readonly status: number; readonly json: unknown; readonly shown: T }> {
+): Promise<Answer<T>> {
   for (let tries = 1; ; tries++) {
     const present = await readPresent(context, name)
     const body = routeBody(name, given, present)

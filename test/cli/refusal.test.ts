@@ -70,7 +70,7 @@ test('an upstream that fails its health check is shown with every attempt', asyn
     const { status, out, err } = await cli('put', 'app', '--domain=app.example.com', '--upstream=http://localhost:8003')
     assert.equal([status, out], [1, ''])
     assert.match(err, /^ {2}upstream: http:\/\/localhost:8003$/m)
-    assert.match(err, /^ {2}attempts: address 127\.0\.0\.1, path \/health, status 503$/m)
+    assert.match(err, /^ {2}attempt: address 127\.0\.0\.1, path \/health, status 503$/m)
     assert.match(err, /^ {2}remedy: Start the droplet, .*, or pass --no-health-check$/m)
   })
 })
@@ -101,7 +101,7 @@ test('what certbot printed, failed checks, the state of the host and the time of
     '  a.example.com dns failed: does not resolve',
     '  state: rolled_back',
     '  retry after: 30 s',
-    '  attempts: address ::1, failure TIMEOUT',
+    '  attempt: address ::1, failure TIMEOUT',
     '  owner: route app',
   ])
 })

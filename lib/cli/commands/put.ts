@@ -21,7 +21,7 @@ Repeating a call changes nothing. Without options it writes the route again as i
 is, which replaces a hand edit. If others change the route meanwhile, their
 changes are kept. To see what would change, use "proxy-manager plan".`,
   run: async (invocation, context) => {
-    const { status, json, shown } = await sendRoute(invocation, context, {}, Route)
+    const { status, timing, json, shown } = await sendRoute(invocation, context, {}, Route)
     const { name } = invocation
     const isPending = status === 202
     const isUnchanged = shown.receipt?.reloaded === false
@@ -33,6 +33,6 @@ changes are kept. To see what would change, use "proxy-manager plan".`,
           ? 'is served over HTTP'
           : 'updated'
     const next = isPending ? `\n\nTo serve it over HTTPS, get a certificate: proxy-manager ssl ${name}` : ''
-    return { json, text: `${name} ${outcome}.\n\n${describeRoute(shown)}${next}` }
+    return { json, text: `${name} ${outcome}.\n\n${describeRoute(shown, timing)}${next}` }
   },
 }

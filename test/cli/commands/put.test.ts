@@ -15,7 +15,10 @@ test('it creates a route and shows it, aligned; repeated, it changes nothing', a
       first.out,
       /^app created\.\n\nname {9}app\ndomain {7}app\.example\.com\nupstream {5}http:\/\/localhost:8002\n/,
     )
-    assert.match(first.out, /\nserved {7}generation 1, proved by generation_probe in 0 ms\n$/)
+    assert.match(
+      first.out,
+      /\nserved {7}generation 1, proved by generation_probe in 0 ms\ntook {9}queue 0 ms, probe 0 ms, test 0 ms, .*\n$/,
+    )
     assert.match((await api.cli('put', 'app', ...APP)).out, /^app unchanged\./)
     assert.match((await api.cli('put', 'app', ...APP, '--options', '{"maintenance":true}')).out, /^app updated\./)
   })
