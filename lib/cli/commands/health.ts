@@ -32,7 +32,7 @@ export const health: CommandDefinition = {
   proxy-manager health
   proxy-manager health --json
 
-It needs no token. Exit status: 0 if it is healthy, 4 if it is degraded, 1 if it
+Exit status: 0 if it is healthy, 4 if it is degraded, 1 if it
 is unhealthy.`,
   run: async (_invocation, context) => {
     const { json, shown } = await callApi(context, { method: 'GET', path: '/proxy-manager/health' }, Health)
