@@ -101,11 +101,17 @@ function createProgram({ out, err, columns }: CliContext): Command {
 function addCommand(program: Command, definition: CommandDefinition): Command {
   const { name, summary, expectsName, options, isService, details } = definition
   const command = program.command(name).description(summary).showHelpAfterError(`See proxy-manager ${name} --help`)
-  if (expectsName) command.argument('<name>', 'Droplet name of the route')
+  if (expectsName) command.argument('<name>', 'Droplet name of the route', parseName)
   for (const option of options) command.addOption(option)
   if (!isService) command.option('--json', 'Print JSON instead of text')
   if (details !== undefined) command.addHelpText('after', () => `\n${details()}`)
   return command
+}
+
+/** The API judges a name; but these would change the path of the call. */
+function parseName(text: string): string {
+  if (['', '.', '..'].includes(text)) throw new InvalidArgumentError('Expected the name of a route.')
+  return text
 }
 
 async function execute(

@@ -107,11 +107,12 @@ export function describeRefusal(
   ].join('\n')
 }
 
-/** The flag that an issue is about: `options.allow.0` is `--allow`. */
+/** The flag that an issue is about: `options.allow.1` is `--allow (item 2)`. */
 function placeOf(path: string): string {
-  const [field = '', option] = path.split('.')
+  const [field = '', ...rest] = path.replace(/^options\./, '').split('.')
   if (field === '') return 'request'
-  return flagOf(field === 'options' && option !== undefined ? option : field)
+  const [item] = rest
+  return item === undefined ? flagOf(field) : `${flagOf(field)} (item ${Number(item) + 1})`
 }
 
 /** A detail as text, without JSON's punctuation. */

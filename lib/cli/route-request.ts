@@ -140,8 +140,8 @@ function parseList(text: string, previous: unknown): readonly string[] {
 
 function parseJsonObject(text: string): Readonly<Record<string, unknown>> {
   try {
-    return v.parse(JsonObject, JSON.parse(text))
-  } catch {
-    throw new InvalidArgumentError('Expected a JSON object.')
-  }
+    const json: unknown = JSON.parse(text)
+    if (!Array.isArray(json)) return v.parse(JsonObject, json)
+  } catch {}
+  throw new InvalidArgumentError('Expected a JSON object.')
 }

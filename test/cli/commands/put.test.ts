@@ -181,8 +181,8 @@ for (const [argv, words] of [
   [['--max-body-size=5'], '--max-body-size: must be a size such as 512k, 64m or 2g, or 0'],
   [['--upstream-scheme=ftp'], '--upstream-scheme: must be http or https'],
   [['--health-check-path=up'], '--health-check-path: must be a path that begins with "/"'],
-  [['--allow=10.0.0.0/8,everyone'], '--allow: must be an IP address or a network such as 10.0.0.0/8'],
-  [['--aliases='], '--aliases: '],
+  [['--allow=10.0.0.0/8,everyone'], '--allow (item 2): must be an IP address or a network such as 10.0.0.0/8'],
+  [['--aliases='], '--aliases (item 1): '],
   [['--redirect-to=x'], '--redirect-to: must have at least two labels'],
   [['--options={"alow":[]}'], '--alow: is not a known option'],
 ] as const) {
