@@ -35,6 +35,7 @@ const TOKEN = 'Set PROXY_MANAGER_API_TOKEN, or PROXY_MANAGER_API_TOKEN_FILE,'
 /** Wordings of the API, and what a reader of the command line does instead; the first that fit are replaced first. */
 const WORDINGS: readonly (readonly [pattern: RegExp, words: string | ((...found: string[]) => string)])[] = [
   [/Send (.+), as "Authorization: Bearer \.\.\."/, `${TOKEN} to $1`],
+  [/\bcall with a token\b/, 'set PROXY_MANAGER_API_TOKEN'],
   [/Call a loopback address/, 'Set PROXY_MANAGER_URL to a loopback address'],
   [/GET the route, then repeat the call with .+|Omit If-None-Match to replace it/, 'Run the command again'],
   [/Use PUT to replace it/, 'Use "proxy-manager put" to replace it'],
@@ -72,12 +73,6 @@ export function inCommandWords(sentence: string): string {
   )
 }
 
-/** What to do about errors that have no remedy for every caller, but one here. */
-const REMEDIES: Readonly<Record<string, string>> = {
-  UNAUTHORIZED: `${TOKEN} to the API token`,
-  FORBIDDEN: `${TOKEN} to a token with full access`,
-}
-
 /** The details that are shown, in this order; each item of a list has its own line. */
 const SHOWN = ['file', 'upstream', 'attempts', 'owner', 'orphaned', 'retry_at', 'remedy', 'correlation_id']
 
@@ -87,7 +82,7 @@ export function describeRefusal(
   retryAfterS: string | null = null,
 ): string {
   const { issues, nginx_output: nginx, certbot_output: certbot, preflight, state } = details
-  const remedy = details.remedy ?? REMEDIES[code]
+  const remedy = details.remedy ?? (code === 'UNAUTHORIZED' ? `${TOKEN} to the API token` : undefined)
   const shown = SHOWN.flatMap((name) => {
     const value = name === 'remedy' ? remedy : details[name]
     const values = value === undefined ? [] : Array.isArray(value) && name === 'attempts' ? value : [value]
