@@ -5,6 +5,7 @@ import { parseVariables } from '../settings/parse-settings.ts'
 import { baseUrl, text } from '../settings/schemas.ts'
 import { VARIABLES } from '../settings/settings.ts'
 import { type CliContext, CommandFailure, EXIT } from './command.ts'
+import { describeRefusal, Refusal } from './refusal.ts'
 
 /** Ordering a certificate takes minutes; Node's own limit for an answer is five. */
 const TIMEOUT_MS = 290_000
@@ -15,33 +16,32 @@ const TARGET = {
   PROXY_MANAGER_API_TOKEN: v.undefinedable(text(/^[\x21-\x7e]+$/, 'printable characters without spaces')),
 }
 
-const Refused = v.object({
-  error: v.looseObject({
-    code: v.string(),
-    message: v.string(),
-    details: v.optional(v.record(v.string(), v.unknown()), {}),
-  }),
-})
-const Issues = v.array(v.object({ path: v.string(), message: v.string() }))
-
 export interface ApiCall {
   readonly method: 'GET' | 'PUT' | 'POST' | 'DELETE'
   readonly path: string
   /** An `undefined` parameter is left out. */
   readonly query?: Readonly<Record<string, unknown>>
   readonly body?: unknown
+  readonly headers?: Readonly<Record<string, string>>
+}
+
+export interface Answer<T> {
+  readonly status: number
+  /** How long the steps of a change took: `Server-Timing`. */
+  readonly timing: string | null
+  readonly json: unknown
+  readonly shown: T
 }
 
 /**
  * Calls the API. `schema` names the parts of the answer that are shown; a newer API may answer with more.
- * @returns the status, the whole body, and the parts of the body that are shown
  * @throws {CommandFailure} if the API refuses the call or cannot be reached
  */
 export async function callApi<T>(
   context: CliContext,
-  { method, path, query = {}, body }: ApiCall,
+  { method, path, query = {}, body, headers }: ApiCall,
   schema: v.GenericSchema<unknown, T>,
-): Promise<{ readonly status: number; readonly json: unknown; readonly shown: T }> {
+): Promise<Answer<T>> {
   const { base, credentials } = readTarget(context)
   const parameters = Object.entries(query).flatMap(([name, value]) =>
     value === undefined ? [] : [[name, String(value)]],
@@ -53,23 +53,31 @@ export async function callApi<T>(
       accept: 'application/json',
       ...(body === undefined ? {} : { 'content-type': 'application/json' }),
       ...credentials,
+      ...headers,
     },
     redirect: 'error',
     signal: AbortSignal.timeout(TIMEOUT_MS),
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
   }
-  const { status, answer } = await fetch(`${base}${path}${search}`, init).then(
-    async (response) => ({ status: response.status, answer: await response.text() }),
+  const {
+    status,
+    headers: answered,
+    answer,
+  } = await fetch(`${base}${path}${search}`, init).then(
+    async (response) => ({ status: response.status, headers: response.headers, answer: await response.text() }),
     (error: unknown) => {
       throw unreachable(`${base} cannot be reached (${describeCause(error)})`)
     },
   )
   const json = parseJson(answer)
-  const refused = v.safeParse(Refused, json)
-  if (refused.success) throw new CommandFailure(EXIT.refused, describeRefusal(refused.output), json)
+  const refused = v.safeParse(Refusal, json)
+  if (refused.success) {
+    const { code } = refused.output.error
+    throw new CommandFailure(EXIT.refused, describeRefusal(refused.output, answered.get('retry-after')), { code, json })
+  }
   const parsed = v.safeParse(schema, json)
   if (!parsed.success) throw unreachable(`the server at ${base} (status ${status}) is not Proxy Manager`)
-  return { status, json, shown: parsed.output }
+  return { status, timing: answered.get('server-timing'), json, shown: parsed.output }
 }
 
 /** The path of a route. The name is escaped, not checked: the API does that. */
@@ -104,19 +112,6 @@ function describeCause(error: unknown): string {
   const { cause } = error
   if (!(cause instanceof Error)) return error.message
   return 'code' in cause && typeof cause.code === 'string' ? cause.code : cause.message
-}
-
-/** Code and message, then the details that a person needs. */
-function describeRefusal({ error: { code, message, details } }: v.InferOutput<typeof Refused>): string {
-  const issues = v.is(Issues, details.issues) ? details.issues : []
-  const nginx = typeof details.nginx_output === 'string' ? details.nginx_output.trim().split('\n') : []
-  const named = ['owner', 'remedy', 'correlation_id'].flatMap((name) => {
-    const value = details[name]
-    if (value === undefined) return []
-    return [`${name.replace('_', ' ')}: ${typeof value === 'string' ? value : JSON.stringify(value)}`]
-  })
-  const lines = [...issues.map((issue) => `${issue.path || 'request'}: ${issue.message}`), ...nginx, ...named]
-  return [`${code}: ${message}`, ...lines.map((line) => `  ${line}`)].join('\n')
 }
 
 function parseJson(text: string): unknown {

@@ -21,6 +21,8 @@ export interface CliContext {
   readonly err: (text: string) => void
   /** The width to which help is wrapped. */
   readonly columns: number
+  /** Tables are cut to `columns`; a program that reads them gets every character. */
+  readonly isTerminal: boolean
   readonly read: ReadFile
   /** The program and its first arguments, as a service manager has to call them. */
   readonly program: readonly string[]
@@ -62,11 +64,14 @@ export interface CommandDefinition {
 /** Ends a command: `message` is printed to standard error, and `json` to standard output if `--json` is given. */
 export class CommandFailure extends Error {
   readonly exitStatus: number
+  /** Of the API's catalogue of errors, if the API refused the call. */
+  readonly code: string | undefined
   readonly json: unknown
 
-  constructor(exitStatus: number, message: string, json?: unknown) {
+  constructor(exitStatus: number, message: string, refusal?: { readonly code: string; readonly json: unknown }) {
     super(message)
     this.exitStatus = exitStatus
-    this.json = json
+    this.code = refusal?.code
+    this.json = refusal?.json
   }
 }

@@ -1,6 +1,7 @@
 /** The API's answers as text. The schemas name only what is shown. */
 
 import * as v from 'valibot'
+import { DEFAULT_OPTIONS } from '../route/options.ts'
 import { EXIT, type Outcome } from './command.ts'
 import { fields } from './text.ts'
 
@@ -15,7 +16,9 @@ export const Route = v.object({
   droplet_name: v.string(),
   domain: v.string(),
   upstream: v.nullable(v.string()),
-  options: v.object({ aliases: v.array(v.string()), redirect_to: v.nullable(v.string()) }),
+  enable_ssl: v.boolean(),
+  source: v.string(),
+  options: v.looseObject({ redirect_to: v.nullable(v.string()) }),
   status: v.string(),
   last_health_status: v.string(),
   last_health_checked_at: v.nullable(v.string()),
@@ -47,14 +50,25 @@ export function describeChecks(checks: v.InferOutput<typeof Preflight>): string[
   return checks.map(({ check, domain, ok, detail }) => `${domain} ${check} ${ok ? 'ok' : 'failed'}: ${detail}`)
 }
 
-/** A route, one line per property. */
-export function describeRoute(route: Route): string {
+/** What a caller has set otherwise than by default, a newer API's options included. */
+function settings({ enable_ssl, source, options }: Route): Readonly<Record<string, string | readonly string[]>> {
+  const defaults: Readonly<Record<string, unknown>> = { enable_ssl: true, source: 'api', ...DEFAULT_OPTIONS }
+  const differing = Object.entries({ enable_ssl, source, ...DEFAULT_OPTIONS, ...options }).filter(
+    ([name, value]) => JSON.stringify(value) !== JSON.stringify(defaults[name]),
+  )
+  return Object.fromEntries(
+    differing.map(([name, value]) => [name, Array.isArray(value) ? value.map(String) : String(value)]),
+  )
+}
+
+/** A route, one line per property; after a change with the time that its steps took. */
+export function describeRoute(route: Route, timing: string | null = null): string {
   const { certificate, receipt, ssl_error: sslError, last_health_checked_at: checkedAt } = route
   return fields({
     name: route.droplet_name,
     domain: route.domain,
-    aliases: route.options.aliases,
-    upstream: destination(route),
+    upstream: route.upstream ?? undefined,
+    ...settings(route),
     status: route.status,
     health: checkedAt === null ? route.last_health_status : `${route.last_health_status} (${checkedAt})`,
     certificate: certificate === null ? 'none' : `${certificate.issuer}, until ${certificate.expiry}`,
@@ -65,7 +79,10 @@ export function describeRoute(route: Route): string {
     revision: route.revision,
     ...(receipt?.reloaded !== true
       ? {}
-      : { served: `generation ${receipt.generation}, proved by ${receipt.proved_by} in ${receipt.proved_ms} ms` }),
+      : {
+          served: `generation ${receipt.generation}, proved by ${receipt.proved_by} in ${receipt.proved_ms} ms`,
+          took: timing?.replace(/;dur=(\d+)(\.\d+)?/g, ' $1 ms'),
+        }),
   })
 }
 

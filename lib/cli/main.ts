@@ -4,9 +4,9 @@ import { readWholeFile } from '../adapters/files.ts'
 import { run } from './program.ts'
 import { hostTerminal } from './terminal.ts'
 
-const { argv, environment, binary, columns, out, err, tolerateClosedReader, exitWith } = hostTerminal()
+const { argv, environment, binary, columns, isTerminal, out, err, tolerateClosedReader, exitWith } = hostTerminal()
 // A command may lose its reader; a service that loses the reader of its log has failed.
 if (argv[0] !== 'serve' || argv.includes('--help') || argv.includes('-h')) tolerateClosedReader()
 const program = [binary, import.meta.filename]
-const status = await run(argv, { environment, out, err, columns, read: readWholeFile, program })
+const status = await run(argv, { environment, out, err, columns, isTerminal, read: readWholeFile, program })
 if (status !== undefined) exitWith(status)

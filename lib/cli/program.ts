@@ -7,15 +7,14 @@ import { remove } from './commands/delete.ts'
 import { get } from './commands/get.ts'
 import { health } from './commands/health.ts'
 import { list } from './commands/list.ts'
-import { plan } from './commands/plan.ts'
-import { put } from './commands/put.ts'
+import { plan, put } from './commands/put.ts'
 import { reconcile } from './commands/reconcile.ts'
 import { recover } from './commands/recover.ts'
 import { serve } from './commands/serve.ts'
 import { ssl } from './commands/ssl.ts'
 import { sync } from './commands/sync.ts'
 import { systemdUnitCommand } from './commands/systemd-unit.ts'
-import { printable } from './text.ts'
+import { plainJson, printable } from './text.ts'
 
 const COMMANDS: readonly CommandDefinition[] = [
   serve,
@@ -24,11 +23,11 @@ const COMMANDS: readonly CommandDefinition[] = [
   list,
   get,
   put,
+  plan,
   remove,
   ssl,
   sync,
   reconcile,
-  plan,
   health,
 ]
 
@@ -51,8 +50,9 @@ Exit status:
   3   the API cannot be reached
   4   health: degraded
   75  temporary failure (EX_TEMPFAIL), retry later; serve, recover: the state
-      directory's disk is full or read-only; serve: another process uses the
-      state directory, or PROXY_MANAGER_HOST is not an address of this host yet
+      directory's disk is full or read-only, or the files of the routes are not
+      mounted yet; serve: another process uses the state directory, or
+      PROXY_MANAGER_HOST is not an address of this host yet
   78  configuration error (EX_CONFIG); serve, recover, systemd-unit: a wrong
       setting; serve, recover: the state directory cannot be created, read or
       locked; serve: the port is in use`
@@ -101,11 +101,17 @@ function createProgram({ out, err, columns }: CliContext): Command {
 function addCommand(program: Command, definition: CommandDefinition): Command {
   const { name, summary, expectsName, options, isService, details } = definition
   const command = program.command(name).description(summary).showHelpAfterError(`See proxy-manager ${name} --help`)
-  if (expectsName) command.argument('<name>', 'Droplet name of the route')
+  if (expectsName) command.argument('<name>', 'Droplet name of the route', parseName)
   for (const option of options) command.addOption(option)
   if (!isService) command.option('--json', 'Print JSON instead of text')
   if (details !== undefined) command.addHelpText('after', () => `\n${details()}`)
   return command
+}
+
+/** The API judges a name; but these would change the path of the call. */
+function parseName(text: string): string {
+  if (['', '.', '..'].includes(text)) throw new InvalidArgumentError('Expected the name of a route.')
+  return text
 }
 
 async function execute(
@@ -114,7 +120,7 @@ async function execute(
   context: CliContext,
 ): Promise<number | undefined> {
   const { json: isJson, ...options } = command.opts<Readonly<Record<string, unknown>>>()
-  const print = (json: unknown) => context.out(`${JSON.stringify(json, null, 2)}\n`)
+  const print = (json: unknown) => context.out(`${plainJson(json)}\n`)
   try {
     const outcome = await definition.run({ name: command.args[0] ?? '', options }, context)
     if (outcome === undefined) return undefined

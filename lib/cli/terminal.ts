@@ -8,28 +8,40 @@ export interface Terminal {
   readonly binary: string
   /** The width of the terminal; 80 without a terminal. */
   readonly columns: number
+  /** Standard output is a terminal. */
+  readonly isTerminal: boolean
   out(text: string): void
   err(text: string): void
-  /** From now on it is no failure if the reader of standard output goes away (EPIPE, as with `| head`). */
+  /**
+   * From now on it is no failure if a reader of the output goes away (EPIPE, as with `| head`). Output that cannot be written otherwise, as to a
+   * full disk, is one line and exit status 1.
+   */
   tolerateClosedReader(): void
   /** The exit status, once nothing is left to do. */
   exitWith(status: number): void
 }
 
 export function hostTerminal(): Terminal {
+  let hasFailed = false
+  const onError = (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') return
+    if (!hasFailed) process.stderr.write(`proxy-manager: the output cannot be written (${error.code})\n`)
+    hasFailed = true
+    process.exitCode = 1
+  }
   return {
     argv: process.argv.slice(2),
     environment: process.env,
     binary: process.execPath,
-    columns: process.stdout.isTTY ? process.stdout.columns : 80,
+    columns: process.stdout.columns || 80,
+    isTerminal: process.stdout.isTTY,
     out: (text) => void process.stdout.write(text),
     err: (text) => void process.stderr.write(text),
-    tolerateClosedReader: () =>
-      void process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-        if (error.code !== 'EPIPE') throw error
-      }),
+    tolerateClosedReader: () => {
+      for (const stream of [process.stdout, process.stderr]) stream.on('error', onError)
+    },
     exitWith: (status) => {
-      process.exitCode = status
+      if (!hasFailed) process.exitCode = status
     },
   }
 }

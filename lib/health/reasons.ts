@@ -9,6 +9,7 @@ import { implicitDefaultServers, ownerOf } from '../nginx/config/listens.ts'
 import type { RunningBuild } from '../nginx/running-build.ts'
 import { hasModule } from '../render/context.ts'
 import { lackingFeatures } from '../render/unsupported.ts'
+import { dropletOfFileName } from '../route/file-names.ts'
 import { namesOf } from '../route/names.ts'
 import { type ProxyStatus, statusOf } from '../route/state.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
@@ -85,11 +86,13 @@ const DEGRADED: readonly Check[] = [
   ({ snapshot }) => routesOf(snapshot).flatMap((route) => lostDomain(route, snapshot)),
   ({ snapshot }) =>
     namesByStatus(snapshot, 'drifted').map(
-      (name) => `route ${name} was edited by hand: repeat its PUT to replace the edit (it is kept in the backups)`,
+      (name) =>
+        `route ${name} was edited by hand: repeat PUT /proxies/${name} to replace the edit (it is kept in the backups)`,
     ),
   ({ snapshot }) =>
     namesByStatus(snapshot, 'disabled').map(
-      (name) => `route ${name} has no symlink in sites-enabled: repeat its PUT to serve it, or DELETE it`,
+      (name) =>
+        `route ${name} has no symlink in sites-enabled: repeat PUT /proxies/${name} to serve it, or DELETE /proxies/${name}`,
     ),
   ({ lastCertificate, snapshot }) => failedOrder(lastCertificate, routesOf(snapshot)),
   ({ isHttpsTaken, settings: { NGINX_HTTPS_PORT: port } }) =>
@@ -102,7 +105,10 @@ const DEGRADED: readonly Check[] = [
       (name) => `fpai-${name}.conf was not written by Proxy Manager: move it away to manage ${name}`,
     ),
   ({ snapshot }) =>
-    [...snapshot.availableImages.keys()].map((name) => `${name} is damaged: repeat the PUT of its route`),
+    [...snapshot.availableImages.keys()].map((file) => {
+      const name = dropletOfFileName(file)
+      return `${file} is damaged: repeat ${name === undefined ? 'the PUT of a route' : `PUT /proxies/${name}`}`
+    }),
   ({ isCertbotPresent, snapshot }) =>
     when(
       !isCertbotPresent && routesOf(snapshot).some(({ record }) => record.enable_ssl),
@@ -125,7 +131,7 @@ const ADVICE: readonly Check[] = [
   ({ hasMainConfig, snapshot }) =>
     when(
       hasMainConfig && !snapshot.host.mainDirectives.has('worker_shutdown_timeout'),
-      'set worker_shutdown_timeout in nginx.conf (such as 1h): without it an open WebSocket keeps an old worker alive for ever',
+      'set "worker_shutdown_timeout 1h;" at the top of nginx.conf, outside its http block: without it an open WebSocket keeps an old worker alive for ever',
     ),
   ({ snapshot: { context, host } }) =>
     when(

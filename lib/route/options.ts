@@ -95,14 +95,21 @@ export interface ProxyOptions extends Readonly<v.InferOutput<typeof ProxyOptions
 /** The options of a route for which none are set. */
 export const DEFAULT_OPTIONS: ProxyOptions = v.parse(ProxyOptions, {})
 
-/** For each option its name, its default as JSON, and its description. */
+const KINDS = { boolean: 'flag', array: 'list', number: 'number', string: 'text', picklist: 'text' } as const
+
+/** For each option its name, its default as JSON, its description, and what kind of value it takes. */
 export function describeOptions(): readonly {
   readonly name: string
   readonly fallback: string
   readonly help: string
+  readonly kind: 'flag' | 'list' | 'number' | 'text'
+  /** It can be unset: null is its default. */
+  readonly isNullable: boolean
 }[] {
   return Object.entries(ProxyOptions.entries).map(([name, { wrapped, default: fallback }]) => {
-    const help = v.getDescription(wrapped.type === 'nullable' ? wrapped.wrapped : wrapped) ?? ''
-    return { name, fallback: JSON.stringify(fallback), help }
+    const isNullable = wrapped.type === 'nullable'
+    const schema = isNullable ? wrapped.wrapped : wrapped
+    const kind = KINDS[schema.type]
+    return { name, fallback: JSON.stringify(fallback), help: v.getDescription(schema) ?? '', kind, isNullable }
   })
 }

@@ -116,7 +116,7 @@ test('a file with an option of a newer version is left as it is and reported, un
   assert.is(textAt(again.disk, ROUTE), newer)
   assert.is(servedPort(again, 'old.example.com'), 8001)
   const reasons = async () => (await again.engine.readHealth()).reasons
-  assert.equal(await reasons(), ['fpai-old.conf is damaged: repeat the PUT of its route'])
+  assert.equal(await reasons(), ['fpai-old.conf is damaged: repeat PUT /proxies/old'])
   await put(again, 'old', 'old.example.com', 8001)
   assert.equal(await reasons(), [])
   assert.is((await again.engine.getProxy('old')).status, 'active')

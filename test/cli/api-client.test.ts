@@ -77,13 +77,13 @@ test('exit status 1 if the API refuses, with code, message, issues and remedy on
     assert.is(missing.out, '')
     assert.match(missing.err, /^proxy-manager: PROXY_NOT_FOUND: There is no route for this droplet\n/)
     const unfit = await api.cli('put', 'app', '--domain', 'x', '--upstream', 'ftp://x')
-    assert.match(unfit.err, /^ {2}domain: must have at least two labels/m)
-    assert.match(unfit.err, /^ {2}upstream: must be http:\/\/host:port or https:\/\/host:port$/m)
-    const details = { remedy: 'Do this', nginx_output: 'a\nb\n', owner: { file: 'x' } }
+    assert.match(unfit.err, /^ {2}--domain: must have at least two labels/m)
+    assert.match(unfit.err, /^ {2}--upstream: must be http:\/\/host:port or https:\/\/host:port$/m)
+    const details = { remedy: 'Do this', nginx_output: 'a\nb\n', owner: { file: 'x', line: 3 } }
     const body = { error: { code: 'SOME_CODE', message: 'A message', details } }
     await withAnswer({ status: 500, body }, async ({ cli }) => {
       const { err } = await cli('list')
-      assert.is(err, 'proxy-manager: SOME_CODE: A message\n  a\n  b\n  owner: {"file":"x"}\n  remedy: Do this\n')
+      assert.is(err, 'proxy-manager: SOME_CODE: A message\n  a\n  b\n  owner: file x, line 3\n  remedy: Do this\n')
     })
   })
 })

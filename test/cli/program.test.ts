@@ -43,7 +43,7 @@ test('--help names every command and exit status; each command has its own help'
 })
 
 test('the help of a command that calls the API has examples that the command accepts', async () => {
-  for (const name of CALLING.map(([command = '']) => command).filter((command) => command !== 'health')) {
+  for (const name of CALLING.map(([command = '']) => command)) {
     const { out } = await runCli([name, '--help'])
     const examples = [...out.matchAll(/^ {2}proxy-manager (.+?)(?: \|.*)?$/gm)].map(([, example = '']) => example)
     assert.ok(examples.length > 0, name)
@@ -55,11 +55,18 @@ test('the help of a command that calls the API has examples that the command acc
   }
 })
 
-test('the help of put and plan describes every option of a route, with its default', async () => {
+test('put and plan have a flag for every option of a route, with its default in their help', async () => {
   for (const name of ['put', 'plan']) {
     const { out } = await runCli([name, '--help'])
-    for (const [option, value] of Object.entries(DEFAULT_OPTIONS))
-      assert.match(out, new RegExp(`^  ${option} \\(${escaped(JSON.stringify(value))}\\)\n      [A-Z]`, 'm'))
+    const unwrapped = out.replace(/\n {10,}/g, ' ')
+    for (const [option, value] of Object.entries(DEFAULT_OPTIONS)) {
+      const flag = `--${option.replaceAll('_', '-')}`
+      const isNone = value === null || (Array.isArray(value) && value.length === 0)
+      const shown = isNone ? 'none' : escaped(String(value))
+      assert.match(unwrapped, new RegExp(`^  ${flag}( <\\w+>)? +[A-Z].* \\(default: ${shown}\\)$`, 'm'))
+      const canBeUnset = typeof value === 'boolean' || value === null || Array.isArray(value)
+      assert.is(new RegExp(`^  --no-${flag.slice(2)} `, 'm').test(out), canBeUnset, option)
+    }
   }
 })
 
@@ -88,18 +95,13 @@ for (const [title, argv, message] of [
   ['--json for a command without output', ['serve', '--json'], /unknown option '--json'/],
   ['an argument too many', ['list', 'app'], /too many arguments for 'list'\. Expected 0 arguments but got 1: app\./],
   ['a name too many', ['get', 'a', 'b'], /too many arguments for 'get'\. Expected 1 argument but got 2: a, b\./],
+  ['an empty name', ['get', ''], /argument value '' is invalid for argument 'name'\. Expected the name of a route\./],
+  ['a name that leads elsewhere', ['delete', '..'], /'\.\.' is invalid for argument 'name'/],
+  ['options that are a JSON list', ['put', 'app', '--options', '[]'], /'\[\]' is invalid\. Expected a JSON object\./],
   ['a missing name', ['get'], /missing required argument 'name'/],
   ['a control character', ['\u001b[31m'], /^proxy-manager: unknown command '\?\[31m'\n/],
-  [
-    'a missing domain',
-    ['put', 'app', '--upstream', 'http://localhost:1'],
-    /required option '--domain <domain>' not specified/,
-  ],
-  [
-    'a missing upstream',
-    ['plan', 'app', '--domain', 'a.example.com'],
-    /^proxy-manager: --upstream or --redirect-to is required\n/,
-  ],
+  ['a mistyped option of a route', ['put', 'app', '--maintainance'], /\(Did you mean --maintenance\?\)/],
+  ['a mistyped negation', ['put', 'app', '--no-maintainance'], /\(Did you mean --no-maintenance\?\)/],
   [
     'options that are not JSON',
     ['put', 'app', '--domain', 'a.example.com', '--upstream', 'http://localhost:1', '--options', '{'],
@@ -120,6 +122,17 @@ test('control characters are shown as question marks', async () => {
   await withAnswer({ status: 400, body }, async ({ cli }) => {
     assert.is((await cli('list')).err, 'proxy-manager: X: a?[31mb?\n')
   })
+})
+
+test('JSON is plain: control characters of every kind are escaped', async () => {
+  await withAnswer(
+    { status: 400, body: { error: { code: 'X', message: 'a\u001b[31mb\u009b\u007f', details: {} } } },
+    async ({ cli }) => {
+      const { out } = await cli('list', '--json')
+      assert.match(out, /^[\x0a\x20-\x7e]+$/)
+      assert.is(JSON.parse(out).error.message, 'a\u001b[31mb\u009b\u007f')
+    },
+  )
 })
 
 test.run()

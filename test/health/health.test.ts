@@ -28,7 +28,7 @@ test('a host without faults is healthy, to the byte', async () => {
     status: 'healthy',
     reasons: [],
     advice: [
-      'set worker_shutdown_timeout in nginx.conf (such as 1h): without it an open WebSocket keeps an old worker alive for ever',
+      'set "worker_shutdown_timeout 1h;" at the top of nginx.conf, outside its http block: without it an open WebSocket keeps an old worker alive for ever',
     ],
     nginx: {
       present: true,
@@ -143,7 +143,7 @@ const FAULTS: Readonly<Record<string, Fault>> = {
   'a route that was edited by hand': {
     arrange: ({ disk }) => writeAt(disk, ROUTE, `${textAt(disk, ROUTE)}# mine\n`),
     status: 'degraded',
-    reason: 'route old was edited by hand: repeat its PUT to replace the edit (it is kept in the backups)',
+    reason: 'route old was edited by hand: repeat PUT /proxies/old to replace the edit (it is kept in the backups)',
   },
   'a file of a route that someone else wrote': {
     arrange: ({ disk }) => writeAt(disk, `${AVAILABLE}/fpai-hand.conf`, 'server { listen 8080; }\n'),
@@ -153,7 +153,7 @@ const FAULTS: Readonly<Record<string, Fault>> = {
   'an empty file of a route': {
     arrange: ({ disk }) => writeAt(disk, ROUTE, ''),
     status: 'degraded',
-    reason: 'fpai-old.conf is damaged: repeat the PUT of its route',
+    reason: 'fpai-old.conf is damaged: repeat PUT /proxies/old',
   },
   'no certbot, and a route with HTTPS': {
     arrange: async ({ disk, engine }) => {
@@ -350,6 +350,35 @@ test('the test is repeated a minute later, and callers do not wait for it', asyn
   await settled()
   assert.is((await deps.engine.readHealth()).nginx.config_test_ok, false)
   assert.is(countEffects(deps, /^run .* -t /), 2)
+})
+
+test('a failed configuration is tested again at the next look, at most every 2 s, and the fix shows at that look', async () => {
+  const deps = await fakeDeps()
+  const { judge } = deps.nginx
+  deps.nginx.judge = () => refused('shop.conf', 4, 'unknown directive "listn"')
+  assert.is((await deps.engine.readHealth()).nginx.config_test_ok, false)
+  for (let i = 0; i < 20; i++) await deps.engine.readHealth()
+  await deps.clock.sleep(2_001)
+  assert.is((await deps.engine.readHealth()).nginx.config_test_ok, false)
+  assert.is(countEffects(deps, /^run .* -t /), 2)
+  deps.nginx.judge = judge
+  await deps.clock.sleep(2_001)
+  const looks = await Promise.all(Array.from({ length: 20 }, () => deps.engine.readHealth()))
+  assert.ok(looks.every(({ nginx }) => nginx.config_test_ok === true))
+  assert.is(countEffects(deps, /^run .* -t /), 3)
+})
+
+test('a change that succeeds clears the failure at once', async () => {
+  const deps = await worldWithRoute()
+  const { judge } = deps.nginx
+  deps.nginx.judge = () => refused('shop.conf', 4, 'unknown directive "listn"')
+  await deps.clock.sleep(61_000)
+  await deps.engine.readHealth()
+  await settled()
+  assert.is((await deps.engine.readHealth()).nginx.config_test_ok, false)
+  deps.nginx.judge = judge
+  await put(deps, 'b', 'b.example.com', 8002)
+  assert.is((await deps.engine.readHealth()).nginx.config_test_ok, true)
 })
 
 test('a change that was proved counts as a test of the configuration', async () => {

@@ -161,7 +161,7 @@ test('advice leaves the status as it is', () => {
   const host = { ...HEALTHY.snapshot.host, mainDirectives: new Set<string>() }
   const { status, advice } = assess({ ...HEALTHY, snapshot: { ...HEALTHY.snapshot, host } })
   assert.is(status, 'healthy')
-  assert.match(advice.join('|'), /^set worker_shutdown_timeout [^|]*$/)
+  assert.match(advice.join('|'), /^set "worker_shutdown_timeout 1h;" [^|]* outside its http block: [^|]*$/)
 })
 
 test('a held HTTPS port is a reason, and names the port', () => {

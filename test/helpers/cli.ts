@@ -1,9 +1,10 @@
 /** Runs the command line in this process, against an API on a loopback port, and captures its output. */
-import type { RequestListener } from 'node:http'
+import type { IncomingHttpHeaders, IncomingMessage, RequestListener } from 'node:http'
 import { createServerAdapter } from '@whatwg-node/server'
 import { type FakeDeps, type FakeOptions, fakeDeps } from '../../fixtures/deps.ts'
 import { startServer } from '../../fixtures/loopback-server.ts'
 import { createApp } from '../../functions/index.ts'
+import type { CliContext } from '../../lib/cli/command.ts'
 import { run } from '../../lib/cli/program.ts'
 
 /** A route as put and plan expect it. */
@@ -18,6 +19,7 @@ export const CALLING = [
   ['delete', 'app'],
   ['ssl', 'app'],
   ['sync'],
+  ['reconcile'],
   ['health'],
 ]
 
@@ -32,6 +34,7 @@ export async function runCli(
   argv: readonly string[],
   environment: Readonly<Record<string, string>> = {},
   files: Readonly<Record<string, string>> = {},
+  given: Partial<Pick<CliContext, 'columns' | 'isTerminal'>> = {},
 ): Promise<Ended> {
   let [out, err] = ['', '']
   const status = await run(argv, {
@@ -47,6 +50,8 @@ export async function runCli(
       return text === undefined ? { failure: 'ENOENT' } : { text }
     },
     columns: 80,
+    isTerminal: false,
+    ...given,
     program: ['/usr/bin/node', '/opt/proxy-manager/main.js'],
   })
   return { status, out, err }
@@ -84,11 +89,17 @@ export interface Seen {
   readonly url: string
   readonly body: unknown
   readonly authorization: string | undefined
+  readonly headers: IncomingHttpHeaders
 }
 
-/** A server that gives one answer to every call, and records the calls. */
+interface Answer {
+  readonly status?: number
+  readonly body: unknown
+}
+
+/** A server that gives one answer to every call, or to each its own, and records the calls. */
 export async function withAnswer(
-  answer: { readonly status?: number; readonly body: unknown },
+  answer: Answer | ((request: IncomingMessage) => Answer),
   use: (api: Api, seen: readonly Seen[]) => Promise<void>,
 ): Promise<void> {
   const seen: Seen[] = []
@@ -101,9 +112,11 @@ export async function withAnswer(
       url,
       body: text === '' ? undefined : JSON.parse(text),
       authorization: headers.authorization,
+      headers,
     })
-    response.writeHead(answer.status ?? 200, { 'content-type': 'application/json' })
-    response.end(typeof answer.body === 'string' ? answer.body : JSON.stringify(answer.body))
+    const { status = 200, body } = typeof answer === 'function' ? answer(request) : answer
+    response.writeHead(status, { 'content-type': 'application/json' })
+    response.end(typeof body === 'string' ? body : JSON.stringify(body))
   }
   await listening(listener, (api) => use(api, seen))
 }

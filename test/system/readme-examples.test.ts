@@ -16,6 +16,7 @@ import {
   takeGeneration,
   takeLocation,
   takeLogLine,
+  takeRotation,
   takeRoute,
   takeSession,
   takeWrongSettings,
@@ -42,6 +43,7 @@ const TAKES: readonly (readonly [beginning: string, take: Take])[] = [
   ['{"name": "proxy-manager"', takeAnnouncement],
   ['{"droplet_id"', takeAnnouncement],
   ['$ proxy-manager ', takeSession],
+  ['sed -i "s/^PROXY_MANAGER_API_TOKEN', takeRotation],
   ['import { fakeDeps } ', takeScript],
   ["import { createApp } from 'proxy-manager'", takePackage],
 ]
@@ -59,6 +61,7 @@ const NOT_TAKEN: readonly (readonly [beginning: string, reason: string])[] = [
   ['systemctl stop ', 'it restores the previous version of an installation'],
   ['systemctl disable ', 'it removes an installation'],
   ['services:', 'it needs Docker'],
+  ['sh fixtures/setup.sh --start', 'it needs a second machine without npm, and a connection to it'],
 ]
 
 function matching<T>(table: readonly (readonly [string, T])[], { text }: Example): T[] {
@@ -151,5 +154,42 @@ commands(
     assert.equal(wrong, [])
   },
 )
+
+/** Commands of the table of symptoms that are not run here, by their beginnings, and why. */
+const NOT_RUN: readonly (readonly [beginning: string, reason: string])[] = [
+  ['systemctl ', 'there is no systemd here'],
+  ['journalctl ', 'there is no journal here'],
+  ['rm /etc/nginx/sites-enabled/', 'it starts NGINX with systemd'],
+]
+
+commands('every command of the table of symptoms runs, or is listed with the reason why not', async ({ scene }) => {
+  const { text } = readPage('lib/cli/README.md')
+  const [table = ''] = /^## From symptom to command$[\s\S]*?(?=^###)/m.exec(text) ?? []
+  const named = [
+    ...table.matchAll(/`((?:proxy-manager|nginx|openssl|certbot|ss|df|tail|rm|systemctl|journalctl) [^`]+)`/g),
+  ]
+  const found = [...new Set(named.map(([, command = '']) => command))]
+  const isListed = (command: string) => NOT_RUN.some(([beginning]) => command.startsWith(beginning))
+  assert.ok(found.length - found.filter(isListed).length > 20)
+  const { nginx, environment } = scene
+  const certbot = { config: 'CERTBOT_CONFIG_DIR', work: 'CERTBOT_WORK_DIR', logs: 'CERTBOT_LOGS_DIR' }
+  const folders = Object.entries(certbot).map(([name, setting]) => `--${name}-dir ${environment[setting]}`)
+  const secure =
+    'proxy-manager put app --domain app.example.com --upstream http://localhost:8002 && proxy-manager ssl app'
+  assert.is((await scene.run(scene.place(secure))).status, 0)
+  for (const command of found.filter((one) => !isListed(one))) {
+    const here = command
+      .replace('NAME', 'app')
+      .replace('DOMAIN', 'app.example.com')
+      .replace('URL', scene.place('http://localhost:8002'))
+      .replace(/^nginx/, `nginx -c ${nginx.conf}`)
+      .replace(/^certbot.*/, `$& ${folders.join(' ')}`)
+      .replace('/var/log/nginx/error.log', nginx.errorLog)
+      .replace('/var/lib/proxy-manager /etc/nginx', nginx.root)
+      .replace(':443', `:${nginx.httpsPort}`)
+    const { status, out, err } = await scene.run(here)
+    assert.is(status, 0, `${here}\n${err}${out}`)
+  }
+})
 
 commands.run()

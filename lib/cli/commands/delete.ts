@@ -16,7 +16,11 @@ export const remove: CommandDefinition = {
     new Option('--delete-certificate', 'Delete its certificate too'),
     new Option('--dry-run', 'Show what would change, without changing anything'),
   ],
-  details: () => 'Example:\n  proxy-manager delete app --delete-certificate',
+  details: () => `Examples:
+  proxy-manager delete app --dry-run
+  proxy-manager delete app --delete-certificate
+
+The certificate is kept for a later route, unless --delete-certificate is given.`,
   run: async ({ name, options }, context) => {
     const query = { dry_run: options.dryRun, delete_certificate: options.deleteCertificate }
     const call = { method: 'DELETE', path: proxyPath(name), query } as const

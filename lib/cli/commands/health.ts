@@ -3,6 +3,7 @@
 import * as v from 'valibot'
 import { callApi } from '../api-client.ts'
 import { type CommandDefinition, EXIT } from '../command.ts'
+import { inCommandWords } from '../refusal.ts'
 import { fields } from '../text.ts'
 import { Names } from './sync.ts'
 
@@ -27,7 +28,12 @@ export const health: CommandDefinition = {
   name: 'health',
   summary: 'Show whether Proxy Manager is healthy, and what to do if it is not',
   options: [],
-  details: () => 'Exit status: 0 if it is healthy, 4 if it is degraded, 1 if it is unhealthy.',
+  details: () => `Examples:
+  proxy-manager health
+  proxy-manager health --json
+
+Exit status: 0 if it is healthy, 4 if it is degraded, 1 if it
+is unhealthy.`,
   run: async (_invocation, context) => {
     const { json, shown } = await callApi(context, { method: 'GET', path: '/proxy-manager/health' }, Health)
     const { status, reasons, advice, nginx, routes } = shown
@@ -39,8 +45,8 @@ export const health: CommandDefinition = {
         status,
         nginx: `${nginx.version ?? 'missing'}, ${nginx.running ? 'running' : 'not running'}, generation ${nginx.generation ?? '-'}`,
         routes: `${routes.total} (${counts})`,
-        reasons,
-        advice,
+        reasons: reasons.map(inCommandWords),
+        advice: advice.map(inCommandWords),
       }),
       exitStatus: { healthy: EXIT.ok, degraded: EXIT.degraded, unhealthy: EXIT.refused }[status],
     }

@@ -29,6 +29,12 @@ export const list: CommandDefinition = {
       route.certificate?.expiry.slice(0, 10) ?? '-',
     ])
     const heading = ['NAME', 'DOMAIN', 'UPSTREAM', 'STATUS', 'HEALTH', 'CERTIFICATE UNTIL']
-    return { json, text: shown.length === 0 ? 'No routes found.' : table(heading, rows) }
+    return {
+      json,
+      text:
+        shown.length === 0
+          ? 'No routes found.'
+          : table(heading, rows, context.isTerminal ? context.columns : undefined),
+    }
   },
 }

@@ -20,9 +20,12 @@ export const reconcile: CommandDefinition = {
   name: 'reconcile',
   summary: 'Render files again that no longer fit this host',
   options: [new Option('--dry-run', 'Show what would change, without changing anything')],
-  details:
-    () => `This happens by itself at a start, once a minute and before every change. Routes that were edited by hand are left as they
-are. It works while NGINX is stopped, and may be what lets it start again.
+  details: () => `Example:
+  proxy-manager reconcile --dry-run
+
+This happens by itself at a start, once a minute and before every change. Routes
+that were edited by hand are left as they are. It works while NGINX is stopped,
+and may be what lets it start again.
 
 Exit status: 1 if the API refuses it or NGINX rejects the dry run.`,
   run: async ({ options }, context) => {

@@ -5,6 +5,7 @@ import * as v from 'valibot'
 import { callApi } from '../api-client.ts'
 import type { CommandDefinition } from '../command.ts'
 import { describePlan, Planned } from '../describe.ts'
+import { inCommandWords } from '../refusal.ts'
 import { fields } from '../text.ts'
 
 export const Names = v.array(v.string())
@@ -49,7 +50,7 @@ Exit status: 0 even if droplets were skipped (see the last lines of the output),
     const { json, shown } = await callApi(context, call, Summary)
     const countAndNames = (names: readonly string[]) =>
       [String(names.length), names.join(', ')].filter(Boolean).join(': ')
-    const skipped = shown.skipped.map(({ name, reason }) => `${name}: ${reason}`)
+    const skipped = shown.skipped.map(({ name, reason }) => `${name}: ${inCommandWords(reason)}`)
     const summary = fields({
       created: countAndNames(shown.created),
       updated: countAndNames(shown.updated),

@@ -1,8 +1,11 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { APP, withAnswer, withApi } from '../../helpers/cli.ts'
+import { DEFAULT_OPTIONS, type ProxyOptions } from '../../../lib/route/options.ts'
+import { APP, runCli, withAnswer, withApi } from '../../helpers/cli.ts'
 
 const test = suite('proxy-manager put')
+
+const NOT_FOUND = { status: 404, body: { error: { code: 'PROXY_NOT_FOUND', message: 'None' } } }
 
 test('it creates a route and shows it, aligned; repeated, it changes nothing', async () => {
   await withApi(async (api) => {
@@ -12,7 +15,10 @@ test('it creates a route and shows it, aligned; repeated, it changes nothing', a
       first.out,
       /^app created\.\n\nname {9}app\ndomain {7}app\.example\.com\nupstream {5}http:\/\/localhost:8002\n/,
     )
-    assert.match(first.out, /\nserved {7}generation 1, proved by generation_probe in 0 ms\n$/)
+    assert.match(
+      first.out,
+      /\nserved {7}generation 1, proved by generation_probe in 0 ms\ntook {9}queue 0 ms, probe 0 ms, test 0 ms, .*\n$/,
+    )
     assert.match((await api.cli('put', 'app', ...APP)).out, /^app unchanged\./)
     assert.match((await api.cli('put', 'app', ...APP, '--options', '{"maintenance":true}')).out, /^app updated\./)
   })
@@ -26,28 +32,176 @@ test('without a certificate yet, it names the next command', async () => {
   })
 })
 
-test('it sends the given options, and nothing else', async () => {
-  await withAnswer({ body: {} }, async ({ cli }, seen) => {
-    await cli('put', 'a/b', ...APP.slice(0, 4))
-    await cli('put', 'app', ...APP, '--no-health-check', '--options={"hsts":true}')
-    const wanted = { domain: 'app.example.com', upstream: 'http://localhost:8002' }
-    const all = { ...wanted, enable_ssl: false, require_healthy: false, options: { hsts: true } }
+test('a new route is sent as it is named, and only if there is still none', async () => {
+  await withAnswer(
+    (request) => (request.method === 'GET' ? NOT_FOUND : { body: {} }),
+    async ({ cli }, seen) => {
+      await cli('put', 'a/b', ...APP.slice(0, 4))
+      await cli('put', 'app', ...APP, '--no-health-check', '--options={"hsts":true}')
+      const wanted = { domain: 'app.example.com', upstream: 'http://localhost:8002' }
+      const all = { ...wanted, enable_ssl: false, require_healthy: false, options: { hsts: true } }
+      const puts = seen.filter(({ method }) => method === 'PUT')
+      assert.equal(
+        puts.map(({ url, headers, body }) => [url, headers['if-none-match'], body]),
+        [
+          ['/proxies/a%2Fb', '*', wanted],
+          ['/proxies/app', '*', all],
+        ],
+      )
+    },
+  )
+})
+
+test('a new route without a domain, or without an upstream and redirect, is wrong usage that names the flag', async () => {
+  await withApi(async ({ cli }) => {
+    for (const [argv, flags] of [
+      [['--upstream', 'http://localhost:8002'], '--domain'],
+      [['--domain', 'app.example.com'], '--upstream or --redirect-to'],
+    ] as const) {
+      const { status, out, err } = await cli('put', 'app', ...argv)
+      assert.equal([status, out], [2, ''])
+      assert.is(err, `proxy-manager: ${flags} is required: there is no route app yet\nSee proxy-manager put --help\n`)
+    }
+  })
+})
+
+/** A value other than the default for each option of a route, as its flag takes it. */
+const OTHERS: { readonly [O in keyof ProxyOptions]: readonly [flag: string, value: ProxyOptions[O]] } = {
+  upstream_scheme: ['--upstream-scheme=https', 'https'],
+  health_check_path: ['--health-check-path=/up', '/up'],
+  max_body_size: ['--max-body-size=0', '0'],
+  connect_timeout_s: ['--connect-timeout-s=7', 7],
+  read_timeout_s: ['--read-timeout-s=600', 600],
+  websocket: ['--no-websocket', false],
+  buffering: ['--buffering', true],
+  hsts: ['--hsts', true],
+  allow: ['--allow=10.0.0.0/8, 192.0.2.7', ['10.0.0.0/8', '192.0.2.7']],
+  aliases: ['--aliases=www.example.com', ['www.example.com']],
+  redirect_to: ['--redirect-to=new.example.com', 'new.example.com'],
+  maintenance: ['--maintenance', true],
+}
+
+test('every option has a flag; what is not named is kept, and get shows whatever differs from the defaults', async () => {
+  await withApi(async ({ cli }) => {
+    const flags = Object.values(OTHERS).map(([flag]) => flag)
+    const created = await cli('put', 'app', ...APP, '--no-health-check', ...flags)
+    assert.is(created.status, 0, created.err)
+    const wanted = Object.fromEntries(Object.entries(OTHERS).map(([name, [, value]]) => [name, value]))
+    const read = async () => JSON.parse((await cli('get', 'app', '--json')).out)
+    assert.equal((await read()).options, wanted)
+    const shown = (await cli('get', 'app')).out
+    for (const [name, value] of Object.entries({ enable_ssl: false, ...wanted }))
+      for (const one of [value].flat()) assert.match(shown, new RegExp(`^(${name})? +${one}$`, 'm'), name)
+
+    for (const [name, [, value]] of Object.entries(OTHERS)) {
+      const flag = `--${name.replaceAll('_', '-')}`
+      const [argv, fallback] = backToDefault(flag, value, DEFAULT_OPTIONS[name as keyof ProxyOptions])
+      const before = await read()
+      const changed = await cli('put', 'app', '--no-health-check', argv)
+      assert.is(changed.status, 0, changed.err)
+      const after = await read()
+      assert.equal(after.options, { ...before.options, [name]: fallback }, name)
+      assert.equal([after.domain, after.upstream_port, after.enable_ssl], ['app.example.com', 8002, false])
+    }
+    assert.equal((await read()).options, DEFAULT_OPTIONS)
+  })
+})
+
+/** The flag that sets an option to its default. */
+function backToDefault(
+  flag: string,
+  value: unknown,
+  fallback: unknown,
+): readonly [argument: string, fallback: unknown] {
+  if (typeof value === 'boolean') return [value ? flag.replace('--', '--no-') : flag, fallback]
+  const canBeUnset = fallback === null || Array.isArray(fallback)
+  return [canBeUnset ? flag.replace('--', '--no-') : `${flag}=${fallback}`, fallback]
+}
+
+test('--reset-options sets what is not named to the defaults, and keeps domain, upstream and HTTPS', async () => {
+  await withApi(async ({ cli }) => {
+    await cli('put', 'app', ...APP, '--allow', '10.0.0.0/8', '--allow', '192.0.2.7', '--maintenance')
+    const { out } = await cli('put', 'app', '--reset-options', '--hsts', '--json')
+    const { options, domain, upstream, enable_ssl } = JSON.parse(out)
+    assert.equal(options, { ...DEFAULT_OPTIONS, hsts: true })
+    assert.equal([domain, upstream, enable_ssl], ['app.example.com', 'http://localhost:8002', false])
+  })
+})
+
+test('the URL of a new upstream has its scheme, too', async () => {
+  await withApi(async ({ cli }) => {
+    await cli('put', 'app', ...APP, '--upstream-scheme=https', '--no-health-check')
+    const { out } = await cli('put', 'app', '--upstream', 'http://localhost:8003', '--no-health-check', '--json')
+    assert.is(JSON.parse(out).upstream, 'http://localhost:8003')
+  })
+})
+
+test('a change by somebody else between reading and writing is kept', async () => {
+  await withApi(async ({ cli, environment }, deps) => {
+    await cli('put', 'app', ...APP)
+    const others = [['--allow', '10.0.0.0/8'], ['--hsts'], ['--no-websocket'], ['--buffering']]
+    const ended = await Promise.all(others.map((argv) => runCli(['put', 'app', ...argv], environment)))
     assert.equal(
-      seen.map(({ method, url, body }) => [method, url, body]),
-      [
-        ['PUT', '/proxies/a%2Fb', wanted],
-        ['PUT', '/proxies/app', all],
-      ],
+      ended.map(({ status }) => status),
+      [0, 0, 0, 0],
+    )
+    const { options } = JSON.parse((await cli('get', 'app', '--json')).out)
+    assert.equal(options, { ...DEFAULT_OPTIONS, allow: ['10.0.0.0/8'], hsts: true, websocket: false, buffering: true })
+    assert.ok(deps.effects.journal.length > 0)
+  })
+})
+
+test('a route that changes at every try is left to the others, with exit status 1', async () => {
+  const refused = { status: 412, body: { error: { code: 'PRECONDITION_FAILED', message: 'Changed', details: {} } } }
+  await withApi(async (api) => {
+    await api.cli('put', 'app', ...APP)
+    const { out } = await api.cli('get', 'app', '--json')
+    await withAnswer(
+      (request) => (request.method === 'GET' ? { body: out } : refused),
+      async ({ cli }, seen) => {
+        const { status, err } = await cli('put', 'app', '--hsts')
+        assert.is(status, 1)
+        assert.match(err, /^proxy-manager: PRECONDITION_FAILED: Changed\n/)
+        const { revision } = JSON.parse(out)
+        const puts = seen.filter(({ method }) => method === 'PUT')
+        assert.equal(
+          puts.map(({ headers }) => headers['if-match']),
+          Array.from({ length: 5 }, () => `"${revision}"`),
+        )
+      },
     )
   })
 })
+
+for (const [argv, words] of [
+  [['--domain=x'], '--domain: must have at least two labels'],
+  [['--upstream=ftp://x'], '--upstream: must be http://host:port or https://host:port'],
+  [['--connect-timeout-s=soon'], '--connect-timeout-s: must be an integer from 1 to 75'],
+  [['--read-timeout-s=0'], '--read-timeout-s: must be an integer from 1 to 86400'],
+  [['--max-body-size=5'], '--max-body-size: must be a size such as 512k, 64m or 2g, or 0'],
+  [['--upstream-scheme=ftp'], '--upstream-scheme: must be http or https'],
+  [['--health-check-path=up'], '--health-check-path: must be a path that begins with "/"'],
+  [['--allow=10.0.0.0/8,everyone'], '--allow (item 2): must be an IP address or a network such as 10.0.0.0/8'],
+  [['--aliases='], '--aliases (item 1): '],
+  [['--redirect-to=x'], '--redirect-to: must have at least two labels'],
+  [['--options={"alow":[]}'], '--alow: is not a known option'],
+] as const) {
+  test(`${argv[0]} is refused with an error that names the flag`, async () => {
+    await withApi(async ({ cli }) => {
+      const { status, out, err } = await cli('put', 'app', ...APP, ...argv)
+      assert.equal([status, out], [1, ''])
+      assert.match(err, /^proxy-manager: INVALID_REQUEST: /)
+      assert.ok(err.includes(`\n  ${words}`), err)
+    })
+  })
+}
 
 test('it creates a route that only redirects, and shows where to', async () => {
   await withApi(async ({ cli }) => {
     const argv = ['--domain', 'old.example.com', '--redirect-to', 'new.example.com', '--no-ssl']
     const { status, out } = await cli('put', 'old', ...argv, '--options={"aliases":["older.example.com"]}')
     assert.is(status, 0)
-    assert.match(out, /^aliases {6}older\.example\.com\nupstream {5}redirect to new\.example\.com$/m)
+    assert.match(out, /^aliases {6}older\.example\.com\nredirect_to {2}new\.example\.com$/m)
     assert.match((await cli('list')).out, /redirect to new\.example\.com/)
   })
 })

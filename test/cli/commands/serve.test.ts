@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { closeSync, openSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { suite } from 'uvu'
@@ -62,10 +63,28 @@ test('exit status 78, of recover too, if the state directory cannot be created',
   }
 })
 
-test('it is no failure if the reader of the help goes away', async () => {
-  const child = spawn(process.execPath, [ENTRY, 'serve', '--help'], { stdio: ['ignore', 'pipe', 'pipe'] })
-  child.stdout.destroy()
-  assert.equal((await once(child, 'close'))[0], 0)
+test('it is no failure if the reader of the help goes away, or that of an error', async () => {
+  for (const [argv, status] of [
+    [['serve', '--help'], 0],
+    [['lst'], 2],
+  ] as const) {
+    const child = spawn(process.execPath, [ENTRY, ...argv], { stdio: ['ignore', 'pipe', 'pipe'] })
+    child.stdout.destroy()
+    child.stderr.destroy()
+    assert.is((await once(child, 'close'))[0], status)
+  }
+})
+
+test('output that cannot be written is one line and exit status 1', async () => {
+  const full = openSync('/dev/full', 'w')
+  const child = spawn(process.execPath, [ENTRY, 'systemd-unit', '--help'], { stdio: ['ignore', full, 'pipe'] })
+  closeSync(full)
+  let err = ''
+  child.stderr?.on('data', (chunk: Buffer) => {
+    err += chunk.toString()
+  })
+  const [status] = await once(child, 'close')
+  assert.equal([status, err], [1, 'proxy-manager: the output cannot be written (ENOSPC)\n'])
 })
 
 test.run()

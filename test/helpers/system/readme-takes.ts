@@ -1,5 +1,5 @@
 /** How each kind of example in the manual is run, and what it must print. */
-import { rmSync, writeFileSync } from 'node:fs'
+import { readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import * as v from 'valibot'
@@ -156,6 +156,19 @@ export const takeAnnouncement: Take = async ({ at, text }, { comparison }) => {
     ? registration(settings, version)
     : heartbeat(settings, { status: 'healthy', version, nowMs: Date.now(), uptimeSeconds: 1 })
   assertSame(at, comparison.json(parseShown(text), sent), JSON.stringify(sent))
+}
+
+/** A rotated token takes the place of the old one in the settings, and is one that they accept. The restart that follows needs systemd. */
+export const takeRotation: Take = async ({ at, text }, context) => {
+  const file = join(context.scene.nginx.root, 'proxy-manager.env')
+  writeFileSync(file, 'SERVICE_NAME=edge\nPROXY_MANAGER_API_TOKEN=the-old-token-of-the-host\n', { mode: 0o600 })
+  const [command = '', restart] = text.split('\n')
+  assert.is(restart, 'systemctl restart proxy-manager')
+  await runWell(context, at, command.replace('/etc/proxy-manager.env', file))
+  const [, token] = /^SERVICE_NAME=edge\nPROXY_MANAGER_API_TOKEN=(.+)\n$/.exec(readFileSync(file, 'utf8')) ?? []
+  assert.not('faults' in parseSettings({ PROXY_MANAGER_API_TOKEN: token }), at)
+  assert.is(token?.length, 48)
+  assert.is(statSync(file).mode & 0o777, 0o600)
 }
 
 /** Lines for the host's own configuration: NGINX accepts them. */
