@@ -34,7 +34,7 @@ export function alreadyBroken(test: TestResult): ProxyManagerError {
   const remedy =
     dropletName === undefined
       ? `Fix ${place} (nginx -t shows the same), then call again`
-      : `NGINX rejects the file of route ${dropletName} (line ${found?.line}: ${found?.message}): repeat PUT /proxies/${dropletName}, or DELETE /proxies/${dropletName}; an edit of it is kept in the backups. If it rejects several, DELETE them one after another`
+      : `NGINX rejects the file of route ${dropletName} (line ${found?.line}: ${found?.message}): repeat PUT /proxies/${dropletName}, or DELETE /proxies/${dropletName}; an edit of it is kept in the backups. If it rejects several, delete them one after another`
   return new ProxyManagerError('NGINX_ALREADY_BROKEN', {
     details: {
       nginx_output: test.output,

@@ -265,7 +265,7 @@ test('edits of several routes that NGINX rejects are removed by DELETE and repla
   const error = await refusal(put(deps, 'c', 'c.example.com', 8004), 'NGINX_ALREADY_BROKEN')
   assert.match(
     String(error.details.remedy),
-    'the file of route a (line 9: no such thing): repeat its PUT, or DELETE it',
+    'the file of route a (line 9: no such thing): repeat PUT /proxies/a, or DELETE /proxies/a',
   )
   await refusal(remove(deps, 'd'), 'NGINX_ALREADY_BROKEN')
   for (const name of ['a', 'b']) {

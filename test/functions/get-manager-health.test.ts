@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import * as v from 'valibot'
-import { fakeDeps } from '../../fixtures/deps.ts'
+import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
 import getManagerHealth from '../../functions/get-manager-health.ts'
 import { createApp } from '../../functions/index.ts'
 import issueCertificate from '../../functions/issue-certificate.ts'
@@ -48,10 +48,13 @@ async function troubledHost() {
   writeAt(deps.disk, path, `${textAt(deps.disk, path)}# by hand\n`)
   deps.disk.delete('/etc/nginx/sites-enabled/fpai-secret-disabled.conf')
   deps.nginx.judge = () => refused('secret.conf', 1, 'unknown directive "x"')
+  return { deps, read: readerOf(deps) }
+}
+
+function readerOf(deps: FakeDeps) {
   const app = createApp(() => deps)
-  const read = async (headers: Readonly<Record<string, string>> = {}) =>
+  return async (headers: Readonly<Record<string, string>> = {}) =>
     await answerOf(await app(requestTo('/proxy-manager/health', { headers })))
-  return { deps, read }
 }
 
 test('if a token is required, health without a valid one has the same fields and counts, and no names, domains or files', async () => {
@@ -73,7 +76,9 @@ test('if a token is required, health without a valid one has the same fields and
 })
 
 test('an error of health says nothing about the host to a stranger', async () => {
-  const { deps, read } = await troubledHost()
+  // Nothing was read before: there is no earlier state of the host to show.
+  const deps = await fakeDeps({ settings: { PROXY_MANAGER_API_TOKEN: TOKEN } })
+  const read = readerOf(deps)
   deps.effects.arrangeRead({ at: 0, code: 'EIO', lasting: true })
   const details = assertError(await read({ authorization: `Bearer ${TOKEN}` }), 'CONFIG_READ_FAILED')
   assert.ok('file' in details && 'errno' in details)
