@@ -51,6 +51,7 @@ const FLOORS: readonly (readonly [room: string, packages: readonly string[]])[] 
   ['lib/adapters', ['tinyexec', 'node-fetch', 'prom-client', 'tslog', 'node:*']],
   ['lib/settings', ['valibot']],
   ['lib/host', ['valibot', 'node:path']],
+  ['lib/certbot', ['valibot']],
   ['lib/certificates', ['valibot', 'node:crypto']],
   ['lib/upstream', ['valibot']],
   ['lib/route', ['valibot', 'node:crypto']],

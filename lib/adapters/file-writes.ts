@@ -23,7 +23,7 @@ export interface FileWrites {
   syncFile(path: string): Promise<void>
   /** Appends to a file that exists, and syncs it. */
   append(path: string, text: string): Promise<void>
-  /** Writes a file that nothing depends on after a power cut: overwritten in place, not synced. */
+  /** Writes a file that nothing depends on after a power cut: overwritten in place, not synced, with exactly this mode. */
   writeUnsynced(path: string, text: string, mode: number): Promise<void>
   /** Replaces such a file by renaming this temporary: whoever reads meanwhile finds one of the two texts, complete. */
   replaceUnsynced(path: string, temporary: string, text: string, mode: number): Promise<void>
@@ -64,7 +64,10 @@ export function hostFileWrites(cache: {
   const writing = (path: string, flags: number, mode: number | undefined, use: (file: FileHandle) => Promise<void>) =>
     changing(path, () => withHandle(() => withFile(path, O_NOFOLLOW | O_WRONLY | flags, mode, use)))
   const overwrite = (path: string, text: string, mode: number) =>
-    writing(path, O_CREAT | O_TRUNC, mode, (file) => file.writeFile(text))
+    writing(path, O_CREAT | O_TRUNC, mode, async (file) => {
+      await file.chmod(mode)
+      await file.writeFile(text)
+    })
   return {
     write: (path, text, mode) =>
       writing(path, O_CREAT | O_EXCL, mode, async (file) => {

@@ -36,6 +36,8 @@ export interface RunResult {
 export interface RunOptions {
   readonly timeoutMs: number
   readonly graceMs?: number
+  /** Variables that the command gets besides the inherited ones. */
+  readonly variables?: Readonly<Record<string, string>>
 }
 
 export interface Runner {
@@ -70,7 +72,11 @@ export function hostRunner(environment: Readonly<Record<string, string | undefin
         nodePath: false,
         throwOnError: false,
         // A process group of its own, so that the time limit reaches what the command starts; no input, which some commands would wait for.
-        nodeOptions: { env: variablesFor(environment), detached: true, stdio: ['ignore', 'pipe', 'pipe'] },
+        nodeOptions: {
+          env: { ...variablesFor(environment), ...options.variables },
+          detached: true,
+          stdio: ['ignore', 'pipe', 'pipe'],
+        },
       })
       // tinyexec's own promise of the same events: without a handler, its rejection would be unhandled.
       command.then(undefined, () => undefined)

@@ -7,10 +7,14 @@ export interface CertbotOptions {
   /** The certificate's names: the domain and its aliases. */
   readonly names: readonly string[]
   readonly email: string
+  /** The account of certbot's to order with. */
+  readonly account: string
+  /** A profile of the CA (draft-ietf-acme-profiles); certbot has the option since 4.0. */
+  readonly profile: string | undefined
   readonly webroot: string
   /** What certbot runs after each renewal of this lineage, whoever started certbot. */
   readonly deployHook: string
-  readonly server: string | undefined
+  readonly server: string
   readonly configDir: string
   readonly workDir: string | undefined
   readonly logsDir: string | undefined
@@ -26,16 +30,35 @@ export function orderArguments(options: CertbotOptions): string[] {
     '--non-interactive',
     '--agree-tos',
     '--no-eff-email',
+    '--no-directory-hooks',
     '--force-renewal',
-    '--webroot',
+    '--authenticator=webroot',
     `--webroot-path=${options.webroot}`,
     '--preferred-challenges=http-01',
     `--cert-name=${lineageNameOf(options.domain)}`,
     '--renew-with-new-domains',
     ...options.names.map((name) => `--domain=${name}`),
     `--email=${options.email}`,
+    `--account=${options.account}`,
     `--deploy-hook=${options.deployHook}`,
-    ...(options.server === undefined ? [] : [`--server=${options.server}`]),
+    ...(options.profile === undefined ? [] : [`--required-profile=${options.profile}`]),
+    `--server=${options.server}`,
+    ...folderArguments(options),
+  ]
+}
+
+/** Arguments that make an account at the CA, in a configuration directory that has none: certbot refuses otherwise. */
+export function registerArguments(
+  options: Pick<CertbotOptions, 'email' | 'server' | 'configDir' | 'workDir' | 'logsDir'>,
+): string[] {
+  return [
+    'register',
+    '--non-interactive',
+    '--agree-tos',
+    '--no-eff-email',
+    '--no-directory-hooks',
+    `--email=${options.email}`,
+    `--server=${options.server}`,
     ...folderArguments(options),
   ]
 }
@@ -44,7 +67,13 @@ export function orderArguments(options: CertbotOptions): string[] {
 export function deleteArguments(
   options: Pick<CertbotOptions, 'domain' | 'configDir' | 'workDir' | 'logsDir'>,
 ): string[] {
-  return ['delete', '--non-interactive', `--cert-name=${lineageNameOf(options.domain)}`, ...folderArguments(options)]
+  return [
+    'delete',
+    '--non-interactive',
+    '--no-directory-hooks',
+    `--cert-name=${lineageNameOf(options.domain)}`,
+    ...folderArguments(options),
+  ]
 }
 
 /** The hook only touches a file that the running API checks; certbot runs the hook through a shell. */

@@ -16,8 +16,8 @@ export type LastCertificate = v.InferOutput<typeof LastCertificate>
 
 type LedgerHost = Pick<Host, 'files' | 'paths'>
 
-export function readLedger(host: LedgerHost, domain: string): OrderLedger {
-  return parseLedger(host.files.read(ledgerPath(host, domain))?.text)
+export function readLedger(host: LedgerHost & Pick<Host, 'clock'>, domain: string): OrderLedger {
+  return parseLedger(host.files.read(ledgerPath(host, domain))?.text, host.clock.nowMs())
 }
 
 /** Replaces the ledger of a domain, durably: after a crash, the CA still counts the orders in it. */
@@ -36,14 +36,15 @@ export async function beginOrder(host: LedgerHost & Pick<Host, 'clock'>, domain:
   return before
 }
 
-/** Records how an order ended, and until when the CA accepts no other, if it said so. */
+/** Records how an order ended, and until when the CA accepts no other, if it said so; without an entry, that none was made. */
 export async function endOrder(
   host: LedgerHost,
   domain: string,
   before: OrderLedger,
-  entry: OrderEntry,
+  entry?: OrderEntry,
   blockedUntil?: number,
 ): Promise<void> {
+  if (entry === undefined) return await writeLedger(host, domain, before)
   const blocked = blockedUntil === undefined ? before : { ...before, blocked_until: blockedUntil }
   await writeLedger(host, domain, withOrder(blocked, entry, blockedUntil))
 }

@@ -2,6 +2,7 @@
 import { dirname } from 'node:path'
 import { isTemporary, removeTemporaries } from '../candidate/stage.ts'
 import { CANDIDATE_PREFIX } from '../candidate/test-candidate.ts'
+import { sweepCertbot } from '../certbot/start.ts'
 import type { Host } from '../host/host.ts'
 import { logFailure } from '../host/log-failure.ts'
 import { pruneBackups } from '../host/prune-backups.ts'
@@ -27,6 +28,7 @@ export async function recover(context: ChangeContext): Promise<readonly string[]
   const steps: readonly (readonly [action: string, step: (context: ChangeContext) => Promise<void>])[] = [
     ['recover_journal', recoverJournal],
     ['sweep_temporaries', sweepTemporaries],
+    ['sweep_certbot', ({ host }) => sweepCertbot(host)],
     ['repair_files', repairFiles],
     ['repair_certificates', repairCertificates],
     ['reconcile', async () => void (await reconcile(context))],

@@ -13,7 +13,8 @@ export function sslErrorOf(host: Host, { record }: SnapshotRoute): SslError | un
   const ledger = readLedger(host, record.domain)
   const failure = lastFailure(ledger)
   const nowMs = host.clock.nowMs()
-  const next = host.settings.SSL_AUTO_ISSUE ? nextTryAt(ledger, nowMs) : nextOrderAt(ledger, nowMs)
+  const { settings } = host
+  const next = settings.SSL_AUTO_ISSUE ? nextTryAt(ledger, nowMs, settings) : nextOrderAt(ledger, nowMs, settings)
   if (failure === undefined) return undefined
   return {
     reason: failure.reason ?? 'unknown',

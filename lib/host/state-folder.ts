@@ -19,6 +19,8 @@ export function statePaths(settings: Settings) {
     lastProof: `${root}/last-proof.json`,
     certificates: `${root}/certificates`,
     orders: `${root}/orders`,
+    certbot: `${root}/certbot`,
+    accounts: `${root}/acme-accounts.json`,
     lastCertificate: `${root}/last-certificate.json`,
     renewedMark: `${root}/renewed`,
     webroot: settings.ACME_WEBROOT ?? `${root}/acme`,
@@ -31,7 +33,7 @@ export function statePaths(settings: Settings) {
  */
 export async function makeStateFolders(files: Files, paths: StatePaths): Promise<void> {
   await files.makeFolder(paths.root, 0o711)
-  for (const folder of [paths.staging, paths.lastGood, paths.backups, paths.certificates, paths.orders])
+  for (const folder of [paths.staging, paths.lastGood, paths.backups, paths.certificates, paths.orders, paths.certbot])
     await files.makeFolder(folder, 0o700)
   await files.makeFolder(paths.webroot, 0o755)
 }

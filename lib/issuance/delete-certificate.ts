@@ -1,5 +1,6 @@
 /** Deletes the lineage and the copies of a domain. */
 
+import { startCertbot } from '../certbot/start.ts'
 import { deleteArguments } from '../certificates/certbot-arguments.ts'
 import { setAsideLineage } from '../certificates/lineage.ts'
 import { lineageNameOf } from '../certificates/lineage-name.ts'
@@ -13,8 +14,8 @@ const DELETE_TIMEOUT_MS = 20_000
  * them. To be called while no change is applied. What certbot cannot delete is moved aside. Returns whether nothing is left in place.
  */
 export async function deleteCertificateFiles({ host, observe }: ChangeContext, domain: string): Promise<boolean> {
-  const { files, settings, paths, runner, log } = host
-  const { CERTBOT_BIN, CERTBOT_CONFIG_DIR: configDir, CERTBOT_WORK_DIR: workDir, CERTBOT_LOGS_DIR: logsDir } = settings
+  const { files, settings, paths, log } = host
+  const { CERTBOT_CONFIG_DIR: configDir, CERTBOT_WORK_DIR: workDir, CERTBOT_LOGS_DIR: logsDir } = settings
   const name = lineageNameOf(domain)
   const isLeft = () =>
     files.lstat(`${configDir}/renewal/${name}.conf`) !== undefined ||
@@ -23,7 +24,7 @@ export async function deleteCertificateFiles({ host, observe }: ChangeContext, d
     const { routes } = (await observe([])).snapshot
     if ([...routes.values()].some(({ record }) => record.domain === domain)) return false
     if (isLeft())
-      await runner.run(CERTBOT_BIN, deleteArguments({ domain, configDir, workDir, logsDir }), {
+      await startCertbot(host, deleteArguments({ domain, configDir, workDir, logsDir }), {
         timeoutMs: DELETE_TIMEOUT_MS,
       })
     if (isLeft()) await setAsideLineage(host, domain)

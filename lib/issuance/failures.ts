@@ -1,6 +1,11 @@
 /** Why there is no certificate, as errors of the catalogue. */
-import { type IssueDiagnostic, type IssueFailure, remedyOf } from '../certificates/certbot-diagnostic.ts'
-import { DEFAULT_RATE_LIMIT_MS } from '../certificates/order-ledger.ts'
+import {
+  type CertbotDiagnostic,
+  type IssueDiagnostic,
+  type IssueFailure,
+  remedyOf,
+} from '../certificates/certbot-diagnostic.ts'
+import { DEFAULT_RATE_LIMIT_MS, type OrderLimit } from '../certificates/order-ledger.ts'
 import type { PreflightCheck } from '../certificates/preflight.ts'
 import { type Culprit, ProxyManagerError } from '../errors.ts'
 
@@ -28,19 +33,50 @@ export function issuanceFailed(
   }
   const details = { domain, reason, said, remedy, certbot_output: output, preflight }
   if (reason === 'certbot_missing') return new ProxyManagerError('SSL_UNAVAILABLE', { details })
+  if (reason === 'cli_ini') return cliIniRefusal(domain, failure)
   return new ProxyManagerError('SSL_ISSUANCE_FAILED', {
     message: `The certificate was not issued: ${said}`,
     details: { ...details, culprit: culpritOf(reason) },
   })
 }
 
-/** No order before `at` (milliseconds since the epoch), because of the CA's limit or of the budget kept here. */
-export function rateLimited(domain: string, at: number, nowMs: number, said: string): ProxyManagerError {
+/** The system's cli.ini has a line with which no order can be made: the CA was not asked. */
+export function cliIniRefusal(domain: string, { reason, said, remedy }: CertbotDiagnostic): ProxyManagerError {
+  return new ProxyManagerError('SSL_UNAVAILABLE', {
+    message: `No certificate was ordered: ${said}`,
+    details: { domain, reason, said, remedy },
+  })
+}
+
+/** No order now, because of a limit kept here or of what the CA has said before; `why` is added to that. */
+export function limitReached(domain: string, limit: OrderLimit, nowMs: number, why: string): ProxyManagerError {
+  const { at, by, max, withinMs } = limit
+  if (by === 'ca') return rateLimited(domain, at, nowMs, `the CA has asked to wait${why}`)
+  const what = by === 'SSL_FAILURES_PER_HOUR' ? 'failed orders' : 'certificates'
+  const said = `the limit that Proxy Manager keeps for this name is reached: ${max} ${what} in ${inWords(withinMs)}${why}`
+  const remedy = `Wait until the time in Retry-After, or raise ${by}: the limit is Proxy Manager's, not the CA's`
+  return rateLimited(domain, at, nowMs, said, remedy)
+}
+
+function inWords(ms: number): string {
+  const minutes = Math.round(ms / 60_000)
+  if (minutes % 1440 === 0) return `${minutes / 1440} days`
+  return minutes % 60 === 0 ? `${minutes / 60} h` : `${minutes} min`
+}
+
+/** No order before `at` (milliseconds since the epoch). */
+function rateLimited(
+  domain: string,
+  at: number,
+  nowMs: number,
+  said: string,
+  remedy: string = remedyOf('rate_limited'),
+): ProxyManagerError {
   const details = {
     domain,
     reason: 'rate_limited',
     said,
-    remedy: remedyOf('rate_limited'),
+    remedy,
     retry_at: new Date(at).toISOString(),
   }
   return new ProxyManagerError('SSL_RATE_LIMITED', { details, retryAfterS: Math.ceil((at - nowMs) / 1000) })
@@ -49,5 +85,6 @@ export function rateLimited(domain: string, at: number, nowMs: number, said: str
 /** The caller is responsible for names and their DNS, the host for the machine, the CA for the rest. */
 function culpritOf(reason: IssueFailure): Culprit {
   if (['dns', 'unreachable', 'caa', 'rejected', 'account'].includes(reason)) return 'caller'
-  return ['disk', 'busy', 'timed_out', 'interrupted', 'certbot_missing'].includes(reason) ? 'host' : 'ca'
+  const ofHost = ['disk', 'busy', 'timed_out', 'interrupted', 'certbot_missing', 'usage', 'plugin', 'profile']
+  return ofHost.includes(reason) ? 'host' : 'ca'
 }

@@ -93,7 +93,8 @@ async function orderFor(context: ChangeContext, issuer: Issuer, routes: readonly
   const { host, closing } = context
   for (const { record } of routes) {
     if (closing.aborted) return
-    if (nextTryAt(readLedger(host, record.domain), host.clock.nowMs()) > host.clock.nowMs()) continue
+    const nowMs = host.clock.nowMs()
+    if (nextTryAt(readLedger(host, record.domain), nowMs, host.settings) > nowMs) continue
     const fields = { action: 'issue_in_background', droplet_name: record.droplet_name, domain: record.domain }
     await issuer
       .issue({ dropletName: record.droplet_name, forceRenew: false })

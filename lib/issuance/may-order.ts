@@ -1,9 +1,10 @@
 /** Whether a certificate must be ordered, and whether it may be. */
-import { remedyOf } from '../certificates/certbot-diagnostic.ts'
+import { findCliIniFault, readCliIni } from '../certbot/cli-ini.ts'
+import { cliIniDiagnostic, remedyOf } from '../certificates/certbot-diagnostic.ts'
 import { isDueForRenewal } from '../certificates/certificate.ts'
 import { coversAll } from '../certificates/coverage.ts'
 import { readLedger } from '../certificates/ledger-file.ts'
-import { lastFailure, nextOrderAt } from '../certificates/order-ledger.ts'
+import { lastFailure, orderLimit } from '../certificates/order-ledger.ts'
 import { type PreflightCheck, type PreflightHost, runPreflight } from '../certificates/preflight.ts'
 import type { ChangeContext } from '../change/context.ts'
 import { ProxyManagerError } from '../errors.ts'
@@ -11,7 +12,7 @@ import type { Host } from '../host/host.ts'
 import { unsupported } from '../render/unsupported.ts'
 import { namesOf } from '../route/names.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
-import { preflightFailed, rateLimited } from './failures.ts'
+import { cliIniRefusal, limitReached, preflightFailed } from './failures.ts'
 
 export interface IssueRequest {
   readonly dropletName: string
@@ -74,12 +75,14 @@ export function assertMayOrder(host: Pick<Host, 'settings' | 'clock' | 'files' |
       details: { reason: 'certbot_missing', remedy: remedyOf('certbot_missing') },
     })
   }
+  const fault = findCliIniFault(readCliIni(host))
+  if (fault !== undefined) throw cliIniRefusal(domain, cliIniDiagnostic(fault))
   const ledger = readLedger(host, domain)
-  const at = nextOrderAt(ledger, clock.nowMs())
-  if (at === undefined) return
+  const limit = orderLimit(ledger, clock.nowMs(), settings)
+  if (limit === undefined) return
   const last = lastFailure(ledger)
   const why = last === undefined ? '' : `; the last order failed: ${last.reason}: ${last.said ?? ''}`
-  throw rateLimited(domain, at, clock.nowMs(), `the budget kept here for this name is used up${why}`)
+  throw limitReached(domain, limit, clock.nowMs(), why)
 }
 
 /**

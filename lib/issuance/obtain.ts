@@ -109,15 +109,19 @@ async function order(context: ChangeContext, { record }: SnapshotRoute, email: s
       throw writeFailure(error, { stage: 'issue' })
     })
   const previous = context.certificates.newest(domain)
-  const failure = await runCertbot(context, domain, names, email)
-  const issued = context.certificates.newest(domain)
-  const isNew = issued !== undefined && issued.summary.fingerprint_sha256 !== previous?.summary.fingerprint_sha256
-  if (failure === undefined && isNew) {
-    await closeOrder(host, domain, before, { at: clock.nowMs(), result: 'issued' })
+  const failure = await runCertbot(context, { domain, names, email }).catch(async (error) => {
+    if (closing.aborted) throw error
+    await closeOrder(host, domain, before)
+    throw writeFailure(error, { stage: 'issue' })
+  })
+  // certbot's exit status proves neither that there is a certificate nor that there is none: only the files do.
+  const issued = context.certificates.newest(domain)?.summary
+  if (issued !== undefined && issued.fingerprint_sha256 !== previous?.summary.fingerprint_sha256) {
+    const lifetime_ms = Date.parse(issued.expiry) - Date.parse(issued.not_before)
+    await closeOrder(host, domain, before, { at: clock.nowMs(), result: 'issued', lifetime_ms })
     await recordLastCertificate(host, domain, null)
     return preflight
   }
-  // Exit status 0 does not prove a certificate: only the files do.
   const diagnostic = failure ?? {
     ...diagnoseCertbot(0, ''),
     said: context.certificates.lineageFault(domain) ?? 'certbot succeeded, but there is no new certificate',

@@ -1,12 +1,23 @@
 /** Records how an order ended. */
-import type { IssueDiagnostic } from '../certificates/certbot-diagnostic.ts'
+import type { IssueDiagnostic, IssueFailure } from '../certificates/certbot-diagnostic.ts'
 import { endOrder, recordLastCertificate } from '../certificates/ledger-file.ts'
 import { DEFAULT_RATE_LIMIT_MS, type OrderEntry, type OrderLedger } from '../certificates/order-ledger.ts'
 import type { Host } from '../host/host.ts'
 import { logFailure } from '../host/log-failure.ts'
 
 /** Failures that say nothing about the name: the CA does not count them, so they are exempt from the budget. */
-const EXEMPT = new Set(['busy', 'bad_nonce', 'disk', 'certbot_missing', 'ca_down', 'account', 'rate_limited'])
+const EXEMPT: ReadonlySet<IssueFailure> = new Set<IssueFailure>([
+  'busy',
+  'bad_nonce',
+  'disk',
+  'certbot_missing',
+  'usage',
+  'plugin',
+  'ca_down',
+  'account',
+  'profile',
+  'rate_limited',
+])
 
 type OrderHost = Pick<Host, 'files' | 'paths' | 'clock' | 'log'>
 
@@ -22,7 +33,7 @@ export async function recordFailure(
   const exempt = EXEMPT.has(reason) ? { uncounted: true as const } : {}
   const entry: OrderEntry = { at, result: 'failed', reason, said: said.slice(0, 500), ...exempt }
   const blockedUntil = reason === 'rate_limited' ? (retryAt ?? at + DEFAULT_RATE_LIMIT_MS) : undefined
-  await closeOrder(host, domain, before, entry, blockedUntil)
+  await closeOrder(host, domain, before, reason === 'cli_ini' ? undefined : entry, blockedUntil)
   await recordLastCertificate(host, domain, `${reason}: ${said}`)
 }
 
@@ -31,7 +42,7 @@ export async function closeOrder(
   host: OrderHost,
   domain: string,
   before: OrderLedger,
-  entry: OrderEntry,
+  entry?: OrderEntry,
   blockedUntil?: number,
 ): Promise<void> {
   await endOrder(host, domain, before, entry, blockedUntil).catch(

@@ -82,6 +82,17 @@ export const VARIABLES = {
     'ACME directory of another CA: staging, in-house or for tests',
     "certbot's own: Let's Encrypt",
   ),
+  ACME_PROFILE: optional(
+    text(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, 'the name of a profile: letters, digits, ".", "_" and "-"'),
+    "Profile of the CA's to order certificates with, such as shortlived; requires certbot 4.0",
+    "the CA's own",
+  ),
+  ACME_EAB_KID: optional(
+    text(/^[\w.~:/+=@-]{1,512}$/, 'a key identifier of printable characters without quotes and spaces'),
+    'Key identifier of the external account that the CA requires; requires ACME_EAB_HMAC_KEY_FILE',
+    'none',
+  ),
+  ACME_EAB_HMAC_KEY_FILE: optional(path, 'File with its HMAC key (base64url), which only its owner can read', 'none'),
   ACME_WEBROOT: optional(path, "Directory from which the CA's challenges are served", 'acme in the state directory'),
   DEFAULT_SSL_EMAIL: variable(
     text(EMAIL, 'an e-mail address'),
@@ -93,6 +104,12 @@ export const VARIABLES = {
     choice('strict', 'warn', 'off'),
     'Check before an order that the CA can reach the challenge path: strict refuses the order if not, warn reports it, off skips the check',
     'warn',
+  ),
+  SSL_FAILURES_PER_HOUR: variable(integer(1, 1000), 'Orders for a name that may fail within an hour', '3'),
+  SSL_CERTIFICATES_PER_WEEK: variable(
+    integer(1, 1000),
+    'Certificates for a name that may be ordered within 7 days, or within the lifetime of a certificate that lives shorter',
+    '3',
   ),
   // 596 hours are the longest that a timer can wait (2^31 - 1 ms).
   SSL_RENEW_INTERVAL_HOURS: variable(

@@ -9,6 +9,7 @@ import {
   deleteArguments,
   deployHook,
   orderArguments,
+  registerArguments,
 } from '../../lib/certificates/certbot-arguments.ts'
 import { lineageNameOf } from '../../lib/certificates/lineage-name.ts'
 
@@ -18,9 +19,11 @@ const OPTIONS: CertbotOptions = {
   domain: 'app.example.com',
   names: ['app.example.com'],
   email: 'ops@example.com',
+  account: '0123456789abcdef0123456789abcdef',
+  profile: undefined,
   webroot: '/var/lib/proxy-manager/acme',
   deployHook: "touch '/var/lib/proxy-manager/renewed'",
-  server: undefined,
+  server: 'https://ca.example/dir',
   configDir: '/etc/letsencrypt',
   workDir: undefined,
   logsDir: undefined,
@@ -33,15 +36,18 @@ test('an order has exactly these arguments', () => {
     '--non-interactive',
     '--agree-tos',
     '--no-eff-email',
+    '--no-directory-hooks',
     '--force-renewal',
-    '--webroot',
+    '--authenticator=webroot',
     '--webroot-path=/var/lib/proxy-manager/acme',
     '--preferred-challenges=http-01',
     '--cert-name=app.example.com',
     '--renew-with-new-domains',
     '--domain=app.example.com',
     '--email=ops@example.com',
+    '--account=0123456789abcdef0123456789abcdef',
     "--deploy-hook=touch '/var/lib/proxy-manager/renewed'",
+    '--server=https://ca.example/dir',
     '--config-dir=/etc/letsencrypt',
   ])
 })
@@ -63,10 +69,11 @@ test('a lineage whose domain is too long for its name is ordered and deleted und
   assert.ok(named[0]?.includes(`--domain=${domain}`))
 })
 
-test('another CA and other directories are passed last, and only if they are set', () => {
-  const further = orderArguments({ ...OPTIONS, ...FOLDERS, server: 'https://127.0.0.1:14000/dir' }).slice(13)
+test('a profile and other directories are passed only if they are set', () => {
+  const further = orderArguments({ ...OPTIONS, ...FOLDERS, profile: 'shortlived' }).slice(15)
   assert.equal(further, [
-    '--server=https://127.0.0.1:14000/dir',
+    '--required-profile=shortlived',
+    '--server=https://ca.example/dir',
     '--config-dir=/etc/letsencrypt',
     '--work-dir=/srv/work',
     '--logs-dir=/srv/log',
@@ -77,13 +84,27 @@ test('a lineage is deleted by its name, in the same directories', () => {
   assert.equal(deleteArguments(OPTIONS), [
     'delete',
     '--non-interactive',
+    '--no-directory-hooks',
     '--cert-name=app.example.com',
     '--config-dir=/etc/letsencrypt',
   ])
-  assert.equal(deleteArguments({ ...OPTIONS, ...FOLDERS }).slice(3), [
+  assert.equal(deleteArguments({ ...OPTIONS, ...FOLDERS }).slice(4), [
     '--config-dir=/etc/letsencrypt',
     '--work-dir=/srv/work',
     '--logs-dir=/srv/log',
+  ])
+})
+
+test('an account is registered without a question, in the directory that is given', () => {
+  assert.equal(registerArguments({ ...OPTIONS, configDir: '/srv/empty' }), [
+    'register',
+    '--non-interactive',
+    '--agree-tos',
+    '--no-eff-email',
+    '--no-directory-hooks',
+    '--email=ops@example.com',
+    '--server=https://ca.example/dir',
+    '--config-dir=/srv/empty',
   ])
 })
 
@@ -92,6 +113,8 @@ test('no value can become an option: each follows the "=" of its own option', ()
     domain: '--staging',
     names: ['--staging'],
     email: '-h',
+    account: '--register-unsafely-without-email',
+    profile: '--debug',
     webroot: '--version',
     deployHook: '--dry-run',
     server: '-q',
@@ -99,7 +122,7 @@ test('no value can become an option: each follows the "=" of its own option', ()
     workDir: '--help',
     logsDir: '--no-verify-ssl',
   }
-  const plain = orderArguments({ ...OPTIONS, ...FOLDERS, server: 'https://ca.example' })
+  const plain = orderArguments({ ...OPTIONS, ...FOLDERS, profile: 'classic' })
   const namesOf = (args: readonly string[]) => args.map((argument) => argument.split('=')[0])
   assert.equal(namesOf(orderArguments(hostile)), namesOf(plain))
   assert.equal(namesOf(deleteArguments(hostile)), namesOf(deleteArguments({ ...OPTIONS, ...FOLDERS })))

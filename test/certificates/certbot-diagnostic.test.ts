@@ -24,6 +24,8 @@ interface Row {
   readonly said: RegExp | string
   readonly exitCode?: number
   readonly retryAt?: string
+  /** If it is more precise than that of the reason. */
+  readonly remedy?: string
 }
 
 const CAPTURED: Readonly<Record<string, Row>> = {
@@ -42,7 +44,11 @@ const CAPTURED: Readonly<Record<string, Row>> = {
     reason: 'account',
     said: 'Unable to validate JWS :: contact email has forbidden domain "example.com"',
   },
-  'disk-full': { reason: 'disk', said: '[Errno 28] No space left on device' },
+  'disk-full': {
+    reason: 'disk',
+    said: '[Errno 28] No space left on device',
+    remedy: 'The disk is full: free some space, then call again',
+  },
   'dns-no-address': { reason: 'dns', said: /could not resolve URL "http:\/\/nxdomain\.example\.com:/ },
   'dns-servfail': { reason: 'dns', said: /could not resolve URL "http:\/\/servfail\.example\.com:/ },
   issued: { reason: 'unknown', said: 'Successfully received certificate.', exitCode: 0 },
@@ -67,14 +73,14 @@ test('every captured output of certbot has its row here', () => {
   assert.equal(Object.keys(CAPTURED).sort(), everyName.sort())
 })
 
-for (const [name, { reason, said, exitCode = 1, retryAt }] of Object.entries(CAPTURED)) {
+for (const [name, { reason, said, exitCode = 1, retryAt, remedy }] of Object.entries(CAPTURED)) {
   test(`${name}: ${reason}, with the most specific message and a remedy`, () => {
     const diagnostic = diagnoseCertbot(exitCode, captured(name))
     assert.is(diagnostic.reason, reason)
     if (typeof said === 'string') assert.is(diagnostic.said, said)
     else assert.match(diagnostic.said, said)
     assert.is(diagnostic.retryAt, retryAt === undefined ? undefined : Date.parse(retryAt))
-    assert.is(diagnostic.remedy, remedyOf(reason))
+    assert.is(diagnostic.remedy, remedy ?? remedyOf(reason))
     assert.not.match(diagnostic.said, /\n|\/srv\//)
   })
 }

@@ -3,9 +3,10 @@ import * as assert from 'uvu/assert'
 import {
   EMPTY_LEDGER,
   lastFailure,
-  nextOrderAt,
-  nextTryAt,
+  nextOrderAt as nextOrderWithin,
+  nextTryAt as nextTryWithin,
   type OrderLedger,
+  orderLimit,
   parseLedger,
   withOrder,
 } from '../../lib/certificates/order-ledger.ts'
@@ -16,6 +17,10 @@ const MINUTE = 60_000
 const HOUR = 60 * MINUTE
 const DAY = 24 * HOUR
 const NOW = Date.parse('2026-01-01T00:00:00.000Z')
+
+const LIMITS = { SSL_FAILURES_PER_HOUR: 3, SSL_CERTIFICATES_PER_WEEK: 3 }
+const nextOrderAt = (ledger: OrderLedger, nowMs: number) => nextOrderWithin(ledger, nowMs, LIMITS)
+const nextTryAt = (ledger: OrderLedger, nowMs: number) => nextTryWithin(ledger, nowMs, LIMITS)
 
 /** A ledger from results and how long ago they were, the oldest first. */
 function ledger(...entries: readonly (readonly ['issued' | 'failed', number])[]): OrderLedger {
@@ -126,13 +131,13 @@ test('a ledger is read as it was written', () => {
     entries: [{ at: NOW, result: 'failed', reason: 'dns', said: 'no "address"' }],
     blocked_until: NOW + HOUR,
   }
-  assert.equal(parseLedger(JSON.stringify(kept)), kept)
+  assert.equal(parseLedger(JSON.stringify(kept), NOW), kept)
 })
 
 test('a ledger that cannot be read counts as empty', () => {
   const texts = [undefined, '', '{', 'null', '[]', '{"entries":1}', '{"entries":[{"at":"x","result":"failed"}]}']
   for (const text of [...texts, '{"entries":[{"at":1,"result":"lost"}]}', '{"entries":[],"blocked_until":"soon"}'])
-    assert.equal(parseLedger(text), EMPTY_LEDGER, text)
+    assert.equal(parseLedger(text, NOW), EMPTY_LEDGER, text)
 })
 
 test('failures that the CA does not count delay the next attempt, are exempt from the budget, and do not accumulate', () => {
@@ -143,6 +148,52 @@ test('failures that the CA does not count delay the next attempt, are exempt fro
   assert.is(nextTryAt(ledger, 50), 49 + 86_400_000)
   assert.ok(ledger.entries.length <= 11)
   assert.equal(lastFailure(ledger)?.reason, 'ca_down')
+})
+
+test('what was recorded while the clock was ahead is not believed, and the CA is asked again', () => {
+  const ahead = NOW + 8 * DAY
+  const failures = [0, 1, 2].map((i) => ({ at: ahead + i, result: 'failed' }) as const)
+  const text = JSON.stringify({
+    entries: [{ at: NOW - 1, result: 'issued' }, ...failures],
+    blocked_until: ahead + HOUR,
+  })
+  assert.equal(parseLedger(text, NOW), { entries: [{ at: NOW - 1, result: 'issued' }] })
+  assert.is(nextTryAt(parseLedger(text, NOW), NOW), NOW)
+  assert.is(nextOrderAt(parseLedger(text, ahead), ahead + 3), ahead + HOUR)
+})
+
+test('a clock that is set back by seconds forgets no order', () => {
+  const recent = { entries: [{ at: NOW + 5000, result: 'failed' }], blocked_until: NOW + HOUR }
+  assert.equal(parseLedger(JSON.stringify(recent), NOW), recent)
+})
+
+test('a certificate that lives for days can be replaced three times within its lifetime, and no pause outlasts a 24th of it', () => {
+  const lifetime_ms = 2 * DAY
+  const at = (agoMs: number) => ({ at: NOW - agoMs, result: 'issued', lifetime_ms }) as const
+  const renewed: OrderLedger = { entries: [at(6 * DAY), at(4 * DAY), at(2 * DAY), at(0.6 * DAY)] }
+  assert.is(nextOrderAt(renewed, NOW), undefined)
+  const often: OrderLedger = { entries: [at(1.5 * DAY), at(DAY), at(HOUR)] }
+  assert.equal(orderLimit(often, NOW, LIMITS), {
+    at: NOW + DAY / 2,
+    by: 'SSL_CERTIFICATES_PER_WEEK',
+    max: 3,
+    withinMs: 2 * DAY,
+  })
+  const failures = [4, 3, 2, 1].map((i) => ({ at: NOW - i, result: 'failed', uncounted: true }) as const)
+  assert.is(nextTryAt({ entries: [at(DAY), ...failures] }, NOW), NOW - 1 + 2 * HOUR)
+})
+
+test('the limits are settings, and the one that holds is named', () => {
+  const failed = ledger(['failed', 20 * MINUTE], ['failed', 10 * MINUTE])
+  assert.is(nextOrderAt(failed, NOW), undefined)
+  const strict = { ...LIMITS, SSL_FAILURES_PER_HOUR: 1 }
+  assert.equal(orderLimit(failed, NOW, strict), {
+    at: NOW + 50 * MINUTE,
+    by: 'SSL_FAILURES_PER_HOUR',
+    max: 1,
+    withinMs: HOUR,
+  })
+  assert.is(orderLimit({ ...failed, blocked_until: NOW + DAY }, NOW, strict)?.by, 'ca')
 })
 
 test.run()

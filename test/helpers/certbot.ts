@@ -4,7 +4,7 @@ import { X509Certificate } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
+import { ACCOUNT, type FakeDeps, fakeDeps, putAccount } from '../../fixtures/deps.ts'
 import type { Disk } from '../../fixtures/memory-files.ts'
 import type { RunOptions, RunResult } from '../../lib/adapters/runner.ts'
 import { parseLedger } from '../../lib/certificates/order-ledger.ts'
@@ -140,13 +140,22 @@ export function putLineage(disk: Disk, domain: string, certificate: Certificate,
   writeAt(disk, `${CONFIG}/renewal/${domain}.conf`, `version = 2.1.0\n[renewalparams]\naccount = 0\n`)
 }
 
-/** A certbot that obtains these certificates one after another, then the last one again and again; returns the arguments of its calls. */
+/** Makes an account as `certbot register` does. */
+export function registering({ disk }: Pick<FakeDeps, 'disk'>, id = ACCOUNT): (args: readonly string[]) => RunResult {
+  return (args) => {
+    putAccount(disk, { id, config: optionOf(args, 'config-dir'), server: optionOf(args, 'server') })
+    return { exitCode: 0, output: 'Account registered.\n' }
+  }
+}
+
+/** A certbot that obtains these certificates one after another, then the last one again and again; returns the arguments of its calls, without those that register. */
 export function certbotThatIssues(
   { disk, nginx }: FakeDeps,
   ...certificates: readonly Certificate[]
 ): readonly (readonly string[])[] {
   const calls: (readonly string[])[] = []
   nginx.certbot = (args) => {
+    if (args[0] === 'register') return registering({ disk })(args)
     calls.push(args)
     const certificate = certificates[Math.min(calls.length, certificates.length) - 1]
     if (certificate === undefined) throw new Error('no certificate was arranged')
@@ -156,13 +165,14 @@ export function certbotThatIssues(
   return calls
 }
 
-/** A certbot that ends in these ways one after another, then in the last one again and again; returns the arguments of its calls. */
+/** A certbot that registers, and else ends in these ways one after another, then in the last one again and again; returns the arguments of those calls. */
 export function certbotThat(
-  { nginx }: FakeDeps,
+  { nginx, disk }: FakeDeps,
   ...steps: readonly ((args: readonly string[]) => RunResult)[]
 ): readonly (readonly string[])[] {
   const calls: (readonly string[])[] = []
   nginx.certbot = (args) => {
+    if (args[0] === 'register') return registering({ disk })(args)
     calls.push(args)
     const step = steps[Math.min(calls.length, steps.length) - 1]
     if (step === undefined) throw new Error('nothing was arranged')
@@ -286,7 +296,7 @@ export function failuresOf(
   deps: FakeDeps,
   domain: string,
 ): { readonly counted: readonly string[]; readonly uncounted: readonly string[] } {
-  const { entries } = parseLedger(JSON.stringify(ledgerText(deps, domain)))
+  const { entries } = parseLedger(JSON.stringify(ledgerText(deps, domain)), Number.POSITIVE_INFINITY)
   const reasons = (isUncounted: boolean) =>
     entries.flatMap(({ result, reason, uncounted }) =>
       result === 'failed' && (uncounted === true) === isUncounted ? [reason ?? ''] : [],
@@ -295,5 +305,9 @@ export function failuresOf(
 }
 
 function lineageOf(args: readonly string[]): string {
-  return args.find((argument) => argument.startsWith('--cert-name='))?.slice('--cert-name='.length) ?? ''
+  return optionOf(args, 'cert-name')
+}
+
+function optionOf(args: readonly string[], option: string): string {
+  return args.find((argument) => argument.startsWith(`--${option}=`))?.slice(option.length + 3) ?? ''
 }

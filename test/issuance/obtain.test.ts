@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
+import { ACCOUNT, type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
 import type { RunResult } from '../../lib/adapters/runner.ts'
 import { lineageNameOf } from '../../lib/certificates/lineage-name.ts'
 import type { ErrorCode } from '../../lib/errors.ts'
@@ -74,15 +74,18 @@ test('a pending route gets its certificate: one call of certbot, a copy, and a h
       '--non-interactive',
       '--agree-tos',
       '--no-eff-email',
+      '--no-directory-hooks',
       '--force-renewal',
-      '--webroot',
+      '--authenticator=webroot',
       `--webroot-path=${STATE}/acme`,
       '--preferred-challenges=http-01',
       `--cert-name=${DOMAIN}`,
       '--renew-with-new-domains',
       `--domain=${DOMAIN}`,
       '--email=admin@fullpotential.ai',
+      `--account=${ACCOUNT}`,
       `--deploy-hook=touch '${STATE}/renewed'`,
+      '--server=https://acme-v02.api.letsencrypt.org/directory',
       `--config-dir=${CONFIG}`,
     ],
   ])
@@ -90,7 +93,7 @@ test('a pending route gets its certificate: one call of certbot, a copy, and a h
   assert.is(proxy.certificate?.fingerprint_sha256, FIRST.fingerprint)
   assert.is(servedFingerprint(deps, DOMAIN), FIRST.fingerprint)
   assert.equal(copiesOf(deps, DOMAIN), [FIRST.fingerprint])
-  assert.equal(ledgerText(deps, DOMAIN), { entries: [{ at: START_MS, result: 'issued' }] })
+  assert.equal(ledgerText(deps, DOMAIN), { entries: [{ at: START_MS, result: 'issued', lifetime_ms: 90 * DAY_MS }] })
   const { ssl } = await deps.engine.readHealth()
   assert.equal([ssl.last_operation, ssl.last_operation_domain, ssl.last_operation_reason], ['success', DOMAIN, null])
   await deps.engine.idle()
@@ -106,7 +109,7 @@ test('the longest possible domain gets a certificate too, and its lineage can be
   const calls = certbotThatIssues(deps, first, second)
   assert.is((await issue(deps, 'app')).proxy.status, 'active')
   const lineage = lineageNameOf(domain)
-  assert.equal(calls[0]?.slice(8, 11), [`--cert-name=${lineage}`, '--renew-with-new-domains', `--domain=${domain}`])
+  assert.equal(calls[0]?.slice(9, 12), [`--cert-name=${lineage}`, '--renew-with-new-domains', `--domain=${domain}`])
   writeAt(deps.disk, `${CONFIG}/renewal/${lineage}.conf`, '')
   assert.is((await issue(deps, 'app', true)).proxy.status, 'active')
   assert.ok(deps.disk.has(`${CONFIG}/broken-lineages/${lineage}.${deps.clock.nowMs()}/renewal.conf`))
@@ -140,7 +143,8 @@ test("another CA, other directories and the caller's e-mail are passed on, with 
     '--work-dir=/srv/work',
     '--logs-dir=/srv/log',
   ])
-  assert.equal(held.limits, [{ timeoutMs: 180_000, graceMs: 10_000 }])
+  const [limits] = held.limits
+  assert.equal([limits?.timeoutMs, limits?.graceMs], [180_000, 10_000])
 })
 
 test('a certificate that is served and not due causes no order, no preflight and no reload', async () => {
@@ -344,7 +348,9 @@ passing("certbot's lock is waited for, and no failure is counted", async () => {
   assert.is((await issue(deps, 'app')).ordered, true)
   assert.is(calls.length, 3)
   assert.is(deps.clock.nowMs(), START_MS + 8000)
-  assert.equal(ledgerText(deps, DOMAIN), { entries: [{ at: START_MS + 8000, result: 'issued' }] })
+  assert.equal(ledgerText(deps, DOMAIN), {
+    entries: [{ at: START_MS + 8000, result: 'issued', lifetime_ms: 90 * DAY_MS }],
+  })
 })
 
 passing('a lock that stays is reported after half a minute, and is not counted', async () => {
@@ -772,7 +778,7 @@ limits('a damaged ledger does not prevent an order', async () => {
   writeAt(deps.disk, `${STATE}/orders/${DOMAIN}.json`, '{"entries":')
   certbotThatIssues(deps, FIRST)
   assert.is((await issue(deps, 'app')).proxy.status, 'active')
-  assert.equal(ledgerText(deps, DOMAIN), { entries: [{ at: START_MS, result: 'issued' }] })
+  assert.equal(ledgerText(deps, DOMAIN), { entries: [{ at: START_MS, result: 'issued', lifetime_ms: 90 * DAY_MS }] })
 })
 
 limits.run()

@@ -168,7 +168,7 @@ async function assertIssues({ manager }: RealHost, name: string): Promise<void> 
 
 /** The orders in the ledger of a domain that the CA has counted. */
 function resultsOf({ nginx }: RealHost, domain: string): readonly string[] {
-  const { entries } = parseLedger(readFileSync(join(nginx.root, `state/orders/${domain}.json`), 'utf8'))
+  const { entries } = parseLedger(readFileSync(join(nginx.root, `state/orders/${domain}.json`), 'utf8'), Date.now())
   return entries.flatMap(({ result, uncounted }) => (uncounted === true ? [] : [result]))
 }
 

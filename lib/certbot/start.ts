@@ -1,0 +1,39 @@
+/** How certbot is started: the same way for every order, registration and deletion. */
+import type { RunOptions, RunResult } from '../adapters/runner.ts'
+import type { Host } from '../host/host.ts'
+
+export type CertbotHost = Pick<Host, 'settings' | 'paths' | 'files' | 'runner' | 'clock'>
+
+export interface CertbotOptions extends Pick<RunOptions, 'timeoutMs' | 'graceMs'> {
+  /** Options whose values no other process may see: they are passed in a file of mode 0600, which exists only while certbot runs. */
+  readonly secrets?: Readonly<Record<string, string>> | undefined
+}
+
+/**
+ * Runs certbot. Of the two files that it reads besides its arguments, the user's (`$XDG_CONFIG_HOME/letsencrypt/cli.ini`) is replaced by a
+ * directory of ours that has none; the system's is always read, whatever `--config` says: see `cli-ini.ts`.
+ * @throws {Error} Node's error if the file with the secrets cannot be written
+ */
+export async function startCertbot(
+  { settings, paths, files, runner, clock }: CertbotHost,
+  args: readonly string[],
+  { secrets, ...limits }: CertbotOptions,
+): Promise<RunResult> {
+  const options = { ...limits, variables: { XDG_CONFIG_HOME: `${paths.certbot}/no-user-configuration` } }
+  const run = (further: readonly string[]) => runner.run(settings.CERTBOT_BIN, [...args, ...further], options)
+  if (secrets === undefined) return await run([])
+  const file = `${paths.certbot}/${clock.randomId()}.ini`
+  try {
+    const lines = Object.entries(secrets).map(([name, value]) => `${name} = ${value}\n`)
+    await files.write(file, lines.join(''), 0o600)
+    return await run([`--config=${file}`])
+  } finally {
+    await files.remove(file).catch(() => undefined)
+  }
+}
+
+/** Makes the directory that certbot takes for the user's, and removes what a process that was killed has left beside it. */
+export async function sweepCertbot({ paths, files }: Pick<CertbotHost, 'paths' | 'files'>): Promise<void> {
+  for (const name of files.list(paths.certbot)) await files.remove(`${paths.certbot}/${name}`)
+  await files.makeFolder(`${paths.certbot}/no-user-configuration`, 0o700)
+}
