@@ -4,6 +4,7 @@ import { createApp } from '../functions/index.ts'
 import packageJson from '../package.json' with { type: 'json' }
 import { hostResources, keepHeapSmall, saveCompiledCode } from './adapters/resources.ts'
 import { createApiServer } from './api-server.ts'
+import { certbotFault } from './certbot/version.ts'
 import { createEngine } from './engine/create-engine.ts'
 import { usageCounter } from './health/usage.ts'
 import type { Host } from './host/host.ts'
@@ -49,6 +50,11 @@ export async function startService(environment: Environment): Promise<Service | 
     return startFailure({ fault, isTransient: true })
   }
 
+  const lacking = await certbotFault(host)
+  if (lacking !== undefined) {
+    await lock.release()
+    return startFailure(lacking)
+  }
   const engine = createEngine(host)
   await engine.recover()
   const { settings, log, clock, metrics } = host

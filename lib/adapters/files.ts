@@ -53,10 +53,14 @@ interface FileReads {
 
 export interface Files extends FileReads, FileWrites {}
 
-/** What a file contains, or why it cannot be read: Node's code. */
-export function readWholeFile(path: string): { readonly text: string } | { readonly failure: string } {
+/** What a file contains and whether every user can read it, or why it cannot be read: Node's code. */
+export function readWholeFile(
+  path: string,
+): { readonly text: string; readonly isPublic: boolean } | { readonly failure: string } {
   try {
-    return statSync(path).isFile() ? { text: readFileSync(path, 'utf8') } : { failure: 'no file' }
+    const stat = statSync(path)
+    if (!stat.isFile()) return { failure: 'no file' }
+    return { text: readFileSync(path, 'utf8'), isPublic: (stat.mode & 0o004) !== 0 }
   } catch (error) {
     return { failure: error instanceof Error && 'code' in error ? String(error.code) : String(error) }
   }

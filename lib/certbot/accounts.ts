@@ -5,6 +5,7 @@
 import * as v from 'valibot'
 import type { Host } from '../host/host.ts'
 import { readRecord, writeRecord } from '../host/json-record.ts'
+import { findAccountLine, readCliIni } from './cli-ini.ts'
 
 type AccountHost = Pick<Host, 'settings' | 'paths' | 'files' | 'log'>
 
@@ -19,8 +20,8 @@ const FILES = [
 ] as const
 
 /**
- * The account to order with: the one that the lineage is renewed with, the one that was made here for this server, or the only one.
- * `undefined` if there is none of these, or the CA has forgotten it.
+ * The account to order with: the one that the lineage is renewed with, the one that was made here for this server, the only one, or the one that
+ * the system's cli.ini names. `undefined` if there is none of these, or the CA has forgotten it.
  */
 export function findAccount(
   host: AccountHost,
@@ -33,7 +34,8 @@ export function findAccount(
   const present = files.list(folder).filter((id) => isComplete(host, `${folder}/${id}`))
   const renewal = files.read(`${settings.CERTBOT_CONFIG_DIR}/renewal/${lineage}.conf`)?.text ?? ''
   const own = readRecord(host, paths.accounts, OwnAccounts)?.[server]
-  const wanted = [/^account = (\S+)$/m.exec(renewal)?.[1], own, ...(present.length === 1 ? present : [])]
+  const only = present.length === 1 ? present : []
+  const wanted = [/^account = (\S+)$/m.exec(renewal)?.[1], own, ...only, findAccountLine(readCliIni(host))?.account]
   return wanted.find((id) => id !== undefined && present.includes(id) && !forgotten.has(id))
 }
 

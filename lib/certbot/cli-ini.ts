@@ -104,6 +104,14 @@ export function overridingArguments(text: string | undefined, deployHook?: strin
   return Object.entries(values).flatMap(([option, value]) => (keys.has(option) ? [`--${option}=${value}`] : []))
 }
 
+/** The account that the file names. certbot makes no other one then. */
+export function findAccountLine(text: string | undefined): (CliIniFault & { readonly account: string }) | undefined {
+  const entry = entriesOf(text).find(({ key }) => key === 'account')
+  if (entry === undefined) return undefined
+  const { line, text: own, value: account } = entry
+  return { line, text: own, account, why: 'certbot makes no account while the file names one' }
+}
+
 /** The line that certbot's message is about ("unrecognized arguments: --name=1", "Unexpected value for name: …"). */
 export function findBlamedLine(text: string | undefined, message: string): CliIniFault | undefined {
   const words = message.split(/[\s=:,/]+/)

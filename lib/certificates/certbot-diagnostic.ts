@@ -68,7 +68,10 @@ const DISK_REMEDIES: readonly (readonly [pattern: RegExp, remedy: string])[] = [
 /** How a failure is recognized, the most reliable patterns first. ACME's problem types are those of RFC 8555, 6.7. */
 const PATTERNS: readonly (readonly [pattern: RegExp, reason: IssueFailure])[] = [
   [/Another instance of Certbot is already running/, 'busy'],
-  [/No space left on device|Read-only file system|Permission denied|Disk quota exceeded/, 'disk'],
+  [
+    /No space left on device|Read-only file system|Permission denied|Disk quota exceeded|does not exist or is not a directory/,
+    'disk',
+  ],
   [/^certbot: error: /m, 'usage'],
   [/certbot\.errors\.Plugin|plugin does not appear to be installed|Could not choose appropriate plugin/, 'plugin'],
   [/acme:error:rateLimited/, 'rate_limited'],

@@ -1,6 +1,6 @@
 /** One order by certbot: with an account that the CA knows; transient failures are retried, and leftover challenges removed. */
 import { adoptAccount, findAccount } from '../certbot/accounts.ts'
-import { findBlamedLine, overridingArguments, readCliIni } from '../certbot/cli-ini.ts'
+import { findAccountLine, findBlamedLine, overridingArguments, readCliIni } from '../certbot/cli-ini.ts'
 import { startCertbot } from '../certbot/start.ts'
 import type { Host } from '../host/host.ts'
 import { deployHook, orderArguments, registerArguments } from './certbot-arguments.ts'
@@ -86,6 +86,8 @@ async function orderWith(
 async function register(context: OrderContext, server: string, email: string): Promise<string | IssueDiagnostic> {
   const { host } = context
   const { files, paths, settings } = host
+  const line = findAccountLine(readCliIni(host))
+  if (line !== undefined) return { ...cliIniDiagnostic(line), output: '' }
   const key = settings.ACME_EAB_HMAC_KEY_FILE && files.read(settings.ACME_EAB_HMAC_KEY_FILE)?.text.trim()
   const configDir = `${paths.certbot}/${host.clock.randomId()}`
   const args = registerArguments({ email, server, ...certbotFolders(host), configDir })
@@ -113,6 +115,7 @@ async function attempt(
 ): Promise<IssueDiagnostic | undefined> {
   for (let count = 1; ; count++) {
     closing.throwIfAborted()
+    const logged = loggedErrors(host)
     const { exitCode, output } = await startCertbot(host, args, {
       timeoutMs: CERTBOT_TIMEOUT_MS,
       graceMs: CERTBOT_GRACE_MS,
@@ -122,7 +125,7 @@ async function attempt(
     // Another process may manage this host by now: the certificate, and what certbot leaves behind, are for that one to handle.
     closing.throwIfAborted()
     if (exitCode === 0) return undefined
-    const diagnostic = diagnoseCertbot(exitCode, `${output}\n${readLoggedErrors(host, output)}`)
+    const diagnostic = diagnoseCertbot(exitCode, `${output}\n${logged(output)}`)
     if (diagnostic.reason === 'busy' && count < MAX_ATTEMPTS) {
       await host.clock.sleep(BUSY_PAUSE_MS)
       continue
@@ -132,7 +135,7 @@ async function attempt(
   }
 }
 
-/** Where certbot refuses its arguments, because of a line of the system's cli.ini if it names one. */
+/** The diagnostic, or that of the line of the system's cli.ini that certbot names when it refuses its arguments. */
 function blamed(host: Host, diagnostic: CertbotDiagnostic): CertbotDiagnostic {
   const line = diagnostic.reason === 'usage' ? findBlamedLine(readCliIni(host), diagnostic.said) : undefined
   return line === undefined ? diagnostic : { ...cliIniDiagnostic(line), said: diagnostic.said }
@@ -156,13 +159,24 @@ async function removeChallenges(
   await Promise.all(left.map((name) => files.remove(`${folder}/${name}`)))
 }
 
-/** What certbot's log says; nothing if it cannot be read. `quiet = True` in the host's cli.ini keeps certbot from printing its place. */
-function readLoggedErrors({ files, settings }: Pick<Host, 'files' | 'settings'>, output: string): string {
+/**
+ * Makes a reader of what the run that follows will have logged; it reads nothing if that is not possible. certbot prints the path of its log,
+ * unless the host's cli.ini says `quiet`: then it is the usual one, if that was written to.
+ */
+function loggedErrors({ files, settings }: Pick<Host, 'files' | 'settings'>): (output: string) => string {
   const usual = `${settings.CERTBOT_LOGS_DIR ?? '/var/log/letsencrypt'}/letsencrypt.log`
-  const path = /Saving debug log to (\/\S+)/.exec(output)?.[1] ?? usual
-  try {
-    return extractErrors(files.readFrom(path, Math.max(0, files.size(path) - 65_536)).text)
-  } catch {
-    return ''
+  const orEmpty = (read: () => string | undefined): string => {
+    try {
+      return read() ?? ''
+    } catch {
+      return ''
+    }
   }
+  const before = orEmpty(() => files.stamp(usual))
+  return (output) =>
+    orEmpty(() => {
+      const printed = /Saving debug log to (\/\S+)/.exec(output)?.[1]
+      const path = printed ?? (files.stamp(usual) === before ? undefined : usual)
+      return path && extractErrors(files.readFrom(path, Math.max(0, files.size(path) - 65_536)).text)
+    })
 }

@@ -55,7 +55,7 @@ export function limitReached(domain: string, limit: OrderLimit, nowMs: number, w
   const what = by === 'SSL_FAILURES_PER_HOUR' ? 'failed orders' : 'certificates'
   const said = `the limit that Proxy Manager keeps for this name is reached: ${max} ${what} in ${inWords(withinMs)}${why}`
   const remedy = `Wait until the time in Retry-After, or raise ${by}: the limit is Proxy Manager's, not the CA's`
-  return rateLimited(domain, at, nowMs, said, remedy)
+  return rateLimited(domain, at, nowMs, said, { remedy, limited_by: 'proxy_manager' })
 }
 
 function inWords(ms: number): string {
@@ -70,13 +70,13 @@ function rateLimited(
   at: number,
   nowMs: number,
   said: string,
-  remedy: string = remedyOf('rate_limited'),
+  whose = { remedy: remedyOf('rate_limited'), limited_by: 'ca' },
 ): ProxyManagerError {
   const details = {
     domain,
     reason: 'rate_limited',
     said,
-    remedy,
+    ...whose,
     retry_at: new Date(at).toISOString(),
   }
   return new ProxyManagerError('SSL_RATE_LIMITED', { details, retryAfterS: Math.ceil((at - nowMs) / 1000) })

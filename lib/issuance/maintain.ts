@@ -1,5 +1,5 @@
 /** What happens to certificates without a call: renewals are installed, pending routes get theirs, expiring ones are renewed. */
-import { isDueForRenewal } from '../certificates/certificate.ts'
+import { isDueForRenewal, isOverdueForRenewal } from '../certificates/certificate.ts'
 import { readLedger } from '../certificates/ledger-file.ts'
 import { nextTryAt } from '../certificates/order-ledger.ts'
 import type { Applied, ChangeContext } from '../change/context.ts'
@@ -16,6 +16,8 @@ export interface CertificateMaintenance {
   issuePending(): Promise<void>
   /** Orders for routes whose certificate has less than a third of its lifetime left. */
   renewDue(): Promise<void>
+  /** Orders for routes whose certificate the host's own timer should have renewed already: that reads a cli.ini of its own. */
+  renewOverdue(): Promise<void>
 }
 
 type Certify = (dropletName: string, domain: string) => Promise<Applied>
@@ -30,6 +32,13 @@ export function certificateMaintenance(
 ): CertificateMaintenance {
   const { host } = context
   const ordering = singleFlight<void>()
+  const renew = (isDue: typeof isDueForRenewal): Promise<void> =>
+    ordering.run(async () => {
+      const routes = (await routesWithHttps(context)).filter(
+        ({ record }) => record.certificate !== null && isDue(record.certificate, host.clock.nowMs()),
+      )
+      await orderFor(context, issuer, routes)
+    })
   let seenMark: string | undefined
   let checkedAtMs = Number.NEGATIVE_INFINITY
   return {
@@ -49,12 +58,8 @@ export function certificateMaintenance(
           (await routesWithHttps(context)).filter(({ record }) => awaitsCertificate(record)),
         ),
       ),
-    renewDue: () =>
-      ordering.run(async () => {
-        const isDue = ({ record }: SnapshotRoute) =>
-          record.certificate !== null && isDueForRenewal(record.certificate, host.clock.nowMs())
-        await orderFor(context, issuer, (await routesWithHttps(context)).filter(isDue))
-      }),
+    renewDue: () => renew(isDueForRenewal),
+    renewOverdue: () => renew(isOverdueForRenewal),
   }
 }
 

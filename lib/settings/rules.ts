@@ -1,6 +1,7 @@
 /** Rules across settings that are valid by themselves. */
 import { isLoopbackHost } from '../net/address.ts'
 import { type Settings, wantsCredentials } from './settings.ts'
+import type { ReadFile } from './token-file.ts'
 
 /** One sentence per fault: the variable, and what it expects. */
 export function crossFieldFaults(settings: Settings): readonly string[] {
@@ -12,6 +13,7 @@ export function crossFieldFaults(settings: Settings): readonly string[] {
     missingPublicUrl,
     sameSitesDirectory,
     sameNginxPort,
+    halfAnExternalAccount,
   ]
   return rules.flatMap((findFaults) => findFaults(settings) ?? [])
 }
@@ -65,4 +67,26 @@ function sameSitesDirectory({ NGINX_SITES_AVAILABLE, NGINX_SITES_ENABLED: enable
 function sameNginxPort({ NGINX_HTTP_PORT, NGINX_HTTPS_PORT: port }: Settings): string | undefined {
   if (port !== NGINX_HTTP_PORT) return undefined
   return `NGINX_HTTPS_PORT: expected another port than NGINX_HTTP_PORT, got ${port}`
+}
+
+function halfAnExternalAccount({ ACME_EAB_KID: kid, ACME_EAB_HMAC_KEY_FILE: file }: Settings): string | undefined {
+  if ((kid === undefined) === (file === undefined)) return undefined
+  return kid === undefined
+    ? 'ACME_EAB_HMAC_KEY_FILE: requires ACME_EAB_KID too'
+    : 'ACME_EAB_KID: requires ACME_EAB_HMAC_KEY_FILE too'
+}
+
+/** Why the file with the key of the external account cannot be used. The key is in no fault. */
+export function keyFileFault({ ACME_EAB_HMAC_KEY_FILE: path }: Settings, read: ReadFile): readonly string[] {
+  if (path === undefined) return []
+  const file = read(path)
+  const fault =
+    'failure' in file
+      ? `cannot be read (${file.failure})`
+      : file.isPublic
+        ? 'can be read by every user: chmod 600'
+        : /^[\w-]+=*$/.test(file.text.trim())
+          ? undefined
+          : 'does not contain a key in base64url'
+  return fault === undefined ? [] : [`ACME_EAB_HMAC_KEY_FILE: ${path} ${fault}`]
 }

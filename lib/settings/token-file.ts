@@ -1,7 +1,9 @@
 /** Tokens that come from files. */
 
-/** The text of a file, or the code of the error with which it cannot be read. */
-export type ReadFile = (path: string) => { readonly text: string } | { readonly failure: string }
+/** The text of a file and whether every user can read it, or the code of the error with which it cannot be read. */
+export type ReadFile = (
+  path: string,
+) => { readonly text: string; readonly isPublic?: boolean } | { readonly failure: string }
 
 /**
  * The token in the file that `<name>_FILE` names, as systemd credentials and container secrets provide it; `undefined` if that variable is not

@@ -323,7 +323,9 @@ for (const [name, makeWorld] of Object.entries({ memory: memoryWorld, host: host
     try {
       assert.equal(readWholeFile(`${root}/a`), { failure: 'ENOENT' })
       writeFileSync(`${root}/a`, 'text\n')
-      assert.equal(readWholeFile(`${root}/a`), { text: 'text\n' })
+      assert.equal(readWholeFile(`${root}/a`), { text: 'text\n', isPublic: true })
+      chmodSync(`${root}/a`, 0o640)
+      assert.equal(readWholeFile(`${root}/a`), { text: 'text\n', isPublic: false })
       assert.equal(readWholeFile(`${root}/a/b`), { failure: 'ENOTDIR' })
       assert.equal(readWholeFile(root), { failure: 'no file' })
     } finally {

@@ -43,6 +43,15 @@ test('of several accounts none is chosen, unless one was made here, and before t
   assert.is(find(deps, [THIRD, SECOND]), undefined)
 })
 
+test("of several accounts that are none of ours, the one that the system's cli.ini names is used", async () => {
+  const deps = await fakeDeps()
+  putAccount(deps.disk, { id: SECOND })
+  writeAt(deps.disk, `${CONFIG}/cli.ini`, `account = ${SECOND}\n`)
+  assert.is(find(deps), SECOND)
+  writeAt(deps.disk, `${CONFIG}/cli.ini`, `account = ${THIRD}\n`)
+  assert.is(find(deps), undefined)
+})
+
 test('an account that lacks a file, or has a damaged one, does not count', async () => {
   for (const damage of [undefined, '', '{"n":']) {
     const deps = await fakeDeps()

@@ -29,6 +29,8 @@ interface Row {
 }
 
 const CAPTURED: Readonly<Record<string, Row>> = {
+  'account-deactivated': { reason: 'account', said: 'Account has been deactivated' },
+  'account-forgotten': { reason: 'account', said: /^Account https:.* not found\.$/ },
   'bad-email': { reason: 'account', said: 'contact email "x" is invalid' },
   busy: { reason: 'busy', said: 'Another instance of Certbot is already running.' },
   'ca-down': { reason: 'ca_down', said: /Connection refused/ },
@@ -64,6 +66,15 @@ const CAPTURED: Readonly<Record<string, Row>> = {
     said: /^too many failed authorizations \(5\) for "c\.example\.com" in the last 1h0m0s/,
     retryAt: '2026-12-01T10:20:30.000Z',
   },
+  'plugin-missing': { reason: 'plugin', said: 'The requested nosuch plugin does not appear to be installed' },
+  'read-only': {
+    reason: 'disk',
+    said: "[Errno 30] Read-only file system: 'log'",
+    remedy:
+      "certbot's directories are read-only here: mount their file system writable, or add them to ReadWritePaths= of the service, then call again",
+  },
+  'unknown-option': { reason: 'usage', said: 'unrecognized arguments: --no-such-option=1', exitCode: 2 },
+  'webroot-missing': { reason: 'disk', said: 'acme does not exist or is not a directory' },
   'refused-nonce': { reason: 'bad_nonce', said: 'JWS has an invalid anti-replay nonce: JdG5gcr-z0kYTR3EPfm7Zw' },
   'refused-nonce-account': { reason: 'bad_nonce', said: /^JWS has an invalid anti-replay nonce: [\w-]{22}$/ },
   'rejected-identifier': { reason: 'rejected', said: /^Cannot issue for "c\.example\.com": The ACME server refuses/ },

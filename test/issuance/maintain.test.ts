@@ -352,6 +352,40 @@ for (const days of [90, 45, 6]) {
 }
 
 background(
+  "a renewal that the host's own timer has missed is ordered once less than a quarter of the lifetime is left, whatever the settings",
+  async () => {
+    const deps = await secured()
+    const renewed = certificateFor(DOMAIN, { fromMs: START_MS + 67 * DAY_MS })
+    const calls = certbotThatIssues(deps, renewed)
+    await deps.clock.sleep(67 * DAY_MS)
+    await deps.engine.certificates.renewOverdue()
+    assert.is(calls.length, 0)
+    await deps.clock.sleep(DAY_MS)
+    await deps.engine.certificates.renewOverdue()
+    await deps.engine.certificates.renewOverdue()
+    assert.equal([calls.length, servedFingerprint(deps, DOMAIN)], [1, renewed.fingerprint])
+  },
+)
+
+background('a certificate of two days is renewed for two weeks, and never runs out', async () => {
+  const deps = await fakeDeps()
+  const chain = Array.from({ length: 12 }, (_, i) =>
+    certificateFor(DOMAIN, { fromMs: START_MS + i * 30 * HOUR_MS, days: 2 }),
+  )
+  const [first, ...renewals] = chain
+  putLineage(deps.disk, DOMAIN, first ?? FIRST)
+  await putSecure(deps, 'app', DOMAIN)
+  const calls = certbotThatIssues(deps, ...renewals)
+  for (let hours = 0; hours < 14 * 24; hours++) {
+    await deps.clock.sleep(HOUR_MS)
+    await deps.engine.certificates.renewDue()
+    const left = Date.parse((await deps.engine.getProxy('app')).certificate?.expiry ?? '') - deps.clock.nowMs()
+    assert.ok(left > 12 * HOUR_MS, `${hours} h: ${left / HOUR_MS} h are left`)
+  }
+  assert.ok(calls.length > 8)
+})
+
+background(
   'after a failed renewal the present certificate is served, and the renewal is tried again after the pause',
   async () => {
     const deps = await secured()

@@ -98,4 +98,21 @@ test('loopback is localhost, ::1 and 127.0.0.0/8, and no name that only resemble
     assert.not.ok(isLoopbackHost(host), host)
 })
 
+test('an external account consists of a key identifier and a file with its key, which others cannot read', () => {
+  const [kid, file] = [{ ACME_EAB_KID: 'kid' }, { ACME_EAB_HMAC_KEY_FILE: '/root/key' }]
+  assert.equal(parseFaults(kid), ['ACME_EAB_KID: requires ACME_EAB_HMAC_KEY_FILE too'])
+  assert.equal(parseFaults(file), ['ACME_EAB_HMAC_KEY_FILE: requires ACME_EAB_KID too'])
+  parseValid({ ...kid, ...file }, () => ({ text: 'c2VjcmV0-_=\n', isPublic: false }))
+  for (const [found, fault] of [
+    [{ failure: 'ENOENT' }, 'cannot be read (ENOENT)'],
+    [{ text: 'c2VjcmV0', isPublic: true }, 'can be read by every user: chmod 600'],
+    [{ text: '\n' }, 'does not contain a key in base64url'],
+    [{ text: 'secret key' }, 'does not contain a key in base64url'],
+  ] as const)
+    assert.equal(
+      parseFaults({ ...kid, ...file }, () => found),
+      [`ACME_EAB_HMAC_KEY_FILE: /root/key ${fault}`],
+    )
+})
+
 test.run()

@@ -59,6 +59,10 @@ export const ErrorDetails = v.looseObject({
     v.array(v.partial(v.object({ check: v.string(), domain: v.string(), ok: v.boolean(), detail: v.string() }))),
     'The checks that were made before the CA was called',
   ),
+  limited_by: optional(
+    v.picklist(['proxy_manager', 'ca']),
+    "SSL_RATE_LIMITED: whose limit it is; Proxy Manager's are settings",
+  ),
   retry_at: optional(v.string(), 'SSL_RATE_LIMITED: when a certificate may be ordered again'),
   orphaned: optional(v.array(v.string()), 'BLAST_RADIUS: the routes that would be deleted'),
   count: optional(integer, 'BLAST_RADIUS: how many these are, for confirm'),

@@ -160,6 +160,7 @@ const EXAMPLES: {
       reason: 'rate_limited',
       said: 'too many certificates (5) already issued for this exact set of domains in the last 168 hours',
       remedy: remedyOf('rate_limited'),
+      limited_by: 'ca',
       retry_at: AT,
     },
   },
