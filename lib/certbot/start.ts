@@ -19,7 +19,7 @@ export async function startCertbot(
   args: readonly string[],
   { secrets, ...limits }: CertbotOptions,
 ): Promise<RunResult> {
-  const options = { ...limits, variables: { XDG_CONFIG_HOME: `${paths.certbot}/no-user-configuration` } }
+  const options = { ...limits, variables: { XDG_CONFIG_HOME: paths.noConfiguration } }
   const run = (further: readonly string[]) => runner.run(settings.CERTBOT_BIN, [...args, ...further], options)
   if (secrets === undefined) return await run([])
   const file = `${paths.certbot}/${clock.randomId()}.ini`
@@ -32,8 +32,8 @@ export async function startCertbot(
   }
 }
 
-/** Makes the directory that certbot takes for the user's, and removes what a process that was killed has left beside it. */
+/** Removes what a process that was killed has left: files with secrets, and directories in which accounts were made. */
 export async function sweepCertbot({ paths, files }: Pick<CertbotHost, 'paths' | 'files'>): Promise<void> {
-  for (const name of files.list(paths.certbot)) await files.remove(`${paths.certbot}/${name}`)
-  await files.makeFolder(`${paths.certbot}/no-user-configuration`, 0o700)
+  const left = files.list(paths.certbot).map((name) => `${paths.certbot}/${name}`)
+  for (const path of left) if (path !== paths.noConfiguration) await files.remove(path)
 }

@@ -20,6 +20,7 @@ export function statePaths(settings: Settings) {
     certificates: `${root}/certificates`,
     orders: `${root}/orders`,
     certbot: `${root}/certbot`,
+    noConfiguration: `${root}/certbot/no-user-configuration`,
     accounts: `${root}/acme-accounts.json`,
     lastCertificate: `${root}/last-certificate.json`,
     renewedMark: `${root}/renewed`,
@@ -33,7 +34,8 @@ export function statePaths(settings: Settings) {
  */
 export async function makeStateFolders(files: Files, paths: StatePaths): Promise<void> {
   await files.makeFolder(paths.root, 0o711)
-  for (const folder of [paths.staging, paths.lastGood, paths.backups, paths.certificates, paths.orders, paths.certbot])
+  const { staging, lastGood, backups, certificates, orders, certbot, noConfiguration } = paths
+  for (const folder of [staging, lastGood, backups, certificates, orders, certbot, noConfiguration])
     await files.makeFolder(folder, 0o700)
   await files.makeFolder(paths.webroot, 0o755)
 }

@@ -2,7 +2,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { fakeDeps } from '../../fixtures/deps.ts'
 import type { RunOptions } from '../../lib/adapters/runner.ts'
-import { startCertbot, sweepCertbot } from '../../lib/certbot/start.ts'
+import { startCertbot } from '../../lib/certbot/start.ts'
 import { STATE } from '../helpers/certbot.ts'
 
 const test = suite('start certbot')
@@ -17,7 +17,6 @@ test('certbot reads an empty directory instead of the one of its user', async ()
       return { exitCode: 0, output: '' }
     },
   }
-  await sweepCertbot(host)
   await startCertbot({ ...host, runner }, ['plugins'], { timeoutMs: 1 })
   const variables = { XDG_CONFIG_HOME: `${STATE}/certbot/no-user-configuration` }
   assert.equal(seen, [{ timeoutMs: 1, variables }])
@@ -34,7 +33,7 @@ test('secrets are in a file that only its owner can read, in no argument, and ar
   }
   await startCertbot(host, ['register'], { timeoutMs: 1, secrets: { 'eab-kid': 'k', 'eab-hmac-key': 'secret' } })
   assert.equal(file, { kind: 'file', file: { text: 'eab-kid = k\neab-hmac-key = secret\n' }, mode: 0o600 })
-  assert.equal(host.files.list(`${STATE}/certbot`), [])
+  assert.equal(host.files.list(`${STATE}/certbot`), ['no-user-configuration'])
 })
 
 test('a start removes what a killed process has left, and nothing else', async () => {

@@ -197,7 +197,9 @@ deleting('certbot deletes the lineage, and the copies are removed after it', asy
     return { exitCode: 0, output: '' }
   })
   assert.is(await deleteWithCertificate(deps), true)
-  assert.equal(calls, [['delete', '--non-interactive', `--cert-name=${DOMAIN}`, `--config-dir=${CONFIG}`]])
+  assert.equal(calls, [
+    ['delete', '--non-interactive', '--no-directory-hooks', `--cert-name=${DOMAIN}`, `--config-dir=${CONFIG}`],
+  ])
   assert.not.ok(deps.disk.has(`${STATE}/certificates/${DOMAIN}`))
   assert.ok(deps.disk.has(`${CONFIG}/live/${OTHER}/cert.pem`))
   assert.is((await putSecure(deps, 'app', DOMAIN)).proxy.status, 'pending_ssl')

@@ -62,7 +62,7 @@ test('if no account fits, one is made in an empty directory of ours, and the ord
   assert.is(accountOf(calls[1]), `--account=${SECOND}`)
   assert.is(secrets, 'eab-kid = kid-1\neab-hmac-key = c2VjcmV0\n')
   assert.not.match(JSON.stringify(deps.lines), /c2VjcmV0/)
-  assert.equal(deps.host.files.list(`${STATE}/certbot`), [])
+  assert.equal(deps.host.files.list(`${STATE}/certbot`), ['no-user-configuration'])
 })
 
 for (const gone of ['account-forgotten', 'account-deactivated']) {
