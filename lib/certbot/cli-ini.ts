@@ -132,7 +132,7 @@ function entriesOf(text: string | undefined): readonly Entry[] {
 }
 
 function linesOf(text = '') {
-  return text.split(/\r?\n/).flatMap((raw, i) => {
+  return text.split(/\r\n|\r|\n/).flatMap((raw, i) => {
     const own = raw.trim()
     if (own === '' || /^[#;[]|^---/.test(own)) return []
     return [{ line: i + 1, text: own, match: LINE.exec(own) }]
