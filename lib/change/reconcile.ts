@@ -5,9 +5,11 @@ import type { Host } from '../host/host.ts'
 import { readRecord } from '../host/json-record.ts'
 import { logFailure } from '../host/log-failure.ts'
 import { replaceUnsynced } from '../host/replace-file.ts'
-import type { RerenderChange } from '../plan/change.ts'
+import type { Change } from '../plan/change.ts'
 import type { RenderedMark, Stale } from '../plan/stale.ts'
 import type { Observation } from '../snapshot/observe.ts'
+import { findPutBack } from '../snapshot/put-back.ts'
+import type { Snapshot } from '../snapshot/snapshot.ts'
 import type { BatchDryRun, ChangeContext, ChangeResult, Receipt } from './context.ts'
 import { dryRun, prepare, runBatch } from './pipeline.ts'
 
@@ -31,13 +33,13 @@ export interface ReconcileDryRun extends Omit<Reconciled, 'receipt'>, Pick<Batch
  */
 export async function reconcile(context: ChangeContext): Promise<Reconciled> {
   const { stale, drifted } = await look(context)
-  if (stale === NOTHING_STALE) {
+  if (stale === NOTHING_OUTDATED) {
     context.state.unreconciled = undefined
-    return { ...stale, drifted }
+    return { ...namesOf(stale), drifted }
   }
   try {
     const receipt = await renderAgain(context, stale)
-    return { ...stale, drifted, ...(receipt === undefined ? {} : { receipt }) }
+    return { ...namesOf(stale), drifted, ...(receipt === undefined ? {} : { receipt }) }
   } catch (error) {
     keepFailure(context, stale, error)
     throw error
@@ -47,16 +49,35 @@ export async function reconcile(context: ChangeContext): Promise<Reconciled> {
 /** @throws {ProxyManagerError} CONFIG_WRITE_FAILED */
 export async function dryRunReconcile(context: ChangeContext): Promise<ReconcileDryRun> {
   const { stale, drifted } = await look(context)
-  const { files, test } = await dryRun(context, rerenderAll(stale), { withShared: stale.shared })
-  return { ...stale, drifted, files, test }
+  const { files, test } = await dryRun(context, stale.changes, { withShared: stale.shared })
+  return { ...namesOf(stale), drifted, files, test }
 }
 
-const NOTHING_STALE: Stale = { routes: [], shared: false }
+/** What has to be written again: also what another program has put back. */
+interface Outdated extends Stale {
+  readonly changes: readonly Change[]
+}
+
+const NOTHING_OUTDATED: Outdated = { routes: [], shared: false, changes: [] }
+
+function findOutdated({ host, stale }: ChangeContext, snapshot: Snapshot): Outdated {
+  const found = stale.find(snapshot)
+  const putBack = findPutBack(host)
+  if (found === undefined && putBack === undefined) return NOTHING_OUTDATED
+  const { replaced, deleted } = putBack ?? { replaced: new Map(), deleted: [] }
+  const routes = [...new Set([...(found?.routes ?? []), ...replaced.keys()])].sort()
+  const rerendered = routes.map((dropletName): Change => {
+    const acknowledged = replaced.get(dropletName)
+    return { kind: 'rerender', dropletName, ...(acknowledged === undefined ? {} : { acknowledged }) }
+  })
+  const removed = deleted.map((dropletName): Change => ({ kind: 'delete', dropletName, precondition: {} }))
+  return { routes: [...routes, ...deleted], shared: found?.shared ?? false, changes: [...rerendered, ...removed] }
+}
 
 async function look(context: ChangeContext) {
   const { snapshot } = await context.observe([])
   const drifted = [...snapshot.routes].flatMap(([name, route]) => (route.drifted ? [name] : [])).sort()
-  return { stale: context.stale.find(snapshot) ?? NOTHING_STALE, drifted }
+  return { stale: findOutdated(context, snapshot), drifted }
 }
 
 /**
@@ -65,8 +86,8 @@ async function look(context: ChangeContext) {
  */
 export async function reconcileBefore(context: ChangeContext, { snapshot }: Observation): Promise<Receipt | undefined> {
   const { host, state } = context
-  const stale = context.stale.find(snapshot)
-  if (stale === undefined) {
+  const stale = findOutdated(context, snapshot)
+  if (stale === NOTHING_OUTDATED) {
     state.unreconciled = undefined
     return undefined
   }
@@ -90,8 +111,8 @@ function keepFailure({ host, state }: ChangeContext, { routes }: Stale, error: u
   state.unreconciled = { reason: errorText(error), routes, retryAtMs: host.clock.monotonicMs() + RECONCILE_RETRY_MS }
 }
 
-async function renderAgain(context: ChangeContext, stale: Stale): Promise<Receipt | undefined> {
-  const changes = rerenderAll(stale)
+async function renderAgain(context: ChangeContext, stale: Outdated): Promise<Receipt | undefined> {
+  const { changes } = stale
   const prepared = await prepare(context, changes, { withShared: true })
   const { results, failure, receipt, cleanup } = await runBatch(context, changes, { allowStoppedNginx: true }, prepared)
   await cleanup()
@@ -113,8 +134,8 @@ function isFailure(result: ChangeResult): result is ProxyManagerError {
   return result instanceof ProxyManagerError
 }
 
-function rerenderAll({ routes }: Stale): RerenderChange[] {
-  return [...routes].sort().map((dropletName) => ({ kind: 'rerender', dropletName }))
+function namesOf({ routes, shared }: Outdated): Stale {
+  return { routes, shared }
 }
 
 const Mark = v.object({ fingerprint: v.string(), files: v.array(v.string()) })

@@ -26,6 +26,7 @@ import { onlyOutcome } from '../plan/plan-batch.ts'
 import { staleFinder } from '../plan/stale.ts'
 import { observer } from '../snapshot/observe.ts'
 import type { ChangeDryRun, Engine } from './engine.ts'
+import { findPutBack } from '../snapshot/put-back.ts'
 import { type RouteView, routeView } from './route-view.ts'
 import { applyOrRecover, type ChangeSubmitter, changeSubmitter } from './submit-change.ts'
 
@@ -61,6 +62,9 @@ export function createEngine(host: Host): Engine {
     keepReconciled: () => queue.exclusively(() => keepReconciled(context)),
     saveRenderedMark: () => saveRenderedMark(context).catch(logFailure(host, 'warn', { action: 'save_rendered_mark' })),
     recover: () => recover(context),
+    undoPutBack: async () => {
+      if (findPutBack(host) !== undefined) await queue.exclusively(() => keepReconciled(context))
+    },
     idle: () => queue.idle(),
     close: () => {
       queue.close()

@@ -93,6 +93,8 @@ export interface Engine {
   idle(): Promise<void>
   /** From now on, changes and certificate orders are refused, for calls and for background jobs. */
   close(): void
+  /** Undoes at once what certbot's nginx plugin has put back over a change; cheap enough to be called every second. */
+  undoPutBack(): Promise<void>
   /** Proves again that NGINX serves the routes, if somebody else has reloaded it since the last proof. */
   proveServed(): Promise<void>
   /** Retries a rollback that has failed, if there is one. */

@@ -15,7 +15,8 @@ export function routeFileChanges(
   const name = routeFileName(dropletName)
   const found = snapshot.routes.get(dropletName)
   const wanted = after.get(dropletName)
-  if (found === wanted) return []
+  const isStray = found === undefined && snapshot.enabledImages.has(name)
+  if (found === wanted && !isStray) return []
   const before = found === undefined ? (snapshot.availableImages.get(name) ?? null) : { text: found.text }
   return fileAndLink(snapshot, name, before, wanted === undefined ? null : { text: wanted.text })
 }
