@@ -25,6 +25,7 @@ const HEALTHY = {
     last_operation_timestamp: AT,
     last_operation_domain: DOMAIN,
     last_operation_reason: null,
+    orders_waiting: 0,
   },
   folders: { sites_available_writable: true, sites_enabled_writable: true, state_writable: true },
   routes: { total: 1, active: 1, pending_ssl: 0, drifted: [], drifted_count: 0, disabled: [], disabled_count: 0 },

@@ -62,8 +62,8 @@ export default endpoint(
       'BUSY',
     ],
   },
-  async ({ params, query, body }, { engine }) => {
-    const request = { dropletName: params.droplet_name, email: body.email, forceRenew: body.force_renew }
+  async ({ params, query, body }, { engine, signal }) => {
+    const request = { dropletName: params.droplet_name, email: body.email, forceRenew: body.force_renew, signal }
     return query.dry_run
       ? issueDryRunAnswer(await engine.dryRunIssue(request))
       : certifiedAnswer(await engine.issueCertificate(request))

@@ -27,8 +27,8 @@ const REGISTER_CHECK_MS = 1000
 const HEARTBEAT_MS = 60_000
 
 /**
- * Adopts renewed certificates, retries a failed rollback, renders files again that no longer fit the host, and proves what NGINX serves; renews
- * certificates that are overdue; orders and renews others, and syncs with the Registry if configured.
+ * Adopts renewed certificates, undoes what certbot's nginx plugin has put back, retries a failed rollback, renders files again that no longer fit
+ * the host, and proves what NGINX serves; renews certificates that are overdue; orders and renews others, and syncs with the Registry if configured.
  */
 export function startTimers({ settings, log }: Host, engine: Engine): NodeJS.Timeout[] {
   const every = repeater(log)
@@ -36,6 +36,7 @@ export function startTimers({ settings, log }: Host, engine: Engine): NodeJS.Tim
   const renewEveryMs = settings.SSL_RENEW_INTERVAL_HOURS * 3_600_000
   return [
     every(ADOPT_EVERY_MS, 'adopt_renewals', certificates.adoptRenewals),
+    every(ADOPT_EVERY_MS, 'undo_put_back', engine.undoPutBack),
     every(RESTORE_EVERY_MS, 'retry_restore', engine.retryRestore),
     every(RECONCILE_EVERY_MS, 'reconcile', engine.keepReconciled),
     every(PROVE_EVERY_MS, 'confirm_served', engine.proveServed),

@@ -1,9 +1,8 @@
 /** certbot's arguments. Values are passed only as `--option=value`, so that none can be read as an option. */
-import { lineageNameOf } from './lineage-name.ts'
 
 export interface CertbotOptions {
-  /** The lineage is named after it. */
-  readonly domain: string
+  /** The name of the lineage. */
+  readonly lineage: string
   /** The certificate's names: the domain and its aliases. */
   readonly names: readonly string[]
   readonly email: string
@@ -21,7 +20,7 @@ export interface CertbotOptions {
 }
 
 /**
- * Arguments that order one certificate for all names of a route, in a lineage named like its domain, by HTTP-01 (RFC 8555, 8.3). Whether a
+ * Arguments that order one certificate for all names of a route, in one lineage, by HTTP-01 (RFC 8555, 8.3). Whether a
  * certificate is due has been decided before, so certbot must neither find it "not yet due" nor ask about names that have changed.
  */
 export function orderArguments(options: CertbotOptions): string[] {
@@ -35,7 +34,7 @@ export function orderArguments(options: CertbotOptions): string[] {
     '--authenticator=webroot',
     `--webroot-path=${options.webroot}`,
     '--preferred-challenges=http-01',
-    `--cert-name=${lineageNameOf(options.domain)}`,
+    `--cert-name=${options.lineage}`,
     '--renew-with-new-domains',
     ...options.names.map((name) => `--domain=${name}`),
     `--email=${options.email}`,
@@ -65,13 +64,13 @@ export function registerArguments(
 
 /** Arguments that delete a lineage. */
 export function deleteArguments(
-  options: Pick<CertbotOptions, 'domain' | 'configDir' | 'workDir' | 'logsDir'>,
+  options: Pick<CertbotOptions, 'lineage' | 'configDir' | 'workDir' | 'logsDir'>,
 ): string[] {
   return [
     'delete',
     '--non-interactive',
     '--no-directory-hooks',
-    `--cert-name=${lineageNameOf(options.domain)}`,
+    `--cert-name=${options.lineage}`,
     ...folderArguments(options),
   ]
 }

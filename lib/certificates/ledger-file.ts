@@ -25,9 +25,16 @@ async function writeLedger(host: LedgerHost, domain: string, ledger: OrderLedger
   await replaceText(host, ledgerPath(host, domain), JSON.stringify(ledger))
 }
 
-/** Records an order before it is made, as a failure, which it stays if the process ends meanwhile. Returns the ledger before it. */
-export async function beginOrder(host: LedgerHost & Pick<Host, 'clock'>, domain: string): Promise<OrderLedger> {
-  const before = readLedger(host, domain)
+/**
+ * Records an order before it is made, as a failure, which it stays if the process ends meanwhile, and the lineage that it writes. Returns the ledger
+ * to which its end has to be added.
+ */
+export async function beginOrder(
+  host: LedgerHost & Pick<Host, 'clock'>,
+  domain: string,
+  lineage: string,
+): Promise<OrderLedger> {
+  const before = { ...readLedger(host, domain), lineage }
   await writeLedger(
     host,
     domain,

@@ -16,3 +16,13 @@ export function lineageNameOf(domain: string): string {
   const hash = createHash('sha256').update(domain).digest('hex').slice(0, 32)
   return `${domain.slice(0, MAX_CHARACTERS - hash.length - 1)}_${hash}`
 }
+
+/** The name of another lineage of the same domain; certbot numbers its own duplicates like this. No domain ends in a number. */
+export function numberedLineage(plain: string, number: number): string {
+  return number === 0 ? plain : `${plain}-${String(number).padStart(4, '0')}`
+}
+
+/** The name without its number. */
+export function plainLineage(name: string): string {
+  return name.replace(/-\d{4}$/, '')
+}

@@ -11,7 +11,12 @@ const Entry = v.object({
   /** Of an issued certificate, from its first to its last second. */
   lifetime_ms: v.optional(v.number()),
 })
-const Ledger = v.object({ entries: v.array(Entry), blocked_until: v.optional(v.number()) })
+const Ledger = v.object({
+  entries: v.array(Entry),
+  blocked_until: v.optional(v.number()),
+  /** The lineage that the last order wrote, or would have written. */
+  lineage: v.optional(v.string()),
+})
 
 export type OrderEntry = v.InferOutput<typeof Entry>
 /** Entries, oldest first; `blocked_until` is what the CA has said (milliseconds since the epoch). */
@@ -55,10 +60,10 @@ const PAUSES_MS = [60_000, 600_000, 6_000_000, 86_400_000]
  */
 export function parseLedger(text: string | undefined, nowMs: number): OrderLedger {
   try {
-    const { entries, blocked_until } = v.parse(Ledger, JSON.parse(text ?? ''))
+    const { entries, blocked_until, ...rest } = v.parse(Ledger, JSON.parse(text ?? ''))
     const believed = entries.filter(({ at }) => at <= nowMs + CLOCK_STEP_MS)
     const isBelieved = blocked_until !== undefined && believed.length === entries.length
-    return { entries: believed, ...(isBelieved ? { blocked_until } : {}) }
+    return { ...rest, entries: believed, ...(isBelieved ? { blocked_until } : {}) }
   } catch {
     return EMPTY_LEDGER
   }
@@ -101,7 +106,12 @@ export function withOrder(ledger: OrderLedger, entry: OrderEntry, blockedUntil?:
   const dropped = new Set(exempt.slice(0, Math.max(0, exempt.length - MAX_EXEMPT)))
   const entries = [...kept.filter((other) => !dropped.has(other)), entry]
   const until = blockedUntil ?? ledger.blocked_until
-  return until !== undefined && until > entry.at ? { entries, blocked_until: until } : { entries }
+  const { lineage } = ledger
+  return {
+    entries,
+    ...(until !== undefined && until > entry.at ? { blocked_until: until } : {}),
+    ...(lineage === undefined ? {} : { lineage }),
+  }
 }
 
 /** When the next attempt in the background may be made, with growing pauses after failures; never before {@link nextOrderAt}. */

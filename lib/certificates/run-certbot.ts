@@ -13,7 +13,6 @@ import {
   publicCertbotOutput,
   remedyOf,
 } from './certbot-diagnostic.ts'
-import { lineageNameOf } from './lineage-name.ts'
 
 /** certbot may take long; it is ended before its caller gives up. */
 const CERTBOT_TIMEOUT_MS = 180_000
@@ -30,7 +29,8 @@ interface OrderContext {
 }
 
 interface Order {
-  readonly domain: string
+  /** The name of the lineage. */
+  readonly lineage: string
   readonly names: readonly string[]
   readonly email: string
 }
@@ -45,7 +45,7 @@ export async function runCertbot(context: OrderContext, order: Order): Promise<I
   const server = host.settings.ACME_DIRECTORY_URL ?? LETS_ENCRYPT
   const forgotten = new Set<string>()
   for (;;) {
-    const known = findAccount(host, server, lineageNameOf(order.domain), forgotten)
+    const known = findAccount(host, server, order.lineage, forgotten)
     const account = known ?? (await register(context, server, order.email))
     if (typeof account !== 'string') return account
     const failure = await orderWith(context, order, server, account)
@@ -56,7 +56,7 @@ export async function runCertbot(context: OrderContext, order: Order): Promise<I
 
 async function orderWith(
   context: OrderContext,
-  { domain, names, email }: Order,
+  { lineage, names, email }: Order,
   server: string,
   account: string,
 ): Promise<IssueDiagnostic | undefined> {
@@ -65,7 +65,7 @@ async function orderWith(
   const challenges = `${webroot}/.well-known/acme-challenge`
   const hook = deployHook(renewedMark)
   const args = orderArguments({
-    domain,
+    lineage,
     names,
     email,
     account,

@@ -7,7 +7,7 @@ import { allSettledOrThrow } from '../host/all-settled.ts'
 import type { Host } from '../host/host.ts'
 import { writeFailure } from '../host/write-failure.ts'
 import { type CertificateSummary, type CheckedCertificate, checkCertificate, isLoadable } from './certificate.ts'
-import { lineageNameOf } from './lineage-name.ts'
+import { type Lineage, lineagesOf } from './lineage.ts'
 
 /** What a route says about its certificate. */
 export interface CertifiedRecord {
@@ -16,10 +16,15 @@ export interface CertifiedRecord {
 }
 
 export interface CertificateStore {
-  /** The certificate that may be served for a domain: that of certbot's lineage or, if that is not usable, the newest copy. */
+  /**
+   * The certificate that may be served for a domain: that of a lineage of ours, otherwise that of another lineage named like the domain; if none is
+   * usable, the newest copy.
+   */
   newest(domain: string): CheckedCertificate | undefined
-  /** What is wrong with certbot's lineage of a domain; `undefined` if nothing is, or if there is none. */
-  lineageFault(domain: string): string | undefined
+  /** The certificate that our last order for a domain obtained, if it may be served; or what is wrong with its lineage. */
+  ordered(domain: string): Checked | undefined
+  /** The lineages of a domain that we did not make, each with its certificate if that may be served. */
+  others(domain: string): readonly { readonly name: string; readonly certificate: CertificateSummary | undefined }[]
   /** Whether the copy that a route's server block names exists and can be loaded. */
   isCopied(record: CertifiedRecord): boolean
   /** Changes when the copy that a route's server block names does; empty if it names none. */
@@ -42,12 +47,14 @@ export function certificateStore(host: StoreHost): CertificateStore {
   const { files, paths, settings } = host
   const copies = paths.certificates
   const readPair = pairReader(host)
-  const readLineage = (domain: string) =>
-    readPair(`${settings.CERTBOT_CONFIG_DIR}/live/${lineageNameOf(domain)}`, domain)
+  const readLineage = ({ name }: Lineage, domain: string) =>
+    readPair(`${settings.CERTBOT_CONFIG_DIR}/live/${name}`, domain)
   return {
     newest: (domain) => {
-      const lineage = readLineage(domain)
-      if (lineage !== undefined && !('fault' in lineage)) return lineage
+      for (const lineage of lineagesOf(host, domain)) {
+        const checked = readLineage(lineage, domain)
+        if (checked !== undefined && !('fault' in checked)) return checked
+      }
       const [newest] = files
         .list(`${copies}/${domain}`)
         .map((fingerprint) => readPair(`${copies}/${domain}/${fingerprint}`, domain))
@@ -55,10 +62,16 @@ export function certificateStore(host: StoreHost): CertificateStore {
         .sort((a, b) => b.summary.not_before.localeCompare(a.summary.not_before))
       return newest
     },
-    lineageFault: (domain) => {
-      const lineage = readLineage(domain)
-      return lineage !== undefined && 'fault' in lineage ? lineage.fault : undefined
+    ordered: (domain) => {
+      const ours = lineagesOf(host, domain).find(({ isOurs }) => isOurs)
+      return ours === undefined ? undefined : readLineage(ours, domain)
     },
+    others: (domain) =>
+      lineagesOf(host, domain).flatMap((lineage) => {
+        const checked = lineage.isOurs ? undefined : readLineage(lineage, domain)
+        if (checked === undefined) return []
+        return [{ name: lineage.name, certificate: 'fault' in checked ? undefined : checked.summary }]
+      }),
     isCopied: ({ certificate, domain }) => {
       if (certificate === null) return true
       const fingerprint = certificate.fingerprint_sha256
@@ -82,7 +95,7 @@ export function certificateStore(host: StoreHost): CertificateStore {
   }
 }
 
-type Checked = CheckedCertificate | { readonly fault: string }
+export type Checked = CheckedCertificate | { readonly fault: string }
 
 /** Makes a reader of a directory's certificate and key. Signatures are verified once for each pair of files, the dates every time. */
 function pairReader({ files, clock }: StoreHost): (folder: string, domain: string) => Checked | undefined {

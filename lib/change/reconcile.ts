@@ -5,9 +5,11 @@ import type { Host } from '../host/host.ts'
 import { readRecord } from '../host/json-record.ts'
 import { logFailure } from '../host/log-failure.ts'
 import { replaceUnsynced } from '../host/replace-file.ts'
-import type { RerenderChange } from '../plan/change.ts'
+import type { Change } from '../plan/change.ts'
 import type { RenderedMark, Stale } from '../plan/stale.ts'
 import type { Observation } from '../snapshot/observe.ts'
+import { findPutBack } from '../snapshot/put-back.ts'
+import type { Snapshot } from '../snapshot/snapshot.ts'
 import type { BatchDryRun, ChangeContext, ChangeResult, Receipt } from './context.ts'
 import { type AppliedBatch, allFailed, asFailure, dryRun, prepare, runBatch } from './pipeline.ts'
 
@@ -34,9 +36,9 @@ export interface ReconcileDryRun extends Omit<Reconciled, 'receipt'>, Pick<Batch
  */
 export async function reconcile(context: ChangeContext): Promise<Reconciled> {
   const { stale, drifted } = await look(context)
-  if (stale === NOTHING_STALE) {
+  if (stale === NOTHING_OUTDATED) {
     context.state.unreconciled = undefined
-    return { ...stale, drifted }
+    return { routes: [], shared: false, drifted }
   }
   const { failed, ...reconciled } = await renderAgain(context, stale)
   if (failed !== undefined && reconciled.receipt === undefined) throw failed
@@ -46,16 +48,38 @@ export async function reconcile(context: ChangeContext): Promise<Reconciled> {
 /** @throws {ProxyManagerError} CONFIG_WRITE_FAILED */
 export async function dryRunReconcile(context: ChangeContext): Promise<ReconcileDryRun> {
   const { stale, drifted } = await look(context)
-  const { files, test } = await dryRun(context, rerenderAll(context, stale), { withShared: stale.shared })
-  return { ...stale, drifted, files, test }
+  const { files, test } = await dryRun(context, stale.changes, { withShared: stale.shared })
+  return { routes: stale.routes, shared: stale.shared, drifted, files, test }
 }
 
-const NOTHING_STALE: Stale = { routes: [], shared: false }
+/** What has to be written again: also what another program has put back. */
+interface Outdated extends Stale {
+  readonly changes: readonly Change[]
+}
+
+const NOTHING_OUTDATED: Outdated = { routes: [], shared: false, changes: [] }
+
+function findOutdated({ host, stale, state }: ChangeContext, snapshot: Snapshot): Outdated {
+  const found = stale.find(snapshot)
+  const putBack = findPutBack(host)
+  if (found === undefined && putBack === undefined) return NOTHING_OUTDATED
+  const { replaced, deleted } = putBack ?? { replaced: new Map(), deleted: [] }
+  // Those that have failed before come last: a budget of tests is not used up by the same ones each time.
+  const failedAt = (name: string) => state.unreconciled?.routes.indexOf(name) ?? -1
+  const names = [...new Set([...(found?.routes ?? []), ...replaced.keys()])].sort()
+  const routes = names.sort((a, b) => failedAt(a) - failedAt(b))
+  const rerendered = routes.map((dropletName): Change => {
+    const acknowledged = replaced.get(dropletName)
+    return { kind: 'rerender', dropletName, ...(acknowledged === undefined ? {} : { acknowledged }) }
+  })
+  const removed = deleted.map((dropletName): Change => ({ kind: 'delete', dropletName, precondition: {} }))
+  return { routes: [...routes, ...deleted], shared: found?.shared ?? false, changes: [...rerendered, ...removed] }
+}
 
 async function look(context: ChangeContext) {
   const { snapshot } = await context.observe([])
   const drifted = [...snapshot.routes].flatMap(([name, route]) => (route.drifted ? [name] : [])).sort()
-  return { stale: context.stale.find(snapshot) ?? NOTHING_STALE, drifted }
+  return { stale: findOutdated(context, snapshot), drifted }
 }
 
 /**
@@ -64,8 +88,8 @@ async function look(context: ChangeContext) {
  */
 export async function reconcileBefore(context: ChangeContext, { snapshot }: Observation): Promise<Receipt | undefined> {
   const { host, state } = context
-  const stale = context.stale.find(snapshot)
-  if (stale === undefined) {
+  const stale = findOutdated(context, snapshot)
+  if (stale === NOTHING_OUTDATED) {
     state.unreconciled = undefined
     return undefined
   }
@@ -89,10 +113,10 @@ export async function keepReconciled(context: ChangeContext): Promise<void> {
  */
 async function renderAgain(
   context: ChangeContext,
-  stale: Stale,
+  stale: Outdated,
 ): Promise<Omit<Reconciled, 'drifted'> & { readonly failed: ProxyManagerError | undefined }> {
   const { host, state } = context
-  const changes = rerenderAll(context, stale)
+  const { changes } = stale
   const { results, failure, receipt, cleanup } = await renderBatch(context, changes)
   await cleanup()
   const failed = failure ?? results.find(isFailure)
@@ -119,7 +143,7 @@ async function renderAgain(
   return { ...done, routes: rendered.map(({ dropletName }) => dropletName), receipt }
 }
 
-async function renderBatch(context: ChangeContext, changes: readonly RerenderChange[]): Promise<AppliedBatch> {
+async function renderBatch(context: ChangeContext, changes: readonly Change[]): Promise<AppliedBatch> {
   try {
     const prepared = await prepare(context, changes, { withShared: true })
     return await runBatch(context, changes, { allowStoppedNginx: true }, prepared)
@@ -134,13 +158,6 @@ function partition<T>(all: readonly T[], isFirst: (one: T, i: number) => boolean
 
 function isFailure(result?: ChangeResult): result is ProxyManagerError {
   return result instanceof ProxyManagerError
-}
-
-/** Those that have failed before come last: a budget of tests is not used up by the same ones each time. */
-function rerenderAll({ state }: Pick<ChangeContext, 'state'>, { routes }: Stale): RerenderChange[] {
-  const failedAt = (name: string) => state.unreconciled?.routes.indexOf(name) ?? -1
-  const names = [...routes].sort().sort((a, b) => failedAt(a) - failedAt(b))
-  return names.map((dropletName) => ({ kind: 'rerender', dropletName }))
 }
 
 const Mark = v.object({ fingerprint: v.string(), files: v.array(v.string()) })

@@ -17,6 +17,7 @@ import { deleteCertificateFiles } from '../issuance/delete-certificate.ts'
 import { dryRunIssue } from '../issuance/dry-run.ts'
 import { type CertificateMaintenance, certificateMaintenance } from '../issuance/maintain.ts'
 import { createIssuer, type Issuer } from '../issuance/obtain.ts'
+import { type OrderQueue, orderQueue } from '../issuance/order-queue.ts'
 import { registryReader } from '../mesh/registry-client.ts'
 import { syncFromRegistry } from '../mesh/sync.ts'
 import { tokenVerifier } from '../mesh/verify-token.ts'
@@ -25,6 +26,7 @@ import type { Change } from '../plan/change.ts'
 import { onlyOutcome } from '../plan/plan-batch.ts'
 import { staleFinder } from '../plan/stale.ts'
 import { observer } from '../snapshot/observe.ts'
+import { findPutBack } from '../snapshot/put-back.ts'
 import type { ChangeDryRun, Engine } from './engine.ts'
 import { type RouteView, routeView } from './route-view.ts'
 import { applyOrRecover, type ChangeSubmitter, changeSubmitter } from './submit-change.ts'
@@ -41,14 +43,15 @@ export function createEngine(host: Host): Engine {
     arriving: () => arriving.count,
     clock: host.clock,
   })
-  const view = routeView(host)
+  const orders = orderQueue()
+  const view = routeView(host, orders)
   const submitter = changeSubmitter(context, queue, view)
-  const issuer = createIssuer(context, submitter.certify)
+  const issuer = createIssuer(context, orders, submitter.certify)
   const certificates = certificateMaintenance(context, issuer, submitter.certify)
-  const readHealth = healthReader(context)
+  const readHealth = healthReader(context, orders)
   const readDroplets = registryReader(host)
   return {
-    ...changeVerbs({ context, queue, view, submitter, issuer, certificates, arriving }),
+    ...changeVerbs({ context, queue, view, submitter, orders, issuer, certificates, arriving }),
     ...readVerbs(context, view),
     syncFromRegistry: (request) => syncFromRegistry(context, queue, readDroplets, request),
     readMetrics: () => readMetrics(context, queue, readHealth),
@@ -59,6 +62,9 @@ export function createEngine(host: Host): Engine {
     reconcile: () => queue.exclusively(() => reconcile(context)),
     dryRunReconcile: () => queue.exclusively(() => dryRunReconcile(context)),
     keepReconciled: () => queue.exclusively(() => keepReconciled(context)),
+    undoPutBack: async () => {
+      if (findPutBack(host) !== undefined) await queue.exclusively(() => keepReconciled(context))
+    },
     saveRenderedMark: () => saveRenderedMark(context).catch(logFailure(host, 'warn', { action: 'save_rendered_mark' })),
     recover: async () => {
       const undone = await recover(context)
@@ -118,6 +124,7 @@ interface ChangeParts {
   readonly queue: ChangeQueue
   readonly view: RouteView
   readonly submitter: ChangeSubmitter
+  readonly orders: OrderQueue
   readonly issuer: Issuer
   readonly certificates: CertificateMaintenance
   /** Number of calls whose upstream is being checked: they are about to submit a change. */
@@ -129,7 +136,16 @@ type ChangeVerbs = Pick<
   'putProxy' | 'deleteProxy' | 'dryRunPut' | 'dryRunDelete' | 'issueCertificate' | 'dryRunIssue'
 >
 
-function changeVerbs({ context, queue, view, submitter, issuer, certificates, arriving }: ChangeParts): ChangeVerbs {
+function changeVerbs({
+  context,
+  queue,
+  view,
+  submitter,
+  orders,
+  issuer,
+  certificates,
+  arriving,
+}: ChangeParts): ChangeVerbs {
   const { host } = context
   const dryRunOf = async (change: Change): Promise<ChangeDryRun> => {
     const { outcomes, ...result } = await queue.exclusively(() => dryRun(context, [change]))
@@ -155,7 +171,12 @@ function changeVerbs({ context, queue, view, submitter, issuer, certificates, ar
       if (!deleteCertificate) return changed
       // Exclusively: a new route for this domain would otherwise get the certificate that is about to be deleted.
       const job = () => queue.exclusively(() => deleteCertificateFiles(context, changed.proxy.domain))
-      return { ...changed, certificateDeleted: await issuer.exclusively(job) }
+      const kept = await orders.exclusively(job)
+      return {
+        ...changed,
+        certificateDeleted: kept === undefined,
+        ...(kept === undefined ? {} : { certificateKept: kept }),
+      }
     },
     dryRunPut: async (request) => dryRunOf(await toPutChange(host, { source: 'api', ...request })),
     dryRunDelete: (request) => dryRunOf({ kind: 'delete', ...request }),

@@ -4,6 +4,7 @@ import type { Applied, BatchDryRun, Receipt, StepTimes } from '../change/context
 import type { ReconcileDryRun, Reconciled } from '../change/reconcile.ts'
 import type { Dependency } from '../health/dependencies.ts'
 import type { ManagerHealth } from '../health/health-schema.ts'
+import type { OrderedLineage } from '../issuance/dry-run.ts'
 import type { CertificateMaintenance } from '../issuance/maintain.ts'
 import type { IssueRequest } from '../issuance/may-order.ts'
 import type { SyncRequest, SyncSummary } from '../mesh/sync.ts'
@@ -43,6 +44,13 @@ export interface Changed {
   readonly times: StepTimes & { readonly queue: number; readonly probe: number }
 }
 
+export interface DeletedProxy extends Changed {
+  /** Absent unless the deletion of the certificate was requested. */
+  readonly certificateDeleted?: boolean
+  /** Why the certificate, or a part of what belongs to it, was not deleted. */
+  readonly certificateKept?: string
+}
+
 /** What a change would do. */
 export interface ChangeDryRun extends Omit<BatchDryRun, 'outcomes'> {
   readonly outcome: Applied['outcome']
@@ -54,14 +62,14 @@ export interface IssueDryRun extends Omit<BatchDryRun, 'outcomes'> {
   /** The route as it would be; if a certificate would be ordered, with a made-up one. */
   readonly proxy: ProxyState
   readonly wouldOrder: boolean
+  readonly lineage?: OrderedLineage
   readonly preflight: readonly PreflightCheck[]
 }
 
 /** Every method throws only `ProxyManagerError`. */
 export interface Engine {
   putProxy(request: PutRequest): Promise<Changed>
-  /** `certificateDeleted` is absent unless the deletion was requested. */
-  deleteProxy(request: DeleteRequest): Promise<Changed & { readonly certificateDeleted?: boolean }>
+  deleteProxy(request: DeleteRequest): Promise<DeletedProxy>
   dryRunPut(request: PutRequest): Promise<ChangeDryRun>
   dryRunDelete(request: Omit<DeleteRequest, 'deleteCertificate'>): Promise<ChangeDryRun>
   issueCertificate(request: IssueRequest): Promise<IssuedProxy>
@@ -85,6 +93,8 @@ export interface Engine {
   dryRunReconcile(): Promise<ReconcileDryRun>
   /** The same, periodically: a failure is logged and left for health to show. */
   keepReconciled(): Promise<void>
+  /** Undoes at once what certbot's nginx plugin has put back over a change; cheap enough to be called every second. */
+  undoPutBack(): Promise<void>
   /** Saves the next start the rendering of every route. A failure is logged. */
   saveRenderedMark(): Promise<void>
   /** To be awaited before the API listens; resolves to the names of the steps that failed. */

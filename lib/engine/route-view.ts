@@ -2,6 +2,7 @@
 import { readLedger } from '../certificates/ledger-file.ts'
 import { lastFailure, nextOrderAt, nextTryAt } from '../certificates/order-ledger.ts'
 import type { Host } from '../host/host.ts'
+import type { OrderQueue } from '../issuance/order-queue.ts'
 import { awaitsCertificate } from '../route/names.ts'
 import { type ProxyState, proxyState, type SslError } from '../route/state.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
@@ -34,7 +35,7 @@ export interface RouteView {
 }
 
 /** Makes the view; health checks live as long as it does. */
-export function routeView(host: Host): RouteView {
+export function routeView(host: Host, orders: Pick<OrderQueue, 'placeOf'>): RouteView {
   const healthChecks = new Map<string, UpstreamHealth>()
   const shown = new WeakMap<
     SnapshotRoute,
@@ -44,10 +45,11 @@ export function routeView(host: Host): RouteView {
     show: (route) => {
       const health = healthChecks.get(route.record.droplet_name)
       const before = shown.get(route)
-      if (before !== undefined && before.health === health) return before.state
-      const state = proxyState(route, health, sslErrorOf(host, route))
-      // `ssl_error` changes without the route.
-      if (!awaitsCertificate(route.record)) shown.set(route, { health, state })
+      const order = orders.placeOf(route.record.droplet_name)
+      if (order === undefined && before !== undefined && before.health === health) return before.state
+      const state = proxyState(route, health, sslErrorOf(host, route), order)
+      // `ssl_error` and `ssl_order` change without the route.
+      if (order === undefined && !awaitsCertificate(route.record)) shown.set(route, { health, state })
       return state
     },
     noteHealth: (dropletName, health) => void healthChecks.set(dropletName, health),

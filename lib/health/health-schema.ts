@@ -27,6 +27,7 @@ export const ManagerHealth = v.object({
     last_operation_timestamp: v.nullable(v.string()),
     last_operation_domain: v.optional(v.pipe(v.nullable(v.string()), v.description(NOT_FOR_STRANGERS))),
     last_operation_reason: v.nullable(v.string()),
+    orders_waiting: v.number(),
   }),
   folders: v.object({
     sites_available_writable: v.boolean(),

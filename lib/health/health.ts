@@ -4,6 +4,7 @@ import { readLastCertificate } from '../certificates/ledger-file.ts'
 import type { ChangeContext, ObservedHost } from '../change/context.ts'
 import { ProxyManagerError } from '../errors.ts'
 import { readRecord } from '../host/json-record.ts'
+import type { OrderQueue } from '../issuance/order-queue.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
 import type { ManagerHealth } from './health-schema.ts'
 import { liveTestReader } from './live-test.ts'
@@ -13,7 +14,10 @@ import { writeChecker } from './writable.ts'
 const LastReload = v.object({ timestamp: v.string(), result: v.string() })
 
 /** Reads health. The first call waits for one test of the configuration; none after it does. */
-export function healthReader(context: ChangeContext): () => Promise<ManagerHealth> {
+export function healthReader(
+  context: ChangeContext,
+  orders: Pick<OrderQueue, 'waiting'>,
+): () => Promise<ManagerHealth> {
   const { host, state } = context
   const checkWrites = writeChecker(host, state)
   const readLiveTest = liveTestReader(context)
@@ -59,6 +63,7 @@ export function healthReader(context: ChangeContext): () => Promise<ManagerHealt
       lastCertificate: readLastCertificate(host),
       failedRollback: state.degraded,
       unreconciled: state.unreconciled,
+      ordersWaiting: orders.waiting,
     })
   }
 }
@@ -100,6 +105,7 @@ function describeHealth(facts: HealthFacts): ManagerHealth {
       last_operation_timestamp: lastCertificate?.timestamp ?? null,
       last_operation_domain: lastCertificate?.domain ?? null,
       last_operation_reason: lastCertificate?.reason ?? null,
+      orders_waiting: facts.ordersWaiting,
     },
     folders: {
       sites_available_writable: writeFaults.sitesAvailable === undefined,

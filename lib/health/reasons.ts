@@ -39,6 +39,7 @@ export interface HealthFacts {
   readonly lastTest: LastTest | undefined
   readonly lastReload: { readonly timestamp: string; readonly result: string } | undefined
   readonly lastCertificate: LastCertificate | undefined
+  readonly ordersWaiting: number
   /** Why files that no longer fit the host could not be rendered again. */
   readonly unreconciled: Unreconciled | undefined
   /** Why a change could neither be completed nor rolled back. */

@@ -44,6 +44,7 @@ export const DeletedProxy = v.object({
   status: v.picklist(['deleted', 'would_delete']),
   droplet_name: v.string(),
   certificate_deleted: v.optional(v.boolean()),
+  certificate_kept: v.optional(v.pipe(v.string(), v.description('Why it, or a part of it, was not deleted'))),
   receipt: v.optional(Receipt),
   plan: v.optional(Plan),
 })
@@ -80,6 +81,17 @@ export const IssueDryRun = v.object({
   would_order: v.pipe(
     v.boolean(),
     v.description('Whether a certificate would be ordered from the CA; otherwise, the existing one is served'),
+  ),
+  lineage: v.optional(
+    v.object({
+      name: v.pipe(v.string(), v.description('The lineage that certbot would write')),
+      others: v.pipe(
+        v.array(v.object({ name: v.string(), domains: v.array(v.string()) })),
+        v.description(
+          'Lineages of the domain that Proxy Manager did not make, and the names that they are for: they stay as they are',
+        ),
+      ),
+    }),
   ),
   preflight: Preflight,
   plan: Plan,

@@ -1,7 +1,7 @@
 /** What the answers to changes have in common: receipt, ETag, Server-Timing, the next step, and the plan of a dry run. */
 
 import type * as v from 'valibot'
-import type { ChangeDryRun, Changed, IssueDryRun, IssuedProxy } from '../engine/engine.ts'
+import type { ChangeDryRun, Changed, DeletedProxy, IssueDryRun, IssuedProxy } from '../engine/engine.ts'
 import { describeChange } from '../plan/diff.ts'
 import { unsecuredNames } from '../route/names.ts'
 import type { ProxyState } from '../route/state.ts'
@@ -45,14 +45,15 @@ export function certifiedAnswer(issued: IssuedProxy): Answer {
   }
 }
 
-export function deleteAnswer(changed: Changed & { readonly certificateDeleted?: boolean }): Answer {
-  const { proxy, receipt } = changed
+export function deleteAnswer(changed: DeletedProxy): Answer {
+  const { proxy, receipt, certificateDeleted, certificateKept } = changed
   return {
     status: 200,
     body: {
       status: 'deleted',
       droplet_name: proxy.droplet_name,
-      ...(changed.certificateDeleted === undefined ? {} : { certificate_deleted: changed.certificateDeleted }),
+      ...(certificateDeleted === undefined ? {} : { certificate_deleted: certificateDeleted }),
+      ...(certificateKept === undefined ? {} : { certificate_kept: certificateKept }),
       receipt,
     },
     headers: serverTiming(changed),
@@ -66,10 +67,18 @@ export function putDryRunAnswer(dryRun: ChangeDryRun): Answer {
 
 export function issueDryRunAnswer(dryRun: IssueDryRun): Answer {
   const { droplet_name, domain, status } = dryRun.proxy
-  const { wouldOrder: would_order, preflight } = dryRun
+  const { wouldOrder: would_order, preflight, lineage } = dryRun
   return {
     status: 200,
-    body: { droplet_name, domain, status, would_order, preflight, plan: planOf(dryRun) },
+    body: {
+      droplet_name,
+      domain,
+      status,
+      would_order,
+      ...(lineage === undefined ? {} : { lineage }),
+      preflight,
+      plan: planOf(dryRun),
+    },
     logFields: { dry_run: true },
   }
 }

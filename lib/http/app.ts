@@ -76,7 +76,7 @@ export function composeApp(
   }
 
   return async (request, context) => {
-    const deps = depsFor(request)
+    const deps = { signal: request.signal, ...depsFor(request) }
     const response = await answerOrFail(request, deps, addressIn(context))
     // Here, so that a message counts as one call, whatever it calls itself.
     deps.usage.record(response.status)

@@ -1,37 +1,50 @@
-/** Deletes the lineage and the copies of a domain. */
+/** Deletes the lineages and the copies of a domain. */
 
 import { startCertbot } from '../certbot/start.ts'
 import { deleteArguments } from '../certificates/certbot-arguments.ts'
-import { setAsideLineage } from '../certificates/lineage.ts'
-import { lineageNameOf } from '../certificates/lineage-name.ts'
+import { lineagePaths, presentLineages, setAsideLineage } from '../certificates/lineage.ts'
 import type { ChangeContext } from '../change/context.ts'
 import { logFailure } from '../host/log-failure.ts'
+import { lineageReaders } from './lineage-use.ts'
 
 const DELETE_TIMEOUT_MS = 20_000
 
 /**
- * Deletes the lineage of a domain and every copy of its certificates, unless a route has that domain (again): NGINX would not start without
- * them. To be called while no change is applied. What certbot cannot delete is moved aside. Returns whether nothing is left in place.
+ * Deletes every lineage of ours for a domain, and every copy of its certificates, unless a route has that domain (again): NGINX would not start
+ * without them. A lineage that we did not make stays, and so does what the host's configuration reads. To be called while no change is applied. What
+ * certbot cannot delete is moved aside. Returns why anything is left in place; `undefined` if nothing is.
  */
-export async function deleteCertificateFiles({ host, observe }: ChangeContext, domain: string): Promise<boolean> {
-  const { files, settings, paths, log } = host
-  const { CERTBOT_CONFIG_DIR: configDir, CERTBOT_WORK_DIR: workDir, CERTBOT_LOGS_DIR: logsDir } = settings
-  const name = lineageNameOf(domain)
-  const isLeft = () =>
-    files.lstat(`${configDir}/renewal/${name}.conf`) !== undefined ||
-    files.lstat(`${configDir}/live/${name}`) !== undefined
+export async function deleteCertificateFiles(context: ChangeContext, domain: string): Promise<string | undefined> {
+  const { host, observe } = context
+  const { files, paths, log } = host
   try {
     const { routes } = (await observe([])).snapshot
-    if ([...routes.values()].some(({ record }) => record.domain === domain)) return false
-    if (isLeft())
-      await startCertbot(host, deleteArguments({ domain, configDir, workDir, logsDir }), {
-        timeoutMs: DELETE_TIMEOUT_MS,
-      })
-    if (isLeft()) await setAsideLineage(host, domain)
+    const route = [...routes.values()].find(({ record }) => record.domain === domain)
+    if (route !== undefined) return `route ${route.record.droplet_name} has this domain`
+    const readerOf = await lineageReaders(context)
+    const kept: string[] = []
+    for (const { name, isOurs } of presentLineages(host, domain)) {
+      const reader = readerOf(name)
+      if (!isOurs) kept.push(`certbot's lineage ${name} was not made by Proxy Manager`)
+      else if (reader !== undefined) kept.push(`certbot's lineage ${name} is read by ${reader}`)
+      else await deleteLineage(context, domain, name)
+    }
     await files.remove(`${paths.certificates}/${domain}`)
-    return true
+    return kept.length === 0 ? undefined : kept.join('; ')
   } catch (error) {
     logFailure({ log }, 'error', { action: 'delete_certificate', domain })(error)
-    return false
+    return 'it could not be deleted: see the log'
   }
+}
+
+async function deleteLineage({ host }: ChangeContext, domain: string, name: string): Promise<void> {
+  const { files, settings } = host
+  const { CERTBOT_CONFIG_DIR: configDir, CERTBOT_WORK_DIR: workDir, CERTBOT_LOGS_DIR: logsDir } = settings
+  const [live = '', , renewal = ''] = lineagePaths(host, name)
+  const isLeft = () => files.lstat(renewal) !== undefined || files.lstat(live) !== undefined
+  if (isLeft())
+    await startCertbot(host, deleteArguments({ lineage: name, configDir, workDir, logsDir }), {
+      timeoutMs: DELETE_TIMEOUT_MS,
+    })
+  if (isLeft()) await setAsideLineage(host, domain, name)
 }

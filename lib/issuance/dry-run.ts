@@ -1,5 +1,6 @@
 /** What a call for a certificate would do: whether it would order, what the preflight finds, and which files would change. Nothing is changed. */
 import type { CheckedCertificate } from '../certificates/certificate.ts'
+import { chooseLineage } from '../certificates/lineage.ts'
 import type { PreflightCheck } from '../certificates/preflight.ts'
 import type { BatchDryRun, ChangeContext } from '../change/context.ts'
 import { dryRun } from '../change/pipeline.ts'
@@ -9,6 +10,7 @@ import type { CertifyChange } from '../plan/change.ts'
 import { onlyOutcome, planBatch } from '../plan/plan-batch.ts'
 import { namesOf } from '../route/names.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
+import { lineageReaders } from './lineage-use.ts'
 import {
   assertMayOrder,
   assertServable,
@@ -21,9 +23,17 @@ import {
 export interface IssueDryRun {
   readonly route: SnapshotRoute
   readonly wouldOrder: boolean
+  /** Only if a certificate would be ordered. */
+  readonly lineage?: OrderedLineage
   readonly preflight: readonly PreflightCheck[]
   readonly files: BatchDryRun['files']
   readonly test: BatchDryRun['test']
+}
+
+/** The lineage that an order would write, and those of the domain that we did not make: they stay as they are. */
+export interface OrderedLineage {
+  readonly name: string
+  readonly others: readonly { readonly name: string; readonly domains: readonly string[] }[]
 }
 
 /**
@@ -48,7 +58,12 @@ export async function dryRunIssue(
   const { preflight, refusal } = await checkBeforeOrder(context.host, namesOf(found.record))
   if (refusal !== undefined) throw refusal
   const planned = await queue.exclusively(() => dryRunSwitch(context, change, found))
-  return { ...planned, wouldOrder: true, preflight }
+  const readerOf = await lineageReaders(context)
+  const { name } = chooseLineage(context.host, domain, (other) => readerOf(other) !== undefined)
+  const others = context.certificates
+    .others(domain)
+    .map((other) => ({ name: other.name, domains: other.certificate?.domains ?? [] }))
+  return { ...planned, wouldOrder: true, lineage: { name, others }, preflight }
 }
 
 /** The switch to a certificate that does not exist yet: its files can be shown, but NGINX can only test the present ones. */

@@ -1,7 +1,7 @@
 /** Whether a certificate must be ordered, and whether it may be. */
 import { findCliIniFault, readCliIni } from '../certbot/cli-ini.ts'
 import { cliIniDiagnostic, remedyOf } from '../certificates/certbot-diagnostic.ts'
-import { isDueForRenewal } from '../certificates/certificate.ts'
+import { isDueForRenewal, isOverdueForRenewal } from '../certificates/certificate.ts'
 import { coversAll } from '../certificates/coverage.ts'
 import { readLedger } from '../certificates/ledger-file.ts'
 import { lastFailure, orderLimit } from '../certificates/order-ledger.ts'
@@ -20,6 +20,8 @@ export interface IssueRequest {
   readonly email?: string | undefined
   /** Order a new certificate even if the present one is not due for renewal. */
   readonly forceRenew: boolean
+  /** Aborted once the caller has gone: an order that has not begun is not made then, unless another caller shares it. */
+  readonly signal?: AbortSignal | undefined
 }
 
 /** Whether an order is needed: there is no certificate for all names of the route, it is due for renewal, or the caller forces it. */
@@ -30,7 +32,12 @@ export function mustOrder(
 ): boolean {
   const present = certificates.newest(record.domain)?.summary
   if (forceRenew || present === undefined) return true
-  return isDueForRenewal(present, host.clock.nowMs()) || !coversAll(present.domains, namesOf(record))
+  // Another's lineage is left to its owner's timer as long as that has had no time to renew it.
+  const isAnothers = certificates
+    .others(record.domain)
+    .some(({ certificate }) => certificate?.fingerprint_sha256 === present.fingerprint_sha256)
+  const isDue = isAnothers ? isOverdueForRenewal : isDueForRenewal
+  return isDue(present, host.clock.nowMs()) || !coversAll(present.domains, namesOf(record))
 }
 
 /**

@@ -1,15 +1,17 @@
 /** Obtains certificates: within the CA's limits, after a preflight, one certbot at a time, and proved by a handshake. */
 import { diagnoseCertbot } from '../certificates/certbot-diagnostic.ts'
 import { beginOrder, readLedger, recordLastCertificate } from '../certificates/ledger-file.ts'
-import { setAsideBrokenLineage } from '../certificates/lineage.ts'
+import { chooseLineage, setAsideLineage } from '../certificates/lineage.ts'
 import type { PreflightCheck } from '../certificates/preflight.ts'
 import { runCertbot } from '../certificates/run-certbot.ts'
+import type { Checked } from '../certificates/store.ts'
 import type { Applied, ChangeContext } from '../change/context.ts'
 import { singleFlight } from '../host/single-flight.ts'
 import { writeFailure } from '../host/write-failure.ts'
 import { namesOf } from '../route/names.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
 import { issuanceFailed } from './failures.ts'
+import { lineageReaders } from './lineage-use.ts'
 import {
   assertMayOrder,
   assertServable,
@@ -18,6 +20,7 @@ import {
   type IssueRequest,
   mustOrder,
 } from './may-order.ts'
+import type { OrderQueue } from './order-queue.ts'
 import { closeOrder, recordFailure } from './record-order.ts'
 
 export interface Issued {
@@ -30,51 +33,51 @@ export interface Issued {
 export interface Issuer {
   /**
    * Obtains a certificate for the names of a route and switches the route to it. Concurrent calls for one droplet share one order.
-   * @throws {ProxyManagerError} PROXY_NOT_FOUND, SSL_UNAVAILABLE, SSL_RATE_LIMITED, SSL_ISSUANCE_FAILED, BUSY once the engine is closed, and what a change may throw
+   * @throws {ProxyManagerError} PROXY_NOT_FOUND, SSL_UNAVAILABLE, SSL_RATE_LIMITED, SSL_ISSUANCE_FAILED, BUSY if too many orders wait, all of its callers have gone, or the engine is closed; and what a change may throw
    */
   issue(request: IssueRequest): Promise<Issued>
   /** Whether a call for this domain is in progress: it installs its certificate itself. */
   isIssuing(domain: string): boolean
-  /** Runs a job while no certbot of ours runs, which would hold the lock on its directories. */
-  exclusively<T>(job: () => Promise<T>): Promise<T>
 }
 
 export function createIssuer(
   context: ChangeContext,
+  orders: OrderQueue,
   certify: (dropletName: string, domain: string) => Promise<Applied>,
 ): Issuer {
   const { host } = context
   const issuing = singleFlight<Issued>()
-  let mutex: Promise<unknown> = Promise.resolve()
+  /** The callers of each order that has not ended, by its key. */
+  const callers = new Map<string, (AbortSignal | undefined)[]>()
 
-  const exclusively = <T>(job: () => Promise<T>): Promise<T> => {
-    const done = mutex.then(job, job)
-    mutex = done.catch(() => undefined)
-    return done
-  }
-
-  const issue = async (request: IssueRequest, route: SnapshotRoute): Promise<Issued> => {
+  const issue = async (request: IssueRequest, route: SnapshotRoute, isWanted: () => boolean): Promise<Issued> => {
     const { dropletName, email = host.settings.DEFAULT_SSL_EMAIL } = request
     const { domain } = route.record
     await assertServable(context, domain)
-    const isWanted = mustOrder(context, route, request)
-    const preflight = isWanted
-      ? await exclusively(() => order(context, route, email)).catch(async (error) => {
-          // Without its route the challenge cannot be served: then that is the error that the caller needs.
-          await findRoute(context, dropletName, domain)
-          throw error
-        })
+    const isNeeded = mustOrder(context, route, request)
+    if (isNeeded) assertMayOrder(host, domain)
+    const preflight = isNeeded
+      ? await orders
+          .order(dropletName, isWanted, () => order(context, route, email))
+          .catch(async (error) => {
+            // Without its route the challenge cannot be served: then that is the error that the caller needs.
+            await findRoute(context, dropletName, domain)
+            throw error
+          })
       : []
-    return { applied: await certify(dropletName, domain), ordered: isWanted, preflight }
+    return { applied: await certify(dropletName, domain), ordered: isNeeded, preflight }
   }
 
   return {
-    exclusively,
     isIssuing: (domain) => issuing.keys().some((key) => key.split(' ')[1] === domain),
     issue: async (request) => {
       const route = await findRoute(context, request.dropletName)
       const key = `${request.dropletName} ${namesOf(route.record).join(' ')} ${request.forceRenew}`
-      return await issuing.run(() => issue(request, route), key)
+      const signals = callers.get(key) ?? []
+      callers.set(key, signals)
+      signals.push(request.signal)
+      const isWanted = () => signals.some((signal) => signal?.aborted !== true)
+      return await issuing.run(() => issue(request, route, isWanted).finally(() => callers.delete(key)), key)
     },
   }
 }
@@ -102,34 +105,45 @@ async function order(context: ChangeContext, { record }: SnapshotRoute, email: s
     throw refusal
   }
 
-  // A broken lineage is moved aside first; if that fails, no order was made.
-  const before = await setAsideBrokenLineage(host, domain)
-    .then(() => beginOrder(host, domain))
-    .catch((error) => {
-      throw writeFailure(error, { stage: 'issue' })
-    })
-  const previous = context.certificates.newest(domain)
-  const failure = await runCertbot(context, { domain, names, email }).catch(async (error) => {
+  const { lineage, before } = await prepareOrder(context, domain).catch((error) => {
+    throw writeFailure(error, { stage: 'issue' })
+  })
+  const previous = context.certificates.ordered(domain)
+  const failure = await runCertbot(context, { lineage, names, email }).catch(async (error) => {
     if (closing.aborted) throw error
     await closeOrder(host, domain, before)
     throw writeFailure(error, { stage: 'issue' })
   })
-  // certbot's exit status proves neither that there is a certificate nor that there is none: only the files do.
-  const issued = context.certificates.newest(domain)?.summary
-  if (issued !== undefined && issued.fingerprint_sha256 !== previous?.summary.fingerprint_sha256) {
-    const lifetime_ms = Date.parse(issued.expiry) - Date.parse(issued.not_before)
+  // certbot's exit status proves neither that there is a certificate, nor that there is none, nor which lineage it has written: only the files do.
+  const issued = newCertificate(context.certificates.ordered(domain), previous)
+  if (!('fault' in issued)) {
+    const lifetime_ms = Date.parse(issued.summary.expiry) - Date.parse(issued.summary.not_before)
     await closeOrder(host, domain, before, { at: clock.nowMs(), result: 'issued', lifetime_ms })
     await recordLastCertificate(host, domain, null)
     return preflight
   }
-  const diagnostic = failure ?? {
-    ...diagnoseCertbot(0, ''),
-    said: context.certificates.lineageFault(domain) ?? 'certbot succeeded, but there is no new certificate',
-    output: '',
-  }
+  const diagnostic = failure ?? { ...diagnoseCertbot(0, ''), said: issued.fault, output: '' }
   await recordFailure(host, domain, before, diagnostic)
   const { httpListens } = (await context.observe([])).snapshot.context
   throw issuanceFailed(domain, explained(diagnostic, httpListens), preflight, clock.nowMs())
+}
+
+/** Moves broken lineages of ours aside, and records the order; if either fails, no order was made. */
+async function prepareOrder(context: ChangeContext, domain: string) {
+  const { host } = context
+  const readerOf = await lineageReaders(context)
+  const { name: lineage, broken } = chooseLineage(host, domain, (name) => readerOf(name) !== undefined)
+  for (const name of broken) await setAsideLineage(host, domain, name)
+  return { lineage, before: await beginOrder(host, domain, lineage) }
+}
+
+/** The certificate of an order, or why there is none. */
+function newCertificate(found: Checked | undefined, previous: Checked | undefined): Checked {
+  if (found !== undefined && 'fault' in found) return found
+  const known = previous === undefined || 'fault' in previous ? undefined : previous.summary.fingerprint_sha256
+  return found === undefined || found.summary.fingerprint_sha256 === known
+    ? { fault: 'certbot succeeded, but there is no new certificate' }
+    : found
 }
 
 /** A CA that reaches NGINX without the load balancer is refused by a listener that expects the PROXY protocol. */

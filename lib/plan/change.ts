@@ -1,5 +1,5 @@
 /** Changes of routes, as callers, certificate jobs and recovery request them. */
-import type { RouteSource } from '../route/record.ts'
+import type { RouteRecord, RouteSource } from '../route/record.ts'
 import type { ProxySpec } from '../route/spec.ts'
 import type { ResolvedUpstream, UpstreamHealth } from '../upstream/upstream.ts'
 
@@ -36,10 +36,12 @@ export interface CertifyChange {
   readonly domain: string
 }
 
-/** The route's file is rendered again for the host as it is now; its record stays as it is. */
+/** The route's file is rendered again for the host as it is now; its record stays as it is, unless another program has put an older one back. */
 export interface RerenderChange {
   readonly kind: 'rerender'
   readonly dropletName: string
+  /** The record that was acknowledged, if the one in the file is older. */
+  readonly acknowledged?: RouteRecord
 }
 
 export type Change = PutChange | DeleteChange | CertifyChange | RerenderChange

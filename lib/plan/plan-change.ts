@@ -54,11 +54,14 @@ export function planChange(
   const found = routes.get(change.dropletName)
   if (snapshot.unmanagedFiles.has(change.dropletName)) return refuse(unmanagedFile(change.dropletName))
   if (change.kind === 'certify') return planCertify(snapshot, found, change, now)
-  if (change.kind === 'rerender') return planRerender(snapshot, found)
+  if (change.kind === 'rerender') return planRerender(snapshot, found, change.acknowledged)
   const failed = failedPrecondition(change.precondition, found)
   if (failed !== undefined) return refuse(failed)
   if (change.kind === 'delete') {
-    return found === undefined ? refuse(new ProxyManagerError('PROXY_NOT_FOUND')) : { outcome: 'deleted', route: found }
+    const deleted = found ?? strayRoute(snapshot, change.dropletName)
+    return deleted === undefined
+      ? refuse(new ProxyManagerError('PROXY_NOT_FOUND'))
+      : { outcome: 'deleted', route: deleted }
   }
   const conflict = findConflict(snapshot, owners, change)
   if (conflict !== undefined) return refuse(conflict)
@@ -117,11 +120,23 @@ function planCertify(
 }
 
 /** A route that was edited by hand, or is not served, is left as it is. */
-function planRerender(snapshot: Snapshot, found: SnapshotRoute | undefined): PlannedChange {
+function planRerender(
+  snapshot: Snapshot,
+  found: SnapshotRoute | undefined,
+  acknowledged: RouteRecord | undefined,
+): PlannedChange {
   if (found === undefined) return refuse(new ProxyManagerError('PROXY_NOT_FOUND'))
-  if (found.drifted || !found.enabled || isRenderedAs(found.text, found.record, snapshot.context))
+  const record = acknowledged ?? found.record
+  if (found.drifted || !found.enabled || isRenderedAs(found.text, record, snapshot.context))
     return { outcome: 'unchanged', route: found }
-  return { outcome: 'replaced', route: routeOf(found.record, snapshot.context) }
+  return { outcome: 'replaced', route: routeOf(record, snapshot.context) }
+}
+
+/** A file of ours in sites-enabled alone, which another program has put back or copied there: NGINX serves it. */
+function strayRoute({ enabledImages }: Snapshot, dropletName: string): SnapshotRoute | undefined {
+  const image = enabledImages.get(routeFileName(dropletName))
+  const found = image !== undefined && 'text' in image ? readRouteFile(dropletName, image.text) : undefined
+  return found === undefined ? undefined : { ...found, enabled: true }
 }
 
 function findConflict(

@@ -15,7 +15,8 @@ export function routeFileChanges(
   const name = routeFileName(dropletName)
   const found = snapshot.routes.get(dropletName)
   const wanted = after.get(dropletName)
-  if (found === wanted) return []
+  const isStray = found === undefined && snapshot.enabledImages.has(name)
+  if (found === wanted && !isStray) return []
   const isAvailable = found !== undefined && found.isOnlyEnabled !== true
   const before = isAvailable ? { text: found.text } : (snapshot.availableImages.get(name) ?? null)
   return fileAndLink(snapshot, name, before, wanted === undefined ? null : { text: wanted.text })

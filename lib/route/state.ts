@@ -29,6 +29,13 @@ export const SslError = v.object({
 })
 export type SslError = v.InferOutput<typeof SslError>
 
+/** The order of a route's certificate that certbot makes now, or that waits for others. */
+export const SslOrder = v.object({
+  state: v.picklist(['waiting', 'running']),
+  position: v.pipe(v.number(), v.description('0 while it is made, 1 if it is the next, and so on')),
+})
+export type SslOrder = v.InferOutput<typeof SslOrder>
+
 const text = (help: string) => v.pipe(v.string(), v.description(help))
 const flag = (help: string) => v.pipe(v.boolean(), v.description(help))
 
@@ -51,6 +58,7 @@ export const ProxyState = v.object({
   last_health_checked_at: v.nullable(v.string()),
   certificate: v.nullable(CertificateSummary),
   ssl_error: v.optional(SslError),
+  ssl_order: v.optional(SslOrder),
   created_at: v.string(),
   updated_at: v.string(),
   revision: text('Changes with what a caller can set, and with nothing else; also the ETag'),
@@ -58,7 +66,12 @@ export const ProxyState = v.object({
 export type ProxyState = v.InferOutput<typeof ProxyState>
 
 /** The route of a snapshot as the API shows it; `health` is a later check than the one in its file, if there was one. */
-export function proxyState(route: SnapshotRoute, health?: UpstreamHealth, sslError?: SslError): ProxyState {
+export function proxyState(
+  route: SnapshotRoute,
+  health?: UpstreamHealth,
+  sslError?: SslError,
+  sslOrder?: SslOrder,
+): ProxyState {
   const { record } = route
   return {
     droplet_name: record.droplet_name,
@@ -75,6 +88,7 @@ export function proxyState(route: SnapshotRoute, health?: UpstreamHealth, sslErr
     last_health_checked_at: health?.checkedAt ?? record.last_health_checked_at,
     certificate: record.certificate,
     ...(sslError === undefined ? {} : { ssl_error: sslError }),
+    ...(sslOrder === undefined ? {} : { ssl_order: sslOrder }),
     created_at: record.created_at,
     updated_at: record.updated_at,
     revision: route.revision,

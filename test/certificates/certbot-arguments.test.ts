@@ -11,12 +11,11 @@ import {
   orderArguments,
   registerArguments,
 } from '../../lib/certificates/certbot-arguments.ts'
-import { lineageNameOf } from '../../lib/certificates/lineage-name.ts'
 
 const test = suite('certbot arguments')
 
 const OPTIONS: CertbotOptions = {
-  domain: 'app.example.com',
+  lineage: 'app.example.com',
   names: ['app.example.com'],
   email: 'ops@example.com',
   account: '0123456789abcdef0123456789abcdef',
@@ -56,17 +55,6 @@ test('every name of a route is in one order', () => {
   const names = ['app.example.com', 'app.example.net', 'www.app.example.com']
   const named = orderArguments({ ...OPTIONS, names }).filter((word) => /^--(domain|cert-name)=/.test(word))
   assert.equal(named, ['--cert-name=app.example.com', ...names.map((name) => `--domain=${name}`)])
-})
-
-test('a lineage whose domain is too long for its name is ordered and deleted under its shortened name', () => {
-  const domain = `${'a.'.repeat(125)}com`
-  const named = [orderArguments({ ...OPTIONS, domain, names: [domain] }), deleteArguments({ ...OPTIONS, domain })]
-  const wanted = `--cert-name=${lineageNameOf(domain)}`
-  assert.equal(
-    named.map((words) => words.filter((word) => word.startsWith('--cert-name='))),
-    [[wanted], [wanted]],
-  )
-  assert.ok(named[0]?.includes(`--domain=${domain}`))
 })
 
 test('a profile and other directories are passed only if they are set', () => {
@@ -110,7 +98,7 @@ test('an account is registered without a question, in the directory that is give
 
 test('no value can become an option: each follows the "=" of its own option', () => {
   const hostile: CertbotOptions = {
-    domain: '--staging',
+    lineage: '--staging',
     names: ['--staging'],
     email: '-h',
     account: '--register-unsafely-without-email',

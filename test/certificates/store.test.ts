@@ -52,13 +52,14 @@ test("the certificate of certbot's lineage is found with both of its texts", asy
   const { fullchain, privkey, summary } = found(world)
   assert.equal([fullchain, privkey], [FIRST.fullchain, FIRST.privkey])
   assert.is(summary.fingerprint_sha256, FIRST.fingerprint)
-  assert.is(world.store.lineageFault(DOMAIN), undefined)
+  assert.equal(world.store.ordered(DOMAIN), found(world))
 })
 
-test('without a lineage there is no certificate, and no fault', async () => {
+test('without a lineage there is no certificate, neither ours nor of others', async () => {
   const { store } = await arrange()
   assert.is(store.newest(DOMAIN), undefined)
-  assert.is(store.lineageFault(DOMAIN), undefined)
+  assert.is(store.ordered(DOMAIN), undefined)
+  assert.equal(store.others(DOMAIN), [])
 })
 
 test('a copy is complete, readable only by root, and on the medium before anything names it', async () => {
@@ -175,13 +176,13 @@ for (const [what, [fault, damage]] of Object.entries(DAMAGES)) {
     const fresh = await arrange(FIRST)
     damage(fresh.deps)
     assert.is(fresh.store.newest(DOMAIN), undefined)
-    assert.is(fresh.store.lineageFault(DOMAIN), fault)
+    assert.equal(fresh.store.ordered(DOMAIN), { fault })
 
     const world = await arrange(FIRST)
     await world.store.copy(new Map([[DOMAIN, found(world)]]))
     damage(world.deps)
     assert.is(fingerprintIn(world), FIRST.fingerprint)
-    assert.is(world.store.lineageFault(DOMAIN), fault)
+    assert.equal(world.store.ordered(DOMAIN), { fault })
   })
 }
 
@@ -205,7 +206,7 @@ test('a certificate that was verified before is rejected once it has expired', a
   assert.ok(world.store.newest(DOMAIN))
   await world.deps.clock.sleep(6 * DAY_MS)
   assert.is(world.store.newest(DOMAIN), undefined)
-  assert.is(world.store.lineageFault(DOMAIN), 'the certificate has expired')
+  assert.equal(world.store.ordered(DOMAIN), { fault: 'the certificate has expired' })
 })
 
 test('a valid lineage has priority over every copy, whatever its dates; without one the newest intact copy counts', async () => {
@@ -268,7 +269,8 @@ test('reading certificates changes nothing on disk', async () => {
   const { deps, store } = await arrange(FIRST)
   const before = contentsOf(deps.disk)
   store.newest(DOMAIN)
-  store.lineageFault(DOMAIN)
+  store.ordered(DOMAIN)
+  store.others(DOMAIN)
   assert.equal(contentsOf(deps.disk), before)
 })
 

@@ -47,6 +47,7 @@ test('a host without faults is healthy, to the byte', async () => {
       last_operation_timestamp: null,
       last_operation_domain: null,
       last_operation_reason: null,
+      orders_waiting: 0,
     },
     folders: { sites_available_writable: true, sites_enabled_writable: true, state_writable: true },
     routes: { total: 1, active: 1, pending_ssl: 0, drifted: [], drifted_count: 0, disabled: [], disabled_count: 0 },

@@ -36,6 +36,7 @@ const HEALTHY: HealthFacts = {
   },
   hasMainConfig: true,
   unreconciled: undefined,
+  ordersWaiting: 0,
   isHttpsTaken: false,
   isNginxPresent: true,
   nginxVersion: '1.22.1',

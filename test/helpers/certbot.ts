@@ -128,8 +128,19 @@ function opensslTime(ms: number): string {
   return `${new Date(ms).toISOString().slice(0, 19).replace(/[-T:]/g, '')}Z`
 }
 
+/** The renewal parameters of an order of ours, and those of an operator with a DNS plugin and a hook of his own. */
+export const OUR_RENEWAL = `authenticator = webroot\nwebroot_path = ${STATE}/acme,\nrenew_hook = touch '${STATE}/renewed'\n`
+export const OTHER_RENEWAL =
+  'authenticator = manual\nmanual_auth_hook = /root/dns.sh\nrenew_hook = systemctl reload postfix\n'
+
 /** Puts a lineage on a disk as certbot does: files in `archive`, symlinks to them in `live`, and its configuration in `renewal`. */
-export function putLineage(disk: Disk, domain: string, certificate: Certificate, version = 1): void {
+export function putLineage(
+  disk: Disk,
+  domain: string,
+  certificate: Certificate,
+  version = 1,
+  renewal = OUR_RENEWAL,
+): void {
   for (const folder of ['', '/live', '/archive', '/renewal', `/live/${domain}`, `/archive/${domain}`])
     disk.set(CONFIG + folder, { kind: 'folder' })
   for (const name of ['cert', 'chain', 'fullchain', 'privkey'] as const) {
@@ -137,7 +148,7 @@ export function putLineage(disk: Disk, domain: string, certificate: Certificate,
     writeAt(disk, target, certificate[name], name === 'privkey' ? 0o600 : 0o644)
     disk.set(`${CONFIG}/live/${domain}/${name}.pem`, { kind: 'link', target })
   }
-  writeAt(disk, `${CONFIG}/renewal/${domain}.conf`, `version = 2.1.0\n[renewalparams]\naccount = 0\n`)
+  writeAt(disk, `${CONFIG}/renewal/${domain}.conf`, `version = 2.1.0\n[renewalparams]\naccount = 0\n${renewal}`)
 }
 
 /** Makes an account as `certbot register` does. */
@@ -285,10 +296,12 @@ export function copiesOf({ host }: FakeDeps, domain: string): readonly string[] 
   return host.files.list(`${STATE}/certificates/${domain}`)
 }
 
-/** The entries of a domain's ledger on disk. */
+/** A domain's ledger on disk, without the lineage that its last order wrote. */
 export function ledgerText({ disk }: FakeDeps, domain: string): unknown {
   const entry = disk.get(`${STATE}/orders/${domain}.json`)
-  return entry?.kind === 'file' ? JSON.parse(entry.file.text) : undefined
+  if (entry?.kind !== 'file') return undefined
+  const { lineage: _, ...ledger } = JSON.parse(entry.file.text)
+  return ledger
 }
 
 /** The reasons of a domain's failures: those that count, and those that only delay the next attempt. */

@@ -4,7 +4,7 @@ import { ACCOUNT, type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
 import type { RunResult } from '../../lib/adapters/runner.ts'
 import { lineageNameOf } from '../../lib/certificates/lineage-name.ts'
 import type { ErrorCode } from '../../lib/errors.ts'
-import { countEffects, refusal, textAt, writeAt } from '../helpers/arrange.ts'
+import { countEffects, refusal, settled, textAt, writeAt } from '../helpers/arrange.ts'
 import {
   CHALLENGES,
   CONFIG,
@@ -32,6 +32,7 @@ import { assertInvariant, put, remove, servedPort } from '../helpers/world.ts'
 
 const DOMAIN = 'app.example.com'
 const FIRST = certificateFor(DOMAIN)
+const OTHER = certificateFor('other.example.com')
 const SECOND = certificateFor(DOMAIN, { fromMs: START_MS - HOUR_MS / 2 })
 const RUNS = /^run \/usr\/bin\/certbot/
 
@@ -259,6 +260,72 @@ together('one certbot runs at a time, however the previous one ends', async () =
     results.map(({ status }) => status),
     ['fulfilled', 'rejected', 'fulfilled', 'fulfilled'],
   )
+})
+
+together('a route shows that its order waits, and where, until it is served', async () => {
+  const deps = await pending()
+  await putSecure(deps, 'other', 'other.example.com')
+  certbotThat(deps, (args) => issuing(deps, args.includes(`--domain=${DOMAIN}`) ? FIRST : OTHER)(args))
+  const held = holdCertbot(deps)
+  const orderOf = async (name: string) => (await deps.engine.getProxy(name)).ssl_order
+  assert.is(await orderOf('app'), undefined)
+  const answers = [issue(deps, 'app'), issue(deps, 'other')]
+  await held.started
+  await settled()
+  assert.equal(await orderOf('app'), { state: 'running', position: 0 })
+  assert.equal(await orderOf('other'), { state: 'waiting', position: 1 })
+  assert.equal(
+    (await deps.engine.listProxies()).map(({ ssl_order }) => ssl_order?.position),
+    [0, 1],
+  )
+  assert.is((await deps.engine.readHealth()).ssl.orders_waiting, 1)
+  held.release()
+  for (const { proxy } of await Promise.all(answers))
+    assert.equal([proxy.status, proxy.ssl_order], ['active', undefined])
+  assert.equal([await orderOf('app'), (await deps.engine.readHealth()).ssl.orders_waiting], [undefined, 0])
+})
+
+together(
+  'callers that have gone take an order with them that has not begun, unless another caller shares it',
+  async () => {
+    const deps = await pending()
+    for (const name of ['left', 'shared']) await putSecure(deps, name, `${name}.example.com`)
+    deps.nginx.certbot = (args) => {
+      const domain = args.find((argument) => argument.startsWith('--domain='))?.slice(9) ?? ''
+      return issuing(deps, domain === DOMAIN ? FIRST : certificateFor(domain))(args)
+    }
+    const held = holdCertbot(deps)
+    const callers = new AbortController()
+    const call = (dropletName: string) =>
+      deps.engine.issueCertificate({ dropletName, forceRenew: false, signal: callers.signal })
+    const running = call('app')
+    await held.started
+    const left = [call('left'), call('left')].map((answer) => refusal(answer, 'BUSY'))
+    const shared = [call('shared'), issue(deps, 'shared')]
+    await settled()
+    callers.abort()
+    held.release()
+    assert.match((await Promise.all(left)).map(({ message }) => message).join(), /nothing was ordered/)
+    for (const { proxy } of await Promise.all([running, ...shared])) assert.is(proxy.status, 'active')
+    assert.is(countEffects(deps, RUNS), 2)
+    assert.equal(
+      [(await deps.engine.getProxy('left')).status, ledgerText(deps, 'left.example.com')],
+      ['pending_ssl', undefined],
+    )
+  },
+)
+
+together('an order that its budget forbids is refused at once, without waiting for others', async () => {
+  const deps = await pending()
+  await putSecure(deps, 'other', 'other.example.com')
+  certbotThat(deps, failing(deps, 'caa'))
+  for (let tries = 0; tries < 3; tries++) await refusal(issue(deps, 'app'), 'SSL_ISSUANCE_FAILED')
+  const held = holdCertbot(deps)
+  const other = refusal(issue(deps, 'other'), 'SSL_ISSUANCE_FAILED')
+  await held.started
+  await refusal(issue(deps, 'app'), 'SSL_RATE_LIMITED')
+  held.release()
+  await other
 })
 
 together('while an order runs, other changes are served', async () => {
@@ -583,9 +650,9 @@ const NO_CERTIFICATES: Readonly<Record<string, readonly [said: RegExp, run: (dep
     /chain is not complete/,
     ({ disk }) => issued(() => putLineage(disk, DOMAIN, { ...SECOND, fullchain: SECOND.cert })),
   ],
-  'in a lineage of another name': [
+  'in a lineage of another domain': [
     /there is no new certificate$/,
-    ({ disk }) => issued(() => putLineage(disk, `${DOMAIN}-0001`, SECOND)),
+    ({ disk }) => issued(() => putLineage(disk, 'other.example.com', SECOND)),
   ],
 }
 

@@ -6,7 +6,11 @@ import { callApi, proxyPath } from '../api-client.ts'
 import type { CommandDefinition } from '../command.ts'
 import { describePlan, Planned } from '../describe.ts'
 
-const Deleted = v.object({ status: v.literal('deleted'), certificate_deleted: v.optional(v.boolean()) })
+const Deleted = v.object({
+  status: v.literal('deleted'),
+  certificate_deleted: v.optional(v.boolean()),
+  certificate_kept: v.optional(v.string()),
+})
 
 export const remove: CommandDefinition = {
   name: 'delete',
@@ -34,7 +38,7 @@ The certificate is kept for a later route, unless --delete-certificate is given.
         ? ''
         : shown.certificate_deleted
           ? ' Its certificate was deleted.'
-          : " Its certificate was not deleted: see the API's log."
+          : ` Its certificate was not deleted: ${shown.certificate_kept ?? "see the API's log"}.`
     return { json, text: `${name} deleted.${certificate}` }
   },
 }
