@@ -11,7 +11,9 @@ import { describeListenFault } from './http/listener/listen-failure.ts'
 import { closeHttpServer, listenOn } from './http/listener/listener.ts'
 import type { Deps } from './http/operation.ts'
 import { meshMember } from './mesh/member.ts'
+import { nginxFactsReader } from './nginx/binary.ts'
 import { type Environment, type HostFault, openHost } from './open-host.ts'
+import { untestableNetworks } from './render/forwarded.ts'
 import { startAnnouncements, startTimers } from './timers.ts'
 
 /** How long calls in flight may take after SIGTERM; a change is finished or rolled back by then. */
@@ -49,6 +51,11 @@ export async function startService(environment: Environment): Promise<Service | 
     return startFailure({ fault, isTransient: true })
   }
 
+  const fault = untestableNetworks(host.settings.TRUSTED_PROXIES, await nginxFactsReader(host)())
+  if (fault !== undefined) {
+    await lock.release()
+    return startFailure({ fault, isTransient: false })
+  }
   const engine = createEngine(host)
   await engine.recover()
   const { settings, log, clock, metrics } = host

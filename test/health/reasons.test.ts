@@ -29,7 +29,7 @@ const HEALTHY: HealthFacts = {
       mainDirectives: new Set(['worker_shutdown_timeout']),
       loadedModules: new Set(),
       files: [],
-      httpDirectives: new Set(),
+      httpDirectives: new Map(),
     },
     context,
     certificates: new Map(),
@@ -174,7 +174,7 @@ test('with the PROXY protocol, realip is advised unless it is set', () => {
   const withProtocol = { ...context, httpsListens: ['443 ssl proxy_protocol'] }
   const snapshot = { ...HEALTHY.snapshot, context: withProtocol }
   assert.match(assess({ ...HEALTHY, snapshot }).advice.join(), /real_ip_header proxy_protocol/)
-  const host = { ...HEALTHY.snapshot.host, httpDirectives: new Set(['real_ip_header']) }
+  const host = { ...HEALTHY.snapshot.host, httpDirectives: new Map([['real_ip_header', ['proxy_protocol']]]) }
   assert.equal(assess({ ...HEALTHY, snapshot: { ...snapshot, host } }).advice, [])
 })
 

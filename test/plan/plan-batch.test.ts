@@ -31,7 +31,7 @@ const host: HostConfiguration = {
   files: ['/etc/nginx/nginx.conf'],
   includesSitesEnabled: true,
   servers: [],
-  httpDirectives: new Set(),
+  httpDirectives: new Map(),
   mainDirectives: new Set(),
   loadedModules: new Set(),
   errorLogs: [],
@@ -278,7 +278,7 @@ test('an unchanged route repairs a missing, disabled or stale shared file, and n
   assert.equal(filesOf(plan(withoutImage, put('app'))), [`create available/${SHARED}`, `create enabled/${SHARED}`])
   const off = { ...one, shared: { ...shared, enabled: false }, enabledImages: new Map() }
   assert.equal(filesOf(plan(off, put('app'))), [`replace available/${SHARED}`, `create enabled/${SHARED}`])
-  const setByHost = new Set(['server_names_hash_max_size'])
+  const setByHost = new Map([['server_names_hash_max_size', ['512']]])
   const other = { ...one, context: { ...one.context, setByHost } }
   assert.equal(filesOf(plan(other, put('app'))), [`replace available/${SHARED}`])
 })
@@ -611,7 +611,7 @@ test('the host keeps its own default servers', () => {
 })
 
 test("directives that the host's http block has are not set again", () => {
-  const context = { ...empty.context, setByHost: new Set(['server_names_hash_bucket_size']) }
+  const context = { ...empty.context, setByHost: new Map([['server_names_hash_bucket_size', ['512']]]) }
   const shared = applied(empty, plan({ ...empty, context }, put('app'))).shared?.text ?? ''
   assert.not.match(shared, 'server_names_hash_bucket_size')
   assert.match(shared, 'server_names_hash_max_size')
