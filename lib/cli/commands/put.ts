@@ -1,16 +1,16 @@
-/** proxy-manager put */
+/** proxy-manager put and plan */
 
 import { InvalidArgumentError, Option } from 'commander'
 import * as v from 'valibot'
 import { describeOptions } from '../../route/options.ts'
 import { callApi, proxyPath } from '../api-client.ts'
 import type { CommandDefinition, Invocation } from '../command.ts'
-import { describeRoute, Route } from '../describe.ts'
+import { describePlan, describeRoute, Planned, Route } from '../describe.ts'
 
 const JsonObject = v.record(v.string(), v.unknown())
 
 /** The options of put and plan. */
-export const ROUTE_OPTIONS: readonly Option[] = [
+const ROUTE_OPTIONS: readonly Option[] = [
   new Option('--domain <domain>', 'Domain to serve (required)').makeOptionMandatory(),
   new Option('--upstream <url>', 'Upstream as http://host:port (required unless --redirect-to is given)'),
   new Option('--redirect-to <domain>', 'Redirect every request to this domain'),
@@ -24,7 +24,7 @@ export const ROUTE_OPTIONS: readonly Option[] = [
   ).argParser(parseJsonObject),
 ]
 
-export function routeOptionsHelp(): string {
+function routeOptionsHelp(): string {
   const lines = describeOptions().map(({ name, fallback, help }) => `  ${name} (${fallback})\n      ${help}`)
   return `Route options, with their defaults:\n${lines.join('\n')}`
 }
@@ -58,11 +58,29 @@ ${routeOptionsHelp()}`,
   },
 }
 
+export const plan: CommandDefinition = {
+  name: 'plan',
+  summary: 'Show what put would change and whether NGINX accepts it, without changing anything',
+  expectsName: true,
+  options: ROUTE_OPTIONS,
+  details: () => `Example:
+  proxy-manager plan app --domain app.example.com --upstream http://localhost:8002
+
+Exit status 1: the API refuses the route, or NGINX rejects it.
+
+${routeOptionsHelp()}`,
+  run: async ({ name, options }, context) => {
+    const call = { method: 'PUT', path: proxyPath(name), query: { dry_run: true }, body: routeBody(options) } as const
+    const { json, shown } = await callApi(context, call, Planned)
+    return describePlan(json, shown)
+  },
+}
+
 /**
  * The body of PUT: only what was given, so that the API's defaults apply to the rest.
  * @throws {InvalidArgumentError} if neither an upstream nor a redirect was given
  */
-export function routeBody(given: Invocation['options']): Readonly<Record<string, unknown>> {
+function routeBody(given: Invocation['options']): Readonly<Record<string, unknown>> {
   const { domain, upstream, redirectTo, ssl, healthCheck } = given
   if (upstream === undefined && redirectTo === undefined)
     throw new InvalidArgumentError('--upstream or --redirect-to is required')
