@@ -185,4 +185,25 @@ test('if NGINX listens only on loopback, it is advised how routes are reached fr
   assert.equal(adviceFor(['127.0.0.1:80', '203.0.113.5:80']), [])
 })
 
+test('with trusted proxies, routes that redirect to HTTPS are named; without them nothing is advised', () => {
+  const fresh = { ...certificate, not_before: '2025-12-31T00:00:00.000Z', expiry: '2026-03-31T00:00:00.000Z' }
+  const adviceFor = (trustedProxies: readonly string[], record: Parameters<typeof routeRecord>[0]) =>
+    assess({ ...HEALTHY, ...withRoute(record, { context: { ...context, trustedProxies } }) }).advice
+  assert.match(
+    adviceFor(['192.0.2.7'], { certificate: fresh }).join(),
+    /redirected to HTTPS by app: .*"enable_ssl": false/,
+  )
+  assert.equal(adviceFor(['192.0.2.7'], {}), [])
+  assert.equal(adviceFor([], { certificate: fresh }), [])
+})
+
+test('networks that NGINX cannot compare with are a reason, addresses are none', () => {
+  const reasonsFor = (...trustedProxies: readonly string[]) => {
+    const lacking = { ...context, trustedProxies, missingModules: ['geo'] as const }
+    return assess({ ...HEALTHY, snapshot: { ...HEALTHY.snapshot, context: lacking } }).reasons
+  }
+  assert.match(reasonsFor('192.0.2.0/24').join(), /^TRUSTED_PROXIES: .*ngx_http_geo_module/)
+  assert.equal(reasonsFor('192.0.2.7'), [])
+})
+
 test.run()
