@@ -51,7 +51,7 @@ export async function startService(environment: Environment): Promise<Service | 
     return startFailure({ fault, isTransient: true })
   }
 
-  const fault = untestableNetworks(host.settings.TRUSTED_PROXIES, await nginxFactsReader(host)())
+  const fault = await untrustableProxies(host)
   if (fault !== undefined) {
     await lock.release()
     return startFailure({ fault, isTransient: false })
@@ -84,6 +84,13 @@ export async function startService(environment: Environment): Promise<Service | 
     joinMesh: () => void timers.push(...startAnnouncements(host, mesh)),
     close: (drain) => (ended ??= end(drain)),
   }
+}
+
+/** What cannot be read now is no fault: nothing is trusted that cannot be compared, and health says so. */
+async function untrustableProxies(host: Host): Promise<string | undefined> {
+  const { TRUSTED_PROXIES: proxies } = host.settings
+  const facts = proxies.length === 0 ? undefined : await nginxFactsReader(host)().catch(() => undefined)
+  return facts === undefined ? undefined : untestableNetworks(proxies, facts)
 }
 
 /** The API as a process: listens until SIGTERM or SIGINT. If it cannot start, it writes why to standard error and sets the exit status. */

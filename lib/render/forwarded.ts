@@ -17,8 +17,23 @@ export function forwardedHeaders(context: RenderContext, port: number, host: Arg
     header('Host', host),
     header('Port', String(port)),
     ['proxy_set_header', ['Forwarded', '']],
+    ...(context.setByHost.get('underscores_in_headers')?.[0] === 'on' ? LOOK_ALIKES : []),
   ]
 }
+
+/** An upstream in the manner of CGI takes them for ours (RFC 3875, 4.1.18); NGINX drops them unless its host wants underscores. */
+const LOOK_ALIKES = [
+  'X-Real-IP',
+  'X-Forwarded-For',
+  'X-Forwarded-Proto',
+  'X-Forwarded-Host',
+  'X-Forwarded-Port',
+].flatMap((name) => {
+  const [first, second, third] = name.split('-')
+  return ['_-', '-_', '__'].map(
+    ([one, two]): Directive => ['proxy_set_header', [`${first}${one}${second}${two}${third}`, '']],
+  )
+})
 
 /**
  * The variables of {@link forwardedHeaders}, for the shared file. A key is 1, if the peer is trusted, or 0, and then the header: `~^1.` is one that

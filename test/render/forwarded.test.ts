@@ -42,4 +42,14 @@ test('without the geo module addresses are trusted, and networks are a fault', (
   )
 })
 
+test('spellings with underscores are removed if the host lets them through', () => {
+  const headers = (value: string) => {
+    const setByHost = new Map([['underscores_in_headers', [value]]])
+    return printNginx(forwardedHeaders({ ...context, setByHost }, 80, { variable: 'host' }))
+  }
+  for (const name of ['X_Forwarded_Proto', 'X-Forwarded_Proto', 'X_Forwarded-For', 'X_Real_IP'])
+    assert.match(headers('on'), `proxy_set_header ${name} "";\n`)
+  assert.not.match(headers('off'), '_For')
+})
+
 test.run()

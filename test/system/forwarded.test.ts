@@ -13,7 +13,8 @@ interface Context {
 
 const TRUSTED = '127.0.0.8/30'
 const PROXY = '127.0.0.9'
-const REALIP = 'set_real_ip_from 127.0.0.0/8; real_ip_header X-Forwarded-For; real_ip_recursive on;'
+const REALIP =
+  'set_real_ip_from 127.0.0.0/8; real_ip_header X-Forwarded-For; real_ip_recursive on; underscores_in_headers on;'
 
 const test = suite<Context>('what a droplet is sent behind another proxy and behind mapped ports')
 
@@ -36,6 +37,9 @@ setUp(test, async (context, undo) => {
     const socket = connect({ host: '127.0.0.1', port: host.nginx.httpPort, localAddress: from })
     await text(socket, 'app.example.com', '/', headers)
     const forwarded = ['for', 'proto', 'host', 'port'].map((name) => String(seen[`x-forwarded-${name}`]))
+    // As a CGI program sees them.
+    const names = Object.keys(seen).map((name) => name.replaceAll('-', '_'))
+    assert.is(new Set(names).size, names.length, names.join())
     return [...forwarded, String(seen.host), String(seen['x-real-ip'])]
   }
 })
@@ -74,7 +78,12 @@ test('whatever a client claims, it is replaced, even if realip believes its addr
   assert.equal(await visit('127.0.0.1', CLAIMS), own('198.51.100.7'))
   const asProxy = [`X-Forwarded-For: ${PROXY}`, ...CLAIMS.slice(1)]
   assert.equal((await visit('127.0.0.1', asProxy)).slice(1, 4), ['http', 'app.example.com', '80'])
-  const names = ['x_forwarded_proto: https', 'X-Forwarded-Proto : https', ' X-Forwarded-Proto: https']
+  const names = [
+    'x_forwarded_proto: https',
+    'X-Forwarded_Proto: https',
+    'X-Forwarded-Proto : https',
+    ' X-Forwarded-Proto: https',
+  ]
   for (const name of names) assert.not.equal((await visit('127.0.0.1', [name]))[1], 'https', name)
   for (const one of ['127.0.0.7', '127.0.0.12']) assert.is((await visit(one, CLAIMS))[1], 'http', one)
 })
