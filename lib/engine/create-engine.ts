@@ -116,7 +116,14 @@ interface ChangeParts {
 
 type ChangeVerbs = Pick<
   Engine,
-  'putProxy' | 'deleteProxy' | 'dryRunPut' | 'dryRunDelete' | 'issueCertificate' | 'dryRunIssue'
+  | 'putProxy'
+  | 'deleteProxy'
+  | 'renameProxy'
+  | 'dryRunPut'
+  | 'dryRunDelete'
+  | 'dryRunRename'
+  | 'issueCertificate'
+  | 'dryRunIssue'
 >
 
 function changeVerbs({ context, queue, view, submitter, issuer, certificates, arriving }: ChangeParts): ChangeVerbs {
@@ -147,6 +154,8 @@ function changeVerbs({ context, queue, view, submitter, issuer, certificates, ar
       const job = () => queue.exclusively(() => deleteCertificateFiles(context, changed.proxy.domain))
       return { ...changed, certificateDeleted: await issuer.exclusively(job) }
     },
+    renameProxy: (request) => submitter.submit({ kind: 'rename', ...request }, 0),
+    dryRunRename: (request) => dryRunOf({ kind: 'rename', ...request }),
     dryRunPut: async (request) => dryRunOf(await toPutChange(host, { source: 'api', ...request })),
     dryRunDelete: (request) => dryRunOf({ kind: 'delete', ...request }),
     issueCertificate: async (request) => {

@@ -20,6 +20,12 @@ export interface PutRequest {
   readonly precondition: Precondition
 }
 
+export interface RenameRequest {
+  readonly dropletName: string
+  readonly newName: string
+  readonly precondition: Precondition
+}
+
 export interface DeleteRequest {
   readonly dropletName: string
   readonly precondition: Precondition
@@ -62,6 +68,9 @@ export interface Engine {
   putProxy(request: PutRequest): Promise<Changed>
   /** `certificateDeleted` is absent unless the deletion was requested. */
   deleteProxy(request: DeleteRequest): Promise<Changed & { readonly certificateDeleted?: boolean }>
+  /** The route takes another name, with everything that it has; no request for it is lost. */
+  renameProxy(request: RenameRequest): Promise<Changed>
+  dryRunRename(request: RenameRequest): Promise<ChangeDryRun>
   dryRunPut(request: PutRequest): Promise<ChangeDryRun>
   dryRunDelete(request: Omit<DeleteRequest, 'deleteCertificate'>): Promise<ChangeDryRun>
   issueCertificate(request: IssueRequest): Promise<IssuedProxy>

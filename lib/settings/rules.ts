@@ -1,6 +1,6 @@
 /** Rules across settings that are valid by themselves. */
 import { isLoopbackHost } from '../net/address.ts'
-import { heartbeatUrl, type Settings, wantsCredentials } from './settings.ts'
+import { heartbeatUrl, publicPorts, type Settings, wantsCredentials } from './settings.ts'
 
 /** One sentence per fault: the variable, and what it expects. */
 export function crossFieldFaults(settings: Settings): readonly string[] {
@@ -13,6 +13,7 @@ export function crossFieldFaults(settings: Settings): readonly string[] {
     uselessHeartbeatToken,
     sameSitesDirectory,
     sameNginxPort,
+    samePublicPort,
   ]
   return rules.flatMap((findFaults) => findFaults(settings) ?? [])
 }
@@ -71,4 +72,11 @@ function sameSitesDirectory({ NGINX_SITES_AVAILABLE, NGINX_SITES_ENABLED: enable
 function sameNginxPort({ NGINX_HTTP_PORT, NGINX_HTTPS_PORT: port }: Settings): string | undefined {
   if (port !== NGINX_HTTP_PORT) return undefined
   return `NGINX_HTTPS_PORT: expected another port than NGINX_HTTP_PORT, got ${port}`
+}
+
+/** A redirect to HTTPS would lead to HTTP again. */
+function samePublicPort(settings: Settings): string | undefined {
+  const { publicHttpPort, publicHttpsPort: port } = publicPorts(settings)
+  if (port !== publicHttpPort || sameNginxPort(settings) !== undefined) return undefined
+  return `NGINX_PUBLIC_HTTPS_PORT: expected another port than NGINX_PUBLIC_HTTP_PORT, got ${port}`
 }
