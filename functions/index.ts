@@ -12,6 +12,7 @@ import issueCertificate from './issue-certificate.ts'
 import listProxies from './list-proxies.ts'
 import putProxy from './put-proxy.ts'
 import reconcile from './reconcile.ts'
+import renameProxy from './rename-proxy.ts'
 import syncFromRegistry from './sync-from-registry.ts'
 import udcCapabilities from './udc-capabilities.ts'
 import udcDependencies from './udc-dependencies.ts'
@@ -25,6 +26,7 @@ export const endpoints: readonly Endpoint[] = [
   listProxies,
   getProxy,
   deleteProxy,
+  renameProxy,
   issueCertificate,
   getManagerHealth,
   syncFromRegistry,

@@ -53,7 +53,7 @@ export const ERRORS = {
     false,
     'plan',
     'Another route already serves this domain',
-    'Delete or move the route in details.owner, or choose another domain',
+    'Delete, move or rename the route in details.owner, or choose another domain',
   ),
   DROPLET_EXISTS: entry(
     409,

@@ -12,7 +12,9 @@ import { describeListenFault } from './http/listener/listen-failure.ts'
 import { closeHttpServer, listenOn } from './http/listener/listener.ts'
 import type { Deps } from './http/operation.ts'
 import { meshMember } from './mesh/member.ts'
+import { nginxFactsReader } from './nginx/binary.ts'
 import { type Environment, type HostFault, openHost } from './open-host.ts'
+import { untestableNetworks } from './render/forwarded.ts'
 import { startAnnouncements, startTimers } from './timers.ts'
 
 /** How long calls in flight may take after SIGTERM; a change is finished or rolled back by then. */
@@ -50,10 +52,10 @@ export async function startService(environment: Environment): Promise<Service | 
     return startFailure({ fault, isTransient: true })
   }
 
-  const lacking = await certbotFault(host)
-  if (lacking !== undefined) {
+  const unusable = (await untrustableProxies(host)) ?? (await certbotFault(host))
+  if (unusable !== undefined) {
     await lock.release()
-    return startFailure(lacking)
+    return startFailure(unusable)
   }
   const engine = createEngine(host)
   await engine.recover()
@@ -83,6 +85,14 @@ export async function startService(environment: Environment): Promise<Service | 
     joinMesh: () => void timers.push(...startAnnouncements(host, mesh)),
     close: (drain) => (ended ??= end(drain)),
   }
+}
+
+/** What cannot be read now is no fault: nothing is trusted that cannot be compared, and health says so. */
+async function untrustableProxies(host: Host): Promise<HostFault | undefined> {
+  const { TRUSTED_PROXIES: proxies } = host.settings
+  const facts = proxies.length === 0 ? undefined : await nginxFactsReader(host)().catch(() => undefined)
+  const fault = facts === undefined ? undefined : untestableNetworks(proxies, facts)
+  return fault === undefined ? undefined : { fault, isTransient: false }
 }
 
 /** The API as a process: listens until SIGTERM or SIGINT. If it cannot start, it writes why to standard error and sets the exit status. */

@@ -64,4 +64,19 @@ test('a start, and a recovery, before the files of the routes are mounted exit w
   await (await start(context)).close()
 })
 
+test('networks of trusted proxies are refused by an NGINX without the geo module, and addresses are not', async (context) => {
+  const nginx = join(context.root, 'nginx')
+  const configured = '--with-http_realip_module --without-http_geo_module'
+  writeFileSync(nginx, `#!/bin/sh\necho "nginx version: nginx/1.22.1\nconfigure arguments: ${configured}"\n`, {
+    mode: 0o755,
+  })
+  const environment = { ...context.environment, NGINX_BIN: nginx }
+  const refused = await startService({ ...environment, TRUSTED_PROXIES: '192.0.2.7,10.0.0.0/8' })
+  assert.match('fault' in refused ? refused.fault : '', /^TRUSTED_PROXIES: .*ngx_http_geo_module, got 10\.0\.0\.0\/8$/)
+  assert.is('fault' in refused && refused.exitStatus, 78)
+  // The lock is free again.
+  const service = await start({ ...context, environment: { ...environment, TRUSTED_PROXIES: '192.0.2.7' } })
+  await service.close()
+})
+
 test.run()

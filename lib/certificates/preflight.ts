@@ -2,7 +2,7 @@
 import type { CaaRecord } from '../adapters/network.ts'
 import type { Host } from '../host/host.ts'
 import { resolverAddress } from '../net/dns-server.ts'
-import type { Settings } from '../settings/settings.ts'
+import { publicPorts, type Settings } from '../settings/settings.ts'
 
 export interface PreflightCheck {
   readonly check: 'dns' | 'challenge' | 'caa'
@@ -61,7 +61,7 @@ async function checkChallenge(
         const path = `/.well-known/acme-challenge/${token}`
         const answer = await host.probe.get({
           address,
-          port: host.settings.NGINX_HTTP_PORT,
+          port: publicPorts(host.settings).publicHttpPort,
           host: domain,
           path,
           timeoutMs: CHALLENGE_TIMEOUT_MS,

@@ -4,7 +4,7 @@ import { UNTESTED } from '../candidate/nginx-control.ts'
 import { alreadyBroken, configFailed } from '../candidate/test-candidate.ts'
 import { ProxyManagerError } from '../errors.ts'
 import type { TestResult } from '../nginx/config-test.ts'
-import type { Change } from '../plan/change.ts'
+import { type Change, dropletsOf } from '../plan/change.ts'
 import type { BatchPlan } from '../plan/plan-batch.ts'
 import { routeFileName, SHARED_FILE } from '../route/file-names.ts'
 import { type ChangeContext, type ChangeState, type ObservedHost, testedNow } from './context.ts'
@@ -154,6 +154,7 @@ async function search(
   return { good, rejected, staged }
 }
 
-function isNamed({ dropletName }: Change, { diagnostics }: TestResult): boolean {
-  return diagnostics.some(({ level, file }) => level === 'emerg' && file === routeFileName(dropletName))
+function isNamed(change: Change, { diagnostics }: TestResult): boolean {
+  const names = dropletsOf(change).map(routeFileName)
+  return diagnostics.some(({ level, file }) => level === 'emerg' && file !== null && names.includes(file))
 }

@@ -1,7 +1,7 @@
 /** Group commit: one batch at a time; what arrives meanwhile becomes the next. k concurrent changes cost one test and one reload, not k. */
 import type { Clock } from '../adapters/clock.ts'
 import { ProxyManagerError, stopping } from '../errors.ts'
-import type { Change } from '../plan/change.ts'
+import { type Change, dropletsOf } from '../plan/change.ts'
 import type { ChangeResult } from './context.ts'
 import type { AppliedBatch } from './pipeline.ts'
 
@@ -121,12 +121,11 @@ function takeKind(waiting: Waiting[], isWanted: (next: Waiting) => boolean): Wai
   const batch: Waiting[] = []
   for (let i = 0; i < waiting.length; ) {
     const next = waiting[i]
-    if (next === undefined || droplets.has(next.change.dropletName)) {
-      i++
-      continue
-    }
-    droplets.add(next.change.dropletName)
-    if (isWanted(next)) batch.push(...waiting.splice(i, 1))
+    const names = next === undefined ? [] : dropletsOf(next.change)
+    const isLater = names.some((name) => droplets.has(name))
+    // What waits for a rename keeps its place in front of what comes later for either name.
+    for (const name of names) droplets.add(name)
+    if (next !== undefined && !isLater && isWanted(next)) batch.push(...waiting.splice(i, 1))
     else i++
   }
   return batch

@@ -13,9 +13,10 @@ import { SHARED_FILE } from '../route/file-names.ts'
  * @throws {Error} Node's error of the first effect that fails; what was done until then stays
  */
 export async function swapFiles(host: Host, files: readonly FileChange[]): Promise<void> {
-  const { unlinkFirst, replace, link, renumber, deleteLast } = swapSteps(files)
+  const { unlinkFirst, define, replace, link, renumber, deleteLast } = swapSteps(files)
   await allSettledOrThrow(files.map((file) => linkUndoCopy(host, file)))
   await removeAll(host, unlinkFirst)
+  await renameAll(host, define)
   await renameAll(host, replace)
   await linkAll(host, link)
   await renameAll(host, renumber)
@@ -29,8 +30,9 @@ export async function swapFiles(host: Host, files: readonly FileChange[]): Promi
 export async function undoSwap(host: Host, files: readonly FileChange[]): Promise<FileChange[]> {
   const swapped = files.filter((file) => sameImage(imageAt(host, file.path), file.after))
   const reversed = swapped.map(({ path, before, after }) => ({ path, before: after, after: before }))
-  const { unlinkFirst, replace, link, renumber, deleteLast } = swapSteps(reversed)
+  const { unlinkFirst, define, replace, link, renumber, deleteLast } = swapSteps(reversed)
   await removeAll(host, unlinkFirst)
+  await putBackAll(host, define)
   await putBackAll(host, replace)
   await linkAll(host, link)
   await putBackAll(host, renumber)
@@ -40,22 +42,36 @@ export async function undoSwap(host: Host, files: readonly FileChange[]): Promis
 
 /**
  * The steps of a swap, in their order. A shared file that exists already is replaced after the files it numbers: somebody
- * else's reload in between then serves the previous generation, and not the new one without its routes.
+ * else's reload in between then serves the previous generation, and not the new one without its routes. One that defines a variable is replaced
+ * before the routes, which may name it.
  */
 function swapSteps(files: readonly FileChange[]) {
   const links = files.filter(({ before, after }) => isLink(after) || (after === null && isLink(before)))
   const texts = files.filter((file) => !links.includes(file))
+  const shared = texts.filter(isRenumbered)
   return {
     unlinkFirst: links.filter((file) => file.after === null),
+    define: shared.filter(isDefining),
     replace: texts.filter((file) => file.after !== null && !isRenumbered(file)),
     link: links.filter((file) => file.after !== null),
-    renumber: texts.filter(isRenumbered),
+    renumber: shared.filter((file) => !isDefining(file)),
     deleteLast: texts.filter((file) => file.after === null),
   }
 }
 
 function isRenumbered({ path, before, after }: FileChange): boolean {
   return basename(path) === SHARED_FILE && before !== null && after !== null
+}
+
+function isDefining({ before, after }: FileChange): boolean {
+  const defined = variablesOf(before)
+  return variablesOf(after).some((name) => !defined.includes(name))
+}
+
+/** The variables that the shared file defines. */
+function variablesOf(image: FileImage | null): readonly string[] {
+  const text = image !== null && 'text' in image ? image.text : ''
+  return [...text.matchAll(/^(?:geo|map) .* (\$\w+) \{$/gm)].map(([, name = '']) => name)
 }
 
 async function putBackAll(host: Host, files: readonly FileChange[]): Promise<void> {

@@ -32,6 +32,8 @@ export interface CliContext {
 export interface Invocation {
   /** The droplet name, if the command expects one. */
   readonly name: string
+  /** The second name, if the command expects one. */
+  readonly newName: string
   /** By camelCase name; `undefined` if an option was not given. */
   readonly options: Readonly<Record<string, unknown>>
 }
@@ -48,6 +50,8 @@ export interface CommandDefinition {
   readonly summary: string
   /** Its argument is the name of a droplet. */
   readonly expectsName?: boolean
+  /** Its second argument is another name for that droplet. */
+  readonly expectsNewName?: boolean
   readonly options: readonly Option[]
   /** It runs until it is stopped, and prints no outcome. */
   readonly isService?: boolean

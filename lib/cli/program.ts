@@ -10,6 +10,7 @@ import { list } from './commands/list.ts'
 import { plan, put } from './commands/put.ts'
 import { reconcile } from './commands/reconcile.ts'
 import { recover } from './commands/recover.ts'
+import { rename } from './commands/rename.ts'
 import { serve } from './commands/serve.ts'
 import { ssl } from './commands/ssl.ts'
 import { sync } from './commands/sync.ts'
@@ -25,6 +26,7 @@ const COMMANDS: readonly CommandDefinition[] = [
   put,
   plan,
   remove,
+  rename,
   ssl,
   sync,
   reconcile,
@@ -99,9 +101,10 @@ function createProgram({ out, err, columns }: CliContext): Command {
 }
 
 function addCommand(program: Command, definition: CommandDefinition): Command {
-  const { name, summary, expectsName, options, isService, details } = definition
+  const { name, summary, expectsName, expectsNewName, options, isService, details } = definition
   const command = program.command(name).description(summary).showHelpAfterError(`See proxy-manager ${name} --help`)
   if (expectsName) command.argument('<name>', 'Droplet name of the route', parseName)
+  if (expectsNewName) command.argument('<new-name>', 'Its new droplet name', parseName)
   for (const option of options) command.addOption(option)
   if (!isService) command.option('--json', 'Print JSON instead of text')
   if (details !== undefined) command.addHelpText('after', () => `\n${details()}`)
@@ -120,9 +123,10 @@ async function execute(
   context: CliContext,
 ): Promise<number | undefined> {
   const { json: isJson, ...options } = command.opts<Readonly<Record<string, unknown>>>()
+  const [name = '', newName = ''] = command.args
   const print = (json: unknown) => context.out(`${plainJson(json)}\n`)
   try {
-    const outcome = await definition.run({ name: command.args[0] ?? '', options }, context)
+    const outcome = await definition.run({ name, newName, options }, context)
     if (outcome === undefined) return undefined
     if (isJson) print(outcome.json)
     else context.out(`${printable(outcome.text)}\n`)

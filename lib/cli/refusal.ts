@@ -44,6 +44,7 @@ const WORDINGS: readonly (readonly [pattern: RegExp, words: string | ((...found:
   [/\bPUT \/proxies\/([\w-]+)/g, '"proxy-manager put $1"'],
   [/\bDELETE \/proxies\/([\w-]+)/g, '"proxy-manager delete $1"'],
   [/\bPOST \/proxies\/([\w-]+)\/ssl/g, '"proxy-manager ssl $1"'],
+  [/\bPOST \/proxies\/([\w-]+)\/rename\b/g, '"proxy-manager rename $1"'],
   [/\bGET \/proxies\/([\w-]+)/g, '"proxy-manager get $1"'],
   [/\bGET \/proxies\b/g, '"proxy-manager list"'],
   [/\bGET \/proxy-manager\/health\b/g, '"proxy-manager health"'],

@@ -133,7 +133,14 @@ interface ChangeParts {
 
 type ChangeVerbs = Pick<
   Engine,
-  'putProxy' | 'deleteProxy' | 'dryRunPut' | 'dryRunDelete' | 'issueCertificate' | 'dryRunIssue'
+  | 'putProxy'
+  | 'deleteProxy'
+  | 'renameProxy'
+  | 'dryRunPut'
+  | 'dryRunDelete'
+  | 'dryRunRename'
+  | 'issueCertificate'
+  | 'dryRunIssue'
 >
 
 function changeVerbs({
@@ -178,6 +185,8 @@ function changeVerbs({
         ...(kept === undefined ? {} : { certificateKept: kept }),
       }
     },
+    renameProxy: (request) => submitter.submit({ kind: 'rename', ...request }, 0),
+    dryRunRename: (request) => dryRunOf({ kind: 'rename', ...request }),
     dryRunPut: async (request) => dryRunOf(await toPutChange(host, { source: 'api', ...request })),
     dryRunDelete: (request) => dryRunOf({ kind: 'delete', ...request }),
     issueCertificate: async (request) => {

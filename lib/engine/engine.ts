@@ -21,6 +21,12 @@ export interface PutRequest {
   readonly precondition: Precondition
 }
 
+export interface RenameRequest {
+  readonly dropletName: string
+  readonly newName: string
+  readonly precondition: Precondition
+}
+
 export interface DeleteRequest {
   readonly dropletName: string
   readonly precondition: Precondition
@@ -70,6 +76,9 @@ export interface IssueDryRun extends Omit<BatchDryRun, 'outcomes'> {
 export interface Engine {
   putProxy(request: PutRequest): Promise<Changed>
   deleteProxy(request: DeleteRequest): Promise<DeletedProxy>
+  /** The route takes another name, with everything that it has; no request for it is lost. */
+  renameProxy(request: RenameRequest): Promise<Changed>
+  dryRunRename(request: RenameRequest): Promise<ChangeDryRun>
   dryRunPut(request: PutRequest): Promise<ChangeDryRun>
   dryRunDelete(request: Omit<DeleteRequest, 'deleteCertificate'>): Promise<ChangeDryRun>
   issueCertificate(request: IssueRequest): Promise<IssuedProxy>

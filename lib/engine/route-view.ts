@@ -30,6 +30,8 @@ export interface RouteView {
   show(route: SnapshotRoute): ProxyState
   /** Remembers a check that is later than the one in the route's file. */
   noteHealth(dropletName: string, health: UpstreamHealth): void
+  /** Remembers the check of a droplet under its new name. */
+  move(dropletName: string, newName: string): void
   /** Forgets the check of a droplet. */
   forget(dropletName: string): void
 }
@@ -53,6 +55,11 @@ export function routeView(host: Host, orders: Pick<OrderQueue, 'placeOf'>): Rout
       return state
     },
     noteHealth: (dropletName, health) => void healthChecks.set(dropletName, health),
+    move: (dropletName, newName) => {
+      const health = healthChecks.get(dropletName)
+      healthChecks.delete(dropletName)
+      if (health !== undefined) healthChecks.set(newName, health)
+    },
     forget: (dropletName) => void healthChecks.delete(dropletName),
   }
 }

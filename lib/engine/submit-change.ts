@@ -56,7 +56,8 @@ export function changeSubmitter({ host }: ChangeContext, queue: ChangeQueue, vie
       const started = host.clock.monotonicMs()
       const { outcome, route, receipt, steps } = unwrap(await queue.submit(change).catch(countRefusal))
       // A written route has its check in its file, and may have another upstream than the remembered check.
-      if (outcome !== 'unchanged') view.forget(change.dropletName)
+      if (change.kind === 'rename') view.move(change.dropletName, change.newName)
+      else if (outcome !== 'unchanged') view.forget(change.dropletName)
       else if (change.kind === 'put' && change.health.checkedAt !== null)
         view.noteHealth(change.dropletName, change.health)
       const stepsMs = steps.test + steps.swap + steps.reload + steps.confirm

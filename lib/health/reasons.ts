@@ -8,9 +8,10 @@ import { missingInclude } from '../nginx/config/host-config.ts'
 import { implicitDefaultServers, ownerOf } from '../nginx/config/listens.ts'
 import type { RunningBuild } from '../nginx/running-build.ts'
 import { hasModule } from '../render/context.ts'
+import { untestableNetworks } from '../render/forwarded.ts'
 import { lackingFeatures } from '../render/unsupported.ts'
 import { dropletOfFileName } from '../route/file-names.ts'
-import { namesOf } from '../route/names.ts'
+import { namesOf, securedNames } from '../route/names.ts'
 import { type ProxyStatus, statusOf } from '../route/state.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
 import type { Settings } from '../settings/settings.ts'
@@ -96,6 +97,10 @@ const DEGRADED: readonly Check[] = [
         `route ${name} has no symlink in sites-enabled: repeat PUT /proxies/${name} to serve it, or DELETE /proxies/${name}`,
     ),
   ({ lastCertificate, snapshot }) => failedOrder(lastCertificate, routesOf(snapshot)),
+  ({ snapshot: { context } }) => {
+    const fault = untestableNetworks(context.trustedProxies, context)
+    return fault === undefined ? [] : [`${fault}: what these send is replaced`]
+  },
   ({ isHttpsTaken, settings: { NGINX_HTTPS_PORT: port } }) =>
     when(
       isHttpsTaken,
@@ -140,6 +145,13 @@ const ADVICE: readonly Check[] = [
         !host.httpDirectives.has('real_ip_header'),
       'set "real_ip_header proxy_protocol;" and set_real_ip_from in the http block: without them routes see the address of the load balancer that sends the PROXY protocol',
     ),
+  ({ snapshot }) => {
+    const redirected = routesOf(snapshot).filter(({ record }) => securedNames(record).length > 0)
+    return when(
+      snapshot.context.trustedProxies.length > 0 && redirected.length > 0,
+      `plain HTTP is redirected to HTTPS by ${redirected.map(({ record }) => record.droplet_name).join(', ')}: a route whose clients come through a proxy that ends TLS and speaks HTTP to this host loops, and needs "enable_ssl": false`,
+    )
+  },
   ({ snapshot: { context }, settings: { NGINX_HTTP_PORT: port } }) =>
     when(
       context.httpListens.every((listen) => /^(127\.|\[::1\]|localhost:)/.test(listen)),

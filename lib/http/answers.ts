@@ -24,6 +24,16 @@ export function putAnswer(changed: Changed, base = ''): Answer {
   }
 }
 
+export function renameAnswer(changed: Changed): Answer {
+  const { proxy, receipt } = changed
+  return {
+    status: 200,
+    body: { ...proxy, receipt },
+    headers: { etag: etagOf(proxy), ...serverTiming(changed) },
+    logFields: changeLogFields(changed),
+  }
+}
+
 export function certifiedAnswer(issued: IssuedProxy): Answer {
   const { proxy, receipt, ordered, preflight } = issued
   const { droplet_name, domain, status, certificate } = proxy

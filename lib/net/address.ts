@@ -26,6 +26,24 @@ export function isCidr(text: string): boolean {
   return bits === undefined || (/^(0|[1-9]\d*)$/.test(bits) && ipaddr.isValidCIDR(text))
 }
 
+/**
+ * The one spelling of an address or network, with the bits after its prefix cleared; of one that has a single address, that address. `undefined`
+ * for anything else, and for IPv4 written as IPv6.
+ */
+export function canonicalNetwork(text: string): string | undefined {
+  if (!isCidr(text)) return undefined
+  const [address = '', bits] = text.split('/')
+  if (ipFamily(address) === 4)
+    return bits === undefined || bits === '32' ? address : `${ipaddr.IPv4.networkAddressFromCIDR(text)}/${bits}`
+  const canonical = canonicalIpv6(address)
+  if (isMapped(canonical)) return undefined
+  if (bits === undefined || bits === '128') return canonical
+  return `${ipaddr.IPv6.networkAddressFromCIDR(`${canonical}/${bits}`).toRFC5952String()}/${bits}`
+}
+
+/** RFC 4291, 2.5.5.2. */
+const isMapped = networkMatcher('::ffff:0:0/96')
+
 /** Makes a test of whether a literal address, of either family, is in one of these networks (`address/bits`). */
 export function networkMatcher(...networks: readonly string[]): (address: string) => boolean {
   const parsed = networks.map((network) => ipaddr.parseCIDR(network))

@@ -29,6 +29,14 @@ export interface DeleteChange {
   readonly precondition: Precondition
 }
 
+/** The route takes another name; its record stays as it is otherwise. */
+export interface RenameChange {
+  readonly kind: 'rename'
+  readonly dropletName: string
+  readonly newName: string
+  readonly precondition: Precondition
+}
+
 /** Switches the route to the snapshot's certificate for its domain; to HTTP only if there is none. */
 export interface CertifyChange {
   readonly kind: 'certify'
@@ -44,4 +52,9 @@ export interface RerenderChange {
   readonly acknowledged?: RouteRecord
 }
 
-export type Change = PutChange | DeleteChange | CertifyChange | RerenderChange
+export type Change = PutChange | DeleteChange | RenameChange | CertifyChange | RerenderChange
+
+/** The droplets whose routes a change writes. */
+export function dropletsOf(change: Change): readonly string[] {
+  return change.kind === 'rename' ? [change.dropletName, change.newName] : [change.dropletName]
+}

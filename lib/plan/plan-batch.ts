@@ -5,7 +5,7 @@ import type { FileChange } from '../host/file-image.ts'
 import { namesOf, securedNames } from '../route/names.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
 import type { Snapshot } from '../snapshot/snapshot.ts'
-import type { Change } from './change.ts'
+import { type Change, dropletsOf } from './change.ts'
 import { type AcceptedChange, type PlannedChange, planChange } from './plan-change.ts'
 import { renewShared, repairShared, routeFileChanges } from './plan-files.ts'
 
@@ -52,9 +52,7 @@ export function planBatch(
 ): BatchPlan {
   const { outcomes, routes } = planRoutes(snapshot, changes, now)
   // A refused change does not require its route to be served.
-  const touched = new Set(
-    changes.filter((_, i) => outcomes[i]?.outcome !== 'refused').map(({ dropletName }) => dropletName),
-  )
+  const touched = new Set(changes.filter((_, i) => outcomes[i]?.outcome !== 'refused').flatMap(dropletsOf))
   const routeFiles = [...touched].flatMap((name) => routeFileChanges(snapshot, routes, name))
   const shared =
     touched.size === 0 && !withShared
@@ -97,7 +95,7 @@ function planRoutes(snapshot: Snapshot, changes: readonly Change[], now: string)
   const again = planWith(reserved)
   if (findDisplaced(snapshot, changes, again).size === 0) return again
   // If every droplet keeps its names until its turn, no change claims a name that is in use.
-  return planWith(new Set(changes.map(({ dropletName }) => dropletName)))
+  return planWith(new Set(changes.flatMap(dropletsOf)))
 }
 
 /** Plans one change after another; names that puts release are free from the start, except those of the droplets in `reserved`. */
@@ -128,9 +126,10 @@ function planInTurn(
     const before = routes.get(dropletName)
     const after = planned.outcome === 'refused' ? before : planned.outcome === 'deleted' ? undefined : planned.route
     release(namesOfRoute(before), dropletName)
-    claim(namesOfRoute(after), dropletName)
-    if (after === undefined) routes.delete(dropletName)
-    else routes.set(dropletName, after)
+    const owner = after?.record.droplet_name ?? dropletName
+    claim(namesOfRoute(after), owner)
+    if (after === undefined || owner !== dropletName) routes.delete(dropletName)
+    if (after !== undefined) routes.set(owner, after)
     return planned
   })
   return { outcomes, routes, owners }
@@ -142,7 +141,7 @@ function findDisplaced(
   changes: readonly Change[],
   { routes, owners }: PlannedRoutes,
 ): ReadonlySet<string> {
-  const dropletNames = changes.map(({ dropletName }) => dropletName)
+  const dropletNames = changes.flatMap(dropletsOf)
   const displaced = new Set(
     dropletNames.filter((own) => namesOfRoute(routes.get(own)).some((name) => owners.get(name) !== own)),
   )
@@ -158,9 +157,9 @@ function namesOfRoute(route: SnapshotRoute | undefined): readonly string[] {
   return route === undefined ? [] : namesOf(route.record)
 }
 
-/** A conflict that a name has had before is no fault of rendering its route again. */
+/** A conflict that a name has had before is no fault of a change that leaves the names of its route as they are. */
 function writtenNames(change: Change, planned: PlannedChange | undefined): readonly string[] {
-  if (planned === undefined || change.kind === 'rerender') return []
+  if (planned === undefined || change.kind === 'rerender' || change.kind === 'rename') return []
   return planned.outcome === 'created' || planned.outcome === 'replaced' ? namesOf(planned.route.record) : []
 }
 

@@ -11,7 +11,9 @@
  * | another owner of the domain              | DOMAIN_CONFLICT    | DOMAIN_CONFLICT  | (does not matter)  |
  * | not what If-Match or If-None-Match say   | PRECONDITION_FAILED on every one                           |
  *
- * A fourth change, `certify`, switches a route to the existing certificate of its domain: unchanged if it has that one already,
+ * `rename` puts the route that was found under a name that no route has, with the same record otherwise: DROPLET_EXISTS if it is taken.
+ *
+ * Another change, `certify`, switches a route to the existing certificate of its domain: unchanged if it has that one already,
  * PROXY_NOT_FOUND if the route was deleted, PRECONDITION_FAILED if it has moved to another domain meanwhile.
  */
 import { isDeepStrictEqual } from 'node:util'
@@ -26,7 +28,7 @@ import type { RouteRecord } from '../route/record.ts'
 import { readRouteFile, type SnapshotRoute } from '../route/stored-route.ts'
 import type { Snapshot } from '../snapshot/snapshot.ts'
 import { buildRecord, sameSpec } from './build-record.ts'
-import type { CertifyChange, Change, Precondition, PutChange } from './change.ts'
+import type { CertifyChange, Change, Precondition, PutChange, RenameChange } from './change.ts'
 
 export type Outcome = 'created' | 'replaced' | 'unchanged' | 'deleted'
 
@@ -63,6 +65,7 @@ export function planChange(
       ? refuse(new ProxyManagerError('PROXY_NOT_FOUND'))
       : { outcome: 'deleted', route: deleted }
   }
+  if (change.kind === 'rename') return planRename(snapshot, routes, change, now)
   const conflict = findConflict(snapshot, owners, change)
   if (conflict !== undefined) return refuse(conflict)
   const lacking = unsupported(change.spec, snapshot.context)
@@ -84,6 +87,30 @@ export function planChange(
     )
   }
   return { outcome: 'replaced', route: routeOf(wanted, snapshot.context) }
+}
+
+function planRename(
+  snapshot: Snapshot,
+  routes: ReadonlyMap<string, SnapshotRoute>,
+  { dropletName, newName }: RenameChange,
+  now: string,
+): PlannedChange {
+  const [found, other] = [routes.get(dropletName), routes.get(newName)]
+  if (found === undefined) return refuse(new ProxyManagerError('PROXY_NOT_FOUND'))
+  if (snapshot.unmanagedFiles.has(newName)) return refuse(unmanagedFile(newName))
+  if (other === undefined) {
+    const record = { ...found.record, droplet_name: newName, updated_at: now }
+    return { outcome: 'replaced', route: routeOf(record, snapshot.context) }
+  }
+  return refuse(
+    new ProxyManagerError('DROPLET_EXISTS', {
+      message: 'The new name has a route already',
+      details: {
+        owner: { droplet_name: newName, domain: other.record.domain },
+        remedy: 'Choose another name, or delete that route first',
+      },
+    }),
+  )
 }
 
 function planCertify(

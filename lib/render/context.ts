@@ -11,13 +11,18 @@ export interface RenderContext {
   readonly opensslVersion: readonly [number, number]
   readonly httpPort: number
   readonly httpsPort: number
+  /** The ports at which clients reach the two, for what they are sent: different ones if they are mapped on the way in. */
+  readonly publicHttpPort: number
+  readonly publicHttpsPort: number
+  /** Addresses and networks of the proxies in front of this host whose X-Forwarded headers are passed on. */
+  readonly trustedProxies: readonly string[]
   /** The arguments of our `listen` directives for the HTTP and HTTPS ports: address and the protocols that the host has set for it, such as `[::]:80`. */
   readonly httpListens: readonly string[]
   readonly httpsListens: readonly string[]
   /** DNS servers for upstreams that NGINX looks up while it runs, as `resolver` takes them. */
   readonly resolvers: readonly string[]
-  /** Names of directives that the host's `http` block sets: NGINX refuses a second one beside it. */
-  readonly setByHost: ReadonlySet<string>
+  /** Directives that the host's `http` block sets, with their arguments: NGINX refuses a second one beside it, and routes inherit it. */
+  readonly setByHost: ReadonlyMap<string, readonly string[]>
   /** Modules that this NGINX lacks: their directives are left out, or what needs them is refused ({@link unsupported}). */
   readonly missingModules: readonly ModuleName[]
   /** The directory from which the CA's challenges are served. */

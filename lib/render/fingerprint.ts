@@ -41,7 +41,13 @@ const SAMPLES: readonly RouteRecord[] = [
   {
     ...PLAIN,
     certificate,
-    options: { ...DEFAULT_OPTIONS, hsts: true, allow: ['192.0.2.0/24'], aliases: ['a.invalid'] },
+    options: {
+      ...DEFAULT_OPTIONS,
+      hsts: true,
+      allow: ['192.0.2.0/24'],
+      aliases: ['a.invalid'],
+      upstream_keepalive_s: 0,
+    },
   },
   {
     ...PLAIN,

@@ -1,9 +1,15 @@
 /** The part of a server block that proxies to the upstream. */
 import { ipFamily } from '../net/address.ts'
 import type { Argument, Directive } from '../nginx/config/print.ts'
+import { isAtLeast } from '../nginx/config/version.ts'
 import type { RouteRecord } from '../route/record.ts'
 import { upstreamOf } from '../upstream/upstream.ts'
+import { buffers } from './buffers.ts'
 import { hasModule, type RenderContext, resolverDirectives } from './context.ts'
+import { forwardedHeaders } from './forwarded.ts'
+
+/** Upstreams have self-signed certificates; without `proxy_ssl_trusted_certificate`, NGINX refuses to verify at all. */
+const PROXY_SSL_VERIFY_OFF: Directive = ['proxy_ssl_verify', ['off']]
 
 /** The name of a route's upstream block. With its underscore it cannot be a host name in another site's `proxy_pass`. */
 export function upstreamName(dropletName: string): string {
@@ -29,13 +35,7 @@ export function proxyLocation(
       ...proxyPass(record, context),
       ['proxy_http_version', ['1.1']],
       ['proxy_set_header', ['Host', host]],
-      ['proxy_set_header', ['X-Real-IP', { variable: 'remote_addr' }]],
-      // The client's own headers are replaced; behind another proxy, NGINX's realip module sets $remote_addr to the client's address.
-      ['proxy_set_header', ['X-Forwarded-For', { variable: 'remote_addr' }]],
-      ['proxy_set_header', ['X-Forwarded-Proto', { variable: 'scheme' }]],
-      ['proxy_set_header', ['X-Forwarded-Host', host]],
-      ['proxy_set_header', ['X-Forwarded-Port', String(port)]],
-      ['proxy_set_header', ['Forwarded', '']],
+      ...forwardedHeaders(context, port, host),
       // A CGI-like upstream would read it as HTTP_PROXY (CVE-2016-5385).
       ['proxy_set_header', ['Proxy', '']],
       // "upgrade" for a WebSocket, otherwise empty, which keeps the upstream connection alive.
@@ -44,9 +44,7 @@ export function proxyLocation(
       ['proxy_redirect', ['off']],
       // If off, server-sent events and streamed responses pass immediately, and no response is buffered on disk.
       ['proxy_buffering', [options.buffering ? 'on' : 'off']],
-      // Holds the response headers; NGINX requires the other buffers to match even if they are not used.
-      ['proxy_buffer_size', ['16k']],
-      ['proxy_buffers', ['8', '16k']],
+      ...buffers(options.header_buffer_size, context),
       ['proxy_connect_timeout', [`${options.connect_timeout_s}s`]],
       ['proxy_send_timeout', ['60s']],
       // The longest silence of an upstream, including WebSockets and event streams.
@@ -70,6 +68,7 @@ function proxyPass(record: RouteRecord, context: RenderContext): Directive[] {
       : [
           ['proxy_ssl_server_name', ['on']],
           ['proxy_ssl_name', [tlsName(record)]],
+          ...(context.setByHost.has('proxy_ssl_verify') ? [PROXY_SSL_VERIFY_OFF] : []),
         ]
   if (record.upstream_addresses !== null) {
     return [['proxy_pass', [`${scheme}://${upstreamName(record.droplet_name)}`]], ...tls]
@@ -84,8 +83,8 @@ function proxyPass(record: RouteRecord, context: RenderContext): Directive[] {
 
 /** The shared file has the resolver, unless the host's `http` block has another one, or no DNS server is known any more. */
 function ownResolver({ resolvers }: RouteRecord, context: RenderContext): Directive[] {
-  if (context.resolvers.length === 0) return resolverDirectives({ ...context, resolvers, setByHost: new Set() })
-  return context.setByHost.has('resolver') ? resolverDirectives({ ...context, setByHost: new Set() }) : []
+  if (context.resolvers.length === 0) return resolverDirectives({ ...context, resolvers, setByHost: new Map() })
+  return context.setByHost.has('resolver') ? resolverDirectives({ ...context, setByHost: new Map() }) : []
 }
 
 /** The name for SNI: the upstream's host name, or the route's domain if the upstream is an address. */
@@ -104,12 +103,20 @@ export function upstreamBlock(record: RouteRecord, context: RenderContext): Dire
     const options = addresses.length === 1 ? [] : i === 0 ? ['max_fails=0'] : ['max_fails=0', 'backup']
     return ['server', [`${literal}:${record.upstream_port}`, ...options]]
   })
-  // The timeout is less than the 5 s after which Node and uvicorn close idle connections, so that NGINX never sends into a closing one. 64 per
-  // worker for as many concurrent requests: with fewer, NGINX opens and closes connections under load, at a third of its throughput.
-  const keepAlive: Directive[] = [
+  return [['upstream', [upstreamName(record.droplet_name)], [...servers, ...keepAlive(record, context)]]]
+}
+
+/**
+ * The default timeout is less than the 5 s after which Node and uvicorn close idle connections, so that NGINX never sends into a closing one. 64
+ * per worker for as many concurrent requests: with fewer, NGINX opens and closes connections under load, at a third of its throughput. From
+ * NGINX 1.29.7 on, connections are kept unless `keepalive` is 0, which earlier versions refuse.
+ */
+function keepAlive({ options }: RouteRecord, context: RenderContext): Directive[] {
+  if (!hasModule(context, 'upstream_keepalive')) return []
+  if (options.upstream_keepalive_s === 0)
+    return isAtLeast(context.nginxVersion, [1, 29, 7]) ? [['keepalive', ['0']]] : []
+  return [
     ['keepalive', ['64']],
-    ['keepalive_timeout', ['4s']],
+    ['keepalive_timeout', [`${options.upstream_keepalive_s}s`]],
   ]
-  const directives = hasModule(context, 'upstream_keepalive') ? [...servers, ...keepAlive] : servers
-  return [['upstream', [upstreamName(record.droplet_name)], directives]]
 }

@@ -80,8 +80,8 @@ function redirectLocation(scheme: Scheme, domain: string, context: RenderContext
 type Scheme = 'http' | 'https'
 const STANDARD_PORT: Readonly<Record<Scheme, number>> = { http: 80, https: 443 }
 
-function portOf(scheme: Scheme, { httpPort, httpsPort }: RenderContext): number {
-  return scheme === 'https' ? httpsPort : httpPort
+function portOf(scheme: Scheme, { publicHttpPort, publicHttpsPort }: RenderContext): number {
+  return scheme === 'https' ? publicHttpsPort : publicHttpPort
 }
 
 /** Retry-After in seconds: about as long as a redeployment takes. */

@@ -16,6 +16,7 @@ import {
   resolverDirectives,
   server,
 } from './context.ts'
+import { forwardedVariables } from './forwarded.ts'
 import { tlsProfile } from './tls-profile.ts'
 
 /** The facts that the shared file depends on beyond {@link RenderContext}. */
@@ -62,6 +63,7 @@ export function sharedDirectives(shared: SharedContext, context: RenderContext):
         ['websocket', ['upgrade']],
       ],
     ],
+    ...forwardedVariables(context),
     // A map rather than a geo, which Debian 11's nginx-light lacks. On a dual-stack socket an IPv4 address has a prefix. The probe connects from
     // these addresses.
     [
@@ -74,25 +76,29 @@ export function sharedDirectives(shared: SharedContext, context: RenderContext):
         ['::1', ['1']],
       ],
     ],
-    server(
-      httpListens(context.httpListens),
-      [GENERATION_NAME],
-      [
-        ['access_log', ['off']],
-        // The version in the Server header is how Proxy Manager knows which NGINX runs, if it may not read the master's binary.
-        ['server_tokens', ['on']],
-        ['default_type', ['text/plain']],
-        // `return` is evaluated before `allow` and `deny`, so the address is checked here.
-        ['if', ['(', { variable: 'proxy_manager_is_loopback' }, '=', '0', ')'], [['return', ['444']]]],
-        ['location', ['/'], [['return', ['200', String(shared.generation)]]]],
-        ...(hasModule(context, 'stub_status') ? [STATUS_LOCATION] : []),
-      ],
-    ),
+    generationServer(shared, context),
     ...(shared.catchAllHttp.length === 0 ? [] : [catchAllHttp(shared.catchAllHttp)]),
     ...(shared.catchAllHttps.length === 0 || !isAtLeast(context.nginxVersion, [1, 19, 4])
       ? []
       : [catchAllHttps(shared.catchAllHttps, context)]),
   ]
+}
+
+function generationServer({ generation }: SharedContext, context: RenderContext): Directive {
+  return server(
+    httpListens(context.httpListens),
+    [GENERATION_NAME],
+    [
+      ['access_log', ['off']],
+      // The version in the Server header is how Proxy Manager knows which NGINX runs, if it may not read the master's binary.
+      ['server_tokens', ['on']],
+      ['default_type', ['text/plain']],
+      // `return` is evaluated before `allow` and `deny`, so the address is checked here.
+      ['if', ['(', { variable: 'proxy_manager_is_loopback' }, '=', '0', ')'], [['return', ['444']]]],
+      ['location', ['/'], [['return', ['200', String(generation)]]]],
+      ...(hasModule(context, 'stub_status') ? [STATUS_LOCATION] : []),
+    ],
+  )
 }
 
 function catchAllHttp(addresses: readonly string[]): Directive {

@@ -7,6 +7,25 @@ import { Domain, domainFor } from '../net/domain.ts'
 const flag = (fallback: boolean, help: string) =>
   v.optional(v.pipe(v.boolean('must be true or false'), v.description(help)), fallback)
 
+const HEADER_BUFFER = 'must be a size from 4k to 256k such as 16k or 64k'
+
+/** A size in NGINX's syntax, which has bytes and upper-case units as well; normalised, so that its spellings render to the same bytes. */
+const HeaderBufferSize = v.pipe(
+  v.string('must be a string'),
+  v.description('Room for the headers of a response, from 4k to 256k; larger headers are a 502'),
+  v.regex(/^[1-9]\d{0,5}[kK]?$/, HEADER_BUFFER),
+  v.check((size) => isHeaderBuffer(toKilobytes(size)), HEADER_BUFFER),
+  v.transform((size) => `${toKilobytes(size)}k`),
+)
+
+function toKilobytes(size: string): number {
+  return Number.parseInt(size, 10) / (/k$/i.test(size) ? 1 : 1024)
+}
+
+function isHeaderBuffer(kilobytes: number): boolean {
+  return Number.isInteger(kilobytes) && kilobytes >= 4 && kilobytes <= 256
+}
+
 function seconds(min: number, max: number, fallback: number, help: string) {
   const message = `must be an integer from ${min} to ${max}`
   return v.optional(
@@ -86,6 +105,13 @@ export const ProxyOptions = v.strictObject(
       null,
     ),
     maintenance: flag(false, 'Answer 503 with Retry-After, for example while the droplet is being redeployed'),
+    header_buffer_size: v.optional(HeaderBufferSize, '16k'),
+    upstream_keepalive_s: seconds(
+      0,
+      3600,
+      4,
+      'How long idle connections to the upstream are kept, in seconds: less than the upstream keeps them; 0 means not at all',
+    ),
   },
   (issue) => (issue.expected === 'never' ? 'is not a known option' : 'must be a JSON object'),
 )
@@ -94,6 +120,16 @@ export interface ProxyOptions extends Readonly<v.InferOutput<typeof ProxyOptions
 
 /** The options of a route for which none are set. */
 export const DEFAULT_OPTIONS: ProxyOptions = v.parse(ProxyOptions, {})
+
+/** Options that routes of earlier versions do not have. */
+const LATER = ['header_buffer_size', 'upstream_keepalive_s'] as const satisfies readonly (keyof ProxyOptions)[]
+
+/** The options without later ones that have their defaults: what is made of it stays the same for routes of earlier versions. */
+export function withoutLaterDefaults(options: ProxyOptions): Partial<ProxyOptions> {
+  const isLaterDefault = (name: string) =>
+    LATER.some((later) => later === name && options[later] === DEFAULT_OPTIONS[later])
+  return Object.fromEntries(Object.entries(options).filter(([name]) => !isLaterDefault(name)))
+}
 
 const KINDS = { boolean: 'flag', array: 'list', number: 'number', string: 'text', picklist: 'text' } as const
 

@@ -104,7 +104,7 @@ function toSpec(body: Body): ProxySpec {
 }
 
 /** The message for an object as a whole; it never repeats the input. */
-function objectMessage(issue: v.StrictObjectIssue): string {
+export function objectMessage(issue: v.StrictObjectIssue): string {
   if (issue.expected === 'never') return 'is not a known field'
   if (issue.received === 'undefined') return 'is required'
   return 'must be a JSON object'

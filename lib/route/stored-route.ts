@@ -2,6 +2,7 @@
 
 import * as v from 'valibot'
 import { readHeader, sha256 } from './file-envelope.ts'
+import { withoutLaterDefaults } from './options.ts'
 import { RouteRecord } from './record.ts'
 
 /** A route file. */
@@ -32,7 +33,8 @@ export function readRouteFile(dropletName: string, text: string): FoundRoute | u
 
 /** The ETag of a route. Its rendering, health checks and certificate change without the caller, whose `If-Match` stays valid then. */
 function revisionOf({ droplet_name, domain, upstream_host, upstream_port, enable_ssl, options }: RouteRecord): string {
-  return shortHash(JSON.stringify([droplet_name, domain, upstream_host, upstream_port, enable_ssl, options]))
+  const chosen = withoutLaterDefaults(options)
+  return shortHash(JSON.stringify([droplet_name, domain, upstream_host, upstream_port, enable_ssl, chosen]))
 }
 
 /** The first 16 hexadecimal digits of the SHA-256. */

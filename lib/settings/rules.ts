@@ -1,6 +1,6 @@
 /** Rules across settings that are valid by themselves. */
 import { isLoopbackHost } from '../net/address.ts'
-import { heartbeatUrl, type Settings, wantsCredentials } from './settings.ts'
+import { heartbeatUrl, publicPorts, type Settings, wantsCredentials } from './settings.ts'
 import type { ReadFile } from './token-file.ts'
 
 /** One sentence per fault: the variable, and what it expects. */
@@ -15,6 +15,7 @@ export function crossFieldFaults(settings: Settings): readonly string[] {
     sameSitesDirectory,
     sameNginxPort,
     halfAnExternalAccount,
+    samePublicPort,
   ]
   return rules.flatMap((findFaults) => findFaults(settings) ?? [])
 }
@@ -95,4 +96,11 @@ export function keyFileFault({ ACME_EAB_HMAC_KEY_FILE: path }: Settings, read: R
           ? undefined
           : 'does not contain a key in base64url'
   return fault === undefined ? [] : [`ACME_EAB_HMAC_KEY_FILE: ${path} ${fault}`]
+}
+
+/** A redirect to HTTPS would lead to HTTP again. */
+function samePublicPort(settings: Settings): string | undefined {
+  const { publicHttpPort, publicHttpsPort: port } = publicPorts(settings)
+  if (port !== publicHttpPort || sameNginxPort(settings) !== undefined) return undefined
+  return `NGINX_PUBLIC_HTTPS_PORT: expected another port than NGINX_PUBLIC_HTTP_PORT, got ${port}`
 }

@@ -1,5 +1,6 @@
 /** Schemas that parse the text of an environment variable. Their messages complete the sentence "NAME: …, got VALUE". */
 import * as v from 'valibot'
+import { canonicalNetwork } from '../net/address.ts'
 
 /** A variable with a default, which is parsed like any other text. */
 export function variable<T>(schema: v.GenericSchema<string, T>, help: string, defaultText: string) {
@@ -49,6 +50,12 @@ export function list(isItem: (item: string) => boolean, expected: string) {
     v.check((items) => items.every(isItem), `expected ${expected}`),
   )
 }
+
+/** Addresses and networks, each once: a network has its first address, as NGINX wants it. */
+export const networks = v.pipe(
+  list((item) => canonicalNetwork(item) !== undefined, 'IP addresses or networks such as 10.0.0.0/8, comma-separated'),
+  v.transform((items): readonly string[] => [...new Set(items.flatMap((item) => canonicalNetwork(item) ?? []))]),
+)
 
 export function choice<const T extends string>(...options: readonly T[]) {
   return v.picklist(options, `expected one of ${options.join(', ')}`)

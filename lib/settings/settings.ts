@@ -9,6 +9,7 @@ import {
   httpUrl,
   integer,
   list,
+  networks,
   optional,
   path,
   text,
@@ -73,6 +74,21 @@ export const VARIABLES = {
   NGINX_CONF: optional(path, "NGINX's main configuration file; passed to NGINX as -c if set", 'found with nginx -V'),
   NGINX_HTTP_PORT: variable(port, 'Port on which HTTP server blocks listen', '80'),
   NGINX_HTTPS_PORT: variable(port, 'Port on which HTTPS server blocks listen', '443'),
+  NGINX_PUBLIC_HTTP_PORT: optional(
+    port,
+    'Port at which clients reach NGINX_HTTP_PORT, if it is mapped on the way in',
+    'NGINX_HTTP_PORT',
+  ),
+  NGINX_PUBLIC_HTTPS_PORT: optional(
+    port,
+    'Port at which clients reach NGINX_HTTPS_PORT, if it is mapped on the way in',
+    'NGINX_HTTPS_PORT',
+  ),
+  TRUSTED_PROXIES: variable(
+    networks,
+    'Addresses and networks of the proxies in front of this host whose X-Forwarded-For, -Proto, -Host and -Port are passed on',
+    '',
+  ),
   CERTBOT_BIN: variable(path, 'The certbot binary', '/usr/bin/certbot'),
   CERTBOT_CONFIG_DIR: variable(path, "certbot's configuration directory, with its lineages", '/etc/letsencrypt'),
   CERTBOT_WORK_DIR: optional(path, "certbot's work directory; passed to certbot if set", "certbot's own"),
@@ -176,6 +192,14 @@ export function heartbeatUrl({ HEARTBEAT_URL, ORCHESTRATOR_URL }: Settings): str
 export function publicUrl({ PROXY_MANAGER_PUBLIC_URL, PROXY_MANAGER_HOST, PROXY_MANAGER_PORT }: Settings): string {
   const host = PROXY_MANAGER_HOST.includes(':') ? `[${PROXY_MANAGER_HOST}]` : PROXY_MANAGER_HOST
   return PROXY_MANAGER_PUBLIC_URL ?? `http://${host}:${PROXY_MANAGER_PORT}`
+}
+
+/** The ports at which clients reach NGINX. */
+export function publicPorts(settings: Settings): { readonly publicHttpPort: number; readonly publicHttpsPort: number } {
+  return {
+    publicHttpPort: settings.NGINX_PUBLIC_HTTP_PORT ?? settings.NGINX_HTTP_PORT,
+    publicHttpsPort: settings.NGINX_PUBLIC_HTTPS_PORT ?? settings.NGINX_HTTPS_PORT,
+  }
 }
 
 /** Whether callers must authenticate. */

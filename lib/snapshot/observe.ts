@@ -13,6 +13,7 @@ import type { ListensOf } from '../nginx/endpoints.ts'
 import { nginxMasters } from '../nginx/master.ts'
 import { type RunningBuild, runningBuildReader } from '../nginx/running-build.ts'
 import type { RenderContext } from '../render/context.ts'
+import { publicPorts } from '../settings/settings.ts'
 import { dnsServers } from '../upstream/upstream.ts'
 import { boundListens, isHttpsTaken, listenResolver, listensOf } from './listens.ts'
 import { ownFilesReader } from './own-files.ts'
@@ -114,6 +115,8 @@ function renderContext(
     missingModules: unusableModules(build, loadedModules),
     httpPort: settings.NGINX_HTTP_PORT,
     httpsPort: settings.NGINX_HTTPS_PORT,
+    ...publicPorts(settings),
+    trustedProxies: settings.TRUSTED_PROXIES,
     ...listens,
     resolvers: dnsServers(settings, network.systemResolvers()),
     setByHost: httpDirectives,

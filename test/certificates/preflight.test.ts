@@ -239,4 +239,16 @@ test('each name of a certificate is checked, and a failed check names it', async
   )
 })
 
+test('the challenge is requested at the port that is open outside', async () => {
+  const deps = await world(['192.0.2.10'], { NGINX_HTTP_PORT: '8080', NGINX_PUBLIC_HTTP_PORT: '80' })
+  const ports: number[] = []
+  const { get } = deps.host.probe
+  deps.host.probe.get = async (request: ProbeRequest) => {
+    ports.push(request.port)
+    return await get(request)
+  }
+  await look(deps, 'challenge')
+  assert.equal(ports, [80])
+})
+
 test.run()

@@ -338,4 +338,21 @@ test('postponed changes take turns with the others, and a droplet never loses it
   assert.equal(batches, [['slow-1', 'slow-2', 'quick-1', 'quick-2'], ['slow-1', 'slow-2'], ['slow-1'], ['slow-1']])
 })
 
+test('a rename waits for earlier changes of either name, and later ones of both wait for it', async () => {
+  const seen: string[] = []
+  const queue = queueOver(async (changes) => {
+    seen.push(namesOf(changes))
+    return changes.map(resultOf)
+  })
+  const rename = (dropletName: string, newName: string): Change => ({
+    kind: 'rename',
+    dropletName,
+    newName,
+    precondition: {},
+  })
+  const changes = [remove('b'), rename('a', 'b'), remove('a'), remove('b'), remove('c')]
+  await Promise.all(changes.map((change) => queue.submit(change)))
+  assert.equal(seen, ['b c', 'a', 'a b'])
+})
+
 test.run()

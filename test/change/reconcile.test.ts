@@ -1,7 +1,9 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
+import { enabledTexts } from '../../fixtures/fake-nginx.ts'
 import type { RunResult } from '../../lib/adapters/runner.ts'
+import { withHeader } from '../../lib/route/file-envelope.ts'
 import { SHARED_FILE } from '../../lib/route/file-names.ts'
 import { contentsOf, refusal, textAt, writeAt } from '../helpers/arrange.ts'
 import { addPanel, servedOnPanel } from '../helpers/sweeps.ts'
@@ -330,6 +332,36 @@ test('with more rejected files than tests are spent at once, the next looks cont
     names.filter((name) => isRendered(deps, name)),
     ['n25', 'n26', 'n27', 'n28', 'n29'],
   )
+})
+
+test("a route's file of an earlier version is rendered again once; status, options and revision stay", async () => {
+  const deps = await depsWithApp()
+  const [now, before] = [textAt(deps.disk, ROUTE) ?? '', await deps.engine.getProxy('app')]
+  const [, , line = '', ...configuration] = now.split('\n')
+  const record = line.slice('# record: '.length).replace(',"header_buffer_size":"16k","upstream_keepalive_s":4', '')
+  const earlier = configuration.filter((directive) => !/busy_buffers|temp_file_write/.test(directive)).join('\n')
+  writeAt(deps.disk, ROUTE, withHeader(record, earlier))
+  deps.nginx.loaded = enabledTexts(deps.disk)
+  const updated = await restarted(deps)
+  assert.equal(await updated.engine.getProxy('app'), before)
+  assert.is(textAt(updated.disk, ROUTE), now)
+  assertInvariant(updated)
+})
+
+test('the shared file defines a variable before a route names it, and as long as one does', async () => {
+  const deps = await depsWithApp()
+  const orderOf = async (settings: Readonly<Record<string, string>>) => {
+    const next = await fakeDeps({ disk: deps.disk, nginx: deps.nginx, settings })
+    await next.engine.recover()
+    const renamed = next.effects.journal.filter(({ verb }) => verb === 'rename').map(({ subject }) => subject)
+    const at = (name: string) => renamed.findIndex((subject) => subject.endsWith(`${AVAILABLE}/${name}`))
+    assertInvariant(next)
+    return at(SHARED_FILE) - at('fpai-app.conf')
+  }
+  assert.ok((await orderOf({ TRUSTED_PROXIES: '192.0.2.0/24' })) < 0)
+  assert.match(textAt(deps.disk, ROUTE) ?? '', 'X-Forwarded-Proto $proxy_manager_forwarded_proto')
+  assert.ok((await orderOf({})) > 0)
+  assert.not.match(textAt(deps.disk, ROUTE) ?? '', 'proxy_manager_forwarded')
 })
 
 test.run()

@@ -29,7 +29,7 @@ const HEALTHY: HealthFacts = {
       mainDirectives: new Set(['worker_shutdown_timeout']),
       loadedModules: new Set(),
       files: [],
-      httpDirectives: new Set(),
+      httpDirectives: new Map(),
     },
     context,
     certificates: new Map(),
@@ -175,7 +175,7 @@ test('with the PROXY protocol, realip is advised unless it is set', () => {
   const withProtocol = { ...context, httpsListens: ['443 ssl proxy_protocol'] }
   const snapshot = { ...HEALTHY.snapshot, context: withProtocol }
   assert.match(assess({ ...HEALTHY, snapshot }).advice.join(), /real_ip_header proxy_protocol/)
-  const host = { ...HEALTHY.snapshot.host, httpDirectives: new Set(['real_ip_header']) }
+  const host = { ...HEALTHY.snapshot.host, httpDirectives: new Map([['real_ip_header', ['proxy_protocol']]]) }
   assert.equal(assess({ ...HEALTHY, snapshot: { ...snapshot, host } }).advice, [])
 })
 
@@ -184,6 +184,27 @@ test('if NGINX listens only on loopback, it is advised how routes are reached fr
     assess({ ...HEALTHY, snapshot: { ...HEALTHY.snapshot, context: { ...context, httpListens } } }).advice
   assert.match(adviceFor(['127.0.0.9:80', '[::1]:80']).join(), /add "listen 80;"/)
   assert.equal(adviceFor(['127.0.0.1:80', '203.0.113.5:80']), [])
+})
+
+test('with trusted proxies, routes that redirect to HTTPS are named; without them nothing is advised', () => {
+  const fresh = { ...certificate, not_before: '2025-12-31T00:00:00.000Z', expiry: '2026-03-31T00:00:00.000Z' }
+  const adviceFor = (trustedProxies: readonly string[], record: Parameters<typeof routeRecord>[0]) =>
+    assess({ ...HEALTHY, ...withRoute(record, { context: { ...context, trustedProxies } }) }).advice
+  assert.match(
+    adviceFor(['192.0.2.7'], { certificate: fresh }).join(),
+    /redirected to HTTPS by app: .*"enable_ssl": false/,
+  )
+  assert.equal(adviceFor(['192.0.2.7'], {}), [])
+  assert.equal(adviceFor([], { certificate: fresh }), [])
+})
+
+test('networks that NGINX cannot compare with are a reason, addresses are none', () => {
+  const reasonsFor = (...trustedProxies: readonly string[]) => {
+    const lacking = { ...context, trustedProxies, missingModules: ['geo'] as const }
+    return assess({ ...HEALTHY, snapshot: { ...HEALTHY.snapshot, context: lacking } }).reasons
+  }
+  assert.match(reasonsFor('192.0.2.0/24').join(), /^TRUSTED_PROXIES: .*ngx_http_geo_module/)
+  assert.equal(reasonsFor('192.0.2.7'), [])
 })
 
 test.run()

@@ -17,6 +17,7 @@ export const CALLING = [
   ['put', 'app', '--domain', 'a.example.com', '--upstream', 'http://localhost:1'],
   ['plan', 'app', '--domain', 'a.example.com', '--upstream', 'http://localhost:1'],
   ['delete', 'app'],
+  ['rename', 'app', 'other'],
   ['ssl', 'app'],
   ['sync'],
   ['reconcile'],

@@ -12,7 +12,10 @@ export const context: RenderContext = {
   httpListens: ['80', '[::]:80'],
   httpsListens: ['443', '[::]:443'],
   resolvers: ['192.0.2.53'],
-  setByHost: new Set(),
+  setByHost: new Map(),
+  publicHttpPort: 80,
+  publicHttpsPort: 443,
+  trustedProxies: [],
   webroot: '/state/acme',
   certificates: '/state/certificates',
 }

@@ -52,6 +52,12 @@ export const SWEEPS = {
     isBefore: (deps) => servedPort(deps, 'app.example.com') === 8002,
     isAfter: (deps) => servedPort(deps, 'app.example.com') === undefined,
   },
+  rename: {
+    prepare: (deps) => put(deps, 'app', 'app.example.com', 8002),
+    change: (deps) => deps.engine.renameProxy({ dropletName: 'app', newName: 'other', precondition: {} }),
+    isBefore: (deps) => servedPort(deps, 'app.example.com') === 8002 && deps.nginx.loaded.has('fpai-app.conf'),
+    isAfter: (deps) => servedPort(deps, 'app.example.com') === 8002 && !deps.nginx.loaded.has('fpai-app.conf'),
+  },
   'batch of five': {
     prepare: async (deps) => {
       await put(deps, 'gone', 'gone.example.com', 8004)

@@ -31,7 +31,7 @@ const host: HostConfiguration = {
   files: ['/etc/nginx/nginx.conf'],
   includesSitesEnabled: true,
   servers: [],
-  httpDirectives: new Set(),
+  httpDirectives: new Map(),
   mainDirectives: new Set(),
   loadedModules: new Set(),
   errorLogs: [],
@@ -278,7 +278,7 @@ test('an unchanged route repairs a missing, disabled or stale shared file, and n
   assert.equal(filesOf(plan(withoutImage, put('app'))), [`create available/${SHARED}`, `create enabled/${SHARED}`])
   const off = { ...one, shared: { ...shared, enabled: false }, enabledImages: new Map() }
   assert.equal(filesOf(plan(off, put('app'))), [`replace available/${SHARED}`, `create enabled/${SHARED}`])
-  const setByHost = new Set(['server_names_hash_max_size'])
+  const setByHost = new Map([['server_names_hash_max_size', ['512']]])
   const other = { ...one, context: { ...one.context, setByHost } }
   assert.equal(filesOf(plan(other, put('app'))), [`replace available/${SHARED}`])
 })
@@ -611,7 +611,7 @@ test('the host keeps its own default servers', () => {
 })
 
 test("directives that the host's http block has are not set again", () => {
-  const context = { ...empty.context, setByHost: new Set(['server_names_hash_bucket_size']) }
+  const context = { ...empty.context, setByHost: new Map([['server_names_hash_bucket_size', ['512']]]) }
   const shared = applied(empty, plan({ ...empty, context }, put('app'))).shared?.text ?? ''
   assert.not.match(shared, 'server_names_hash_bucket_size')
   assert.match(shared, 'server_names_hash_max_size')
@@ -704,6 +704,44 @@ test('each name that the certificate covers must present it', () => {
       ['a.example.net', fingerprint],
     ],
   )
+})
+
+const rename = (dropletName: string, newName: string, precondition: Precondition = {}): Change => ({
+  kind: 'rename',
+  dropletName,
+  newName,
+  precondition,
+})
+
+test('a rename keeps the record but for name and time, replaces the files, and claims nothing', () => {
+  const planned = plan(one, rename('app', 'other'))
+  assert.equal(outcomes(planned), ['replaced'])
+  const { record } = one.routes.get('app') ?? {}
+  assert.equal(recordOf(planned), { ...record, droplet_name: 'other', updated_at: recordOf(planned).updated_at })
+  assert.equal([...planned.domains], [])
+  assert.equal(domainsOf(applied(one, planned)), { other: 'app.example.com' })
+})
+
+test('renames of one batch follow each other, and a name that a rename has left is free', () => {
+  const chain = plan(one, rename('app', 'b'), rename('b', 'c'), put('app', { domain: 'new.example.com' }))
+  assert.equal(outcomes(chain), ['replaced', 'replaced', 'created'])
+  assert.equal(domainsOf(applied(one, chain)), { app: 'new.example.com', c: 'app.example.com' })
+  const back = plan(one, rename('app', 'b'), rename('b', 'app'))
+  assert.equal(domainsOf(applied(one, back)), { app: 'app.example.com' })
+})
+
+test('a domain that a later put of the old name would free stays with the renamed route', () => {
+  const moved = put('app', { domain: 'new.example.com' })
+  const planned = plan(one, put('x', { domain: 'app.example.com' }), rename('app', 'b'), moved)
+  assert.equal(outcomes(planned), ['DOMAIN_CONFLICT', 'replaced', 'created'])
+  assert.equal(domainsOf(applied(one, planned)), { app: 'new.example.com', b: 'app.example.com' })
+})
+
+test('a rename to a name that a route or a foreign file has is refused, whichever change came first', () => {
+  assert.equal(outcomes(plan(one, put('b'), rename('app', 'b'))), ['created', 'DROPLET_EXISTS'])
+  assert.equal(outcomes(plan(one, remove('app'), rename('app', 'b'))), ['deleted', 'PROXY_NOT_FOUND'])
+  assert.equal(outcomes(plan({ ...one, unmanagedFiles: new Set(['b']) }, rename('app', 'b'))), ['DROPLET_EXISTS'])
+  assert.equal(outcomes(plan(one, rename('app', 'b', { ifMatch: ['0'] }))), ['PRECONDITION_FAILED'])
 })
 
 test.run()

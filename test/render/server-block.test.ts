@@ -18,22 +18,33 @@ import { fixture } from '../helpers/memory-tree.ts'
 const test = suite('server-block')
 
 const texts = v.array(v.string())
-const Host = v.strictObject({
+const HostEntries = v.strictObject({
   nginxVersion: v.tuple([v.number(), v.number(), v.number()]),
   opensslVersion: v.tuple([v.number(), v.number()]),
   httpPort: v.number(),
   httpsPort: v.number(),
+  publicHttpPort: v.optional(v.number()),
+  publicHttpsPort: v.optional(v.number()),
+  trustedProxies: v.optional(texts, []),
   httpListens: texts,
   httpsListens: texts,
   resolvers: v.optional(texts, []),
   setByHost: v.pipe(
-    v.optional(texts, []),
-    v.transform((names) => new Set(names)),
+    v.optional(v.record(v.string(), texts), {}),
+    v.transform((directives) => new Map(Object.entries(directives))),
   ),
   webroot: v.string(),
   certificates: v.string(),
   missingModules: v.optional(v.array(v.picklist(MODULE_NAMES)), ['stub_status']),
 })
+const Host = v.pipe(
+  HostEntries,
+  v.transform(({ publicHttpPort, publicHttpsPort, ...host }) => ({
+    ...host,
+    publicHttpPort: publicHttpPort ?? host.httpPort,
+    publicHttpsPort: publicHttpsPort ?? host.httpsPort,
+  })),
+)
 const Route = v.strictObject({
   droplet_name: v.string(),
   domain: v.string(),

@@ -23,6 +23,8 @@ test('options that are not given have their defaults', () => {
     aliases: [],
     redirect_to: null,
     maintenance: false,
+    header_buffer_size: '16k',
+    upstream_keepalive_s: 4,
   })
 })
 
@@ -35,6 +37,8 @@ const GOOD = {
   allow: [[], ['10.0.0.0/8'], ['0.0.0.0/0', '::/0', '192.0.2.1', '2001:db8::/32', '::1/128']],
   aliases: [[], ['a.example.com'], Array.from({ length: 99 }, (_, i) => `a${i}.example.com`)],
   redirect_to: [null, 'new.example.com'],
+  header_buffer_size: ['4k', '16k', '64K', '256k', '4096', '262144'],
+  upstream_keepalive_s: [0, 1, 3600],
 }
 const BAD = {
   upstream_scheme: ['ftp', 'HTTPS', 'http;', '', null],
@@ -66,6 +70,25 @@ const BAD = {
   ],
   redirect_to: ['', 'https://new.example.com', 'new.example.com/path', '$host', 'localhost', 1],
   maintenance: ['on', 503],
+  header_buffer_size: [
+    '3k',
+    '257k',
+    '4095',
+    '4097',
+    '262145',
+    '1m',
+    '0',
+    '016k',
+    '16 k',
+    '16k;',
+    '-16k',
+    '1e1k',
+    '16kb',
+    '',
+    16,
+    null,
+  ],
+  upstream_keepalive_s: [-1, 3601, 1.5, '4', '4s', null],
 }
 
 for (const [name, values] of Object.entries(GOOD)) {
@@ -91,6 +114,11 @@ test('aliases are lower-cased, sorted and deduplicated: their order makes no dif
   const given = ['www.Example.com', 'b.example.com.', 'bücher.example', 'B.example.com']
   const { aliases } = v.parse(ProxyOptions, { aliases: given })
   assert.equal(aliases, ['b.example.com', 'www.example.com', 'xn--bcher-kva.example'])
+})
+
+test('each spelling of a buffer size is stored as the same one', () => {
+  const sizes = ['64k', '64K', '65536'].map((header_buffer_size) => v.parse(ProxyOptions, { header_buffer_size }))
+  assert.equal(new Set(sizes.map((options) => options.header_buffer_size)), new Set(['64k']))
 })
 
 test('every option has a description and its default', () => {

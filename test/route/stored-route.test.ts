@@ -240,4 +240,19 @@ test('no text in a record breaks out of its line: NGINX reads the same directive
   )
 })
 
+test('the revision of a route without later options is that of the version that wrote it, and each of them changes it', () => {
+  const record = routeRecord()
+  const revisionWith = (options: RouteRecord['options']) =>
+    readRouteFile('app', renderRouteFile({ ...record, options }, context))?.revision
+  const { header_buffer_size, upstream_keepalive_s, ...earlier } = DEFAULT_OPTIONS
+  const { droplet_name, domain, upstream_host, upstream_port, enable_ssl } = record
+  const text = JSON.stringify([droplet_name, domain, upstream_host, upstream_port, enable_ssl, earlier])
+  const revision = createHash('sha256').update(text).digest('hex').slice(0, 16)
+  assert.is(revisionWith({ ...DEFAULT_OPTIONS, header_buffer_size, upstream_keepalive_s }), revision)
+  const changed = [{ header_buffer_size: '64k' }, { upstream_keepalive_s: 0 }].map((one) =>
+    revisionWith({ ...DEFAULT_OPTIONS, ...one }),
+  )
+  assert.is(new Set([revision, ...changed]).size, 3)
+})
+
 test.run()

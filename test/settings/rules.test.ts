@@ -99,6 +99,20 @@ test('the two directories of sites differ, and so do the two ports of NGINX', ()
     assert.match(parseFaults(ports).join(), /^NGINX_HTTPS_PORT: expected another port than NGINX_HTTP_PORT, got \d+$/)
 })
 
+test('the two ports at which clients reach NGINX differ, whether they are mapped or not', () => {
+  parseValid({
+    NGINX_HTTP_PORT: '8080',
+    NGINX_HTTPS_PORT: '8443',
+    NGINX_PUBLIC_HTTP_PORT: '8443',
+    NGINX_PUBLIC_HTTPS_PORT: '8080',
+  })
+  for (const ports of [{ NGINX_PUBLIC_HTTPS_PORT: '80' }, { NGINX_PUBLIC_HTTP_PORT: '443' }])
+    assert.match(
+      parseFaults(ports).join(),
+      /^NGINX_PUBLIC_HTTPS_PORT: expected another port than NGINX_PUBLIC_HTTP_PORT/,
+    )
+})
+
 test('loopback is localhost, ::1 and 127.0.0.0/8, and no name that only resembles them', () => {
   for (const host of ['localhost', '::1', '127.0.0.1', '127.1.2.3']) assert.ok(isLoopbackHost(host), host)
   for (const host of ['127.0.0.1.nip.io', 'localhost.evil.com', '127.evil.com', '127.0.0', '::', ''])

@@ -28,7 +28,8 @@ setUp(test, async (context, undo) => {
 for (const name of names) {
   const golden = v.parse(Case, JSON.parse(readFileSync(join(folder, name), 'utf8')))
   const own = readFileSync(join(folder, name.replace('.json', '.conf')), 'utf8')
-  const text = (golden.route === undefined ? '' : readFileSync(join(folder, 'shared-first.conf'), 'utf8')) + own
+  const shared = own.includes('$proxy_manager_forwarded') ? 'shared-trusted-proxies.conf' : 'shared-first.conf'
+  const text = (golden.route === undefined ? '' : readFileSync(join(folder, shared), 'utf8')) + own
   const isReadable = canRead(text)
   test(`${name.replace('.json', '')} is ${isReadable ? 'accepted' : 'for another NGINX, and refused'}`, ({ nginx }) => {
     makeCertificate(nginx, golden.route)
@@ -74,6 +75,7 @@ function canRead(text: string): boolean {
     isKnown('ssl_reject_handshake', installed.version, [1, 19, 4]) &&
     isKnown('http2 on', installed.version, [1, 25, 1]) &&
     isKnown('keepalive_min_timeout', installed.version, [1, 27, 4]) &&
+    isKnown('keepalive 0', installed.version, [1, 29, 7]) &&
     isKnown('X25519MLKEM768', installed.openssl, [3, 5])
   )
 }

@@ -16,7 +16,10 @@ import { setUp } from '../helpers/system/set-up.ts'
 const test = suite<{ host: RealHost; port: number }>('options of a route, as NGINX applies them')
 
 setUp(test, async (context, undo) => {
-  context.host = await startHost()
+  // Each of these contradicts a value of ours: NGINX compares those of a route with those it inherits.
+  const small = ['proxy_busy_buffers_size', 'proxy_temp_file_write_size', 'proxy_max_temp_file_size']
+  const http = [...small.map((name) => `${name} 8k;`), 'proxy_buffer_size 4k; proxy_buffers 8 4k; proxy_ssl_verify on;']
+  context.host = await startHost({ http: http.join(' ') })
   undo(context.host.close)
   context.port = (await context.host.droplet('app')).port
 })
@@ -84,6 +87,57 @@ test("a body larger than the route's limit is refused", async ({ host, port }) =
     ])
   assert.is(await post(1000), '200')
   assert.is(await post(2000), '413')
+})
+
+test('an answer with more headers than fit is a 502, and passes with larger buffers, buffered or not', async ({
+  host,
+}) => {
+  const cookies = Array.from({ length: 40 }, (_, i) => `s${i}=${'x'.repeat(1000)}`)
+  const droplet = await listening(({ url }, response) => {
+    if (url !== '/health') response.setHeader('set-cookie', cookies)
+    response.end('signed in')
+  })
+  const signIn = async (options: Record<string, unknown>) => {
+    await putRoute(host.manager, 'login', 'login.example.com', droplet.port, { options })
+    return await curl([
+      ...['-s', '-o', '/dev/null', '-w', '%{http_code}', '-H', 'Host: login.example.com'],
+      `http://127.0.0.1:${host.nginx.httpPort}/`,
+    ])
+  }
+  try {
+    assert.is(await signIn({}), '502')
+    for (const buffering of [false, true]) assert.is(await signIn({ header_buffer_size: '64k', buffering }), '200')
+    assert.is(await signIn({ header_buffer_size: '256k' }), '200')
+  } finally {
+    droplet.close()
+  }
+})
+
+test('NGINX closes idle connections to the upstream after the time of the route, or at once', async ({ host }) => {
+  const closed: number[] = []
+  const droplet = await listening(({ socket, url }, response) => {
+    response.end('ok')
+    if (url === '/health') return
+    const from = performance.now()
+    socket.once('close', () => closed.push(performance.now() - from))
+  })
+  droplet.server.keepAliveTimeout = 60_000
+  const idleFor = async (upstream_keepalive_s: number) => {
+    const options = { upstream_keepalive_s }
+    await putRoute(host.manager, 'idle', 'idle.example.com', droplet.port, { options })
+    const connected = once(droplet.server, 'connection')
+    assert.is(await through(host.nginx.httpPort, 'idle.example.com'), 'ok')
+    const [socket] = await connected
+    if (!socket.closed) await once(socket, 'close')
+    return closed.at(-1) ?? Number.NaN
+  }
+  try {
+    const [never, second] = [await idleFor(0), await idleFor(1)]
+    assert.ok(never < 500, `${never} ms`)
+    assert.ok(second > 900 && second < 3500, `${second} ms`)
+  } finally {
+    droplet.close()
+  }
 })
 
 test('an upstream that speaks TLS is probed and proxied over TLS', async ({ host }) => {

@@ -28,6 +28,7 @@ export const OLDEST: Version = [1, 18, 0]
 const MODULES = {
   access: true,
   auth_basic: true,
+  geo: true,
   map: true,
   proxy: true,
   realip: false,

@@ -49,8 +49,8 @@ export function findUnacceptable(
 }
 
 /**
- * What the operator can do about a failure that no other request would avoid: a hash size of the host that is too small (ngx_hash_init), or a
- * directive in a file of ours that this NGINX does not have.
+ * What the operator can do about a failure that no other request would avoid: a hash size of the host that is too small (ngx_hash_init), or that
+ * comes after our maps (ngx_http_map_block), or a directive in a file of ours that this NGINX does not have.
  */
 export function hostRemedy(
   diagnostics: readonly Diagnostic[],
@@ -61,6 +61,9 @@ export function hostRemedy(
     const [, directive, size] = /you should increase (?:either )?(\w+): (\d+)/.exec(message) ?? []
     if (directive !== undefined)
       return `Raise ${directive} in the http block of NGINX's configuration, such as "${directive} ${2 * Number(size)};" (it is ${size})`
+    const late = /^"(map_hash_\w+)" directive is duplicate/.exec(message)?.[1]
+    if (late !== undefined && file !== null)
+      return `Move ${late} from ${file} to the http block of nginx.conf, in front of the include of sites-enabled: NGINX does not accept it after a map`
     const unknown = /unknown directive "\w+"|the "\w+" parameter requires \w+/.exec(message)?.[0]
     if (unknown !== undefined && file !== null && isOwnFile(file))
       return `Install an NGINX that has what it lacks (${unknown}), such as Debian's`

@@ -20,8 +20,8 @@ export interface HostConfiguration {
   /** Whether sites-enabled is included inside `http`, with a pattern that our file names match. */
   readonly includesSitesEnabled: boolean
   readonly servers: readonly UnmanagedServer[]
-  /** Names of directives directly inside the `http` block (in any file). */
-  readonly httpDirectives: ReadonlySet<string>
+  /** Directives directly inside the `http` block (in any file), by name, with the arguments of the last one. */
+  readonly httpDirectives: ReadonlyMap<string, readonly string[]>
   /** Names of directives at the top level, such as `worker_shutdown_timeout`. */
   readonly mainDirectives: ReadonlySet<string>
   /** Names of dynamic modules that are loaded, such as `ngx_stream_module`. */
@@ -45,7 +45,7 @@ export function readHostConfiguration(
   if (tree.read(mainPath) === undefined) return undefined
   const files = new Set<string>()
   const servers: UnmanagedServer[] = []
-  const httpDirectives = new Set<string>()
+  const httpDirectives = new Map<string, readonly string[]>()
   const mainDirectives = new Set<string>()
   const loadedModules = new Set<string>()
   let includesSitesEnabled = false
@@ -71,7 +71,7 @@ export function readHostConfiguration(
         continue
       }
       if (context === 'main') mainDirectives.add(directive.name)
-      if (context === 'http') httpDirectives.add(directive.name)
+      if (context === 'http') httpDirectives.set(directive.name, directive.args)
       if (context === 'main' && directive.name === 'load_module')
         loadedModules.add(basename(directive.args[0] ?? '', '.so'))
       if (context === 'main' && directive.name === 'error_log') errorLogs.push(directive.args[0] ?? '')

@@ -78,6 +78,8 @@ const OTHERS: { readonly [O in keyof ProxyOptions]: readonly [flag: string, valu
   allow: ['--allow=10.0.0.0/8, 192.0.2.7', ['10.0.0.0/8', '192.0.2.7']],
   aliases: ['--aliases=www.example.com', ['www.example.com']],
   redirect_to: ['--redirect-to=new.example.com', 'new.example.com'],
+  header_buffer_size: ['--header-buffer-size=64k', '64k'],
+  upstream_keepalive_s: ['--upstream-keepalive-s=1', 1],
   maintenance: ['--maintenance', true],
 }
 

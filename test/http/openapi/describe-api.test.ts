@@ -173,6 +173,7 @@ test('If-Match and If-None-Match are described for exactly the operations that h
     'createProxy',
     'deleteProxy',
     'putProxy',
+    'renameProxy',
   ])
 })
 
@@ -181,6 +182,7 @@ test('a body is required if an empty one is invalid', () => {
   assert.equal(required.map(({ operation }) => operation.operationId).sort(), [
     'createProxy',
     'putProxy',
+    'renameProxy',
     'udcMessage',
     'udcMessage2',
   ])

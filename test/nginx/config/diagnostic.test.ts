@@ -123,7 +123,7 @@ test("a warning about the host's own names, or about nothing of ours, blocks no 
     )
 })
 
-test('the remedy of a hash that is too small names the directive, that of an unknown directive of ours another NGINX', () => {
+test('the remedy names the directive of a hash that is too small or set too late, and for an unknown directive of ours another NGINX', () => {
   const remedy = (message: string, file: string | null = null) =>
     hostRemedy([{ level: 'emerg', file, line: null, message }], (name) => name.startsWith('fpai-'))
   const [hash] = parseDiagnostics(captured('hash-bucket-too-small'))
@@ -135,6 +135,11 @@ test('the remedy of a hash that is too small names the directive, that of an unk
     remedy('could not build map_hash, you should increase map_hash_bucket_size: 64') ?? '',
     /^Raise map_hash_bucket_size /,
   )
+  assert.match(
+    remedy('"map_hash_bucket_size" directive is duplicate', 'shop.conf') ?? '',
+    /^Move map_hash_bucket_size from shop\.conf to the http block of nginx\.conf, in front of /,
+  )
+  assert.is(remedy('"server_tokens" directive is duplicate', 'shop.conf'), undefined)
   assert.match(remedy('unknown directive "geo"', 'fpai-app.conf') ?? '', /unknown directive "geo"/)
   assert.is(remedy('unknown directive "geo"', 'shop.conf'), undefined)
   assert.is(remedy('host not found in upstream "app"', 'fpai-app.conf'), undefined)

@@ -20,6 +20,8 @@ const Options = v.object({
   aliases: v.optional(v.array(v.string()), []),
   redirect_to: v.optional(v.nullable(v.string()), null),
   maintenance: v.optional(v.boolean(), false),
+  header_buffer_size: v.optional(v.string(), '16k'),
+  upstream_keepalive_s: v.optional(v.number(), 4),
 })
 export const AcceptedBody = v.object({
   domain: v.string(),
@@ -82,6 +84,7 @@ export function meantDirectives(meant: Meant): Tree[] {
         ],
       ]
     if (!isPassedOn) return redirect(`${protocol}://${target}:${at}`)
+    const buffer = Number.parseInt(options.header_buffer_size, 10)
     const tls = [line('proxy_ssl_server_name on'), line(`proxy_ssl_name ${domain}`)]
     return [
       ['location', '/'],
@@ -103,8 +106,10 @@ export function meantDirectives(meant: Meant): Tree[] {
         line(`proxy_set_header Connection ${options.websocket ? '$proxy_manager_connection' : ''}`),
         line('proxy_redirect off'),
         line(`proxy_buffering ${options.buffering ? 'on' : 'off'}`),
-        line('proxy_buffer_size 16k'),
-        line('proxy_buffers 8 16k'),
+        line(`proxy_buffer_size ${buffer}k`),
+        line(`proxy_buffers 8 ${buffer}k`),
+        line(`proxy_busy_buffers_size ${2 * buffer}k`),
+        line(`proxy_temp_file_write_size ${2 * buffer}k`),
         line(`proxy_connect_timeout ${options.connect_timeout_s}s`),
         line('proxy_send_timeout 60s'),
         line(`proxy_read_timeout ${options.read_timeout_s}s`),
@@ -130,8 +135,9 @@ export function meantDirectives(meant: Meant): Tree[] {
         const more = addresses.length === 1 ? '' : i === 0 ? ' max_fails=0' : ' max_fails=0 backup'
         return line(`server ${literal}:${port}${more}`)
       }),
-      line('keepalive 64'),
-      line('keepalive_timeout 4s'),
+      ...(options.upstream_keepalive_s === 0
+        ? []
+        : [line('keepalive 64'), line(`keepalive_timeout ${options.upstream_keepalive_s}s`)]),
     ],
   ]
   const blocks = isPassedOn ? [block] : []

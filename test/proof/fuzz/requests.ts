@@ -141,6 +141,8 @@ function bodiesOf({ port, dropletPort, nginxPort, certified }: Surroundings) {
         { maxLength: 3 },
       ),
       redirect_to: fc.constantFrom(null, null, null, 'elsewhere.example.net', 'BÜCHER.example.net.'),
+      header_buffer_size: fc.constantFrom('4k', '16K', '256k'),
+      upstream_keepalive_s: fc.constantFrom(0, 1, 3600),
       maintenance: fc.oneof({ weight: 4, arbitrary: fc.constant(false) }, { weight: 1, arbitrary: fc.constant(true) }),
     },
     { requiredKeys: [] },
