@@ -23,9 +23,12 @@ import { tokenVerifier } from '../mesh/verify-token.ts'
 import { nginxFactsReader } from '../nginx/binary.ts'
 import type { Change } from '../plan/change.ts'
 import { onlyOutcome } from '../plan/plan-batch.ts'
+import { failedPrecondition } from '../plan/plan-change.ts'
 import { staleFinder } from '../plan/stale.ts'
 import { observer } from '../snapshot/observe.ts'
-import type { ChangeDryRun, Engine } from './engine.ts'
+import type { Snapshot } from '../snapshot/snapshot.ts'
+import type { ChangeDryRun, DeleteRequest, Engine } from './engine.ts'
+import { type HealthWaits, healthWaits } from './health-waits.ts'
 import { type RouteView, routeView } from './route-view.ts'
 import { applyOrRecover, type ChangeSubmitter, changeSubmitter } from './submit-change.ts'
 
@@ -42,15 +45,16 @@ export function createEngine(host: Host): Engine {
     clock: host.clock,
   })
   const view = routeView(host)
+  const waits = healthWaits(host)
   const submitter = changeSubmitter(context, queue, view)
   const issuer = createIssuer(context, submitter.certify)
   const certificates = certificateMaintenance(context, issuer, submitter.certify)
   const readHealth = healthReader(context)
   const readDroplets = registryReader(host)
   return {
-    ...changeVerbs({ context, queue, view, submitter, issuer, certificates, arriving }),
+    ...changeVerbs({ context, queue, view, waits, submitter, issuer, certificates, arriving }),
     ...readVerbs(context, view),
-    syncFromRegistry: (request) => syncFromRegistry(context, queue, readDroplets, request),
+    syncFromRegistry: (request) => syncFromRegistry(context, superseding(queue, waits), readDroplets, request),
     readMetrics: () => readMetrics(context, queue, readHealth),
     readHealth,
     readDependencies: dependencyReader(context),
@@ -62,6 +66,7 @@ export function createEngine(host: Host): Engine {
     saveRenderedMark: () => saveRenderedMark(context).catch(logFailure(host, 'warn', { action: 'save_rendered_mark' })),
     recover: () => recover(context),
     idle: () => queue.idle(),
+    endWaits: waits.end,
     close: () => {
       queue.close()
       closing.abort(stopping())
@@ -107,6 +112,7 @@ interface ChangeParts {
   readonly context: ChangeContext
   readonly queue: ChangeQueue
   readonly view: RouteView
+  readonly waits: HealthWaits
   readonly submitter: ChangeSubmitter
   readonly issuer: Issuer
   readonly certificates: CertificateMaintenance
@@ -119,7 +125,16 @@ type ChangeVerbs = Pick<
   'putProxy' | 'deleteProxy' | 'dryRunPut' | 'dryRunDelete' | 'issueCertificate' | 'dryRunIssue'
 >
 
-function changeVerbs({ context, queue, view, submitter, issuer, certificates, arriving }: ChangeParts): ChangeVerbs {
+function changeVerbs({
+  context,
+  queue,
+  view,
+  waits,
+  submitter,
+  issuer,
+  certificates,
+  arriving,
+}: ChangeParts): ChangeVerbs {
   const { host } = context
   const dryRunOf = async (change: Change): Promise<ChangeDryRun> => {
     const { outcomes, ...result } = await queue.exclusively(() => dryRun(context, [change]))
@@ -127,20 +142,22 @@ function changeVerbs({ context, queue, view, submitter, issuer, certificates, ar
     return { ...result, outcome, proxy: view.show(route) }
   }
   return {
-    putProxy: async (request) => {
+    putProxy: async ({ healthWaitS = 0, signal, ...request }) => {
       const started = host.clock.monotonicMs()
-      arriving.count++
-      const change = await toPutChange(host, { source: 'api', ...request })
-        .catch(submitter.countRefusal)
-        .finally(() => {
-          arriving.count--
-        })
+      await arrive(context, waits, request, healthWaitS)
+      const prepare = () => toPutChange(host, { source: 'api', ...request })
+      const preparing =
+        healthWaitS === 0
+          ? counted(arriving, prepare)
+          : waits.wait({ dropletName: request.dropletName, seconds: healthWaitS, signal }, prepare)
+      const change = await preparing.catch(submitter.countRefusal)
       const changed = await submitter.submit(change, host.clock.monotonicMs() - started)
       if (host.settings.SSL_AUTO_ISSUE && changed.proxy.status === 'pending_ssl')
         certificates.issuePending().catch(logFailure(host, 'error', { action: 'issue_pending' }))
       return changed
     },
     deleteProxy: async ({ deleteCertificate, ...request }) => {
+      await arrive(context, waits, request, 0)
       const changed = await submitter.submit({ kind: 'delete', ...request }, 0)
       if (!deleteCertificate) return changed
       // Exclusively: a new route for this domain would otherwise get the certificate that is about to be deleted.
@@ -161,16 +178,55 @@ function changeVerbs({ context, queue, view, submitter, issuer, certificates, ar
   }
 }
 
-function readVerbs({ state, observe }: ChangeContext, view: RouteView): Pick<Engine, 'listProxies' | 'getProxy'> {
-  /** The routes that are served now: while a change is not confirmed, the previous ones. */
-  const servedRoutes = async () => (state.unconfirmed ?? (await observe([]))).snapshot.routes
+type ArrivingCall = Pick<DeleteRequest, 'dropletName' | 'precondition'>
+
+/**
+ * A call ends the wait of an earlier one of the same droplet, unless its precondition fails.
+ * @throws {ProxyManagerError} PRECONDITION_FAILED if it would have to wait only to fail then
+ */
+async function arrive(
+  context: ChangeContext,
+  waits: HealthWaits,
+  { dropletName, precondition }: ArrivingCall,
+  waitS: number,
+): Promise<void> {
+  if (waitS === 0 && !waits.isWaiting(dropletName)) return
+  const failed = failedPrecondition(precondition, (await servedRoutes(context)).get(dropletName))
+  if (failed === undefined) waits.supersede(dropletName)
+  else if (waitS > 0) throw failed
+}
+
+async function counted<T>(arriving: { count: number }, prepare: () => Promise<T>): Promise<T> {
+  arriving.count++
+  return await prepare().finally(() => {
+    arriving.count--
+  })
+}
+
+/** The routes that are served now: while a change is not confirmed, the previous ones. */
+async function servedRoutes({ state, observe }: ChangeContext): Promise<Snapshot['routes']> {
+  return (state.unconfirmed ?? (await observe([]))).snapshot.routes
+}
+
+/** The queue for changes that are of no single call: each ends the wait of a call for its droplet. */
+function superseding(queue: ChangeQueue, waits: HealthWaits): ChangeQueue {
+  return {
+    ...queue,
+    submit: (change) => {
+      waits.supersede(change.dropletName)
+      return queue.submit(change)
+    },
+  }
+}
+
+function readVerbs(context: ChangeContext, view: RouteView): Pick<Engine, 'listProxies' | 'getProxy'> {
   return {
     listProxies: async () => {
-      const proxies = [...(await servedRoutes()).values()].map(view.show)
+      const proxies = [...(await servedRoutes(context)).values()].map(view.show)
       return proxies.sort((a, b) => (a.droplet_name < b.droplet_name ? -1 : 1))
     },
     getProxy: async (dropletName) => {
-      const route = (await servedRoutes()).get(dropletName)
+      const route = (await servedRoutes(context)).get(dropletName)
       if (route === undefined) throw new ProxyManagerError('PROXY_NOT_FOUND')
       return view.show(route)
     },

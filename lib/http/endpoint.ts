@@ -37,7 +37,11 @@ export function endpoint<P, Q, B>(
     let call: Call<P, Q, B> | undefined
     try {
       call = await parseCall(operation, patterns, request)
-      const { status, body, headers, logFields } = await handle(call, { ...deps, correlationId })
+      const { status, body, headers, logFields } = await handle(call, {
+        signal: request.signal,
+        ...deps,
+        correlationId,
+      })
       logLine('info', { result: 'success', status, ...subjectOf(call), ...logFields })
       const plain = typeof body === 'string' && operation.contentType !== undefined
       deps.metrics.request(operation.operationId, status, deps.clock.monotonicMs() - started)

@@ -26,6 +26,8 @@ export interface Deps {
   readonly resources: Resources
   /** Serializes the body of an answer; `JSON.stringify` if missing. */
   readonly toJson?: (body: unknown) => string
+  /** Aborted once the caller has gone; that of the request if missing. */
+  readonly signal?: AbortSignal
   /** Who calls. `createApp` sets this and what follows; a handler without it is called by whoever mounts it. */
   readonly caller?: Caller
   /** The path in front of every path of the API. */

@@ -149,7 +149,7 @@ function findConflict(
   return undefined
 }
 
-function failedPrecondition(
+export function failedPrecondition(
   precondition: Precondition,
   found: SnapshotRoute | undefined,
 ): ProxyManagerError | undefined {
