@@ -1,8 +1,9 @@
 import { PUT_ERRORS } from '../lib/http/answer-schemas.ts'
 import { putAnswer, putDryRunAnswer } from '../lib/http/answers.ts'
+import { waitOf } from '../lib/http/deploy-wait.ts'
 import { endpoint } from '../lib/http/endpoint.ts'
 import { putResponses } from '../lib/http/openapi/samples.ts'
-import { DryRun, NoParams } from '../lib/http/parameters.ts'
+import { NoParams, PutQuery } from '../lib/http/parameters.ts'
 import { CreateProxyBody } from '../lib/route/spec.ts'
 
 /** Creates a route; never replaces one with a different configuration. */
@@ -15,17 +16,17 @@ export default endpoint(
     method: 'POST',
     path: '/proxies',
     params: NoParams,
-    query: DryRun,
+    query: PutQuery,
     body: CreateProxyBody,
     responses: putResponses('The route exists with this configuration already; or a dry run'),
     supportsPreconditions: true,
     errors: PUT_ERRORS,
   },
-  async ({ query, body, precondition }, { engine, base }) => {
+  async ({ query, body, precondition }, { engine, base, signal }) => {
     const { droplet_name: dropletName, ...spec } = body
     const request = { dropletName, spec, mode: 'create' as const, precondition }
     return query.dry_run
       ? putDryRunAnswer(await engine.dryRunPut(request))
-      : putAnswer(await engine.putProxy(request), base)
+      : putAnswer(await engine.putProxy({ ...request, ...waitOf(query, request.spec), signal }), base)
   },
 )

@@ -1,9 +1,10 @@
 import * as v from 'valibot'
 import { PUT_ERRORS } from '../lib/http/answer-schemas.ts'
 import { putAnswer, putDryRunAnswer } from '../lib/http/answers.ts'
+import { waitOf } from '../lib/http/deploy-wait.ts'
 import { endpoint } from '../lib/http/endpoint.ts'
 import { putResponses } from '../lib/http/openapi/samples.ts'
-import { DryRun } from '../lib/http/parameters.ts'
+import { PutQuery } from '../lib/http/parameters.ts'
 import { DropletName } from '../lib/route/droplet-name.ts'
 import { PutProxyBody } from '../lib/route/spec.ts'
 
@@ -17,16 +18,16 @@ export default endpoint(
     method: 'PUT',
     path: '/proxies/:droplet_name',
     params: v.strictObject({ droplet_name: DropletName }),
-    query: DryRun,
+    query: PutQuery,
     body: PutProxyBody,
     responses: putResponses('Replaced, or unchanged (receipt.reloaded is false); or a dry run'),
     supportsPreconditions: true,
     errors: PUT_ERRORS,
   },
-  async ({ params, query, body, precondition }, { engine, base }) => {
+  async ({ params, query, body, precondition }, { engine, base, signal }) => {
     const request = { dropletName: params.droplet_name, spec: body, mode: 'replace' as const, precondition }
     return query.dry_run
       ? putDryRunAnswer(await engine.dryRunPut(request))
-      : putAnswer(await engine.putProxy(request), base)
+      : putAnswer(await engine.putProxy({ ...request, ...waitOf(query, request.spec), signal }), base)
   },
 )

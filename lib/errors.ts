@@ -55,6 +55,14 @@ export const ERRORS = {
     'Another route already serves this domain',
     'Delete, move or rename the route in details.owner, or choose another domain',
   ),
+  SUPERSEDED: entry(
+    409,
+    'caller',
+    false,
+    'upstream',
+    'A later call for this droplet has replaced this one, which was waiting for it to become healthy',
+    'GET the route to see what the later call has made',
+  ),
   DROPLET_EXISTS: entry(
     409,
     'caller',

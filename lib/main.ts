@@ -68,6 +68,7 @@ export async function startService(environment: Environment): Promise<Service | 
   const timers = startTimers(host, engine)
   const end: Service['close'] = async (drain) => {
     for (const timer of timers) clearInterval(timer)
+    engine.endWaits()
     await Promise.all([drain?.(), mesh.idle()])
     await engine.idle()
     await engine.saveRenderedMark()

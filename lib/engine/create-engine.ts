@@ -27,7 +27,9 @@ import { onlyOutcome } from '../plan/plan-batch.ts'
 import { staleFinder } from '../plan/stale.ts'
 import { observer } from '../snapshot/observe.ts'
 import { findPutBack } from '../snapshot/put-back.ts'
+import { arrive, counted, servedRoutes, superseding } from './arrivals.ts'
 import type { ChangeDryRun, Engine } from './engine.ts'
+import { type HealthWaits, healthWaits } from './health-waits.ts'
 import { type RouteView, routeView } from './route-view.ts'
 import { applyOrRecover, type ChangeSubmitter, changeSubmitter } from './submit-change.ts'
 
@@ -45,15 +47,16 @@ export function createEngine(host: Host): Engine {
   })
   const orders = orderQueue()
   const view = routeView(host, orders)
+  const waits = healthWaits(host)
   const submitter = changeSubmitter(context, queue, view)
   const issuer = createIssuer(context, orders, submitter.certify)
   const certificates = certificateMaintenance(context, issuer, submitter.certify)
   const readHealth = healthReader(context, orders)
   const readDroplets = registryReader(host)
   return {
-    ...changeVerbs({ context, queue, view, submitter, orders, issuer, certificates, arriving }),
+    ...changeVerbs({ context, queue, view, waits, submitter, orders, issuer, certificates, arriving }),
     ...readVerbs(context, view),
-    syncFromRegistry: (request) => syncFromRegistry(context, queue, readDroplets, request),
+    syncFromRegistry: (request) => syncFromRegistry(context, superseding(queue, waits), readDroplets, request),
     readMetrics: () => readMetrics(context, queue, readHealth),
     readHealth,
     readDependencies: dependencyReader(context),
@@ -78,6 +81,7 @@ export function createEngine(host: Host): Engine {
       return undone
     },
     idle: () => queue.idle(),
+    endWaits: waits.end,
     close: () => {
       queue.close()
       closing.abort(stopping())
@@ -123,6 +127,7 @@ interface ChangeParts {
   readonly context: ChangeContext
   readonly queue: ChangeQueue
   readonly view: RouteView
+  readonly waits: HealthWaits
   readonly submitter: ChangeSubmitter
   readonly orders: OrderQueue
   readonly issuer: Issuer
@@ -147,6 +152,7 @@ function changeVerbs({
   context,
   queue,
   view,
+  waits,
   submitter,
   orders,
   issuer,
@@ -160,20 +166,22 @@ function changeVerbs({
     return { ...result, outcome, proxy: view.show(route) }
   }
   return {
-    putProxy: async (request) => {
+    putProxy: async ({ healthWaitS = 0, signal, ...request }) => {
       const started = host.clock.monotonicMs()
-      arriving.count++
-      const change = await toPutChange(host, { source: 'api', ...request })
-        .catch(submitter.countRefusal)
-        .finally(() => {
-          arriving.count--
-        })
+      await arrive(context, waits, request, healthWaitS)
+      const prepare = () => toPutChange(host, { source: 'api', ...request })
+      const preparing =
+        healthWaitS === 0
+          ? counted(arriving, prepare)
+          : waits.wait({ dropletName: request.dropletName, seconds: healthWaitS, signal }, prepare)
+      const change = await preparing.catch(submitter.countRefusal)
       const changed = await submitter.submit(change, host.clock.monotonicMs() - started)
       if (host.settings.SSL_AUTO_ISSUE && changed.proxy.status === 'pending_ssl')
         certificates.issuePending().catch(logFailure(host, 'error', { action: 'issue_pending' }))
       return changed
     },
     deleteProxy: async ({ deleteCertificate, ...request }) => {
+      await arrive(context, waits, request, 0)
       const changed = await submitter.submit({ kind: 'delete', ...request }, 0)
       if (!deleteCertificate) return changed
       // Exclusively: a new route for this domain would otherwise get the certificate that is about to be deleted.
@@ -201,16 +209,14 @@ function changeVerbs({
   }
 }
 
-function readVerbs({ state, observe }: ChangeContext, view: RouteView): Pick<Engine, 'listProxies' | 'getProxy'> {
-  /** The routes that are served now: while a change is not confirmed, the previous ones. */
-  const servedRoutes = async () => (state.unconfirmed ?? (await observe([]))).snapshot.routes
+function readVerbs(context: ChangeContext, view: RouteView): Pick<Engine, 'listProxies' | 'getProxy'> {
   return {
     listProxies: async () => {
-      const proxies = [...(await servedRoutes()).values()].map(view.show)
+      const proxies = [...(await servedRoutes(context)).values()].map(view.show)
       return proxies.sort((a, b) => (a.droplet_name < b.droplet_name ? -1 : 1))
     },
     getProxy: async (dropletName) => {
-      const route = (await servedRoutes()).get(dropletName)
+      const route = (await servedRoutes(context)).get(dropletName)
       if (route === undefined) throw new ProxyManagerError('PROXY_NOT_FOUND')
       return view.show(route)
     },

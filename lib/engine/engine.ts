@@ -27,6 +27,14 @@ export interface RenameRequest {
   readonly precondition: Precondition
 }
 
+/** A change that may wait, before it is queued, until the droplet is healthy. */
+export interface WaitingPut extends PutRequest {
+  /** The longest time in seconds; 0, the default, asks once. */
+  readonly healthWaitS?: number
+  /** Aborted once the caller has gone: the wait ends, and nothing is changed. */
+  readonly signal?: AbortSignal | undefined
+}
+
 export interface DeleteRequest {
   readonly dropletName: string
   readonly precondition: Precondition
@@ -74,7 +82,7 @@ export interface IssueDryRun extends Omit<BatchDryRun, 'outcomes'> {
 
 /** Every method throws only `ProxyManagerError`. */
 export interface Engine {
-  putProxy(request: PutRequest): Promise<Changed>
+  putProxy(request: WaitingPut): Promise<Changed>
   deleteProxy(request: DeleteRequest): Promise<DeletedProxy>
   /** The route takes another name, with everything that it has; no request for it is lost. */
   renameProxy(request: RenameRequest): Promise<Changed>
@@ -110,6 +118,8 @@ export interface Engine {
   recover(): Promise<readonly string[]>
   /** Resolves once no change runs or waits. */
   idle(): Promise<void>
+  /** Calls that wait for their droplets end with BUSY: the process stops. */
+  endWaits(): void
   /** From now on, changes and certificate orders are refused, for calls and for background jobs. */
   close(): void
   /** Proves again that NGINX serves the routes, if somebody else has reloaded it since the last proof. */

@@ -53,8 +53,8 @@ export function composeApp(
     const isUnsafeHead = isHead && endpoint?.operation.method !== 'GET'
     if (endpoint === undefined || isUnsafeHead) return await answerUnrouted(request, find, correlationId)
     requireGrant(caller, endpoint.operation.method)
-    const callApi = (call: InternalCall) =>
-      dispatchInternal(request, call, base, correlationId, (internal) => answerOrFail(internal, deps, address))
+    const answerInternal = (to: Request) => answerOrFail(to, { ...deps, signal: request.signal }, address)
+    const callApi = (call: InternalCall) => dispatchInternal(request, call, base, correlationId, answerInternal)
     const appDeps = { base, caller, correlationId, operations, toJson, callApi, describe: () => describe(deps.version) }
     const response = await endpoint(request, { ...deps, ...appDeps })
     return isHead ? new Response(null, response) : response

@@ -3,7 +3,7 @@ import * as v from 'valibot'
 import { ProxyManagerError } from '../errors.ts'
 import { DropletName } from '../route/droplet-name.ts'
 import type { InternalCall } from './operation.ts'
-import { DeleteQuery, DryRun, ListQuery, SyncQuery } from './parameters.ts'
+import { DeleteQuery, DryRun, ListQuery, PutQuery, SyncQuery } from './parameters.ts'
 
 /** JSON has `true` and `3`, a query string has only text; the call validates it. */
 const Parameter = v.optional(
@@ -15,6 +15,7 @@ const Parameter = v.optional(
 )
 const listEntries = v.entriesFromList(v.keyof(ListQuery).options, Parameter)
 const dryRunEntries = v.entriesFromList(v.keyof(DryRun).options, Parameter)
+const putEntries = v.entriesFromList(v.keyof(PutQuery).options, Parameter)
 const deleteEntries = v.entriesFromList(v.keyof(DeleteQuery).options, Parameter)
 const syncEntries = v.entriesFromList(v.keyof(SyncQuery).options, Parameter)
 const Body = v.record(v.string(), v.unknown(), describeFault)
@@ -33,7 +34,7 @@ export const Command = v.variant(
   'command',
   [
     v.strictObject(
-      { command: v.literal('upsert'), droplet_name: DropletName, proxy: Body, ...dryRunEntries },
+      { command: v.literal('upsert'), droplet_name: DropletName, proxy: Body, ...putEntries },
       describeFault,
     ),
     v.strictObject({ command: v.literal('delete'), droplet_name: DropletName, ...deleteEntries }, describeFault),

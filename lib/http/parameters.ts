@@ -40,6 +40,33 @@ export const ListQuery = v.strictObject(
   unknownKey,
 )
 
+/** A time to wait, in whole seconds; 0 if missing. */
+function seconds(description: string) {
+  return v.optional(
+    v.pipe(
+      v.string(),
+      v.description(description),
+      v.regex(/^\d{1,3}$/, MUST_BE_SECONDS),
+      v.transform(Number),
+      v.maxValue(600, MUST_BE_SECONDS),
+    ),
+    '0',
+  )
+}
+
+const MUST_BE_SECONDS = 'must be a number of seconds from 0 to 600'
+
+/** Of `PUT /proxies/{droplet_name}` and `POST /proxies`. */
+export const PutQuery = v.strictObject(
+  {
+    ...dryRunEntries,
+    health_wait_s: seconds(
+      'Wait this long for the upstream to become healthy: it is asked each second, and the change is made after the first healthy answer',
+    ),
+  },
+  unknownKey,
+)
+
 /** Of `DELETE /proxies/{droplet_name}`. */
 export const DeleteQuery = v.strictObject(
   { ...dryRunEntries, delete_certificate: booleanParameter('Delete its certificate as well') },

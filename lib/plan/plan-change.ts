@@ -191,7 +191,7 @@ function findConflict(
   return undefined
 }
 
-function failedPrecondition(
+export function failedPrecondition(
   precondition: Precondition,
   found: SnapshotRoute | undefined,
 ): ProxyManagerError | undefined {
