@@ -1,18 +1,7 @@
 /** The effects on files that durable changes are made of. */
-import {
-  chmod,
-  constants,
-  type FileHandle,
-  link,
-  mkdir,
-  open,
-  rename,
-  rm,
-  stat,
-  symlink,
-  unlink,
-} from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { constants, type FileHandle, link, open, rename, rm, stat, symlink, unlink } from 'node:fs/promises'
+import { posix } from 'node:path'
+import { inFolderBelow, makeIfMissing } from './disk/below.ts'
 import { limiter } from './disk/limiter.ts'
 
 /** Effects reject with Node's error, whose `code` is the errno's name. `syncFile`, `append` and `syncFolder` resolve once the data is on the medium. */
@@ -27,13 +16,26 @@ export interface FileWrites {
   writeUnsynced(path: string, text: string, mode: number): Promise<void>
   /** Replaces such a file by renaming this temporary: whoever reads meanwhile finds one of the two texts, complete. */
   replaceUnsynced(path: string, temporary: string, text: string, mode: number): Promise<void>
+  /**
+   * Creates a directory below `root`, and the missing ones above it, with mode 0755; one that exists keeps its mode. Nothing below `root` is
+   * followed if it is a symlink, even if another user, who owns a directory there, puts one in place meanwhile.
+   */
+  makeFolderBelow(root: string, path: string): Promise<void>
+  /** Creates a file that must not exist yet in such a directory, likewise. */
+  writeBelow(root: string, path: string, text: string, mode: number): Promise<void>
+  /** Removes such a file, likewise; nothing happens if there is none. */
+  removeBelow(root: string, path: string): Promise<void>
+  /** Copies a file, not through a symlink, byte for byte to one that must not exist yet, and syncs it. */
+  copy(from: string, to: string, mode: number): Promise<void>
   rename(from: string, to: string): Promise<void>
   symlink(target: string, path: string): Promise<void>
   /** Gives a file a second name, which needs no space; the second name must not exist yet. */
   link(path: string, second: string): Promise<void>
-  /** Removes a file, a symlink (not its target) or a directory with its content; nothing happens if there is none. */
+  /** Removes a file or a symlink (not its target), but no directory; nothing happens if there is none. */
   remove(path: string): Promise<void>
-  /** Creates a directory and its missing parents, and gives it this mode. */
+  /** Removes a directory with its content, or what {@link remove} does; only for directories that no other user may change. */
+  removeFolder(path: string): Promise<void>
+  /** Creates a directory and its missing parents with this mode; one that exists keeps its own. */
   makeFolder(path: string, mode: number): Promise<void>
   syncFolder(path: string): Promise<void>
 }
@@ -46,11 +48,8 @@ export function hostFileWrites(cache: {
   readonly forget: (path: string) => void
   readonly forgetBelow: (folder: string) => void
 }): FileWrites {
+  const CREATE = constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW | constants.O_WRONLY
   const { O_APPEND, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_RDONLY, O_TRUNC, O_WRONLY } = constants
-  const removeFolder = async (path: string): Promise<void> => {
-    await rm(path, { force: true, recursive: true })
-    cache.forgetBelow(path)
-  }
   const withHandle = limiter(HANDLES)
   const changing = async (path: string, effect: () => Promise<void>): Promise<void> => {
     try {
@@ -80,21 +79,41 @@ export function hostFileWrites(cache: {
     writeUnsynced: overwrite,
     replaceUnsynced: (path, temporary, text, mode) =>
       changing(path, () => replaceBy(temporary, path, () => overwrite(temporary, text, mode))),
+    makeFolderBelow: (root, path) =>
+      changing(`${root}/${path}`, () => inFolderBelow(root, path.split('/'), true, async () => undefined)),
+    writeBelow: (root, path, text, mode) =>
+      changing(`${root}/${path}`, () =>
+        inFolderBelow(root, posix.dirname(path).split('/'), false, (folder) =>
+          withFile(`${folder}/${posix.basename(path)}`, CREATE, mode, async (file) => {
+            await file.chmod(mode)
+            await file.writeFile(text)
+          }),
+        ),
+      ),
+    removeBelow: (root, path) =>
+      changing(`${root}/${path}`, () =>
+        inFolderBelow(root, posix.dirname(path).split('/'), false, (folder) =>
+          unlinkIfPresent(`${folder}/${posix.basename(path)}`),
+        ),
+      ),
+    copy: (from, to, mode) =>
+      writing(to, O_CREAT | O_EXCL, mode, async (file) => {
+        await file.chmod(mode)
+        await withFile(from, O_RDONLY | O_NOFOLLOW, undefined, async (source) =>
+          file.writeFile(await source.readFile()),
+        )
+        await file.sync()
+      }),
     rename: (from, to) => changing(from, () => changing(to, () => rename(from, to))),
     symlink: (target, path) => changing(path, () => symlink(target, path)),
     link: (path, second) => changing(second, () => link(path, second)),
-    remove: (path) =>
-      changing(path, () =>
-        // One system call for most of them; `rm` would stat first.
-        unlink(path).catch((error: NodeJS.ErrnoException) =>
-          error.code === 'ENOENT' ? undefined : removeFolder(path),
-        ),
-      ),
-    makeFolder: (path, mode) =>
+    remove: (path) => changing(path, () => unlinkIfPresent(path)),
+    removeFolder: (path) =>
       changing(path, async () => {
-        await makeWithParents(path, mode)
-        await chmod(path, mode)
+        await rm(path, { force: true, recursive: true })
+        cache.forgetBelow(path)
       }),
+    makeFolder: (path, mode) => changing(path, () => makeWithParents(path, mode)),
     syncFolder: (path) => reading(path, O_RDONLY | O_DIRECTORY, (file) => file.sync()),
   }
 }
@@ -130,14 +149,23 @@ async function withFile(
 async function makeWithParents(path: string, mode: number): Promise<void> {
   await makeOne(path, mode).catch(async (error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT') throw error
-    await makeWithParents(dirname(path), mode)
+    await makeWithParents(posix.dirname(path), mode)
     await makeOne(path, mode)
   })
 }
 
 async function makeOne(path: string, mode: number): Promise<void> {
-  await mkdir(path, { mode }).catch(async (error: NodeJS.ErrnoException) => {
-    const isThere = error.code === 'EEXIST' && (await stat(path)).isDirectory()
-    if (!isThere) throw error
+  if (await makeIfMissing(path, mode)) {
+    // mkdir(2) takes the umask off. By its descriptor: whoever owns the parent may have put a symlink there.
+    const { O_DIRECTORY, O_NOFOLLOW, O_RDONLY } = constants
+    await withFile(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, undefined, (folder) => folder.chmod(mode))
+  } else if (!(await stat(path)).isDirectory()) {
+    throw Object.assign(new Error(`EEXIST: no directory, '${path}'`), { code: 'EEXIST', path })
+  }
+}
+
+async function unlinkIfPresent(path: string): Promise<void> {
+  await unlink(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error
   })
 }

@@ -1,6 +1,7 @@
 /** certbot's own directories for one lineage, and what a crash or a manual edit leaves in them. */
+
+import { pruneBackups } from '../host/backups.ts'
 import type { Host } from '../host/host.ts'
-import { pruneBackups } from '../host/prune-backups.ts'
 import { lineageNameOf } from './lineage-name.ts'
 
 type LineageHost = Pick<Host, 'files' | 'settings' | 'clock'>

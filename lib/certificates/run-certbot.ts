@@ -1,7 +1,14 @@
 /** One order by certbot: transient failures are retried, and leftover challenges removed. */
 import type { Host } from '../host/host.ts'
 import { deployHook, orderArguments } from './certbot-arguments.ts'
-import { diagnoseCertbot, extractErrors, type IssueDiagnostic, publicCertbotOutput } from './certbot-diagnostic.ts'
+import {
+  diagnoseCertbot,
+  extractErrors,
+  type IssueDiagnostic,
+  type IssueFailure,
+  publicCertbotOutput,
+} from './certbot-diagnostic.ts'
+import { listChallenges, removeChallenges } from './webroot.ts'
 
 /** certbot may take long; it is ended before its caller gives up. */
 const CERTBOT_TIMEOUT_MS = 180_000
@@ -9,6 +16,8 @@ const CERTBOT_GRACE_MS = 10_000
 /** Another certbot, such as the timer's, holds the lock for seconds; these attempts take half a minute. */
 const MAX_ATTEMPTS = 8
 const BUSY_PAUSE_MS = 4_000
+/** If it is killed during validation, certbot leaves its challenge behind. */
+const KILLED: readonly IssueFailure[] = ['timed_out', 'interrupted']
 
 /**
  * Runs certbot until it gets its lock and the CA accepts its nonces; `undefined` if it succeeded. A rejected nonce is to be tried again
@@ -23,7 +32,6 @@ export async function runCertbot(
 ): Promise<IssueDiagnostic | undefined> {
   const { settings, clock } = host
   const { webroot, renewedMark } = host.paths
-  const challenges = `${webroot}/.well-known/acme-challenge`
   const command = orderArguments({
     domain,
     names,
@@ -35,7 +43,7 @@ export async function runCertbot(
     workDir: settings.CERTBOT_WORK_DIR,
     logsDir: settings.CERTBOT_LOGS_DIR,
   })
-  const before = new Set(host.files.list(challenges))
+  const before = new Set(listChallenges(host))
   for (let attempt = 1; ; attempt++) {
     closing.throwIfAborted()
     const { exitCode, output } = await host.runner.run(settings.CERTBOT_BIN, command, {
@@ -52,19 +60,9 @@ export async function runCertbot(
       continue
     }
     if (diagnostic.reason === 'bad_nonce' && attempt < MAX_ATTEMPTS) continue
-    // If it is killed during validation, certbot leaves its challenge behind.
-    await removeChallenges(host, challenges, before).catch(() => undefined)
+    if (KILLED.includes(diagnostic.reason)) await removeChallenges(host, before).catch(() => undefined)
     return { ...diagnostic, output: publicCertbotOutput(output) }
   }
-}
-
-async function removeChallenges(
-  { files }: Pick<Host, 'files'>,
-  folder: string,
-  before: ReadonlySet<string>,
-): Promise<void> {
-  const left = files.list(folder).filter((name) => !before.has(name))
-  await Promise.all(left.map((name) => files.remove(`${folder}/${name}`)))
 }
 
 /** What certbot's log says; nothing if it cannot be read. */

@@ -27,7 +27,7 @@ export async function deleteCertificateFiles({ host, observe }: ChangeContext, d
         timeoutMs: DELETE_TIMEOUT_MS,
       })
     if (isLeft()) await setAsideLineage(host, domain)
-    await files.remove(`${paths.certificates}/${domain}`)
+    await files.removeFolder(`${paths.certificates}/${domain}`)
     return true
   } catch (error) {
     logFailure({ log }, 'error', { action: 'delete_certificate', domain })(error)

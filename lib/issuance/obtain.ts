@@ -4,6 +4,7 @@ import { beginOrder, readLedger, recordLastCertificate } from '../certificates/l
 import { setAsideBrokenLineage } from '../certificates/lineage.ts'
 import type { PreflightCheck } from '../certificates/preflight.ts'
 import { runCertbot } from '../certificates/run-certbot.ts'
+import { CHALLENGE_PATH } from '../certificates/webroot.ts'
 import type { Applied, ChangeContext } from '../change/context.ts'
 import { singleFlight } from '../host/single-flight.ts'
 import { writeFailure } from '../host/write-failure.ts'
@@ -104,6 +105,8 @@ async function order(context: ChangeContext, { record }: SnapshotRoute, email: s
 
   // A broken lineage is moved aside first; if that fails, no order was made.
   const before = await setAsideBrokenLineage(host, domain)
+    // If certbot made it, it would give it to the owner of the webroot.
+    .then(() => host.files.makeFolderBelow(host.paths.webroot, CHALLENGE_PATH))
     .then(() => beginOrder(host, domain))
     .catch((error) => {
       throw writeFailure(error, { stage: 'issue' })

@@ -5,7 +5,7 @@ import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
 import { enabledTexts } from '../../fixtures/fake-nginx.ts'
 import { readSharedFile, renumberSharedFile } from '../../lib/render/shared-file.ts'
 import { assertSettled, contentsOf, countEffects, PORT_TAKEN, refused, textAt, writeAt } from '../helpers/arrange.ts'
-import { put, restarted, servedPort, worldWithRoute } from '../helpers/world.ts'
+import { backupsOf, put, restarted, servedPort, worldWithRoute } from '../helpers/world.ts'
 
 const AVAILABLE = '/etc/nginx/sites-available'
 const ENABLED = '/etc/nginx/sites-enabled'
@@ -44,20 +44,24 @@ for (const [what, tear] of Object.entries({
   'truncated in the middle': (text: string) => text.slice(0, text.length / 2),
   'without its last byte': (text: string) => text.slice(0, -1),
 })) {
-  test(`a route's file that is ${what} is restored byte for byte, and that is logged`, async () => {
+  test(`a route's file that is ${what} is restored byte for byte, what it had is backed up, and that is logged`, async () => {
     const deps = await worldWithRoute()
     const written = textAt(deps.disk, ROUTE) ?? ''
-    writeAt(deps.disk, ROUTE, tear(written))
+    // It may have been an operator who removed the end.
+    const found = tear(written)
+    writeAt(deps.disk, ROUTE, found)
     const again = await restarted(deps)
     assert.is(textAt(again.disk, ROUTE), written)
     assert.is((await again.engine.getProxy('old')).status, 'active')
     assert.equal(
       again.lines.map(({ level, action, outcome, file }) => [level, action, outcome, file]),
       [
+        ...(found === '' ? [] : [['warn', 'replace_drifted', 'backed_up', 'fpai-old.conf']]),
         ['warn', 'repair_file', 'restored', 'fpai-old.conf'],
         ['warn', 'confirm_served', 'reloaded', undefined],
       ],
     )
+    assert.equal(backupsOf(again), found === '' ? [] : [['fpai-old.conf', found, 0o600]])
     await assertSettled(again)
   })
 }
