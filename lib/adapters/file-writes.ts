@@ -1,7 +1,7 @@
 /** The effects on files that durable changes are made of. */
-import { constants, type FileHandle, link, open, rename, rm, stat, symlink, unlink } from 'node:fs/promises'
+import { constants, type FileHandle, link, open, rename, rm, symlink, unlink } from 'node:fs/promises'
 import { posix } from 'node:path'
-import { inFolderBelow, makeIfMissing } from './disk/below.ts'
+import { inFolderBelow, makeWithParents } from './disk/folders.ts'
 import { limiter } from './disk/limiter.ts'
 
 /** Effects reject with Node's error, whose `code` is the errno's name. `syncFile`, `append` and `syncFolder` resolve once the data is on the medium. */
@@ -48,7 +48,6 @@ export function hostFileWrites(cache: {
   readonly forget: (path: string) => void
   readonly forgetBelow: (folder: string) => void
 }): FileWrites {
-  const CREATE = constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW | constants.O_WRONLY
   const { O_APPEND, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_RDONLY, O_TRUNC, O_WRONLY } = constants
   const withHandle = limiter(HANDLES)
   const changing = async (path: string, effect: () => Promise<void>): Promise<void> => {
@@ -79,23 +78,7 @@ export function hostFileWrites(cache: {
     writeUnsynced: overwrite,
     replaceUnsynced: (path, temporary, text, mode) =>
       changing(path, () => replaceBy(temporary, path, () => overwrite(temporary, text, mode))),
-    makeFolderBelow: (root, path) =>
-      changing(`${root}/${path}`, () => inFolderBelow(root, path.split('/'), true, async () => undefined)),
-    writeBelow: (root, path, text, mode) =>
-      changing(`${root}/${path}`, () =>
-        inFolderBelow(root, posix.dirname(path).split('/'), false, (folder) =>
-          withFile(`${folder}/${posix.basename(path)}`, CREATE, mode, async (file) => {
-            await file.chmod(mode)
-            await file.writeFile(text)
-          }),
-        ),
-      ),
-    removeBelow: (root, path) =>
-      changing(`${root}/${path}`, () =>
-        inFolderBelow(root, posix.dirname(path).split('/'), false, (folder) =>
-          unlinkIfPresent(`${folder}/${posix.basename(path)}`),
-        ),
-      ),
+    ...writesBelow(changing),
     copy: (from, to, mode) =>
       writing(to, O_CREAT | O_EXCL, mode, async (file) => {
         await file.chmod(mode)
@@ -115,6 +98,31 @@ export function hostFileWrites(cache: {
       }),
     makeFolder: (path, mode) => changing(path, () => makeWithParents(path, mode)),
     syncFolder: (path) => reading(path, O_RDONLY | O_DIRECTORY, (file) => file.sync()),
+  }
+}
+
+/** The effects in directories that another user may own. */
+function writesBelow(
+  changing: (path: string, effect: () => Promise<void>) => Promise<void>,
+): Pick<FileWrites, 'makeFolderBelow' | 'writeBelow' | 'removeBelow'> {
+  const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants
+  const inParent = (root: string, path: string, effect: (path: string) => Promise<void>) =>
+    changing(`${root}/${path}`, () =>
+      inFolderBelow(root, posix.dirname(path).split('/'), false, (parent) =>
+        effect(`${parent}/${posix.basename(path)}`),
+      ),
+    )
+  return {
+    makeFolderBelow: (root, path) =>
+      changing(`${root}/${path}`, () => inFolderBelow(root, path.split('/'), true, async () => undefined)),
+    writeBelow: (root, path, text, mode) =>
+      inParent(root, path, (opened) =>
+        withFile(opened, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY, mode, async (file) => {
+          await file.chmod(mode)
+          await file.writeFile(text)
+        }),
+      ),
+    removeBelow: (root, path) => inParent(root, path, unlinkIfPresent),
   }
 }
 
@@ -139,28 +147,6 @@ async function withFile(
     await use(file)
   } finally {
     await file.close()
-  }
-}
-
-/**
- * Node's own `recursive` treats every ENOENT as a missing parent: below /proc it never ends, and on a read-only disk it reports ENOENT
- * (nodejs/node#47098).
- */
-async function makeWithParents(path: string, mode: number): Promise<void> {
-  await makeOne(path, mode).catch(async (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'ENOENT') throw error
-    await makeWithParents(posix.dirname(path), mode)
-    await makeOne(path, mode)
-  })
-}
-
-async function makeOne(path: string, mode: number): Promise<void> {
-  if (await makeIfMissing(path, mode)) {
-    // mkdir(2) takes the umask off. By its descriptor: whoever owns the parent may have put a symlink there.
-    const { O_DIRECTORY, O_NOFOLLOW, O_RDONLY } = constants
-    await withFile(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, undefined, (folder) => folder.chmod(mode))
-  } else if (!(await stat(path)).isDirectory()) {
-    throw Object.assign(new Error(`EEXIST: no directory, '${path}'`), { code: 'EEXIST', path })
   }
 }
 

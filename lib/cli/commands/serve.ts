@@ -5,7 +5,7 @@ import { loadMain } from '../node-flags.ts'
 
 export const serve: CommandDefinition = {
   name: 'serve',
-  summary: 'Run the API in the foreground; SIGTERM or SIGINT stops it after the calls in flight',
+  summary: 'Run the API in the foreground; SIGTERM, SIGINT or SIGQUIT stops it after the calls in flight',
   options: [],
   isService: true,
   details: () => {
