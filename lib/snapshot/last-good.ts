@@ -33,8 +33,7 @@ export async function saveLastGood({ files, paths }: CopiesHost, changes: readon
   const write = async ({ copy, text }: Copy): Promise<void> => {
     if (text === undefined) return await files.remove(copy)
     const temporary = temporaryOf(copy)
-    await files.remove(temporary)
-    await files.write(temporary, text, 0o600)
+    await files.writeUnsynced(temporary, text, 0o600)
     await files.syncFile(temporary)
     await files.rename(temporary, copy)
   }

@@ -320,10 +320,10 @@ lastGood(
   'a copy that cannot be replaced is removed: an older one would undo the change if the file were damaged',
   async () => {
     const deps = await worldWithRoute()
-    const { write } = deps.host.files
-    deps.host.files.write = async (path, ...rest) => {
+    const { writeUnsynced } = deps.host.files
+    deps.host.files.writeUnsynced = async (path, ...rest) => {
       if (path.includes('/last-good/')) throw Object.assign(new Error('EIO'), { code: 'EIO', path })
-      await write(path, ...rest)
+      await writeUnsynced(path, ...rest)
     }
     await put(deps, 'old', 'old.example.com', 8002)
     assert.equal(deps.host.files.list('/var/lib/proxy-manager/last-good'), [])
