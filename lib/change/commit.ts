@@ -19,7 +19,7 @@ import type { Observation } from '../snapshot/observe.ts'
 import { type ChangeContext, type ObservedHost, type Receipt, type StepTimes, testedNow } from './context.ts'
 import { beginJournal, dropJournal, markReloading } from './journal.ts'
 import { rollBack } from './roll-back.ts'
-import { assertUnedited, logBackUp, settleSwap, swapFiles } from './swap.ts'
+import { editedMeanwhile, logBackUp, settleSwap, swapFiles } from './swap.ts'
 
 export interface CommitOptions {
   /** A stopped NGINX cannot prove a change. True for start-up recovery, for reconcile, and for deleting routes while NGINX is stopped. */
@@ -48,7 +48,11 @@ export async function commitBatch(
 ): Promise<Committed> {
   const { host, state } = context
   const isRunning = await assertReloadable(host, observation, plan, options)
-  assertUnedited(host, plan.files)
+  const edited = editedMeanwhile(host, plan.files)
+  if (edited !== undefined) {
+    await removeTemporaries(host, plan.files)
+    throw edited
+  }
   state.generation = plan.generation
   state.unconfirmed = observation
   const started = host.clock.monotonicMs()

@@ -225,7 +225,7 @@ export async function confirmServed(context: ChangeContext): Promise<void> {
   const test = await nginx.testAsIs()
   if (!test.ok) throw new Error('NGINX serves another configuration than the one on disk, which fails its test')
   const sharedPath = `${snapshot.sitesAvailable}/${SHARED_FILE}`
-  assertUnedited(host, [{ path: sharedPath, before: { text: shared.text }, after: null }])
+  assertUnedited(host, { path: sharedPath, before: { text: shared.text }, after: null })
   // Another number in NGINX's answer leaves the one on disk for the proof.
   const generation = served === undefined ? await renewGeneration(context, shared.text) : shared.generation
   const reload = await nginx.reload(generation, test.durationMs)

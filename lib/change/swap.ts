@@ -10,21 +10,22 @@ import { logFailure } from '../host/log-failure.ts'
 import { SHARED_FILE } from '../route/file-names.ts'
 
 /**
- * Nothing that was saved since the host was observed is replaced.
- * @throws {ProxyManagerError} CONFIG_WRITE_FAILED, see {@link wasEdited}, if a path has no longer its `before` image
+ * The error if a path has no longer its `before` image: nothing that was saved since the host was observed is replaced.
+ * CONFIG_WRITE_FAILED, see {@link wasEdited}.
  */
-export function assertUnedited(host: Host, files: readonly FileChange[]): void {
-  for (const { path, before } of files) {
-    if (sameImage(imageAt(host, path), before)) continue
-    throw new ProxyManagerError('CONFIG_WRITE_FAILED', {
-      message: 'A file was edited while the change was being tested',
-      details: {
-        reason: EDITED,
-        file: basename(path),
-        remedy: 'Call again once nobody edits the file',
-      },
-    })
-  }
+export function editedMeanwhile(host: Host, files: readonly FileChange[]): ProxyManagerError | undefined {
+  const edited = files.find(({ path, before }) => !sameImage(imageAt(host, path), before))
+  if (edited === undefined) return undefined
+  return new ProxyManagerError('CONFIG_WRITE_FAILED', {
+    message: 'A file was edited while the change was being tested',
+    details: { reason: EDITED, file: basename(edited.path), remedy: 'Call again once nobody edits the file' },
+  })
+}
+
+/** @throws {ProxyManagerError} that error */
+export function assertUnedited(host: Host, file: FileChange): void {
+  const edited = editedMeanwhile(host, [file])
+  if (edited !== undefined) throw edited
 }
 
 /** Whether a change has failed because of such an edit: it can be planned again. */
@@ -116,7 +117,7 @@ async function putBackAll(host: Host, files: readonly FileChange[]): Promise<voi
 
 async function putBack(host: Host, file: FileChange): Promise<void> {
   const copy = undoPath(file.path)
-  assertUnedited(host, [file])
+  assertUnedited(host, file)
   if (sameImage(imageAt(host, copy), file.after)) {
     await host.files.rename(copy, file.path)
     return
@@ -129,7 +130,7 @@ async function putBack(host: Host, file: FileChange): Promise<void> {
 async function linkUndoCopy(host: Host, file: FileChange): Promise<void> {
   const { path, before } = file
   if (before === null || !('text' in before)) return
-  assertUnedited(host, [file])
+  assertUnedited(host, file)
   await host.files.remove(undoPath(path))
   await host.files.link(path, undoPath(path))
 }
@@ -141,7 +142,7 @@ async function linkAll(host: Host, files: readonly FileChange[]): Promise<void> 
 
 async function renameAll(host: Host, files: readonly FileChange[]): Promise<void> {
   for (const file of files) {
-    assertUnedited(host, [file])
+    assertUnedited(host, file)
     await host.files.rename(stagedPath(file.path), file.path)
   }
   await syncFoldersOf(host, files)
@@ -149,7 +150,7 @@ async function renameAll(host: Host, files: readonly FileChange[]): Promise<void
 
 async function removeAll(host: Host, files: readonly FileChange[]): Promise<void> {
   for (const file of files) {
-    assertUnedited(host, [file])
+    assertUnedited(host, file)
     await host.files.remove(file.path)
   }
   await syncFoldersOf(host, files)

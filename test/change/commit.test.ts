@@ -247,7 +247,7 @@ edits('a file that appears under the name of a route while its creation is teste
 })
 
 edits(
-  'a file that is edited during every test is left as it is, and the change fails; others of its batch do not',
+  'a file that is edited during every test is left as it is, and the change fails and leaves nothing behind',
   async () => {
     const deps = await worldWithRoute()
     duringTests(deps, (number) => writeAt(deps.disk, OLD, `${textAt(deps.disk, OLD)}# edit ${number}\n`))
@@ -255,6 +255,10 @@ edits(
     assert.equal([error.details.reason, error.details.file], ['edited_meanwhile', 'fpai-old.conf'])
     assert.equal([error.details.state, error.details.retryable], ['unchanged', true])
     assert.match(textAt(deps.disk, OLD) ?? '', '# edit 3\n')
+    assert.equal(
+      [...deps.disk.keys()].filter((path) => path.includes('.pm-')),
+      [],
+    )
     await put(deps, 'app', 'app.example.com', 8002)
   },
 )
