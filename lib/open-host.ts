@@ -12,7 +12,7 @@ import { hostProcesses } from './adapters/processes.ts'
 import { hostRunner, loggingRunner } from './adapters/runner.ts'
 import { errorText, ProxyManagerError } from './errors.ts'
 import type { Host } from './host/host.ts'
-import { makeStateFolders, stateFolderFault, statePaths } from './host/state-folder.ts'
+import { makeStateFolders, openFolders, stateFolderFault, statePaths } from './host/state-folder.ts'
 import { parseSettings } from './settings/parse-settings.ts'
 import type { Settings } from './settings/settings.ts'
 import { missingFilesFault } from './snapshot/missing-files.ts'
@@ -130,6 +130,10 @@ export async function settleStateFolder(
       if (fault !== undefined) return { fault: `PROXY_MANAGER_STATE_DIR: ${folder} ${fault}`, isTransient: false }
       for (const file of await makeStateFolders(host, paths))
         host.log.write('warn', { action: 'repair_state', result: 'success', outcome: 'set_aside', file })
+      for (const open of openFolders(host.files, paths)) {
+        const cause = `other users can enter ${open}, in which secrets are: chmod 700 ${open}`
+        host.log.write('warn', { action: 'check_state', result: 'failure', cause })
+      }
       return settings
     } catch (error) {
       failure = error

@@ -40,8 +40,8 @@ function closedFolders({ staging, lastGood, backups, certificates, orders }: Sta
 }
 
 /**
- * Why a directory cannot be the state directory: what Proxy Manager would replace and remove in it is somebody else's, or others could read its
- * secrets, or make root undo changes that never were. `undefined` if it can be, or does not exist yet. Nothing is changed.
+ * Why a directory cannot be the state directory: what Proxy Manager would replace and remove in it is somebody else's, or others could make
+ * root undo changes that never were. `undefined` if it can be, or does not exist yet. Nothing is changed.
  * @throws {Error} if it cannot be read
  */
 export function stateFolderFault(files: Files, paths: StatePaths): string | undefined {
@@ -62,16 +62,21 @@ export function stateFolderFault(files: Files, paths: StatePaths): string | unde
     if ((access.mode & STICKY) === 0 || planted !== undefined)
       return `can be written by every user: chmod o-w ${paths.root}${planted === undefined ? '' : `, and remove ${planted}, which another user has made`}`
   }
-  const open = closedFolders(paths).find((folder) => {
+  const [open] = openFolders(files, paths, GROUP_OR_OTHERS_WRITE)
+  return open === undefined ? undefined : `has a directory that other users can write to: chmod 700 ${open}`
+}
+
+/** Directories that only the owner should be able to enter, but have one of these permission bits. By default, any of other users. */
+export function openFolders(files: Files, paths: StatePaths, bits = 0o077): readonly string[] {
+  return closedFolders(paths).filter((folder) => {
     const found = files.access(files.realPath(folder) ?? folder)
-    return found?.kind === 'folder' && (found.mode & OTHERS) !== 0
+    return found?.kind === 'folder' && (found.mode & bits) !== 0
   })
-  return open === undefined ? undefined : `has a directory with secrets that other users can enter: chmod 700 ${open}`
 }
 
 const OTHERS_WRITE = 0o002
 const STICKY = 0o1000
-const OTHERS = 0o077
+const GROUP_OR_OTHERS_WRITE = 0o022
 
 /** Node fills its cache before the first start has begun. */
 function isFilledByNode(paths: StatePaths, name: string): boolean {

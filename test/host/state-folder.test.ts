@@ -16,7 +16,13 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { hostClock } from '../../lib/adapters/clock.ts'
 import { type Files, hostFiles } from '../../lib/adapters/files.ts'
-import { makeStateFolders, type StatePaths, stateFolderFault, statePaths } from '../../lib/host/state-folder.ts'
+import {
+  makeStateFolders,
+  openFolders,
+  type StatePaths,
+  stateFolderFault,
+  statePaths,
+} from '../../lib/host/state-folder.ts'
 import { parseSettings } from '../../lib/settings/parse-settings.ts'
 
 interface World {
@@ -115,12 +121,17 @@ test('one in which every user can write is refused, unless what is ours in it is
   assert.match(stateFolderFault({ ...world.files, access }, world.paths) ?? '', 'remove journal')
 })
 
-test('one whose secrets others can read is refused, and its modes are left as they are', async (world) => {
+test('directories with secrets that others can enter are found, those they can write to refused; modes are left as they are', async (world) => {
+  const folder = join(world.root, 'certificates')
   await make(world)
-  for (const mode of [0o750, 0o701]) {
-    chmodSync(join(world.root, 'certificates'), mode)
-    assert.match(faultOf(world) ?? '', `chmod 700 ${world.root}/certificates`)
-    assert.is(modeOf(join(world.root, 'certificates')), mode)
+  assert.equal(openFolders(world.files, world.paths), [])
+  for (const mode of [0o750, 0o701, 0o770, 0o702]) {
+    chmodSync(folder, mode)
+    await make(world)
+    assert.equal(openFolders(world.files, world.paths), [folder])
+    if ((mode & 0o022) === 0) assert.is(faultOf(world), undefined)
+    else assert.match(faultOf(world) ?? '', `can write to: chmod 700 ${folder}`)
+    assert.is(modeOf(folder), mode)
   }
 })
 
