@@ -20,6 +20,13 @@ import { startAnnouncements, startTimers } from './timers.ts'
 /** How long calls in flight may take after SIGTERM; a change is finished or rolled back by then. */
 const DRAIN_MS = 20_000
 
+/** What others mean by these signals, such as logrotate or NGINX's users, and what to do instead. */
+const IGNORED_SIGNALS = {
+  SIGHUP: 'settings are read at a start only: restart the service to apply them',
+  SIGUSR1: 'there is no log file to reopen: the log is standard output',
+  SIGUSR2: 'there is no upgrade without a restart: restart the service',
+} as const
+
 /** sysexits.h: a fault in the settings, which a restart does not fix; and a temporary one. */
 const EX_CONFIG = 78
 const EX_TEMPFAIL = 75
@@ -96,13 +103,20 @@ async function untrustableProxies(host: Host): Promise<HostFault | undefined> {
   return fault === undefined ? undefined : { fault, isTransient: false }
 }
 
-/** The API as a process: listens until SIGTERM or SIGINT. If it cannot start, it writes why to standard error and sets the exit status. */
+/** The API as a process: listens until SIGTERM, SIGINT or SIGQUIT; no other signal ends it. If it cannot start, it writes why to standard error and sets the exit status. */
 export async function serve(environment: Environment): Promise<void> {
+  let running: Deps | undefined
+  // Without a listener they would end the process, and SIGUSR1 open Node's debugger.
+  for (const [signal, cause] of Object.entries(IGNORED_SIGNALS))
+    process.on(signal, () =>
+      running?.log.write('warn', { action: 'signal', result: 'failure', outcome: 'ignored', signal, cause }),
+    )
   const service = await startService(environment)
   if ('fault' in service) return reportStartFailure(service)
   keepHeapSmall()
 
   const { deps } = service
+  running = deps
   const { settings, log } = deps
   const server = createApiServer(
     deps,
@@ -129,7 +143,7 @@ export async function serve(environment: Environment): Promise<void> {
   }
   let isStopping = false
   // A terminal signals both npm and this process, and npm forwards its own: a second signal must not cut off the calls in flight.
-  for (const signal of ['SIGTERM', 'SIGINT'] as const)
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGQUIT'] as const)
     process.on(signal, () => {
       if (!isStopping) void stop()
       isStopping = true

@@ -1,4 +1,4 @@
-/** This host as the environment describes it: settings -> adapters -> state directory -> lock. */
+/** This host as the environment describes it: settings -> adapters -> state directory -> locks. */
 
 import { hostClock } from './adapters/clock.ts'
 import { hostFiles, readWholeFile } from './adapters/files.ts'
@@ -12,7 +12,7 @@ import { hostProcesses } from './adapters/processes.ts'
 import { hostRunner, loggingRunner } from './adapters/runner.ts'
 import { errorText, ProxyManagerError } from './errors.ts'
 import type { Host } from './host/host.ts'
-import { makeStateFolders, statePaths } from './host/state-folder.ts'
+import { makeStateFolders, openFolders, stateFolderFault, statePaths } from './host/state-folder.ts'
 import { parseSettings } from './settings/parse-settings.ts'
 import type { Settings } from './settings/settings.ts'
 import { missingFilesFault } from './snapshot/missing-files.ts'
@@ -31,15 +31,15 @@ export interface HostFault {
 /** The host, and the lock of its state directory, which may be held by another process. */
 export type OpenedHost = { readonly host: Host; readonly lock: LockResult } | HostFault
 
-/** Makes the adapters and takes the lock of the state directory; log lines go to `output`. Resolves for every outcome. */
+/** Makes the adapters and takes the locks of the state directory and of the sites directories; log lines go to `output`. Resolves for every outcome. */
 export async function openHost(environment: Environment, output: NodeJS.WritableStream): Promise<OpenedHost> {
   const files = filesWithReadFailures(hostFiles())
   const parsed = parseSettings(environment, readWholeFile)
   if ('faults' in parsed) return { fault: parsed.faults.join('; '), isTransient: false }
-  const settings = await settleStateFolder(parsed, environment, files)
-  if ('fault' in settings) return settings
   const clock = hostClock()
-  const log = hostLog(settings.LOG_LEVEL, output, clock.nowMs)
+  const log = hostLog(parsed.LOG_LEVEL, output, clock.nowMs)
+  const settings = await settleStateFolder(parsed, environment, { files, clock, log })
+  if ('fault' in settings) return settings
   const network = networkWithReadFailures(hostNetwork())
   const host: Host = {
     settings,
@@ -60,10 +60,43 @@ export async function openHost(environment: Environment, output: NodeJS.Writable
   } catch (error) {
     return unusable(settings, error)
   }
-  const fault = 'heldBy' in lock ? undefined : readFaultOf(host)
-  if (fault === undefined || 'heldBy' in lock) return { host, lock }
+  if ('heldBy' in lock) return { host, lock }
+  const sites = readFaultOf(host) ?? (await lockSites(host))
+  if (typeof sites !== 'string') return { host, lock: { release: releaseAll([...sites, lock]) } }
   await lock.release()
-  return { fault, isTransient: true }
+  return { fault: sites, isTransient: true }
+}
+
+/**
+ * Locks the two sites directories: a Proxy Manager with another state directory would undo what this one does. Returns the locks, or why they
+ * cannot be had. A directory that is missing, or whose file system knows no locks, has none.
+ */
+async function lockSites({ settings, files, log }: Host): Promise<readonly Held[] | string> {
+  const { NGINX_SITES_AVAILABLE, NGINX_SITES_ENABLED } = settings
+  const folders = new Set([NGINX_SITES_AVAILABLE, NGINX_SITES_ENABLED].flatMap((path) => files.realPath(path) ?? []))
+  const held: Held[] = []
+  for (const folder of folders) {
+    try {
+      const lock = await hostLock().takeFolder(folder)
+      if ('release' in lock) {
+        held.push(lock)
+        continue
+      }
+      await releaseAll(held)()
+      return `the directory ${folder} is in use by ${lock.heldBy}, a Proxy Manager with another state directory: stop it first`
+    } catch (error) {
+      log.write('warn', { action: 'lock_sites', result: 'failure', folder, cause: errorText(error) })
+    }
+  }
+  return held
+}
+
+type Held = Extract<LockResult, { readonly release: unknown }>
+
+function releaseAll(locks: readonly Held[]): () => Promise<void> {
+  return async () => {
+    for (const { release } of locks) await release()
+  }
 }
 
 /** Why the routes' files cannot be read yet: they are not mounted, or their file system does not answer. */
@@ -71,7 +104,7 @@ function readFaultOf(host: Host): string | undefined {
   try {
     return missingFilesFault(host)
   } catch (error) {
-    return `the files of the routes cannot be read (${errorText(error instanceof ProxyManagerError ? error.cause : error)})`
+    return `the files of the routes cannot be read (${errorText(causeOf(error))})`
   }
 }
 
@@ -79,7 +112,7 @@ function readFaultOf(host: Host): string | undefined {
 export async function settleStateFolder(
   parsed: Settings,
   { XDG_STATE_HOME, HOME, PROXY_MANAGER_STATE_DIR }: Environment,
-  files: Host['files'],
+  host: Pick<Host, 'files' | 'clock' | 'log'>,
 ): Promise<Settings | HostFault> {
   // An empty variable is one that is not set (XDG Base Directory Specification).
   const isSet = (value: string | undefined) => value !== undefined && value !== ''
@@ -91,8 +124,16 @@ export async function settleStateFolder(
   let failure: unknown
   for (const folder of folders) {
     const settings = { ...parsed, PROXY_MANAGER_STATE_DIR: folder }
+    const paths = statePaths(settings)
     try {
-      await makeStateFolders(files, statePaths(settings))
+      const fault = stateFolderFault(host.files, paths)
+      if (fault !== undefined) return { fault: `PROXY_MANAGER_STATE_DIR: ${folder} ${fault}`, isTransient: false }
+      for (const file of await makeStateFolders(host, paths))
+        host.log.write('warn', { action: 'repair_state', result: 'success', outcome: 'set_aside', file })
+      for (const open of openFolders(host.files, paths)) {
+        const cause = `other users can enter ${open}, in which secrets are: chmod 700 ${open}`
+        host.log.write('warn', { action: 'check_state', result: 'failure', cause })
+      }
       return settings
     } catch (error) {
       failure = error
@@ -107,7 +148,7 @@ export async function settleStateFolder(
 const TRANSIENT_CODES = ['EROFS', 'ENOSPC', 'EDQUOT', 'EIO', 'EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN']
 
 function unusable({ PROXY_MANAGER_STATE_DIR: folder }: Settings, error: unknown): HostFault {
-  const reason = errorText(error)
+  const reason = errorText(causeOf(error))
   return {
     fault: `PROXY_MANAGER_STATE_DIR: ${folder} cannot be used (${reason})`,
     isTransient: TRANSIENT_CODES.includes(codeOf(error)),
@@ -115,5 +156,11 @@ function unusable({ PROXY_MANAGER_STATE_DIR: folder }: Settings, error: unknown)
 }
 
 function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : ''
+  const cause = causeOf(error)
+  return cause instanceof Error && 'code' in cause ? String(cause.code) : ''
+}
+
+/** The system's error behind a failed read. */
+function causeOf(error: unknown): unknown {
+  return error instanceof ProxyManagerError ? error.cause : error
 }

@@ -46,7 +46,7 @@ const code = (text: string) => text.replace(/^\s*\/\*[\s\S]*?\*\//gm, '').replac
 const FLOORS: readonly (readonly [room: string, packages: readonly string[]])[] = [
   ['lib/errors.ts', []],
   ['lib/net', ['valibot', 'ipaddr.js', 'node:net', 'node:url']],
-  ['lib/adapters/disk', ['node:fs']],
+  ['lib/adapters/disk', ['node:fs', 'node:fs/promises', 'node:path']],
   ['lib/adapters/http', ['node:http', 'node:https']],
   ['lib/adapters', ['tinyexec', 'node-fetch', 'prom-client', 'tslog', 'node:*']],
   ['lib/settings', ['valibot']],
@@ -125,9 +125,15 @@ function importersOf(module: string): string[] {
 }
 
 for (const [module, importers] of Object.entries({
-  'node:fs/promises': ['lib/adapters/file-writes.ts'],
+  'node:fs/promises': ['lib/adapters/disk/folders.ts', 'lib/adapters/file-writes.ts'],
   // The others lock a descriptor, and read /proc and resolv.conf.
-  'node:fs': ['lib/adapters/files.ts', 'lib/adapters/lock.ts', 'lib/adapters/network.ts', 'lib/adapters/processes.ts'],
+  'node:fs': [
+    'lib/adapters/disk/folders.ts',
+    'lib/adapters/files.ts',
+    'lib/adapters/lock.ts',
+    'lib/adapters/network.ts',
+    'lib/adapters/processes.ts',
+  ],
   tinyexec: ['lib/adapters/runner.ts'],
   'node-fetch': ['lib/adapters/http-client.ts'],
   tslog: ['lib/adapters/log.ts'],
@@ -262,11 +268,15 @@ test('every file of functions/ is an endpoint, and all its exports are in the ta
   assert.ok(exported.flat().every((endpoint) => mounted.includes(endpoint)))
 })
 
-test('every way to start the API passes the same flags to Node', () => {
+test("every way to start the API passes the same flags to Node, and none lets a signal open Node's debugger", () => {
   const flags = NODE_FLAGS.join(' ')
+  assert.match(flags, '--disable-sigusr1')
+  assert.match(readFileSync(join(root, 'lib/cli/main.ts'), 'utf8'), '#!/usr/bin/env -S node --disable-sigusr1\n')
+  const starts = readFileSync(join(root, 'lib/cli/node.sh'), 'utf8').match(/exec (node|"\S+") .*/g) ?? []
+  assert.equal(starts, ['exec node --disable-sigusr1 "$@"; fi', 'exec node --disable-sigusr1 "$@"'])
   const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
   assert.match(scripts.start, `exec sh lib/cli/node.sh ${flags} lib/cli/main.ts serve`)
-  assert.match(readFileSync(join(root, 'Dockerfile'), 'utf8'), `NODE_OPTIONS=${flags} `)
+  assert.match(readFileSync(join(root, 'Dockerfile'), 'utf8'), `NODE_OPTIONS="${flags}" `)
 })
 
 test('no two endpoints share a name, or a method and path', () => {

@@ -79,4 +79,40 @@ test('networks of trusted proxies are refused by an NGINX without the geo module
   await service.close()
 })
 
+test('two services with one of the sites directories in common exclude each other, whatever their state directories', async (context) => {
+  const { root, environment } = context
+  const service = await start(context)
+  symlinkSync(join(root, 'sites-available'), join(root, 'another-spelling'))
+  const others = {
+    PROXY_MANAGER_STATE_DIR: join(root, 'state-2'),
+    NGINX_SITES_AVAILABLE: join(root, 'another-spelling'),
+    NGINX_SITES_ENABLED: join(root, 'enabled-2'),
+  }
+  mkdirSync(join(root, 'enabled-2'))
+  const started = await startService({ ...environment, ...others })
+  assert.is('fault' in started && started.exitStatus, 75)
+  assert.match(
+    'fault' in started ? started.fault : '',
+    /sites-available is in use by process \d+, a Proxy Manager with/,
+  )
+  assert.ok('fault' in (await recoverOnce({ ...environment, ...others })))
+  await service.close()
+  const second = await startService({ ...environment, ...others })
+  if ('fault' in second) throw new Error(second.fault)
+  await second.close()
+  assert.equal([readdirSync(join(root, 'sites-available')), readdirSync(join(root, 'sites-enabled'))], [[], []])
+})
+
+test("exit status 78 for a state directory with somebody else's files, which stay as they are", async ({
+  root,
+  environment,
+}) => {
+  mkdirSync(join(root, 'state/staging/shop'), { recursive: true })
+  const started = await startService(environment)
+  assert.is('fault' in started && started.exitStatus, 78)
+  assert.match('fault' in started ? started.fault : '', `PROXY_MANAGER_STATE_DIR: ${root}/state has files that are not`)
+  assert.equal(readdirSync(join(root, 'state/staging')), ['shop'])
+  assert.equal(readdirSync(join(root, 'state')), ['staging'])
+})
+
 test.run()

@@ -1,5 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { fakeDeps } from '../fixtures/deps.ts'
 import { effectJournal } from '../fixtures/effects.ts'
 import { type Disk, memoryFiles } from '../fixtures/memory-files.ts'
 import type { Files } from '../lib/adapters/files.ts'
@@ -22,11 +23,11 @@ async function settle(environment: Environment, failures: Readonly<Record<string
       disk.set(path, { kind: 'folder' })
     },
   }
-  const settled = await settleStateFolder(settings(environment), environment, files)
+  const settled = await settleStateFolder(settings(environment), environment, { ...(await fakeDeps()).host, files })
   return {
     folder: 'fault' in settled ? undefined : settled.PROXY_MANAGER_STATE_DIR,
     fault: 'fault' in settled ? settled : undefined,
-    made: [...disk.keys()].filter((path) => path.endsWith('/proxy-manager')),
+    made: [...disk].flatMap(([path, { kind }]) => (kind === 'folder' && path.endsWith('/proxy-manager') ? [path] : [])),
   }
 }
 

@@ -1,18 +1,7 @@
 /** The effects on files that durable changes are made of. */
-import {
-  chmod,
-  constants,
-  type FileHandle,
-  link,
-  mkdir,
-  open,
-  rename,
-  rm,
-  stat,
-  symlink,
-  unlink,
-} from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { constants, type FileHandle, link, open, rename, rm, symlink, unlink } from 'node:fs/promises'
+import { posix } from 'node:path'
+import { inFolderBelow, makeWithParents } from './disk/folders.ts'
 import { descriptors } from './disk/limiter.ts'
 
 /** Effects reject with Node's error, whose `code` is the errno's name. `syncFile`, `append` and `syncFolder` resolve once the data is on the medium. */
@@ -27,13 +16,26 @@ export interface FileWrites {
   writeUnsynced(path: string, text: string, mode: number): Promise<void>
   /** Replaces such a file by renaming this temporary: whoever reads meanwhile finds one of the two texts, complete. */
   replaceUnsynced(path: string, temporary: string, text: string, mode: number): Promise<void>
+  /**
+   * Creates a directory below `root`, and the missing ones above it, with mode 0755; one that exists keeps its mode. Nothing below `root` is
+   * followed if it is a symlink, even if another user, who owns a directory there, puts one in place meanwhile.
+   */
+  makeFolderBelow(root: string, path: string): Promise<void>
+  /** Creates a file that must not exist yet in such a directory, likewise. */
+  writeBelow(root: string, path: string, text: string, mode: number): Promise<void>
+  /** Removes such a file, likewise; nothing happens if there is none. */
+  removeBelow(root: string, path: string): Promise<void>
+  /** Copies a file, not through a symlink, byte for byte to one that must not exist yet, and syncs it. */
+  copy(from: string, to: string, mode: number): Promise<void>
   rename(from: string, to: string): Promise<void>
   symlink(target: string, path: string): Promise<void>
   /** Gives a file a second name, which needs no space; the second name must not exist yet. */
   link(path: string, second: string): Promise<void>
-  /** Removes a file, a symlink (not its target) or a directory with its content; nothing happens if there is none. */
+  /** Removes a file or a symlink (not its target), but no directory; nothing happens if there is none. */
   remove(path: string): Promise<void>
-  /** Creates a directory and its missing parents, and gives it this mode. */
+  /** Removes a directory with its content, or what {@link remove} does; only for directories that no other user may change. */
+  removeFolder(path: string): Promise<void>
+  /** Creates a directory and its missing parents with this mode; one that exists keeps its own. */
   makeFolder(path: string, mode: number): Promise<void>
   syncFolder(path: string): Promise<void>
 }
@@ -44,10 +46,6 @@ export function hostFileWrites(cache: {
   readonly forgetBelow: (folder: string) => void
 }): FileWrites {
   const { O_APPEND, O_CREAT, O_DIRECTORY, O_EXCL, O_NOFOLLOW, O_RDONLY, O_TRUNC, O_WRONLY } = constants
-  const removeFolder = async (path: string): Promise<void> => {
-    await rm(path, { force: true, recursive: true })
-    cache.forgetBelow(path)
-  }
   const changing = async (path: string, effect: () => Promise<void>): Promise<void> => {
     try {
       await effect()
@@ -79,22 +77,51 @@ export function hostFileWrites(cache: {
     writeUnsynced: overwrite,
     replaceUnsynced: (path, temporary, text, mode) =>
       changing(path, () => replaceBy(temporary, path, () => overwrite(temporary, text, mode))),
+    ...writesBelow(changing),
+    copy: async (from, to, mode) => {
+      const bytes = await withFile(from, O_RDONLY | O_NOFOLLOW, undefined, (file) => file.readFile())
+      await writing(to, O_CREAT | O_EXCL, mode, async (file) => {
+        await file.chmod(mode)
+        await file.writeFile(bytes)
+        await file.sync()
+      })
+    },
     rename: (from, to) => changing(from, () => changing(to, () => rename(from, to))),
     symlink: (target, path) => changing(path, () => symlink(target, path)),
     link: (path, second) => changing(second, () => link(path, second)),
-    remove: (path) =>
-      changing(path, () =>
-        // One system call for most of them; `rm` would stat first.
-        unlink(path).catch((error: NodeJS.ErrnoException) =>
-          error.code === 'ENOENT' ? undefined : removeFolder(path),
-        ),
-      ),
-    makeFolder: (path, mode) =>
+    remove: (path) => changing(path, () => unlinkIfPresent(path)),
+    removeFolder: (path) =>
       changing(path, async () => {
-        await makeWithParents(path, mode)
-        await chmod(path, mode)
+        await rm(path, { force: true, recursive: true })
+        cache.forgetBelow(path)
       }),
+    makeFolder: (path, mode) => changing(path, () => descriptors.quick(() => makeWithParents(path, mode))),
     syncFolder: (path) => reading(path, O_RDONLY | O_DIRECTORY, (file) => file.sync()),
+  }
+}
+
+/** The effects in directories that another user may own. */
+function writesBelow(
+  changing: (path: string, effect: () => Promise<void>) => Promise<void>,
+): Pick<FileWrites, 'makeFolderBelow' | 'writeBelow' | 'removeBelow'> {
+  const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants
+  const inFolder = (...[root, names, create, use]: Parameters<typeof inFolderBelow>) =>
+    descriptors.quick(() => inFolderBelow(root, names, create, use))
+  const inParent = (root: string, path: string, effect: (path: string) => Promise<void>) =>
+    changing(`${root}/${path}`, () =>
+      inFolder(root, posix.dirname(path).split('/'), false, (parent) => effect(`${parent}/${posix.basename(path)}`)),
+    )
+  return {
+    makeFolderBelow: (root, path) =>
+      changing(`${root}/${path}`, () => inFolder(root, path.split('/'), true, async () => undefined)),
+    writeBelow: (root, path, text, mode) =>
+      inParent(root, path, (opened) =>
+        useFile(opened, O_CREAT | O_EXCL | O_NOFOLLOW | O_WRONLY, mode, async (file) => {
+          await file.chmod(mode)
+          await file.writeFile(text)
+        }),
+      ),
+    removeBelow: (root, path) => inParent(root, path, unlinkIfPresent),
   }
 }
 
@@ -108,37 +135,27 @@ async function replaceBy(temporary: string, path: string, write: () => Promise<v
   }
 }
 
-async function withFile(
+async function withFile<T>(...use: Parameters<typeof useFile<T>>): Promise<T> {
+  return await descriptors.quick(() => useFile(...use))
+}
+
+/** Outside the limit of descriptors: for a job that has a place in it already. */
+async function useFile<T>(
   path: string,
   flags: number,
   mode: number | undefined,
-  use: (file: FileHandle) => Promise<void>,
-): Promise<void> {
-  await descriptors.quick(async () => {
-    const file = await open(path, flags, mode)
-    try {
-      await use(file)
-    } finally {
-      await file.close()
-    }
-  })
+  use: (file: FileHandle) => Promise<T>,
+): Promise<T> {
+  const file = await open(path, flags, mode)
+  try {
+    return await use(file)
+  } finally {
+    await file.close()
+  }
 }
 
-/**
- * Node's own `recursive` treats every ENOENT as a missing parent: below /proc it never ends, and on a read-only disk it reports ENOENT
- * (nodejs/node#47098).
- */
-async function makeWithParents(path: string, mode: number): Promise<void> {
-  await makeOne(path, mode).catch(async (error: NodeJS.ErrnoException) => {
+async function unlinkIfPresent(path: string): Promise<void> {
+  await unlink(path).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT') throw error
-    await makeWithParents(dirname(path), mode)
-    await makeOne(path, mode)
-  })
-}
-
-async function makeOne(path: string, mode: number): Promise<void> {
-  await mkdir(path, { mode }).catch(async (error: NodeJS.ErrnoException) => {
-    const isThere = error.code === 'EEXIST' && (await stat(path)).isDirectory()
-    if (!isThere) throw error
   })
 }

@@ -28,6 +28,14 @@ export type Entry =
   | { readonly kind: 'link'; readonly target: string }
   | { readonly kind: 'other' }
 
+export interface Access {
+  readonly kind: 'file' | 'folder' | 'link' | 'other'
+  /** It belongs to this process's user, or to root. */
+  readonly isOurs: boolean
+  /** The permission bits, as in chmod(2). */
+  readonly mode: number
+}
+
 /**
  * Reads return `undefined` (or nothing) only if nothing exists at the path. Any other failure is thrown as Node's error, whose `code` is the
  * errno's name: what cannot be read may exist.
@@ -37,6 +45,8 @@ interface FileReads {
   list(folder: string): readonly string[]
   /** What is at a path, without following a symlink. */
   lstat(path: string): Entry | undefined
+  /** Whose a path is and what others may do with it, without following a symlink. */
+  access(path: string): Access | undefined
   /** The text at a path, following symlinks. */
   read(path: string): FileText | undefined
   /** The path without symlinks. */
@@ -81,6 +91,12 @@ export function hostFiles(): Files {
         if (stat.isFile()) return { kind: 'file', file: readText(path, stat) }
         if (!stat.isSymbolicLink()) return { kind: 'other' }
         return { kind: 'link', target: targets.get(path, stat, () => readlinkSync(path)) }
+      }),
+    access: (path) =>
+      ifPresent(() => {
+        const stat = lstatSync(path)
+        const kind = stat.isFile() ? 'file' : stat.isDirectory() ? 'folder' : stat.isSymbolicLink() ? 'link' : 'other'
+        return { kind, isOurs: stat.uid === 0 || stat.uid === process.geteuid?.(), mode: stat.mode & 0o7777 }
       }),
     read: (path) =>
       ifPresent(() => {

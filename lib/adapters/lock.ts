@@ -1,36 +1,40 @@
-/** One process per state directory. */
+/** One process per state directory, and per pair of sites directories. */
 import { spawn } from 'node:child_process'
-import { closeSync, fstatSync, openSync, readdirSync, readFileSync } from 'node:fs'
+import { closeSync, constants, fstatSync, openSync, readdirSync, readFileSync } from 'node:fs'
 
 export type LockResult = { readonly release: () => Promise<void> } | { readonly heldBy: string }
 
 export interface Lock {
   /** Takes the lock of this file for the lifetime of the process, or returns who holds it. Rejects if the file or flock(1) cannot be used. */
   take(path: string): Promise<LockResult>
+  /** The same for a directory, in which nothing is created. */
+  takeFolder(path: string): Promise<LockResult>
 }
 
 /**
- * The lock is flock(2) on the file. The kernel releases it when the process exits, however that happens, so no stale lock is left; containers
- * that share the directory share it. Only the file's owner can open it, and so hold the lock.
+ * The lock is flock(2) on the file, or on the directory itself. The kernel releases it when the process exits, however that happens, so no stale
+ * lock is left; containers that share the directory share it. Only the file's owner can open it, and so hold the lock.
  */
 export function hostLock({ flock = '/usr/bin/flock', proc = '/proc' } = {}): Lock {
+  const lock = async (file: number): Promise<LockResult> => {
+    let isOpen = true
+    const release = async () => {
+      // Closed twice, the descriptor could by then be another file's.
+      if (isOpen) closeSync(file)
+      isOpen = false
+    }
+    let isTaken = false
+    try {
+      isTaken = await lockFile(file, flock)
+      return isTaken ? { release } : { heldBy: holderOf(file, proc) }
+    } finally {
+      if (!isTaken) await release()
+    }
+  }
+  const { O_CREAT, O_DIRECTORY, O_NOFOLLOW, O_RDONLY, O_RDWR } = constants
   return {
-    take: async (path) => {
-      const file = openSync(path, 'a', 0o600)
-      let isOpen = true
-      const release = async () => {
-        // Closed twice, the descriptor could by then be another file's.
-        if (isOpen) closeSync(file)
-        isOpen = false
-      }
-      let isTaken = false
-      try {
-        isTaken = await lockFile(file, flock)
-        return isTaken ? { release } : { heldBy: holderOf(file, proc) }
-      } finally {
-        if (!isTaken) await release()
-      }
-    },
+    take: async (path) => await lock(openSync(path, O_CREAT | O_RDWR | O_NOFOLLOW, 0o600)),
+    takeFolder: async (path) => await lock(openSync(path, O_RDONLY | O_DIRECTORY)),
   }
 }
 

@@ -100,7 +100,7 @@ export async function testCandidate(
     throw writeFailure(error)
   } finally {
     // A failure here must not hide the test's result; the next start removes leftovers.
-    const nested = candidate.nested.size > 0 ? [host.files.remove(nestedFolder)] : []
+    const nested = candidate.nested.size > 0 ? [host.files.removeFolder(nestedFolder)] : []
     await Promise.allSettled([host.files.remove(candidatePath), host.files.remove(pidPath), ...nested])
   }
 }

@@ -35,5 +35,5 @@ export async function startCertbot(
 /** Removes what a process that was killed has left: files with secrets, and directories in which accounts were made. */
 export async function sweepCertbot({ paths, files }: Pick<CertbotHost, 'paths' | 'files'>): Promise<void> {
   const left = files.list(paths.certbot).map((name) => `${paths.certbot}/${name}`)
-  for (const path of left) if (path !== paths.noConfiguration) await files.remove(path)
+  for (const path of left) if (path !== paths.noConfiguration) await files.removeFolder(path)
 }

@@ -19,6 +19,7 @@ export type IssueFailure =
   | 'timed_out'
   | 'interrupted'
   | 'disk'
+  | 'webroot'
   | 'unknown'
 
 export interface CertbotDiagnostic {
@@ -53,6 +54,8 @@ const REMEDIES: Readonly<Record<IssueFailure, string>> = {
   interrupted: 'Find out what killed certbot (an operator, a shutdown, the OOM killer), then call again',
   timed_out: 'certbot did not end in time: check that this host reaches the CA, then call again',
   disk: 'certbot could not write its files: grant it write access, then call again',
+  webroot:
+    'Make .well-known and .well-known/acme-challenge in ACME_WEBROOT directories of root that only root may write to, or remove them, then call again',
   unknown: "See certbot's output and its log",
 }
 

@@ -1,6 +1,6 @@
 /** certbot's lineages of a domain: whose they are, which one an order writes, and what a crash or a manual edit leaves of them. */
+import { nextBackup, pruneBackups } from '../host/backups.ts'
 import type { Host } from '../host/host.ts'
-import { pruneBackups } from '../host/prune-backups.ts'
 import { remember } from '../host/remember.ts'
 import { deployHook } from './certbot-arguments.ts'
 import { readLedger } from './ledger-file.ts'
@@ -79,9 +79,7 @@ export async function setAsideLineage(
   name: string,
 ): Promise<void> {
   const folder = `${settings.CERTBOT_CONFIG_DIR}/broken-lineages`
-  let time = clock.nowMs()
-  while (files.lstat(`${folder}/${lineageNameOf(domain)}.${time}`) !== undefined) time++
-  const aside = `${folder}/${lineageNameOf(domain)}.${time}`
+  const aside = nextBackup({ files, clock }, folder, lineageNameOf(domain))
   await files.makeFolder(aside, 0o700)
   for (const [i, path] of lineagePaths({ settings }, name).entries())
     if (files.lstat(path) !== undefined) await files.rename(path, `${aside}/${['live', 'archive', 'renewal.conf'][i]}`)

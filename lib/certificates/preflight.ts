@@ -3,6 +3,7 @@ import type { CaaRecord } from '../adapters/network.ts'
 import type { Host } from '../host/host.ts'
 import { resolverAddress } from '../net/dns-server.ts'
 import { publicPorts, type Settings } from '../settings/settings.ts'
+import { CHALLENGE_PATH, webrootFault } from './webroot.ts'
 
 export interface PreflightCheck {
   readonly check: 'dns' | 'challenge' | 'caa'
@@ -50,20 +51,19 @@ async function checkChallenge(
 ): Promise<PreflightCheck[]> {
   const token = `proxy-manager-${host.clock.randomId()}`
   const { webroot } = host.paths
-  const folder = `${webroot}/.well-known/acme-challenge`
-  const file = `${folder}/${token}`
+  const file = `${CHALLENGE_PATH}/${token}`
   try {
-    await host.files.makeFolder(`${webroot}/.well-known`, 0o755)
-    await host.files.makeFolder(folder, 0o755)
-    await host.files.writeUnsynced(file, token, 0o644)
+    const fault = webrootFault(host)
+    if (fault !== undefined) return [{ check: 'challenge', domain, ok: false, detail: fault }]
+    await host.files.makeFolderBelow(webroot, CHALLENGE_PATH)
+    await host.files.writeBelow(webroot, file, token, 0o644)
     return await Promise.all(
       addresses.map(async (address): Promise<PreflightCheck> => {
-        const path = `/.well-known/acme-challenge/${token}`
         const answer = await host.probe.get({
           address,
           port: publicPorts(host.settings).publicHttpPort,
           host: domain,
-          path,
+          path: `/${file}`,
           timeoutMs: CHALLENGE_TIMEOUT_MS,
         })
         const isOurs = 'status' in answer && answer.status === 200 && answer.body === token
@@ -81,7 +81,7 @@ async function checkChallenge(
     const code = error instanceof Error && 'code' in error ? error.code : 'UNKNOWN'
     return [{ check: 'challenge', domain, ok: false, detail: `the webroot cannot be written (${code})` }]
   } finally {
-    await host.files.remove(file).catch(() => undefined)
+    await host.files.removeBelow(webroot, file).catch(() => undefined)
   }
 }
 

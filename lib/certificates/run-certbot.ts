@@ -10,9 +10,11 @@ import {
   diagnoseCertbot,
   extractErrors,
   type IssueDiagnostic,
+  type IssueFailure,
   publicCertbotOutput,
   remedyOf,
 } from './certbot-diagnostic.ts'
+import { listChallenges, removeChallenges } from './webroot.ts'
 
 /** certbot may take long; it is ended before its caller gives up. */
 const CERTBOT_TIMEOUT_MS = 180_000
@@ -20,6 +22,8 @@ const CERTBOT_GRACE_MS = 10_000
 /** Another certbot, such as the timer's, holds the lock for seconds; these attempts take half a minute. */
 const MAX_ATTEMPTS = 8
 const BUSY_PAUSE_MS = 4_000
+/** If it is killed during validation, certbot leaves its challenge behind. */
+const KILLED: readonly IssueFailure[] = ['timed_out', 'interrupted']
 /** certbot's own default, passed so that the host's cli.ini cannot replace it. */
 const LETS_ENCRYPT = 'https://acme-v02.api.letsencrypt.org/directory'
 
@@ -62,7 +66,6 @@ async function orderWith(
 ): Promise<IssueDiagnostic | undefined> {
   const { host } = context
   const { webroot, renewedMark } = host.paths
-  const challenges = `${webroot}/.well-known/acme-challenge`
   const hook = deployHook(renewedMark)
   const args = orderArguments({
     lineage,
@@ -75,10 +78,10 @@ async function orderWith(
     server,
     ...certbotFolders(host),
   })
-  const before = new Set(host.files.list(challenges))
+  const before = new Set(listChallenges(host))
   const failure = await attempt(context, [...args, ...overridingArguments(readCliIni(host), hook)])
-  // If it is killed during validation, certbot leaves its challenge behind.
-  if (failure !== undefined) await removeChallenges(host, challenges, before).catch(() => undefined)
+  if (failure !== undefined && KILLED.includes(failure.reason))
+    await removeChallenges(host, before).catch(() => undefined)
   return failure
 }
 
@@ -100,7 +103,7 @@ async function register(context: OrderContext, server: string, email: string): P
     const account = await adoptAccount(host, server, configDir)
     return account ?? accountFailure({ said: 'certbot succeeded, but made no account', output: '' })
   } finally {
-    await files.remove(configDir).catch(() => undefined)
+    await files.removeFolder(configDir).catch(() => undefined)
   }
 }
 
@@ -148,15 +151,6 @@ function accountFailure({ said, output }: Pick<IssueDiagnostic, 'said' | 'output
 function certbotFolders({ settings }: Pick<Host, 'settings'>) {
   const { CERTBOT_CONFIG_DIR: configDir, CERTBOT_WORK_DIR: workDir, CERTBOT_LOGS_DIR: logsDir } = settings
   return { configDir, workDir, logsDir }
-}
-
-async function removeChallenges(
-  { files }: Pick<Host, 'files'>,
-  folder: string,
-  before: ReadonlySet<string>,
-): Promise<void> {
-  const left = files.list(folder).filter((name) => !before.has(name))
-  await Promise.all(left.map((name) => files.remove(`${folder}/${name}`)))
 }
 
 /**

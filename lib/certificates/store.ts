@@ -160,7 +160,7 @@ async function writeCopy(
   folder: string,
   { fullchain, privkey }: CheckedCertificate,
 ): Promise<void> {
-  await files.remove(folder)
+  await files.removeFolder(folder)
   await files.makeFolder(parent, 0o700)
   await files.makeFolder(folder, 0o700)
   await files.write(`${folder}/fullchain.pem`, fullchain, 0o600)
@@ -177,5 +177,5 @@ async function removeUnusedCopies(
   const copies = files.list(`${paths.certificates}/${domain}`).map((fingerprint) => `${domain}/${fingerprint}`)
   const unused = copies.filter((copy) => !used.has(copy))
   const gone = unused.length === copies.length ? [domain] : unused
-  if (unused.length > 0) for (const copy of gone) await files.remove(`${paths.certificates}/${copy}`)
+  if (unused.length > 0) for (const copy of gone) await files.removeFolder(`${paths.certificates}/${copy}`)
 }

@@ -3,11 +3,10 @@ import { basename } from 'node:path'
 import { removeTemporaries } from '../candidate/stage.ts'
 import { configFailed } from '../candidate/test-candidate.ts'
 import { type ProxyManagerError, withDetails } from '../errors.ts'
+import { backUp } from '../host/backups.ts'
 import type { Host } from '../host/host.ts'
 import { writeRecord } from '../host/json-record.ts'
 import { logFailure } from '../host/log-failure.ts'
-import { pruneBackups } from '../host/prune-backups.ts'
-import { replaceUnsynced } from '../host/replace-file.ts'
 import { statePaths } from '../host/state-folder.ts'
 import { writeFailure } from '../host/write-failure.ts'
 import type { TestResult } from '../nginx/config-test.ts'
@@ -15,12 +14,13 @@ import { type ReloadResult, reloadFailed } from '../nginx/reload-result.ts'
 import { verifyServedCertificates } from '../nginx/served-certificate.ts'
 import type { BatchPlan } from '../plan/plan-batch.ts'
 import { isIntact } from '../render/shared-file.ts'
+import { saveLastGood } from '../snapshot/last-good.ts'
 import type { Observation } from '../snapshot/observe.ts'
 import type { AcceptedBatch } from './bisect.ts'
 import { type ChangeContext, type ObservedHost, type Receipt, type StepTimes, testedNow } from './context.ts'
 import { beginJournal, dropJournal, markReloading } from './journal.ts'
 import { rollBack } from './roll-back.ts'
-import { swapFiles } from './swap.ts'
+import { editedMeanwhile, logBackUp, settleSwap, swapFiles } from './swap.ts'
 
 export interface CommitOptions {
   /** A stopped NGINX cannot prove a change. True for start-up recovery, for reconcile, and for deleting routes while NGINX is stopped. */
@@ -49,6 +49,11 @@ export async function commitBatch(
 ): Promise<Committed> {
   const { host, state } = context
   const isRunning = isServable && (await assertReloadable(host, observation, plan, options))
+  const edited = editedMeanwhile(host, plan.files)
+  if (edited !== undefined) {
+    await removeTemporaries(host, plan.files)
+    throw edited
+  }
   state.generation = plan.generation
   state.unconfirmed = observation
   const started = host.clock.monotonicMs()
@@ -67,6 +72,7 @@ export async function commitBatch(
       await recordReload(host, plan.generation, reload)
       throw reloadFailed(reload.reason, { stage: 'confirm', state: 'rolled_back' }, reload)
     }
+    await saveLastGood(host, plan.files)
     await dropJournal(host)
     if (isServable) state.lastTest = testedNow(host, { ok: true, output: tested.output })
     const { reloadMs, confirmMs } = reload
@@ -75,7 +81,7 @@ export async function commitBatch(
       steps: { test: tested.durationMs, swap: swapMs, reload: reloadMs, confirm: confirmMs },
       cleanup: async () => {
         if (isRunning) await recordReload(host, plan.generation, reload)
-        await Promise.all([removeTemporaries(host, plan.files), saveLastGood(host, plan)])
+        await settleSwap(host, plan.files)
         await removeUnusedCertificates(context, observation, plan)
       },
     }
@@ -185,30 +191,14 @@ async function undoChange(
   }
 }
 
-/** Backs up the text of files that were edited by hand, in either directory, before they are replaced. */
+/** Backs up files that were edited by hand, in either directory, before they are replaced. */
 async function backUpDrifted(host: Host, plan: BatchPlan): Promise<void> {
   for (const { path, before } of plan.files) {
     const name = basename(path)
     if (before === null || !('text' in before) || before.text === '' || isIntact(name, before.text)) continue
-    const { backups } = statePaths(host.settings)
-    // Both directories may hold an edited file of the same name, and both are backed up within a millisecond.
-    let time = host.clock.nowMs()
-    while (host.files.lstat(`${backups}/${name}.${time}`) !== undefined) time++
-    await host.files.writeUnsynced(`${backups}/${name}.${time}`, before.text, 0o600)
-    await pruneBackups(host, backups, name)
-    host.log.write('warn', { action: 'replace_drifted', result: 'success', outcome: 'backed_up', file: name })
+    await backUp(host, host.paths.backups, name, path)
+    logBackUp(host, path)
   }
-}
-
-/** Saves copies of the proved files, from which lost or truncated ones are restored. A failure to save does not fail the change. */
-async function saveLastGood(host: Host, plan: BatchPlan): Promise<void> {
-  const { lastGood } = statePaths(host.settings)
-  const saved = plan.files.map(async ({ path, before, after }) => {
-    const copy = `${lastGood}/${basename(path)}`
-    if (after !== null && 'text' in after) await replaceUnsynced(host, copy, after.text)
-    else if (after === null && before !== null && 'text' in before) await host.files.remove(copy)
-  })
-  await Promise.allSettled(saved)
 }
 
 /** Records the reload for health, across restarts. A full disk must not fail a change that is served. */

@@ -1,10 +1,11 @@
 /** The journal of a change: the previous files, on disk before any live file is touched. */
-
+import { posix } from 'node:path'
 import * as v from 'valibot'
 import type { FileChange } from '../host/file-image.ts'
 import type { Host } from '../host/host.ts'
 import { TEMPORARY_SUFFIX } from '../host/replace-file.ts'
 import { statePaths } from '../host/state-folder.ts'
+import { isOwnFileName } from '../route/file-names.ts'
 
 const Image = v.nullable(v.union([v.strictObject({ text: v.string() }), v.strictObject({ linkTo: v.string() })]))
 export const Journal = v.strictObject({
@@ -47,15 +48,26 @@ export async function dropJournal(host: JournalHost): Promise<void> {
   await host.files.syncFolder(root).catch(() => undefined)
 }
 
-/** The journal that a previous process left, if any. An unreadable one was cut short before any live file changed. */
+/**
+ * The journal that a previous process left, if any. An unreadable one was cut short before any live file changed; one with other files than ours
+ * was not written by us, and nothing of it is undone.
+ */
 export function readJournal(host: JournalHost): Journal | 'torn' | undefined {
   const text = host.files.read(statePaths(host.settings).journal)?.text
   if (text === undefined) return undefined
+  // Parsing garbage can take long.
+  if (!text.startsWith('{"generation":')) return 'torn'
   const lineEnd = text.indexOf('\n')
   try {
     const { generation, files } = v.parse(Journal, JSON.parse(text.slice(0, lineEnd)))
+    if (!files.every(({ path }) => isWritten(host, path))) return 'torn'
     return { phase: text.slice(lineEnd + 1) === RELOADING ? 'reloading' : 'intent', generation, files }
   } catch {
     return 'torn'
   }
+}
+
+function isWritten({ settings }: JournalHost, path: string): boolean {
+  const folders = [settings.NGINX_SITES_AVAILABLE, settings.NGINX_SITES_ENABLED]
+  return folders.includes(posix.dirname(path)) && isOwnFileName(posix.basename(path))
 }

@@ -23,9 +23,12 @@ import type {
   Receipt,
   StepTimes,
 } from './context.ts'
+import { wasEdited } from './swap.ts'
 
 const NO_STEPS: StepTimes = { test: 0, swap: 0, reload: 0, confirm: 0 }
 const NOTHING = async () => undefined
+/** How often a batch is planned, if somebody edits its files while it is tested. */
+const MAX_ATTEMPTS = 3
 
 /** One result for each change, in the same order; `cleanup` may run once the callers have them, before the next batch. */
 export interface AppliedBatch {
@@ -56,7 +59,7 @@ export async function dryRun(
     return { outcomes, files, test: await observation.nginx.testChange(files, domains) }
   } finally {
     await removeTemporaries(context.host, files)
-    await Promise.allSettled(copied.map((folder) => context.host.files.remove(folder)))
+    await Promise.allSettled(copied.map((folder) => context.host.files.removeFolder(folder)))
   }
 }
 
@@ -80,7 +83,8 @@ async function runPipeline(
   context: ChangeContext,
   changes: readonly Change[],
   options: CommitOptions,
-  { observation, planFor }: Prepared,
+  { observation, planFor, again }: Prepared,
+  attempts = MAX_ATTEMPTS,
 ): Promise<AppliedBatch> {
   const found = planFor(changes)
   const isUnchanged = found.files.length === 0
@@ -114,6 +118,10 @@ async function runPipeline(
     if (!isCommitted) await removeTemporaries(context.host, whole.files)
   }
   if (!(applied instanceof ProxyManagerError)) return withRejected(changes, batch, applied)
+  if (wasEdited(applied) && attempts > 1 && context.state.degraded === undefined) {
+    const replanned = await again(batch.changes)
+    return withRejected(changes, batch, await runPipeline(context, batch.changes, options, replanned, attempts - 1))
+  }
   const others = await retryUnaffected(context, batch.changes, plan, applied, options)
   return { ...withRejected(changes, batch, others), failure: applied }
 }
@@ -157,13 +165,16 @@ async function isServed({ nginx }: ObservedHost, { outcomes, generation }: Batch
 export interface Prepared {
   readonly observation: ObservedHost
   readonly planFor: (subset: readonly Change[], newGeneration?: 'on_change' | 'always') => BatchPlan
+  /** Reads the host again, to plan these changes. */
+  readonly again: (changes: readonly Change[]) => Promise<Prepared>
 }
 
 export async function prepare(
-  { host, state, observe }: ChangeContext,
+  context: ChangeContext,
   changes: readonly Change[],
   shared: Pick<PlanOptions, 'withShared'> = {},
 ): Promise<Prepared> {
+  const { host, state, observe } = context
   const domains = changes.flatMap((change) => {
     if (change.kind === 'certify') return [change.domain]
     return change.kind === 'put' && change.spec.enable_ssl ? [change.spec.domain] : []
@@ -173,7 +184,7 @@ export async function prepare(
   const now = new Date(host.clock.nowMs()).toISOString()
   const planFor = (subset: readonly Change[], newGeneration: 'on_change' | 'always' = 'on_change') =>
     planBatch(observation.snapshot, subset, { nextGeneration, now, newGeneration, ...shared })
-  return { observation, planFor }
+  return { observation, planFor, again: (subset) => prepare(context, subset, shared) }
 }
 
 /** Without the include NGINX never reads a route: nothing is written that it would not serve. */

@@ -1,22 +1,23 @@
 /** Start-up recovery: finish or roll back an interrupted change, repair damaged files, and ensure that NGINX serves what is on disk. */
 import { dirname } from 'node:path'
-import { isTemporary, removeTemporaries } from '../candidate/stage.ts'
+import { isTemporary } from '../candidate/stage.ts'
 import { CANDIDATE_PREFIX } from '../candidate/test-candidate.ts'
 import { sweepCertbot } from '../certbot/start.ts'
+import { backUp, setAside } from '../host/backups.ts'
 import type { Host } from '../host/host.ts'
 import { logFailure } from '../host/log-failure.ts'
-import { pruneBackups } from '../host/prune-backups.ts'
 import { replaceText } from '../host/replace-file.ts'
-import { statePaths } from '../host/state-folder.ts'
 import type { CertifyChange } from '../plan/change.ts'
-import { isIntact, readSharedFile, renumberSharedFile } from '../render/shared-file.ts'
+import { readSharedFile } from '../render/shared-file.ts'
 import { dropletOfFileName, isOwnFileName, routeFileName, SHARED_FILE } from '../route/file-names.ts'
+import { lastGoodText, saveLastGood } from '../snapshot/last-good.ts'
 import { missingFilesFault } from '../snapshot/missing-files.ts'
 import { applyBatch } from './apply.ts'
 import type { ChangeContext, ObservedHost } from './context.ts'
 import { dropJournal, type Journal, readJournal } from './journal.ts'
 import { reconcile } from './reconcile.ts'
-import { rollBack } from './roll-back.ts'
+import { renumberFile, rollBack } from './roll-back.ts'
+import { assertUnedited, logBackUp, settleSwap } from './swap.ts'
 
 /**
  * Everything that has to be done before the API listens. May run any number of times, and be interrupted at any instant.
@@ -59,9 +60,7 @@ export async function recoverJournal(context: ChangeContext): Promise<void> {
     return
   }
   if (journal === 'torn') {
-    const { journal: path, backups } = statePaths(host.settings)
-    await host.files.rename(path, `${backups}/journal.${host.clock.nowMs()}`)
-    await pruneBackups(host, backups, 'journal')
+    await setAside(host, host.paths.backups, host.paths.journal)
     host.log.write('warn', { action: 'recover_journal', result: 'success', outcome: 'quarantined' })
     state.degraded = undefined
     return
@@ -77,8 +76,9 @@ export async function recoverJournal(context: ChangeContext): Promise<void> {
     state.generation += 1
     const wasSignalled = journal.phase === 'reloading'
     const { files, generation: replaced } = journal
-    const restore = { files, generation: state.generation, replaced, wasSignalled }
-    await rollBack(host, observation.nginx, restore)
+    const restored = files.map(({ path, before, after }) => ({ path, before: after, after: before }))
+    await rollBack(host, observation.nginx, { files, generation: state.generation, replaced, wasSignalled })
+    await saveLastGood(host, restored)
   }
   state.degraded = undefined
   host.log.write('warn', {
@@ -109,14 +109,15 @@ async function rollForward(host: Host, { nginx }: ObservedHost, journal: Journal
     const reload = await nginx.reload(journal.generation, test.durationMs)
     if (!reload.ok && reload.reason !== 'not_running') return false
   }
-  await removeTemporaries(host, journal.files)
+  await saveLastGood(host, journal.files)
+  await settleSwap(host, journal.files)
   await dropJournal(host)
   return true
 }
 
 async function sweepTemporaries({ host, observe }: ChangeContext): Promise<void> {
   const { NGINX_SITES_AVAILABLE, NGINX_SITES_ENABLED } = host.settings
-  const { staging, root, lastGood } = statePaths(host.settings)
+  const { staging, root, lastGood, backups } = host.paths
   const { snapshot, hasMainConfig } = await observe([])
   const sweep = async (folder: string, isLeftover: (name: string) => boolean) => {
     for (const name of host.files.list(folder).filter(isLeftover)) await host.files.remove(`${folder}/${name}`)
@@ -125,7 +126,8 @@ async function sweepTemporaries({ host, observe }: ChangeContext): Promise<void>
   await sweep(NGINX_SITES_ENABLED, isTemporary)
   await sweep(root, isTemporary)
   await sweep(lastGood, isTemporary)
-  await sweep(staging, () => true)
+  await sweep(backups, isTemporary)
+  for (const name of host.files.list(staging)) await host.files.removeFolder(`${staging}/${name}`)
   const isCandidate = (name: string) => name.startsWith(CANDIDATE_PREFIX) && name.endsWith('.conf')
   if (hasMainConfig) await sweep(dirname(snapshot.host.mainPath), isCandidate)
 }
@@ -147,11 +149,16 @@ async function repairFiles(context: ChangeContext): Promise<void> {
   const repairs = [...names].flatMap((name) => {
     const path = `${snapshot.sitesAvailable}/${name}`
     const text = host.files.read(path)?.text ?? ''
-    const good = lastGood(host, name)
-    return good === undefined || good === text || !good.startsWith(text) ? [] : [{ name, path, good }]
+    const good = lastGoodText(host, name)
+    return good === undefined || good === text || !good.startsWith(text) ? [] : [{ name, path, text, good }]
   })
   // NGINX may have read the damaged files. The new generation comes first: after a crash between the two it is still missing.
   const shared = repairs.find(({ name }) => name === SHARED_FILE)?.good ?? snapshot.shared?.text
+  // Somebody may have removed the end of a file on purpose.
+  for (const { name, path } of repairs.filter(({ text }) => text !== '')) {
+    await backUp(host, host.paths.backups, name, path)
+    logBackUp(host, path)
+  }
   if (repairs.length > 0 && shared !== undefined) await renewGeneration(context, shared)
   for (const { name, path, good } of repairs) {
     if (name !== SHARED_FILE) await replaceText(host, path, good)
@@ -208,12 +215,6 @@ async function repairCertificates(context: ChangeContext): Promise<void> {
   for (const result of results) if (result instanceof Error) throw result
 }
 
-/** The saved copy of a file, if it is intact. */
-function lastGood(host: Pick<Host, 'files' | 'settings'>, name: string): string | undefined {
-  const text = host.files.read(`${statePaths(host.settings).lastGood}/${name}`)?.text
-  return text !== undefined && isIntact(name, text) ? text : undefined
-}
-
 /**
  * If it is not proved that NGINX serves what is on disk, reloads it with a new generation and proves that.
  * @throws {Error} if NGINX does not take over what is on disk
@@ -230,6 +231,8 @@ export async function confirmServed(context: ChangeContext): Promise<void> {
   if (served === shared.generation || served === 'unknown') return
   const test = await nginx.testAsIs()
   if (!test.ok) throw new Error('NGINX serves another configuration than the one on disk, which fails its test')
+  const sharedPath = `${snapshot.sitesAvailable}/${SHARED_FILE}`
+  assertUnedited(host, { path: sharedPath, before: { text: shared.text }, after: null })
   // Another number in NGINX's answer leaves the one on disk for the proof.
   const generation = served === undefined ? await renewGeneration(context, shared.text) : shared.generation
   const reload = await nginx.reload(generation, test.durationMs)
@@ -240,10 +243,6 @@ export async function confirmServed(context: ChangeContext): Promise<void> {
 /** Writes the shared file with a new generation, so that a proof is about the files as they are from now on. Returns it. */
 async function renewGeneration({ host, state }: ChangeContext, shared: string): Promise<number> {
   state.generation = Math.max(state.generation, readSharedFile(shared)?.generation ?? 0) + 1
-  await replaceText(
-    host,
-    `${host.settings.NGINX_SITES_AVAILABLE}/${SHARED_FILE}`,
-    renumberSharedFile(shared, state.generation),
-  )
+  await renumberFile(host, shared, state.generation)
   return state.generation
 }

@@ -1,14 +1,14 @@
 /** Rollback: the previous files, and the proof that NGINX serves them again. */
 import type { NginxControl } from '../candidate/nginx-control.ts'
-import { removeTemporaries } from '../candidate/stage.ts'
+import { backUp } from '../host/backups.ts'
 import type { FileChange } from '../host/file-image.ts'
 import type { Host } from '../host/host.ts'
 import { replaceText } from '../host/replace-file.ts'
 import { reloadFailed } from '../nginx/reload-result.ts'
-import { readSharedFile, renumberSharedFile } from '../render/shared-file.ts'
+import { isIntact, readSharedFile, renumberSharedFile } from '../render/shared-file.ts'
 import { SHARED_FILE } from '../route/file-names.ts'
 import { dropJournal } from './journal.ts'
-import { undoSwap } from './swap.ts'
+import { logBackUp, settleSwap, undoSwap } from './swap.ts'
 
 export interface RollBack {
   readonly files: readonly FileChange[]
@@ -36,7 +36,7 @@ export async function rollBack(
     if (!reload.ok && reload.reason !== 'not_running')
       throw reloadFailed(reload.reason, { stage: 'restore', state: 'degraded' }, reload)
   }
-  await removeTemporaries(host, files)
+  await settleSwap(host, files)
   await dropJournal(host)
   return undone.length > 0
 }
@@ -50,9 +50,19 @@ async function renumberShared(host: Host, generation: number): Promise<number | 
   const text = host.files.read(path)?.text
   if (text === undefined) return null
   try {
-    await replaceText(host, path, renumberSharedFile(text, generation))
+    await renumberFile(host, text, generation)
     return generation
   } catch {
     return readSharedFile(text)?.generation ?? null
   }
+}
+
+/** Gives the shared file with this text another generation. What was edited by hand in it would pass for written by us then: it is backed up. */
+export async function renumberFile(host: Host, text: string, generation: number): Promise<void> {
+  const path = `${host.settings.NGINX_SITES_AVAILABLE}/${SHARED_FILE}`
+  if (!isIntact(SHARED_FILE, text)) {
+    await backUp(host, host.paths.backups, SHARED_FILE, path)
+    logBackUp(host, path)
+  }
+  await replaceText(host, path, renumberSharedFile(text, generation))
 }

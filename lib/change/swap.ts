@@ -1,16 +1,45 @@
 /** The swap from the previous files to the new ones: a crash at any instant leaves either of them, or a journal to roll back. */
 import { basename, dirname } from 'node:path'
-import { imageAt, stagedPath, undoPath, writeTemporary } from '../candidate/stage.ts'
+import { imageAt, removeTemporaries, stagedPath, undoPath, writeTemporary } from '../candidate/stage.ts'
+import { ProxyManagerError } from '../errors.ts'
 import { allSettledOrThrow } from '../host/all-settled.ts'
+import { backUp } from '../host/backups.ts'
 import { type FileChange, type FileImage, sameImage } from '../host/file-image.ts'
 import type { Host } from '../host/host.ts'
+import { logFailure } from '../host/log-failure.ts'
 import { SHARED_FILE } from '../route/file-names.ts'
+
+/**
+ * The error if a path has no longer its `before` image: nothing that was saved since the host was observed is replaced.
+ * CONFIG_WRITE_FAILED, see {@link wasEdited}.
+ */
+export function editedMeanwhile(host: Host, files: readonly FileChange[]): ProxyManagerError | undefined {
+  const edited = files.find(({ path, before }) => !sameImage(imageAt(host, path), before))
+  if (edited === undefined) return undefined
+  return new ProxyManagerError('CONFIG_WRITE_FAILED', {
+    message: 'A file was edited while the change was being tested',
+    details: { reason: EDITED, file: basename(edited.path), remedy: 'Call again once nobody edits the file' },
+  })
+}
+
+/** @throws {ProxyManagerError} that error */
+export function assertUnedited(host: Host, file: FileChange): void {
+  const edited = editedMeanwhile(host, [file])
+  if (edited !== undefined) throw edited
+}
+
+/** Whether a change has failed because of such an edit: it can be planned again. */
+export function wasEdited({ details }: ProxyManagerError): boolean {
+  return details.reason === EDITED
+}
+
+const EDITED = 'edited_meanwhile'
 
 /**
  * Puts every `after` image in place; texts must be staged and synced. NGINX accepts the configuration at every moment of it, even after a power
  * cut: symlinks are removed before their files, files are created before their symlinks, and a directory is synced before the next step
  * relies on it. Each replacement is a rename. Previous files keep a second name until `removeTemporaries`, so that undoing needs no disk space.
- * @throws {Error} Node's error of the first effect that fails; what was done until then stays
+ * @throws {Error} Node's error of the first effect that fails, or that of {@link assertUnedited}; what was done until then stays
  */
 export async function swapFiles(host: Host, files: readonly FileChange[]): Promise<void> {
   const { unlinkFirst, define, replace, link, renumber, deleteLast } = swapSteps(files)
@@ -38,6 +67,29 @@ export async function undoSwap(host: Host, files: readonly FileChange[]): Promis
   await putBackAll(host, renumber)
   await removeAll(host, deleteLast)
   return swapped
+}
+
+/**
+ * Removes what a swap or its undoing has left. An editor may have written to a replaced file that it had open: such a text goes to the backups.
+ * Never rejects.
+ */
+export async function settleSwap(host: Host, files: readonly FileChange[]): Promise<void> {
+  for (const { path, before } of files) {
+    try {
+      const left = imageAt(host, undoPath(path))
+      if (left === null || sameImage(left, before)) continue
+      await backUp(host, host.paths.backups, basename(path), undoPath(path))
+      logBackUp(host, path)
+    } catch (error) {
+      logFailure(host, 'error', { action: 'back_up', file: basename(path) })(error)
+    }
+  }
+  await removeTemporaries(host, files)
+}
+
+/** The log line of a backup, which is how an operator finds out about it. */
+export function logBackUp({ log }: Pick<Host, 'log'>, path: string): void {
+  log.write('warn', { action: 'replace_drifted', result: 'success', outcome: 'backed_up', file: basename(path) })
 }
 
 /**
@@ -81,6 +133,7 @@ async function putBackAll(host: Host, files: readonly FileChange[]): Promise<voi
 
 async function putBack(host: Host, file: FileChange): Promise<void> {
   const copy = undoPath(file.path)
+  assertUnedited(host, file)
   if (sameImage(imageAt(host, copy), file.after)) {
     await host.files.rename(copy, file.path)
     return
@@ -90,8 +143,10 @@ async function putBack(host: Host, file: FileChange): Promise<void> {
   await host.files.rename(stagedPath(file.path), file.path)
 }
 
-async function linkUndoCopy(host: Host, { path, before }: FileChange): Promise<void> {
+async function linkUndoCopy(host: Host, file: FileChange): Promise<void> {
+  const { path, before } = file
   if (before === null || !('text' in before)) return
+  assertUnedited(host, file)
   await host.files.remove(undoPath(path))
   await host.files.link(path, undoPath(path))
 }
@@ -102,12 +157,18 @@ async function linkAll(host: Host, files: readonly FileChange[]): Promise<void> 
 }
 
 async function renameAll(host: Host, files: readonly FileChange[]): Promise<void> {
-  for (const { path } of files) await host.files.rename(stagedPath(path), path)
+  for (const file of files) {
+    assertUnedited(host, file)
+    await host.files.rename(stagedPath(file.path), file.path)
+  }
   await syncFoldersOf(host, files)
 }
 
 async function removeAll(host: Host, files: readonly FileChange[]): Promise<void> {
-  for (const { path } of files) await host.files.remove(path)
+  for (const file of files) {
+    assertUnedited(host, file)
+    await host.files.remove(file.path)
+  }
   await syncFoldersOf(host, files)
 }
 

@@ -1,4 +1,4 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --disable-sigusr1
 /** The entry of the command line: runs it in this process. */
 import { readWholeFile } from '../adapters/files.ts'
 import { run } from './program.ts'

@@ -52,12 +52,13 @@ Exit status:
   3   the API cannot be reached
   4   health: degraded
   75  temporary failure (EX_TEMPFAIL), retry later; serve, recover: the state
-      directory's disk is full or read-only, or the files of the routes are not
-      mounted yet; serve: another process uses the state directory, or
+      directory's disk is full or read-only, the files of the routes are not
+      mounted yet, or another process with its own state directory uses the
+      sites directories; serve: another process uses the state directory, or
       PROXY_MANAGER_HOST is not an address of this host yet
   78  configuration error (EX_CONFIG); serve, recover, systemd-unit: a wrong
       setting; serve, recover: the state directory cannot be created, read or
-      locked; serve: the port is in use`
+      locked, or is somebody else's; serve: the port is in use`
 
 /** Runs one command. @returns its exit status, or `undefined` if the command continues to run or sets the status itself */
 export async function run(argv: readonly string[], context: CliContext): Promise<number | undefined> {

@@ -1,7 +1,8 @@
 /** The text of systemd's unit files (systemd.unit(5), systemd.exec(5)). */
 import { posix } from 'node:path'
+import { statePaths } from '../host/state-folder.ts'
 import { describeSettings, type Settings } from '../settings/settings.ts'
-import { COMPILE_CACHE, NODE_FLAGS } from './node-flags.ts'
+import { NODE_FLAGS } from './node-flags.ts'
 
 export interface UnitOptions {
   readonly settings: Settings
@@ -31,7 +32,7 @@ After=network-online.target nginx.service
 [Service]
 Type=exec
 ExecStart=${commandLine(node, ...NODE_FLAGS, ...rest, 'serve')}
-Environment=${quote(`NODE_COMPILE_CACHE=${state}/${COMPILE_CACHE}`)}
+Environment=${quote(`NODE_COMPILE_CACHE=${statePaths(settings).compileCache}`)}
 ${environment(given, envFile)}${credentials(tokenFiles)}Restart=on-failure
 RestartSec=2
 # A restart does not fix a wrong setting.
@@ -69,6 +70,7 @@ WantedBy=multi-user.target
 
 /** The drop-in for NGINX's own unit. */
 export function nginxDropIn({ settings, envFile, given, program }: UnitOptions): string {
+  const [node = '', ...rest] = program
   const nginx = [
     settings.NGINX_BIN,
     '-t',
@@ -85,7 +87,7 @@ ${environment(
 )}# Recovery does not listen: it needs neither the listen address nor the token that an address beyond loopback requires.
 UnsetEnvironment=${API_ONLY.join(' ')}
 ExecStartPre=
-ExecStartPre=-${commandLine(...program, 'recover')}
+ExecStartPre=-${commandLine(node, ...NODE_FLAGS, ...rest, 'recover')}
 ExecStartPre=${commandLine(...nginx)} -g 'daemon on; master_process on;'
 `
 }

@@ -32,5 +32,6 @@ const REMEDIES: Readonly<Record<string, string>> = {
   EACCES: 'Permission denied: grant its user write access, then call again',
   EPERM: 'Permission denied: grant its user write access, then call again',
   EMFILE: 'Too many open files: raise the limit (LimitNOFILE), then call again',
+  EISDIR: 'A directory has the name of a file that Proxy Manager writes: move it away, then call again',
   ENOENT: 'A directory is missing: create sites-available and sites-enabled, then call again',
 }

@@ -29,7 +29,7 @@ export async function deleteCertificateFiles(context: ChangeContext, domain: str
       else if (reader !== undefined) kept.push(`certbot's lineage ${name} is read by ${reader}`)
       else await deleteLineage(context, domain, name)
     }
-    await files.remove(`${paths.certificates}/${domain}`)
+    await files.removeFolder(`${paths.certificates}/${domain}`)
     return kept.length === 0 ? undefined : kept.join('; ')
   } catch (error) {
     logFailure({ log }, 'error', { action: 'delete_certificate', domain })(error)

@@ -20,6 +20,14 @@ export function preflightFailed(preflight: readonly PreflightCheck[]): ProxyMana
   })
 }
 
+/** certbot must not write to the webroot as it is ({@link webrootFault}), whatever the preflight's setting. */
+export function webrootUnsafe(domain: string, fault: string, preflight: readonly PreflightCheck[]): ProxyManagerError {
+  return new ProxyManagerError('SSL_ISSUANCE_FAILED', {
+    message: `No certificate was ordered: ${fault}`,
+    details: { domain, reason: 'webroot', remedy: remedyOf('webroot'), preflight, culprit: 'host' },
+  })
+}
+
 /** certbot failed for this reason. */
 export function issuanceFailed(
   domain: string,

@@ -6,13 +6,14 @@ import { coversAll } from '../certificates/coverage.ts'
 import { readLedger } from '../certificates/ledger-file.ts'
 import { lastFailure, orderLimit } from '../certificates/order-ledger.ts'
 import { type PreflightCheck, type PreflightHost, runPreflight } from '../certificates/preflight.ts'
+import { webrootFault } from '../certificates/webroot.ts'
 import type { ChangeContext } from '../change/context.ts'
 import { ProxyManagerError } from '../errors.ts'
 import type { Host } from '../host/host.ts'
 import { unsupported } from '../render/unsupported.ts'
 import { namesOf } from '../route/names.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
-import { cliIniRefusal, limitReached, preflightFailed } from './failures.ts'
+import { cliIniRefusal, limitReached, preflightFailed, webrootUnsafe } from './failures.ts'
 
 export interface IssueRequest {
   readonly dropletName: string
@@ -108,12 +109,15 @@ export async function assertServable({ host, observe }: ChangeContext, domain: s
   })
 }
 
-/** The checks before an order; `refusal` is why it must not be made, if the setting is strict. */
+/** The checks before an order; `refusal` is why it must not be made: because of the webroot or, if the setting is strict, of a failed check. */
 export async function checkBeforeOrder(
   host: PreflightHost,
   names: readonly string[],
 ): Promise<{ readonly preflight: PreflightCheck[]; readonly refusal: ProxyManagerError | undefined }> {
   const { SSL_PREFLIGHT: mode } = host.settings
   const preflight = mode === 'off' ? [] : await runPreflight(host, names)
+  const [domain = ''] = names
+  const fault = webrootFault(host)
+  if (fault !== undefined) return { preflight, refusal: webrootUnsafe(domain, fault, preflight) }
   return { preflight, refusal: mode === 'strict' ? preflightFailed(preflight) : undefined }
 }

@@ -5,6 +5,7 @@ import { chooseLineage, setAsideLineage } from '../certificates/lineage.ts'
 import type { PreflightCheck } from '../certificates/preflight.ts'
 import { runCertbot } from '../certificates/run-certbot.ts'
 import type { Checked } from '../certificates/store.ts'
+import { CHALLENGE_PATH } from '../certificates/webroot.ts'
 import type { Applied, ChangeContext } from '../change/context.ts'
 import { singleFlight } from '../host/single-flight.ts'
 import { writeFailure } from '../host/write-failure.ts'
@@ -128,12 +129,14 @@ async function order(context: ChangeContext, { record }: SnapshotRoute, email: s
   throw issuanceFailed(domain, explained(diagnostic, httpListens), preflight, clock.nowMs())
 }
 
-/** Moves broken lineages of ours aside, and records the order; if either fails, no order was made. */
+/** Moves broken lineages of ours aside, makes the directory of the challenges, and records the order; if one of them fails, no order was made. */
 async function prepareOrder(context: ChangeContext, domain: string) {
   const { host } = context
   const readerOf = await lineageReaders(context)
   const { name: lineage, broken } = chooseLineage(host, domain, (name) => readerOf(name) !== undefined)
   for (const name of broken) await setAsideLineage(host, domain, name)
+  // If certbot made it, it would give it to the owner of the webroot.
+  await host.files.makeFolderBelow(host.paths.webroot, CHALLENGE_PATH)
   return { lineage, before: await beginOrder(host, domain, lineage) }
 }
 

@@ -65,8 +65,11 @@ function isCurrent({ enabled, drifted, text, record }: SnapshotRoute, { context 
   return !enabled || drifted || isRenderedAs(text, record, context)
 }
 
-/** One that was edited by hand is left until the next change, which has to write it; a missing one is needed by every route. */
+/** One that was edited by hand is left until the next change, which has to write it; every route needs one, so a missing or empty one is stale. */
 function isSharedStale(snapshot: Snapshot): boolean {
-  if (snapshot.shared === undefined) return snapshot.routes.size > 0 && !snapshot.availableImages.has(SHARED_FILE)
+  if (snapshot.shared === undefined) {
+    const found = snapshot.availableImages.get(SHARED_FILE)
+    return snapshot.routes.size > 0 && (found === undefined || ('text' in found && found.text.trim() === ''))
+  }
   return !isSharedCurrent(snapshot, snapshot.routes, snapshot.shared)
 }

@@ -36,6 +36,7 @@ export function filesWithReadFailures(files: Files): Files {
     ...files,
     list: (folder) => orReadFailure(() => files.list(folder)),
     lstat: (path) => orReadFailure(() => files.lstat(path)),
+    access: (path) => orReadFailure(() => files.access(path)),
     read: (path) => orReadFailure(() => files.read(path)),
     realPath: (path) => orReadFailure(() => files.realPath(path)),
     stamp: (path) => orReadFailure(() => files.stamp(path)),

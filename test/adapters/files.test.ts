@@ -1,4 +1,14 @@
-import { chmodSync, mkdtempSync, realpathSync, rmSync, statSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  mkdtempSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setFlagsFromString } from 'node:v8'
@@ -217,7 +227,7 @@ for (const [name, makeWorld] of Object.entries({ memory: memoryWorld, host: host
   })
 
   guarantee(
-    'remove deletes files, symlinks without their targets, and directories with their contents',
+    'remove deletes files and symlinks without their targets, but a directory only if it is said to be one',
     async (world) => {
       const { files, root } = world
       await files.write(`${root}/a`, 'x', 0o644)
@@ -226,13 +236,49 @@ for (const [name, makeWorld] of Object.entries({ memory: memoryWorld, host: host
       await files.write(`${root}/deep/deeper/b`, 'x', 0o600)
       await files.remove(`${root}/link`)
       assert.is(files.read(`${root}/a`)?.text, 'x')
-      await files.remove(`${root}/deep`)
+      await fails(files.remove(`${root}/deep`), 'EISDIR')
+      assert.is(files.read(`${root}/deep/deeper/b`)?.text, 'x')
+      await files.removeFolder(`${root}/deep`)
+      await files.removeFolder(`${root}/deep`)
       await files.remove(`${root}/a`)
       await files.remove(`${root}/a`)
       await files.remove(`${root}/none/at/all`)
       assert.equal(files.list(root), [])
     },
   )
+
+  guarantee('a copy has the bytes of the file, and replaces nothing', async ({ files, root, modeOf }) => {
+    await files.write(`${root}/a`, 'ü', 0o644)
+    await files.copy(`${root}/a`, `${root}/b`, 0o600)
+    assert.equal([files.read(`${root}/b`)?.text, modeOf(`${root}/b`)], ['ü', 0o600])
+    await fails(files.copy(`${root}/a`, `${root}/b`, 0o600), 'EEXIST')
+    await fails(files.copy(`${root}/none`, `${root}/c`, 0o600), 'ENOENT')
+  })
+
+  guarantee(
+    'below a directory, a file is created with its directories, and removed',
+    async ({ files, root, modeOf }) => {
+      await fails(files.writeBelow(root, 'one/two/a', 'x', 0o644), 'ENOENT')
+      await files.makeFolderBelow(root, 'one/two')
+      await files.makeFolderBelow(root, 'one/two')
+      await files.writeBelow(root, 'one/two/a', 'x', 0o644)
+      assert.equal([files.read(`${root}/one/two/a`)?.text, modeOf(`${root}/one/two/a`)], ['x', 0o644])
+      await fails(files.writeBelow(root, 'one/two/a', 'y', 0o644), 'EEXIST')
+      await files.removeBelow(root, 'one/two/a')
+      await files.removeBelow(root, 'one/two/a')
+      assert.equal(files.list(`${root}/one/two`), [])
+    },
+  )
+
+  guarantee('access says what is at a path, and its mode', async ({ files, root }) => {
+    await files.write(`${root}/a`, 'x', 0o640)
+    await files.makeFolder(`${root}/folder`, 0o711)
+    await files.symlink(`${root}/a`, `${root}/link`)
+    assert.equal(files.access(`${root}/a`), { kind: 'file', isOurs: true, mode: 0o640 })
+    assert.equal(files.access(`${root}/folder`), { kind: 'folder', isOurs: true, mode: 0o711 })
+    assert.is(files.access(`${root}/link`)?.kind, 'link')
+    assert.is(files.access(`${root}/none`), undefined)
+  })
 
   guarantee('a directory is created with its parents, and may exist already', async ({ files, root }) => {
     await files.makeFolder(`${root}/one/two`, 0o711)
@@ -354,13 +400,51 @@ for (const umask of [0o077, 0o000]) {
   })
 }
 
-test('an existing directory gets the mode as well', async () => {
+test('an existing directory keeps its mode', async () => {
   const { files, root, modeOf, end } = hostWorld()
   try {
     await files.makeFolder(`${root}/a`, 0o755)
     chmodSync(`${root}/a`, 0o777)
     await files.makeFolder(`${root}/a`, 0o700)
-    assert.is(modeOf(`${root}/a`), 0o700)
+    assert.is(modeOf(`${root}/a`), 0o777)
+    await files.makeFolderBelow(root, 'a/b')
+    assert.equal([modeOf(`${root}/a`), modeOf(`${root}/a/b`)], [0o777, 0o755])
+  } finally {
+    end()
+  }
+})
+
+test('below a directory, no symlink is followed: neither to create nor to remove', async () => {
+  const { files, root, end } = hostWorld()
+  try {
+    await files.makeFolder(`${root}/closed/deep`, 0o700)
+    writeFileSync(`${root}/closed/deep/a`, 'mine')
+    await files.makeFolder(`${root}/web`, 0o755)
+    symlinkSync(`${root}/closed`, `${root}/web/link`)
+    await fails(files.makeFolderBelow(`${root}/web`, 'link'), 'ENOTDIR')
+    await fails(files.makeFolderBelow(`${root}/web`, 'link/new'), 'ENOTDIR')
+    for (const path of ['link/b', 'link/deep/b'])
+      await fails(files.writeBelow(`${root}/web`, path, 'x', 0o644), 'ENOTDIR')
+    await fails(files.removeBelow(`${root}/web`, 'link/deep/a'), 'ENOTDIR')
+    symlinkSync(`${root}/closed/deep/a`, `${root}/web/file`)
+    await fails(files.writeBelow(`${root}/web`, './file', 'x', 0o644), 'EEXIST')
+    assert.is(statSync(`${root}/closed`).mode & 0o777, 0o700)
+    assert.equal(files.list(`${root}/closed`), ['deep'])
+    assert.is(files.read(`${root}/closed/deep/a`)?.text, 'mine')
+  } finally {
+    end()
+  }
+})
+
+test('a copy keeps bytes that are no UTF-8, and is not made through a symlink', async () => {
+  const { files, root, end } = hostWorld()
+  try {
+    const bytes = Buffer.from([0x23, 0x20, 0xfc, 0x0a])
+    writeFileSync(`${root}/latin`, bytes)
+    await files.copy(`${root}/latin`, `${root}/copy`, 0o600)
+    assert.ok(readFileSync(`${root}/copy`).equals(bytes))
+    symlinkSync(`${root}/latin`, `${root}/link`)
+    await fails(files.copy(`${root}/link`, `${root}/other`, 0o600), 'ELOOP')
   } finally {
     end()
   }
@@ -403,7 +487,7 @@ test('texts of a removed directory do not stay in memory', async () => {
       utimesSync(path, 1_700_000_000, 1_700_000_000)
       return new WeakRef(files.read(path) ?? {})
     })
-    await files.remove(`${root}/certificates/app`)
+    await files.removeFolder(`${root}/certificates/app`)
     collectGarbage()
     assert.equal(
       texts.map((text) => text.deref()),

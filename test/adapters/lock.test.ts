@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, statSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
@@ -118,6 +118,27 @@ test('if flock(1) is missing or fails, nobody gets the lock, and the reason is r
   assert.match(await reason('/no/such/flock'), 'spawn /no/such/flock ENOENT')
   assert.match(await reason('/usr/bin/env'), '/usr/bin/env exited with 125')
   await held(await hostLock().take(join(folder, 'j'))).release()
+})
+
+test('a directory is locked without a trace in it, also a read-only one; its holder is named, and a killed one leaves nothing', async ({
+  folder,
+}) => {
+  const path = mkdtempSync(join(folder, 'sites-'))
+  chmodSync(path, 0o555)
+  const script = `import { hostLock } from '${ADAPTER}'
+    console.log(await hostLock().takeFolder('${path}'))
+    setInterval(() => {}, 1000)`
+  const holder = await holding(process.execPath, '--input-type=module', '-e', script)
+  symlinkSync(path, join(folder, 'another-spelling'))
+  for (const spelling of [path, join(folder, 'another-spelling')])
+    assert.equal(await hostLock().takeFolder(spelling), { heldBy: `process ${holder.pid}` })
+  await kill(holder)
+  await held(await hostLock().takeFolder(path)).release()
+  assert.equal(readdirSync(path), [])
+  const missing = await hostLock()
+    .takeFolder(join(folder, 'missing'))
+    .catch(({ code }) => code)
+  assert.is(missing, 'ENOENT')
 })
 
 test.run()

@@ -76,7 +76,7 @@ test('a copy is complete, readable only by root, and on the medium before anythi
   assert.equal(
     deps.effects.journal.slice(before).map(({ verb, subject }) => `${verb} ${subject.slice(STATE.length + 14)}`),
     [
-      `remove ${DOMAIN}/${FIRST.fingerprint}`,
+      `removeFolder ${DOMAIN}/${FIRST.fingerprint}`,
       `makeFolder ${DOMAIN}`,
       `makeFolder ${DOMAIN}/${FIRST.fingerprint}`,
       `write ${DOMAIN}/${FIRST.fingerprint}/fullchain.pem`,
@@ -117,7 +117,7 @@ test('a full disk while copying is reported as such', async () => {
   const world = await arrange(FIRST)
   const { deps, store } = world
   for (let at = 0; at < 9; at++) {
-    await deps.host.files.remove(`${STATE}/certificates/${DOMAIN}`)
+    await deps.host.files.removeFolder(`${STATE}/certificates/${DOMAIN}`)
     deps.effects.arrange({ at, kind: 'error', code: 'ENOSPC' })
     const error = await refusal(store.copy(new Map([[DOMAIN, found(world)]])), 'CONFIG_WRITE_FAILED')
     assert.is(error.details.errno, 'ENOSPC')
@@ -242,7 +242,7 @@ test('the copy of a route exists once it is written, even when it has expired, b
   assert.ok(store.isCopied(record))
   writeAt(deps.disk, `${folderOf(FIRST)}/privkey.pem`, SECOND.privkey)
   assert.not.ok(store.isCopied(record))
-  await deps.host.files.remove(folderOf(FIRST))
+  await deps.host.files.removeFolder(folderOf(FIRST))
   assert.not.ok(store.isCopied(record))
 })
 

@@ -1,12 +1,13 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { fakeDeps } from '../../fixtures/deps.ts'
+import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
 import {
   assertSettled,
   CERTIFICATE_GONE,
   contentsOf,
   installLineage,
   makeLineage,
+  onReload,
   PORT_TAKEN,
   refusal,
   refuseNextReload,
@@ -207,4 +208,131 @@ edits(
   },
 )
 
+/** Calls `edit` during the next tests of a change, with their number. */
+function duringTests(deps: FakeDeps, edit: (test: number) => void): void {
+  const { run } = deps.host.runner
+  let tests = 0
+  deps.host.runner.run = async (file, args, options) => {
+    if (args.includes('-t')) edit(++tests)
+    return await run(file, args, options)
+  }
+}
+
+const OLD = `${AVAILABLE}/fpai-old.conf`
+
+for (const [what, change] of Object.entries({
+  'a PUT': (deps: FakeDeps) => put(deps, 'old', 'old.example.com', 8002),
+  'a DELETE': (deps: FakeDeps) => remove(deps, 'old'),
+}))
+  edits(`an edit that is saved while ${what} of its route is tested is kept in the backups`, async () => {
+    const deps = await worldWithRoute()
+    const edited = `${textAt(deps.disk, OLD)}# mine\n`
+    duringTests(deps, (number) => {
+      if (number === 1) writeAt(deps.disk, OLD, edited)
+    })
+    await change(deps)
+    assert.equal(backupsOf(deps), [['fpai-old.conf', edited, 0o600]])
+    assert.not.match(textAt(deps.disk, OLD) ?? '', 'mine')
+    await assertSettled(deps)
+  })
+
+edits('a file that appears under the name of a route while its creation is tested is not replaced', async () => {
+  const deps = await worldWithRoute()
+  const path = `${AVAILABLE}/fpai-app.conf`
+  duringTests(deps, () => writeAt(deps.disk, path, '# by hand\n'))
+  const error = await refusal(put(deps, 'app', 'app.example.com', 8002), 'DROPLET_EXISTS')
+  assert.is(error.details.state, 'unchanged')
+  assert.is(textAt(deps.disk, path), '# by hand\n')
+  assert.not.ok(deps.disk.has(`${ENABLED}/fpai-app.conf`))
+})
+
+edits(
+  'a file that is edited during every test is left as it is, and the change fails and leaves nothing behind',
+  async () => {
+    const deps = await worldWithRoute()
+    duringTests(deps, (number) => writeAt(deps.disk, OLD, `${textAt(deps.disk, OLD)}# edit ${number}\n`))
+    const error = await refusal(put(deps, 'old', 'old.example.com', 8002), 'CONFIG_WRITE_FAILED')
+    assert.equal([error.details.reason, error.details.file], ['edited_meanwhile', 'fpai-old.conf'])
+    assert.equal([error.details.state, error.details.retryable], ['unchanged', true])
+    assert.match(textAt(deps.disk, OLD) ?? '', '# edit 3\n')
+    assert.equal(
+      [...deps.disk.keys()].filter((path) => path.includes('.pm-')),
+      [],
+    )
+    await put(deps, 'app', 'app.example.com', 8002)
+  },
+)
+
+for (const verb of ['rename', 'link'] as const)
+  edits(
+    `an edit right before any ${verb} of a swap but the one that replaces the file is not lost either`,
+    async () => {
+      let isDone = false
+      for (let at = 1; !isDone; at++) {
+        const deps = await worldWithRoute()
+        const edited = `${textAt(deps.disk, OLD)}# mine\n`
+        const effect = deps.host.files[verb]
+        let count = 0
+        let wasEdited = false
+        deps.host.files[verb] = async (from, to) => {
+          if (++count === at && to !== OLD) {
+            wasEdited = true
+            writeAt(deps.disk, OLD, edited)
+          }
+          await effect(from, to)
+        }
+        await put(deps, 'old', 'old.example.com', 8002)
+        await deps.engine.idle()
+        isDone = count < at
+        const texts = [textAt(deps.disk, OLD), ...backupsOf(deps).map(([, text]) => text)]
+        assert.is(texts.includes(edited), wasEdited, `${verb} ${at}`)
+      }
+    },
+  )
+
+edits('what an editor writes to the replaced file, which it had open, is kept', async () => {
+  const deps = await worldWithRoute()
+  const edited = `${textAt(deps.disk, OLD)}# mine\n`
+  onReload(deps, () => writeAt(deps.disk, `${AVAILABLE}/.fpai-old.conf.pm-undo`, edited))
+  await put(deps, 'old', 'old.example.com', 8002)
+  await deps.engine.idle()
+  assert.equal(backupsOf(deps), [['fpai-old.conf', edited, 0o600]])
+  await assertSettled(deps)
+})
+
 edits.run()
+
+const lastGood = suite('commit: last good copies')
+
+lastGood('a copy is as new as the answer, on the medium: it is there when the caller is answered', async () => {
+  const deps = await worldWithRoute()
+  const copy = '/var/lib/proxy-manager/last-good/fpai-old.conf'
+  const from = deps.effects.journal.length
+  await put(deps, 'old', 'old.example.com', 8002)
+  // Nothing of what follows the answer has run yet.
+  assert.is(textAt(deps.disk, copy), textAt(deps.disk, OLD))
+  const effects = deps.effects.journal.slice(from).map(({ verb, subject }) => `${verb} ${subject}`)
+  const at = (effect: string) => effects.indexOf(effect)
+  assert.ok(at(`rename ${copy}`) < at('syncFolder /var/lib/proxy-manager/last-good'))
+  assert.ok(at('syncFolder /var/lib/proxy-manager/last-good') < at('remove /var/lib/proxy-manager/journal'))
+  await remove(deps, 'old')
+  assert.not.ok(deps.disk.has(copy))
+  await assertSettled(deps)
+})
+
+lastGood(
+  'a copy that cannot be replaced is removed: an older one would undo the change if the file were damaged',
+  async () => {
+    const deps = await worldWithRoute()
+    const { writeUnsynced } = deps.host.files
+    deps.host.files.writeUnsynced = async (path, ...rest) => {
+      if (path.includes('/last-good/')) throw Object.assign(new Error('EIO'), { code: 'EIO', path })
+      await writeUnsynced(path, ...rest)
+    }
+    await put(deps, 'old', 'old.example.com', 8002)
+    assert.equal(deps.host.files.list('/var/lib/proxy-manager/last-good'), [])
+    await assertSettled(deps)
+  },
+)
+
+lastGood.run()

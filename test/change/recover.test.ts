@@ -4,8 +4,17 @@ import * as assert from 'uvu/assert'
 import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
 import { enabledTexts } from '../../fixtures/fake-nginx.ts'
 import { readSharedFile, renumberSharedFile } from '../../lib/render/shared-file.ts'
-import { assertSettled, contentsOf, countEffects, PORT_TAKEN, refused, textAt, writeAt } from '../helpers/arrange.ts'
-import { put, restarted, servedPort, worldWithRoute } from '../helpers/world.ts'
+import {
+  assertSettled,
+  contentsOf,
+  countEffects,
+  PORT_TAKEN,
+  refused,
+  refuseNextReload,
+  textAt,
+  writeAt,
+} from '../helpers/arrange.ts'
+import { backupsOf, put, restarted, servedPort, worldWithRoute } from '../helpers/world.ts'
 
 const AVAILABLE = '/etc/nginx/sites-available'
 const ENABLED = '/etc/nginx/sites-enabled'
@@ -44,20 +53,24 @@ for (const [what, tear] of Object.entries({
   'truncated in the middle': (text: string) => text.slice(0, text.length / 2),
   'without its last byte': (text: string) => text.slice(0, -1),
 })) {
-  test(`a route's file that is ${what} is restored byte for byte, and that is logged`, async () => {
+  test(`a route's file that is ${what} is restored byte for byte, what it had is backed up, and that is logged`, async () => {
     const deps = await worldWithRoute()
     const written = textAt(deps.disk, ROUTE) ?? ''
-    writeAt(deps.disk, ROUTE, tear(written))
+    // It may have been an operator who removed the end.
+    const found = tear(written)
+    writeAt(deps.disk, ROUTE, found)
     const again = await restarted(deps)
     assert.is(textAt(again.disk, ROUTE), written)
     assert.is((await again.engine.getProxy('old')).status, 'active')
     assert.equal(
       again.lines.map(({ level, action, outcome, file }) => [level, action, outcome, file]),
       [
+        ...(found === '' ? [] : [['warn', 'replace_drifted', 'backed_up', 'fpai-old.conf']]),
         ['warn', 'repair_file', 'restored', 'fpai-old.conf'],
         ['warn', 'confirm_served', 'reloaded', undefined],
       ],
     )
+    assert.equal(backupsOf(again), found === '' ? [] : [['fpai-old.conf', found, 0o600]])
     await assertSettled(again)
   })
 }
@@ -216,6 +229,65 @@ test('a configuration on disk that fails its test is not reloaded; the API start
   const again = await restarted(deps)
   assert.is(again.nginx.reloads, reloads)
   assert.is((await again.engine.readHealth()).status, 'unhealthy')
+})
+
+test('a journal that names a file which is not ours is quarantined, and that file is not touched', async () => {
+  const deps = await worldWithRoute()
+  for (const path of ['/etc/passwd', `${AVAILABLE}/default`, `${AVAILABLE}/../fpai-old.conf`, '/srv/fpai-old.conf']) {
+    writeAt(deps.disk, path, 'mine')
+    const file = { path, before: { text: 'planted' }, after: { text: 'mine' } }
+    writeAt(deps.disk, `${STATE}/journal`, `${JSON.stringify({ generation: 9, files: [file] })}\n`)
+    const again = await restarted(deps)
+    assert.is(textAt(again.disk, path), 'mine')
+    assert.ok(again.lines.some(({ outcome }) => outcome === 'quarantined'))
+    assert.not.ok(again.disk.has(`${STATE}/journal`))
+  }
+})
+
+test('an empty shared file without a copy is written again at the start', async () => {
+  const deps = await worldWithRoute()
+  writeAt(deps.disk, `${AVAILABLE}/000-proxy-manager.conf`, '\n')
+  deps.disk.delete(`${STATE}/last-good/000-proxy-manager.conf`)
+  const again = await restarted(deps)
+  assert.ok(readSharedFile(textAt(again.disk, `${AVAILABLE}/000-proxy-manager.conf`) ?? '')?.intact)
+  await assertSettled(again)
+})
+
+for (const isFinished of [true, false])
+  test(`the copy of a file is as new as the file after an interrupted change that is ${isFinished ? 'finished' : 'undone'}`, async () => {
+    const deps = await worldWithRoute()
+    const { remove, append } = deps.host.files
+    // The last step of a change, or the one right before its reload.
+    await new Promise<void>((stopped) => {
+      const stopAt = async (path: string): Promise<void> => {
+        if (path !== `${STATE}/journal`) return
+        stopped()
+        await new Promise<never>(() => undefined)
+      }
+      if (isFinished) deps.host.files.remove = (path) => stopAt(path).then(() => remove(path))
+      else deps.host.files.append = (path, text) => stopAt(path).then(() => append(path, text))
+      void put(deps, 'old', 'old.example.com', 8002)
+    })
+    const again = await restarted(deps)
+    assert.is(servedPort(again, 'old.example.com'), isFinished ? 8002 : 8001)
+    assert.is(textAt(again.disk, `${STATE}/last-good/fpai-old.conf`), textAt(again.disk, ROUTE))
+    await assertSettled(again)
+  })
+
+test('an edit of the shared file is backed up before a rollback gives it another generation', async () => {
+  const deps = await worldWithRoute()
+  const shared = `${AVAILABLE}/000-proxy-manager.conf`
+  const edited = `${textAt(deps.disk, shared)}# mine\n`
+  refuseNextReload(deps, PORT_TAKEN)
+  const { sendHup } = deps.host.processes
+  deps.host.processes.sendHup = (pid) => {
+    deps.host.processes.sendHup = sendHup
+    writeAt(deps.disk, shared, edited)
+    return sendHup(pid)
+  }
+  await put(deps, 'app', 'app.example.com', 8002).catch(() => undefined)
+  await deps.engine.idle()
+  assert.ok(backupsOf(deps).some(([name, text]) => name === '000-proxy-manager.conf' && text === edited))
 })
 
 test('an interrupted change whose reload was refused stays in the journal until the fault is gone', async () => {

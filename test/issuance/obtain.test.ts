@@ -603,14 +603,33 @@ failures(
 
 failures('challenges that a killed certbot leaves behind are removed; files of others stay', async () => {
   const deps = await pending()
-  writeAt(deps.disk, `${CHALLENGES}/of-the-timer`, 'x')
+  const challenge = (token: string) => writeAt(deps.disk, `${CHALLENGES}/${token}`, `${token}.${'t'.repeat(43)}`)
+  challenge('of-the-timer')
   certbotThat(deps, () => {
-    writeAt(deps.disk, `${CHALLENGES}/left-behind`, 'x')
+    challenge('left-behind')
+    writeAt(deps.disk, `${CHALLENGES}/dump.sql`, 'x')
+    writeAt(deps.disk, `${CHALLENGES}/a-folder/b`, 'x')
+    deps.disk.set(`${CHALLENGES}/a-folder`, { kind: 'folder' })
     return failing(deps, 'killed', 137)()
   })
   await refusal(issue(deps, 'app'), 'SSL_ISSUANCE_FAILED')
-  assert.equal(deps.host.files.list(CHALLENGES), ['of-the-timer'])
+  assert.equal(deps.host.files.list(CHALLENGES).toSorted(), ['a-folder', 'dump.sql', 'of-the-timer'])
+  assert.is(textAt(deps.disk, `${CHALLENGES}/a-folder/b`), 'x')
 })
+
+for (const SSL_PREFLIGHT of ['off', 'warn', 'strict'])
+  failures(
+    `with SSL_PREFLIGHT=${SSL_PREFLIGHT}, certbot is not run on a webroot in which a symlink leads elsewhere`,
+    async () => {
+      const deps = await pending({ SSL_PREFLIGHT })
+      deps.disk.set(CHALLENGES.slice(0, CHALLENGES.lastIndexOf('/')), { kind: 'link', target: '/root/closed' })
+      certbotThat(deps, issuing(deps, FIRST))
+      const { details, message } = await refusal(issue(deps, 'app'), 'SSL_ISSUANCE_FAILED')
+      assert.equal([details.reason, details.culprit, details.state], ['webroot', 'host', 'unchanged'])
+      assert.is(message, 'No certificate was ordered: .well-known in the webroot is a symlink')
+      await assertStillPending(deps)
+    },
+  )
 
 failures('a limit of yesterday in a log that is appended to does not explain a failure of today', async () => {
   const deps = await pending()

@@ -40,5 +40,5 @@ export function limiter(places: number, slowPlaces = places): Limiter {
   return { quick: runAs('quick'), slow: runAs('slow') }
 }
 
-/** The one of this process: each job holds at most one file or socket. */
+/** The one of this process: each job holds at most one file or socket, and the few that enter a webroot four. */
 export const descriptors = limiter(64, 48)

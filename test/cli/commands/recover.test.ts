@@ -18,7 +18,8 @@ test('it removes what a crash left, also before NGINX has started', async ({ roo
 })
 
 test('exit status 1 if something could not be recovered, with the name of the step', async ({ root, environment }) => {
-  const file = { path: join(root, 'a-missing-directory', 'fpai-app.conf'), before: { text: 'former' }, after: null }
+  const file = { path: join(root, 'sites-available', 'fpai-app.conf'), before: { text: 'former' }, after: null }
+  rmSync(join(root, 'sites-available'), { recursive: true })
   writeFileSync(join(root, 'state', 'journal'), `${JSON.stringify({ generation: 1, files: [file] })}\n`)
   const { status, out, err } = await runProcess(['recover'], environment)
   assert.is(status, 1, out + err)

@@ -5,6 +5,7 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { freePort } from '../../../fixtures/free-port.ts'
 import { startManager } from '../../../fixtures/manager.ts'
 import { type CliHost, ENTRY, onHost, runProcess } from '../../helpers/cli-host.ts'
 
@@ -85,6 +86,44 @@ test('output that cannot be written is one line and exit status 1', async () => 
   })
   const [status] = await once(child, 'close')
   assert.equal([status, err], [1, 'proxy-manager: the output cannot be written (ENOSPC)\n'])
+})
+
+test('SIGHUP, SIGUSR1 and SIGUSR2 end nothing, open no debugger, and are logged with what to do instead', async ({
+  environment,
+}) => {
+  const manager = await startManager({ ...environment, NODE_OPTIONS: '--no-warnings' })
+  for (const signal of ['SIGHUP', 'SIGUSR1', 'SIGUSR2'] as const) {
+    const from = manager.log.length
+    process.kill(manager.pid, signal)
+    const seen = () =>
+      manager.log.slice(from).some((line) => line.includes('"action":"signal"') && line.includes(signal))
+    // NODE_FLAGS keep SIGUSR1 from the process: nothing is seen of it.
+    while (signal !== 'SIGUSR1' && !seen()) assert.is((await fetch(`${manager.url}/health`)).status < 600, true)
+  }
+  assert.not.match(manager.errors, 'Debugger')
+  assert.is(await manager.end('SIGQUIT'), 0)
+})
+
+test("without Node's flag, as in a process of somebody else's, SIGUSR1 opens no debugger either", async ({
+  environment,
+}) => {
+  const port = await freePort()
+  const env = { PATH: process.env.PATH, ...environment, PROXY_MANAGER_PORT: String(port) }
+  const child = spawn(process.execPath, [ENTRY, 'serve'], { env, stdio: ['ignore', 'pipe', 'pipe'] })
+  let [out, err] = ['', '']
+  child.stderr.on('data', (chunk) => {
+    err += chunk
+  })
+  const signalled = new Promise<void>((resolve) => {
+    child.stdout.on('data', (chunk) => {
+      if (!out.includes('"action":"start"') && `${out}${chunk}`.includes('"action":"start"')) child.kill('SIGUSR1')
+      out += chunk
+      if (out.includes('"signal":"SIGUSR1"')) resolve()
+    })
+  })
+  await signalled
+  child.kill('SIGTERM')
+  assert.equal([(await once(child, 'close'))[0], err], [0, ''])
 })
 
 test.run()

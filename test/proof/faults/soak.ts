@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as v from 'valibot'
-import { BACKUPS_KEPT } from '../../../lib/host/prune-backups.ts'
+import { BACKUPS_KEPT } from '../../../lib/host/backups.ts'
 import { call, putRoute, type RealHost, startHost } from '../../helpers/system/host.ts'
 import type { Figure, Findings } from '../findings.ts'
 import type { FaultsPart } from './bounds.ts'

@@ -1,0 +1,46 @@
+/** Copies of the files that were proved last, from which lost or truncated ones are restored. */
+import { basename } from 'node:path'
+import { allSettledOrThrow } from '../host/all-settled.ts'
+import type { FileChange } from '../host/file-image.ts'
+import type { Host } from '../host/host.ts'
+import { temporaryOf } from '../host/replace-file.ts'
+import { isIntact } from '../render/shared-file.ts'
+
+type CopiesHost = Pick<Host, 'files' | 'paths'>
+
+interface Copy {
+  readonly copy: string
+  /** Absent if the file was deleted. */
+  readonly text: string | undefined
+}
+
+/** The saved copy of a file, if it is intact. */
+export function lastGoodText({ files, paths }: CopiesHost, name: string): string | undefined {
+  const text = files.read(`${paths.lastGood}/${name}`)?.text
+  return text !== undefined && isIntact(name, text) ? text : undefined
+}
+
+/**
+ * Replaces the copies of proved files, durably, before their callers are answered: an older copy would undo an acknowledged change if its file
+ * were damaged later. A copy that cannot be replaced is removed instead; that does not fail the change.
+ */
+export async function saveLastGood({ files, paths }: CopiesHost, changes: readonly FileChange[]): Promise<void> {
+  const copies = changes.flatMap(({ path, before, after }): Copy[] => {
+    const copy = `${paths.lastGood}/${basename(path)}`
+    if (after !== null && 'text' in after) return [{ copy, text: after.text }]
+    return after === null && before !== null && 'text' in before ? [{ copy, text: undefined }] : []
+  })
+  const write = async ({ copy, text }: Copy): Promise<void> => {
+    if (text === undefined) return await files.remove(copy)
+    const temporary = temporaryOf(copy)
+    await files.writeUnsynced(temporary, text, 0o600)
+    await files.syncFile(temporary)
+    await files.rename(temporary, copy)
+  }
+  try {
+    await allSettledOrThrow(copies.map(write))
+    await files.syncFolder(paths.lastGood)
+  } catch {
+    await Promise.allSettled(copies.flatMap(({ copy }) => [files.remove(copy), files.remove(temporaryOf(copy))]))
+  }
+}
