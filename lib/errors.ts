@@ -61,7 +61,7 @@ export const ERRORS = {
     false,
     'upstream',
     'A later call for this droplet has replaced this one, which was waiting for it to become healthy',
-    'GET the route to see what the later call has made',
+    'If the later call is the newer deploy, nothing has to be done',
   ),
   DROPLET_EXISTS: entry(
     409,

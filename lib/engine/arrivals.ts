@@ -6,7 +6,10 @@ import type { Snapshot } from '../snapshot/snapshot.ts'
 import type { DeleteRequest } from './engine.ts'
 import type { HealthWaits } from './health-waits.ts'
 
-type ArrivingCall = Pick<DeleteRequest, 'dropletName' | 'precondition'>
+interface ArrivingCall extends Pick<DeleteRequest, 'dropletName' | 'precondition'> {
+  /** Of a rename, which is a call of both droplets. */
+  readonly newName?: string
+}
 
 /**
  * A call ends the wait of an earlier one of the same droplet, unless its precondition fails.
@@ -15,12 +18,13 @@ type ArrivingCall = Pick<DeleteRequest, 'dropletName' | 'precondition'>
 export async function arrive(
   context: ChangeContext,
   waits: HealthWaits,
-  { dropletName, precondition }: ArrivingCall,
+  { dropletName, newName, precondition }: ArrivingCall,
   waitS: number,
 ): Promise<void> {
-  if (waitS === 0 && !waits.isWaiting(dropletName)) return
+  const names = newName === undefined ? [dropletName] : [dropletName, newName]
+  if (waitS === 0 && !names.some(waits.isWaiting)) return
   const failed = failedPrecondition(precondition, (await servedRoutes(context)).get(dropletName))
-  if (failed === undefined) waits.supersede(dropletName)
+  if (failed === undefined) names.forEach(waits.supersede)
   else if (waitS > 0) throw failed
 }
 

@@ -181,7 +181,7 @@ function changeVerbs({
       return changed
     },
     deleteProxy: async ({ deleteCertificate, ...request }) => {
-      await arrive(context, waits, request, 0)
+      if (waits.isWaiting(request.dropletName)) await arrive(context, waits, request, 0)
       const changed = await submitter.submit({ kind: 'delete', ...request }, 0)
       if (!deleteCertificate) return changed
       // Exclusively: a new route for this domain would otherwise get the certificate that is about to be deleted.
@@ -193,7 +193,10 @@ function changeVerbs({
         ...(kept === undefined ? {} : { certificateKept: kept }),
       }
     },
-    renameProxy: (request) => submitter.submit({ kind: 'rename', ...request }, 0),
+    renameProxy: async (request) => {
+      await arrive(context, waits, request, 0)
+      return await submitter.submit({ kind: 'rename', ...request }, 0)
+    },
     dryRunRename: (request) => dryRunOf({ kind: 'rename', ...request }),
     dryRunPut: async (request) => dryRunOf(await toPutChange(host, { source: 'api', ...request })),
     dryRunDelete: (request) => dryRunOf({ kind: 'delete', ...request }),

@@ -119,6 +119,22 @@ test('a later put or delete of the droplet ends the wait with SUPERSEDED, and it
   await waiting
 })
 
+test('a rename ends the waits of both names', async () => {
+  for (const [from, to] of [
+    ['app', 'fresh'],
+    ['old', 'app'],
+  ] as const) {
+    const deps = await fakeDeps()
+    await put(deps, from, `${from}.example.com`, 8002)
+    deps.nginx.upstreams.set(8001, 'ECONNREFUSED')
+    const pass = holdSeconds(deps)
+    const waiting = refusal(deploy(deps, 8001, 60), 'SUPERSEDED')
+    await pass()
+    await deps.engine.renameProxy({ dropletName: from, newName: to, precondition: {} })
+    await waiting
+  }
+})
+
 test('a later call that fails its precondition, and one of another droplet, end no wait', async () => {
   const deps = await fakeDeps()
   deps.nginx.upstreams.set(8001, 'ECONNREFUSED')
