@@ -13,7 +13,7 @@ import {
   type Stats,
   statSync,
 } from 'node:fs'
-import { dirname } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import { ifPresent } from './disk/if-present.ts'
 import { stampText, statCache } from './disk/stat-cache.ts'
 import { type FileWrites, hostFileWrites } from './file-writes.ts'
@@ -37,8 +37,8 @@ export interface Access {
 }
 
 /**
- * Reads return `undefined` (or nothing) only if nothing exists at the path. Any other failure is thrown as Node's error, whose `code` is the
- * errno's name: what cannot be read may exist.
+ * Reads return `undefined` (or nothing) only if nothing exists at the path, or behind the symlink there. Any other failure is thrown as Node's
+ * error, whose `code` is the errno's name: what cannot be read may exist.
  */
 interface FileReads {
   /** Names in a directory; the same array as long as none was added, removed or replaced. */
@@ -99,12 +99,12 @@ export function hostFiles(): Files {
         return { kind, isOurs: stat.uid === 0 || stat.uid === process.geteuid?.(), mode: stat.mode & 0o7777 }
       }),
     read: (path) =>
-      ifPresent(() => {
+      ifLeading(path, () => {
         const stat = statSync(path)
         return stat.isFile() ? readText(path, stat) : undefined
       }),
-    realPath: (path) => ifPresent(() => realpathSync(path)),
-    stamp: (path) => ifPresent(() => stampText(statSync(path))),
+    realPath: (path) => ifLeading(path, () => realpathSync(path)),
+    stamp: (path) => ifLeading(path, () => stampText(statSync(path))),
     isWritable: (folder) => {
       try {
         accessSync(folder, constants.W_OK | constants.X_OK)
@@ -126,6 +126,27 @@ export function hostFiles(): Files {
     },
   })
   return { ...reads, ...writes }
+}
+
+/** What a read through a symlink returns; `undefined` if nothing is behind it: it dangles, or leads back to itself. */
+function ifLeading<T>(path: string, read: () => T): T | undefined {
+  try {
+    return ifPresent(read)
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ELOOP' && leadsBack(path)) return undefined
+    throw error
+  }
+}
+
+/** Whether symlinks lead in a circle. ELOOP alone does not prove it: an automounter answers it too. */
+function leadsBack(path: string): boolean {
+  const seen = new Set<string>()
+  try {
+    for (let at = path; !seen.has(at); at = resolve(dirname(at), readlinkSync(at))) seen.add(at)
+    return true
+  } catch {
+    return false
+  }
 }
 
 const READ_BYTES = 65536

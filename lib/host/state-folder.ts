@@ -54,12 +54,10 @@ export function stateFolderFault(files: Files, paths: StatePaths): string | unde
   if (root === undefined || access === undefined) return undefined
   if (access.kind !== 'folder') return 'is no directory'
   const names = files.list(root)
-  const foreign = names.filter((name) => !isOwnName(paths, name)).sort()
-  // Before there was a mark, every start made a lock: without one, the names may be the same by chance.
-  const isOlder = files.access(paths.lock) !== undefined
-  const full = names.filter((name) => !isFilledByNode(paths, name) && files.list(`${root}/${name}`).length > 0)
-  const inUse = [...new Set([...foreign, ...(isOlder ? [] : full)])]
-  if (files.access(paths.mark)?.kind !== 'file' && inUse.length > 0)
+  const isInUse = (name: string) =>
+    !isOwnName(paths, name) || (!isFilledByNode(paths, name) && files.list(`${root}/${name}`).length > 0)
+  const inUse = isMarked(files, paths) ? [] : names.filter(isInUse).sort()
+  if (inUse.length > 0)
     return `has files that are not Proxy Manager's (${inUse.slice(0, 3).join(', ')}): choose a directory of its own, or, if it is its state directory, create an empty file ${paths.mark}`
   if ((access.mode & OTHERS_WRITE) !== 0) {
     const planted = names.find((name) => isOwnName(paths, name) && files.access(`${root}/${name}`)?.isOurs === false)
@@ -68,6 +66,13 @@ export function stateFolderFault(files: Files, paths: StatePaths): string | unde
   }
   const [open] = openFolders(files, paths, GROUP_OR_OTHERS_WRITE)
   return open === undefined ? undefined : `has a directory that other users can write to: chmod 700 ${open}`
+}
+
+/** Before there was a mark, every start made these: without one of them, the names of the others may be the same by chance. */
+function isMarked(files: Files, paths: StatePaths): boolean {
+  const { mark, lock, staging, lastGood, backups, certificates, orders } = paths
+  const made = [lock, staging, lastGood, backups, certificates, orders]
+  return files.access(mark)?.kind === 'file' || made.every((path) => files.access(path) !== undefined)
 }
 
 /** Directories that only the owner should be able to enter, but have one of these permission bits. By default, any of other users. */

@@ -191,16 +191,35 @@ for (const [name, makeWorld] of Object.entries({ memory: memoryWorld, host: host
     assert.equal(files.lstat(`${root}/c`), { kind: 'link', target: `${root}/b` })
   })
 
-  guarantee('what cannot be read is not absent: symlinks in a circle fail a read', async ({ files, root }) => {
-    await files.symlink(`${root}/b`, `${root}/a`)
-    await files.symlink(`${root}/a`, `${root}/b`)
-    for (const read of [files.read, files.realPath, files.stamp])
-      assert.throws(
-        () => read(`${root}/a`),
-        ({ code }: NodeJS.ErrnoException) => code === 'ELOOP',
-      )
-    assert.is(files.lstat(`${root}/a`)?.kind, 'link')
-  })
+  guarantee(
+    'behind a symlink that leads back to itself is nothing, as behind one that dangles',
+    async ({ files, root }) => {
+      await files.symlink(`${root}/b`, `${root}/a`)
+      await files.symlink('a', `${root}/b`)
+      await files.symlink('self', `${root}/self`)
+      await files.symlink('self', `${root}/to-self`)
+      await files.symlink('nowhere', `${root}/dangling`)
+      for (const name of ['a', 'b', 'self', 'to-self', 'dangling']) {
+        for (const read of [files.read, files.realPath, files.stamp]) assert.is(read(`${root}/${name}`), undefined)
+        assert.is(files.lstat(`${root}/${name}`)?.kind, 'link')
+      }
+    },
+  )
+
+  guarantee(
+    'what cannot be read is not absent: a directory whose symlinks lead in a circle fails a read',
+    async (world) => {
+      const { files, root } = world
+      await files.symlink('folder', `${root}/folder`)
+      await files.symlink('folder/a', `${root}/a`)
+      for (const read of [
+        () => files.list(`${root}/folder`),
+        ...[files.read, files.realPath, files.stamp, files.lstat].map((at) => () => at(`${root}/folder/a`)),
+        () => files.read(`${root}/a`),
+      ])
+        assert.throws(read, ({ code }: NodeJS.ErrnoException) => code === 'ELOOP')
+    },
+  )
 
   guarantee('an own write is seen even if no time stamp of the file or its directory shows it', async (world) => {
     const { files, root, age } = world

@@ -164,11 +164,22 @@ test('the newest 20 of one domain stay', async () => {
   assert.equal([...kept].sort(), Array.from({ length: 20 }, (_, i) => `${DOMAIN}.${START_MS + 5 + i}`).sort())
 })
 
+test('one that is moved aside after the clock was ahead is the newest of them, and stays', async () => {
+  const deps = await arrange()
+  const folder = `${CONFIG}/broken-lineages`
+  for (let i = 0; i < 20; i++) await deps.host.files.makeFolder(`${folder}/${DOMAIN}.${2 * START_MS + i}`, 0o700)
+  await deps.host.files.remove(RENEWAL)
+  await setAsideBroken(deps)
+  const aside = `${folder}/${DOMAIN}.${2 * START_MS + 20}`
+  assert.is(textAt(deps.disk, `${aside}/archive/fullchain1.pem`), FIRST.fullchain)
+  assert.is(deps.host.files.list(folder).length, 20)
+})
+
 test('if a lineage cannot be moved, nothing is ordered, and no failure is counted, however often it is tried', async () => {
   const deps = await fakeDeps({ settings: { SSL_PREFLIGHT: 'off' } })
   await putSecure(deps, 'app', DOMAIN)
   putLineage(deps.disk, DOMAIN, certificateFor('other.example.com'))
-  await deps.host.files.remove(`${CONFIG}/archive/${DOMAIN}`)
+  await deps.host.files.removeFolder(`${CONFIG}/archive/${DOMAIN}`)
   const calls = certbotThatIssues(deps, FIRST)
   const { rename } = deps.host.files
   deps.host.files.rename = async (from, to) => {

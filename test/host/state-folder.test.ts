@@ -46,10 +46,11 @@ const make = ({ files, paths }: World) => makeStateFolders({ files, clock: hostC
 const faultOf = ({ files, paths }: World) => stateFolderFault(files, paths)
 const modeOf = (path: string) => statSync(path).mode & 0o7777
 
+const CLOSED = ['staging', 'last-good', 'backups', 'certificates', 'orders']
+
 /** What every start of the first versions made: no mark. */
 function makeOlder({ root }: World): void {
-  for (const name of ['staging', 'last-good', 'backups', 'certificates', 'orders'])
-    mkdirSync(join(root, name), { mode: 0o700 })
+  for (const name of CLOSED) mkdirSync(join(root, name), { mode: 0o700 })
   for (const name of ['lock', 'last-reload.json']) writeFileSync(join(root, name), '')
   writeFileSync(join(root, 'last-good/fpai-a.conf'), 'x')
 }
@@ -59,7 +60,7 @@ test('one that does not exist is created, so that NGINX can pass through it and 
   assert.is(faultOf(world), undefined)
   await make(world)
   assert.is(modeOf(world.root), 0o711)
-  for (const name of ['staging', 'last-good', 'backups', 'certificates', 'orders'])
+  for (const name of [...CLOSED, 'certbot', 'certbot/no-user-configuration'])
     assert.is(modeOf(join(world.root, name)), 0o700, name)
   assert.is(modeOf(join(world.root, 'acme')), 0o755)
   assert.is(faultOf(world), undefined)
@@ -91,17 +92,27 @@ test('a directory that holds a state directory is not taken for one', (world) =>
   assert.match(faultOf(world) ?? '', '(dpkg)')
 })
 
-test('one of an older version is taken over with its contents, and marked; any other file in it is a reason to ask', async (world) => {
+test('one of an older version is taken over with its contents, and marked, whatever else is in it', async (world) => {
   makeOlder(world)
-  writeFileSync(join(world.root, 'notes.txt'), '')
-  assert.match(faultOf(world) ?? '', '(notes.txt)')
-  rmSync(join(world.root, 'notes.txt'))
+  for (const path of ['compile-cache/v24', 'certbot/no-user-configuration', 'acme/.well-known', 'letsencrypt/live'])
+    mkdirSync(join(world.root, path), { recursive: true, mode: 0o700 })
+  const records = ['rendered.json', 'last-proof.json', 'last-certificate.json', 'acme-accounts.json', 'renewed']
+  for (const name of [...records, 'journal', '.rendered.json.pm-tmp', 'token', 'notes.txt'])
+    writeFileSync(join(world.root, name), '')
   assert.is(faultOf(world), undefined)
   assert.equal(await make(world), [])
   assert.is(readFileSync(join(world.root, 'last-good/fpai-a.conf'), 'utf8'), 'x')
-  writeFileSync(join(world.root, 'notes.txt'), '')
+  rmSync(join(world.root, 'lock'))
   assert.is(faultOf(world), undefined)
 })
+
+for (const name of ['lock', ...CLOSED])
+  test(`without a mark and without ${name}, what is in it is a reason to ask`, (world) => {
+    makeOlder(world)
+    writeFileSync(join(world.root, 'notes.txt'), '')
+    rmSync(join(world.root, name), { recursive: true })
+    assert.match(faultOf(world) ?? '', 'notes.txt')
+  })
 
 test("Node's cache, which is there before the first start, is no reason to refuse it", async (world) => {
   mkdirSync(join(world.root, 'compile-cache/v24'), { recursive: true })
