@@ -53,8 +53,10 @@ export function createEngine(host: Host): Engine {
   const certificates = certificateMaintenance(context, issuer, submitter.certify)
   const readHealth = healthReader(context, orders)
   const readDroplets = registryReader(host)
+  const parts = { context, queue, view, waits, submitter, orders, issuer, certificates, arriving }
   return {
-    ...changeVerbs({ context, queue, view, waits, submitter, orders, issuer, certificates, arriving }),
+    ...changeVerbs(parts),
+    ...certificateVerbs(parts),
     ...readVerbs(context, view),
     syncFromRegistry: (request) => syncFromRegistry(context, superseding(queue, waits), readDroplets, request),
     readMetrics: () => readMetrics(context, queue, readHealth),
@@ -138,14 +140,7 @@ interface ChangeParts {
 
 type ChangeVerbs = Pick<
   Engine,
-  | 'putProxy'
-  | 'deleteProxy'
-  | 'renameProxy'
-  | 'dryRunPut'
-  | 'dryRunDelete'
-  | 'dryRunRename'
-  | 'issueCertificate'
-  | 'dryRunIssue'
+  'putProxy' | 'deleteProxy' | 'renameProxy' | 'dryRunPut' | 'dryRunDelete' | 'dryRunRename'
 >
 
 function changeVerbs({
@@ -155,7 +150,6 @@ function changeVerbs({
   waits,
   submitter,
   orders,
-  issuer,
   certificates,
   arriving,
 }: ChangeParts): ChangeVerbs {
@@ -200,6 +194,16 @@ function changeVerbs({
     dryRunRename: (request) => dryRunOf({ kind: 'rename', ...request }),
     dryRunPut: async (request) => dryRunOf(await toPutChange(host, { source: 'api', ...request })),
     dryRunDelete: (request) => dryRunOf({ kind: 'delete', ...request }),
+  }
+}
+
+function certificateVerbs({
+  context,
+  queue,
+  view,
+  issuer,
+}: ChangeParts): Pick<Engine, 'issueCertificate' | 'dryRunIssue'> {
+  return {
     issueCertificate: async (request) => {
       const { applied, ordered, preflight } = await issuer.issue(request)
       const { outcome, route, receipt, steps } = applied
