@@ -498,6 +498,30 @@ test('a directory, and its parents, may be created by two callers at once', asyn
   }
 })
 
+test('more effects at once than may hold descriptors all end, those that need several too', async () => {
+  const { files, root, end } = hostWorld()
+  try {
+    writeFileSync(`${root}/a`, 'text')
+    await files.makeFolderBelow(root, 'b/c')
+    const numbers = [...Array(200).keys()]
+    await Promise.all(
+      numbers.flatMap((i) => [
+        files.copy(`${root}/a`, `${root}/copy-${i}`, 0o600),
+        files.writeBelow(root, `b/c/${i}`, 'x', 0o644).then(() => files.removeBelow(root, `b/c/${i}`)),
+        files.makeFolder(`${root}/folders/${i}`, 0o700),
+        files.makeFolderBelow(root, `b/d/${i}`),
+      ]),
+    )
+    assert.ok(numbers.every((i) => readFileSync(`${root}/copy-${i}`, 'utf8') === 'text'))
+    assert.equal(
+      [`b/c`, `b/d`, 'folders'].map((folder) => files.list(`${root}/${folder}`).length),
+      [0, 200, 200],
+    )
+  } finally {
+    end()
+  }
+})
+
 test('texts of a removed directory do not stay in memory', async () => {
   const { files, root, end } = hostWorld()
   try {
