@@ -45,11 +45,18 @@ export async function recoverOnce(environment: Environment): Promise<Recovery> {
   return { undone }
 }
 
-/** The path of NGINX's main configuration, from NGINX_CONF or the binary; `undefined` if neither names one. */
+/**
+ * The path of NGINX's main configuration, from NGINX_CONF or the binary (`undefined` if neither names one), and whether the configuration names
+ * a file below /home or /root: a service that does not see these could not test it. A configuration that cannot be read may.
+ */
 export async function findNginxConfiguration(
   settings: Settings,
   environment: Environment,
-): Promise<string | undefined> {
-  const readFacts = nginxFactsReader({ settings, files: hostFiles(), runner: hostRunner(environment) })
-  return (await readFacts()).confPath
+): Promise<{ readonly path: string | undefined; readonly namesHome: boolean }> {
+  const runner = hostRunner(environment)
+  const { confPath } = await nginxFactsReader({ settings, files: hostFiles(), runner })()
+  const conf = settings.NGINX_CONF === undefined ? [] : ['-c', settings.NGINX_CONF]
+  const { exitCode, output } = await runner.run(settings.NGINX_BIN, ['-T', '-q', ...conf], { timeoutMs: 15_000 })
+  const isMissing = exitCode === 127
+  return { path: confPath, namesHome: exitCode === 0 ? /\/(home|root)\//.test(output) : !isMissing }
 }

@@ -35,6 +35,50 @@ test('the service may write to its directories, and to nothing else', async ({ r
     assert.ok(out.includes(`\n${line}\n`), line)
 })
 
+test('the directories of the service and of certbot are made before the start, wherever they are', async ({
+  root,
+  environment,
+}) => {
+  const { CERTBOT_CONFIG_DIR: _, PROXY_MANAGER_STATE_DIR: _state, ...others } = environment
+  const { out } = await runCli(['systemd-unit'], others)
+  assert.equal(lines(out, 'StateDirectory'), ['proxy-manager letsencrypt'])
+  assert.equal(lines(out, 'LogsDirectory'), ['letsencrypt'])
+  assert.equal(lines(out, 'ConfigurationDirectory'), ['letsencrypt'])
+  assert.equal(lines(out, 'ExecStartPre'), [])
+  const elsewhere = { ...environment, ACME_WEBROOT: '/srv/a b', CERTBOT_WORK_DIR: '/var/lib/x/y' }
+  const other = await runCli(['systemd-unit'], elsewhere)
+  assert.equal(lines(other.out, 'StateDirectory'), ['x/y'])
+  assert.equal(lines(other.out, 'ConfigurationDirectory'), [])
+  assert.equal(lines(other.out, 'ExecStartPre'), [
+    `+/bin/mkdir -p ${join(root, 'state')} "/srv/a b" ${join(root, 'letsencrypt')}`,
+  ])
+})
+
+test('home directories are hidden, unless the service has to read something in one', async ({ root, environment }) => {
+  const protection = async (changes: Record<string, string>, files: Record<string, string> = {}) =>
+    lines((await runCli(['systemd-unit'], { ...environment, ...changes }, files)).out, 'ProtectHome')
+  assert.equal(await protection({}), ['yes'])
+  assert.equal(await protection({ CERTBOT_BIN: '/home/app/certbot' }), ['read-only'])
+  assert.equal(await protection({}, { '/etc/proxy-manager.env': 'REQUESTS_CA_BUNDLE=/root/ca.pem\n' }), ['read-only'])
+  const nginx = async (script: string) => {
+    writeFileSync(join(root, 'nginx'), `#!/bin/sh\n${script}\n`, { mode: 0o755 })
+    return await protection({ NGINX_BIN: join(root, 'nginx') })
+  }
+  assert.equal(await nginx('echo "ssl_certificate /etc/ssl/example.pem;"'), ['yes'])
+  assert.equal(await nginx('echo "ssl_certificate /root/.acme.sh/example.pem;"'), ['read-only'])
+  assert.equal(await nginx('exit 1'), ['read-only'])
+})
+
+test('the service can read which binary NGINX runs from, and call nothing but what services need', async ({
+  environment,
+}) => {
+  const { out } = await runCli(['systemd-unit'], environment)
+  assert.match(lines(out, 'CapabilityBoundingSet').join(), /\bCAP_SYS_PTRACE\b/)
+  for (const line of ['SystemCallFilter=@system-service', 'DevicePolicy=closed', 'RemoveIPC=yes'])
+    assert.ok(out.includes(`\n${line}\n`), line)
+  assert.equal(lines(out, 'SyslogIdentifier'), ['proxy-manager'])
+})
+
 test('the unit has the settings, quoted, and no token', async ({ environment }) => {
   const { out } = await runCli(['systemd-unit'], {
     ...environment,
@@ -46,7 +90,7 @@ test('the unit has the settings, quoted, and no token', async ({ environment }) 
   const given = lines(out, 'Environment')
   assert.ok(given.includes('LOG_LEVEL=warn'))
   assert.ok(given.includes('"PROXY_MANAGER_STATE_DIR=/var/lib/a \\"b\\" 100%%"'))
-  assert.equal(lines(out, 'StateDirectory'), ['"a \\"b\\" 100%%"'])
+  assert.equal(lines(out, 'StateDirectory'), ['"a \\"b\\" 100%%" letsencrypt'])
   assert.not.match(out, /a-token-of|HOME=/)
   assert.match(out, /^#LoadCredential=PROXY_MANAGER_API_TOKEN:/m)
 })
