@@ -17,6 +17,8 @@ export interface UnitOptions {
   readonly nginxConf: string
   /** What else the service reads may be in home directories: files that NGINX's configuration or the environment file names. */
   readonly readsHome: boolean
+  /** The path is a symlink, or below one. */
+  readonly isLinked: (path: string) => boolean
 }
 
 /** The unit of the API. */
@@ -49,7 +51,7 @@ CapabilityBoundingSet=CAP_CHOWN CAP_DAC_OVERRIDE CAP_FOWNER CAP_KILL CAP_NET_BIN
 NoNewPrivileges=yes
 ProtectSystem=strict
 # The directories in the settings when this unit was generated; nginx -t opens NGINX's logs. They are made before the start if they are missing.
-${madeDirectories(settings)}${writablePaths(settings, nginxConf)}
+${madeDirectories(options)}${writablePaths(settings, nginxConf)}
 ${homeProtection(options)}
 PrivateTmp=yes
 PrivateDevices=yes
@@ -136,16 +138,19 @@ const KINDS = [
   ['/etc/', 'ConfigurationDirectory', '0755'],
 ] as const
 
-/** A directory that is missing at the start could not be made later: what is above it is read-only. */
-function madeDirectories(settings: Settings): string {
+/**
+ * A directory that is missing at the start could not be made later: what is above it is read-only. systemd itself sets the mode of what it makes
+ * at each start, and refuses a symlink; a webroot keeps its mode.
+ */
+function madeDirectories({ settings, isLinked }: UnitOptions): string {
   const { PROXY_MANAGER_STATE_DIR: state, ACME_WEBROOT: webroot } = settings
   const all = [...new Set([state, ...(webroot === undefined ? [] : [webroot]), ...certbotDirectories(settings)])]
-  const kindOf = (path: string) => KINDS.find(([prefix]) => path.startsWith(prefix))?.[0]
+  const isBelow = (path: string, prefix: string) => path.startsWith(prefix) && path !== webroot && !isLinked(path)
   const lines = KINDS.flatMap(([prefix, name, mode]) => {
-    const names = all.filter((path) => kindOf(path) === prefix).map((path) => quote(path.slice(prefix.length)))
+    const names = all.filter((path) => isBelow(path, prefix)).map((path) => quote(path.slice(prefix.length)))
     return names.length === 0 ? [] : [`${name}=${names.join(' ')}`, `${name}Mode=${mode}`]
   })
-  const others = all.filter((path) => kindOf(path) === undefined)
+  const others = all.filter((path) => !KINDS.some(([prefix]) => isBelow(path, prefix)))
   // With "+", the command is not bound to what is writable; each command of a unit gets its own view of the file system.
   if (others.length > 0) lines.push(`ExecStartPre=+${commandLine('/bin/mkdir', '-p', ...others)}`)
   return lines.map((line) => `${line}\n`).join('')

@@ -22,7 +22,7 @@ export async function tryFreshMachine(
     return versions.trim()
   })
   await step('without a network, `npm run sandbox` fails and says why', async () => {
-    const { status, output } = await inClone(root, user, 'npm run sandbox -- --once', true)
+    const { status, output } = await inClone(root, user, 'npm_config_fetch_retries=0 npm run sandbox -- --once', true)
     expect(status !== 0, 'it succeeded')
     expect(/EAI_AGAIN|ENOTFOUND|network/i.test(output), `it said: ${output.slice(-200)}`)
     return undefined

@@ -40,8 +40,8 @@ that file to the service as a credential.`,
     const environment = { ...context.environment, ...inFile }
     const settings = parseSettings(environment, context.read)
     if ('faults' in settings) throw new CommandFailure(EXIT.wrongSetting, settings.faults.join('; '))
-    const { findNginxConfiguration } = await loadMain()
-    const { path: nginxConf = '/etc/nginx/nginx.conf', namesHome } = await findNginxConfiguration(settings, environment)
+    const { readUnitHost } = await loadMain()
+    const { nginxConf = '/etc/nginx/nginx.conf', namesHome, isLinked } = await readUnitHost(settings, environment)
     const readsHome = namesHome || Object.values(inFile).some(isInHome)
     const given = (suffix: string) =>
       describeSettings().flatMap(({ name }): [name: string, value: string][] => {
@@ -58,6 +58,7 @@ that file to the service as a credential.`,
       program,
       nginxConf,
       readsHome,
+      isLinked,
     }
     const [name, unit] = nginx
       ? ['nginx.service.d/proxy-manager.conf', nginxDropIn(unitOptions)]

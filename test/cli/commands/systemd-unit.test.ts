@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { systemdUnit } from '../../../lib/cli/systemd-units.ts'
 import { parseSettings } from '../../../lib/settings/parse-settings.ts'
 import { runCli } from '../../helpers/cli.ts'
 import { type CliHost, onHost, runProcess } from '../../helpers/cli-host.ts'
@@ -52,6 +53,25 @@ test('the directories of the service and of certbot are made before the start, w
   assert.equal(lines(other.out, 'ExecStartPre'), [
     `+/bin/mkdir -p ${join(root, 'state')} "/srv/a b" ${join(root, 'letsencrypt')}`,
   ])
+})
+
+test('systemd makes no directory that is a symlink, which it would refuse, and no webroot, whose mode it would change', () => {
+  const settings = parseSettings({ ACME_WEBROOT: '/var/lib/acme' })
+  if ('faults' in settings) throw new Error(settings.faults.join())
+  const linked = ['/var/log/letsencrypt', '/etc/letsencrypt']
+  const unit = systemdUnit({
+    settings,
+    envFile: '/etc/proxy-manager.env',
+    given: [],
+    tokenFiles: [],
+    program: ['/usr/bin/node', '/opt/proxy-manager/main.js'],
+    nginxConf: '/etc/nginx/nginx.conf',
+    readsHome: false,
+    isLinked: (path) => linked.includes(path),
+  })
+  assert.equal(lines(unit, 'StateDirectory'), ['proxy-manager letsencrypt'])
+  assert.equal([...lines(unit, 'LogsDirectory'), ...lines(unit, 'ConfigurationDirectory')], [])
+  assert.equal(lines(unit, 'ExecStartPre'), ['+/bin/mkdir -p /var/lib/acme /etc/letsencrypt /var/log/letsencrypt'])
 })
 
 test('home directories are hidden, unless the service has to read something in one', async ({ root, environment }) => {
