@@ -95,7 +95,7 @@ function readTarget(context: CliContext) {
   const { PROXY_MANAGER_URL: url, ...others } = context.environment
   const environment = url
     ? { ...others, PROXY_MANAGER_URL: url, PROXY_MANAGER_HOST: undefined, PROXY_MANAGER_PORT: undefined }
-    : { ...installedTarget(context), ...others }
+    : { ...installedTarget(context), ...Object.fromEntries(Object.entries(others).filter(([, value]) => value)) }
   const parsed = parseVariables(TARGET, environment, context.read)
   if ('faults' in parsed) throw new CommandFailure(EXIT.usage, parsed.faults.join('; '))
   const { PROXY_MANAGER_HOST: host, PROXY_MANAGER_PORT: port, PROXY_MANAGER_API_TOKEN: token } = parsed

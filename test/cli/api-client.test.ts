@@ -64,7 +64,7 @@ test('without an address, the service of this host is called, as its environment
     const { hostname, port } = new URL(environment.PROXY_MANAGER_URL ?? '')
     const file = (lines: string) => ({ [ENV_FILE]: `LOG_LEVEL=warn\nPROXY_MANAGER_PORT=${port}\n${lines}` })
     const calls = [
-      await runCli(['list'], {}, file('PROXY_MANAGER_API_TOKEN=of-the-file\n')),
+      await runCli(['list'], { PROXY_MANAGER_PORT: '' }, file('PROXY_MANAGER_API_TOKEN=of-the-file\n')),
       await runCli(
         ['list'],
         {},
