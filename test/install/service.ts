@@ -11,6 +11,7 @@ import { eventually, expect, type Shell } from './shell.ts'
 
 /** The rating of `systemd-analyze security` that the unit must not exceed. */
 const EXPOSURE = 3
+const WAIT = 'curl -s --retry 30 --retry-delay 1 --retry-connrefused http://127.0.0.1:8100/health'
 const JOURNAL = '/var/lib/proxy-manager/journal'
 /** What is there when the machine is killed: the journal; then the new file as well; and in a change of a route that is there, the journal. */
 const MOMENTS = [JOURNAL, '/etc/nginx/sites-enabled/fpai-cut.conf', JOURNAL]
@@ -115,7 +116,7 @@ REQUESTS_CA_BUNDLE=/srv/pebble/ca.pem
 DNS_SERVERS=127.0.0.1:8053
 END
       systemctl restart proxy-manager
-      curl -s --retry 30 --retry-delay 1 --retry-connrefused http://127.0.0.1:8100/health
+      ${WAIT}
       ${fromManual('README.md', 'curl -X PUT ')}`)
     const answer = await machine.must(fromManual('README.md', 'curl -X POST http://127.0.0.1:8100/proxies/app/ssl'))
     expect(/"proved_by": ?"tls_handshake"/.test(answer), answer.slice(-600))
@@ -123,6 +124,16 @@ END
       'curl -sk --resolve app.example.com:443:127.0.0.1 https://app.example.com/; openssl s_client -connect 127.0.0.1:443 -servername app.example.com </dev/null 2>&1',
     )
     expect(/the droplet/.test(served) && /issuer=.*Pebble/i.test(served), served.slice(0, 400))
+    return undefined
+  })
+  await step('an order that finds a directory of certbot read-only says so', async () => {
+    const dropIn = '/etc/systemd/system/proxy-manager.service.d'
+    const restart = `systemctl daemon-reload; systemctl restart proxy-manager; ${WAIT}`
+    await machine.must(`mkdir ${dropIn}; printf '[Service]\\nTemporaryFileSystem=/var/log/letsencrypt:ro\\n' >${dropIn}/test.conf
+      ${restart}; proxy-manager put other --domain other.example.com --upstream http://localhost:8002`)
+    const { status, output } = await machine.run('proxy-manager ssl other')
+    expect(status === 1 && /Read-only file system/.test(output) && /is read-only/.test(output), output)
+    await machine.must(`rm -r ${dropIn}; ${restart}; proxy-manager delete other`)
     return undefined
   })
   await step('the service can read which binary NGINX runs from', async () => {
@@ -194,16 +205,12 @@ async function tryRest(step: Step, machine: Machine): Promise<void> {
   const page = 'lib/cli/README.md'
   await step('the upgrade as written', async () => {
     await machine.must(fromManual(page, 'cd /opt/proxy-manager && rm -rf'))
-    await machine.must(
-      `curl -s --retry 30 --retry-delay 1 --retry-connrefused http://127.0.0.1:8100/health; proxy-manager get app`,
-    )
+    await machine.must(`${WAIT}; proxy-manager get app`)
     return undefined
   })
   await step('the way back as written', async () => {
     await machine.must(fromManual(page, 'systemctl stop proxy-manager '))
-    await machine.must(
-      `curl -s --retry 30 --retry-delay 1 --retry-connrefused http://127.0.0.1:8100/health; proxy-manager get app`,
-    )
+    await machine.must(`${WAIT}; proxy-manager get app`)
     return undefined
   })
   await step('the removal as written', async () => {
