@@ -45,7 +45,7 @@ export async function runContainer(shell: Shell, place: Place, options: Containe
   const enter = ['sh', 'test/releases/enter.sh', root, 'root', '/opt/proxy-manager']
   const child: ChildProcess = shell.start([...network.inside, ...enter, 'env', ...environment, ...command], {
     cwd: place.clone,
-    environment: { BINDS: volumes.join(' ') },
+    environment: { BINDS: volumes.join('\n') },
   })
   const exit = once(child, 'exit')
   const leader = await eventually(async () => leaderBelow(child.pid), 'the container starts')

@@ -132,7 +132,7 @@ END
     await machine.must(`mkdir ${dropIn}; printf '[Service]\\nTemporaryFileSystem=/var/log/letsencrypt:ro\\n' >${dropIn}/test.conf
       ${restart}; proxy-manager put other --domain other.example.com --upstream http://localhost:8002`)
     const { status, output } = await machine.run('proxy-manager ssl other')
-    expect(status === 1 && /Read-only file system/.test(output) && /is read-only/.test(output), output)
+    expect(status === 1 && /Read-only file system/.test(output) && /read-only here/.test(output), output)
     await machine.must(`rm -r ${dropIn}; ${restart}; proxy-manager delete other`)
     return undefined
   })

@@ -2,9 +2,9 @@
 # Runs a command in the root of another Debian, in namespaces of its own: nothing stays mounted or running. The devices are its own, too.
 # Needs root.
 #
-#     [OFFLINE=1] [BINDS='SOURCE:TARGET ...'] sh test/releases/enter.sh ROOT USER DIRECTORY COMMAND ...
+#     [OFFLINE=1] [BINDS=SOURCE:TARGET] sh test/releases/enter.sh ROOT USER DIRECTORY COMMAND ...
 #
-# With OFFLINE it has a network of its own, with nothing but loopback.
+# With OFFLINE it has a network of its own, with nothing but loopback. BINDS has one mount a line.
 set -eu
 if [ "$1" != '--inside' ]; then
   net=$([ -z "${OFFLINE:-}" ] || echo --net)
@@ -29,7 +29,7 @@ mount -t tmpfs -o mode=1777 tmpfs "$root/dev/shm"
 ln -s pts/ptmx "$root/dev/ptmx"
 ln -s /proc/self/fd "$root/dev/fd"
 for stream in stdin:0 stdout:1 stderr:2; do ln -s "fd/${stream#*:}" "$root/dev/${stream%:*}"; done
-for bind in ${BINDS:-}; do
+printf '%s' "${BINDS:-}" | while IFS= read -r bind || [ -n "$bind" ]; do
   source=${bind%%:*} target=$root${bind#*:}
   if [ -d "$source" ]; then mkdir -p "$target"; else : >>"$target"; fi
   mount --bind "$source" "$target"
