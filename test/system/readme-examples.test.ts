@@ -53,13 +53,10 @@ const NOT_TAKEN: readonly (readonly [beginning: string, reason: string])[] = [
   ['npm run sandbox ', 'it is this very run, and one that listens on ports that a reader may have in use'],
   ['npm run check ', 'it is this very run'],
   ['ACME_DIRECTORY_URL=https://acme-staging', 'it needs a public domain that leads to this host'],
-  [
-    'apt-get install ',
-    'it installs packages and a service on a host with systemd; the units that it prints have a test below',
-  ],
-  ['cd /opt/proxy-manager && rm -rf', 'it replaces an installation, and restarts its service'],
-  ['systemctl stop ', 'it restores the previous version of an installation'],
-  ['systemctl disable ', 'it removes an installation'],
+  ['apt-get install ', 'npm run test:install runs it, on a machine with systemd'],
+  ['cd /opt/proxy-manager && rm -rf', 'npm run test:install runs it'],
+  ['systemctl stop ', 'npm run test:install runs it'],
+  ['systemctl disable ', 'npm run test:install runs it'],
   ['services:', 'it needs Docker'],
   ['sh fixtures/setup.sh --start', 'it needs a second machine without npm, and a connection to it'],
 ]
