@@ -41,7 +41,7 @@ const TAKES: readonly (readonly [beginning: string, take: Take])[] = [
   ['set_real_ip_from ', takeConfiguration],
   ['{"timestamp":', takeLogLine],
   ['{"name": "proxy-manager"', takeAnnouncement],
-  ['{"droplet_id"', takeAnnouncement],
+  ['{"id": "edge-7"', takeAnnouncement],
   ['$ proxy-manager ', takeSession],
   ['sed -i "s/^PROXY_MANAGER_API_TOKEN', takeRotation],
   ['import { fakeDeps } ', takeScript],
