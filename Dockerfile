@@ -1,4 +1,3 @@
-# syntax=docker/dockerfile:1
 # Proxy Manager with the NGINX and the certbot that it manages.
 #
 #     docker build --tag proxy-manager .
@@ -7,8 +6,10 @@
 # latter. NGINX's workers, the only ones that read client data, run as www-data.
 ARG NODE=24
 ARG DEBIAN=trixie
+# Any image of Debian with Node.js and npm: --build-arg BASE=...
+ARG BASE=node:${NODE}-${DEBIAN}-slim
 
-FROM node:${NODE}-${DEBIAN}-slim AS build
+FROM ${BASE} AS build
 WORKDIR /build
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci
@@ -20,12 +21,12 @@ RUN npm run build && chmod 755 dist/lib/cli/main.js && rm -r dist/fixtures
 # --omit=optional leaves out TypeScript, an optional peer of valibot.
 RUN npm ci --omit=dev --omit=optional
 
-FROM node:${NODE}-${DEBIAN}-slim
+FROM ${BASE}
 # The sample site of the NGINX package would stay the default server of port 80. NGINX's errors go to the container's log. Its emergencies are in
 # a file as well, which hardly grows: the API reads the result of a reload there. The access log is discarded: nothing rotates it, and /dev/stdout
 # cannot be opened by the "nginx -t" of a service.
 RUN apt-get update \
- && apt-get install --yes --no-install-recommends certbot nginx supervisor \
+ && DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends certbot nginx supervisor \
  && rm -rf /var/lib/apt/lists/* /etc/nginx/sites-enabled/default /etc/nginx/sites-available/default \
  && sed -i 's|^error_log .*|error_log stderr;\nerror_log /var/log/nginx/emergencies.log emerg;|' /etc/nginx/nginx.conf \
  && grep -q '^error_log stderr;' /etc/nginx/nginx.conf \
@@ -34,42 +35,10 @@ RUN apt-get update \
  && ln -sf /dev/null /var/log/nginx/access.log
 
 # Without this, an open WebSocket keeps an old worker alive forever.
-COPY <<CONF /etc/nginx/modules-enabled/90-worker-shutdown-timeout.conf
-worker_shutdown_timeout 1h;
-CONF
+RUN echo 'worker_shutdown_timeout 1h;' >/etc/nginx/modules-enabled/90-worker-shutdown-timeout.conf
 
-# supervisord reaps orphans, forwards signals, and restarts what ends. It stops the API before NGINX.
-COPY <<CONF /etc/supervisor/supervisord.conf
-[supervisord]
-nodaemon=true
-user=root
-logfile=/dev/null
-logfile_maxbytes=0
-pidfile=/run/supervisord.pid
-
-[program:nginx]
-command=/usr/sbin/nginx -g "daemon off;"
-priority=10
-autorestart=true
-stopsignal=QUIT
-stopwaitsecs=20
-stdout_logfile=/dev/fd/1
-stdout_logfile_maxbytes=0
-stderr_logfile=/dev/fd/2
-stderr_logfile_maxbytes=0
-
-[program:api]
-command=/usr/local/bin/proxy-manager serve
-priority=20
-autorestart=true
-stopsignal=TERM
-stopwaitsecs=40
-stdout_logfile=/dev/fd/1
-stdout_logfile_maxbytes=0
-stderr_logfile=/dev/fd/2
-stderr_logfile_maxbytes=0
-CONF
-
+COPY fixtures/image/supervisord.conf /etc/supervisor/supervisord.conf
+COPY fixtures/image/nginx.sh /usr/local/lib/proxy-manager/nginx.sh
 WORKDIR /opt/proxy-manager
 COPY --from=build /build/package.json ./
 COPY --from=build /build/node_modules node_modules
@@ -98,7 +67,7 @@ LABEL org.opencontainers.image.title="proxy-manager" \
 VOLUME ["/etc/nginx/sites-available", "/etc/nginx/sites-enabled", "/etc/letsencrypt", "/var/lib/proxy-manager"]
 EXPOSE 80 443 8100
 
-# 4 is degraded: an operator must look at it, and a new container would not help.
+# The command line calls the address in PROXY_MANAGER_HOST. 4 is degraded: an operator must look at it, and a new container would not help.
 HEALTHCHECK --interval=30s --timeout=10s --start-period=20s CMD proxy-manager health >/dev/null || [ $? -eq 4 ]
 
 STOPSIGNAL SIGTERM

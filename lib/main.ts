@@ -160,4 +160,4 @@ function reportStartFailure({ fault, exitStatus }: StartFailure): void {
 }
 
 export { createApiServer } from './api-server.ts'
-export { findNginxConfiguration, type Recovery, recoverOnce } from './recover-once.ts'
+export { type Recovery, readUnitHost, recoverOnce } from './recover-once.ts'

@@ -45,11 +45,26 @@ export async function recoverOnce(environment: Environment): Promise<Recovery> {
   return { undone }
 }
 
-/** The path of NGINX's main configuration, from NGINX_CONF or the binary; `undefined` if neither names one. */
-export async function findNginxConfiguration(
-  settings: Settings,
-  environment: Environment,
-): Promise<string | undefined> {
-  const readFacts = nginxFactsReader({ settings, files: hostFiles(), runner: hostRunner(environment) })
-  return (await readFacts()).confPath
+/** What units depend on, besides the settings. */
+export interface UnitHost {
+  /** NGINX's main configuration, from NGINX_CONF or the binary; `undefined` if neither names one. */
+  readonly nginxConf: string | undefined
+  /** NGINX's configuration names a file below /home or /root; one that cannot be read may. */
+  readonly namesHome: boolean
+  /** It is a symlink, or below one. */
+  isLinked(path: string): boolean
+}
+
+/** Looks at the host for which units are printed. */
+export async function readUnitHost(settings: Settings, environment: Environment): Promise<UnitHost> {
+  const [files, runner] = [hostFiles(), hostRunner(environment)]
+  const { confPath: nginxConf } = await nginxFactsReader({ settings, files, runner })()
+  const conf = settings.NGINX_CONF === undefined ? [] : ['-c', settings.NGINX_CONF]
+  const { exitCode, output } = await runner.run(settings.NGINX_BIN, ['-T', '-q', ...conf], { timeoutMs: 15_000 })
+  const isMissing = exitCode === 127
+  return {
+    nginxConf,
+    namesHome: exitCode === 0 ? /\/(home|root)\//.test(output) : !isMissing,
+    isLinked: (path) => ![undefined, path].includes(files.realPath(path)),
+  }
 }

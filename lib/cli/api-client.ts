@@ -5,6 +5,7 @@ import { parseVariables } from '../settings/parse-settings.ts'
 import { baseUrl, text } from '../settings/schemas.ts'
 import { VARIABLES } from '../settings/settings.ts'
 import { type CliContext, CommandFailure, EXIT } from './command.ts'
+import { ENV_FILE, parseEnvFile } from './env-file.ts'
 import { describeRefusal, Refusal } from './refusal.ts'
 
 /** Ordering a certificate takes minutes; Node's own limit for an answer is five. */
@@ -12,6 +13,7 @@ const TIMEOUT_MS = 290_000
 
 const TARGET = {
   PROXY_MANAGER_URL: v.undefinedable(baseUrl),
+  PROXY_MANAGER_HOST: VARIABLES.PROXY_MANAGER_HOST,
   PROXY_MANAGER_PORT: VARIABLES.PROXY_MANAGER_PORT,
   PROXY_MANAGER_API_TOKEN: v.undefinedable(text(/^[\x21-\x7e]+$/, 'printable characters without spaces')),
 }
@@ -86,18 +88,47 @@ export function proxyPath(name: string): string {
 }
 
 /**
- * The API's address and the headers that authenticate the call.
+ * The API's address and the headers that authenticate the call. Without PROXY_MANAGER_URL, it is the service of this host.
  * @throws {CommandFailure} if a variable is invalid
  */
-function readTarget({ environment, read }: CliContext) {
-  const { PROXY_MANAGER_URL: url, PROXY_MANAGER_PORT: port } = environment
-  const parsed = parseVariables(TARGET, { ...environment, PROXY_MANAGER_PORT: url ? undefined : port }, read)
+function readTarget(context: CliContext) {
+  const { PROXY_MANAGER_URL: url, ...others } = context.environment
+  const environment = url
+    ? { ...others, PROXY_MANAGER_URL: url, PROXY_MANAGER_HOST: undefined, PROXY_MANAGER_PORT: undefined }
+    : { ...installedTarget(context), ...Object.fromEntries(Object.entries(others).filter(([, value]) => value)) }
+  const parsed = parseVariables(TARGET, environment, context.read)
   if ('faults' in parsed) throw new CommandFailure(EXIT.usage, parsed.faults.join('; '))
-  const token = parsed.PROXY_MANAGER_API_TOKEN
+  const { PROXY_MANAGER_HOST: host, PROXY_MANAGER_PORT: port, PROXY_MANAGER_API_TOKEN: token } = parsed
   return {
-    base: parsed.PROXY_MANAGER_URL ?? `http://127.0.0.1:${parsed.PROXY_MANAGER_PORT}`,
+    base: parsed.PROXY_MANAGER_URL ?? `http://${reachable(host)}:${port}`,
     credentials: token === undefined ? undefined : { authorization: `Bearer ${token}` },
   }
+}
+
+/**
+ * What the environment file of an installation says about address and token; nothing for a user who may not read it. A token in the environment
+ * replaces that of the file. A line that cannot be understood is no reason to stop: the service may run with it.
+ */
+function installedTarget({ environment, read, err }: CliContext): Readonly<Record<string, string>> {
+  const file = read(ENV_FILE)
+  if ('failure' in file) return {}
+  const parsed = parseEnvFile(file.text)
+  if ('fault' in parsed) {
+    err(`proxy-manager: ${ENV_FILE} is not used: ${parsed.fault}\n`)
+    return {}
+  }
+  const hasToken = environment.PROXY_MANAGER_API_TOKEN || environment.PROXY_MANAGER_API_TOKEN_FILE
+  const isUsed = (name: string) => !(hasToken && name.includes('_TOKEN'))
+  return Object.fromEntries(
+    Object.entries(parsed.variables).filter(([name]) => name !== 'PROXY_MANAGER_URL' && isUsed(name)),
+  )
+}
+
+/** The address at which to call an API that listens on this one: an unspecified address stands for loopback as well. */
+function reachable(host: string): string {
+  if (host === '0.0.0.0') return '127.0.0.1'
+  if (!host.includes(':')) return host
+  return /^[0:]+$/.test(host) ? '[::1]' : `[${host}]`
 }
 
 function unreachable(message: string): CommandFailure {

@@ -15,6 +15,7 @@ import { serve } from './commands/serve.ts'
 import { ssl } from './commands/ssl.ts'
 import { sync } from './commands/sync.ts'
 import { systemdUnitCommand } from './commands/systemd-unit.ts'
+import { ENV_FILE } from './env-file.ts'
 import { plainJson, printable } from './text.ts'
 
 const COMMANDS: readonly CommandDefinition[] = [
@@ -39,10 +40,12 @@ const AFTER_HELP = `
 
 serve, recover and systemd-unit work on this host. All other commands call the
 running API:
-  PROXY_MANAGER_URL        its address; by default http://127.0.0.1 with the port
-                           in PROXY_MANAGER_PORT, or 8100
+  PROXY_MANAGER_URL        its address; by default PROXY_MANAGER_HOST (127.0.0.1)
+                           and PROXY_MANAGER_PORT (8100)
   PROXY_MANAGER_API_TOKEN  its token, if it requires one; or in a file that
                            PROXY_MANAGER_API_TOKEN_FILE names
+Without PROXY_MANAGER_URL, the others are also read from
+${ENV_FILE}.
 
 Exit status:
   0   success

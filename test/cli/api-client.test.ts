@@ -57,6 +57,66 @@ test('the token may be in a file; exit status 2 if that is empty or cannot be re
   assert.equal([status, err], [2, 'proxy-manager: PROXY_MANAGER_API_TOKEN_FILE: /run/token cannot be read (ENOENT)\n'])
 })
 
+const ENV_FILE = '/etc/proxy-manager.env'
+
+test('without an address, the service of this host is called, as its environment file has address and token', async () => {
+  await withAnswer({ body: [] }, async ({ environment }, seen) => {
+    const { hostname, port } = new URL(environment.PROXY_MANAGER_URL ?? '')
+    const file = (lines: string) => ({ [ENV_FILE]: `LOG_LEVEL=warn\nPROXY_MANAGER_PORT=${port}\n${lines}` })
+    const calls = [
+      await runCli(['list'], { PROXY_MANAGER_PORT: '' }, file('PROXY_MANAGER_API_TOKEN=of-the-file\n')),
+      await runCli(
+        ['list'],
+        {},
+        { ...file('PROXY_MANAGER_API_TOKEN_FILE=/run/token\n'), '/run/token': 'of-its-file\n' },
+      ),
+      await runCli(['list'], { PROXY_MANAGER_API_TOKEN: 'own' }, file('PROXY_MANAGER_API_TOKEN_FILE=/run/token\n')),
+      await runCli(['list'], { PROXY_MANAGER_PORT: port }, { [ENV_FILE]: 'PROXY_MANAGER_PORT=1\n' }),
+      ...(await Promise.all(
+        ['0.0.0.0', hostname, 'localhost'].map((host) => runCli(['list'], {}, file(`PROXY_MANAGER_HOST=${host}\n`))),
+      )),
+    ]
+    assert.equal(
+      calls.filter(({ status, err }) => status !== 0 || err !== ''),
+      [],
+    )
+    assert.equal(
+      seen.slice(0, 4).map(({ authorization }) => authorization),
+      ['Bearer of-the-file', 'Bearer of-its-file', 'Bearer own', undefined],
+    )
+  })
+})
+
+test('an unspecified IPv6 address stands for ::1, and IPv6 addresses are in brackets', async () => {
+  for (const [host, shown] of [
+    ['::', '[::1]'],
+    ['::0', '[::1]'],
+    ['::ffff:127.0.0.1', '[::ffff:127.0.0.1]'],
+  ] as const) {
+    const { err } = await runCli(['list'], { PROXY_MANAGER_HOST: host, PROXY_MANAGER_PORT: '1' })
+    assert.ok(err.startsWith(`proxy-manager: http://${shown}:1 cannot be reached`), err)
+  }
+})
+
+test('the token of the environment file goes to no other address', async () => {
+  await withAnswer({ body: [] }, async ({ environment }, seen) => {
+    await runCli(['list'], environment, { [ENV_FILE]: 'PROXY_MANAGER_API_TOKEN=of-the-file\nPROXY_MANAGER_HOST=::1\n' })
+    assert.equal(
+      seen.map(({ authorization }) => authorization),
+      [undefined],
+    )
+  })
+})
+
+test('an environment file that cannot be understood is named and left out, without its text', async () => {
+  await withAnswer({ body: [] }, async ({ environment }) => {
+    const { port } = new URL(environment.PROXY_MANAGER_URL ?? '')
+    const { status, err } = await runCli(['list'], { PROXY_MANAGER_PORT: port }, { [ENV_FILE]: 'TOKEN="a secret"\n' })
+    assert.is(status, 0)
+    assert.is(err, 'proxy-manager: /etc/proxy-manager.env is not used: line 1: expected NAME=value without quotes\n')
+  })
+})
+
 test('exit status 1 if the API refuses a call without a token', async () => {
   await withApi(
     async ({ cli, environment }) => {

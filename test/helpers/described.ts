@@ -27,14 +27,26 @@ const Operation = v.object({
 export type Operation = v.InferOutput<typeof Operation>
 const Document = v.looseObject({ paths: v.record(v.string(), v.record(v.string(), Operation)) })
 
+const Components = v.looseObject({ components: v.looseObject({ schemas: v.record(v.string(), v.unknown()) }) })
+
 export const description = describeApi(
   endpoints.map(({ operation }) => operation),
   '1.2.3',
 )
-const { paths } = v.parse(Document, description)
+const { paths } = v.parse(Document, inlined(description))
 export const operations = Object.entries(paths).flatMap(([path, methods]) =>
   Object.entries(methods).map(([method, operation]) => ({ method: method.toUpperCase(), path, operation })),
 )
+
+/** The description with each named schema where it is referred to. */
+export function inlined(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(inlined)
+  if (typeof value !== 'object' || value === null) return value
+  const name = '$ref' in value ? /^#\/components\/schemas\/(\w+)$/.exec(String(value.$ref))?.[1] : undefined
+  const { schemas } = v.parse(Components, description).components
+  if (name !== undefined) return inlined(schemas[name])
+  return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, inlined(one)]))
+}
 
 export const ajv = new Ajv2020({ strict: false, allErrors: true })
 ajv.addSchema({ ...description, $id: 'api' }, undefined, undefined, false)

@@ -4,16 +4,10 @@
 #     sh test/releases/make-root.sh RELEASE ROOT
 set -eu
 release=$1 root=$2
-mirror=${DEBIAN_MIRROR:-http://deb.debian.org}
 if [ -e "$root/.complete" ]; then exit 0; fi
-rm -rf "$root"
-mkdir -p "$root"
-debootstrap --variant=minbase "$release" "$root" "$mirror/debian"
-printf 'deb %s/debian %s main\ndeb %s/debian-security %s-security main\n' "$mirror" "$release" "$mirror" "$release" >"$root/etc/apt/sources.list"
+sh test/releases/bootstrap.sh "$release" "$root" --variant=minbase
 # No service starts in it.
 printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d"
 chmod 755 "$root/usr/sbin/policy-rc.d"
-cp /etc/resolv.conf "$root/etc/resolv.conf"
-chroot "$root" apt-get update -q
 chroot "$root" env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends nginx-light certbot pebble openssl curl procps
 touch "$root/.complete"

@@ -279,7 +279,8 @@ member('after its start the API registers as a droplet, and sends the Orchestrat
   const { manager } = context.host
   const postedTo = async (url: string) => {
     const find = () => context.posted.find((request) => request.url === url)
-    if (find() === undefined) await once(context.seen, url)
+    // The list of droplets is read at the same path first.
+    while (find() === undefined) await once(context.seen, url)
     return find()
   }
   const registered = await postedTo('/droplets')
@@ -288,9 +289,9 @@ member('after its start the API registers as a droplet, and sends the Orchestrat
   assert.equal([name, endpoint, port, status], ['proxy-manager', manager.url, manager.port, 'active'])
   assert.is(registered?.token, `Bearer ${TOKEN}`)
   const beat = await postedTo('/heartbeat')
-  const Beat = v.looseObject({ droplet_id: v.string(), status: v.string(), endpoint: v.string() })
+  const Beat = v.looseObject({ droplet_id: v.string(), health: v.string(), endpoint: v.string() })
   const { droplet_id, ...how } = v.parse(Beat, beat?.body)
-  assert.equal([droplet_id, how.status, how.endpoint, beat?.token], ['edge-7', 'healthy', manager.url, undefined])
+  assert.equal([droplet_id, how.health, how.endpoint, beat?.token], ['edge-7', 'healthy', manager.url, undefined])
   // Whoever receives the endpoint can call it.
   assert.is((await fetch(`${endpoint}/health`)).status, 200)
 })

@@ -6,7 +6,7 @@ import { describeSettings } from '../../settings/settings.ts'
 import { type CliContext, type CommandDefinition, CommandFailure, EXIT } from '../command.ts'
 import { ENV_FILE, parseEnvFile } from '../env-file.ts'
 import { loadMain } from '../node-flags.ts'
-import { nginxDropIn, systemdUnit } from '../systemd-units.ts'
+import { isInHome, nginxDropIn, systemdUnit } from '../systemd-units.ts'
 
 export const systemdUnitCommand: CommandDefinition = {
   name: 'systemd-unit',
@@ -22,7 +22,7 @@ export const systemdUnitCommand: CommandDefinition = {
   proxy-manager systemd-unit > /etc/systemd/system/proxy-manager.service
   mkdir -p /etc/systemd/system/nginx.service.d
   proxy-manager systemd-unit --nginx > /etc/systemd/system/nginx.service.d/proxy-manager.conf
-  systemctl daemon-reload && systemctl enable --now proxy-manager
+  systemctl daemon-reload && systemctl enable --now nginx proxy-manager
 
 Both units read the settings in ${ENV_FILE} at each start:
 one NAME=value per line, without quotes. This command reads them too, for the
@@ -40,8 +40,9 @@ that file to the service as a credential.`,
     const environment = { ...context.environment, ...inFile }
     const settings = parseSettings(environment, context.read)
     if ('faults' in settings) throw new CommandFailure(EXIT.wrongSetting, settings.faults.join('; '))
-    const { findNginxConfiguration } = await loadMain()
-    const nginxConf = (await findNginxConfiguration(settings, environment)) ?? '/etc/nginx/nginx.conf'
+    const { readUnitHost } = await loadMain()
+    const { nginxConf = '/etc/nginx/nginx.conf', namesHome, isLinked } = await readUnitHost(settings, environment)
+    const readsHome = namesHome || Object.values(inFile).some(isInHome)
     const given = (suffix: string) =>
       describeSettings().flatMap(({ name }): [name: string, value: string][] => {
         const value = context.environment[`${name}${suffix}`] || undefined
@@ -49,7 +50,16 @@ that file to the service as a credential.`,
         const isOther = name.endsWith('_TOKEN') !== (suffix === '_FILE')
         return value === undefined || isInFile || isOther ? [] : [[name, value]]
       })
-    const unitOptions = { settings, envFile, given: given(''), tokenFiles: given('_FILE'), program, nginxConf }
+    const unitOptions = {
+      settings,
+      envFile,
+      given: given(''),
+      tokenFiles: given('_FILE'),
+      program,
+      nginxConf,
+      readsHome,
+      isLinked,
+    }
     const [name, unit] = nginx
       ? ['nginx.service.d/proxy-manager.conf', nginxDropIn(unitOptions)]
       : ['proxy-manager.service', systemdUnit(unitOptions)]

@@ -1,11 +1,10 @@
 /** The API's OpenAPI 3.1 description, derived from the schemas that validate requests. */
-import { type ConversionConfig, type JsonSchema, toJsonSchema } from '@valibot/to-json-schema'
 import * as v from 'valibot'
 import { OPEN_PATHS } from '../access/guard.ts'
 import { type Operation, templatePath } from '../operation.ts'
-import { ErrorBody } from './error-schema.ts'
 import { describeErrors } from './errors.ts'
 import { describeHeaders, type JsonObject } from './headers.ts'
+import { inputSchema, namedSchemas, outputSchema } from './named-schemas.ts'
 
 /** Describes these operations; `version` is that of this software, `base` the path in front of each of them. */
 export function describeApi(operations: readonly Operation[], version: string, base = ''): JsonObject {
@@ -23,6 +22,7 @@ export function describeApi(operations: readonly Operation[], version: string, b
       version,
       description: 'Manages NGINX and certbot on one host through an HTTP API, for a mesh of small services.',
       license: { name: 'MIT', identifier: 'MIT' },
+      contact: { name: 'Full Potential AI', email: 'admin@fullpotential.ai' },
     },
     // Relative to the address of this description, whatever its host and port are.
     servers: [{ url: base === '' ? '/' : base }],
@@ -44,7 +44,7 @@ export function describeApi(operations: readonly Operation[], version: string, b
           description: 'The API token in another header',
         },
       },
-      schemas: { Error: outputSchema(ErrorBody) },
+      schemas: namedSchemas(paths),
     },
   }
 }
@@ -134,24 +134,4 @@ function parametersIn(place: 'path' | 'query', schema: v.GenericSchema): JsonObj
     description,
     schema: own,
   }))
-}
-
-function inputSchema(schema: v.GenericSchema): JsonObject {
-  return withoutDialect(toJsonSchema(schema as never, { ...CONVERSION, typeMode: 'input' }))
-}
-
-function outputSchema(schema: v.GenericSchema): JsonObject {
-  return withoutDialect(toJsonSchema(schema as never, { ...CONVERSION, typeMode: 'output' }))
-}
-
-/** Checks in code have no equivalent in JSON Schema: these are left out, any other kind throws. */
-const NOT_DESCRIBABLE = ['check', 'raw_check', 'raw_transform', 'transform', 'not_values']
-const CONVERSION: ConversionConfig = {
-  target: 'draft-2020-12',
-  overrideAction: ({ valibotAction, jsonSchema }) =>
-    NOT_DESCRIBABLE.includes(valibotAction.type) ? jsonSchema : undefined,
-}
-
-function withoutDialect({ $schema: _, ...schema }: JsonSchema): JsonObject {
-  return { ...schema }
 }

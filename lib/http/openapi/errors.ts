@@ -4,6 +4,7 @@ import { ERRORS, type ErrorCode, ProxyManagerError } from '../../errors.ts'
 import { errorBody } from '../error-response.ts'
 import type { Operation, ResponseHeaders } from '../operation.ts'
 import { describeHeaders, type JsonObject } from './headers.ts'
+import { schemaRef } from './named-schemas.ts'
 import { AT, DOMAIN, DROPLET, REVISION } from './samples.ts'
 
 /** Errors that every endpoint may answer, whatever it does. */
@@ -36,7 +37,7 @@ function describeResponse(codes: readonly ErrorCode[]): JsonObject {
     headers: describeHeaders(codes.map((code) => HEADERS[code] ?? {})),
     content: {
       'application/json': {
-        schema: { $ref: '#/components/schemas/Error' },
+        schema: { $ref: schemaRef('ErrorBody') },
         examples: Object.fromEntries(codes.map((code) => [code, { value: exampleOf(code) }])),
       },
     },

@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { systemdUnit } from '../../../lib/cli/systemd-units.ts'
 import { parseSettings } from '../../../lib/settings/parse-settings.ts'
 import { runCli } from '../../helpers/cli.ts'
 import { type CliHost, onHost, runProcess } from '../../helpers/cli-host.ts'
@@ -37,6 +38,69 @@ test('the service may write to its directories, and to nothing else', async ({ r
     assert.ok(out.includes(`\n${line}\n`), line)
 })
 
+test('the directories of the service and of certbot are made before the start, wherever they are', async ({
+  root,
+  environment,
+}) => {
+  const { CERTBOT_CONFIG_DIR: _, PROXY_MANAGER_STATE_DIR: _state, ...others } = environment
+  const { out } = await runCli(['systemd-unit'], others)
+  assert.equal(lines(out, 'StateDirectory'), ['proxy-manager letsencrypt'])
+  assert.equal(lines(out, 'LogsDirectory'), ['letsencrypt'])
+  assert.equal(lines(out, 'ConfigurationDirectory'), ['letsencrypt'])
+  assert.equal(lines(out, 'ExecStartPre'), [])
+  const elsewhere = { ...environment, ACME_WEBROOT: '/srv/a b', CERTBOT_WORK_DIR: '/var/lib/x/y' }
+  const other = await runCli(['systemd-unit'], elsewhere)
+  assert.equal(lines(other.out, 'StateDirectory'), ['x/y'])
+  assert.equal(lines(other.out, 'ConfigurationDirectory'), [])
+  assert.equal(lines(other.out, 'ExecStartPre'), [
+    `+/bin/mkdir -p ${join(root, 'state')} "/srv/a b" ${join(root, 'letsencrypt')}`,
+  ])
+})
+
+test('systemd makes no directory that is a symlink, which it would refuse, and no webroot, whose mode it would change', () => {
+  const settings = parseSettings({ ACME_WEBROOT: '/var/lib/acme' })
+  if ('faults' in settings) throw new Error(settings.faults.join())
+  const linked = ['/var/log/letsencrypt', '/etc/letsencrypt']
+  const unit = systemdUnit({
+    settings,
+    envFile: '/etc/proxy-manager.env',
+    given: [],
+    tokenFiles: [],
+    program: ['/usr/bin/node', '/opt/proxy-manager/main.js'],
+    nginxConf: '/etc/nginx/nginx.conf',
+    readsHome: false,
+    isLinked: (path) => linked.includes(path),
+  })
+  assert.equal(lines(unit, 'StateDirectory'), ['proxy-manager letsencrypt'])
+  assert.equal([...lines(unit, 'LogsDirectory'), ...lines(unit, 'ConfigurationDirectory')], [])
+  assert.equal(lines(unit, 'ExecStartPre'), ['+/bin/mkdir -p /var/lib/acme /etc/letsencrypt /var/log/letsencrypt'])
+})
+
+test('home directories are hidden, unless the service has to read something in one', async ({ root, environment }) => {
+  const protection = async (changes: Record<string, string>, files: Record<string, string> = {}) =>
+    lines((await runCli(['systemd-unit'], { ...environment, ...changes }, files)).out, 'ProtectHome')
+  assert.equal(await protection({}), ['yes'])
+  assert.equal(await protection({ CERTBOT_BIN: '/home/app/certbot' }), ['read-only'])
+  assert.equal(await protection({}, { '/etc/proxy-manager.env': 'REQUESTS_CA_BUNDLE=/root/ca.pem\n' }), ['read-only'])
+  const nginx = async (script: string) => {
+    writeFileSync(join(root, 'nginx'), `#!/bin/sh\n${script}\n`, { mode: 0o755 })
+    return await protection({ NGINX_BIN: join(root, 'nginx') })
+  }
+  assert.equal(await nginx('echo "ssl_certificate /etc/ssl/example.pem;"'), ['yes'])
+  assert.equal(await nginx('echo "ssl_certificate /root/.acme.sh/example.pem;"'), ['read-only'])
+  assert.equal(await nginx('exit 1'), ['read-only'])
+})
+
+test('the service can read which binary NGINX runs from, and call nothing but what services need', async ({
+  environment,
+}) => {
+  const { out } = await runCli(['systemd-unit'], environment)
+  assert.match(lines(out, 'CapabilityBoundingSet').join(), /\bCAP_SYS_PTRACE\b/)
+  for (const line of ['SystemCallFilter=@system-service', 'DevicePolicy=closed', 'RemoveIPC=yes'])
+    assert.ok(out.includes(`\n${line}\n`), line)
+  assert.equal(lines(out, 'SyslogIdentifier'), ['proxy-manager'])
+})
+
 test('the unit has the settings, quoted, and no token', async ({ environment }) => {
   const { out } = await runCli(['systemd-unit'], {
     ...environment,
@@ -48,7 +112,7 @@ test('the unit has the settings, quoted, and no token', async ({ environment }) 
   const given = lines(out, 'Environment')
   assert.ok(given.includes('LOG_LEVEL=warn'))
   assert.ok(given.includes('"PROXY_MANAGER_STATE_DIR=/var/lib/a \\"b\\" 100%%"'))
-  assert.equal(lines(out, 'StateDirectory'), ['"a \\"b\\" 100%%"'])
+  assert.equal(lines(out, 'StateDirectory'), ['"a \\"b\\" 100%%" letsencrypt'])
   assert.not.match(out, /a-token-of|HOME=/)
   assert.match(out, /^#LoadCredential=PROXY_MANAGER_API_TOKEN:/m)
 })

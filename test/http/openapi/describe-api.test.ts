@@ -8,7 +8,15 @@ import { describeApi } from '../../../lib/http/openapi/describe-api.ts'
 import { type Answer, APP, answerOf, type CallOptions, requestTo } from '../../functions/wire.ts'
 import { refused, writeAt } from '../../helpers/arrange.ts'
 import { certbotThatIssues, certificateFor } from '../../helpers/certbot.ts'
-import { ajv, assertDescribed, description, operationFor, operations, validatorOf } from '../../helpers/described.ts'
+import {
+  ajv,
+  assertDescribed,
+  description,
+  inlined,
+  operationFor,
+  operations,
+  validatorOf,
+} from '../../helpers/described.ts'
 import { lint } from '../../helpers/lint-openapi.ts'
 
 const test = suite('openapi')
@@ -85,7 +93,7 @@ test('the linter finds faults of structure, references, examples and description
   const parameter = { name: 'X-Thing', in: 'header', schema: { type: 'string' } }
   const faults: Readonly<Record<string, (text: string) => string>> = {
     struct: (text) => text.replace('"openapi":"3.1.0",', '"openapi":"3.1.0","jsonSchema":1,'),
-    'no-unresolved-refs': (text) => text.replace('#/components/schemas/Error', '#/components/schemas/Mistake'),
+    'no-unresolved-refs': (text) => text.replace('#/components/schemas/ErrorBody', '#/components/schemas/Mistake'),
     'no-invalid-media-type-examples': (text) => text.replace('"code":"INVALID_REQUEST",', ''),
     'operation-description': (text) => text.replace(JSON.stringify(some.operation.description), '""'),
     'tag-description': (text) => text.replace(/("tags":\[\{"name":"\w+"),"description":"[^"]+"/, '$1'),
@@ -135,7 +143,7 @@ test('every error that an endpoint may answer is described, with its status and 
       const content = response?.content['application/json']
       const example = content?.examples[code]?.value
       assert.ok(response?.description.includes(`${code}: ${ERRORS[code].message}`), `${operation.operationId} ${code}`)
-      const validate = validatorOf({ $ref: '#/components/schemas/Error' })
+      const validate = validatorOf({ $ref: '#/components/schemas/ErrorBody' })
       assert.ok(validate(example), `${code}: ${ajv.errorsText(validate.errors)}`)
     }
   }
@@ -177,6 +185,24 @@ test('If-Match and If-None-Match are described for exactly the operations that h
   ])
 })
 
+test('what callers meet more than once is a named schema, so that generated clients have types for it', () => {
+  const { schemas } = v.parse(
+    v.looseObject({ components: v.looseObject({ schemas: v.record(v.string(), v.unknown()) }) }),
+    description,
+  ).components
+  const names = [
+    'ChangedRoute',
+    'DeletedRoute',
+    'ErrorBody',
+    'ManagerHealth',
+    'NewRouteRequest',
+    'PendingRoute',
+    'Plan',
+  ]
+  assert.equal(Object.keys(schemas).sort(), [...names, 'Receipt', 'Route', 'RouteRequest'])
+  assert.match(JSON.stringify(description), '{"schema":{"$ref":"#/components/schemas/Route"}')
+})
+
 test('a body is required if an empty one is invalid', () => {
   const required = operations.filter(({ operation }) => operation.requestBody?.required === true)
   assert.equal(required.map(({ operation }) => operation.operationId).sort(), [
@@ -189,7 +215,7 @@ test('a body is required if an empty one is invalid', () => {
 })
 
 test('what a newcomer needs to know has a description', () => {
-  const described = new Set(describedProperties(description))
+  const described = new Set(describedProperties(inlined(description)))
   for (const name of [
     ...['domain', 'upstream', 'upstream_host', 'upstream_port', 'require_healthy', 'enable_ssl', 'droplet_name'],
     ...['status', 'ssl_enabled', 'revision', 'receipt', 'generation', 'proved_by', 'plan', 'next', 'maintenance'],

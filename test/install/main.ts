@@ -1,0 +1,104 @@
+/**
+ * Installs on machines that have nothing yet, as the manual says, and prints a table.
+ *
+ *     npm run test:install -- [--only fresh,service,image] [--releases bookworm,trixie]
+ *
+ * `fresh`: the README's first steps on a bare Debian. `service`: the installation in a booted systemd. `image`: the image of the Dockerfile,
+ * built and run. The machines are debootstrapped roots below PROXY_MANAGER_INSTALL_CACHE (default: proxy-manager-install in the directory for
+ * temporary files). They run in namespaces of their own, which end with this process, and so does everything in them.
+ * The exit status is 1 if something does not hold, or cannot be tried here.
+ */
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { accessSync, constants, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { delimiter, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { tryFreshMachine } from './fresh.ts'
+import { tryImage } from './image.ts'
+import { createReport } from './report.ts'
+import { tryService } from './service.ts'
+import { createShell } from './shell.ts'
+
+const INSIDE = 'PROXY_MANAGER_INSTALL_INSIDE'
+const NEEDS: Readonly<Record<string, readonly string[]>> = {
+  fresh: [],
+  service: ['systemd-nspawn', 'nsenter', 'openssl'],
+  image: ['buildah', 'nsenter', 'pebble', 'openssl'],
+}
+
+const { values } = parseArgs({
+  options: {
+    only: { type: 'string', default: Object.keys(NEEDS).join(',') },
+    releases: { type: 'string', default: 'bookworm,trixie' },
+  },
+})
+if (process.env[INSIDE] === undefined) process.exit(await runInNamespaces())
+
+const clone = fileURLToPath(new URL('../../', import.meta.url))
+const cache = process.env.PROXY_MANAGER_INSTALL_CACHE ?? join(tmpdir(), 'proxy-manager-install')
+mkdirSync(join(cache, 'logs'), { recursive: true })
+const work = mkdtempSync(join(cache, 'work-'))
+const place = { clone, cache, work }
+const report = createReport()
+const releases = values.releases.split(',')
+const parts = values.only.split(',')
+
+for (const part of parts) {
+  const missing = ['unshare', 'debootstrap', ...(NEEDS[part] ?? [])].filter((program) => !isInstalled(program))
+  if (process.getuid?.() !== 0) missing.push('root')
+  if (missing.length > 0) {
+    report.failed(part, new Error(`missing: ${missing.join(', ')}`))
+    continue
+  }
+  if (part === 'fresh')
+    for (const release of releases)
+      for (const user of ['root', 'user'])
+        await attempt(`fresh-${release}-${user}`, (shell) => tryFreshMachine(shell, report, place, release, user))
+  // One machine has run the sandbox before.
+  if (part === 'service')
+    for (const release of releases)
+      await attempt(`service-${release}`, (shell) => tryService(shell, report, place, release, release !== releases[0]))
+  if (part === 'image') await attempt('image', (shell) => tryImage(shell, report, place, releases.at(-1) ?? 'trixie'))
+}
+const isGreen = report.print()
+const mounted = readFileSync('/proc/self/mounts', 'utf8').matchAll(/^\S+ (\S+) /gm)
+for (const [, path = ''] of [...mounted].reverse()) if (path.startsWith(work)) spawnSync('umount', ['--lazy', path])
+rmSync(work, { recursive: true, force: true })
+process.exit(isGreen ? 0 : 1)
+
+/** A part that fails has reported why; the others go on. */
+async function attempt(name: string, run: (shell: ReturnType<typeof createShell>) => Promise<void>): Promise<void> {
+  const log = join(cache, 'logs', `${name}.log`)
+  rmSync(log, { force: true })
+  try {
+    await run(createShell(log))
+  } catch (error) {
+    report.failed(name, error)
+    process.stdout.write(`  its log is ${log}\n`)
+  }
+}
+
+/** This program again, in namespaces that end with it. */
+async function runInNamespaces(): Promise<number> {
+  const command = [process.execPath, ...process.execArgv, ...process.argv.slice(1)]
+  const options = ['--mount', '--pid', '--fork', '--kill-child', '--mount-proc', '--propagation', 'private']
+  const isRoot = process.getuid?.() === 0 && isInstalled('unshare')
+  const [file = '', ...args] = isRoot ? ['unshare', ...options, ...command] : command
+  const child = spawn(file, args, { stdio: 'inherit', env: { ...process.env, [INSIDE]: '1' } })
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => child.kill('SIGKILL'))
+  const [status] = await once(child, 'exit')
+  return status ?? 1
+}
+
+function isInstalled(program: string): boolean {
+  return (process.env.PATH ?? '').split(delimiter).some((folder) => {
+    try {
+      accessSync(join(folder, program), constants.X_OK)
+      return true
+    } catch {
+      return false
+    }
+  })
+}
