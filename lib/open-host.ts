@@ -126,7 +126,7 @@ export async function settleStateFolder(
     const settings = { ...parsed, PROXY_MANAGER_STATE_DIR: folder }
     const paths = statePaths(settings)
     try {
-      const fault = stateFolderFault(host.files, paths)
+      const fault = stateFolderFault(host.files, settings)
       if (fault !== undefined) return { fault: `PROXY_MANAGER_STATE_DIR: ${folder} ${fault}`, isTransient: false }
       for (const file of await makeStateFolders(host, paths))
         host.log.write('warn', { action: 'repair_state', result: 'success', outcome: 'set_aside', file })

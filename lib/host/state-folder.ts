@@ -48,14 +48,18 @@ function closedFolders(paths: StatePaths): readonly string[] {
  * root undo changes that never were. `undefined` if it can be, or does not exist yet. Nothing is changed.
  * @throws {Error} if it cannot be read
  */
-export function stateFolderFault(files: Files, paths: StatePaths): string | undefined {
+export function stateFolderFault(files: Files, settings: Settings): string | undefined {
+  const paths = statePaths(settings)
   const root = files.realPath(paths.root)
   const access = root === undefined ? undefined : files.access(root)
   if (root === undefined || access === undefined) return undefined
   if (access.kind !== 'folder') return 'is no directory'
   const names = files.list(root)
+  // An installation may have put certbot's directories, or the webroot, into the directory; Node fills its cache before the first start has begun.
+  const given = [...Object.values(settings), paths.compileCache].map((value) => `${value}/`)
   const isInUse = (name: string) =>
-    !isOwnName(paths, name) || (!isFilledByNode(paths, name) && files.list(`${root}/${name}`).length > 0)
+    !given.some((path) => path.startsWith(`${paths.root}/${name}/`)) &&
+    (!isOwnName(paths, name) || files.list(`${root}/${name}`).length > 0)
   const inUse = isMarked(files, paths) ? [] : names.filter(isInUse).sort()
   if (inUse.length > 0)
     return `has files that are not Proxy Manager's (${inUse.slice(0, 3).join(', ')}): choose a directory of its own, or, if it is its state directory, create an empty file ${paths.mark}`
@@ -86,11 +90,6 @@ export function openFolders(files: Files, paths: StatePaths, bits = 0o077): read
 const OTHERS_WRITE = 0o002
 const STICKY = 0o1000
 const GROUP_OR_OTHERS_WRITE = 0o022
-
-/** Node fills its cache before the first start has begun. */
-function isFilledByNode(paths: StatePaths, name: string): boolean {
-  return `${paths.root}/${name}` === paths.compileCache
-}
 
 function isOwnName(paths: StatePaths, name: string): boolean {
   const isTemporary = name.startsWith('.') && name.endsWith(TEMPORARY_SUFFIX)

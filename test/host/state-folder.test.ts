@@ -24,10 +24,12 @@ import {
   statePaths,
 } from '../../lib/host/state-folder.ts'
 import { parseSettings } from '../../lib/settings/parse-settings.ts'
+import type { Settings } from '../../lib/settings/settings.ts'
 
 interface World {
   files: Files
   root: string
+  settings: Settings
   paths: StatePaths
 }
 
@@ -38,12 +40,12 @@ test.before.each((world) => {
   chmodSync(root, 0o755)
   const settings = parseSettings({ PROXY_MANAGER_STATE_DIR: root })
   if ('faults' in settings) throw new Error(settings.faults.join())
-  Object.assign(world, { root, files: hostFiles(), paths: statePaths(settings) })
+  Object.assign(world, { root, settings, files: hostFiles(), paths: statePaths(settings) })
 })
 test.after.each(({ root }) => rmSync(root, { recursive: true }))
 
 const make = ({ files, paths }: World) => makeStateFolders({ files, clock: hostClock() }, paths)
-const faultOf = ({ files, paths }: World) => stateFolderFault(files, paths)
+const faultOf = ({ files, settings }: World) => stateFolderFault(files, settings)
 const modeOf = (path: string) => statSync(path).mode & 0o7777
 
 const CLOSED = ['staging', 'last-good', 'backups', 'certificates', 'orders']
@@ -120,6 +122,15 @@ test("Node's cache, which is there before the first start, is no reason to refus
   assert.equal(await make(world), [])
 })
 
+test('what the settings name may be in it before the first start', async (world) => {
+  const [CERTBOT_CONFIG_DIR, ACME_WEBROOT] = [join(world.root, 'letsencrypt'), join(world.root, 'www/acme')]
+  for (const folder of [`${CERTBOT_CONFIG_DIR}/live`, `${ACME_WEBROOT}/.well-known`])
+    mkdirSync(folder, { recursive: true })
+  assert.match(faultOf(world) ?? '', '(letsencrypt, www)')
+  Object.assign(world.settings, { CERTBOT_CONFIG_DIR, ACME_WEBROOT })
+  assert.is(faultOf(world), undefined)
+})
+
 test('one in which every user can write is refused, unless what is ours in it is safe from them', async (world) => {
   chmodSync(world.root, 0o777)
   assert.match(faultOf(world) ?? '', `can be written by every user: chmod o-w ${world.root}`)
@@ -129,7 +140,7 @@ test('one in which every user can write is refused, unless what is ours in it is
     const found = world.files.access(path)
     return found && { ...found, isOurs: !path.endsWith('/journal') }
   }
-  assert.match(stateFolderFault({ ...world.files, access }, world.paths) ?? '', 'remove journal')
+  assert.match(stateFolderFault({ ...world.files, access }, world.settings) ?? '', 'remove journal')
 })
 
 test('directories with secrets that others can enter are found, those they can write to refused; modes are left as they are', async (world) => {
