@@ -14,7 +14,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { startManager } from '../../fixtures/manager.ts'
 import { NGINX_BIN } from '../../fixtures/nginx-instance.ts'
 import { call, putRoute, type RealHost, startHost, through } from '../helpers/system/host.ts'
 import { setUpEach } from '../helpers/system/set-up.ts'
@@ -91,18 +90,16 @@ test('a hash size of the host that is too small is its fault, and the remedy nam
   assert.match(String(body.error?.details.remedy), /^Raise server_names_hash_bucket_size /)
 })
 
-test('without HTTP/2 in the build HTTPS is refused, and HTTP is served', async ({ host: { nginx }, port }) => {
+test('without HTTP/2 in the build HTTPS is refused, and HTTP is served', async ({ port }) => {
   // Says what a build without the module says, and is Debian's otherwise.
-  const wrapper = join(nginx.root, 'nginx-without-v2')
+  const folder = mkdtempSync(join(tmpdir(), 'proxy-manager-build-'))
+  const wrapper = join(folder, 'nginx-without-v2')
   const version = `"${NGINX_BIN}" -V 2>&1 | sed 's/ --with-http_v2_module//' >&2`
   writeFileSync(wrapper, `#!/bin/sh\nif [ "$1" = -V ]; then ${version}; exit; fi\nexec "${NGINX_BIN}" "$@"\n`)
   chmodSync(wrapper, 0o755)
-  const manager = await startManager({
-    ...nginx.environment,
-    NGINX_BIN: wrapper,
-    PROXY_MANAGER_STATE_DIR: join(nginx.root, 'state-2'),
-  })
+  const host = await startHost({}, { NGINX_BIN: wrapper })
   try {
+    const { manager } = host
     const health = await call(manager, 'GET', '/proxy-manager/health')
     assert.not.match(JSON.stringify(health.body.advice), 'restart NGINX')
     const refused = await putRoute(manager, 'app', 'app.example.com', port, { enable_ssl: true })
@@ -111,7 +108,8 @@ test('without HTTP/2 in the build HTTPS is refused, and HTTP is served', async (
     const order = await call(manager, 'POST', '/proxies/app/ssl')
     assert.equal([order.status, order.body.error?.details.culprit], [422, 'host'])
   } finally {
-    await manager.end()
+    await host.close()
+    rmSync(folder, { recursive: true })
   }
 })
 
