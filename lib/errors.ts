@@ -1,6 +1,6 @@
 /**
  * The error catalogue: every way in which a call can be rejected or fail.
- * A code fixes the HTTP status, the message and who can do something about it; whoever throws adds details.
+ * A code, and for some of them the reason, fixes the HTTP status, the message and who can do something about it; whoever throws adds details.
  */
 
 /** Who can fix it: the caller, the owner of another route, the host's operator, the droplet behind the route, or the CA. */
@@ -24,6 +24,8 @@ export type HostState = 'unchanged' | 'rolled_back' | 'degraded'
 
 interface CatalogueEntry {
   readonly status: number
+  /** The status for some values of `details.reason` instead. */
+  readonly statusByReason?: Readonly<Record<string, number>>
   readonly culprit: Culprit
   readonly retryable: boolean
   readonly stage: Stage
@@ -120,7 +122,11 @@ export const ERRORS = {
   NGINX_RELOAD_FAILED: entry(500, 'host', true, 'reload', 'NGINX did not apply the new configuration'),
   CONFIG_WRITE_FAILED: entry(500, 'host', true, 'write', 'The configuration could not be written'),
   INTERNAL: entry(500, 'host', false, 'request', 'Internal error; see the log for this correlation ID'),
-  SSL_ISSUANCE_FAILED: entry(502, 'ca', true, 'issue', 'The certificate was not issued'),
+  // What lies in the domain is for the caller to correct; many programs repeat any 5xx at once.
+  SSL_ISSUANCE_FAILED: {
+    ...entry(502, 'ca', true, 'issue', 'The certificate was not issued'),
+    statusByReason: { dns: 422, unreachable: 422, caa: 422, rejected: 422 },
+  },
   REGISTRY_NOT_CONFIGURED: entry(503, 'host', false, 'request', 'No Registry is configured: set REGISTRY_URL'),
   REGISTRY_UNAVAILABLE: entry(503, 'host', true, 'request', 'The Registry did not answer with a list of droplets'),
   SSL_UNAVAILABLE: entry(503, 'host', true, 'issue', 'certbot cannot be run on this host'),
@@ -163,7 +169,7 @@ export class ProxyManagerError extends Error {
     super(options.message ?? found.message, { cause: options.cause })
     this.name = 'ProxyManagerError'
     this.code = code
-    this.status = found.status
+    this.status = found.statusByReason?.[String(options.details?.reason)] ?? found.status
     this.retryAfterS = options.retryAfterS
     this.headers = options.headers ?? {}
     this.details = {
@@ -175,6 +181,12 @@ export class ProxyManagerError extends Error {
       ...options.details,
     }
   }
+}
+
+/** Every status that an error of this code may have. */
+export function statusesOf(code: ErrorCode): ReadonlySet<number> {
+  const { status, statusByReason = {} }: CatalogueEntry = ERRORS[code]
+  return new Set([status, ...Object.values(statusByReason)])
 }
 
 function entry(

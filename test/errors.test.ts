@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { ERRORS, ProxyManagerError } from '../lib/errors.ts'
+import { ERRORS, ProxyManagerError, statusesOf, withDetails } from '../lib/errors.ts'
 
 const test = suite('errors')
 
@@ -41,6 +41,17 @@ test('the statuses are those of the specification', () => {
     500 PROXY_CONFIG_FAILED, 500 NGINX_RELOAD_FAILED, 500 CONFIG_WRITE_FAILED, 500 INTERNAL, 503 NGINX_ALREADY_BROKEN,
     503 BUSY`
   for (const line of promised.split(/,\s+/)) assert.ok(statuses.includes(line), line)
+})
+
+test('a certificate that was not issued is 422 if the cause lies in the domain, otherwise 502', () => {
+  const statusOf = (reason?: string) =>
+    withDetails(new ProxyManagerError('SSL_ISSUANCE_FAILED', { details: { reason } }), { state: 'degraded' }).status
+  for (const reason of ['dns', 'unreachable', 'caa', 'rejected']) assert.is(statusOf(reason), 422, reason)
+  for (const reason of ['account', 'profile', 'ca_down', 'bad_nonce', 'busy', 'timed_out', 'interrupted', 'disk'])
+    assert.is(statusOf(reason), 502, reason)
+  for (const reason of ['plugin', 'usage', 'unknown', undefined]) assert.is(statusOf(reason), 502, reason)
+  assert.equal([...statusesOf('SSL_ISSUANCE_FAILED')], [502, 422])
+  assert.equal([...statusesOf('BUSY')], [503])
 })
 
 test('a fault of the caller is only retryable if it is about time, and every message is one sentence', () => {

@@ -21,31 +21,31 @@ const OF_TOKENS: readonly ErrorCode[] = ['UNAUTHORIZED', 'TOO_MANY_ATTEMPTS']
 
 /** The errors of an endpoint by their status; `isOpen` if it needs no token. */
 export function describeErrors(operation: Operation, isOpen: boolean): JsonObject {
-  const byStatus = new Map<number, ErrorCode[]>()
+  const byStatus = new Map<number, ProxyManagerError[]>()
   for (const code of new Set([...operation.errors, ...EVERYWHERE])) {
-    const { status } = ERRORS[code]
-    // A status that the endpoint also answers itself keeps its own description.
-    if (status in operation.responses || (isOpen && OF_TOKENS.includes(code))) continue
-    byStatus.set(status, [...(byStatus.get(status) ?? []), code])
+    for (const example of [EXAMPLES[code] ?? {}].flat()) {
+      const error = new ProxyManagerError(code, example)
+      // A status that the endpoint also answers itself keeps its own description.
+      if (error.status in operation.responses || (isOpen && OF_TOKENS.includes(code))) continue
+      byStatus.set(error.status, [...(byStatus.get(error.status) ?? []), error])
+    }
   }
-  return Object.fromEntries([...byStatus].map(([status, codes]) => [String(status), describeResponse(codes)]))
+  return Object.fromEntries([...byStatus].map(([status, errors]) => [String(status), describeResponse(errors)]))
 }
 
-function describeResponse(codes: readonly ErrorCode[]): JsonObject {
+function describeResponse(errors: readonly ProxyManagerError[]): JsonObject {
   return {
-    description: codes.map((code) => `${code}: ${ERRORS[code].message}`).join('. '),
-    headers: describeHeaders(codes.map((code) => HEADERS[code] ?? {})),
+    description: errors.map(({ code }) => `${code}: ${ERRORS[code].message}`).join('. '),
+    headers: describeHeaders(errors.map(({ code }) => HEADERS[code] ?? {})),
     content: {
       'application/json': {
         schema: { $ref: schemaRef('ErrorBody') },
-        examples: Object.fromEntries(codes.map((code) => [code, { value: exampleOf(code) }])),
+        examples: Object.fromEntries(
+          errors.map((error) => [error.code, { value: errorBody(error, '0b9d2f1c-5a53-4a0e-9f0e-1d1c3f1f7a10') }]),
+        ),
       },
     },
   }
-}
-
-function exampleOf(code: ErrorCode): JsonObject {
-  return errorBody(new ProxyManagerError(code, EXAMPLES[code]), '0b9d2f1c-5a53-4a0e-9f0e-1d1c3f1f7a10')
 }
 
 const HEADERS: { readonly [C in ErrorCode]?: ResponseHeaders } = {
@@ -53,16 +53,22 @@ const HEADERS: { readonly [C in ErrorCode]?: ResponseHeaders } = {
   UNAUTHORIZED: { 'WWW-Authenticate': 'always', 'Retry-After': 'sometimes' },
   TOO_MANY_ATTEMPTS: { 'Retry-After': 'always' },
   SSL_RATE_LIMITED: { 'Retry-After': 'always' },
+  SSL_ISSUANCE_FAILED: { 'Retry-After': 'sometimes' },
   CONFIG_READ_FAILED: { 'Retry-After': 'always' },
   BUSY: { 'Retry-After': 'always' },
 }
 
 const CERTBOT_SAID = 'DNS problem: NXDOMAIN looking up A for orders.example.com'
+const CA_DOWN = 'The service is down for maintenance or had an internal error.'
 
 /** What an example has beside what every error has: its details, and its own message if the occasion has one. */
-const EXAMPLES: {
-  readonly [C in ErrorCode]?: { readonly message?: string; readonly details: Readonly<Record<string, unknown>> }
-} = {
+interface Example {
+  readonly message?: string
+  readonly details: Readonly<Record<string, unknown>>
+}
+
+/** By code; several if it has several statuses. */
+const EXAMPLES: { readonly [C in ErrorCode]?: Example | readonly Example[] } = {
   INVALID_REQUEST: {
     details: {
       issues: [
@@ -144,18 +150,31 @@ const EXAMPLES: {
       remedy: 'The disk is full: free some space, then call again',
     },
   },
-  SSL_ISSUANCE_FAILED: {
-    message: `The certificate was not issued: ${CERTBOT_SAID}`,
-    details: {
-      domain: DOMAIN,
-      reason: 'dns',
-      said: CERTBOT_SAID,
-      remedy: remedyOf('dns'),
-      certbot_output: CERTBOT_SAID,
-      preflight: [{ check: 'dns', domain: DOMAIN, ok: false, detail: `${DOMAIN} does not resolve` }],
-      culprit: 'caller',
+  SSL_ISSUANCE_FAILED: [
+    {
+      message: `The certificate was not issued: ${CERTBOT_SAID}`,
+      details: {
+        domain: DOMAIN,
+        reason: 'dns',
+        said: CERTBOT_SAID,
+        remedy: remedyOf('dns'),
+        certbot_output: CERTBOT_SAID,
+        preflight: [{ check: 'dns', domain: DOMAIN, ok: false, detail: `${DOMAIN} does not resolve` }],
+        culprit: 'caller',
+      },
     },
-  },
+    {
+      message: `The certificate was not issued: ${CA_DOWN}`,
+      details: {
+        domain: DOMAIN,
+        reason: 'ca_down',
+        said: CA_DOWN,
+        remedy: remedyOf('ca_down'),
+        certbot_output: CA_DOWN,
+        preflight: [{ check: 'dns', domain: DOMAIN, ok: true, detail: `${DOMAIN} resolves to 192.0.2.7` }],
+      },
+    },
+  ],
   SSL_RATE_LIMITED: {
     details: {
       domain: DOMAIN,

@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert'
 import * as v from 'valibot'
 import { type FakeDeps, fakeDeps } from '../../../fixtures/deps.ts'
 import { createApp, endpoints } from '../../../functions/index.ts'
-import { ERRORS, type ErrorCode } from '../../../lib/errors.ts'
+import { ERRORS, type ErrorCode, statusesOf } from '../../../lib/errors.ts'
 import { describeApi } from '../../../lib/http/openapi/describe-api.ts'
 import { type Answer, APP, answerOf, type CallOptions, requestTo } from '../../functions/wire.ts'
 import { refused, writeAt } from '../../helpers/arrange.ts'
@@ -139,12 +139,17 @@ test('every error that an endpoint may answer is described, with its status and 
     for (const status of ['401', '429'])
       assert.is(responses?.[status] === undefined, isOpen(operation), operation.operationId)
     for (const code of new Set<ErrorCode>([...operation.errors, ...withToken, 'FORBIDDEN', 'INTERNAL'])) {
-      const response = responses?.[String(ERRORS[code].status)]
-      const content = response?.content['application/json']
-      const example = content?.examples[code]?.value
-      assert.ok(response?.description.includes(`${code}: ${ERRORS[code].message}`), `${operation.operationId} ${code}`)
-      const validate = validatorOf({ $ref: '#/components/schemas/ErrorBody' })
-      assert.ok(validate(example), `${code}: ${ajv.errorsText(validate.errors)}`)
+      for (const status of statusesOf(code)) {
+        const response = responses?.[String(status)]
+        const content = response?.content['application/json']
+        const example = content?.examples[code]?.value
+        assert.ok(
+          response?.description.includes(`${code}: ${ERRORS[code].message}`),
+          `${operation.operationId} ${code}`,
+        )
+        const validate = validatorOf({ $ref: '#/components/schemas/ErrorBody' })
+        assert.ok(validate(example), `${code}: ${ajv.errorsText(validate.errors)}`)
+      }
     }
   }
 })

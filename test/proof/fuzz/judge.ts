@@ -1,6 +1,6 @@
 /** What every answer must keep, whatever the request. */
 import * as v from 'valibot'
-import { ERRORS, type ErrorCode } from '../../../lib/errors.ts'
+import { ERRORS, type ErrorCode, statusesOf } from '../../../lib/errors.ts'
 import { assertDescribed, operations } from '../../helpers/described.ts'
 import type { FuzzRequest } from './requests.ts'
 import type { WireAnswer } from './wire.ts'
@@ -78,7 +78,7 @@ export function faultsOfRefusal({ status, body, headers }: WireAnswer, id: strin
   if (!refusal.success) return [`not an error of the catalogue: ${body.slice(0, 300)}`]
   const { code, details } = refusal.output.error
   const faults: string[] = []
-  if (ERRORS[code].status !== status) faults.push(`${code} with the status ${status}`)
+  if (!statusesOf(code).has(status)) faults.push(`${code} with the status ${status}`)
   if (status >= 500 && !MAY_FAIL.has(code)) faults.push(`${code}: ${body.slice(0, 600)}`)
   if (details.correlation_id !== id) faults.push('an error with another correlation id')
   if (headers.get('content-type') !== 'application/json; charset=utf-8') faults.push('an error that is not JSON')
