@@ -22,6 +22,11 @@ export interface Network {
   lookup(name: string, timeoutMs: number): Promise<readonly string[]>
   /** Every address of a name at these DNS servers (`address:port`), without the hosts file. Empty if there is none in time. */
   query(name: string, servers: readonly string[], timeoutMs: number): Promise<readonly string[]>
+  /**
+   * The codes with which these servers, or the system's if none are named, answer for a name's A and AAAA records: `ENOTFOUND` (NXDOMAIN), `ENODATA`,
+   * `ESERVFAIL`, `ETIMEOUT` …, as Node has them. Empty if there is an address.
+   */
+  noAddress(name: string, servers: readonly string[], timeoutMs: number): Promise<readonly string[]>
   /** A name's own CAA records; `undefined` if the servers fail to answer. */
   caaRecords(name: string, servers: readonly string[], timeoutMs: number): Promise<readonly CaaRecord[] | undefined>
   /** The nameservers of resolv.conf. */
@@ -57,9 +62,14 @@ export function hostNetwork(): Network {
       return []
     },
     query: resolve,
+    noAddress: async (name, servers, timeoutMs) => {
+      const resolver = resolverOnce(servers, timeoutMs)
+      const answers = await Promise.allSettled([resolver.resolve4(name), resolver.resolve6(name)])
+      const codes = answers.map((answer) => (answer.status === 'rejected' ? codeOf(answer.reason) : undefined))
+      return codes.includes(undefined) ? [] : codes.map(String)
+    },
     caaRecords: async (name, servers, timeoutMs) => {
-      const resolver = new Resolver({ timeout: timeoutMs, tries: 1 })
-      if (servers.length > 0) resolver.setServers([...servers])
+      const resolver = resolverOnce(servers, timeoutMs)
       try {
         const records = await resolver.resolveCaa(name)
         // Node has a property's value under its tag, beside `critical`, a number, and in newer versions `type`.
@@ -70,8 +80,7 @@ export function hostNetwork(): Network {
         )
       } catch (error) {
         // "No such record" is an answer.
-        const code = error instanceof Error && 'code' in error ? error.code : undefined
-        return code === 'ENODATA' || code === 'ENOTFOUND' ? [] : undefined
+        return ['ENODATA', 'ENOTFOUND'].includes(codeOf(error)) ? [] : undefined
       }
     },
     systemResolvers: () => config().servers,
@@ -84,6 +93,17 @@ export function hostNetwork(): Network {
     ],
     hasIpv6: cacheFor(CACHE_MS, () => readIfPresent('/proc/self/net/if_inet6') !== ''),
   }
+}
+
+/** Queries these servers, or the system's if there are none, once. */
+function resolverOnce(servers: readonly string[], timeoutMs: number): Resolver {
+  const resolver = new Resolver({ timeout: timeoutMs, tries: 1 })
+  if (servers.length > 0) resolver.setServers([...servers])
+  return resolver
+}
+
+function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : 'UNKNOWN'
 }
 
 /** Each try of a query, in milliseconds; the second one may take twice as long. */

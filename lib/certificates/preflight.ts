@@ -10,6 +10,8 @@ export interface PreflightCheck {
   readonly domain: string
   readonly ok: boolean
   readonly detail: string
+  /** Of a check that failed: the CA would certainly fail too, wherever it stands. The rest may look different from outside, as behind NAT. */
+  readonly certain?: true
 }
 
 /** What a preflight uses of the host. */
@@ -17,6 +19,14 @@ export type PreflightHost = Pick<Host, 'settings' | 'paths' | 'files' | 'clock' 
 
 const LOOKUP_TIMEOUT_MS = 5000
 const CHALLENGE_TIMEOUT_MS = 3000
+/** For why a name does not resolve: it has just been looked up in vain. */
+const DENIAL_TIMEOUT_MS = 1500
+/** Answers of DNS that are the same for everybody, by Node's code for them. */
+const DENIALS: ReadonlyMap<string, string> = new Map([
+  ['ENOTFOUND', 'NXDOMAIN'],
+  ['ENODATA', 'no A or AAAA record'],
+  ['ESERVFAIL', 'SERVFAIL'],
+])
 
 /**
  * Checks for each name whether it resolves, whether a file under the challenge path is served at each of its addresses, and whether CAA allows
@@ -34,7 +44,7 @@ async function checkName(host: PreflightHost, domain: string): Promise<Preflight
       : host.network.lookup(domain, LOOKUP_TIMEOUT_MS),
     checkCaa(host, domain, servers),
   ])
-  if (addresses.length === 0) return [{ check: 'dns', domain, ok: false, detail: `${domain} does not resolve` }, caa]
+  if (addresses.length === 0) return [await unresolved(host, domain, servers), caa]
   const resolved: PreflightCheck = {
     check: 'dns',
     domain,
@@ -42,6 +52,15 @@ async function checkName(host: PreflightHost, domain: string): Promise<Preflight
     detail: `${domain} resolves to ${addresses.join(', ')}`,
   }
   return [resolved, ...(await checkChallenge(host, domain, addresses)), caa]
+}
+
+/** A name without an address: an answer of DNS is certain, no answer in time is not. */
+async function unresolved(host: PreflightHost, domain: string, servers: readonly string[]): Promise<PreflightCheck> {
+  const codes = await host.network.noAddress(domain, servers, DENIAL_TIMEOUT_MS)
+  const denials = codes.flatMap((code) => DENIALS.get(code) ?? [])
+  const failed = { check: 'dns', domain, ok: false, detail: `${domain} does not resolve` } as const
+  const isCertain = codes.length > 0 && denials.length === codes.length
+  return isCertain ? { ...failed, detail: `${failed.detail}: ${denials[0]}`, certain: true } : failed
 }
 
 async function checkChallenge(
@@ -100,7 +119,8 @@ async function checkCaa(host: PreflightHost, domain: string, servers: readonly s
       }
     if (records.length === 0) continue
     const { ok, allowed } = allowedBy(records, caaIdentity(host.settings))
-    return { check: 'caa', domain, ok, detail: `the CAA records of ${name} allow ${allowed}` }
+    const found = { check: 'caa', domain, ok, detail: `the CAA records of ${name} allow ${allowed}` } as const
+    return ok ? found : { ...found, certain: true }
   }
   return { check: 'caa', domain, ok: true, detail: 'no CAA records' }
 }

@@ -55,6 +55,9 @@ const Preflight = v.pipe(
       domain: v.string(),
       ok: v.boolean(),
       detail: v.string(),
+      certain: v.optional(
+        v.pipe(v.literal(true), v.description('Of a check that failed: the CA would certainly fail too')),
+      ),
     }),
   ),
   v.description('The checks that are made before the CA is called; empty if it is not called'),

@@ -9,14 +9,13 @@ import { DEFAULT_RATE_LIMIT_MS, type OrderLimit } from '../certificates/order-le
 import type { PreflightCheck } from '../certificates/preflight.ts'
 import { type Culprit, ProxyManagerError } from '../errors.ts'
 
-/** Strict preflight: a check that fails here would fail at the CA. */
-export function preflightFailed(preflight: readonly PreflightCheck[]): ProxyManagerError | undefined {
-  const failed = preflight.find(({ ok }) => !ok)
-  if (failed === undefined) return undefined
+/** No order because of this check of the preflight. */
+export function preflightFailed(failed: PreflightCheck, preflight: readonly PreflightCheck[]): ProxyManagerError {
   const reason = failed.check === 'challenge' ? 'unreachable' : failed.check
+  const remedy = `${remedyOf(reason)}; if the CA sees another DNS or network than this host, set SSL_PREFLIGHT=warn`
   return new ProxyManagerError('SSL_ISSUANCE_FAILED', {
     message: `No certificate was ordered: ${failed.detail}`,
-    details: { domain: failed.domain, reason, remedy: remedyOf(reason), preflight, culprit: 'caller' },
+    details: { domain: failed.domain, reason, remedy, preflight, culprit: 'caller' },
   })
 }
 

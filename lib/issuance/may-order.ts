@@ -25,6 +25,11 @@ export interface IssueRequest {
   readonly signal?: AbortSignal | undefined
 }
 
+/** What makes two calls the same: the droplet, its names (the domain first) and whether the order is forced. */
+export function callOf({ dropletName, forceRenew }: IssueRequest, { record }: SnapshotRoute): string {
+  return `${dropletName} ${namesOf(record).join(' ')} ${forceRenew}`
+}
+
 /** Whether an order is needed: there is no certificate for all names of the route, it is due for renewal, or the caller forces it. */
 export function mustOrder(
   { host, certificates }: ChangeContext,
@@ -109,7 +114,10 @@ export async function assertServable({ host, observe }: ChangeContext, domain: s
   })
 }
 
-/** The checks before an order; `refusal` is why it must not be made: because of the webroot or, if the setting is strict, of a failed check. */
+/**
+ * The checks before an order; `refusal` is why it must not be made: the webroot; with `strict`, any check that failed; with `certain`, one that is
+ * certain to fail at the CA too.
+ */
 export async function checkBeforeOrder(
   host: PreflightHost,
   names: readonly string[],
@@ -119,5 +127,6 @@ export async function checkBeforeOrder(
   const [domain = ''] = names
   const fault = webrootFault(host)
   if (fault !== undefined) return { preflight, refusal: webrootUnsafe(domain, fault, preflight) }
-  return { preflight, refusal: mode === 'strict' ? preflightFailed(preflight) : undefined }
+  const failed = preflight.find(({ ok, certain }) => !ok && (mode === 'strict' || (mode === 'certain' && certain)))
+  return { preflight, refusal: failed === undefined ? undefined : preflightFailed(failed, preflight) }
 }

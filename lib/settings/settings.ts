@@ -117,9 +117,9 @@ export const VARIABLES = {
   ),
   SSL_AUTO_ISSUE: flag('Obtain certificates in the background for routes that want HTTPS and have none'),
   SSL_PREFLIGHT: variable(
-    choice('strict', 'warn', 'off'),
-    'Check before an order that the CA can reach the challenge path: strict refuses the order if not, warn reports it, off skips the check',
-    'warn',
+    choice('strict', 'certain', 'warn', 'off'),
+    'Check DNS, the challenge path and CAA before an order: strict refuses it if a check fails, certain if it would fail at the CA too, warn reports it, off skips the checks',
+    'certain',
   ),
   SSL_FAILURES_PER_HOUR: variable(integer(1, 1000), 'Orders for a name that may fail within an hour', '3'),
   SSL_CERTIFICATES_PER_WEEK: variable(

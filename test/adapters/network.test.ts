@@ -119,6 +119,22 @@ test('no CAA record is an answer; a server that fails or does not answer gives n
   }
 })
 
+test('why a name has no address is what its server answers: no such name, no record, a failure, or nothing in time', async () => {
+  const [noError, serverFailure, nameError, refused] = [0, 2, 3, 5]
+  for (const [answer, codes] of [
+    [nothing(nameError), ['ENOTFOUND', 'ENOTFOUND']],
+    [nothing(noError), ['ENODATA', 'ENODATA']],
+    [nothing(serverFailure), ['ESERVFAIL', 'ESERVFAIL']],
+    [nothing(refused), ['EREFUSED', 'EREFUSED']],
+    [undefined, ['ETIMEOUT', 'ETIMEOUT']],
+    [addressRecord, []],
+  ] as const) {
+    const { socket, server } = await resolver(answer)
+    assert.equal(await network.noAddress('app.example', [server], 200), codes)
+    socket.close()
+  }
+})
+
 test('every CAA record is returned, with its tag in lower case', async () => {
   const { socket, server } = await resolver(caaRecords(['iodef', 'mailto:a@app.example'], ['ISSUE', 'CA.example; a=b']))
   assert.equal(await network.caaRecords('app.example', [server], 2000), [

@@ -56,6 +56,42 @@ test('a name without an address fails, and no file is written for it', async () 
   assert.not.ok(deps.disk.has(CHALLENGES))
 })
 
+test('that a name does not resolve is certain if DNS says so for both kinds of addresses, and not if it does not answer', async () => {
+  for (const [codes, detail, certain] of [
+    [['ENOTFOUND', 'ENOTFOUND'], ': NXDOMAIN', true],
+    [['ENODATA', 'ENODATA'], ': no A or AAAA record', true],
+    [['ESERVFAIL', 'ENODATA'], ': SERVFAIL', true],
+    [['ENOTFOUND', 'ETIMEOUT'], '', undefined],
+    [['ETIMEOUT', 'ETIMEOUT'], '', undefined],
+    [['EREFUSED', 'EREFUSED'], '', undefined],
+    [[], '', undefined],
+  ] as const) {
+    const deps = await world([])
+    deps.names.denied.set(DOMAIN, codes)
+    const [found] = await runPreflight(deps.host, [DOMAIN])
+    assert.equal([found?.ok, found?.detail, found?.certain], [false, `${DOMAIN} does not resolve${detail}`, certain])
+  }
+})
+
+test('CAA records that do not allow the CA are certain; a challenge that fails from here, and CAA that cannot be queried, are not', async () => {
+  for (const [records, certain] of [
+    [[{ tag: 'issue', value: ';' }], true],
+    [undefined, undefined],
+  ] as const) {
+    const deps = await world(['192.0.2.66'])
+    deps.host.probe.get = async () => ({ failure: 'ETIMEDOUT' })
+    deps.host.network.caaRecords = async () => records
+    assert.equal(
+      (await runPreflight(deps.host, [DOMAIN])).map((one) => [one.check, one.ok, one.certain]),
+      [
+        ['dns', true, undefined],
+        ['challenge', false, undefined],
+        ['caa', false, certain],
+      ],
+    )
+  }
+})
+
 test('the challenge file is served from the webroot, under the domain, and removed afterwards', async () => {
   const deps = await world()
   const asked: ProbeRequest[] = []

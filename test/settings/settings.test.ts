@@ -230,14 +230,15 @@ const rows: readonly Row[] = [
   { name: 'SSL_AUTO_ISSUE', good: flagGood, ...flag },
   {
     name: 'SSL_PREFLIGHT',
-    default: 'warn',
+    default: 'certain',
     good: [
       ['strict', 'strict'],
+      ['certain', 'certain'],
       ['warn', 'warn'],
       ['off', 'off'],
     ],
     bad: ['on', 'Strict', 'true'],
-    expected: 'one of strict, warn, off',
+    expected: 'one of strict, certain, warn, off',
   },
   {
     name: 'SSL_RENEW_INTERVAL_HOURS',

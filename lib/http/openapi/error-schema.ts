@@ -56,7 +56,17 @@ export const ErrorDetails = v.looseObject({
   said: optional(v.string(), "The CA's message"),
   certbot_output: optional(v.string(), "certbot's output, without directories"),
   preflight: optional(
-    v.array(v.partial(v.object({ check: v.string(), domain: v.string(), ok: v.boolean(), detail: v.string() }))),
+    v.array(
+      v.partial(
+        v.object({
+          check: v.string(),
+          domain: v.string(),
+          ok: v.boolean(),
+          detail: v.string(),
+          certain: v.literal(true),
+        }),
+      ),
+    ),
     'The checks that were made before the CA was called',
   ),
   limited_by: optional(
