@@ -210,7 +210,7 @@ function certificateVerbs({
       return { outcome, proxy: view.show(route), receipt, ordered, preflight, times: { queue: 0, probe: 0, ...steps } }
     },
     dryRunIssue: async (request) => {
-      const { route, ...result } = await dryRunIssue(context, queue, request)
+      const { route, ...result } = await dryRunIssue(context, queue, issuer.recent, request)
       return { ...result, proxy: view.show(route) }
     },
   }

@@ -14,11 +14,13 @@ import { lineageReaders } from './lineage-use.ts'
 import {
   assertMayOrder,
   assertServable,
+  callOf,
   checkBeforeOrder,
   findRoute,
   type IssueRequest,
   mustOrder,
 } from './may-order.ts'
+import type { RecentFailures } from './recent-failures.ts'
 
 export interface IssueDryRun {
   readonly route: SnapshotRoute
@@ -43,6 +45,7 @@ export interface OrderedLineage {
 export async function dryRunIssue(
   context: ChangeContext,
   queue: ChangeQueue,
+  recent: RecentFailures,
   request: IssueRequest,
 ): Promise<IssueDryRun> {
   const found = await findRoute(context, request.dropletName)
@@ -56,6 +59,7 @@ export async function dryRunIssue(
   }
   assertMayOrder(context.host, domain)
   const { preflight, refusal } = await checkBeforeOrder(context.host, namesOf(found.record))
+  recent.throwAgain(callOf(request, found), preflight)
   if (refusal !== undefined) throw refusal
   const planned = await queue.exclusively(() => dryRunSwitch(context, change, found))
   const readerOf = await lineageReaders(context)

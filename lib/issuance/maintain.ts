@@ -102,7 +102,7 @@ async function orderFor(context: ChangeContext, issuer: Issuer, routes: readonly
     if (nextTryAt(readLedger(host, record.domain), nowMs, host.settings) > nowMs) continue
     const fields = { action: 'issue_in_background', droplet_name: record.droplet_name, domain: record.domain }
     await issuer
-      .issue({ dropletName: record.droplet_name, forceRenew: false })
+      .issue({ dropletName: record.droplet_name, forceRenew: false, isBackground: true })
       .then(() => host.log.write('info', { ...fields, result: 'success' }), logFailure(host, 'warn', fields))
   }
 }

@@ -21,6 +21,8 @@ export interface IssueRequest {
   readonly email?: string | undefined
   /** Order a new certificate even if the present one is not due for renewal. */
   readonly forceRenew: boolean
+  /** Made without a call: it has its own pauses after failures, which delay no caller. */
+  readonly isBackground?: boolean
   /** Aborted once the caller has gone: an order that has not begun is not made then, unless another caller shares it. */
   readonly signal?: AbortSignal | undefined
 }

@@ -1,5 +1,5 @@
 /** Obtains certificates: within the CA's limits, after a preflight, one certbot at a time, and proved by a handshake. */
-import { diagnoseCertbot } from '../certificates/certbot-diagnostic.ts'
+import { diagnoseCertbot, type IssueDiagnostic } from '../certificates/certbot-diagnostic.ts'
 import { beginOrder, readLedger, recordLastCertificate } from '../certificates/ledger-file.ts'
 import { chooseLineage, setAsideLineage } from '../certificates/lineage.ts'
 import type { PreflightCheck } from '../certificates/preflight.ts'
@@ -16,13 +16,15 @@ import { lineageReaders } from './lineage-use.ts'
 import {
   assertMayOrder,
   assertServable,
+  callOf,
   checkBeforeOrder,
   findRoute,
   type IssueRequest,
   mustOrder,
 } from './may-order.ts'
 import type { OrderQueue } from './order-queue.ts'
-import { closeOrder, recordFailure } from './record-order.ts'
+import { type RecentFailures, recentFailures } from './recent-failures.ts'
+import { closeOrder, isExempt, recordFailure } from './record-order.ts'
 
 export interface Issued {
   readonly applied: Applied
@@ -39,6 +41,8 @@ export interface Issuer {
   issue(request: IssueRequest): Promise<Issued>
   /** Whether a call for this domain is in progress: it installs its certificate itself. */
   isIssuing(domain: string): boolean
+  /** What calls have failed with. */
+  readonly recent: RecentFailures
 }
 
 export function createIssuer(
@@ -47,6 +51,7 @@ export function createIssuer(
   certify: (dropletName: string, domain: string) => Promise<Applied>,
 ): Issuer {
   const { host } = context
+  const recent = recentFailures(host.clock)
   const issuing = singleFlight<Issued>()
   /** The callers of each order that has not ended, by its key. */
   const callers = new Map<string, (AbortSignal | undefined)[]>()
@@ -54,12 +59,16 @@ export function createIssuer(
   const issue = async (request: IssueRequest, route: SnapshotRoute, isWanted: () => boolean): Promise<Issued> => {
     const { dropletName, email = host.settings.DEFAULT_SSL_EMAIL } = request
     const { domain } = route.record
+    const names = namesOf(route.record)
     await assertServable(context, domain)
+    const failures = request.isBackground === true ? recentFailures(host.clock) : recent
     const isNeeded = mustOrder(context, route, request)
     if (isNeeded) assertMayOrder(host, domain)
     const preflight = isNeeded
       ? await orders
-          .order(dropletName, isWanted, () => order(context, route, email))
+          .order(dropletName, isWanted, () =>
+            order(context, failures, { domain, names, email, call: callOf(request, route) }),
+          )
           .catch(async (error) => {
             // Without its route the challenge cannot be served: then that is the error that the caller needs.
             await findRoute(context, dropletName, domain)
@@ -70,10 +79,11 @@ export function createIssuer(
   }
 
   return {
+    recent,
     isIssuing: (domain) => issuing.keys().some((key) => key.split(' ')[1] === domain),
     issue: async (request) => {
       const route = await findRoute(context, request.dropletName)
-      const key = `${request.dropletName} ${namesOf(route.record).join(' ')} ${request.forceRenew}`
+      const key = callOf(request, route)
       const signals = callers.get(key) ?? []
       callers.set(key, signals)
       signals.push(request.signal)
@@ -83,20 +93,30 @@ export function createIssuer(
   }
 }
 
-/** One order at the CA, with its entry in the ledger. Returns the checks of the preflight. */
-async function order(context: ChangeContext, { record }: SnapshotRoute, email: string): Promise<PreflightCheck[]> {
+interface Order {
+  readonly domain: string
+  /** The domain and its aliases. */
+  readonly names: readonly string[]
+  readonly email: string
+  /** {@link callOf} its call. */
+  readonly call: string
+}
+
+/** The checks before an order, then the order. Returns the checks of the preflight. */
+async function order(context: ChangeContext, recent: RecentFailures, wanted: Order): Promise<PreflightCheck[]> {
   const { host, closing } = context
-  const { clock } = host
-  const { domain } = record
-  const names = namesOf(record)
+  const { domain, names, call } = wanted
   closing.throwIfAborted()
   assertMayOrder(host, domain)
   const { preflight, refusal } = await checkBeforeOrder(host, names)
   closing.throwIfAborted()
+  recent.throwAgain(call, preflight)
   if (refusal !== undefined) {
+    // The preflight may not find out that a fault of the host is gone.
+    if (refusal.details.culprit === 'caller') recent.note(call, refusal, preflight)
     const { reason } = refusal.details
     const entry = {
-      at: clock.nowMs(),
+      at: host.clock.nowMs(),
       result: 'failed',
       reason: String(reason),
       said: refusal.message,
@@ -105,7 +125,21 @@ async function order(context: ChangeContext, { record }: SnapshotRoute, email: s
     await closeOrder(host, domain, readLedger(host, domain), entry)
     throw refusal
   }
+  const failed = await placeOrder(context, wanted)
+  if (failed === undefined) return preflight
+  const { httpListens } = (await context.observe([])).snapshot.context
+  const failure = issuanceFailed(domain, explained(failed, httpListens), preflight, host.clock.nowMs())
+  if (!isExempt(failed)) recent.note(call, failure, preflight)
+  throw failure
+}
 
+/** One order at the CA, with its entry in the ledger; why there is no new certificate, if there is none. */
+async function placeOrder(
+  context: ChangeContext,
+  { domain, names, email }: Order,
+): Promise<IssueDiagnostic | undefined> {
+  const { host, closing } = context
+  const { clock } = host
   const { lineage, before } = await prepareOrder(context, domain).catch((error) => {
     throw writeFailure(error, { stage: 'issue' })
   })
@@ -121,12 +155,11 @@ async function order(context: ChangeContext, { record }: SnapshotRoute, email: s
     const lifetime_ms = Date.parse(issued.summary.expiry) - Date.parse(issued.summary.not_before)
     await closeOrder(host, domain, before, { at: clock.nowMs(), result: 'issued', lifetime_ms })
     await recordLastCertificate(host, domain, null)
-    return preflight
+    return undefined
   }
   const diagnostic = failure ?? { ...diagnoseCertbot(0, ''), said: issued.fault, output: '' }
   await recordFailure(host, domain, before, diagnostic)
-  const { httpListens } = (await context.observe([])).snapshot.context
-  throw issuanceFailed(domain, explained(diagnostic, httpListens), preflight, clock.nowMs())
+  return diagnostic
 }
 
 /** Moves broken lineages of ours aside, makes the directory of the challenges, and records the order; if one of them fails, no order was made. */

@@ -5,12 +5,12 @@ import { DEFAULT_RATE_LIMIT_MS, type OrderEntry, type OrderLedger } from '../cer
 import type { Host } from '../host/host.ts'
 import { logFailure } from '../host/log-failure.ts'
 
-/** Failures that say nothing about the name: the CA does not count them, so they are exempt from the budget. */
 const EXEMPT: ReadonlySet<IssueFailure> = new Set<IssueFailure>([
   'busy',
   'bad_nonce',
   'disk',
   'certbot_missing',
+  'cli_ini',
   'usage',
   'plugin',
   'ca_down',
@@ -18,6 +18,11 @@ const EXEMPT: ReadonlySet<IssueFailure> = new Set<IssueFailure>([
   'profile',
   'rate_limited',
 ])
+
+/** Whether a failure says nothing about the name: the CA does not count it, so it is exempt from the budget. */
+export function isExempt({ reason }: Pick<IssueDiagnostic, 'reason'>): boolean {
+  return EXEMPT.has(reason)
+}
 
 type OrderHost = Pick<Host, 'files' | 'paths' | 'clock' | 'log'>
 
@@ -30,7 +35,7 @@ export async function recordFailure(
 ): Promise<void> {
   const { reason, said, retryAt } = failure
   const at = host.clock.nowMs()
-  const exempt = EXEMPT.has(reason) ? { uncounted: true as const } : {}
+  const exempt = isExempt(failure) ? { uncounted: true as const } : {}
   const entry: OrderEntry = { at, result: 'failed', reason, said: said.slice(0, 500), ...exempt }
   const blockedUntil = reason === 'rate_limited' ? (retryAt ?? at + DEFAULT_RATE_LIMIT_MS) : undefined
   await closeOrder(host, domain, before, reason === 'cli_ini' ? undefined : entry, blockedUntil)

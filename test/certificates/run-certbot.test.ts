@@ -170,7 +170,7 @@ test('certbot that fails after the certificate was saved has issued it', async (
 })
 
 test('of a certbot that prints nothing the log says why it failed, unless it is that of a former run', async () => {
-  const deps = await pending({ CERTBOT_LOGS_DIR: '/srv/log' })
+  const deps = await pending({ CERTBOT_LOGS_DIR: '/srv/log', SSL_PREFLIGHT: 'off' })
   writeAt(deps.disk, CLI_INI, 'quiet = True\n')
   certbotThat(
     deps,
@@ -182,14 +182,14 @@ test('of a certbot that prints nothing the log says why it failed, unless it is 
 })
 
 test("the limit that is reached is called ours, and can be raised; the time that the CA has given is called the CA's", async () => {
-  const deps = await pending()
+  const deps = await pending({ SSL_PREFLIGHT: 'off' })
   certbotThat(deps, failing(deps, 'caa'))
   for (let i = 0; i < 3; i++) await refusal(issue(deps, 'app'), 'SSL_ISSUANCE_FAILED')
   const { details } = await refusal(issue(deps, 'app'), 'SSL_RATE_LIMITED')
   assert.match(String(details.said), /Proxy Manager keeps .*: 3 failed orders in 1 h; the last order failed: caa/)
   assert.match(String(details.remedy), 'SSL_FAILURES_PER_HOUR')
   assert.is(details.limited_by, 'proxy_manager')
-  const raised = await pending({ SSL_FAILURES_PER_HOUR: '4' })
+  const raised = await pending({ SSL_FAILURES_PER_HOUR: '4', SSL_PREFLIGHT: 'off' })
   certbotThat(
     raised,
     failing(raised, 'caa'),
@@ -205,7 +205,7 @@ test("the limit that is reached is called ours, and can be raised; the time that
 })
 
 test('a limit that was reached while the clock was ahead is forgotten once it is right', async () => {
-  const deps = await pending()
+  const deps = await pending({ SSL_PREFLIGHT: 'off' })
   certbotThat(deps, failing(deps, 'caa'), failing(deps, 'caa'), failing(deps, 'caa'), issuing(deps, CERTIFICATE))
   const { nowMs } = deps.clock
   deps.clock.nowMs = () => nowMs() + 8 * 86_400_000

@@ -148,11 +148,12 @@ test('POST .../ssl of an unknown droplet answers 404', async () => {
   assertError(await post(await pending(), {}, '/proxies/other/ssl'), 'PROXY_NOT_FOUND')
 })
 
-test('POST .../ssl that the CA rejects answers 502 with the reason, its message and a remedy', async () => {
+test('POST .../ssl that fails for a reason in the domain answers 422 with it, its message and a remedy', async () => {
   const deps = await pending()
   certbotThat(deps, failing(deps, 'connection-refused'))
   const answer = await post(deps)
   const details = assertError(answer, 'SSL_ISSUANCE_FAILED')
+  assert.is(answer.status, 422)
   assert.equal(
     [details.stage, details.state, details.culprit, details.retryable, details.reason, details.domain],
     ['issue', 'unchanged', 'caller', true, 'unreachable', DOMAIN],
@@ -163,6 +164,14 @@ test('POST .../ssl that the CA rejects answers 502 with the reason, its message 
   assert.is(answer.headers.get('retry-after'), null)
   const shown = await call(getProxy, deps, '/proxies/app')
   assert.equal([shown.body.status, shown.body.ssl_error.reason], ['pending_ssl', 'unreachable'])
+})
+
+test('POST .../ssl that fails for a reason of the CA answers 502', async () => {
+  const deps = await pending()
+  certbotThat(deps, failing(deps, 'ca-down'))
+  const answer = await post(deps)
+  assert.is(assertError(answer, 'SSL_ISSUANCE_FAILED').reason, 'ca_down')
+  assert.is(answer.status, 502)
 })
 
 test('POST .../ssl beyond the limit answers 429 with Retry-After', async () => {
@@ -253,7 +262,12 @@ test('POST .../ssl?dry_run=true fails if the call itself would be rejected', asy
   assert.is(assertError(await dry(), 'SSL_ISSUANCE_FAILED').reason, 'dns')
   deps.names.hosts.set(DOMAIN, ['192.0.2.10'])
   certbotThat(deps, failing(deps, 'caa'))
-  for (let tries = 0; tries < 3; tries++) await post(deps)
+  await post(deps)
+  assert.is((await dry()).headers.get('retry-after'), '60')
+  for (let tries = 0; tries < 2; tries++) {
+    await deps.clock.sleep(60_000)
+    await post(deps)
+  }
   assert.is(assertError(await dry(), 'SSL_RATE_LIMITED').retry_at, '2026-01-01T01:00:00.000Z')
   deps.disk.delete('/usr/bin/certbot')
   assertError(await dry(), 'SSL_UNAVAILABLE')

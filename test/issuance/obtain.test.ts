@@ -233,7 +233,7 @@ together('calls for one droplet share one order and one answer', async () => {
 })
 
 together('a failure is shared as well, and the next call makes another order', async () => {
-  const deps = await pending()
+  const deps = await pending({ SSL_PREFLIGHT: 'off' })
   const calls = certbotThat(deps, failing(deps, 'caa'), issuing(deps, FIRST))
   const failed = [issue(deps, 'app'), issue(deps, 'app')].map((answer) => refusal(answer, 'SSL_ISSUANCE_FAILED'))
   await Promise.all(failed)
@@ -316,7 +316,7 @@ together(
 )
 
 together('an order that its budget forbids is refused at once, without waiting for others', async () => {
-  const deps = await pending()
+  const deps = await pending({ SSL_PREFLIGHT: 'off' })
   await putSecure(deps, 'other', 'other.example.com')
   certbotThat(deps, failing(deps, 'caa'))
   for (let tries = 0; tries < 3; tries++) await refusal(issue(deps, 'app'), 'SSL_ISSUANCE_FAILED')
@@ -587,7 +587,7 @@ failures('a timeout of certbot is reported as such', async () => {
 failures(
   'a failure is shown with the route, with the time of the next attempt, until there is a certificate',
   async () => {
-    const deps = await pending()
+    const deps = await pending({ SSL_PREFLIGHT: 'off' })
     certbotThat(deps, failing(deps, 'caa'), issuing(deps, FIRST))
     await refusal(issue(deps, 'app'), 'SSL_ISSUANCE_FAILED')
     assert.equal((await deps.engine.getProxy('app')).ssl_error, {
@@ -617,7 +617,7 @@ failures('challenges that a killed certbot leaves behind are removed; files of o
   assert.is(textAt(deps.disk, `${CHALLENGES}/a-folder/b`), 'x')
 })
 
-for (const SSL_PREFLIGHT of ['off', 'warn', 'strict'])
+for (const SSL_PREFLIGHT of ['off', 'warn', 'certain', 'strict'])
   failures(
     `with SSL_PREFLIGHT=${SSL_PREFLIGHT}, certbot is not run on a webroot in which a symlink leads elsewhere`,
     async () => {
@@ -797,7 +797,7 @@ limits('after three certificates within a week no fourth is ordered, not even wi
 })
 
 limits('the limit of one name does not affect another', async () => {
-  const deps = await pending()
+  const deps = await pending({ SSL_PREFLIGHT: 'off' })
   certbotThat(deps, failing(deps, 'caa'))
   for (let tries = 0; tries < 3; tries++) await refusal(issue(deps, 'app'), 'SSL_ISSUANCE_FAILED')
   await putSecure(deps, 'other', 'other.example.com')
@@ -903,11 +903,60 @@ looking('strict permits an order if every check passes', async () => {
   )
 })
 
+looking(
+  'by default, what DNS or CAA makes certain is refused: NXDOMAIN, SERVFAIL, records that do not allow the CA',
+  async () => {
+    const causes: Readonly<Record<string, (deps: FakeDeps) => unknown>> = {
+      NXDOMAIN: ({ names }) => names.denied.set(DOMAIN, ['ENOTFOUND', 'ENOTFOUND']),
+      SERVFAIL: ({ names }) => names.denied.set(DOMAIN, ['ESERVFAIL', 'ESERVFAIL']),
+      'allow no CA': ({ host, names }) => {
+        names.hosts.set(DOMAIN, ['192.0.2.10'])
+        host.network.caaRecords = async () => [{ tag: 'issue', value: ';' }]
+      },
+    }
+    for (const [word, cause] of Object.entries(causes)) {
+      const deps = await pending()
+      const calls = certbotThatIssues(deps, FIRST)
+      cause(deps)
+      const { status, message, details } = await refusal(issue(deps, 'app'), 'SSL_ISSUANCE_FAILED')
+      const reason = word === 'allow no CA' ? 'caa' : 'dns'
+      assert.equal([status, details.reason, details.culprit, calls.length], [422, reason, 'caller', 0])
+      assert.match(message, new RegExp(`^No certificate was ordered: .*${word}$`))
+      assert.match(String(details.remedy), /SSL_PREFLIGHT=warn$/)
+      assert.equal(failuresOf(deps, DOMAIN), { counted: [], uncounted: [reason] })
+      const request = { dropletName: 'app', forceRenew: false }
+      await refusal(deps.engine.dryRunIssue(request), 'SSL_ISSUANCE_FAILED')
+    }
+  },
+)
+
+looking('by default, what may look different from outside is reported, and the order is made', async () => {
+  const deps = await pending()
+  deps.names.hosts.set(DOMAIN, ['203.0.113.7'])
+  const { get } = deps.host.probe
+  deps.host.probe.get = async (request) => (request.host === DOMAIN ? { failure: 'ETIMEDOUT' } : await get(request))
+  certbotThatIssues(deps, FIRST)
+  const { preflight, proxy } = await issue(deps, 'app')
+  assert.equal(
+    [proxy.status, preflight.map(({ check, ok }) => `${check} ${ok}`)],
+    ['active', ['dns true', 'challenge false', 'caa true']],
+  )
+})
+
+looking('warn orders even if the failure is certain', async () => {
+  const deps = await pending({ SSL_PREFLIGHT: 'warn' })
+  deps.names.denied.set(DOMAIN, ['ENOTFOUND', 'ENOTFOUND'])
+  certbotThatIssues(deps, FIRST)
+  const [found] = (await issue(deps, 'app')).preflight
+  assert.equal([found?.ok, found?.certain], [false, true])
+})
+
 looking('warn reports the checks and orders nevertheless; a failure has them, too', async () => {
   const deps = await pending({ SSL_PREFLIGHT: 'warn' })
   certbotThat(deps, failing(deps, 'dns-no-address'), issuing(deps, FIRST))
   const { details } = await refusal(issue(deps, 'app'), 'SSL_ISSUANCE_FAILED')
   assert.equal(details.preflight, [unreachable, noCaa])
+  await deps.clock.sleep(60_000)
   assert.equal((await issue(deps, 'app')).preflight, [unreachable, noCaa])
 })
 
