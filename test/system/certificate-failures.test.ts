@@ -1,4 +1,4 @@
-import { existsSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -11,7 +11,7 @@ import { setUp } from '../helpers/system/set-up.ts'
 const test = suite<HostWithCa>('certificates that cannot be obtained')
 
 setUp(test, async (context, undo) => {
-  Object.assign(context, await startHostWithCa())
+  Object.assign(context, await startHostWithCa({ SSL_PREFLIGHT: 'warn' }))
   undo(context.close)
 })
 
@@ -73,6 +73,43 @@ test("the CA's rate limit is reported with its end, and respected without anothe
   } finally {
     await other.close()
     await ca.close()
+  }
+})
+
+test('by default an order that is certain to fail is refused, however often it is repeated, and made once DNS answers', async ({
+  pebble,
+  port,
+}) => {
+  const nginx = await createNginx()
+  const { root, httpPort, httpsPort } = nginx
+  const host = await startHost({ root, httpPort, httpsPort }, { ...pebble.environment, ...certbotFolders(root) })
+  const early = 'early.example.com'
+  try {
+    await putRoute(host.manager, 'early', early, port, { enable_ssl: true })
+    await pebble.dns('set-servfail', { host: early })
+    for (const retryAfter of [null, /^(60|59)$/, /^(60|59|58)$/]) {
+      const refused = await call(host.manager, 'POST', '/proxies/early/ssl')
+      assert.equal([refused.status, refused.body.error?.details.reason], [422, 'dns'], JSON.stringify(refused.body))
+      if (retryAfter === null) assert.is(refused.headers.get('retry-after'), null)
+      else assert.match(refused.headers.get('retry-after') ?? '', retryAfter)
+    }
+    assert.not.ok(existsSync(join(root, 'letsencrypt/accounts')))
+    await pebble.dns('clear-servfail', { host: early })
+    // The preflight passes, and the CA's validation, which comes to another host, fails.
+    const ordered = await call(host.manager, 'POST', '/proxies/early/ssl')
+    assert.equal(
+      [ordered.status, ordered.body.error?.details.reason],
+      [422, 'unreachable'],
+      JSON.stringify(ordered.body),
+    )
+    const orders = () => readFileSync(join(root, `state/orders/${early}.json`), 'utf8')
+    const before = orders()
+    const repeated = await call(host.manager, 'POST', '/proxies/early/ssl')
+    assert.equal([repeated.status, repeated.body.error?.message], [422, ordered.body.error?.message])
+    assert.ok(Number(repeated.headers.get('retry-after')) > 50)
+    assert.is(orders(), before)
+  } finally {
+    await host.close()
   }
 })
 
