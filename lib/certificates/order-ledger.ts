@@ -8,6 +8,8 @@ const Entry = v.object({
   said: v.optional(v.string()),
   /** The CA does not count such a failure: it delays the next attempt, but is exempt from the budget. */
   uncounted: v.optional(v.literal(true)),
+  /** False if the CA was not asked, because of a check before the order. */
+  asked: v.optional(v.literal(false)),
   /** Of an issued certificate, from its first to its last second. */
   lifetime_ms: v.optional(v.number()),
 })
@@ -53,6 +55,8 @@ const MAX_EXEMPT = 10
 export const DEFAULT_RATE_LIMIT_MS = HOUR_MS
 /** Pauses before the next attempt in the background, by the number of consecutive failures. */
 const PAUSES_MS = [60_000, 600_000, 6_000_000, 86_400_000]
+/** The longest of them after an attempt for which the CA was not asked: DNS may be ready at any minute. */
+const UNASKED_PAUSE_MS = 600_000
 
 /**
  * Parses the text of a ledger file; one that cannot be parsed counts as empty. What was recorded while the clock was ahead of `nowMs` is not
@@ -119,7 +123,7 @@ export function nextTryAt(ledger: OrderLedger, nowMs: number, limits: OrderLimit
   const failures = consecutiveFailures(ledger)
   const last = failures.at(-1)
   const pause = PAUSES_MS[Math.min(failures.length, PAUSES_MS.length) - 1] ?? 0
-  const longest = lifetimeOf(ledger) * SHARE_OF_LIFETIME
+  const longest = last?.asked === false ? UNASKED_PAUSE_MS : lifetimeOf(ledger) * SHARE_OF_LIFETIME
   const next = last === undefined ? nowMs : last.at + Math.min(pause, longest)
   return Math.max(next, nextOrderAt(ledger, nowMs, limits) ?? nowMs)
 }

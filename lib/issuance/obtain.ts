@@ -121,6 +121,7 @@ async function order(context: ChangeContext, recent: RecentFailures, wanted: Ord
       reason: String(reason),
       said: refusal.message,
       uncounted: true,
+      asked: false,
     } as const
     await closeOrder(host, domain, readLedger(host, domain), entry)
     throw refusal

@@ -150,6 +150,13 @@ test('failures that the CA does not count delay the next attempt, are exempt fro
   assert.equal(lastFailure(ledger)?.reason, 'ca_down')
 })
 
+test('after attempts for which the CA was not asked, the next one is at most ten minutes later', () => {
+  let ledger = EMPTY_LEDGER
+  for (let i = 0; i < 5; i++)
+    ledger = withOrder(ledger, { at: i, result: 'failed', reason: 'dns', uncounted: true, asked: false })
+  assert.is(nextTryAt(ledger, 5), 4 + 600_000)
+})
+
 test('what was recorded while the clock was ahead is not believed, and the CA is asked again', () => {
   const ahead = NOW + 8 * DAY
   const failures = [0, 1, 2].map((i) => ({ at: ahead + i, result: 'failed' }) as const)
