@@ -66,9 +66,11 @@ export async function startService(environment: Environment): Promise<Service | 
   }
   const engine = createEngine(host)
   await engine.recover()
+  const { version } = packageJson
+  const origin = { actor: { kind: 'local' } } as const
+  await engine.events.add({ type: 'manager.started', origin, details: { version } })
   const { settings, log, clock, metrics } = host
   const usage = usageCounter(clock)
-  const { version } = packageJson
   const deps = { version, usage, resources: hostResources(), settings, engine, log, clock, metrics }
   const { readHealth } = engine
   const mesh = meshMember(host, { version, readHealth, uptimeSeconds: () => usage.read().uptimeSeconds })
@@ -81,6 +83,7 @@ export async function startService(environment: Environment): Promise<Service | 
     await engine.saveRenderedMark()
     // What still runs, certbot or a sync, must not change this host after another process has locked it.
     engine.close()
+    await engine.events.add({ type: 'manager.stopped', origin })
     await engine.idle()
     // A running certbot ends by itself; the next start adopts its certificate.
     host.runner.detachRunning()

@@ -52,6 +52,7 @@ const FLOORS: readonly (readonly [room: string, packages: readonly string[]])[] 
   ['lib/settings', ['valibot']],
   ['lib/host', ['valibot', 'node:path']],
   ['lib/certbot', ['valibot']],
+  ['lib/events', ['valibot']],
   ['lib/certificates', ['valibot', 'node:crypto']],
   ['lib/upstream', ['valibot']],
   ['lib/route', ['valibot', 'node:crypto']],

@@ -12,6 +12,7 @@ import { writeFailure } from '../host/write-failure.ts'
 import type { TestResult } from '../nginx/config-test.ts'
 import { type ReloadResult, reloadFailed } from '../nginx/reload-result.ts'
 import { verifyServedCertificates } from '../nginx/served-certificate.ts'
+import { changeEvents, originOf } from '../plan/change-events.ts'
 import type { BatchPlan } from '../plan/plan-batch.ts'
 import { isIntact } from '../render/shared-file.ts'
 import { saveLastGood } from '../snapshot/last-good.ts'
@@ -60,7 +61,8 @@ export async function commitBatch(
   let wasSignalled = false
   try {
     await backUpDrifted(host, plan)
-    await beginJournal(host, plan.generation, plan.files)
+    const events = changeEvents(plan, observation.snapshot.routes, isRunning, host.clock.nowMs())
+    await beginJournal(host, { ...plan, events })
     await swapFiles(host, plan.files)
     const tested = await observation.nginx.testSwapped(test, plan.domains)
     if (!tested.ok) throw configFailed(tested)
@@ -70,10 +72,18 @@ export async function commitBatch(
     const reload = isRunning ? await reloadAndConfirm(host, observation, plan, test) : NOT_RELOADED
     if (!reload.ok) {
       await recordReload(host, plan.generation, reload)
+      void context.events.add({
+        type: 'nginx.reload_failed',
+        origin: originOf(plan.changes[0]),
+        generation: plan.generation,
+        outcome: reload.reason,
+      })
       throw reloadFailed(reload.reason, { stage: 'confirm', state: 'rolled_back' }, reload)
     }
+    // From here on the change is final: the journal only has to be gone before the next one.
+    await context.events.append(events)
     await saveLastGood(host, plan.files)
-    await dropJournal(host)
+    await dropJournal(host).catch(logFailure(host, 'warn', { action: 'drop_journal' }))
     if (isServable) state.lastTest = testedNow(host, { ok: true, output: tested.output })
     const { reloadMs, confirmMs } = reload
     return {

@@ -8,6 +8,7 @@ import { type ChangeQueue, changeQueue } from '../change/queue.ts'
 import { dryRunReconcile, keepReconciled, readRenderedMark, reconcile, saveRenderedMark } from '../change/reconcile.ts'
 import { confirmServed, recover, recoverJournal } from '../change/recover.ts'
 import { ProxyManagerError, stopping } from '../errors.ts'
+import { eventLog } from '../events/log.ts'
 import { dependencyReader } from '../health/dependencies.ts'
 import { healthReader } from '../health/health.ts'
 import { readMetrics } from '../health/metrics.ts'
@@ -29,6 +30,7 @@ import { observer } from '../snapshot/observe.ts'
 import { findPutBack } from '../snapshot/put-back.ts'
 import { arrive, counted, servedRoutes, superseding } from './arrivals.ts'
 import type { ChangeDryRun, Engine } from './engine.ts'
+import { healthWatch, loggedSync } from './engine-events.ts'
 import { type HealthWaits, healthWaits } from './health-waits.ts'
 import { type RouteView, routeView } from './route-view.ts'
 import { applyOrRecover, type ChangeSubmitter, changeSubmitter } from './submit-change.ts'
@@ -51,14 +53,16 @@ export function createEngine(host: Host): Engine {
   const submitter = changeSubmitter(context, queue, view)
   const issuer = createIssuer(context, orders, submitter.certify)
   const certificates = certificateMaintenance(context, issuer, submitter.certify)
-  const readHealth = healthReader(context, orders)
+  const readHealth = watchedHealth(context, orders)
   const readDroplets = registryReader(host)
   const parts = { context, queue, view, waits, submitter, orders, issuer, certificates, arriving }
   return {
     ...changeVerbs(parts),
     ...certificateVerbs(parts),
     ...readVerbs(context, view),
-    syncFromRegistry: (request) => syncFromRegistry(context, superseding(queue, waits), readDroplets, request),
+    syncFromRegistry: loggedSync(context, (request) =>
+      syncFromRegistry(context, superseding(queue, waits), readDroplets, request),
+    ),
     readMetrics: () => readMetrics(context, queue, readHealth),
     readHealth,
     readDependencies: dependencyReader(context),
@@ -82,7 +86,11 @@ export function createEngine(host: Host): Engine {
         })
       return undone
     },
-    idle: () => queue.idle(),
+    idle: async () => {
+      await queue.idle()
+      await context.events.idle()
+    },
+    events: context.events,
     endWaits: waits.end,
     close: () => {
       queue.close()
@@ -92,6 +100,16 @@ export function createEngine(host: Host): Engine {
     retryRestore: async () => {
       if (state.degraded !== undefined) await queue.exclusively(() => recoverJournal(context))
     },
+  }
+}
+
+/** Health, whose changes are events. */
+function watchedHealth(context: ChangeContext, orders: OrderQueue): Engine['readHealth'] {
+  const [read, watch] = [healthReader(context, orders), healthWatch(context)]
+  return async () => {
+    const health = await read()
+    watch(health)
+    return health
   }
 }
 
@@ -116,6 +134,7 @@ function changeContext(host: Host, closing: AbortSignal): ChangeContext {
     state,
     certificates,
     stale: staleFinder(readRenderedMark(host)),
+    events: eventLog(host),
     observe: async (domains) => {
       const observation = await observe(domains)
       state.observed = { ...observation, nginx: controlOf(observation) }
@@ -168,7 +187,7 @@ function changeVerbs({
         healthWaitS === 0
           ? counted(arriving, prepare)
           : waits.wait({ dropletName: request.dropletName, seconds: healthWaitS, signal }, prepare)
-      const change = await preparing.catch(submitter.countRefusal)
+      const change = await preparing.catch(submitter.refuse({ ...request, kind: 'put' }))
       const changed = await submitter.submit(change, host.clock.monotonicMs() - started)
       if (host.settings.SSL_AUTO_ISSUE && changed.proxy.status === 'pending_ssl')
         certificates.issuePending().catch(logFailure(host, 'error', { action: 'issue_pending' }))

@@ -2,6 +2,8 @@
 import type { PreflightCheck } from '../certificates/preflight.ts'
 import type { Applied, BatchDryRun, Receipt, StepTimes } from '../change/context.ts'
 import type { ReconcileDryRun, Reconciled } from '../change/reconcile.ts'
+import type { Origin } from '../events/event.ts'
+import type { EventLog } from '../events/log.ts'
 import type { Dependency } from '../health/dependencies.ts'
 import type { ManagerHealth } from '../health/health-schema.ts'
 import type { OrderedLineage } from '../issuance/dry-run.ts'
@@ -19,11 +21,13 @@ export interface PutRequest {
   /** `create` refuses to replace another configuration. */
   readonly mode: 'create' | 'replace'
   readonly precondition: Precondition
+  readonly origin?: Origin | undefined
 }
 
 export interface RenameRequest {
   readonly dropletName: string
   readonly newName: string
+  readonly origin?: Origin | undefined
   readonly precondition: Precondition
 }
 
@@ -40,6 +44,7 @@ export interface DeleteRequest {
   readonly precondition: Precondition
   /** Delete certbot's lineage of the domain and the copies of it as well. */
   readonly deleteCertificate: boolean
+  readonly origin?: Origin | undefined
 }
 
 /** A route whose certificate is served. */
@@ -116,7 +121,9 @@ export interface Engine {
   saveRenderedMark(): Promise<void>
   /** To be awaited before the API listens; resolves to the names of the steps that failed. */
   recover(): Promise<readonly string[]>
-  /** Resolves once no change runs or waits. */
+  /** What happened, and what happens. */
+  readonly events: EventLog
+  /** Resolves once no change runs or waits, and every event is written. */
   idle(): Promise<void>
   /** Calls that wait for their droplets end with BUSY: the process stops. */
   endWaits(): void

@@ -9,6 +9,7 @@ import { type PreflightCheck, type PreflightHost, runPreflight } from '../certif
 import { webrootFault } from '../certificates/webroot.ts'
 import type { ChangeContext } from '../change/context.ts'
 import { ProxyManagerError } from '../errors.ts'
+import type { Origin } from '../events/event.ts'
 import type { Host } from '../host/host.ts'
 import { unsupported } from '../render/unsupported.ts'
 import { namesOf } from '../route/names.ts'
@@ -21,6 +22,7 @@ export interface IssueRequest {
   readonly email?: string | undefined
   /** Order a new certificate even if the present one is not due for renewal. */
   readonly forceRenew: boolean
+  readonly origin?: Origin | undefined
   /** Aborted once the caller has gone: an order that has not begun is not made then, unless another caller shares it. */
   readonly signal?: AbortSignal | undefined
 }

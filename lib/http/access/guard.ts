@@ -1,6 +1,7 @@
 /** Access control: a token if one is configured, otherwise only programs on this host; never a web page in a browser. */
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { ProxyManagerError } from '../../errors.ts'
+import type { Actor } from '../../events/event.ts'
 import { type Grant, isTokenShaped, type TokenFault, type TokenResult } from '../../mesh/token-claims.ts'
 import { callerOf, ipFamily, isLoopback, isLoopbackHost } from '../../net/address.ts'
 import { type Settings, wantsCredentials } from '../../settings/settings.ts'
@@ -22,6 +23,8 @@ export interface Caller {
    * shows none that is valid, and gets nothing but a health check.
    */
   readonly kind: 'token' | 'local' | 'open' | 'stranger'
+  /** Whose token it is. */
+  readonly actor?: Actor
 }
 
 /** What the guard judges a request by. */
@@ -56,10 +59,15 @@ export async function guardRequest(request: Request, gate: Gate): Promise<Caller
   if (presented !== undefined && configured !== undefined)
     if (lockedOutForS === undefined || attempts.wasAccepted(presented)) {
       attempts.recordAcceptance(presented)
-      return { grant: configured, kind: 'token' }
+      return { grant: configured.grant, kind: 'token', actor: { kind: 'token', name: configured.name } }
     }
   const verdict = await judgeSigned(request, presented, gate)
-  if ('grant' in verdict) return { grant: verdict.grant, kind: 'token' }
+  if ('grant' in verdict)
+    return {
+      grant: verdict.grant,
+      kind: 'token',
+      actor: { kind: 'registry', ...(verdict.subject === undefined ? {} : { name: verdict.subject }) },
+    }
   const isOpen = url.pathname.startsWith(base) && isHealthCheck(request.method, url.pathname.slice(base.length))
   // A key that could not be fetched is a failure of this host, and a health check without a token is no guess.
   const isGuess = verdict.reason !== 'key_unavailable' && !(isOpen && presented === undefined)
@@ -72,10 +80,13 @@ export async function guardRequest(request: Request, gate: Gate): Promise<Caller
 }
 
 /** What a configured token permits. Both are always compared, so that the time says nothing about either. */
-function configuredGrant(presented: string, settings: Settings): Grant | undefined {
+function configuredGrant(
+  presented: string,
+  settings: Settings,
+): { readonly grant: Grant; readonly name: string } | undefined {
   const { PROXY_MANAGER_API_TOKEN: token, PROXY_MANAGER_READ_TOKEN: readToken } = settings
   const [isFull, isRead] = [token, readToken].map((own) => own !== undefined && isSame(presented, own))
-  return isFull ? 'all' : isRead ? 'read' : undefined
+  return isFull ? { grant: 'all', name: 'api' } : isRead ? { grant: 'read', name: 'read' } : undefined
 }
 
 /** Judges a token of the Registry, which comes only as Bearer; the key is not fetched for anything that is not shaped like one. */
