@@ -4,6 +4,7 @@ import { describeApi } from '../lib/http/openapi/describe-api.ts'
 import type { Deps, Endpoint } from '../lib/http/operation.ts'
 import createProxy from './create-proxy.ts'
 import deleteProxy from './delete-proxy.ts'
+import getEvents from './get-events.ts'
 import getManagerHealth from './get-manager-health.ts'
 import getMetrics from './get-metrics.ts'
 import getOpenapi from './get-openapi.ts'
@@ -29,6 +30,7 @@ export const endpoints: readonly Endpoint[] = [
   renameProxy,
   issueCertificate,
   getManagerHealth,
+  getEvents,
   syncFromRegistry,
   reconcile,
   getMetrics,

@@ -107,6 +107,14 @@ export const ERRORS = {
     "Install an NGINX that has the module, such as Debian's",
   ),
   TOO_MANY_ATTEMPTS: entry(429, 'caller', true, 'request', 'Too many calls without a valid token from this address'),
+  TOO_MANY_STREAMS: entry(
+    429,
+    'caller',
+    true,
+    'request',
+    'Too many streams of events are open',
+    'Close one of them, or read the events page by page',
+  ),
   SSL_RATE_LIMITED: entry(429, 'ca', true, 'issue', 'No certificate may be ordered for this name yet'),
   HEADERS_TOO_LARGE: entry(431, 'caller', false, 'request', 'The request headers are larger than 16 KiB'),
   PROXY_CONFIG_FAILED: entry(

@@ -78,6 +78,8 @@ export async function startService(environment: Environment): Promise<Service | 
   const end: Service['close'] = async (drain) => {
     for (const timer of timers) clearInterval(timer)
     engine.endWaits()
+    // They would keep the server open.
+    engine.streams.close()
     await Promise.all([drain?.(), mesh.idle()])
     await engine.idle()
     await engine.saveRenderedMark()

@@ -23,6 +23,7 @@ const RESTORE_EVERY_MS = 10_000
 const RECONCILE_EVERY_MS = 60_000
 const PROVE_EVERY_MS = 60_000
 const RENEW_OVERDUE_EVERY_MS = 60_000
+const COMMENT_EVERY_MS = 15_000
 const WATCH_EVERY_MS = 60_000
 const REGISTER_CHECK_MS = 1000
 const HEARTBEAT_MS = 60_000
@@ -42,6 +43,7 @@ export function startTimers({ settings, log }: Host, engine: Engine): NodeJS.Tim
     every(RECONCILE_EVERY_MS, 'reconcile', engine.keepReconciled),
     every(PROVE_EVERY_MS, 'confirm_served', engine.proveServed),
     every(RENEW_OVERDUE_EVERY_MS, 'renew_overdue', certificates.renewOverdue),
+    every(COMMENT_EVERY_MS, 'keep_streams', async () => engine.streams.keepAlive()),
     every(WATCH_EVERY_MS, 'watch_health', async () => void (await engine.readHealth())),
     ...(settings.SSL_AUTO_ISSUE ? [every(ORDER_EVERY_MS, 'issue_pending', certificates.issuePending)] : []),
     ...(settings.REGISTRY_SYNC_INTERVAL_S > 0

@@ -46,7 +46,8 @@ test('the statuses are those of the specification', () => {
 test('a fault of the caller is only retryable if it is about time, and every message is one sentence', () => {
   for (const [code, { status, culprit, retryable, message }] of Object.entries(ERRORS)) {
     assert.ok(status >= 400 && status < 600, code)
-    if (culprit === 'caller') assert.is(retryable, ['REQUEST_TIMEOUT', 'TOO_MANY_ATTEMPTS'].includes(code), code)
+    if (culprit === 'caller')
+      assert.is(retryable, ['REQUEST_TIMEOUT', 'TOO_MANY_ATTEMPTS', 'TOO_MANY_STREAMS'].includes(code), code)
     assert.match(message, /^\w[^\n]*[^.\s]$/, code)
   }
 })

@@ -9,6 +9,7 @@ import { dryRunReconcile, keepReconciled, readRenderedMark, reconcile, saveRende
 import { confirmServed, recover, recoverJournal } from '../change/recover.ts'
 import { ProxyManagerError, stopping } from '../errors.ts'
 import { eventLog } from '../events/log.ts'
+import { eventStreams } from '../events/streams.ts'
 import { dependencyReader } from '../health/dependencies.ts'
 import { healthReader } from '../health/health.ts'
 import { readMetrics } from '../health/metrics.ts'
@@ -92,6 +93,7 @@ export function createEngine(host: Host): Engine {
     },
     events: context.events,
     endWaits: waits.end,
+    streams: eventStreams(context.events),
     close: () => {
       queue.close()
       closing.abort(stopping())

@@ -4,6 +4,7 @@ import type { Applied, BatchDryRun, Receipt, StepTimes } from '../change/context
 import type { ReconcileDryRun, Reconciled } from '../change/reconcile.ts'
 import type { Origin } from '../events/event.ts'
 import type { EventLog } from '../events/log.ts'
+import type { EventStreams } from '../events/streams.ts'
 import type { Dependency } from '../health/dependencies.ts'
 import type { ManagerHealth } from '../health/health-schema.ts'
 import type { OrderedLineage } from '../issuance/dry-run.ts'
@@ -123,6 +124,7 @@ export interface Engine {
   recover(): Promise<readonly string[]>
   /** What happened, and what happens. */
   readonly events: EventLog
+  readonly streams: EventStreams
   /** Resolves once no change runs or waits, and every event is written. */
   idle(): Promise<void>
   /** Calls that wait for their droplets end with BUSY: the process stops. */

@@ -84,6 +84,8 @@ export interface ResponseSpec {
   readonly schema: v.GenericSchema
   readonly example: unknown
   readonly headers?: ResponseHeaders
+  /** The same as a stream, for whoever accepts this type. */
+  readonly stream?: { readonly contentType: string; readonly example: string }
 }
 
 /** Whether a header is sent with every response of a status; `X-Correlation-ID` always is. */
@@ -97,10 +99,13 @@ export interface Call<P, Q, B> {
   readonly query: Q
   readonly body: B
   readonly precondition: Precondition
+  /** A header of the request. */
+  readonly header: (name: string) => string | undefined
 }
 
 export interface Answer {
   readonly status: number
+  /** A stream is sent as it is. */
   readonly body: unknown
   readonly headers?: Readonly<Record<string, string>>
   /** Further fields of this request's log line. */

@@ -25,6 +25,8 @@ export interface Caller {
   readonly kind: 'token' | 'local' | 'open' | 'stranger'
   /** Whose token it is. */
   readonly actor?: Actor
+  /** Whether the token is still accepted. */
+  readonly isAllowed?: () => boolean
 }
 
 /** What the guard judges a request by. */
