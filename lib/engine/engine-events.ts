@@ -66,8 +66,21 @@ export function loggedSync(
   }
 }
 
+/** Health; what changes in it is an event. */
+export function watchedHealth(
+  context: ChangeContext,
+  read: () => Promise<ManagerHealth>,
+): () => Promise<ManagerHealth> {
+  const watch = healthWatch(context)
+  return async () => {
+    const health = await read()
+    watch(health)
+    return health
+  }
+}
+
 /** Compares what health finds with what it found before: a change of it, of a file or of the time that a certificate has left is an event. */
-export function healthWatch({ host, state, events }: ChangeContext): (health: ManagerHealth) => void {
+function healthWatch({ host, state, events }: ChangeContext): (health: ManagerHealth) => void {
   let status: ManagerHealth['status'] | undefined
   const drifted = new Set<string>()
   const expiring = new Set<string>()
