@@ -16,6 +16,7 @@ import { logFailure } from '../host/log-failure.ts'
 import { certificateMaintenance } from '../issuance/maintain.ts'
 import { createIssuer } from '../issuance/obtain.ts'
 import { orderQueue } from '../issuance/order-queue.ts'
+import { namedTokens } from '../mesh/named-tokens.ts'
 import { registryReader } from '../mesh/registry-client.ts'
 import { syncFromRegistry } from '../mesh/sync.ts'
 import { tokenVerifier } from '../mesh/verify-token.ts'
@@ -49,7 +50,8 @@ export function createEngine(host: Host): Engine {
   const submitter = changeSubmitter(context, queue, view)
   const issuer = createIssuer(context, orders, submitter.certify)
   const certificates = certificateMaintenance(context, issuer, submitter.certify)
-  const readHealth = watchedHealth(context, healthReader(context, orders))
+  const tokens = namedTokens(host, context.events)
+  const readHealth = watchedHealth(context, healthReader(context, orders, tokens.fault))
   const readDroplets = registryReader(host)
   const parts = { context, queue, view, waits, submitter, orders, issuer, certificates, arriving }
   return {
@@ -63,6 +65,7 @@ export function createEngine(host: Host): Engine {
     readHealth,
     readDependencies: dependencyReader(context),
     verifyToken: tokenVerifier(host),
+    findToken: tokens.find,
     certificates,
     reconcile: () => queue.exclusively(() => reconcile(context)),
     dryRunReconcile: () => queue.exclusively(() => dryRunReconcile(context)),

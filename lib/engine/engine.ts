@@ -10,6 +10,7 @@ import type { ManagerHealth } from '../health/health-schema.ts'
 import type { OrderedLineage } from '../issuance/dry-run.ts'
 import type { CertificateMaintenance } from '../issuance/maintain.ts'
 import type { IssueRequest } from '../issuance/may-order.ts'
+import type { KnownToken } from '../mesh/named-tokens.ts'
 import type { SyncRequest, SyncSummary } from '../mesh/sync.ts'
 import type { TokenResult } from '../mesh/token-claims.ts'
 import type { Precondition } from '../plan/change.ts'
@@ -109,6 +110,8 @@ export interface Engine {
   readMetrics(): Promise<string>
   /** Makes the routes match the Registry's droplets. */
   syncFromRegistry(request: SyncRequest): Promise<SyncSummary>
+  /** Whose token it is, if it is one of this host. */
+  findToken(token: string): KnownToken | undefined
   /** Whether the Registry has signed this token, and what it permits; never throws. */
   verifyToken(token: string): Promise<TokenResult>
   /** Renders files again that no longer fit the host: a change like any other, even while NGINX is stopped. */

@@ -109,8 +109,8 @@ function callerFinder(base: string): FindCaller {
   return async (request, { settings, engine, log, clock }, address) => {
     attempts ??= failedAttempts(clock.monotonicMs)
     const onLockOut = () => log.write('warn', { action: 'lock_out', result: 'started', address })
-    const { verifyToken } = engine
-    return await guardRequest(request, { settings, base, verifyToken, attempts, address, onLockOut })
+    const { verifyToken, findToken } = engine
+    return await guardRequest(request, { settings, base, verifyToken, findToken, attempts, address, onLockOut })
   }
 }
 

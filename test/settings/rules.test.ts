@@ -8,7 +8,7 @@ const test = suite('rules across settings')
 test('beyond loopback the API requires a token, unless it is declared insecure', () => {
   for (const host of ['0.0.0.0', '::', '10.0.0.1', 'proxy.internal', '128.0.0.1', 'localhost.example']) {
     assert.equal(parseFaults({ PROXY_MANAGER_HOST: host }), [
-      `PROXY_MANAGER_HOST: expected a loopback address unless PROXY_MANAGER_API_TOKEN or AUTH_REGISTRY_JWT is set (or PROXY_MANAGER_INSECURE=true, behind a VPN), got "${host}"`,
+      `PROXY_MANAGER_HOST: expected a loopback address unless PROXY_MANAGER_API_TOKEN, PROXY_MANAGER_API_TOKENS_FILE or AUTH_REGISTRY_JWT is set (or PROXY_MANAGER_INSECURE=true, behind a VPN), got "${host}"`,
     ])
     assert.equal(parseFaults({ PROXY_MANAGER_HOST: host, PROXY_MANAGER_INSECURE: 'false' }).length, 1)
     assert.is(parseValid({ PROXY_MANAGER_HOST: host, PROXY_MANAGER_INSECURE: 'true' }).PROXY_MANAGER_HOST, host)
@@ -28,7 +28,7 @@ test('tokens of the Registry count as a token', () => {
 
 test('a token for reading requires a way to write', () => {
   assert.equal(parseFaults({ PROXY_MANAGER_READ_TOKEN: 'r'.repeat(20) }), [
-    'PROXY_MANAGER_READ_TOKEN: requires PROXY_MANAGER_API_TOKEN or AUTH_REGISTRY_JWT too, otherwise nobody could change anything',
+    'PROXY_MANAGER_READ_TOKEN: requires PROXY_MANAGER_API_TOKEN, PROXY_MANAGER_API_TOKENS_FILE or AUTH_REGISTRY_JWT too, otherwise nobody could change anything',
   ])
 })
 

@@ -192,6 +192,7 @@ const rows: readonly Row[] = [
     others: { ACME_EAB_KID: 'a' },
   },
   { name: 'ACME_WEBROOT', default: undefined, good: pathGood, ...path },
+  { name: 'PROXY_MANAGER_API_TOKENS_FILE', default: undefined, good: pathGood, ...path },
   {
     name: 'SSL_FAILURES_PER_HOUR',
     default: 3,

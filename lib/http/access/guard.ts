@@ -1,7 +1,7 @@
 /** Access control: a token if one is configured, otherwise only programs on this host; never a web page in a browser. */
-import { createHash, timingSafeEqual } from 'node:crypto'
 import { ProxyManagerError } from '../../errors.ts'
 import type { Actor } from '../../events/event.ts'
+import type { KnownToken } from '../../mesh/named-tokens.ts'
 import { type Grant, isTokenShaped, type TokenFault, type TokenResult } from '../../mesh/token-claims.ts'
 import { callerOf, ipFamily, isLoopback, isLoopbackHost } from '../../net/address.ts'
 import { type Settings, wantsCredentials } from '../../settings/settings.ts'
@@ -36,6 +36,8 @@ export interface Gate {
   readonly base: string
   /** Checks a token that no setting has, if tokens of the Registry are accepted. */
   readonly verifyToken: (token: string) => Promise<TokenResult>
+  /** Whose token it is, if it is one of this host. */
+  readonly findToken: (token: string) => KnownToken | undefined
   readonly attempts: FailedAttempts
   /** The caller's remote address; `undefined` if the server does not say it. Then nobody is locked out. */
   readonly address: string | undefined
@@ -57,11 +59,12 @@ export async function guardRequest(request: Request, gate: Gate): Promise<Caller
   }
   const presented = presentedToken(request)
   const lockedOutForS = address === undefined ? undefined : attempts.lockedOutForS(address)
-  const configured = presented === undefined ? undefined : configuredGrant(presented, settings)
+  const configured = presented === undefined ? undefined : gate.findToken(presented)
   if (presented !== undefined && configured !== undefined)
     if (lockedOutForS === undefined || attempts.wasAccepted(presented)) {
       attempts.recordAcceptance(presented)
-      return { grant: configured.grant, kind: 'token', actor: { kind: 'token', name: configured.name } }
+      const isAllowed = () => gate.findToken(presented) !== undefined
+      return { grant: configured.grant, kind: 'token', actor: { kind: 'token', name: configured.name }, isAllowed }
     }
   const verdict = await judgeSigned(request, presented, gate)
   if ('grant' in verdict)
@@ -79,16 +82,6 @@ export async function guardRequest(request: Request, gate: Gate): Promise<Caller
   if (isGuess && lockedOutForS !== undefined)
     throw new ProxyManagerError('TOO_MANY_ATTEMPTS', { retryAfterS: lockedOutForS })
   throw unauthorized(verdict.reason)
-}
-
-/** What a configured token permits. Both are always compared, so that the time says nothing about either. */
-function configuredGrant(
-  presented: string,
-  settings: Settings,
-): { readonly grant: Grant; readonly name: string } | undefined {
-  const { PROXY_MANAGER_API_TOKEN: token, PROXY_MANAGER_READ_TOKEN: readToken } = settings
-  const [isFull, isRead] = [token, readToken].map((own) => own !== undefined && isSame(presented, own))
-  return isFull ? { grant: 'all', name: 'api' } : isRead ? { grant: 'read', name: 'read' } : undefined
 }
 
 /** Judges a token of the Registry, which comes only as Bearer; the key is not fetched for anything that is not shaped like one. */
@@ -196,10 +189,4 @@ function presentedToken(request: Request): string | undefined {
 
 function bearerToken(request: Request): string | undefined {
   return /^Bearer ([\x21-\x7e]+)$/i.exec(request.headers.get('authorization') ?? '')?.[1]
-}
-
-/** Compares digests, so that the time it takes depends on neither content nor length. */
-function isSame(presented: string, token: string): boolean {
-  const digest = (text: string) => createHash('sha256').update(text).digest()
-  return timingSafeEqual(digest(presented), digest(token))
 }
