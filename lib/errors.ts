@@ -37,6 +37,14 @@ export const ERRORS = {
   UNAUTHORIZED: entry(401, 'caller', false, 'request', 'A valid API token is required'),
   FORBIDDEN: entry(403, 'caller', false, 'request', 'This Host or Origin is not allowed to call this API'),
   NOT_FOUND: entry(404, 'caller', false, 'request', 'There is no such endpoint'),
+  VERSION_NOT_FOUND: entry(
+    404,
+    'caller',
+    false,
+    'request',
+    'The route has no such version',
+    'Choose a version of its history',
+  ),
   PROXY_NOT_FOUND: entry(
     404,
     'caller',

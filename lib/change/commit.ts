@@ -3,6 +3,7 @@ import { basename } from 'node:path'
 import { removeTemporaries } from '../candidate/stage.ts'
 import { configFailed } from '../candidate/test-candidate.ts'
 import { type ProxyManagerError, withDetails } from '../errors.ts'
+import { recordHistory } from '../history/history.ts'
 import { backUp } from '../host/backups.ts'
 import type { Host } from '../host/host.ts'
 import { writeRecord } from '../host/json-record.ts'
@@ -92,6 +93,7 @@ export async function commitBatch(
       cleanup: async () => {
         if (isRunning) await recordReload(host, plan.generation, reload)
         await settleSwap(host, plan.files)
+        await recordHistory(host, { files: plan.files, events })
         await removeUnusedCertificates(context, observation, plan)
       },
     }

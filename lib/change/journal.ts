@@ -2,6 +2,7 @@
 import { posix } from 'node:path'
 import * as v from 'valibot'
 import { DatedEvent } from '../events/event.ts'
+import { recordHistory } from '../history/history.ts'
 import type { FileChange } from '../host/file-image.ts'
 import type { Host } from '../host/host.ts'
 import { TEMPORARY_SUFFIX } from '../host/replace-file.ts'
@@ -67,6 +68,7 @@ export async function finishJournal(
   await events.append(unlogged)
   await saveLastGood(host, journal.files)
   await settleSwap(host, journal.files)
+  await recordHistory(host, journal)
   await dropJournal(host)
 }
 

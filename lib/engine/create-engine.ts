@@ -29,6 +29,7 @@ import { certificateVerbs, changeVerbs } from './change-verbs.ts'
 import type { Engine } from './engine.ts'
 import { loggedSync, watchedHealth } from './engine-events.ts'
 import { healthWaits } from './health-waits.ts'
+import { rollbackVerbs } from './rollback.ts'
 import { type RouteView, routeView } from './route-view.ts'
 import { applyOrRecover, changeSubmitter } from './submit-change.ts'
 
@@ -52,14 +53,16 @@ export function createEngine(host: Host): Engine {
   const certificates = certificateMaintenance(context, issuer, submitter.certify)
   const tokens = namedTokens(host, context.events)
   const readHealth = watchedHealth(context, healthReader(context, orders, tokens.fault))
-  const readDroplets = registryReader(host)
+  const registry = registryReader(host)
   const parts = { context, queue, view, waits, submitter, orders, issuer, certificates, arriving }
+  const changes = changeVerbs(parts)
   return {
-    ...changeVerbs(parts),
+    ...changes,
+    ...rollbackVerbs(context, queue, changes),
     ...certificateVerbs(parts),
     ...readVerbs(context, view),
     syncFromRegistry: loggedSync(context, (request) =>
-      syncFromRegistry(context, superseding(queue, waits), readDroplets, request),
+      syncFromRegistry(context, superseding(queue, waits), registry, request),
     ),
     readMetrics: () => readMetrics(context, queue, readHealth),
     readHealth,
@@ -75,10 +78,7 @@ export function createEngine(host: Host): Engine {
     },
     saveRenderedMark: () => saveRenderedMark(context).catch(logFailure(host, 'warn', { action: 'save_rendered_mark' })),
     recover: () => recoverHost(context),
-    idle: async () => {
-      await queue.idle()
-      await context.events.idle()
-    },
+    idle: () => queue.idle().then(context.events.idle),
     events: context.events,
     endWaits: waits.end,
     streams: eventStreams(context.events),

@@ -7,6 +7,7 @@ import type { EventLog } from '../events/log.ts'
 import type { EventStreams } from '../events/streams.ts'
 import type { Dependency } from '../health/dependencies.ts'
 import type { ManagerHealth } from '../health/health-schema.ts'
+import type { Version } from '../history/history.ts'
 import type { OrderedLineage } from '../issuance/dry-run.ts'
 import type { CertificateMaintenance } from '../issuance/maintain.ts'
 import type { IssueRequest } from '../issuance/may-order.ts'
@@ -23,6 +24,8 @@ export interface PutRequest {
   /** `create` refuses to replace another configuration. */
   readonly mode: 'create' | 'replace'
   readonly precondition: Precondition
+  /** The version of its history that is put again. */
+  readonly rollbackTo?: number
   readonly origin?: Origin | undefined
 }
 
@@ -39,6 +42,11 @@ export interface WaitingPut extends PutRequest {
   readonly healthWaitS?: number
   /** Aborted once the caller has gone: the wait ends, and nothing is changed. */
   readonly signal?: AbortSignal | undefined
+}
+
+export interface RollbackRequest extends Omit<PutRequest, 'spec' | 'mode'> {
+  /** The version; if missing, the one before. */
+  readonly to: number | undefined
 }
 
 export interface DeleteRequest {
@@ -94,6 +102,11 @@ export interface Engine {
   /** The route takes another name, with everything that it has; no request for it is lost. */
   renameProxy(request: RenameRequest): Promise<Changed>
   dryRunRename(request: RenameRequest): Promise<ChangeDryRun>
+  /** Puts an earlier version of a route, also of a deleted one: a PUT like any other. */
+  rollbackProxy(request: RollbackRequest): Promise<Changed>
+  dryRunRollback(request: RollbackRequest): Promise<ChangeDryRun>
+  /** The versions of a route, the newest first; the current one is among them. */
+  readHistory(dropletName: string): Promise<readonly Version[]>
   dryRunPut(request: PutRequest): Promise<ChangeDryRun>
   dryRunDelete(request: Omit<DeleteRequest, 'deleteCertificate'>): Promise<ChangeDryRun>
   issueCertificate(request: IssueRequest): Promise<IssuedProxy>

@@ -30,7 +30,7 @@ export type EventType = (typeof EVENT_TYPES)[number]
 
 export const ACTOR_KINDS = ['token', 'registry', 'sync', 'renewal', 'recovery', 'reconcile', 'timer', 'local'] as const
 
-const Actor = v.object({
+export const ActorSchema = v.object({
   kind: v.pipe(
     v.picklist(ACTOR_KINDS),
     v.description(
@@ -39,7 +39,7 @@ const Actor = v.object({
   ),
   name: v.pipe(v.optional(v.string()), v.description("Name of the token, or the JWT's sub")),
 })
-export type Actor = v.InferOutput<typeof Actor>
+export type Actor = v.InferOutput<typeof ActorSchema>
 
 /** On whose behalf something is done. */
 export interface Origin {
@@ -53,7 +53,7 @@ const entries = {
   type: v.picklist(EVENT_TYPES),
   droplet_name: v.optional(v.string()),
   domain: v.optional(v.string()),
-  actor: Actor,
+  actor: ActorSchema,
   address: v.pipe(v.optional(v.string()), v.description('Of the caller')),
   correlation_id: v.optional(v.string()),
   generation: v.optional(v.number()),

@@ -1,5 +1,5 @@
 /** What a change did, as events. */
-import { type DatedEvent, datedEvent, type EventDraft, type Origin } from '../events/event.ts'
+import { type DatedEvent, datedEvent, type EventDraft, type EventType, type Origin } from '../events/event.ts'
 import type { RouteRecord } from '../route/record.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
 import { upstreamOf } from '../upstream/upstream.ts'
@@ -56,31 +56,29 @@ const MAX_NAMES = 50
 
 function eventOf(change: Change, { outcome, route }: AcceptedChange, before: RouteRecord | undefined): EventDraft {
   const { record } = route
-  const isRenewal = change.kind === 'certify' && before?.certificate !== null
-  const type =
-    change.kind === 'rename'
-      ? 'route.renamed'
-      : outcome === 'deleted'
-        ? 'route.deleted'
-        : isRenewal
-          ? 'certificate.renewed'
-          : outcome === 'created'
-            ? 'route.created'
-            : 'route.replaced'
   return {
-    type,
+    type: typeOf(change, outcome, before),
     origin: originOf(change),
     droplet_name: record.droplet_name,
     domain: record.domain,
     outcome,
     details: {
       ...(change.kind === 'rename' ? { former_name: change.dropletName } : {}),
+      ...(change.kind === 'put' && change.rollbackTo !== undefined ? { version: change.rollbackTo } : {}),
       upstream: upstreamOf(record)?.url ?? null,
       ssl_enabled: record.certificate !== null,
       ...(record.certificate === null ? {} : { expiry: record.certificate.expiry }),
       ...(outcome === 'replaced' && before !== undefined ? { changed: changedFields(before, record) } : {}),
     },
   }
+}
+
+function typeOf(change: Change, outcome: AcceptedChange['outcome'], before: RouteRecord | undefined): EventType {
+  if (change.kind === 'rename') return 'route.renamed'
+  if (change.kind === 'put' && change.rollbackTo !== undefined) return 'route.rolled_back'
+  if (change.kind === 'certify' && before?.certificate !== null) return 'certificate.renewed'
+  if (outcome === 'deleted') return 'route.deleted'
+  return outcome === 'created' ? 'route.created' : 'route.replaced'
 }
 
 /** The fields that a caller sets, and the certificate. */

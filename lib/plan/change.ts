@@ -22,6 +22,8 @@ export interface PutChange {
   readonly mode: 'create' | 'replace'
   readonly source: RouteSource
   readonly precondition: Precondition
+  /** The version of its history that the route gets again. */
+  readonly rollbackTo?: number
   readonly origin?: Origin | undefined
 }
 

@@ -99,7 +99,7 @@ export function assertEventsMatch(deps: FakeDeps, what = ''): void {
   for (const { type, droplet_name = '', domain, details } of events) {
     if (type === 'route.deleted') said.delete(droplet_name)
     if (type === 'route.renamed') said.delete(String(details.former_name))
-    if (/^route\.(created|replaced|renamed)$|^certificate\.renewed$/.test(type))
+    if (/^route\.(created|replaced|renamed|rolled_back)$|^certificate\.renewed$/.test(type))
       said.set(droplet_name, `${domain} ${details.upstream} ${details.expiry}`)
   }
   const onDisk = [...enabledTexts(deps.disk)].flatMap(([name, text]): [string, string][] => {
