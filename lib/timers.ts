@@ -4,6 +4,7 @@ import type { Engine } from './engine/engine.ts'
 import type { Host } from './host/host.ts'
 import { logFailure } from './host/log-failure.ts'
 import type { MeshMember } from './mesh/member.ts'
+import type { Webhook } from './mesh/webhook.ts'
 import { heartbeatUrl } from './settings/settings.ts'
 
 /** Starts a job every `everyMs` milliseconds, except while its previous run has not ended. */
@@ -26,6 +27,7 @@ const RENEW_OVERDUE_EVERY_MS = 60_000
 const COMMENT_EVERY_MS = 15_000
 const WATCH_EVERY_MS = 60_000
 const REGISTER_CHECK_MS = 1000
+const DELIVER_EVERY_MS = 1000
 const HEARTBEAT_MS = 60_000
 
 /**
@@ -54,13 +56,18 @@ export function startTimers({ settings, log }: Host, engine: Engine): NodeJS.Tim
 }
 
 /** Registers this service with the Registry and sends heartbeats to the Orchestrator: at once, then periodically. */
-export function startAnnouncements({ settings, log }: Host, mesh: MeshMember): readonly NodeJS.Timeout[] {
+export function startAnnouncements(
+  { settings, log }: Host,
+  mesh: MeshMember,
+  hook: Webhook,
+): readonly NodeJS.Timeout[] {
   const every = repeater(log)
   const { REGISTRY_REGISTER } = settings
   void mesh.register()
   void mesh.sendHeartbeat()
   return [
     ...(REGISTRY_REGISTER ? [every(REGISTER_CHECK_MS, 'register', mesh.register)] : []),
+    ...(settings.EVENTS_URL === undefined ? [] : [every(DELIVER_EVERY_MS, 'send_events', hook.deliver)]),
     ...(heartbeatUrl(settings) === undefined ? [] : [every(HEARTBEAT_MS, 'heartbeat', mesh.sendHeartbeat)]),
   ]
 }

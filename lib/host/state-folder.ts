@@ -34,6 +34,7 @@ export function statePaths(settings: Settings) {
     history: `${root}/history`,
     events: `${root}/events`,
     eventsMark: `${root}/events-mark`,
+    delivered: `${root}/events-delivered.json`,
     webroot: settings.ACME_WEBROOT ?? `${root}/acme`,
   } as const
 }

@@ -16,6 +16,7 @@ export function crossFieldFaults(settings: Settings): readonly string[] {
     sameNginxPort,
     halfAnExternalAccount,
     samePublicPort,
+    eventsElsewhere,
   ]
   return rules.flatMap((findFaults) => findFaults(settings) ?? [])
 }
@@ -96,6 +97,14 @@ export function keyFileFault({ ACME_EAB_HMAC_KEY_FILE: path }: Settings, read: R
           ? undefined
           : 'does not contain a key in base64url'
   return fault === undefined ? [] : [`ACME_EAB_HMAC_KEY_FILE: ${path} ${fault}`]
+}
+
+/** Events name routes and callers, and are sent with a token. */
+function eventsElsewhere({ EVENTS_URL, EVENTS_TOKEN }: Settings): string | undefined {
+  if (EVENTS_URL === undefined) return EVENTS_TOKEN === undefined ? undefined : 'EVENTS_TOKEN: requires EVENTS_URL too'
+  const { protocol, hostname } = new URL(EVENTS_URL)
+  const isSafe = protocol === 'https:' || isLoopbackHost(hostname.replace(/^\[|\]$/g, ''))
+  return isSafe ? undefined : 'EVENTS_URL: expected an https URL, or one of a loopback address'
 }
 
 /** Why the file with named tokens cannot be used; no token is in it. */

@@ -164,6 +164,15 @@ export const VARIABLES = {
     token(4096),
     'Sent with heartbeats as "Authorization: Bearer ..."; HEARTBEAT_TOKEN_FILE names a file with it; requires HEARTBEAT_URL or ORCHESTRATOR_URL',
   ),
+  EVENTS_URL: optional(
+    httpUrl,
+    'URL to which each event is posted as a message of the mesh; https, or on this host',
+    'none',
+  ),
+  EVENTS_TOKEN: optional(
+    token(4096),
+    'Sent with them as "Authorization: Bearer ..."; EVENTS_TOKEN_FILE names a file with it; requires EVENTS_URL',
+  ),
   PROXY_MANAGER_PUBLIC_URL: optional(
     baseUrl,
     'URL at which others reach this API, as announced to Registry and Orchestrator',

@@ -136,4 +136,13 @@ test('an external account consists of a key identifier and a file with its key, 
     )
 })
 
+test('events are sent over TLS, or to this host', () => {
+  for (const url of ['https://hooks.example/', 'http://127.0.0.1:8000/', 'http://[::1]:8000/', 'http://localhost/'])
+    assert.equal(parseFaults({ EVENTS_URL: url }), [], url)
+  assert.equal(parseFaults({ EVENTS_URL: 'http://hooks.example/' }), [
+    'EVENTS_URL: expected an https URL, or one of a loopback address',
+  ])
+  assert.equal(parseFaults({ EVENTS_TOKEN: 't'.repeat(20) }), ['EVENTS_TOKEN: requires EVENTS_URL too'])
+})
+
 test.run()
