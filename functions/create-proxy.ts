@@ -22,9 +22,9 @@ export default endpoint(
     supportsPreconditions: true,
     errors: PUT_ERRORS,
   },
-  async ({ query, body, precondition }, { engine, base, signal }) => {
+  async ({ query, body, precondition }, { engine, base, origin, signal }) => {
     const { droplet_name: dropletName, ...spec } = body
-    const request = { dropletName, spec, mode: 'create' as const, precondition }
+    const request = { dropletName, spec, mode: 'create' as const, precondition, origin }
     return query.dry_run
       ? putDryRunAnswer(await engine.dryRunPut(request))
       : putAnswer(await engine.putProxy({ ...request, ...waitOf(query, request.spec), signal }), base)

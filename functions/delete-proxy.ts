@@ -40,8 +40,8 @@ export default endpoint(
       'BUSY',
     ],
   },
-  async ({ params, query, precondition }, { engine }) => {
-    const request = { dropletName: params.droplet_name, precondition }
+  async ({ params, query, precondition }, { engine, origin }) => {
+    const request = { dropletName: params.droplet_name, precondition, origin }
     return query.dry_run
       ? deleteDryRunAnswer(await engine.dryRunDelete(request))
       : deleteAnswer(await engine.deleteProxy({ ...request, deleteCertificate: query.delete_certificate }))

@@ -4,6 +4,8 @@ import { describeApi } from '../lib/http/openapi/describe-api.ts'
 import type { Deps, Endpoint } from '../lib/http/operation.ts'
 import createProxy from './create-proxy.ts'
 import deleteProxy from './delete-proxy.ts'
+import getEvents from './get-events.ts'
+import getHistory from './get-history.ts'
 import getManagerHealth from './get-manager-health.ts'
 import getMetrics from './get-metrics.ts'
 import getOpenapi from './get-openapi.ts'
@@ -13,6 +15,7 @@ import listProxies from './list-proxies.ts'
 import putProxy from './put-proxy.ts'
 import reconcile from './reconcile.ts'
 import renameProxy from './rename-proxy.ts'
+import rollbackProxy from './rollback-proxy.ts'
 import syncFromRegistry from './sync-from-registry.ts'
 import udcCapabilities from './udc-capabilities.ts'
 import udcDependencies from './udc-dependencies.ts'
@@ -27,8 +30,11 @@ export const endpoints: readonly Endpoint[] = [
   getProxy,
   deleteProxy,
   renameProxy,
+  getHistory,
+  rollbackProxy,
   issueCertificate,
   getManagerHealth,
+  getEvents,
   syncFromRegistry,
   reconcile,
   getMetrics,

@@ -62,8 +62,14 @@ export default endpoint(
       'BUSY',
     ],
   },
-  async ({ params, query, body }, { engine, signal }) => {
-    const request = { dropletName: params.droplet_name, email: body.email, forceRenew: body.force_renew, signal }
+  async ({ params, query, body }, { engine, origin, signal }) => {
+    const request = {
+      dropletName: params.droplet_name,
+      email: body.email,
+      forceRenew: body.force_renew,
+      origin,
+      signal,
+    }
     return query.dry_run
       ? issueDryRunAnswer(await engine.dryRunIssue(request))
       : certifiedAnswer(await engine.issueCertificate(request))

@@ -24,8 +24,8 @@ export default endpoint(
     supportsPreconditions: true,
     errors: PUT_ERRORS,
   },
-  async ({ params, query, body, precondition }, { engine, base, signal }) => {
-    const request = { dropletName: params.droplet_name, spec: body, mode: 'replace' as const, precondition }
+  async ({ params, query, body, precondition }, { engine, base, origin, signal }) => {
+    const request = { dropletName: params.droplet_name, spec: body, mode: 'replace' as const, precondition, origin }
     return query.dry_run
       ? putDryRunAnswer(await engine.dryRunPut(request))
       : putAnswer(await engine.putProxy({ ...request, ...waitOf(query, request.spec), signal }), base)

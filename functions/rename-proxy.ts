@@ -44,8 +44,8 @@ export default endpoint(
       'BUSY',
     ],
   },
-  async ({ params, query, body, precondition }, { engine }) => {
-    const request = { dropletName: params.droplet_name, newName: body.droplet_name, precondition }
+  async ({ params, query, body, precondition }, { engine, origin }) => {
+    const request = { dropletName: params.droplet_name, newName: body.droplet_name, precondition, origin }
     if (request.newName === request.dropletName) throw sameName()
     return query.dry_run
       ? putDryRunAnswer(await engine.dryRunRename(request))

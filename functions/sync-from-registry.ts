@@ -81,7 +81,7 @@ export default endpoint(
       'BUSY',
     ],
   },
-  async ({ method, query }, { engine, caller, base = '' }) => {
+  async ({ method, query }, { engine, caller, origin, base = '' }) => {
     const { dry_run, prune, confirm, require_healthy, enable_ssl } = query
     const isTrusted = caller?.kind === 'token' || (caller?.kind === 'local' && !prune)
     const isOnlyShown = method === 'GET' && !dry_run && !isTrusted
@@ -91,6 +91,7 @@ export default endpoint(
       confirm,
       requireHealthy: require_healthy,
       enableSsl: enable_ssl,
+      origin,
     })
     const { created, updated, deleted, skipped_count } = summary
     const logFields = { created: created.length, updated: updated.length, deleted: deleted.length, skipped_count }

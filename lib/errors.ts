@@ -39,6 +39,14 @@ export const ERRORS = {
   UNAUTHORIZED: entry(401, 'caller', false, 'request', 'A valid API token is required'),
   FORBIDDEN: entry(403, 'caller', false, 'request', 'This Host or Origin is not allowed to call this API'),
   NOT_FOUND: entry(404, 'caller', false, 'request', 'There is no such endpoint'),
+  VERSION_NOT_FOUND: entry(
+    404,
+    'caller',
+    false,
+    'request',
+    'The route has no such version',
+    'Choose a version of its history',
+  ),
   PROXY_NOT_FOUND: entry(
     404,
     'caller',
@@ -109,6 +117,14 @@ export const ERRORS = {
     "Install an NGINX that has the module, such as Debian's",
   ),
   TOO_MANY_ATTEMPTS: entry(429, 'caller', true, 'request', 'Too many calls without a valid token from this address'),
+  TOO_MANY_STREAMS: entry(
+    429,
+    'caller',
+    true,
+    'request',
+    'Too many streams of events are open',
+    'Close one of them, or read the events page by page',
+  ),
   SSL_RATE_LIMITED: entry(429, 'ca', true, 'issue', 'No certificate may be ordered for this name yet'),
   HEADERS_TOO_LARGE: entry(431, 'caller', false, 'request', 'The request headers are larger than 16 KiB'),
   PROXY_CONFIG_FAILED: entry(

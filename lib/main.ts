@@ -12,6 +12,7 @@ import { describeListenFault } from './http/listener/listen-failure.ts'
 import { closeHttpServer, listenOn } from './http/listener/listener.ts'
 import type { Deps } from './http/operation.ts'
 import { meshMember } from './mesh/member.ts'
+import { webhook } from './mesh/webhook.ts'
 import { nginxFactsReader } from './nginx/binary.ts'
 import { type Environment, type HostFault, openHost } from './open-host.ts'
 import { untestableNetworks } from './render/forwarded.ts'
@@ -66,9 +67,13 @@ export async function startService(environment: Environment): Promise<Service | 
   }
   const engine = createEngine(host)
   await engine.recover()
+  const { version } = packageJson
+  // Before the first event of this start, which it sends.
+  const hook = webhook(host, engine.events)
+  const origin = { actor: { kind: 'local' } } as const
+  await engine.events.add({ type: 'manager.started', origin, details: { version } })
   const { settings, log, clock, metrics } = host
   const usage = usageCounter(clock)
-  const { version } = packageJson
   const deps = { version, usage, resources: hostResources(), settings, engine, log, clock, metrics }
   const { readHealth } = engine
   const mesh = meshMember(host, { version, readHealth, uptimeSeconds: () => usage.read().uptimeSeconds })
@@ -76,11 +81,14 @@ export async function startService(environment: Environment): Promise<Service | 
   const end: Service['close'] = async (drain) => {
     for (const timer of timers) clearInterval(timer)
     engine.endWaits()
-    await Promise.all([drain?.(), mesh.idle()])
+    // They would keep the server open.
+    engine.streams.close()
+    await Promise.all([drain?.(), mesh.idle(), hook.stop()])
     await engine.idle()
     await engine.saveRenderedMark()
     // What still runs, certbot or a sync, must not change this host after another process has locked it.
     engine.close()
+    await engine.events.add({ type: 'manager.stopped', origin })
     await engine.idle()
     // A running certbot ends by itself; the next start adopts its certificate.
     host.runner.detachRunning()
@@ -90,7 +98,7 @@ export async function startService(environment: Environment): Promise<Service | 
   return {
     deps,
     host,
-    joinMesh: () => void timers.push(...startAnnouncements(host, mesh)),
+    joinMesh: () => void timers.push(...startAnnouncements(host, mesh, hook)),
     close: (drain) => (ended ??= end(drain)),
   }
 }

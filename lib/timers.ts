@@ -4,6 +4,7 @@ import type { Engine } from './engine/engine.ts'
 import type { Host } from './host/host.ts'
 import { logFailure } from './host/log-failure.ts'
 import type { MeshMember } from './mesh/member.ts'
+import type { Webhook } from './mesh/webhook.ts'
 import { heartbeatUrl } from './settings/settings.ts'
 
 /** Starts a job every `everyMs` milliseconds, except while its previous run has not ended. */
@@ -23,7 +24,10 @@ const RESTORE_EVERY_MS = 10_000
 const RECONCILE_EVERY_MS = 60_000
 const PROVE_EVERY_MS = 60_000
 const RENEW_OVERDUE_EVERY_MS = 60_000
+const COMMENT_EVERY_MS = 15_000
+const WATCH_EVERY_MS = 60_000
 const REGISTER_CHECK_MS = 1000
+const DELIVER_EVERY_MS = 1000
 const HEARTBEAT_MS = 60_000
 
 /**
@@ -41,6 +45,8 @@ export function startTimers({ settings, log }: Host, engine: Engine): NodeJS.Tim
     every(RECONCILE_EVERY_MS, 'reconcile', engine.keepReconciled),
     every(PROVE_EVERY_MS, 'confirm_served', engine.proveServed),
     every(RENEW_OVERDUE_EVERY_MS, 'renew_overdue', certificates.renewOverdue),
+    every(COMMENT_EVERY_MS, 'keep_streams', async () => engine.streams.keepAlive()),
+    every(WATCH_EVERY_MS, 'watch_health', async () => void (await engine.readHealth())),
     ...(settings.SSL_AUTO_ISSUE ? [every(ORDER_EVERY_MS, 'issue_pending', certificates.issuePending)] : []),
     ...(settings.REGISTRY_SYNC_INTERVAL_S > 0
       ? [every(settings.REGISTRY_SYNC_INTERVAL_S * 1000, 'sync_from_registry', () => scheduledSync(engine))]
@@ -50,13 +56,18 @@ export function startTimers({ settings, log }: Host, engine: Engine): NodeJS.Tim
 }
 
 /** Registers this service with the Registry and sends heartbeats to the Orchestrator: at once, then periodically. */
-export function startAnnouncements({ settings, log }: Host, mesh: MeshMember): readonly NodeJS.Timeout[] {
+export function startAnnouncements(
+  { settings, log }: Host,
+  mesh: MeshMember,
+  hook: Webhook,
+): readonly NodeJS.Timeout[] {
   const every = repeater(log)
   const { REGISTRY_REGISTER } = settings
   void mesh.register()
   void mesh.sendHeartbeat()
   return [
     ...(REGISTRY_REGISTER ? [every(REGISTER_CHECK_MS, 'register', mesh.register)] : []),
+    ...(settings.EVENTS_URL === undefined ? [] : [every(DELIVER_EVERY_MS, 'send_events', hook.deliver)]),
     ...(heartbeatUrl(settings) === undefined ? [] : [every(HEARTBEAT_MS, 'heartbeat', mesh.sendHeartbeat)]),
   ]
 }

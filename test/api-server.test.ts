@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import type { Socket } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type FakeDeps, fakeDeps } from '../fixtures/deps.ts'
@@ -15,6 +15,7 @@ const TOKEN = 'a-token-of-many-characters'
 interface Served {
   readonly deps: FakeDeps
   readonly call: (path: string, init?: RequestInit) => Promise<number>
+  readonly port: number
 }
 
 /** Serves the API over TCP; every connection comes from `address`. */
@@ -36,13 +37,46 @@ async function serving(
   const call = async (path: string, init: RequestInit = {}) =>
     (await fetch(`http://127.0.0.1:${at.port}${path}`, init)).status
   try {
-    await use({ deps, call })
+    await use({ deps, call, port: at.port })
   } finally {
     await closeHttpServer(server, 0)
   }
 }
 
 const bearer = (token: string) => ({ headers: { authorization: `Bearer ${token}` } })
+
+/** Opens a stream of events, and resolves once it has begun. */
+async function streamTo(port: number): Promise<Socket> {
+  const socket = connect(port, '127.0.0.1')
+  socket.write('GET /events?after=0 HTTP/1.1\r\nhost: localhost\r\naccept: text/event-stream\r\n\r\n')
+  await once(socket, 'data')
+  return socket
+}
+
+test('a stream whose reader has gone makes room for another one', async () => {
+  await serving({}, '127.0.0.1', async ({ deps, call, port }) => {
+    const sockets = await Promise.all(Array.from({ length: 32 }, () => streamTo(port)))
+    const accept = { headers: { accept: 'text/event-stream' } }
+    assert.is(await call('/events', accept), 429)
+    for (const socket of sockets) socket.destroy()
+    while ((await call('/events', accept)) === 429) deps.engine.streams.keepAlive()
+    deps.engine.streams.close()
+  })
+})
+
+test('a reader that does not read takes no memory: what it is behind stays in the log', async () => {
+  await serving({}, '127.0.0.1', async ({ deps, port }) => {
+    const socket = await streamTo(port)
+    socket.pause()
+    const origin = { actor: { kind: 'local' } } as const
+    const details = { text: 'x'.repeat(3_000) }
+    const before = process.memoryUsage().arrayBuffers
+    for (let i = 0; i < 3_000; i++) await deps.engine.events.add({ type: 'health.changed', origin, details })
+    assert.ok(process.memoryUsage().arrayBuffers - before < 6 * 1024 * 1024)
+    socket.destroy()
+    deps.engine.streams.close()
+  })
+})
 
 test('an address that guesses tokens is locked out, with one line in the log; its health checks and known tokens are not', async () => {
   await serving({ PROXY_MANAGER_API_TOKEN: TOKEN }, '192.0.2.9', async ({ deps, call }) => {

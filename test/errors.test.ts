@@ -57,7 +57,8 @@ test('a certificate that was not issued is 422 if the cause lies in the domain, 
 test('a fault of the caller is only retryable if it is about time, and every message is one sentence', () => {
   for (const [code, { status, culprit, retryable, message }] of Object.entries(ERRORS)) {
     assert.ok(status >= 400 && status < 600, code)
-    if (culprit === 'caller') assert.is(retryable, ['REQUEST_TIMEOUT', 'TOO_MANY_ATTEMPTS'].includes(code), code)
+    if (culprit === 'caller')
+      assert.is(retryable, ['REQUEST_TIMEOUT', 'TOO_MANY_ATTEMPTS', 'TOO_MANY_STREAMS'].includes(code), code)
     assert.match(message, /^\w[^\n]*[^.\s]$/, code)
   }
 })

@@ -10,7 +10,7 @@ export interface FileWrites {
   write(path: string, text: string, mode: number): Promise<void>
   /** Resolves once a file's content is on the medium. */
   syncFile(path: string): Promise<void>
-  /** Appends to a file that exists, and syncs it. */
+  /** Appends to a file that exists, and syncs it; if that fails, what was appended is removed again. */
   append(path: string, text: string): Promise<void>
   /** Writes a file that nothing depends on after a power cut: overwritten in place, not synced, with exactly this mode. */
   writeUnsynced(path: string, text: string, mode: number): Promise<void>
@@ -69,11 +69,7 @@ export function hostFileWrites(cache: {
         await file.writeFile(text)
       }),
     syncFile: (path) => reading(path, O_RDONLY | O_NOFOLLOW, (file) => file.sync()),
-    append: (path, text) =>
-      writing(path, O_APPEND, undefined, async (file) => {
-        await file.writeFile(text)
-        await file.sync()
-      }),
+    append: (path, text) => writing(path, O_APPEND, undefined, (file) => appendWhole(file, text)),
     writeUnsynced: overwrite,
     replaceUnsynced: (path, temporary, text, mode) =>
       changing(path, () => replaceBy(temporary, path, () => overwrite(temporary, text, mode))),
@@ -122,6 +118,17 @@ function writesBelow(
         }),
       ),
     removeBelow: (root, path) => inParent(root, path, unlinkIfPresent),
+  }
+}
+
+async function appendWhole(file: FileHandle, text: string): Promise<void> {
+  const { size } = await file.stat()
+  try {
+    await file.writeFile(text)
+    await file.datasync()
+  } catch (error) {
+    await file.truncate(size).catch(() => undefined)
+    throw error
   }
 }
 

@@ -12,6 +12,8 @@ export interface Metrics {
   nginxReload(result: string, durationMs: number): void
   certbotRun(result: string): void
   upstreamProbe(status: string): void
+  /** This many events were not sent to EVENTS_URL, and never will be. */
+  eventsDropped(count: number): void
   /** Replaces the figures of the present state. */
   routes(state: RouteFigures): void
   /** Prometheus' text format 0.0.4. */
@@ -41,7 +43,7 @@ const RELOAD_RESULTS = ['success', 'refused', 'not_confirmed', 'wrong_certificat
 export function promMetrics(): Metrics {
   const register = new Registry()
   collectDefaultMetrics({ register, prefix: PREFIX })
-  const { requests, changes, batches, tests, reloads, certbotRuns, probes } = eventMetrics(register)
+  const { requests, changes, batches, tests, reloads, certbotRuns, probes, droppedEvents } = eventMetrics(register)
   const { health, configTest, generation, routes, expiry, depth, connections } = stateMetrics(register)
   return {
     request: (operation, status, durationMs) =>
@@ -52,6 +54,7 @@ export function promMetrics(): Metrics {
     nginxReload: (result, durationMs) => reloads.observe({ result }, durationMs / 1000),
     certbotRun: (result) => certbotRuns.inc({ result }),
     upstreamProbe: (status) => probes.inc({ status }),
+    eventsDropped: (count) => droppedEvents.inc(count),
     routes: (state) => {
       for (const status of HEALTH) health.set({ status }, status === state.health ? 1 : 0)
       // NaN if it is not known: no alert's comparison is true for it.
@@ -98,6 +101,7 @@ function eventMetrics(register: Registry) {
       'result',
     ),
     certbotRuns: counter('certbot_runs_total', 'certbot runs by result', 'result'),
+    droppedEvents: counter('events_dropped_total', 'Events that EVENTS_URL did not get'),
     probes: counter('upstream_probes_total', 'Health checks of upstreams by result', 'status'),
   }
   // A series that begins with its first event shows no increase, and no alert would see it: these begin with 0.

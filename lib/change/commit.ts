@@ -3,6 +3,7 @@ import { basename } from 'node:path'
 import { removeTemporaries } from '../candidate/stage.ts'
 import { configFailed } from '../candidate/test-candidate.ts'
 import { type ProxyManagerError, withDetails } from '../errors.ts'
+import { recordHistory } from '../history/history.ts'
 import { backUp } from '../host/backups.ts'
 import type { Host } from '../host/host.ts'
 import { writeRecord } from '../host/json-record.ts'
@@ -12,6 +13,7 @@ import { writeFailure } from '../host/write-failure.ts'
 import type { TestResult } from '../nginx/config-test.ts'
 import { type ReloadResult, reloadFailed } from '../nginx/reload-result.ts'
 import { verifyServedCertificates } from '../nginx/served-certificate.ts'
+import { changeEvents, originOf } from '../plan/change-events.ts'
 import type { BatchPlan } from '../plan/plan-batch.ts'
 import { isIntact } from '../render/shared-file.ts'
 import { saveLastGood } from '../snapshot/last-good.ts'
@@ -60,7 +62,8 @@ export async function commitBatch(
   let wasSignalled = false
   try {
     await backUpDrifted(host, plan)
-    await beginJournal(host, plan.generation, plan.files)
+    const events = changeEvents(plan, observation.snapshot.routes, isRunning, host.clock.nowMs())
+    await beginJournal(host, { ...plan, events })
     await swapFiles(host, plan.files)
     const tested = await observation.nginx.testSwapped(test, plan.domains)
     if (!tested.ok) throw configFailed(tested)
@@ -70,10 +73,18 @@ export async function commitBatch(
     const reload = isRunning ? await reloadAndConfirm(host, observation, plan, test) : NOT_RELOADED
     if (!reload.ok) {
       await recordReload(host, plan.generation, reload)
+      void context.events.add({
+        type: 'nginx.reload_failed',
+        origin: originOf(plan.changes[0]),
+        generation: plan.generation,
+        outcome: reload.reason,
+      })
       throw reloadFailed(reload.reason, { stage: 'confirm', state: 'rolled_back' }, reload)
     }
+    // From here on the change is final: the journal only has to be gone before the next one.
+    await context.events.append(events)
     await saveLastGood(host, plan.files)
-    await dropJournal(host)
+    await dropJournal(host).catch(logFailure(host, 'warn', { action: 'drop_journal' }))
     if (isServable) state.lastTest = testedNow(host, { ok: true, output: tested.output })
     const { reloadMs, confirmMs } = reload
     return {
@@ -82,6 +93,7 @@ export async function commitBatch(
       cleanup: async () => {
         if (isRunning) await recordReload(host, plan.generation, reload)
         await settleSwap(host, plan.files)
+        await recordHistory(host, { files: plan.files, events })
         await removeUnusedCertificates(context, observation, plan)
       },
     }

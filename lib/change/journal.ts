@@ -1,16 +1,22 @@
 /** The journal of a change: the previous files, on disk before any live file is touched. */
 import { posix } from 'node:path'
 import * as v from 'valibot'
+import { DatedEvent } from '../events/event.ts'
+import { recordHistory } from '../history/history.ts'
 import type { FileChange } from '../host/file-image.ts'
 import type { Host } from '../host/host.ts'
 import { TEMPORARY_SUFFIX } from '../host/replace-file.ts'
 import { statePaths } from '../host/state-folder.ts'
 import { isOwnFileName } from '../route/file-names.ts'
+import { saveLastGood } from '../snapshot/last-good.ts'
+import type { ChangeContext } from './context.ts'
+import { settleSwap } from './swap.ts'
 
 const Image = v.nullable(v.union([v.strictObject({ text: v.string() }), v.strictObject({ linkTo: v.string() })]))
 export const Journal = v.strictObject({
   generation: v.number(),
   files: v.array(v.strictObject({ path: v.string(), before: Image, after: Image })),
+  events: v.optional(v.array(DatedEvent), []),
 })
 
 /** The files of a change before and after; its phase is `reloading` once every file is in place. */
@@ -18,6 +24,8 @@ export interface Journal {
   readonly phase: 'intent' | 'reloading'
   readonly generation: number
   readonly files: readonly FileChange[]
+  /** For the log once the change is proved: with any of them in it, the change is final. */
+  readonly events: readonly DatedEvent[]
 }
 
 type JournalHost = Pick<Host, 'files' | 'settings'>
@@ -25,11 +33,14 @@ type JournalHost = Pick<Host, 'files' | 'settings'>
 const RELOADING = 'reloading\n'
 
 /** Writes the journal in phase `intent`; it is synced when this resolves. */
-export async function beginJournal(host: JournalHost, generation: number, files: readonly FileChange[]): Promise<void> {
+export async function beginJournal(
+  host: JournalHost,
+  { generation, files, events }: Omit<Journal, 'phase'>,
+): Promise<void> {
   const { journal, root } = statePaths(host.settings)
   const temporary = `${root}/.journal${TEMPORARY_SUFFIX}`
   await host.files.remove(temporary)
-  await host.files.write(temporary, `${JSON.stringify({ generation, files })}\n`, 0o600)
+  await host.files.write(temporary, `${JSON.stringify({ generation, files, events })}\n`, 0o600)
   await host.files.syncFile(temporary)
   await host.files.rename(temporary, journal)
   await host.files.syncFolder(root)
@@ -48,6 +59,19 @@ export async function dropJournal(host: JournalHost): Promise<void> {
   await host.files.syncFolder(root).catch(() => undefined)
 }
 
+/** Ends a change that is final, with those of its events that the log does not have yet. */
+export async function finishJournal(
+  { host, events }: Pick<ChangeContext, 'host' | 'events'>,
+  journal: Journal,
+  unlogged: readonly DatedEvent[],
+): Promise<void> {
+  await events.append(unlogged)
+  await saveLastGood(host, journal.files)
+  await settleSwap(host, journal.files)
+  await recordHistory(host, journal)
+  await dropJournal(host)
+}
+
 /**
  * The journal that a previous process left, if any. An unreadable one was cut short before any live file changed; one with other files than ours
  * was not written by us, and nothing of it is undone.
@@ -59,9 +83,9 @@ export function readJournal(host: JournalHost): Journal | 'torn' | undefined {
   if (!text.startsWith('{"generation":')) return 'torn'
   const lineEnd = text.indexOf('\n')
   try {
-    const { generation, files } = v.parse(Journal, JSON.parse(text.slice(0, lineEnd)))
+    const { generation, files, events } = v.parse(Journal, JSON.parse(text.slice(0, lineEnd)))
     if (!files.every(({ path }) => isWritten(host, path))) return 'torn'
-    return { phase: text.slice(lineEnd + 1) === RELOADING ? 'reloading' : 'intent', generation, files }
+    return { phase: text.slice(lineEnd + 1) === RELOADING ? 'reloading' : 'intent', generation, files, events }
   } catch {
     return 'torn'
   }

@@ -14,10 +14,12 @@ import { lastGoodText, saveLastGood } from '../snapshot/last-good.ts'
 import { missingFilesFault } from '../snapshot/missing-files.ts'
 import { applyBatch } from './apply.ts'
 import type { ChangeContext, ObservedHost } from './context.ts'
-import { dropJournal, type Journal, readJournal } from './journal.ts'
+import { finishJournal, type Journal, readJournal } from './journal.ts'
 import { reconcile } from './reconcile.ts'
 import { renumberFile, rollBack } from './roll-back.ts'
-import { assertUnedited, logBackUp, settleSwap } from './swap.ts'
+import { assertUnedited, logBackUp } from './swap.ts'
+
+const RECOVERY = { actor: { kind: 'recovery' } } as const
 
 /**
  * Everything that has to be done before the API listens. May run any number of times, and be interrupted at any instant.
@@ -71,8 +73,11 @@ export async function recoverJournal(context: ChangeContext): Promise<void> {
   // A failed rollback may have put the previous files back already: then only its reload is missing.
   const isInPlace = observation.snapshot.shared?.generation === journal.generation
   const mayFinish = journal.phase === 'reloading' && isInPlace && journal.generation !== state.refused
-  const isFinished = mayFinish && (await rollForward(host, observation, journal))
-  if (!isFinished) {
+  const unlogged = await context.events.missing(journal.events)
+  const isFinal = unlogged.length < journal.events.length && journal.generation !== state.refused
+  const isFinished = isFinal || (mayFinish && (await rollForward(observation, journal)))
+  if (isFinished) await finishJournal(context, journal, unlogged)
+  else {
     state.generation += 1
     const wasSignalled = journal.phase === 'reloading'
     const { files, generation: replaced } = journal
@@ -81,12 +86,8 @@ export async function recoverJournal(context: ChangeContext): Promise<void> {
     await saveLastGood(host, restored)
   }
   state.degraded = undefined
-  host.log.write('warn', {
-    action: 'recover_journal',
-    result: 'success',
-    outcome: isFinished ? 'finished' : 'undone',
-    generation: journal.generation,
-  })
+  const [outcome, { generation }] = [isFinished ? 'finished' : 'undone', journal]
+  host.log.write('warn', { action: 'recover_journal', result: 'success', outcome, generation })
 }
 
 /** @throws {Error} if NGINX rejects the files of some routes; the others are in place */
@@ -101,7 +102,7 @@ function assertMounted(host: Host): void {
   if (fault !== undefined) throw new Error(fault)
 }
 
-async function rollForward(host: Host, { nginx }: ObservedHost, journal: Journal): Promise<boolean> {
+async function rollForward({ nginx }: ObservedHost, journal: Journal): Promise<boolean> {
   const test = await nginx.testAsIs()
   if (!test.ok) return false
   const isServed = nginx.findMaster() === undefined || (await nginx.servedGeneration()) === journal.generation
@@ -109,9 +110,6 @@ async function rollForward(host: Host, { nginx }: ObservedHost, journal: Journal
     const reload = await nginx.reload(journal.generation, test.durationMs)
     if (!reload.ok && reload.reason !== 'not_running') return false
   }
-  await saveLastGood(host, journal.files)
-  await settleSwap(host, journal.files)
-  await dropJournal(host)
   return true
 }
 
@@ -200,7 +198,7 @@ async function repairCertificates(context: ChangeContext): Promise<void> {
     if (newest?.summary.fingerprint_sha256 === record.certificate?.fingerprint_sha256 && newest !== undefined) {
       await context.certificates.copy(new Map([[domain, newest]]))
     } else {
-      changes.push({ kind: 'certify', dropletName, domain })
+      changes.push({ kind: 'certify', dropletName, domain, origin: RECOVERY })
     }
     context.host.log.write('warn', {
       action: 'repair_certificate',
@@ -236,6 +234,8 @@ export async function confirmServed(context: ChangeContext): Promise<void> {
   // Another number in NGINX's answer leaves the one on disk for the proof.
   const generation = served === undefined ? await renewGeneration(context, shared.text) : shared.generation
   const reload = await nginx.reload(generation, test.durationMs)
+  const event = { origin: RECOVERY, generation, outcome: reload.ok ? 'served_another' : reload.reason }
+  await context.events.add({ type: reload.ok ? 'nginx.reloaded' : 'nginx.reload_failed', ...event })
   if (!reload.ok) throw new Error(`NGINX serves another configuration than the one on disk (${reload.reason})`)
   host.log.write('warn', { action: 'confirm_served', result: 'success', outcome: 'reloaded', generation })
 }

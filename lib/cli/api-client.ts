@@ -45,10 +45,6 @@ export async function callApi<T>(
   schema: v.GenericSchema<unknown, T>,
 ): Promise<Answer<T>> {
   const { base, credentials } = readTarget(context)
-  const parameters = Object.entries(query).flatMap(([name, value]) =>
-    value === undefined ? [] : [[name, String(value)]],
-  )
-  const search = parameters.length === 0 ? '' : `?${new URLSearchParams(parameters)}`
   const init: RequestInit = {
     method,
     headers: {
@@ -65,7 +61,7 @@ export async function callApi<T>(
     status,
     headers: answered,
     answer,
-  } = await fetch(`${base}${path}${search}`, init).then(
+  } = await fetch(`${base}${path}${searchOf(query)}`, init).then(
     async (response) => ({ status: response.status, headers: response.headers, answer: await response.text() }),
     (error: unknown) => {
       throw unreachable(`${base} cannot be reached (${describeCause(error)})`)
@@ -80,6 +76,42 @@ export async function callApi<T>(
   const parsed = v.safeParse(schema, json)
   if (!parsed.success) throw unreachable(`the server at ${base} (status ${status}) is not Proxy Manager`)
   return { status, timing: answered.get('server-timing'), json, shown: parsed.output }
+}
+
+function searchOf(query: Readonly<Record<string, unknown>>): string {
+  const parameters = Object.entries(query).flatMap(([name, value]) =>
+    value === undefined ? [] : [[name, String(value)]],
+  )
+  return parameters.length === 0 ? '' : `?${new URLSearchParams(parameters)}`
+}
+
+/**
+ * Reads a stream of events until the API ends it.
+ * @throws {CommandFailure} in any case: the API refuses the call, cannot be reached, or has ended the stream
+ */
+export async function streamApi<T>(
+  context: CliContext,
+  { path, query = {} }: ApiCall,
+  schema: v.GenericSchema<unknown, T>,
+  onEvent: (event: T) => void,
+): Promise<never> {
+  const { base, credentials } = readTarget(context)
+  const headers = { accept: 'text/event-stream', ...credentials }
+  try {
+    const response = await fetch(`${base}${path}${searchOf(query)}`, { headers, redirect: 'error' })
+    let rest = ''
+    for await (const text of response.body?.pipeThrough(new TextDecoderStream()) ?? []) {
+      const lines = `${rest}${text}`.split('\n')
+      rest = lines.pop() ?? ''
+      for (const line of lines) {
+        const event = v.safeParse(schema, parseJson(line.replace(/^data: /, '')))
+        if (event.success) onEvent(event.output)
+      }
+    }
+  } catch (error) {
+    throw unreachable(`${base} cannot be reached (${describeCause(error)})`)
+  }
+  throw unreachable(`the API at ${base} has ended the stream`)
 }
 
 /** The path of a route. The name is escaped, not checked: the API does that. */

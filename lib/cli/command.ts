@@ -36,6 +36,8 @@ export interface Invocation {
   readonly newName: string
   /** By camelCase name; `undefined` if an option was not given. */
   readonly options: Readonly<Record<string, unknown>>
+  /** `--json` is given: for a command that prints by itself. */
+  readonly isJson: boolean
 }
 
 /** The result of a command: for programs, for people, and for the shell. */

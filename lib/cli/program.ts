@@ -4,8 +4,10 @@ import { Command, CommanderError, InvalidArgumentError } from 'commander'
 import packageJson from '../../package.json' with { type: 'json' }
 import { type CliContext, type CommandDefinition, CommandFailure, EXIT } from './command.ts'
 import { remove } from './commands/delete.ts'
+import { events } from './commands/events.ts'
 import { get } from './commands/get.ts'
 import { health } from './commands/health.ts'
+import { history, rollback } from './commands/history.ts'
 import { list } from './commands/list.ts'
 import { plan, put } from './commands/put.ts'
 import { reconcile } from './commands/reconcile.ts'
@@ -28,9 +30,12 @@ const COMMANDS: readonly CommandDefinition[] = [
   plan,
   remove,
   rename,
+  history,
+  rollback,
   ssl,
   sync,
   reconcile,
+  events,
   health,
 ]
 
@@ -130,7 +135,7 @@ async function execute(
   const [name = '', newName = ''] = command.args
   const print = (json: unknown) => context.out(`${plainJson(json)}\n`)
   try {
-    const outcome = await definition.run({ name, newName, options }, context)
+    const outcome = await definition.run({ name, newName, options, isJson: isJson === true }, context)
     if (outcome === undefined) return undefined
     if (isJson) print(outcome.json)
     else context.out(`${printable(outcome.text)}\n`)

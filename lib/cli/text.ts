@@ -37,8 +37,8 @@ export function printable(text: string): string {
   return text.replace(/[\x00-\x08\x0b-\x1f\x7f-\x9f]/g, '?')
 }
 
-/** JSON on several lines. Control characters that JSON allows in strings, and a terminal may obey, are escaped. */
-export function plainJson(json: unknown): string {
+/** JSON on several lines, or on one without an indent. Control characters that JSON allows in strings, and a terminal may obey, are escaped. */
+export function plainJson(json: unknown, indent = 2): string {
   const escaped = (character: string) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
-  return JSON.stringify(json, null, 2).replace(/[\x7f-\x9f]/g, escaped)
+  return JSON.stringify(json, null, indent).replace(/[\x7f-\x9f]/g, escaped)
 }

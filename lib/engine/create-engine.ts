@@ -2,36 +2,36 @@
 import { nginxControls } from '../candidate/nginx-control.ts'
 import { certificateStore } from '../certificates/store.ts'
 import type { ChangeContext, ChangeState } from '../change/context.ts'
-import { dryRun } from '../change/pipeline.ts'
-import { toPutChange } from '../change/prepare-put.ts'
-import { type ChangeQueue, changeQueue } from '../change/queue.ts'
+import { changeQueue } from '../change/queue.ts'
 import { dryRunReconcile, keepReconciled, readRenderedMark, reconcile, saveRenderedMark } from '../change/reconcile.ts'
 import { confirmServed, recover, recoverJournal } from '../change/recover.ts'
 import { ProxyManagerError, stopping } from '../errors.ts'
+import { eventLog } from '../events/log.ts'
+import { eventStreams } from '../events/streams.ts'
 import { dependencyReader } from '../health/dependencies.ts'
 import { healthReader } from '../health/health.ts'
 import { readMetrics } from '../health/metrics.ts'
 import type { Host } from '../host/host.ts'
 import { logFailure } from '../host/log-failure.ts'
-import { deleteCertificateFiles } from '../issuance/delete-certificate.ts'
-import { dryRunIssue } from '../issuance/dry-run.ts'
-import { type CertificateMaintenance, certificateMaintenance } from '../issuance/maintain.ts'
-import { createIssuer, type Issuer } from '../issuance/obtain.ts'
-import { type OrderQueue, orderQueue } from '../issuance/order-queue.ts'
+import { certificateMaintenance } from '../issuance/maintain.ts'
+import { createIssuer } from '../issuance/obtain.ts'
+import { orderQueue } from '../issuance/order-queue.ts'
+import { namedTokens } from '../mesh/named-tokens.ts'
 import { registryReader } from '../mesh/registry-client.ts'
 import { syncFromRegistry } from '../mesh/sync.ts'
 import { tokenVerifier } from '../mesh/verify-token.ts'
 import { ANGIE_UNSUPPORTED, nginxFactsReader } from '../nginx/binary.ts'
-import type { Change } from '../plan/change.ts'
-import { onlyOutcome } from '../plan/plan-batch.ts'
 import { staleFinder } from '../plan/stale.ts'
 import { observer } from '../snapshot/observe.ts'
 import { findPutBack } from '../snapshot/put-back.ts'
-import { arrive, counted, servedRoutes, superseding } from './arrivals.ts'
-import type { ChangeDryRun, Engine } from './engine.ts'
-import { type HealthWaits, healthWaits } from './health-waits.ts'
+import { servedRoutes, superseding } from './arrivals.ts'
+import { certificateVerbs, changeVerbs } from './change-verbs.ts'
+import type { Engine } from './engine.ts'
+import { loggedSync, watchedHealth } from './engine-events.ts'
+import { healthWaits } from './health-waits.ts'
+import { rollbackVerbs } from './rollback.ts'
 import { type RouteView, routeView } from './route-view.ts'
-import { applyOrRecover, type ChangeSubmitter, changeSubmitter } from './submit-change.ts'
+import { applyOrRecover, changeSubmitter } from './submit-change.ts'
 
 /** Builds the engine on a host; it holds the queue and all state that lives as long as the process. */
 export function createEngine(host: Host): Engine {
@@ -51,18 +51,24 @@ export function createEngine(host: Host): Engine {
   const submitter = changeSubmitter(context, queue, view)
   const issuer = createIssuer(context, orders, submitter.certify)
   const certificates = certificateMaintenance(context, issuer, submitter.certify)
-  const readHealth = healthReader(context, orders)
-  const readDroplets = registryReader(host)
+  const tokens = namedTokens(host, context.events)
+  const readHealth = watchedHealth(context, healthReader(context, orders, tokens.fault))
+  const registry = registryReader(host)
   const parts = { context, queue, view, waits, submitter, orders, issuer, certificates, arriving }
+  const changes = changeVerbs(parts)
   return {
-    ...changeVerbs(parts),
+    ...changes,
+    ...rollbackVerbs(context, queue, changes),
     ...certificateVerbs(parts),
     ...readVerbs(context, view),
-    syncFromRegistry: (request) => syncFromRegistry(context, superseding(queue, waits), readDroplets, request),
+    syncFromRegistry: loggedSync(context, (request) =>
+      syncFromRegistry(context, superseding(queue, waits), registry, request),
+    ),
     readMetrics: () => readMetrics(context, queue, readHealth),
     readHealth,
     readDependencies: dependencyReader(context),
     verifyToken: tokenVerifier(host),
+    findToken: tokens.find,
     certificates,
     reconcile: () => queue.exclusively(() => reconcile(context)),
     dryRunReconcile: () => queue.exclusively(() => dryRunReconcile(context)),
@@ -71,19 +77,11 @@ export function createEngine(host: Host): Engine {
       if (findPutBack(host) !== undefined) await queue.exclusively(() => keepReconciled(context))
     },
     saveRenderedMark: () => saveRenderedMark(context).catch(logFailure(host, 'warn', { action: 'save_rendered_mark' })),
-    recover: async () => {
-      const undone = await recover(context)
-      if (state.observed?.facts.isAngie === true)
-        host.log.write('warn', {
-          action: 'check_nginx',
-          result: 'failure',
-          outcome: 'unsupported',
-          cause: ANGIE_UNSUPPORTED,
-        })
-      return undone
-    },
-    idle: () => queue.idle(),
+    recover: () => recoverHost(context),
+    idle: () => queue.idle().then(context.events.idle),
+    events: context.events,
     endWaits: waits.end,
+    streams: eventStreams(context.events),
     close: () => {
       queue.close()
       closing.abort(stopping())
@@ -93,6 +91,13 @@ export function createEngine(host: Host): Engine {
       if (state.degraded !== undefined) await queue.exclusively(() => recoverJournal(context))
     },
   }
+}
+
+async function recoverHost(context: ChangeContext): Promise<readonly string[]> {
+  const undone = await recover(context)
+  const fields = { action: 'check_nginx', result: 'failure', outcome: 'unsupported', cause: ANGIE_UNSUPPORTED } as const
+  if (context.state.observed?.facts.isAngie === true) context.host.log.write('warn', fields)
+  return undone
 }
 
 function changeContext(host: Host, closing: AbortSignal): ChangeContext {
@@ -116,103 +121,13 @@ function changeContext(host: Host, closing: AbortSignal): ChangeContext {
     state,
     certificates,
     stale: staleFinder(readRenderedMark(host)),
+    events: eventLog(host),
     observe: async (domains) => {
       const observation = await observe(domains)
       state.observed = { ...observation, nginx: controlOf(observation) }
       return state.observed
     },
     closing,
-  }
-}
-
-interface ChangeParts {
-  readonly context: ChangeContext
-  readonly queue: ChangeQueue
-  readonly view: RouteView
-  readonly waits: HealthWaits
-  readonly submitter: ChangeSubmitter
-  readonly orders: OrderQueue
-  readonly issuer: Issuer
-  readonly certificates: CertificateMaintenance
-  /** Number of calls whose upstream is being checked: they are about to submit a change. */
-  readonly arriving: { count: number }
-}
-
-type ChangeVerbs = Pick<
-  Engine,
-  'putProxy' | 'deleteProxy' | 'renameProxy' | 'dryRunPut' | 'dryRunDelete' | 'dryRunRename'
->
-
-function changeVerbs({
-  context,
-  queue,
-  view,
-  waits,
-  submitter,
-  orders,
-  certificates,
-  arriving,
-}: ChangeParts): ChangeVerbs {
-  const { host } = context
-  const dryRunOf = async (change: Change): Promise<ChangeDryRun> => {
-    const { outcomes, ...result } = await queue.exclusively(() => dryRun(context, [change]))
-    const { outcome, route } = onlyOutcome({ outcomes })
-    return { ...result, outcome, proxy: view.show(route) }
-  }
-  return {
-    putProxy: async ({ healthWaitS = 0, signal, ...request }) => {
-      const started = host.clock.monotonicMs()
-      await arrive(context, waits, request, healthWaitS)
-      const prepare = () => toPutChange(host, { source: 'api', ...request })
-      const preparing =
-        healthWaitS === 0
-          ? counted(arriving, prepare)
-          : waits.wait({ dropletName: request.dropletName, seconds: healthWaitS, signal }, prepare)
-      const change = await preparing.catch(submitter.countRefusal)
-      const changed = await submitter.submit(change, host.clock.monotonicMs() - started)
-      if (host.settings.SSL_AUTO_ISSUE && changed.proxy.status === 'pending_ssl')
-        certificates.issuePending().catch(logFailure(host, 'error', { action: 'issue_pending' }))
-      return changed
-    },
-    deleteProxy: async ({ deleteCertificate, ...request }) => {
-      if (waits.isWaiting(request.dropletName)) await arrive(context, waits, request, 0)
-      const changed = await submitter.submit({ kind: 'delete', ...request }, 0)
-      if (!deleteCertificate) return changed
-      // Exclusively: a new route for this domain would otherwise get the certificate that is about to be deleted.
-      const job = () => queue.exclusively(() => deleteCertificateFiles(context, changed.proxy.domain))
-      const kept = await orders.exclusively(job)
-      return {
-        ...changed,
-        certificateDeleted: kept === undefined,
-        ...(kept === undefined ? {} : { certificateKept: kept }),
-      }
-    },
-    renameProxy: async (request) => {
-      await arrive(context, waits, request, 0)
-      return await submitter.submit({ kind: 'rename', ...request }, 0)
-    },
-    dryRunRename: (request) => dryRunOf({ kind: 'rename', ...request }),
-    dryRunPut: async (request) => dryRunOf(await toPutChange(host, { source: 'api', ...request })),
-    dryRunDelete: (request) => dryRunOf({ kind: 'delete', ...request }),
-  }
-}
-
-function certificateVerbs({
-  context,
-  queue,
-  view,
-  issuer,
-}: ChangeParts): Pick<Engine, 'issueCertificate' | 'dryRunIssue'> {
-  return {
-    issueCertificate: async (request) => {
-      const { applied, ordered, preflight } = await issuer.issue(request)
-      const { outcome, route, receipt, steps } = applied
-      return { outcome, proxy: view.show(route), receipt, ordered, preflight, times: { queue: 0, probe: 0, ...steps } }
-    },
-    dryRunIssue: async (request) => {
-      const { route, ...result } = await dryRunIssue(context, queue, issuer.recent, request)
-      return { ...result, proxy: view.show(route) }
-    },
   }
 }
 

@@ -2,11 +2,16 @@
 import type { PreflightCheck } from '../certificates/preflight.ts'
 import type { Applied, BatchDryRun, Receipt, StepTimes } from '../change/context.ts'
 import type { ReconcileDryRun, Reconciled } from '../change/reconcile.ts'
+import type { Origin } from '../events/event.ts'
+import type { EventLog } from '../events/log.ts'
+import type { EventStreams } from '../events/streams.ts'
 import type { Dependency } from '../health/dependencies.ts'
 import type { ManagerHealth } from '../health/health-schema.ts'
+import type { Version } from '../history/history.ts'
 import type { OrderedLineage } from '../issuance/dry-run.ts'
 import type { CertificateMaintenance } from '../issuance/maintain.ts'
 import type { IssueRequest } from '../issuance/may-order.ts'
+import type { KnownToken } from '../mesh/named-tokens.ts'
 import type { SyncRequest, SyncSummary } from '../mesh/sync.ts'
 import type { TokenResult } from '../mesh/token-claims.ts'
 import type { Precondition } from '../plan/change.ts'
@@ -19,11 +24,15 @@ export interface PutRequest {
   /** `create` refuses to replace another configuration. */
   readonly mode: 'create' | 'replace'
   readonly precondition: Precondition
+  /** The version of its history that is put again. */
+  readonly rollbackTo?: number
+  readonly origin?: Origin | undefined
 }
 
 export interface RenameRequest {
   readonly dropletName: string
   readonly newName: string
+  readonly origin?: Origin | undefined
   readonly precondition: Precondition
 }
 
@@ -35,11 +44,17 @@ export interface WaitingPut extends PutRequest {
   readonly signal?: AbortSignal | undefined
 }
 
+export interface RollbackRequest extends Omit<PutRequest, 'spec' | 'mode'> {
+  /** The version; if missing, the one before. */
+  readonly to: number | undefined
+}
+
 export interface DeleteRequest {
   readonly dropletName: string
   readonly precondition: Precondition
   /** Delete certbot's lineage of the domain and the copies of it as well. */
   readonly deleteCertificate: boolean
+  readonly origin?: Origin | undefined
 }
 
 /** A route whose certificate is served. */
@@ -87,6 +102,11 @@ export interface Engine {
   /** The route takes another name, with everything that it has; no request for it is lost. */
   renameProxy(request: RenameRequest): Promise<Changed>
   dryRunRename(request: RenameRequest): Promise<ChangeDryRun>
+  /** Puts an earlier version of a route, also of a deleted one: a PUT like any other. */
+  rollbackProxy(request: RollbackRequest): Promise<Changed>
+  dryRunRollback(request: RollbackRequest): Promise<ChangeDryRun>
+  /** The versions of a route, the newest first; the current one is among them. */
+  readHistory(dropletName: string): Promise<readonly Version[]>
   dryRunPut(request: PutRequest): Promise<ChangeDryRun>
   dryRunDelete(request: Omit<DeleteRequest, 'deleteCertificate'>): Promise<ChangeDryRun>
   issueCertificate(request: IssueRequest): Promise<IssuedProxy>
@@ -103,6 +123,8 @@ export interface Engine {
   readMetrics(): Promise<string>
   /** Makes the routes match the Registry's droplets. */
   syncFromRegistry(request: SyncRequest): Promise<SyncSummary>
+  /** Whose token it is, if it is one of this host. */
+  findToken(token: string): KnownToken | undefined
   /** Whether the Registry has signed this token, and what it permits; never throws. */
   verifyToken(token: string): Promise<TokenResult>
   /** Renders files again that no longer fit the host: a change like any other, even while NGINX is stopped. */
@@ -116,7 +138,10 @@ export interface Engine {
   saveRenderedMark(): Promise<void>
   /** To be awaited before the API listens; resolves to the names of the steps that failed. */
   recover(): Promise<readonly string[]>
-  /** Resolves once no change runs or waits. */
+  /** What happened, and what happens. */
+  readonly events: EventLog
+  readonly streams: EventStreams
+  /** Resolves once no change runs or waits, and every event is written. */
   idle(): Promise<void>
   /** Calls that wait for their droplets end with BUSY: the process stops. */
   endWaits(): void

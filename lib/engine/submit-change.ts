@@ -5,9 +5,11 @@ import { type AppliedBatch, allFailed } from '../change/pipeline.ts'
 import type { ChangeQueue } from '../change/queue.ts'
 import { recoverJournal } from '../change/recover.ts'
 import { ProxyManagerError } from '../errors.ts'
+import type { Origin } from '../events/event.ts'
 import { logFailure } from '../host/log-failure.ts'
 import type { Change } from '../plan/change.ts'
 import type { Changed } from './engine.ts'
+import { noteRefusal, type Refusable } from './engine-events.ts'
 import type { RouteView } from './route-view.ts'
 
 /** Applies a batch. If a previous rollback has failed, it is completed first, or every change fails. Never rejects. */
@@ -26,6 +28,12 @@ export async function applyOrRecover(context: ChangeContext, changes: readonly C
     return allFailed(changes, new ProxyManagerError('NGINX_RELOAD_FAILED', { message: state.degraded, details }))
   }
   const batch = await applyBatch(context, changes)
+  await Promise.all(
+    batch.results.map(async (result, i) => {
+      const change = changes[i]
+      if (change !== undefined && result instanceof ProxyManagerError) await noteRefusal(context, change, result)
+    }),
+  )
   for (const [i, result] of batch.results.entries()) {
     const change = changes[i]
     if (change !== undefined && state.postponed.has(change)) continue
@@ -40,18 +48,21 @@ export interface ChangeSubmitter {
   /** Waits for the change's turn and its result; `probeMs` is how long its upstream check took. */
   submit(change: Change, probeMs: number): Promise<Changed>
   /** Switches a route to the certificate that exists for its domain. */
-  certify(dropletName: string, domain: string): Promise<Applied>
-  /** Counts the error of a change that was refused before it was queued, and rethrows it. */
-  countRefusal(error: unknown): never
+  certify(dropletName: string, domain: string, origin?: Origin): Promise<Applied>
+  /** Makes a handler that counts the error of a change that was refused before it was queued, adds its event, and rethrows it. */
+  refuse(change: Refusable): (error: unknown) => Promise<never>
 }
 
-export function changeSubmitter({ host }: ChangeContext, queue: ChangeQueue, view: RouteView): ChangeSubmitter {
+export function changeSubmitter({ host, events }: ChangeContext, queue: ChangeQueue, view: RouteView): ChangeSubmitter {
   const countRefusal = (error: unknown): never => {
     if (error instanceof ProxyManagerError) host.metrics.change(error.code)
     throw error
   }
   return {
-    countRefusal,
+    refuse: (change) => async (error) => {
+      if (error instanceof ProxyManagerError) await noteRefusal({ events }, change, error)
+      return countRefusal(error)
+    },
     submit: async (change, probeMs) => {
       const started = host.clock.monotonicMs()
       const { outcome, route, receipt, steps } = unwrap(await queue.submit(change).catch(countRefusal))
@@ -64,7 +75,8 @@ export function changeSubmitter({ host }: ChangeContext, queue: ChangeQueue, vie
       const times = { queue: Math.max(0, host.clock.monotonicMs() - started - stepsMs), probe: probeMs, ...steps }
       return { outcome, proxy: view.show(route), receipt, times }
     },
-    certify: async (dropletName, domain) => unwrap(await queue.submit({ kind: 'certify', dropletName, domain })),
+    certify: async (dropletName, domain, origin) =>
+      unwrap(await queue.submit({ kind: 'certify', dropletName, domain, origin })),
   }
 }
 

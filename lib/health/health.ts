@@ -17,6 +17,7 @@ const LastReload = v.object({ timestamp: v.string(), result: v.string() })
 export function healthReader(
   context: ChangeContext,
   orders: Pick<OrderQueue, 'waiting'>,
+  tokensFault: () => string | undefined,
 ): () => Promise<ManagerHealth> {
   const { host, state } = context
   const checkWrites = writeChecker(host, state)
@@ -62,6 +63,7 @@ export function healthReader(
       lastReload: readRecord(host, host.paths.lastReload, LastReload),
       lastCertificate: readLastCertificate(host),
       failedRollback: state.degraded,
+      tokensFault: tokensFault(),
       unreconciled: state.unreconciled,
       ordersWaiting: orders.waiting,
     })

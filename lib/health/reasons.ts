@@ -45,6 +45,8 @@ export interface HealthFacts {
   readonly unreconciled: Unreconciled | undefined
   /** Why a change could neither be completed nor rolled back. */
   readonly failedRollback: string | undefined
+  /** Why the file with named tokens cannot be used. */
+  readonly tokensFault: string | undefined
 }
 
 type Check = (facts: HealthFacts) => readonly string[]
@@ -96,6 +98,12 @@ const DEGRADED: readonly Check[] = [
       (name) =>
         `route ${name} has no symlink in sites-enabled: repeat PUT /proxies/${name} to serve it, or DELETE /proxies/${name}`,
     ),
+  ({ tokensFault }) =>
+    tokensFault === undefined
+      ? []
+      : [
+          `PROXY_MANAGER_API_TOKENS_FILE ${tokensFault}: correct the file; the tokens that it had before are still accepted`,
+        ],
   ({ lastCertificate, snapshot }) => failedOrder(lastCertificate, routesOf(snapshot)),
   ({ snapshot: { context } }) => {
     const fault = untestableNetworks(context.trustedProxies, context)

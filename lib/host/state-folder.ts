@@ -31,6 +31,10 @@ export function statePaths(settings: Settings) {
     renewedMark: `${root}/renewed`,
     /** Node's cache of compiled code (`NODE_COMPILE_CACHE`): with it, a start need not strip the types again. */
     compileCache: `${root}/compile-cache`,
+    history: `${root}/history`,
+    events: `${root}/events`,
+    eventsMark: `${root}/events-mark`,
+    delivered: `${root}/events-delivered.json`,
     webroot: settings.ACME_WEBROOT ?? `${root}/acme`,
   } as const
 }
@@ -39,8 +43,8 @@ const MARK_TEXT = 'This directory is the state directory of Proxy Manager, which
 
 /** Directories that only the owner may enter. */
 function closedFolders(paths: StatePaths): readonly string[] {
-  const { staging, lastGood, backups, certificates, orders, certbot, noConfiguration } = paths
-  return [staging, lastGood, backups, certificates, orders, certbot, noConfiguration]
+  const { staging, lastGood, backups, certificates, orders, certbot, noConfiguration, events, history } = paths
+  return [staging, lastGood, backups, certificates, orders, certbot, noConfiguration, events, history]
 }
 
 /**

@@ -2,6 +2,7 @@
 import { Router } from 'itty-router'
 import * as v from 'valibot'
 import { ProxyManagerError } from '../errors.ts'
+import type { Origin } from '../events/event.ts'
 import { type FailedAttempts, failedAttempts } from './access/failed-attempts.ts'
 import { type Caller, guardRequest, requireGrant } from './access/guard.ts'
 import { errorResponse, toResponse } from './error-response.ts'
@@ -31,12 +32,7 @@ export function composeApp(
   const findCaller = callerFinder(base)
   const operations = endpoints.map(({ operation }) => operation)
   const toJson = jsonWriter()
-  let description: object | undefined
-  /** Made once: it blocks the event loop for 10 ms. */
-  const describe = (version: string): object => {
-    description ??= describeApi(version)
-    return description
-  }
+  const describe = onlyOnce(describeApi)
 
   const answer = async (
     request: Request,
@@ -55,9 +51,10 @@ export function composeApp(
     requireGrant(caller, endpoint.operation.method)
     const answerInternal = (to: Request) => answerOrFail(to, { ...deps, signal: request.signal }, address)
     const callApi = (call: InternalCall) => dispatchInternal(request, call, base, correlationId, answerInternal)
-    const appDeps = { base, caller, correlationId, operations, toJson, callApi, describe: () => describe(deps.version) }
-    const response = await endpoint(request, { ...deps, ...appDeps })
-    return isHead ? new Response(null, response) : response
+    const origin: Origin = { actor: caller.actor ?? { kind: 'local' }, address, correlationId }
+    const call = { caller, origin, correlationId, callApi, describe: () => describe(deps.version) }
+    const response = await endpoint(request, { ...deps, base, operations, toJson, ...call })
+    return isHead ? await withoutBody(response) : response
   }
 
   const answerOrFail = async (request: Request, deps: Deps, address: string | undefined): Promise<Response> => {
@@ -84,6 +81,18 @@ export function composeApp(
   }
 }
 
+/** A description blocks the event loop for 10 ms. */
+function onlyOnce(describe: Mounted['describe']): Mounted['describe'] {
+  let description: object | undefined
+  return (version) => (description ??= describe(version))
+}
+
+/** The answer to a HEAD. A stream ends when nobody reads it. */
+async function withoutBody(response: Response): Promise<Response> {
+  await response.body?.cancel()
+  return new Response(null, response)
+}
+
 const NodeContext = v.object({ req: v.object({ socket: v.object({ remoteAddress: v.string() }) }) })
 
 /** The remote address of the caller, if a Node server passes its request. */
@@ -100,8 +109,8 @@ function callerFinder(base: string): FindCaller {
   return async (request, { settings, engine, log, clock }, address) => {
     attempts ??= failedAttempts(clock.monotonicMs)
     const onLockOut = () => log.write('warn', { action: 'lock_out', result: 'started', address })
-    const { verifyToken } = engine
-    return await guardRequest(request, { settings, base, verifyToken, attempts, address, onLockOut })
+    const { verifyToken, findToken } = engine
+    return await guardRequest(request, { settings, base, verifyToken, findToken, attempts, address, onLockOut })
   }
 }
 

@@ -1,6 +1,13 @@
 /** Makes an endpoint: parses the request, calls the handler, answers, logs, and catches everything. */
 import type { LogResult } from '../adapters/log.ts'
-import { errorResponse, jsonResponse, textResponse, toResponse, withoutEvidence } from './error-response.ts'
+import {
+  errorResponse,
+  jsonResponse,
+  streamResponse,
+  textResponse,
+  toResponse,
+  withoutEvidence,
+} from './error-response.ts'
 import type { Answer, Call, Deps, Endpoint, Operation } from './operation.ts'
 import { parseCall, pathParams, pathPattern } from './parse-request.ts'
 import { correlationIdOf, failureFields, subjectOf } from './request-log.ts'
@@ -43,6 +50,10 @@ export function endpoint<P, Q, B>(
         correlationId,
       })
       logLine('info', { result: 'success', status, ...subjectOf(call), ...logFields })
+      if (body instanceof ReadableStream) {
+        deps.metrics.request(operation.operationId, status, deps.clock.monotonicMs() - started)
+        return streamResponse(correlationId, body, operation.responses[status]?.stream?.contentType ?? '')
+      }
       const plain = typeof body === 'string' && operation.contentType !== undefined
       deps.metrics.request(operation.operationId, status, deps.clock.monotonicMs() - started)
       return toResponse(

@@ -56,12 +56,20 @@ export function textResponse(
     headers: {
       'content-type': contentType,
       'content-length': String(Buffer.byteLength(text)),
-      'cache-control': 'no-store',
-      'x-content-type-options': 'nosniff',
-      'x-correlation-id': correlationId,
+      ...commonHeaders(correlationId),
       ...headers,
     },
   }
+}
+
+/** A response that goes on; NGINX in front of it must not collect it first. */
+export function streamResponse(correlationId: string, stream: ReadableStream, contentType: string): Response {
+  const headers = { ...commonHeaders(correlationId), 'content-type': contentType, 'x-accel-buffering': 'no' }
+  return new Response(stream, { headers })
+}
+
+function commonHeaders(correlationId: string) {
+  return { 'cache-control': 'no-store', 'x-content-type-options': 'nosniff', 'x-correlation-id': correlationId }
 }
 
 /** As the Fetch API's Response. */

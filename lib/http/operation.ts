@@ -6,6 +6,7 @@ import type { Metrics } from '../adapters/metrics.ts'
 import type { Resources } from '../adapters/resources.ts'
 import type { Engine } from '../engine/engine.ts'
 import type { ErrorCode } from '../errors.ts'
+import type { Origin } from '../events/event.ts'
 import type { Usage } from '../health/usage.ts'
 import type { Precondition } from '../plan/change.ts'
 import type { Settings } from '../settings/settings.ts'
@@ -30,6 +31,8 @@ export interface Deps {
   readonly signal?: AbortSignal
   /** Who calls. `createApp` sets this and what follows; a handler without it is called by whoever mounts it. */
   readonly caller?: Caller
+  /** The caller as events name it. */
+  readonly origin?: Origin
   /** The path in front of every path of the API. */
   readonly base?: string
   /** The operations that are mounted. */
@@ -81,6 +84,8 @@ export interface ResponseSpec {
   readonly schema: v.GenericSchema
   readonly example: unknown
   readonly headers?: ResponseHeaders
+  /** The same as a stream, for whoever accepts this type. */
+  readonly stream?: { readonly contentType: string; readonly example: string }
 }
 
 /** Whether a header is sent with every response of a status; `X-Correlation-ID` always is. */
@@ -94,10 +99,13 @@ export interface Call<P, Q, B> {
   readonly query: Q
   readonly body: B
   readonly precondition: Precondition
+  /** A header of the request. */
+  readonly header: (name: string) => string | undefined
 }
 
 export interface Answer {
   readonly status: number
+  /** A stream is sent as it is. */
   readonly body: unknown
   readonly headers?: Readonly<Record<string, string>>
   /** Further fields of this request's log line. */

@@ -1,6 +1,8 @@
 /** Query parameters that several operations, or an operation and a message, share. */
 import * as v from 'valibot'
+import { EVENT_TYPES } from '../events/event.ts'
 import { domainFor } from '../net/domain.ts'
+import { DropletName } from '../route/droplet-name.ts'
 import { ProxyStatus } from '../route/state.ts'
 
 /** `true` or `false`. */
@@ -63,6 +65,29 @@ export const PutQuery = v.strictObject(
     health_wait_s: seconds(
       'Wait this long for the upstream to become healthy: it is asked each second, and the change is made after the first healthy answer',
     ),
+  },
+  unknownKey,
+)
+
+const digits = (pattern: RegExp, message: string, description: string) =>
+  v.pipe(v.string(), v.description(description), v.regex(pattern, message), v.transform(Number))
+
+/** Of `GET /events`. */
+export const EventsQuery = v.strictObject(
+  {
+    after: v.optional(digits(/^\d{1,16}$/, 'must be the id of an event', 'Only events after the one with this id')),
+    limit: v.optional(
+      digits(
+        /^([1-9]\d{0,2}|1000)$/,
+        'must be a number from 1 to 1000',
+        'At most this many events; no limit of a stream',
+      ),
+      '100',
+    ),
+    type: v.optional(
+      v.pipe(v.picklist(EVENT_TYPES, 'must be a type of events'), v.description('Only events of this type')),
+    ),
+    droplet_name: v.optional(v.pipe(DropletName, v.description('Only events of this droplet'))),
   },
   unknownKey,
 )

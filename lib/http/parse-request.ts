@@ -23,7 +23,8 @@ export async function parseCall<P, Q, B>(
       ? undefined
       : check(operation.body, await readJsonBody(request, {}), issues, 'is not a known field')
   if (issues.length > 0) throw new ProxyManagerError('INVALID_REQUEST', { details: { issues } })
-  return { method: request.method, params, query, body, precondition } as Call<P, Q, B>
+  const header = (name: string) => request.headers.get(name) ?? undefined
+  return { method: request.method, params, query, body, precondition, header } as Call<P, Q, B>
 }
 
 /** Further unknown keys are not reported. */

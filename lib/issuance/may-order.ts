@@ -9,6 +9,7 @@ import { type PreflightCheck, type PreflightHost, runPreflight } from '../certif
 import { webrootFault } from '../certificates/webroot.ts'
 import type { ChangeContext } from '../change/context.ts'
 import { ProxyManagerError } from '../errors.ts'
+import type { Origin } from '../events/event.ts'
 import type { Host } from '../host/host.ts'
 import { unsupported } from '../render/unsupported.ts'
 import { namesOf } from '../route/names.ts'
@@ -23,6 +24,7 @@ export interface IssueRequest {
   readonly forceRenew: boolean
   /** Made without a call: it has its own pauses after failures, which delay no caller. */
   readonly isBackground?: boolean
+  readonly origin?: Origin | undefined
   /** Aborted once the caller has gone: an order that has not begun is not made then, unless another caller shares it. */
   readonly signal?: AbortSignal | undefined
 }

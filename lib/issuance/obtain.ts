@@ -7,6 +7,8 @@ import { runCertbot } from '../certificates/run-certbot.ts'
 import type { Checked } from '../certificates/store.ts'
 import { CHALLENGE_PATH } from '../certificates/webroot.ts'
 import type { Applied, ChangeContext } from '../change/context.ts'
+import { ProxyManagerError } from '../errors.ts'
+import type { Origin } from '../events/event.ts'
 import { singleFlight } from '../host/single-flight.ts'
 import { writeFailure } from '../host/write-failure.ts'
 import { namesOf } from '../route/names.ts'
@@ -48,7 +50,7 @@ export interface Issuer {
 export function createIssuer(
   context: ChangeContext,
   orders: OrderQueue,
-  certify: (dropletName: string, domain: string) => Promise<Applied>,
+  certify: (dropletName: string, domain: string, origin?: Origin) => Promise<Applied>,
 ): Issuer {
   const { host } = context
   const recent = recentFailures(host.clock)
@@ -70,12 +72,14 @@ export function createIssuer(
             order(context, failures, { domain, names, email, call: callOf(request, route) }),
           )
           .catch(async (error) => {
+            await noteOrder(context, request, route, error)
             // Without its route the challenge cannot be served: then that is the error that the caller needs.
             await findRoute(context, dropletName, domain)
             throw error
           })
       : []
-    return { applied: await certify(dropletName, domain), ordered: isNeeded, preflight }
+    if (isNeeded) await noteOrder(context, request, route)
+    return { applied: await certify(dropletName, domain, request.origin), ordered: isNeeded, preflight }
   }
 
   return {
@@ -100,6 +104,25 @@ interface Order {
   readonly email: string
   /** {@link callOf} its call. */
   readonly call: string
+}
+
+/** How an order ended, as an event. */
+async function noteOrder(
+  { events }: ChangeContext,
+  { origin = { actor: { kind: 'renewal' } } }: IssueRequest,
+  { record: { droplet_name, domain } }: SnapshotRoute,
+  error?: unknown,
+): Promise<void> {
+  const subject = { origin, droplet_name, domain }
+  if (error === undefined) await events.add({ type: 'certificate.ordered', ...subject })
+  if (!(error instanceof ProxyManagerError) || error.code === 'BUSY') return
+  const { code, message, details } = error
+  await events.add({
+    type: 'certificate.failed',
+    ...subject,
+    error_code: code,
+    details: { message, reason: details.reason },
+  })
 }
 
 /** The checks before an order, then the order. Returns the checks of the preflight. */

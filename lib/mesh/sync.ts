@@ -7,6 +7,7 @@ import { dryRun } from '../change/pipeline.ts'
 import { toPutChange } from '../change/prepare-put.ts'
 import { type ChangeQueue, QUEUE_LIMIT } from '../change/queue.ts'
 import { ProxyManagerError } from '../errors.ts'
+import type { Origin } from '../events/event.ts'
 import type { Host } from '../host/host.ts'
 import type { Change, PutChange } from '../plan/change.ts'
 import type { PlannedChange } from '../plan/plan-change.ts'
@@ -24,6 +25,8 @@ export interface SyncRequest {
   readonly requireHealthy: boolean
   /** Whether the routes get HTTPS; undefined keeps what each one has, and is HTTP for new ones. */
   readonly enableSsl: boolean | undefined
+  /** Of the caller; a timer has none. */
+  readonly origin?: Origin | undefined
 }
 
 /** Droplet names, sorted; `skipped` has the Registry's own name if no droplet name could be made of it. */
@@ -68,7 +71,11 @@ export async function syncFromRegistry(
     wanted.map((route) => slow(() => toChange(host, route, routes.get(route.dropletName), request))),
   )
   // Deletions first, so that a droplet of another name can have the domain.
-  const changes = [...deletions, ...puts.flatMap((put) => (put instanceof ProxyManagerError ? [] : [put]))]
+  const origin = originOf(request)
+  const changes = [
+    ...deletions.map((deletion) => ({ ...deletion, origin })),
+    ...puts.flatMap((put) => (put instanceof ProxyManagerError ? [] : [put])),
+  ]
   const failed = puts.flatMap((put, i) =>
     put instanceof ProxyManagerError ? [{ name: wanted[i]?.dropletName ?? '', reason: skipReason(put) }] : [],
   )
@@ -137,6 +144,10 @@ function withLimitedProbes(host: Host): Host {
   return { ...host, probe: { ...probe, get: (request) => probe.get({ ...request, limited: 'slow' }) } }
 }
 
+function originOf({ origin }: SyncRequest): Origin {
+  return origin ?? { actor: { kind: 'sync' } }
+}
+
 async function toChange(
   host: Host,
   route: RegistryRoute,
@@ -153,6 +164,7 @@ async function toChange(
       spec,
       mode: 'replace',
       source: 'registry',
+      origin: originOf(request),
       precondition: preconditionFor(found),
     })
   } catch (error) {

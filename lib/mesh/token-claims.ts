@@ -16,7 +16,7 @@ export type TokenFault =
   | 'issuer'
   | 'key_unavailable'
 
-export type TokenResult = { readonly grant: Grant } | { readonly reason: TokenFault }
+export type TokenResult = { readonly grant: Grant; readonly subject?: string } | { readonly reason: TokenFault }
 
 /** By how much the clocks of the Registry and of this host may differ. */
 export const CLOCK_TOLERANCE_S = 30
@@ -50,7 +50,8 @@ export function evaluateClaims(
     return { reason: 'audience' }
   if (issuer !== undefined && claims.iss !== issuer) return { reason: 'issuer' }
   const rights = RIGHTS.map((name) => claims[name]).filter((claim) => claim !== undefined)
-  return { grant: rights.every((claim) => wordsIn(claim).some(permitsWriting)) ? 'all' : 'read' }
+  const grant = rights.every((claim) => wordsIn(claim).some(permitsWriting)) ? 'all' : 'read'
+  return typeof claims.sub === 'string' ? { grant, subject: claims.sub } : { grant }
 }
 
 /** The claims that say what a token permits. Of several, the least counts; a token without any permits everything. */

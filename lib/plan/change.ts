@@ -1,4 +1,5 @@
 /** Changes of routes, as callers, certificate jobs and recovery request them. */
+import type { Origin } from '../events/event.ts'
 import type { RouteRecord, RouteSource } from '../route/record.ts'
 import type { ProxySpec } from '../route/spec.ts'
 import type { ResolvedUpstream, UpstreamHealth } from '../upstream/upstream.ts'
@@ -21,12 +22,16 @@ export interface PutChange {
   readonly mode: 'create' | 'replace'
   readonly source: RouteSource
   readonly precondition: Precondition
+  /** The version of its history that the route gets again. */
+  readonly rollbackTo?: number
+  readonly origin?: Origin | undefined
 }
 
 export interface DeleteChange {
   readonly kind: 'delete'
   readonly dropletName: string
   readonly precondition: Precondition
+  readonly origin?: Origin | undefined
 }
 
 /** The route takes another name; its record stays as it is otherwise. */
@@ -35,6 +40,7 @@ export interface RenameChange {
   readonly dropletName: string
   readonly newName: string
   readonly precondition: Precondition
+  readonly origin?: Origin | undefined
 }
 
 /** Switches the route to the snapshot's certificate for its domain; to HTTP only if there is none. */
@@ -42,6 +48,7 @@ export interface CertifyChange {
   readonly kind: 'certify'
   readonly dropletName: string
   readonly domain: string
+  readonly origin?: Origin | undefined
 }
 
 /** The route's file is rendered again for the host as it is now; its record stays as it is, unless another program has put an older one back. */

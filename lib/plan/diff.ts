@@ -17,6 +17,12 @@ export function describeChange({ path, before, after }: FileChange): DescribedCh
   return { path, action, diff: createTwoFilesPatch(from, to, textOf(before), textOf(after)) }
 }
 
+/** The difference between two JSON values, as a unified diff of their indented texts. */
+export function jsonDiff(before: unknown, after: unknown): string {
+  const text = (value: unknown) => (value === null ? '' : `${JSON.stringify(value, undefined, 2)}\n`)
+  return createTwoFilesPatch('before', 'after', text(before), text(after))
+}
+
 function textOf(image: FileImage | null): string {
   if (image === null) return ''
   return 'text' in image ? image.text : `symlink to ${image.linkTo}\n`

@@ -10,6 +10,7 @@ import { type AcceptedChange, type PlannedChange, planChange } from './plan-chan
 import { renewShared, repairShared, routeFileChanges } from './plan-files.ts'
 
 export interface BatchPlan {
+  readonly changes: readonly Change[]
   /** One for each change, in the same order. */
   readonly outcomes: readonly PlannedChange[]
   /** The shared file first. Empty if every change is refused; if no route changes, at most the shared file, to repair it. */
@@ -66,6 +67,7 @@ export function planBatch(
     return record === undefined || certificate === undefined ? [] : [[record.domain, certificate]]
   })
   return {
+    changes,
     outcomes,
     files: [...shared.files, ...routeFiles],
     certificates: new Map(certificates),

@@ -1,7 +1,7 @@
 /** Parses the environment into settings. */
 
 import * as v from 'valibot'
-import { crossFieldFaults, keyFileFault } from './rules.ts'
+import { crossFieldFaults, keyFileFault, tokensFileFault } from './rules.ts'
 import { type Settings, VARIABLES } from './settings.ts'
 import { type ReadFile, readTokenFile } from './token-file.ts'
 
@@ -21,7 +21,8 @@ interface Faults {
 export function parseSettings(environment: Environment, read?: ReadFile): Settings | Faults {
   const settings = parseVariables(VARIABLES, environment, read)
   if ('faults' in settings) return settings
-  const faults = [...crossFieldFaults(settings), ...(read === undefined ? [] : keyFileFault(settings, read))]
+  const files = read === undefined ? [] : [...keyFileFault(settings, read), ...tokensFileFault(settings, read)]
+  const faults = [...crossFieldFaults(settings), ...files]
   return faults.length === 0 ? settings : { faults }
 }
 

@@ -1,7 +1,7 @@
 /** Rules across settings that are valid by themselves. */
 import { isLoopbackHost } from '../net/address.ts'
 import { heartbeatUrl, publicPorts, type Settings, wantsCredentials } from './settings.ts'
-import type { ReadFile } from './token-file.ts'
+import { parseNamedTokens, type ReadFile } from './token-file.ts'
 
 /** One sentence per fault: the variable, and what it expects. */
 export function crossFieldFaults(settings: Settings): readonly string[] {
@@ -16,6 +16,7 @@ export function crossFieldFaults(settings: Settings): readonly string[] {
     sameNginxPort,
     halfAnExternalAccount,
     samePublicPort,
+    eventsElsewhere,
   ]
   return rules.flatMap((findFaults) => findFaults(settings) ?? [])
 }
@@ -23,12 +24,12 @@ export function crossFieldFaults(settings: Settings): readonly string[] {
 function unprotectedListener(settings: Settings): string | undefined {
   const { PROXY_MANAGER_HOST: host, PROXY_MANAGER_INSECURE } = settings
   if (isLoopbackHost(host) || wantsCredentials(settings) || PROXY_MANAGER_INSECURE) return undefined
-  return `PROXY_MANAGER_HOST: expected a loopback address unless PROXY_MANAGER_API_TOKEN or AUTH_REGISTRY_JWT is set (or PROXY_MANAGER_INSECURE=true, behind a VPN), got ${JSON.stringify(host)}`
+  return `PROXY_MANAGER_HOST: expected a loopback address unless PROXY_MANAGER_API_TOKEN, PROXY_MANAGER_API_TOKENS_FILE or AUTH_REGISTRY_JWT is set (or PROXY_MANAGER_INSECURE=true, behind a VPN), got ${JSON.stringify(host)}`
 }
 
 function readTokenAlone(settings: Settings): string | undefined {
   if (settings.PROXY_MANAGER_READ_TOKEN === undefined || wantsCredentials(settings)) return undefined
-  return 'PROXY_MANAGER_READ_TOKEN: requires PROXY_MANAGER_API_TOKEN or AUTH_REGISTRY_JWT too, otherwise nobody could change anything'
+  return 'PROXY_MANAGER_READ_TOKEN: requires PROXY_MANAGER_API_TOKEN, PROXY_MANAGER_API_TOKENS_FILE or AUTH_REGISTRY_JWT too, otherwise nobody could change anything'
 }
 
 /** Without the Registry, each of these would have no effect or fail again and again. */
@@ -96,6 +97,22 @@ export function keyFileFault({ ACME_EAB_HMAC_KEY_FILE: path }: Settings, read: R
           ? undefined
           : 'does not contain a key in base64url'
   return fault === undefined ? [] : [`ACME_EAB_HMAC_KEY_FILE: ${path} ${fault}`]
+}
+
+/** Events name routes and callers, and are sent with a token. */
+function eventsElsewhere({ EVENTS_URL, EVENTS_TOKEN }: Settings): string | undefined {
+  if (EVENTS_URL === undefined) return EVENTS_TOKEN === undefined ? undefined : 'EVENTS_TOKEN: requires EVENTS_URL too'
+  const { protocol, hostname } = new URL(EVENTS_URL)
+  const isSafe = protocol === 'https:' || isLoopbackHost(hostname.replace(/^\[|\]$/g, ''))
+  return isSafe ? undefined : 'EVENTS_URL: expected an https URL, or one of a loopback address'
+}
+
+/** Why the file with named tokens cannot be used; no token is in it. */
+export function tokensFileFault({ PROXY_MANAGER_API_TOKENS_FILE: path }: Settings, read: ReadFile): readonly string[] {
+  if (path === undefined) return []
+  const file = read(path)
+  const tokens = 'failure' in file ? { fault: `cannot be read (${file.failure})` } : parseNamedTokens(file.text)
+  return 'fault' in tokens ? [`PROXY_MANAGER_API_TOKENS_FILE: ${path} ${tokens.fault}`] : []
 }
 
 /** A redirect to HTTPS would lead to HTTP again. */

@@ -43,7 +43,12 @@ export const VARIABLES = {
   ),
   PROXY_MANAGER_READ_TOKEN: optional(
     token(512),
-    'Another token, for reading only; PROXY_MANAGER_READ_TOKEN_FILE names a file with it; requires PROXY_MANAGER_API_TOKEN or AUTH_REGISTRY_JWT',
+    'Another token, for reading only; PROXY_MANAGER_READ_TOKEN_FILE names a file with it; requires another token for everything, or AUTH_REGISTRY_JWT',
+  ),
+  PROXY_MANAGER_API_TOKENS_FILE: optional(
+    path,
+    'File with further tokens, one name:grant:token a line (grant: all or read), for events to name the caller; read again when it changes',
+    'none',
   ),
   AUTH_REGISTRY_JWT: flag(
     'Accept JWTs that the Registry has signed (RS256) besides the token; requires REGISTRY_URL or AUTH_JWT_KEY_URL',
@@ -159,6 +164,15 @@ export const VARIABLES = {
     token(4096),
     'Sent with heartbeats as "Authorization: Bearer ..."; HEARTBEAT_TOKEN_FILE names a file with it; requires HEARTBEAT_URL or ORCHESTRATOR_URL',
   ),
+  EVENTS_URL: optional(
+    httpUrl,
+    'URL to which each event is posted as a message of the mesh; https, or on this host',
+    'none',
+  ),
+  EVENTS_TOKEN: optional(
+    token(4096),
+    'Sent with them as "Authorization: Bearer ..."; EVENTS_TOKEN_FILE names a file with it; requires EVENTS_URL',
+  ),
   PROXY_MANAGER_PUBLIC_URL: optional(
     baseUrl,
     'URL at which others reach this API, as announced to Registry and Orchestrator',
@@ -203,8 +217,9 @@ export function publicPorts(settings: Settings): { readonly publicHttpPort: numb
 }
 
 /** Whether callers must authenticate. */
-export function wantsCredentials({ PROXY_MANAGER_API_TOKEN, AUTH_REGISTRY_JWT }: Settings): boolean {
-  return PROXY_MANAGER_API_TOKEN !== undefined || AUTH_REGISTRY_JWT
+export function wantsCredentials(settings: Settings): boolean {
+  const { PROXY_MANAGER_API_TOKEN, PROXY_MANAGER_API_TOKENS_FILE, AUTH_REGISTRY_JWT } = settings
+  return PROXY_MANAGER_API_TOKEN !== undefined || PROXY_MANAGER_API_TOKENS_FILE !== undefined || AUTH_REGISTRY_JWT
 }
 
 /** One entry per variable: its name, its default in words ('' if there is none), and what it is. */

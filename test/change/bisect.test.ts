@@ -18,7 +18,7 @@ import { put, putRequest, servedPort, worldWithRoute } from '../helpers/world.ts
 const AVAILABLE = '/etc/nginx/sites-available'
 const ENABLED = '/etc/nginx/sites-enabled'
 /** Effects on live files; staged files do not count, since NGINX does not see their names. */
-const LIVE = /^(write|append|rename|symlink|link) (?!.*\.pm-tmp$)/
+const LIVE = /^(write|append|rename|symlink|link) (?!.*(\.pm-tmp$|\/events))/
 
 const test = suite('bisect')
 

@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { assertSettled, contentsOf, PORT_TAKEN, refusal, textAt } from '../helpers/arrange.ts'
-import { put, routeFilesOf, servedPort, worldWithRoute } from '../helpers/world.ts'
+import { assertEventsMatch, put, restarted, routeFilesOf, servedPort, worldWithRoute } from '../helpers/world.ts'
 
 const AVAILABLE = '/etc/nginx/sites-available'
 const STATE = '/var/lib/proxy-manager'
@@ -41,23 +41,38 @@ test('if the rollback fails too, the state is degraded and health says so; the n
 test('a change that was answered as failed is not completed later, even if NGINX has loaded it', async () => {
   const deps = await worldWithRoute()
   const { files } = deps.host
-  const { remove, rename } = files
+  const { append, remove, rename } = files
   const refuse = async (path: string) => {
     throw Object.assign(new Error('EROFS'), { code: 'EROFS', path })
   }
-  // The disk turns read-only once the change is served: the journal cannot be dropped, nor the previous files restored.
-  files.remove = async (path) => {
-    if (path !== `${STATE}/journal`) return await remove(path)
-    Object.assign(files, { remove: refuse, rename: refuse })
+  // The disk turns read-only once the change is served: its events cannot be written, nor the previous files restored.
+  files.append = async (path, text) => {
+    if (!path.includes('/events/')) return await append(path, text)
+    Object.assign(files, { append: refuse, remove: refuse, rename: refuse })
     await refuse(path)
   }
   const error = await refusal(put(deps, 'app', 'app.example.com', 8002), 'CONFIG_WRITE_FAILED')
   assert.is(error.details.state, 'degraded')
-  Object.assign(files, { remove, rename })
+  Object.assign(files, { append, remove, rename })
   await put(deps, 'next', 'next.example.com', 8009)
   assert.is(servedPort(deps, 'app.example.com'), undefined)
   assert.is(servedPort(deps, 'next.example.com'), 8009)
   await assertSettled(deps)
+})
+
+test('a change whose journal cannot be removed succeeds once its events are written, and a restart keeps it', async () => {
+  const deps = await worldWithRoute()
+  const { remove } = deps.host.files
+  deps.host.files.remove = async (path) => {
+    if (path === `${STATE}/journal`) throw Object.assign(new Error('EROFS'), { code: 'EROFS', path })
+    await remove(path)
+  }
+  assert.is((await put(deps, 'app', 'app.example.com', 8002)).outcome, 'created')
+  await deps.engine.idle()
+  const next = await restarted(deps)
+  assert.is(servedPort(next, 'app.example.com'), 8002)
+  assertEventsMatch(next)
+  await assertSettled(next)
 })
 
 test('a change whose journal is removed succeeds, even if the directory of the journal cannot be synced', async () => {

@@ -36,6 +36,7 @@ const HEALTHY: HealthFacts = {
   },
   hasMainConfig: true,
   unreconciled: undefined,
+  tokensFault: undefined,
   ordersWaiting: 0,
   isHttpsTaken: false,
   isNginxPresent: true,

@@ -18,9 +18,12 @@ export const CALLING = [
   ['plan', 'app', '--domain', 'a.example.com', '--upstream', 'http://localhost:1'],
   ['delete', 'app'],
   ['rename', 'app', 'other'],
+  ['history', 'app'],
+  ['rollback', 'app'],
   ['ssl', 'app'],
   ['sync'],
   ['reconcile'],
+  ['events'],
   ['health'],
 ]
 

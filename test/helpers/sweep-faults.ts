@@ -5,7 +5,7 @@ import type { Fault } from '../../fixtures/effects.ts'
 import { enabledTexts } from '../../fixtures/fake-nginx.ts'
 import { promMetrics } from '../../lib/adapters/metrics.ts'
 import { SWEEP_SETTINGS, type Sweep } from './sweeps.ts'
-import { assertInvariant, filesOf, put, restarted, servedPort, worldWithRoute } from './world.ts'
+import { assertEventsMatch, assertInvariant, filesOf, put, restarted, servedPort, worldWithRoute } from './world.ts'
 
 export interface Swept {
   readonly faults: number
@@ -63,6 +63,7 @@ export async function failEach(sweep: Sweep, code: string, lasting?: readonly st
       }
       await put(deps, 'next', 'next.example.com', 8009)
       await deps.engine.idle()
+      assertEventsMatch(deps)
       assert.ok(
         succeeded ? sweep.isAfter(deps) : sweep.isBefore(deps),
         `answered ${succeeded}, but serves another state`,
@@ -101,7 +102,7 @@ export async function failEachRead(sweep: Sweep, code: string, every: number, is
     assert.is(servedPort(deps, 'old.example.com'), 8001)
     assert.is(servedPort(deps, 'next.example.com'), 8009)
     await assertListIsRight(deps)
-    assertInvariant(await restarted(deps))
+    assertWhole(sweep, await restarted(deps))
   })
 }
 
@@ -127,6 +128,7 @@ export async function stopEach(sweep: Sweep, kind: 'stop_before' | 'stop_after',
     await put(deps, 'next', 'next.example.com', 8009)
     await deps.engine.idle()
     assertInvariant(deps)
+    assertEventsMatch(deps)
   })
 }
 
@@ -261,6 +263,7 @@ async function stoppedAt(sweep: Sweep, fault: Fault): Promise<FakeDeps> {
 
 function assertWhole(sweep: Sweep, deps: FakeDeps): void {
   assertInvariant(deps)
+  assertEventsMatch(deps)
   assert.ok(sweep.isBefore(deps) || sweep.isAfter(deps), 'a mixture of both states is served')
   assert.is(servedPort(deps, 'old.example.com'), 8001)
 }

@@ -3,8 +3,10 @@ import * as assert from 'uvu/assert'
 import { type FakeDeps, type FakeOptions, fakeDeps } from '../../fixtures/deps.ts'
 import { enabledTexts } from '../../fixtures/fake-nginx.ts'
 import type { Changed, PutRequest } from '../../lib/engine/engine.ts'
+import type { LoggedEvent } from '../../lib/events/event.ts'
 import { readSharedFile } from '../../lib/render/shared-file.ts'
 import { readRouteFile } from '../../lib/route/stored-route.ts'
+import { upstreamOf } from '../../lib/upstream/upstream.ts'
 
 const AVAILABLE = '/etc/nginx/sites-available/'
 const ENABLED = '/etc/nginx/sites-enabled/'
@@ -76,6 +78,37 @@ export function backupsOf({ disk }: FakeDeps): [string, string, number][] {
       ? [[path.slice(folder.length).replace(/\.\d+$/, ''), entry.file.text, entry.mode]]
       : [],
   )
+}
+
+/** The lines of the log of events; what a line is for nobody, such as the rest of a torn one, is not among them. */
+export function eventsOf({ disk }: FakeDeps): readonly LoggedEvent[] {
+  const segments = [...disk].filter(([path]) => path.startsWith('/var/lib/proxy-manager/events/')).sort()
+  return segments.flatMap(([, entry]) => {
+    const lines = entry.kind === 'file' ? entry.file.text.split('\n') : []
+    return lines.filter((line) => line !== '').map((line): LoggedEvent => JSON.parse(line))
+  })
+}
+
+/** Ids grow, no event is there twice, and the events of the routes, taken together, are the routes on disk. */
+export function assertEventsMatch(deps: FakeDeps, what = ''): void {
+  const events = eventsOf(deps)
+  for (const [i, { id }] of events.entries()) assert.ok(id > (events[i - 1]?.id ?? 0), `${what}: ids do not grow`)
+  const keys = events.map(({ id: _, ...event }) => JSON.stringify(event))
+  assert.is(new Set(keys).size, keys.length, `${what}: an event is there twice`)
+  const said = new Map<string, string>()
+  for (const { type, droplet_name = '', domain, details } of events) {
+    if (type === 'route.deleted') said.delete(droplet_name)
+    if (type === 'route.renamed') said.delete(String(details.former_name))
+    if (/^route\.(created|replaced|renamed|rolled_back)$|^certificate\.renewed$/.test(type))
+      said.set(droplet_name, `${domain} ${details.upstream} ${details.expiry}`)
+  }
+  const onDisk = [...enabledTexts(deps.disk)].flatMap(([name, text]): [string, string][] => {
+    const record = name.startsWith('fpai-') ? readRouteFile(name.slice(5, -5), text)?.record : undefined
+    if (record === undefined) return []
+    const { droplet_name, domain, certificate } = record
+    return [[droplet_name, `${domain} ${upstreamOf(record)?.url} ${certificate?.expiry}`]]
+  })
+  assert.equal([...said].sort(), onDisk.sort(), `${what}: the events do not say what is on disk`)
 }
 
 /**

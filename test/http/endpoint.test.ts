@@ -89,7 +89,8 @@ test('a call is parsed, answered as JSON, and logged with its droplet and domain
   const deps = await fakeDeps()
   const calls: unknown[] = []
   const handler = put(async (call) => {
-    calls.push(call)
+    const { header, ...parsed } = call
+    calls.push({ ...parsed, id: header('X-Correlation-ID') })
     return {
       status: 201,
       body: { name: call.params.droplet_name, text: 'ü' },
@@ -117,7 +118,7 @@ test('a call is parsed, answered as JSON, and logged with its droplet and domain
     options: DEFAULT_OPTIONS,
   }
   assert.equal(calls, [
-    { method: 'PUT', params: { droplet_name: 'app' }, query: { dry_run: true }, body, precondition: {} },
+    { method: 'PUT', params: { droplet_name: 'app' }, query: { dry_run: true }, body, precondition: {}, id: 'abc' },
   ])
   assert.equal(logged(deps), {
     level: 'info',

@@ -39,7 +39,11 @@ async function world(key: unknown = pemOf(signer), more: Readonly<Record<string,
     assert.ok(request.timeoutMs <= 5000 && request.limitBytes <= 65_536)
     return await send(request)
   }
-  return { deps, asked, verify: deps.engine.verifyToken, wait: (seconds) => deps.clock.sleep(seconds * 1000) }
+  const verify = async (presented: string): Promise<unknown> => {
+    const result = await deps.engine.verifyToken(presented)
+    return 'grant' in result ? { grant: result.grant } : result
+  }
+  return { deps, asked, verify, wait: (seconds) => deps.clock.sleep(seconds * 1000) }
 }
 
 test('a token that the Registry has signed is accepted; its key is fetched once', async () => {
@@ -47,6 +51,11 @@ test('a token that the Registry has signed is accepted; its key is fetched once'
   for (let i = 0; i < 3; i++) assert.equal(await verify(token), { grant: 'all' })
   assert.equal(await verify(tokenOf(signer, { ...CLAIMS, scope: 'read' })), { grant: 'read' })
   assert.equal(asked, ['http://registry.example:8000/api/auth/public-key'])
+})
+
+test('a verified token names its owner', async () => {
+  const { deps } = await world()
+  assert.equal(await deps.engine.verifyToken(token), { grant: 'all', subject: 'orchestrator' })
 })
 
 test('concurrent calls share one request to the Registry', async () => {

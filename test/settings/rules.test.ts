@@ -8,7 +8,7 @@ const test = suite('rules across settings')
 test('beyond loopback the API requires a token, unless it is declared insecure', () => {
   for (const host of ['0.0.0.0', '::', '10.0.0.1', 'proxy.internal', '128.0.0.1', 'localhost.example']) {
     assert.equal(parseFaults({ PROXY_MANAGER_HOST: host }), [
-      `PROXY_MANAGER_HOST: expected a loopback address unless PROXY_MANAGER_API_TOKEN or AUTH_REGISTRY_JWT is set (or PROXY_MANAGER_INSECURE=true, behind a VPN), got "${host}"`,
+      `PROXY_MANAGER_HOST: expected a loopback address unless PROXY_MANAGER_API_TOKEN, PROXY_MANAGER_API_TOKENS_FILE or AUTH_REGISTRY_JWT is set (or PROXY_MANAGER_INSECURE=true, behind a VPN), got "${host}"`,
     ])
     assert.equal(parseFaults({ PROXY_MANAGER_HOST: host, PROXY_MANAGER_INSECURE: 'false' }).length, 1)
     assert.is(parseValid({ PROXY_MANAGER_HOST: host, PROXY_MANAGER_INSECURE: 'true' }).PROXY_MANAGER_HOST, host)
@@ -28,7 +28,7 @@ test('tokens of the Registry count as a token', () => {
 
 test('a token for reading requires a way to write', () => {
   assert.equal(parseFaults({ PROXY_MANAGER_READ_TOKEN: 'r'.repeat(20) }), [
-    'PROXY_MANAGER_READ_TOKEN: requires PROXY_MANAGER_API_TOKEN or AUTH_REGISTRY_JWT too, otherwise nobody could change anything',
+    'PROXY_MANAGER_READ_TOKEN: requires PROXY_MANAGER_API_TOKEN, PROXY_MANAGER_API_TOKENS_FILE or AUTH_REGISTRY_JWT too, otherwise nobody could change anything',
   ])
 })
 
@@ -134,6 +134,15 @@ test('an external account consists of a key identifier and a file with its key, 
       parseFaults({ ...kid, ...file }, () => found),
       [`ACME_EAB_HMAC_KEY_FILE: /root/key ${fault}`],
     )
+})
+
+test('events are sent over TLS, or to this host', () => {
+  for (const url of ['https://hooks.example/', 'http://127.0.0.1:8000/', 'http://[::1]:8000/', 'http://localhost/'])
+    assert.equal(parseFaults({ EVENTS_URL: url }), [], url)
+  assert.equal(parseFaults({ EVENTS_URL: 'http://hooks.example/' }), [
+    'EVENTS_URL: expected an https URL, or one of a loopback address',
+  ])
+  assert.equal(parseFaults({ EVENTS_TOKEN: 't'.repeat(20) }), ['EVENTS_TOKEN: requires EVENTS_URL too'])
 })
 
 test.run()

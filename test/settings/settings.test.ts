@@ -192,6 +192,7 @@ const rows: readonly Row[] = [
     others: { ACME_EAB_KID: 'a' },
   },
   { name: 'ACME_WEBROOT', default: undefined, good: pathGood, ...path },
+  { name: 'PROXY_MANAGER_API_TOKENS_FILE', default: undefined, good: pathGood, ...path },
   {
     name: 'SSL_FAILURES_PER_HOUR',
     default: 3,
@@ -269,6 +270,24 @@ const rows: readonly Row[] = [
     name: 'REGISTRY_TOKEN',
     ...token,
     others: { REGISTRY_URL: 'http://registry.example' },
+    good: [...token.good, ['x'.repeat(4096), 'x'.repeat(4096)]],
+    bad: ['short', 'x'.repeat(4097), '0123456789 abcdef', '0123456789abcdef\n'],
+    expected: 'a token of 16 to 4096 printable characters without spaces',
+  },
+  {
+    name: 'EVENTS_URL',
+    default: undefined,
+    good: [
+      ['https://hooks.example/events', 'https://hooks.example/events'],
+      ['http://127.0.0.1:8000/message', 'http://127.0.0.1:8000/message'],
+    ],
+    bad: ['hooks.example', 'ftp://hooks.example', 'https://user:word@hooks.example/'],
+    expected: 'an http or https URL without credentials',
+  },
+  {
+    name: 'EVENTS_TOKEN',
+    ...token,
+    others: { EVENTS_URL: 'https://hooks.example/events' },
     good: [...token.good, ['x'.repeat(4096), 'x'.repeat(4096)]],
     bad: ['short', 'x'.repeat(4097), '0123456789 abcdef', '0123456789abcdef\n'],
     expected: 'a token of 16 to 4096 printable characters without spaces',

@@ -1,6 +1,7 @@
 /** Access control: a token if one is configured, otherwise only programs on this host; never a web page in a browser. */
-import { createHash, timingSafeEqual } from 'node:crypto'
 import { ProxyManagerError } from '../../errors.ts'
+import type { Actor } from '../../events/event.ts'
+import type { KnownToken } from '../../mesh/named-tokens.ts'
 import { type Grant, isTokenShaped, type TokenFault, type TokenResult } from '../../mesh/token-claims.ts'
 import { callerOf, ipFamily, isLoopback, isLoopbackHost } from '../../net/address.ts'
 import { type Settings, wantsCredentials } from '../../settings/settings.ts'
@@ -22,6 +23,10 @@ export interface Caller {
    * shows none that is valid, and gets nothing but a health check.
    */
   readonly kind: 'token' | 'local' | 'open' | 'stranger'
+  /** Whose token it is. */
+  readonly actor?: Actor
+  /** Whether the token is still accepted. */
+  readonly isAllowed?: () => boolean
 }
 
 /** What the guard judges a request by. */
@@ -31,6 +36,8 @@ export interface Gate {
   readonly base: string
   /** Checks a token that no setting has, if tokens of the Registry are accepted. */
   readonly verifyToken: (token: string) => Promise<TokenResult>
+  /** Whose token it is, if it is one of this host. */
+  readonly findToken: (token: string) => KnownToken | undefined
   readonly attempts: FailedAttempts
   /** The caller's remote address; `undefined` if the server does not say it. Then nobody is locked out. */
   readonly address: string | undefined
@@ -52,14 +59,20 @@ export async function guardRequest(request: Request, gate: Gate): Promise<Caller
   }
   const presented = presentedToken(request)
   const lockedOutForS = address === undefined ? undefined : attempts.lockedOutForS(address)
-  const configured = presented === undefined ? undefined : configuredGrant(presented, settings)
+  const configured = presented === undefined ? undefined : gate.findToken(presented)
   if (presented !== undefined && configured !== undefined)
     if (lockedOutForS === undefined || attempts.wasAccepted(presented)) {
       attempts.recordAcceptance(presented)
-      return { grant: configured, kind: 'token' }
+      const isAllowed = () => gate.findToken(presented) !== undefined
+      return { grant: configured.grant, kind: 'token', actor: { kind: 'token', name: configured.name }, isAllowed }
     }
   const verdict = await judgeSigned(request, presented, gate)
-  if ('grant' in verdict) return { grant: verdict.grant, kind: 'token' }
+  if ('grant' in verdict)
+    return {
+      grant: verdict.grant,
+      kind: 'token',
+      actor: { kind: 'registry', ...(verdict.subject === undefined ? {} : { name: verdict.subject }) },
+    }
   const isOpen = url.pathname.startsWith(base) && isHealthCheck(request.method, url.pathname.slice(base.length))
   // A key that could not be fetched is a failure of this host, and a health check without a token is no guess.
   const isGuess = verdict.reason !== 'key_unavailable' && !(isOpen && presented === undefined)
@@ -69,13 +82,6 @@ export async function guardRequest(request: Request, gate: Gate): Promise<Caller
   if (isGuess && lockedOutForS !== undefined)
     throw new ProxyManagerError('TOO_MANY_ATTEMPTS', { retryAfterS: lockedOutForS })
   throw unauthorized(verdict.reason)
-}
-
-/** What a configured token permits. Both are always compared, so that the time says nothing about either. */
-function configuredGrant(presented: string, settings: Settings): Grant | undefined {
-  const { PROXY_MANAGER_API_TOKEN: token, PROXY_MANAGER_READ_TOKEN: readToken } = settings
-  const [isFull, isRead] = [token, readToken].map((own) => own !== undefined && isSame(presented, own))
-  return isFull ? 'all' : isRead ? 'read' : undefined
 }
 
 /** Judges a token of the Registry, which comes only as Bearer; the key is not fetched for anything that is not shaped like one. */
@@ -183,10 +189,4 @@ function presentedToken(request: Request): string | undefined {
 
 function bearerToken(request: Request): string | undefined {
   return /^Bearer ([\x21-\x7e]+)$/i.exec(request.headers.get('authorization') ?? '')?.[1]
-}
-
-/** Compares digests, so that the time it takes depends on neither content nor length. */
-function isSame(presented: string, token: string): boolean {
-  const digest = (text: string) => createHash('sha256').update(text).digest()
-  return timingSafeEqual(digest(presented), digest(token))
 }

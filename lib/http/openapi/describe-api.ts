@@ -115,10 +115,19 @@ const PRECONDITIONS: readonly JsonObject[] = [
 ]
 
 function describeResponses({ responses, contentType = 'application/json' }: Operation): JsonObject {
-  const described = Object.entries(responses).map(([status, { description, schema, example, headers = {} }]) => {
-    const content = { [contentType]: { schema: outputSchema(schema), examples: { sample: { value: example } } } }
-    return [status, { description, headers: describeHeaders([headers]), content }]
-  })
+  const described = Object.entries(responses).map(
+    ([status, { description, schema, example, headers = {}, stream }]) => {
+      const streamed =
+        stream === undefined
+          ? {}
+          : { [stream.contentType]: { schema: { type: 'string' }, examples: { sample: { value: stream.example } } } }
+      const content = {
+        [contentType]: { schema: outputSchema(schema), examples: { sample: { value: example } } },
+        ...streamed,
+      }
+      return [status, { description, headers: describeHeaders([headers]), content }]
+    },
+  )
   return Object.fromEntries(described)
 }
 

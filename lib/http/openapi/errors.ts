@@ -52,6 +52,7 @@ const HEADERS: { readonly [C in ErrorCode]?: ResponseHeaders } = {
   // Retry-After only while the Registry's key is unavailable.
   UNAUTHORIZED: { 'WWW-Authenticate': 'always', 'Retry-After': 'sometimes' },
   TOO_MANY_ATTEMPTS: { 'Retry-After': 'always' },
+  TOO_MANY_STREAMS: { 'Retry-After': 'always' },
   SSL_RATE_LIMITED: { 'Retry-After': 'always' },
   SSL_ISSUANCE_FAILED: { 'Retry-After': 'sometimes' },
   CONFIG_READ_FAILED: { 'Retry-After': 'always' },

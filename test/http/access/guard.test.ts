@@ -1,8 +1,10 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { hostFiles } from '../../../lib/adapters/files.ts'
 import { ProxyManagerError } from '../../../lib/errors.ts'
 import { type FailedAttempts, failedAttempts } from '../../../lib/http/access/failed-attempts.ts'
 import { type Caller, guardRequest } from '../../../lib/http/access/guard.ts'
+import { namedTokens } from '../../../lib/mesh/named-tokens.ts'
 import type { TokenResult } from '../../../lib/mesh/token-claims.ts'
 import { parseSettings } from '../../../lib/settings/parse-settings.ts'
 import type { Settings } from '../../../lib/settings/settings.ts'
@@ -39,12 +41,24 @@ const askNobody = (): Promise<TokenResult> => {
 /** What nobody asks for in most tests. */
 const GATE = { base: '', address: undefined, attempts: failedAttempts(() => 0), onLockOut: () => undefined }
 
+const findIn = (by: Settings) => {
+  const log = { write: () => undefined, flush: async () => undefined }
+  return namedTokens({ settings: by, files: hostFiles(), log }, { add: async () => undefined }).find
+}
+
 async function callerOf(
   by: Settings,
   { host = '127.0.0.1:8100', path = '/proxies', method = 'GET', headers, base = '', address }: Asked = {},
 ): Promise<Caller> {
   const request = new Request(`http://${host}${path}`, { method, headers: { ...headers } })
-  return await guardRequest(request, { ...GATE, settings: by, base, address, verifyToken: askNobody })
+  return await guardRequest(request, {
+    ...GATE,
+    settings: by,
+    base,
+    address,
+    verifyToken: askNobody,
+    findToken: findIn(by),
+  })
 }
 
 /** The code of the rejection; `passed` if there is none. */
@@ -261,7 +275,12 @@ async function judged(
     return answer
   }
   const request = new Request(`http://127.0.0.1:8100${path}`, { headers: { ...headers } })
-  const outcome = await guardRequest(request, { ...GATE, settings: by, verifyToken: verify }).then(
+  const outcome = await guardRequest(request, {
+    ...GATE,
+    settings: by,
+    verifyToken: verify,
+    findToken: findIn(by),
+  }).then(
     ({ grant }) => grant,
     (error: unknown) => error,
   )
@@ -346,6 +365,7 @@ function behindOneAddress(answer: TokenResult = { reason: 'signature' }) {
       attempts,
       address: NEIGHBOUR,
       verifyToken: async () => answer,
+      findToken: findIn(current),
       onLockOut: (address) => lockedOut.push(address),
     }).then(
       ({ kind, grant }) => `${kind} ${grant}`,

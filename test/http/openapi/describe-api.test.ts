@@ -187,6 +187,7 @@ test('If-Match and If-None-Match are described for exactly the operations that h
     'deleteProxy',
     'putProxy',
     'renameProxy',
+    'rollbackProxy',
   ])
 })
 
@@ -429,10 +430,10 @@ test('exactly the headers that are sent are described, as required only if alway
           : [],
       ),
     )
-  assert.equal(named('Location', true).sort(), ['createProxy 201', 'putProxy 201'])
-  assert.equal(named('Location', false).sort(), ['createProxy 202', 'putProxy 202'])
-  const put = ['createProxy 201', 'createProxy 202', 'putProxy 201', 'putProxy 202']
-  assert.equal(named('ETag', true).sort(), ['createProxy 201', 'createProxy 202', 'getProxy 200', ...put.slice(2)])
+  assert.equal(named('Location', true).sort(), ['createProxy 201', 'putProxy 201', 'rollbackProxy 201'])
+  assert.equal(named('Location', false).sort(), ['createProxy 202', 'putProxy 202', 'rollbackProxy 202'])
+  const put = ['createProxy', 'putProxy', 'rollbackProxy'].flatMap((name) => [`${name} 201`, `${name} 202`])
+  assert.equal(named('ETag', true).sort(), ['getProxy 200', ...put].sort())
   assert.equal(named('Server-Timing', true).sort(), put)
   assert.equal(named('WWW-Authenticate', true), ['putProxy 401'])
   assert.equal(named('Retry-After', true), ['putProxy 429'])

@@ -1,0 +1,75 @@
+/** proxy-manager history, proxy-manager rollback */
+
+import { InvalidArgumentError, Option } from 'commander'
+import * as v from 'valibot'
+import { callApi, proxyPath } from '../api-client.ts'
+import type { CommandDefinition } from '../command.ts'
+import { describePlan, describeRoute, Planned, Route } from '../describe.ts'
+import { table } from '../text.ts'
+
+const History = v.object({
+  versions: v.array(
+    v.looseObject({
+      version: v.number(),
+      at: v.string(),
+      actor: v.optional(v.looseObject({ kind: v.string(), name: v.optional(v.string()) })),
+      outcome: v.string(),
+      diff: v.string(),
+    }),
+  ),
+})
+
+export const history: CommandDefinition = {
+  name: 'history',
+  summary: 'Show the versions of a route that were served, also of a deleted one',
+  expectsName: true,
+  options: [new Option('--diff', 'Show what each version changed')],
+  details: () => 'Examples:\n  proxy-manager history app\n  proxy-manager history app --diff',
+  run: async ({ name, options }, context) => {
+    const call = { method: 'GET', path: `${proxyPath(name)}/history` } as const
+    const { json, shown } = await callApi(context, call, History)
+    const rows = shown.versions.map(({ version, at, outcome, actor }) => [
+      String(version),
+      at,
+      outcome,
+      actor?.name ?? actor?.kind ?? '-',
+    ])
+    const diffs = options.diff ? shown.versions.map(({ version, diff }) => `version ${version}\n${diff.trimEnd()}`) : []
+    return { json, text: [table(['VERSION', 'AT', 'OUTCOME', 'BY'], rows), ...diffs].join('\n\n') }
+  },
+}
+
+export const rollback: CommandDefinition = {
+  name: 'rollback',
+  summary: 'Put an earlier version of a route, also of a deleted one',
+  expectsName: true,
+  options: [
+    new Option('--to <version>', 'A version of its history; the one before if missing').argParser(parseVersion),
+    new Option('--dry-run', 'Show what would change, without changing anything'),
+  ],
+  details: () => `Examples:
+  proxy-manager rollback app
+  proxy-manager rollback app --to 3 --dry-run
+
+It is a put of that version: its upstream is checked, and it can be refused.`,
+  run: async ({ name, options }, context) => {
+    const body = options.to === undefined ? {} : { to: options.to }
+    const call = {
+      method: 'POST',
+      path: `${proxyPath(name)}/rollback`,
+      query: { dry_run: options.dryRun },
+      body,
+    } as const
+    if (options.dryRun) {
+      const { json, shown } = await callApi(context, call, Planned)
+      return describePlan(json, shown)
+    }
+    const { json, shown, timing } = await callApi(context, call, Route)
+    return { json, text: `${name} is as it was.\n\n${describeRoute(shown, timing)}` }
+  },
+}
+
+function parseVersion(text: string): number {
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('Expected the number of a version.')
+  return Number(text)
+}

@@ -1,0 +1,110 @@
+/** The operations of the engine that change a route or its certificate, and their dry runs. */
+import type { ChangeContext } from '../change/context.ts'
+import { dryRun } from '../change/pipeline.ts'
+import { toPutChange } from '../change/prepare-put.ts'
+import type { ChangeQueue } from '../change/queue.ts'
+import { logFailure } from '../host/log-failure.ts'
+import { deleteCertificateFiles } from '../issuance/delete-certificate.ts'
+import { dryRunIssue } from '../issuance/dry-run.ts'
+import type { CertificateMaintenance } from '../issuance/maintain.ts'
+import type { Issuer } from '../issuance/obtain.ts'
+import type { OrderQueue } from '../issuance/order-queue.ts'
+import type { Change } from '../plan/change.ts'
+import { onlyOutcome } from '../plan/plan-batch.ts'
+import { arrive, counted } from './arrivals.ts'
+import type { ChangeDryRun, Engine } from './engine.ts'
+import type { HealthWaits } from './health-waits.ts'
+import type { RouteView } from './route-view.ts'
+import type { ChangeSubmitter } from './submit-change.ts'
+
+/** What the operations that change something are made of. */
+export interface ChangeParts {
+  readonly context: ChangeContext
+  readonly queue: ChangeQueue
+  readonly view: RouteView
+  readonly waits: HealthWaits
+  readonly submitter: ChangeSubmitter
+  readonly orders: OrderQueue
+  readonly issuer: Issuer
+  readonly certificates: CertificateMaintenance
+  /** Number of calls whose upstream is being checked: they are about to submit a change. */
+  readonly arriving: { count: number }
+}
+
+type ChangeVerbs = Pick<
+  Engine,
+  'putProxy' | 'deleteProxy' | 'renameProxy' | 'dryRunPut' | 'dryRunDelete' | 'dryRunRename'
+>
+
+export function changeVerbs({
+  context,
+  queue,
+  view,
+  waits,
+  submitter,
+  orders,
+  certificates,
+  arriving,
+}: ChangeParts): ChangeVerbs {
+  const { host } = context
+  const dryRunOf = async (change: Change): Promise<ChangeDryRun> => {
+    const { outcomes, ...result } = await queue.exclusively(() => dryRun(context, [change]))
+    const { outcome, route } = onlyOutcome({ outcomes })
+    return { ...result, outcome, proxy: view.show(route) }
+  }
+  return {
+    putProxy: async ({ healthWaitS = 0, signal, ...request }) => {
+      const started = host.clock.monotonicMs()
+      await arrive(context, waits, request, healthWaitS)
+      const prepare = () => toPutChange(host, { source: 'api', ...request })
+      const preparing =
+        healthWaitS === 0
+          ? counted(arriving, prepare)
+          : waits.wait({ dropletName: request.dropletName, seconds: healthWaitS, signal }, prepare)
+      const change = await preparing.catch(submitter.refuse({ ...request, kind: 'put' }))
+      const changed = await submitter.submit(change, host.clock.monotonicMs() - started)
+      if (host.settings.SSL_AUTO_ISSUE && changed.proxy.status === 'pending_ssl')
+        certificates.issuePending().catch(logFailure(host, 'error', { action: 'issue_pending' }))
+      return changed
+    },
+    deleteProxy: async ({ deleteCertificate, ...request }) => {
+      if (waits.isWaiting(request.dropletName)) await arrive(context, waits, request, 0)
+      const changed = await submitter.submit({ kind: 'delete', ...request }, 0)
+      if (!deleteCertificate) return changed
+      // Exclusively: a new route for this domain would otherwise get the certificate that is about to be deleted.
+      const job = () => queue.exclusively(() => deleteCertificateFiles(context, changed.proxy.domain))
+      const kept = await orders.exclusively(job)
+      return {
+        ...changed,
+        certificateDeleted: kept === undefined,
+        ...(kept === undefined ? {} : { certificateKept: kept }),
+      }
+    },
+    renameProxy: async (request) => {
+      await arrive(context, waits, request, 0)
+      return await submitter.submit({ kind: 'rename', ...request }, 0)
+    },
+    dryRunRename: (request) => dryRunOf({ kind: 'rename', ...request }),
+    dryRunPut: async (request) => dryRunOf(await toPutChange(host, { source: 'api', ...request })),
+    dryRunDelete: (request) => dryRunOf({ kind: 'delete', ...request }),
+  }
+}
+
+export function certificateVerbs({
+  context,
+  queue,
+  view,
+  issuer,
+}: ChangeParts): Pick<Engine, 'issueCertificate' | 'dryRunIssue'> {
+  return {
+    issueCertificate: async (request) => {
+      const { applied, ordered, preflight } = await issuer.issue(request)
+      const { outcome, route, receipt, steps } = applied
+      return { outcome, proxy: view.show(route), receipt, ordered, preflight, times: { queue: 0, probe: 0, ...steps } }
+    },
+    dryRunIssue: async (request) => {
+      const { route, ...result } = await dryRunIssue(context, queue, issuer.recent, request)
+      return { ...result, proxy: view.show(route) }
+    },
+  }
+}

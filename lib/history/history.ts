@@ -1,0 +1,133 @@
+/** What each route was: the versions that were served, also of routes that were deleted. */
+import * as v from 'valibot'
+import { ActorSchema, type DatedEvent } from '../events/event.ts'
+import type { FileChange } from '../host/file-image.ts'
+import type { Host } from '../host/host.ts'
+import { readRecord } from '../host/json-record.ts'
+import { logFailure } from '../host/log-failure.ts'
+import { replaceUnsynced } from '../host/replace-file.ts'
+import { routeFileName } from '../route/file-names.ts'
+import type { RouteRecord } from '../route/record.ts'
+import { readRouteFile } from '../route/stored-route.ts'
+
+const Version = v.object({
+  version: v.number(),
+  at: v.string(),
+  actor: v.optional(ActorSchema),
+  correlation_id: v.optional(v.string()),
+  outcome: v.string(),
+  generation: v.nullable(v.number()),
+  /** As a PUT takes it; null if the route was deleted. */
+  route: v.nullable(v.record(v.string(), v.unknown())),
+})
+export interface Version extends Readonly<v.InferOutput<typeof Version>> {}
+
+const MAX_VERSIONS = 50
+const DELETED_KEPT_MS = 30 * 24 * 3_600_000
+const MAX_DELETED = 1000
+
+type HistoryHost = Pick<Host, 'files' | 'paths' | 'settings' | 'clock' | 'log'>
+
+/**
+ * The versions of a route, the newest first. With `current`, the route as it is, the newest of them is that one: what an earlier version of this
+ * software or another program has written, and what a stopped process has not recorded, is a version, too.
+ */
+export function versionsOf(host: HistoryHost, dropletName: string, current?: RouteRecord): readonly Version[] {
+  return withFound(readVersions(host, dropletName), current).toReversed()
+}
+
+/** Records what a change has made of the routes, from its files and its events. Never rejects: a failure is logged. */
+export async function recordHistory(
+  host: HistoryHost,
+  { files, events }: { readonly files: readonly FileChange[]; readonly events: readonly DatedEvent[] },
+): Promise<void> {
+  for (const event of events)
+    if (/^route\.(created|replaced|deleted|renamed|rolled_back)$/.test(event.type))
+      await record(host, files, event).catch(
+        logFailure(host, 'warn', { action: 'record_history', droplet_name: event.droplet_name }),
+      )
+}
+
+async function record(host: HistoryHost, files: readonly FileChange[], event: DatedEvent): Promise<void> {
+  const { type, droplet_name: name = '', at, actor, correlation_id, outcome = '', generation = null, details } = event
+  const former = type === 'route.renamed' ? String(details.former_name) : name
+  const versions = withFound(readVersions(host, former), recordIn(host, files, former, 'before'))
+  const after = recordIn(host, files, name, 'after')
+  const route = after === undefined ? null : routeOf(after)
+  const newest = versions.at(-1)
+  const isNew = newest === undefined || !isSame(newest.route, route) || type === 'route.renamed'
+  const version = {
+    version: (newest?.version ?? 0) + 1,
+    at,
+    actor,
+    ...(correlation_id === undefined ? {} : { correlation_id }),
+    outcome: /renamed|rolled_back/.test(type) ? type.slice('route.'.length) : outcome,
+    generation,
+    route,
+  }
+  const kept = (isNew ? [...versions, version] : versions).slice(-MAX_VERSIONS)
+  const path = route === null ? `${host.paths.history}/${name}.${Date.parse(at)}.json` : pathOf(host, name)
+  await replaceUnsynced(host, path, JSON.stringify(kept))
+  for (const other of filesOf(host, former)) if (other !== path) await host.files.remove(other)
+  if (route === null) await prune(host)
+}
+
+/** The route as a PUT takes it. */
+function routeOf({ domain, upstream_host, upstream_port, enable_ssl, options }: RouteRecord): Record<string, unknown> {
+  const upstream = upstream_port === null ? {} : { upstream_host, upstream_port }
+  return { domain, ...upstream, enable_ssl, options }
+}
+
+function isSame(a: unknown, b: unknown): boolean {
+  return JSON.stringify(a) === JSON.stringify(b)
+}
+
+function withFound(versions: readonly Version[], current: RouteRecord | undefined): readonly Version[] {
+  const newest = versions.at(-1)
+  const route = current === undefined ? undefined : routeOf(current)
+  if (route === undefined || current === undefined || isSame(newest?.route, route)) return versions
+  const version = (newest?.version ?? 0) + 1
+  return [...versions, { version, at: current.updated_at, outcome: 'found', generation: null, route }]
+}
+
+function recordIn(
+  { settings }: Pick<Host, 'settings'>,
+  files: readonly FileChange[],
+  name: string,
+  side: 'before' | 'after',
+): RouteRecord | undefined {
+  const image = files.find(({ path }) => path === `${settings.NGINX_SITES_AVAILABLE}/${routeFileName(name)}`)?.[side]
+  return image != null && 'text' in image ? readRouteFile(name, image.text)?.record : undefined
+}
+
+function readVersions(host: HistoryHost, name: string): readonly Version[] {
+  const [path] = filesOf(host, name)
+  return path === undefined ? [] : (readRecord(host, path, v.array(Version)) ?? [])
+}
+
+function pathOf({ paths }: Pick<Host, 'paths'>, name: string): string {
+  return `${paths.history}/${name}.json`
+}
+
+/** The file of a route, and those of deleted ones of this name, the newest first. */
+function filesOf(host: HistoryHost, name: string): readonly string[] {
+  const own = host.files
+    .list(host.paths.history)
+    .filter((file) => file.split('.')[0] === name && file.endsWith('.json'))
+  const deleted = own
+    .filter((file) => file !== `${name}.json`)
+    .sort()
+    .reverse()
+  const live = own.length > deleted.length ? [`${name}.json`] : []
+  return [...live, ...deleted].map((file) => `${host.paths.history}/${file}`)
+}
+
+async function prune({ files, paths, clock }: HistoryHost): Promise<void> {
+  const deleted = files.list(paths.history).flatMap((file) => {
+    const ms = /\.(\d+)\.json$/.exec(file)?.[1]
+    return ms === undefined ? [] : [{ file, ms: Number(ms) }]
+  })
+  const oldest = deleted.sort((a, b) => b.ms - a.ms)
+  const isOld = ({ ms }: { readonly ms: number }, i: number) => i >= MAX_DELETED || ms < clock.nowMs() - DELETED_KEPT_MS
+  for (const { file } of oldest.filter(isOld)) await files.remove(`${paths.history}/${file}`)
+}
