@@ -4,7 +4,17 @@ import { endpoint } from '../lib/http/endpoint.ts'
 import { PROXY } from '../lib/http/openapi/samples.ts'
 import { NoQuery } from '../lib/http/parameters.ts'
 import { DropletName } from '../lib/route/droplet-name.ts'
-import { ProxyState } from '../lib/route/state.ts'
+import { DrainingUpstream, ProxyState } from '../lib/route/state.ts'
+
+const ShownProxy = v.object({
+  ...ProxyState.entries,
+  draining: v.optional(
+    v.pipe(
+      v.array(DrainingUpstream),
+      v.description("Its former upstreams to which NGINX's old workers still have connections"),
+    ),
+  ),
+})
 
 /** One route, with its last health check and its certificate. */
 export default endpoint(
@@ -18,7 +28,7 @@ export default endpoint(
     query: NoQuery,
     body: undefined,
     responses: {
-      200: { description: 'The route as it is now', schema: ProxyState, example: PROXY, headers: { ETag: 'always' } },
+      200: { description: 'The route as it is now', schema: ShownProxy, example: PROXY, headers: { ETag: 'always' } },
     },
     errors: ['INVALID_REQUEST', 'CONFIG_READ_FAILED', 'PROXY_NOT_FOUND'],
   },

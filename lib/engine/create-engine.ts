@@ -28,6 +28,7 @@ import { staleFinder } from '../plan/stale.ts'
 import { observer } from '../snapshot/observe.ts'
 import { findPutBack } from '../snapshot/put-back.ts'
 import { arrive, counted, servedRoutes, superseding } from './arrivals.ts'
+import { type Drains, drains } from './drains.ts'
 import type { ChangeDryRun, Engine } from './engine.ts'
 import { type HealthWaits, healthWaits } from './health-waits.ts'
 import { type RouteView, routeView } from './route-view.ts'
@@ -51,15 +52,16 @@ export function createEngine(host: Host): Engine {
   const submitter = changeSubmitter(context, queue, view)
   const issuer = createIssuer(context, orders, submitter.certify)
   const certificates = certificateMaintenance(context, issuer, submitter.certify)
-  const readHealth = healthReader(context, orders)
+  const draining = drains(context)
+  const readHealth = healthReader(context, orders, draining.read)
   const readDroplets = registryReader(host)
-  const parts = { context, queue, view, waits, submitter, orders, issuer, certificates, arriving }
+  const parts = { context, queue, view, waits, draining, submitter, orders, issuer, certificates, arriving }
   return {
     ...changeVerbs(parts),
     ...certificateVerbs(parts),
-    ...readVerbs(context, view),
+    ...readVerbs(context, view, draining),
     syncFromRegistry: (request) => syncFromRegistry(context, superseding(queue, waits), readDroplets, request),
-    readMetrics: () => readMetrics(context, queue, readHealth),
+    readMetrics: () => readMetrics(context, queue, readHealth, draining.read),
     readHealth,
     readDependencies: dependencyReader(context),
     verifyToken: tokenVerifier(host),
@@ -73,17 +75,14 @@ export function createEngine(host: Host): Engine {
     saveRenderedMark: () => saveRenderedMark(context).catch(logFailure(host, 'warn', { action: 'save_rendered_mark' })),
     recover: async () => {
       const undone = await recover(context)
-      if (state.observed?.facts.isAngie === true)
-        host.log.write('warn', {
-          action: 'check_nginx',
-          result: 'failure',
-          outcome: 'unsupported',
-          cause: ANGIE_UNSUPPORTED,
-        })
+      warnOfAngie(context)
       return undone
     },
     idle: () => queue.idle(),
-    endWaits: waits.end,
+    watchDraining: async () => void (await draining.read()),
+    endWaits: () => {
+      for (const { end } of [waits, draining]) end()
+    },
     close: () => {
       queue.close()
       closing.abort(stopping())
@@ -93,6 +92,12 @@ export function createEngine(host: Host): Engine {
       if (state.degraded !== undefined) await queue.exclusively(() => recoverJournal(context))
     },
   }
+}
+
+function warnOfAngie({ host, state }: ChangeContext): void {
+  if (state.observed?.facts.isAngie !== true) return
+  const fields = { result: 'failure', outcome: 'unsupported', cause: ANGIE_UNSUPPORTED } as const
+  host.log.write('warn', { action: 'check_nginx', ...fields })
 }
 
 function changeContext(host: Host, closing: AbortSignal): ChangeContext {
@@ -130,6 +135,7 @@ interface ChangeParts {
   readonly queue: ChangeQueue
   readonly view: RouteView
   readonly waits: HealthWaits
+  readonly draining: Drains
   readonly submitter: ChangeSubmitter
   readonly orders: OrderQueue
   readonly issuer: Issuer
@@ -148,6 +154,7 @@ function changeVerbs({
   queue,
   view,
   waits,
+  draining,
   submitter,
   orders,
   certificates,
@@ -160,7 +167,7 @@ function changeVerbs({
     return { ...result, outcome, proxy: view.show(route) }
   }
   return {
-    putProxy: async ({ healthWaitS = 0, signal, ...request }) => {
+    putProxy: async ({ healthWaitS = 0, drainWaitS = 0, signal, ...request }) => {
       const started = host.clock.monotonicMs()
       await arrive(context, waits, request, healthWaitS)
       const prepare = () => toPutChange(host, { source: 'api', ...request })
@@ -172,24 +179,27 @@ function changeVerbs({
       const changed = await submitter.submit(change, host.clock.monotonicMs() - started)
       if (host.settings.SSL_AUTO_ISSUE && changed.proxy.status === 'pending_ssl')
         certificates.issuePending().catch(logFailure(host, 'error', { action: 'issue_pending' }))
-      return changed
+      return await draining.settle(changed, { drainWaitS, signal })
     },
-    deleteProxy: async ({ deleteCertificate, ...request }) => {
+    deleteProxy: async ({ deleteCertificate, drainWaitS = 0, signal, ...request }) => {
       if (waits.isWaiting(request.dropletName)) await arrive(context, waits, request, 0)
       const changed = await submitter.submit({ kind: 'delete', ...request }, 0)
-      if (!deleteCertificate) return changed
+      const settle = () => draining.settle(changed, { drainWaitS, signal })
+      if (!deleteCertificate) return await settle()
       // Exclusively: a new route for this domain would otherwise get the certificate that is about to be deleted.
       const job = () => queue.exclusively(() => deleteCertificateFiles(context, changed.proxy.domain))
       const kept = await orders.exclusively(job)
       return {
-        ...changed,
+        ...(await settle()),
         certificateDeleted: kept === undefined,
         ...(kept === undefined ? {} : { certificateKept: kept }),
       }
     },
     renameProxy: async (request) => {
       await arrive(context, waits, request, 0)
-      return await submitter.submit({ kind: 'rename', ...request }, 0)
+      const changed = await submitter.submit({ kind: 'rename', ...request }, 0)
+      draining.move(request.dropletName, request.newName)
+      return await draining.settle(changed)
     },
     dryRunRename: (request) => dryRunOf({ kind: 'rename', ...request }),
     dryRunPut: async (request) => dryRunOf(await toPutChange(host, { source: 'api', ...request })),
@@ -216,7 +226,11 @@ function certificateVerbs({
   }
 }
 
-function readVerbs(context: ChangeContext, view: RouteView): Pick<Engine, 'listProxies' | 'getProxy'> {
+function readVerbs(
+  context: ChangeContext,
+  view: RouteView,
+  { drainingOf }: Drains,
+): Pick<Engine, 'listProxies' | 'getProxy'> {
   return {
     listProxies: async () => {
       const proxies = [...(await servedRoutes(context)).values()].map(view.show)
@@ -225,7 +239,8 @@ function readVerbs(context: ChangeContext, view: RouteView): Pick<Engine, 'listP
     getProxy: async (dropletName) => {
       const route = (await servedRoutes(context)).get(dropletName)
       if (route === undefined) throw new ProxyManagerError('PROXY_NOT_FOUND')
-      return view.show(route)
+      const draining = await drainingOf(dropletName)
+      return draining.length === 0 ? view.show(route) : { ...view.show(route), draining }
     },
   }
 }

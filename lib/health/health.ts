@@ -5,6 +5,7 @@ import type { ChangeContext, ObservedHost } from '../change/context.ts'
 import { ProxyManagerError } from '../errors.ts'
 import { readRecord } from '../host/json-record.ts'
 import type { OrderQueue } from '../issuance/order-queue.ts'
+import type { DrainFigures } from '../nginx/draining.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
 import type { ManagerHealth } from './health-schema.ts'
 import { liveTestReader } from './live-test.ts'
@@ -17,6 +18,7 @@ const LastReload = v.object({ timestamp: v.string(), result: v.string() })
 export function healthReader(
   context: ChangeContext,
   orders: Pick<OrderQueue, 'waiting'>,
+  readDraining: () => Promise<DrainFigures>,
 ): () => Promise<ManagerHealth> {
   const { host, state } = context
   const checkWrites = writeChecker(host, state)
@@ -64,6 +66,7 @@ export function healthReader(
       failedRollback: state.degraded,
       unreconciled: state.unreconciled,
       ordersWaiting: orders.waiting,
+      overdueWorkers: (await readDraining()).overdue,
     })
   }
 }

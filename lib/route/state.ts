@@ -36,6 +36,14 @@ export const SslOrder = v.object({
 })
 export type SslOrder = v.InferOutput<typeof SslOrder>
 
+/** A former upstream to which NGINX's old workers still have connections. */
+export const DrainingUpstream = v.object({
+  upstream: v.string(),
+  connections: v.number(),
+  since: v.pipe(v.string(), v.description('When it was replaced')),
+})
+export type DrainingUpstream = v.InferOutput<typeof DrainingUpstream>
+
 const text = (help: string) => v.pipe(v.string(), v.description(help))
 const flag = (help: string) => v.pipe(v.boolean(), v.description(help))
 
