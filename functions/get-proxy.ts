@@ -4,17 +4,7 @@ import { endpoint } from '../lib/http/endpoint.ts'
 import { PROXY } from '../lib/http/openapi/samples.ts'
 import { NoQuery } from '../lib/http/parameters.ts'
 import { DropletName } from '../lib/route/droplet-name.ts'
-import { DrainingUpstream, ProxyState } from '../lib/route/state.ts'
-
-const ShownProxy = v.object({
-  ...ProxyState.entries,
-  draining: v.optional(
-    v.pipe(
-      v.array(DrainingUpstream),
-      v.description("Its former upstreams to which NGINX's old workers still have connections"),
-    ),
-  ),
-})
+import { ProxyState } from '../lib/route/state.ts'
 
 /** One route, with its last health check and its certificate. */
 export default endpoint(
@@ -28,7 +18,7 @@ export default endpoint(
     query: NoQuery,
     body: undefined,
     responses: {
-      200: { description: 'The route as it is now', schema: ShownProxy, example: PROXY, headers: { ETag: 'always' } },
+      200: { description: 'The route as it is now', schema: ProxyState, example: PROXY, headers: { ETag: 'always' } },
     },
     errors: ['INVALID_REQUEST', 'CONFIG_READ_FAILED', 'PROXY_NOT_FOUND'],
   },

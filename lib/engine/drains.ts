@@ -20,7 +20,7 @@ export interface Drains {
   /** Completes the receipt of a change. Waits until the upstream that it has replaced is drained, at most the given time. Never fails. */
   settle(submitted: Submitted, wait?: DrainWait): Promise<RouteChanged>
   /** The former upstreams of a droplet that old workers have connections to. */
-  drainingOf(dropletName: string): Promise<readonly DrainingUpstream[]>
+  drainingOf(dropletName: string): Promise<DrainingUpstream[]>
   /** Looks at the old workers and at every former upstream. */
   read(): Promise<DrainFigures>
   /** The droplet has another name. */

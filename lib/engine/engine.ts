@@ -12,7 +12,7 @@ import type { TokenResult } from '../mesh/token-claims.ts'
 import type { DrainState } from '../nginx/draining.ts'
 import type { Precondition } from '../plan/change.ts'
 import type { ProxySpec } from '../route/spec.ts'
-import type { DrainingUpstream, ProxyState } from '../route/state.ts'
+import type { ProxyState } from '../route/state.ts'
 
 export interface PutRequest {
   readonly dropletName: string
@@ -112,7 +112,7 @@ export interface Engine {
   dryRunIssue(request: IssueRequest): Promise<IssueDryRun>
   /** Every route, sorted by droplet name. */
   listProxies(): Promise<readonly ProxyState[]>
-  getProxy(dropletName: string): Promise<ProxyState & { readonly draining?: readonly DrainingUpstream[] }>
+  getProxy(dropletName: string): Promise<ProxyState>
   readHealth(): Promise<ManagerHealth>
   /** The state of the services this one depends on, as of the last check; never waits. */
   readDependencies(): readonly Dependency[]

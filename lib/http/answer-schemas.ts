@@ -17,33 +17,30 @@ export const Receipt = v.pipe(
     ),
     proved_ms: count('Milliseconds from the reload to the proof'),
     batch: count('Changes that shared the test and the reload'),
+    former: v.optional(
+      v.pipe(
+        v.array(
+          v.object({
+            upstream: v.string(),
+            drained: v.pipe(
+              v.nullable(v.boolean()),
+              v.description(
+                'Whether its droplet may be stopped: nothing that NGINX has accepted can reach it any more. Null if that cannot be seen, or if a route leads to the same port of the same host',
+              ),
+            ),
+            connections: v.pipe(
+              v.nullable(v.number()),
+              v.description("What NGINX's old workers have open to it; null if that cannot be seen"),
+            ),
+            waited_ms: count('Milliseconds'),
+          }),
+        ),
+        v.description('Of a change of a route: the upstream that it replaced or removed; empty if there was none'),
+      ),
+    ),
   }),
   v.description('The proof that the new configuration serves every connection from now on'),
 )
-
-/** The receipt of a change of a route. */
-const ChangeReceipt = v.object({
-  ...Receipt.pipe[0].entries,
-  former: v.pipe(
-    v.array(
-      v.object({
-        upstream: v.string(),
-        drained: v.pipe(
-          v.nullable(v.boolean()),
-          v.description(
-            'Whether its droplet may be stopped: nothing that NGINX has accepted can reach it any more. Null if that cannot be seen, or if a route leads to the same port of the same host',
-          ),
-        ),
-        connections: v.pipe(
-          v.nullable(v.number()),
-          v.description("What NGINX's old workers have open to it; null if that cannot be seen"),
-        ),
-        waited_ms: count('Milliseconds'),
-      }),
-    ),
-    v.description('The upstream that was replaced or removed; empty if there was none'),
-  ),
-})
 
 export const Plan = v.pipe(
   v.object({
@@ -58,7 +55,7 @@ export const Plan = v.pipe(
 /** A dry run answers the route as it would be and the plan; a real change answers the route and its receipt. */
 export const ChangedProxy = v.object({
   ...ProxyState.entries,
-  receipt: v.optional(ChangeReceipt),
+  receipt: v.optional(Receipt),
   plan: v.optional(Plan),
 })
 export const PendingProxy = v.object({
@@ -73,7 +70,7 @@ export const DeletedProxy = v.object({
   droplet_name: v.string(),
   certificate_deleted: v.optional(v.boolean()),
   certificate_kept: v.optional(v.pipe(v.string(), v.description('Why it, or a part of it, was not deleted'))),
-  receipt: v.optional(ChangeReceipt),
+  receipt: v.optional(Receipt),
   plan: v.optional(Plan),
 })
 const Preflight = v.pipe(

@@ -67,6 +67,12 @@ export const ProxyState = v.object({
   certificate: v.nullable(CertificateSummary),
   ssl_error: v.optional(SslError),
   ssl_order: v.optional(SslOrder),
+  draining: v.optional(
+    v.pipe(
+      v.array(DrainingUpstream),
+      v.description('Only in GET of one route: its former upstreams that are still in use'),
+    ),
+  ),
   created_at: v.string(),
   updated_at: v.string(),
   revision: text('Changes with what a caller can set, and with nothing else; also the ETag'),
