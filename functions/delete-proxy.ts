@@ -2,7 +2,7 @@ import * as v from 'valibot'
 import { DeletedProxy } from '../lib/http/answer-schemas.ts'
 import { deleteAnswer, deleteDryRunAnswer } from '../lib/http/answers.ts'
 import { endpoint } from '../lib/http/endpoint.ts'
-import { DROPLET, HTTP_RECEIPT } from '../lib/http/openapi/samples.ts'
+import { DROPLET, FORMER, HTTP_RECEIPT } from '../lib/http/openapi/samples.ts'
 import { DeleteQuery } from '../lib/http/parameters.ts'
 import { DropletName } from '../lib/route/droplet-name.ts'
 
@@ -22,7 +22,7 @@ export default endpoint(
       200: {
         description: 'Removed, and no longer served; or a dry run',
         schema: DeletedProxy,
-        example: { status: 'deleted', droplet_name: DROPLET, receipt: HTTP_RECEIPT },
+        example: { status: 'deleted', droplet_name: DROPLET, receipt: { ...HTTP_RECEIPT, former: [FORMER] } },
         headers: { 'Server-Timing': 'sometimes' },
       },
     },
@@ -40,10 +40,17 @@ export default endpoint(
       'BUSY',
     ],
   },
-  async ({ params, query, precondition }, { engine, origin }) => {
+  async ({ params, query, precondition }, { engine, origin, signal }) => {
     const request = { dropletName: params.droplet_name, precondition, origin }
     return query.dry_run
       ? deleteDryRunAnswer(await engine.dryRunDelete(request))
-      : deleteAnswer(await engine.deleteProxy({ ...request, deleteCertificate: query.delete_certificate }))
+      : deleteAnswer(
+          await engine.deleteProxy({
+            ...request,
+            deleteCertificate: query.delete_certificate,
+            drainWaitS: query.drain_wait_s,
+            signal,
+          }),
+        )
   },
 )

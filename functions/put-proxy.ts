@@ -1,7 +1,7 @@
 import * as v from 'valibot'
 import { PUT_ERRORS } from '../lib/http/answer-schemas.ts'
 import { putAnswer, putDryRunAnswer } from '../lib/http/answers.ts'
-import { waitOf } from '../lib/http/deploy-wait.ts'
+import { waitsOf } from '../lib/http/deploy-wait.ts'
 import { endpoint } from '../lib/http/endpoint.ts'
 import { putResponses } from '../lib/http/openapi/samples.ts'
 import { PutQuery } from '../lib/http/parameters.ts'
@@ -28,6 +28,6 @@ export default endpoint(
     const request = { dropletName: params.droplet_name, spec: body, mode: 'replace' as const, precondition, origin }
     return query.dry_run
       ? putDryRunAnswer(await engine.dryRunPut(request))
-      : putAnswer(await engine.putProxy({ ...request, ...waitOf(query, request.spec), signal }), base)
+      : putAnswer(await engine.putProxy({ ...request, ...waitsOf(query, request.spec), signal }), base)
   },
 )

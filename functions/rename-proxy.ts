@@ -24,7 +24,7 @@ export default endpoint(
       200: {
         description: 'Served under its new name; or a dry run',
         schema: ChangedProxy,
-        example: { ...PROXY, receipt: RECEIPT },
+        example: { ...PROXY, receipt: { ...RECEIPT, former: [] } },
         headers: { ETag: 'sometimes', 'Server-Timing': 'sometimes' },
       },
     },

@@ -23,6 +23,7 @@ const ORDER_EVERY_MS = 30_000
 const RESTORE_EVERY_MS = 10_000
 const RECONCILE_EVERY_MS = 60_000
 const PROVE_EVERY_MS = 60_000
+const WATCH_DRAINING_EVERY_MS = 10_000
 const RENEW_OVERDUE_EVERY_MS = 60_000
 const COMMENT_EVERY_MS = 15_000
 const WATCH_EVERY_MS = 60_000
@@ -32,7 +33,7 @@ const HEARTBEAT_MS = 60_000
 
 /**
  * Adopts renewed certificates, undoes what certbot's nginx plugin has put back, retries a failed rollback, renders files again that no longer fit
- * the host, and proves what NGINX serves; renews certificates that are overdue; orders and renews others, and syncs with the Registry if configured.
+ * the host, proves what NGINX serves, and notices former upstreams that are drained; renews certificates that are overdue; orders and renews others, and syncs with the Registry if configured.
  */
 export function startTimers({ settings, log }: Host, engine: Engine): NodeJS.Timeout[] {
   const every = repeater(log)
@@ -44,6 +45,7 @@ export function startTimers({ settings, log }: Host, engine: Engine): NodeJS.Tim
     every(RESTORE_EVERY_MS, 'retry_restore', engine.retryRestore),
     every(RECONCILE_EVERY_MS, 'reconcile', engine.keepReconciled),
     every(PROVE_EVERY_MS, 'confirm_served', engine.proveServed),
+    every(WATCH_DRAINING_EVERY_MS, 'watch_draining', engine.watchDraining),
     every(RENEW_OVERDUE_EVERY_MS, 'renew_overdue', certificates.renewOverdue),
     every(COMMENT_EVERY_MS, 'keep_streams', async () => engine.streams.keepAlive()),
     every(WATCH_EVERY_MS, 'watch_health', async () => void (await engine.readHealth())),

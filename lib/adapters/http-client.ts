@@ -17,6 +17,20 @@ export interface HttpRequest {
   readonly method?: 'POST' | 'PATCH'
 }
 
+/** Like the global fetch, which gives up after five minutes without the head of an answer; this one waits for as long as its signal permits. */
+export type PatientFetch = (
+  url: string,
+  init: {
+    readonly method: string
+    readonly headers: Readonly<Record<string, string>>
+    readonly redirect: 'error'
+    readonly signal: AbortSignal
+    readonly body?: string
+  },
+) => Promise<Pick<Response, 'status' | 'headers' | 'text'>>
+
+export const patientFetch: PatientFetch = fetch
+
 /** Status and body, with the `Server` header if there is one; or why there is no answer: `failure` is the errno's name, `TIMEOUT`, `TOO_LARGE` or `BROKEN`. */
 export type HttpAnswer =
   | { readonly status: number; readonly body: string; readonly server?: string }

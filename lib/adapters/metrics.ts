@@ -32,6 +32,10 @@ export interface RouteFigures {
   readonly queueDepth: number
   /** NGINX's own counts of client connections; empty if it does not report them. */
   readonly connections: ReadonlyMap<string, number>
+  /** Workers of former configurations; `undefined` if they cannot be seen. */
+  readonly drainingWorkers: number | undefined
+  /** Droplet -> connections of these workers to its former upstreams. */
+  readonly drainingConnections: ReadonlyMap<string, number>
 }
 
 const SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30]
@@ -44,7 +48,8 @@ export function promMetrics(): Metrics {
   const register = new Registry()
   collectDefaultMetrics({ register, prefix: PREFIX })
   const { requests, changes, batches, tests, reloads, certbotRuns, probes, droppedEvents } = eventMetrics(register)
-  const { health, configTest, generation, routes, expiry, depth, connections } = stateMetrics(register)
+  const { health, configTest, generation, routes, expiry, depth, connections, oldWorkers, oldConnections } =
+    stateMetrics(register)
   return {
     request: (operation, status, durationMs) =>
       requests.observe({ operation, status: String(status) }, durationMs / 1000),
@@ -61,10 +66,12 @@ export function promMetrics(): Metrics {
       configTest.set(state.configTestOk === undefined ? Number.NaN : Number(state.configTestOk))
       generation.set(state.generation)
       depth.set(state.queueDepth)
-      for (const known of [routes, expiry, connections]) known.reset()
+      for (const known of [routes, expiry, connections, oldConnections]) known.reset()
+      oldWorkers.set(state.drainingWorkers ?? Number.NaN)
       for (const [status, count] of state.byStatus) routes.set({ status }, count)
       for (const [domain, seconds] of state.expiries) expiry.set({ domain }, seconds)
       for (const [name, count] of state.connections) connections.set({ state: name }, count)
+      for (const [name, count] of state.drainingConnections) oldConnections.set({ droplet_name: name }, count)
     },
     text: () => register.metrics(),
   }
@@ -129,5 +136,11 @@ function stateMetrics(register: Registry) {
     ),
     depth: gauge('queue_depth', 'Changes that wait'),
     connections: gauge('nginx_connections', "NGINX's client connections by state", 'state'),
+    oldWorkers: gauge('draining_workers', "NGINX's workers of former configurations"),
+    oldConnections: gauge(
+      'draining_connections',
+      'Connections of these workers to the former upstreams of a droplet',
+      'droplet_name',
+    ),
   }
 }

@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import { networkInterfaces } from 'node:os'
 import { readHostsFile } from '../net/hosts-file.ts'
 import { candidateNames, readResolverConfig } from '../net/resolver-config.ts'
+import { readTcpTable } from '../net/tcp-table.ts'
 import { ifPresent } from './disk/if-present.ts'
 
 /** One CAA property of a name (RFC 8659, 4); the tag is in lower case. */
@@ -87,10 +88,12 @@ export function hostNetwork(): Network {
     localAddresses: cacheFor(CACHE_MS, () =>
       Object.values(interfaces()).flatMap((entries) => (entries ?? []).map((entry) => entry.address)),
     ),
-    listeners: (port) => [
-      ...listenersIn(readIfPresent('/proc/self/net/tcp'), port),
-      ...listenersIn(readIfPresent('/proc/self/net/tcp6'), port),
-    ],
+    listeners: (port) =>
+      ['/proc/self/net/tcp', '/proc/self/net/tcp6']
+        .flatMap((table) => readTcpTable(readIfPresent(table)))
+        .flatMap(({ isListening, localAddress, localPort }) =>
+          isListening && localPort === port ? [localAddress] : [],
+        ),
     hasIpv6: cacheFor(CACHE_MS, () => readIfPresent('/proc/self/net/if_inet6') !== ''),
   }
 }
@@ -137,20 +140,6 @@ function interfaces(): ReturnType<typeof networkInterfaces> {
   } catch (error) {
     throw Object.assign(new Error('the network interfaces cannot be read', { cause: error }), { code: 'EMFILE' })
   }
-}
-
-/** Reads proc_net_tcp(5): `sl local_address rem_address st`, addresses as 32-bit words in the host's byte order (little-endian). */
-function listenersIn(table: string, port: number): string[] {
-  const [suffix, listening] = [`:${port.toString(16).toUpperCase().padStart(4, '0')}`, '0A']
-  return table.split('\n').flatMap((line) => {
-    const [, local = '', , state] = line.trim().split(/\s+/)
-    if (state !== listening || !local.endsWith(suffix)) return []
-    const bytes = (local.slice(0, -suffix.length).match(/.{8}/g) ?? []).flatMap(
-      (word) => word.match(/../g)?.reverse() ?? [],
-    )
-    if (bytes.length === 4) return [bytes.map((byte) => Number.parseInt(byte, 16)).join('.')]
-    return [(bytes.join('').match(/.{4}/g) ?? []).join(':')]
-  })
 }
 
 /** Every change reads these, and there may be hundreds at once; they rarely change. */

@@ -1,6 +1,7 @@
 /** NGINX's processes, as Linux shows them in /proc. */
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { posix } from 'node:path'
+import { readTcpTable, type TcpSocket } from '../net/tcp-table.ts'
 import { ifPresent } from './disk/if-present.ts'
 
 /**
@@ -22,13 +23,19 @@ export interface Processes {
   workerState(pid: number): WorkerState
   /** When a process started, in clock ticks since boot; empty if there is none, or it cannot be read. */
   startTime(pid: number): string
+  /** The sockets that a process has open, by their inodes; none if it has ended. `unknown` also without CAP_SYS_PTRACE, for a process of another user. */
+  socketsOf(pid: number): ReadonlySet<string> | 'unknown'
+  /** Every TCP socket of the network namespace that a process is in. */
+  tcpTable(pid: number): readonly TcpSocket[] | 'unknown'
+  /** The effective user of a process. */
+  userOf(pid: number): number | 'unknown'
   /** Sends SIGHUP; false if there is no such process or it may not be signalled. */
   sendHup(pid: number): boolean
 }
 
 /** The processes that `proc` shows. */
 export function hostProcesses({ proc = '/proc' } = {}): Processes {
-  const { titleOf, statOf, executableOf } = processTable(proc)
+  const { titleOf, statOf, executableOf, linksOf, read } = processTable(proc)
   const isNginxMaster = (pid: number): boolean | 'unknown' => {
     const title = titleOf(pid)
     if (title === undefined) return exists(pid) ? 'unknown' : false
@@ -61,6 +68,19 @@ export function hostProcesses({ proc = '/proc' } = {}): Processes {
       const fields = unlessUnreadable(() => statOf(pid))
       return fields === 'unknown' ? '' : (fields[19] ?? '')
     },
+    socketsOf: (pid) =>
+      unlessUnreadable(() => new Set(linksOf(pid).flatMap((link) => /^socket:\[(\d+)\]$/.exec(link)?.[1] ?? []))),
+    tcpTable: (pid) =>
+      unlessUnreadable(() => {
+        const table = read(`${pid}/net/tcp`)
+        // Without IPv6 there is no second table.
+        return table === undefined ? 'unknown' : readTcpTable(`${table}\n${read(`${pid}/net/tcp6`) ?? ''}`)
+      }),
+    userOf: (pid) =>
+      unlessUnreadable(() => {
+        const uid = /^Uid:\s+\d+\s+(\d+)/m.exec(read(`${pid}/status`) ?? '')?.[1]
+        return uid === undefined ? 'unknown' : Number(uid)
+      }),
     sendHup: (pid) => {
       try {
         return process.kill(pid, 'SIGHUP')
@@ -75,6 +95,12 @@ export function hostProcesses({ proc = '/proc' } = {}): Processes {
 function processTable(proc: string) {
   const read = (path: string) => ifPresent(() => readFileSync(`${proc}/${path}`, 'utf8'))
   return {
+    read,
+    /** What the open descriptors of a process are. */
+    linksOf: (pid: number): readonly string[] =>
+      (ifPresent(() => readdirSync(`${proc}/${pid}/fd`)) ?? []).flatMap(
+        (descriptor) => ifPresent(() => readlinkSync(`${proc}/${pid}/fd/${descriptor}`)) ?? [],
+      ),
     /** The arguments of a process, separated by spaces; `undefined` if it is not shown. */
     titleOf: (pid: number) => read(`${pid}/cmdline`)?.replaceAll('\0', ' '),
     /** The fields of proc_pid_stat(5) from the third on: the command's name before them may contain anything. */

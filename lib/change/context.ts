@@ -38,6 +38,8 @@ export interface Applied {
   readonly outcome: Outcome
   /** The route as it is served; if it was deleted, as it was. */
   readonly route: SnapshotRoute
+  /** The route that was replaced or deleted. */
+  readonly former?: SnapshotRoute
   readonly receipt: Receipt
   readonly steps: StepTimes
 }

@@ -8,7 +8,7 @@ import { type CliContext, CommandFailure, EXIT } from './command.ts'
 import { ENV_FILE, parseEnvFile } from './env-file.ts'
 import { describeRefusal, Refusal } from './refusal.ts'
 
-/** Ordering a certificate takes minutes; Node's own limit for an answer is five. */
+/** Ordering a certificate takes minutes. */
 const TIMEOUT_MS = 290_000
 
 const TARGET = {
@@ -25,6 +25,8 @@ export interface ApiCall {
   readonly query?: Readonly<Record<string, unknown>>
   readonly body?: unknown
   readonly headers?: Readonly<Record<string, string>>
+  /** How many seconds the API may wait for others, in addition to its own work. */
+  readonly waitS?: number
 }
 
 export interface Answer<T> {
@@ -41,11 +43,13 @@ export interface Answer<T> {
  */
 export async function callApi<T>(
   context: CliContext,
-  { method, path, query = {}, body, headers }: ApiCall,
+  { method, path, query = {}, body, headers, waitS = 0 }: ApiCall,
   schema: v.GenericSchema<unknown, T>,
 ): Promise<Answer<T>> {
   const { base, credentials } = readTarget(context)
-  const init: RequestInit = {
+  const timeoutMs = TIMEOUT_MS + waitS * 1000
+  const signal = AbortSignal.timeout(timeoutMs)
+  const init = {
     method,
     headers: {
       accept: 'application/json',
@@ -53,18 +57,19 @@ export async function callApi<T>(
       ...credentials,
       ...headers,
     },
-    redirect: 'error',
-    signal: AbortSignal.timeout(TIMEOUT_MS),
+    redirect: 'error' as const,
+    signal,
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
   }
   const {
     status,
     headers: answered,
     answer,
-  } = await fetch(`${base}${path}${searchOf(query)}`, init).then(
+  } = await context.fetch(`${base}${path}${searchOf(query)}`, init).then(
     async (response) => ({ status: response.status, headers: response.headers, answer: await response.text() }),
     (error: unknown) => {
-      throw unreachable(`${base} cannot be reached (${describeCause(error)})`)
+      const cause = signal.aborted ? `no answer within ${timeoutMs / 1000} s` : describeCause(error)
+      throw unreachable(`${base} cannot be reached (${cause})`)
     },
   )
   const json = parseJson(answer)
@@ -168,13 +173,10 @@ function unreachable(message: string): CommandFailure {
   return new CommandFailure(EXIT.unreachable, `${message}\n  remedy: ${remedy}`)
 }
 
-/** The reason behind fetch's "fetch failed". */
+/** The name of the failure, such as ECONNREFUSED. */
 function describeCause(error: unknown): string {
   if (!(error instanceof Error)) return String(error)
-  if (error.name === 'TimeoutError') return `no answer within ${TIMEOUT_MS / 1000} s`
-  const { cause } = error
-  if (!(cause instanceof Error)) return error.message
-  return 'code' in cause && typeof cause.code === 'string' ? cause.code : cause.message
+  return 'code' in error && typeof error.code === 'string' ? error.code : error.message
 }
 
 function parseJson(text: string): unknown {

@@ -1,6 +1,7 @@
 /** What a command is: its argument, its options, and what it does with them. */
 
 import type { Option } from 'commander'
+import type { PatientFetch } from '../adapters/http-client.ts'
 import type { ReadFile } from '../settings/token-file.ts'
 
 /** Scripts may rely on these. The last two are EX_TEMPFAIL and EX_CONFIG of sysexits.h. */
@@ -24,6 +25,9 @@ export interface CliContext {
   /** Tables are cut to `columns`; a program that reads them gets every character. */
   readonly isTerminal: boolean
   readonly read: ReadFile
+  readonly fetch: PatientFetch
+  /** Calls `act` each time that so many milliseconds have passed, until the returned function is called. */
+  readonly every: (ms: number, act: () => void) => () => void
   /** The program and its first arguments, as a service manager has to call them. */
   readonly program: readonly string[]
 }

@@ -6,11 +6,20 @@ import { EXIT, type Outcome } from './command.ts'
 import { fields } from './text.ts'
 
 export const Certificate = v.object({ issuer: v.string(), expiry: v.string() })
+export const Former = v.array(
+  v.object({
+    upstream: v.string(),
+    drained: v.nullable(v.boolean()),
+    connections: v.nullable(v.number()),
+    waited_ms: v.number(),
+  }),
+)
 const Receipt = v.object({
   generation: v.number(),
   reloaded: v.boolean(),
   proved_by: v.string(),
   proved_ms: v.number(),
+  former: v.optional(Former, []),
 })
 export const Route = v.object({
   droplet_name: v.string(),
@@ -24,6 +33,7 @@ export const Route = v.object({
   last_health_checked_at: v.nullable(v.string()),
   certificate: v.nullable(Certificate),
   ssl_error: v.optional(v.object({ reason: v.string(), message: v.string(), next_attempt_at: v.string() })),
+  draining: v.optional(v.array(v.object({ upstream: v.string(), connections: v.number() })), []),
   updated_at: v.string(),
   revision: v.string(),
   receipt: v.optional(Receipt),
@@ -43,6 +53,16 @@ export const Preflight = v.array(
 /** The upstream or the redirect of a route. */
 export function destination({ upstream, options }: Route): string {
   return options.redirect_to === null ? (upstream ?? '-') : `redirect to ${options.redirect_to}`
+}
+
+/** Whether the droplets that a change has replaced may be stopped, one line each. */
+export function describeFormer(former: v.InferOutput<typeof Former>): string[] {
+  return former.map(({ upstream, drained, connections, waited_ms }) => {
+    if (drained === true) return `${upstream} is drained: its droplet may be stopped`
+    if (drained === null) return `${upstream}: it is not known whether its droplet may be stopped`
+    const left = connections === 1 ? '1 connection' : `${connections} connections`
+    return `${upstream} is not drained after ${Math.round(waited_ms / 1000)} s: ${left}, or requests that are still being read`
+  })
 }
 
 /** One line per check. */
@@ -75,6 +95,7 @@ export function describeRoute(route: Route, timing: string | null = null): strin
     ...(sslError === undefined
       ? {}
       : { 'last order': `${sslError.message}; next attempt at ${sslError.next_attempt_at}` }),
+    draining: route.draining.map(({ upstream, connections }) => `${upstream}: ${connections} open`),
     updated: route.updated_at,
     revision: route.revision,
     ...(receipt?.reloaded !== true
@@ -82,6 +103,7 @@ export function describeRoute(route: Route, timing: string | null = null): strin
       : {
           served: `generation ${receipt.generation}, proved by ${receipt.proved_by} in ${receipt.proved_ms} ms`,
           took: timing?.replace(/;dur=(\d+)(\.\d+)?/g, ' $1 ms'),
+          former: describeFormer(receipt.former),
         }),
   })
 }

@@ -1,12 +1,13 @@
 #!/usr/bin/env -S node --disable-sigusr1
 /** The entry of the command line: runs it in this process. */
 import { readWholeFile } from '../adapters/files.ts'
+import { patientFetch } from '../adapters/http-client.ts'
 import { run } from './program.ts'
 import { hostTerminal } from './terminal.ts'
 
-const { argv, environment, binary, columns, isTerminal, out, err, tolerateClosedReader, exitWith } = hostTerminal()
+const { argv, binary, tolerateClosedReader, exitWith, ...terminal } = hostTerminal()
 // A command may lose its reader; a service that loses the reader of its log has failed.
 if (argv[0] !== 'serve' || argv.includes('--help') || argv.includes('-h')) tolerateClosedReader()
 const program = [binary, import.meta.filename]
-const status = await run(argv, { environment, out, err, columns, isTerminal, read: readWholeFile, program })
+const status = await run(argv, { ...terminal, read: readWholeFile, fetch: patientFetch, program })
 if (status !== undefined) exitWith(status)

@@ -22,6 +22,8 @@ const FLAGS: Readonly<Record<string, string>> = {
   upstream_host: '--upstream',
   upstream_port: '--upstream',
   options: '--options',
+  health_wait_s: '--wait',
+  drain_wait_s: '--drain',
   droplet_name: 'NAME',
 }
 

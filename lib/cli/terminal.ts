@@ -12,6 +12,7 @@ export interface Terminal {
   readonly isTerminal: boolean
   out(text: string): void
   err(text: string): void
+  every(ms: number, act: () => void): () => void
   /**
    * From now on it is no failure if a reader of the output goes away (EPIPE, as with `| head`). Output that cannot be written otherwise, as to a
    * full disk, is one line and exit status 1.
@@ -37,6 +38,10 @@ export function hostTerminal(): Terminal {
     isTerminal: process.stdout.isTTY,
     out: (text) => void process.stdout.write(text),
     err: (text) => void process.stderr.write(text),
+    every: (ms, act) => {
+      const timer = setInterval(act, ms)
+      return () => clearInterval(timer)
+    },
     tolerateClosedReader: () => {
       for (const stream of [process.stdout, process.stderr]) stream.on('error', onError)
     },

@@ -12,6 +12,7 @@ import type { OrderQueue } from '../issuance/order-queue.ts'
 import type { Change } from '../plan/change.ts'
 import { onlyOutcome } from '../plan/plan-batch.ts'
 import { arrive, counted } from './arrivals.ts'
+import type { Drains } from './drains.ts'
 import type { ChangeDryRun, Engine } from './engine.ts'
 import type { HealthWaits } from './health-waits.ts'
 import type { RouteView } from './route-view.ts'
@@ -23,6 +24,7 @@ export interface ChangeParts {
   readonly queue: ChangeQueue
   readonly view: RouteView
   readonly waits: HealthWaits
+  readonly draining: Drains
   readonly submitter: ChangeSubmitter
   readonly orders: OrderQueue
   readonly issuer: Issuer
@@ -41,6 +43,7 @@ export function changeVerbs({
   queue,
   view,
   waits,
+  draining,
   submitter,
   orders,
   certificates,
@@ -53,7 +56,7 @@ export function changeVerbs({
     return { ...result, outcome, proxy: view.show(route) }
   }
   return {
-    putProxy: async ({ healthWaitS = 0, signal, ...request }) => {
+    putProxy: async ({ healthWaitS = 0, drainWaitS = 0, signal, ...request }) => {
       const started = host.clock.monotonicMs()
       await arrive(context, waits, request, healthWaitS)
       const prepare = () => toPutChange(host, { source: 'api', ...request })
@@ -65,24 +68,27 @@ export function changeVerbs({
       const changed = await submitter.submit(change, host.clock.monotonicMs() - started)
       if (host.settings.SSL_AUTO_ISSUE && changed.proxy.status === 'pending_ssl')
         certificates.issuePending().catch(logFailure(host, 'error', { action: 'issue_pending' }))
-      return changed
+      return await draining.settle(changed, { drainWaitS, signal })
     },
-    deleteProxy: async ({ deleteCertificate, ...request }) => {
+    deleteProxy: async ({ deleteCertificate, drainWaitS = 0, signal, ...request }) => {
       if (waits.isWaiting(request.dropletName)) await arrive(context, waits, request, 0)
       const changed = await submitter.submit({ kind: 'delete', ...request }, 0)
-      if (!deleteCertificate) return changed
+      const settle = () => draining.settle(changed, { drainWaitS, signal })
+      if (!deleteCertificate) return await settle()
       // Exclusively: a new route for this domain would otherwise get the certificate that is about to be deleted.
       const job = () => queue.exclusively(() => deleteCertificateFiles(context, changed.proxy.domain))
       const kept = await orders.exclusively(job)
       return {
-        ...changed,
+        ...(await settle()),
         certificateDeleted: kept === undefined,
         ...(kept === undefined ? {} : { certificateKept: kept }),
       }
     },
     renameProxy: async (request) => {
       await arrive(context, waits, request, 0)
-      return await submitter.submit({ kind: 'rename', ...request }, 0)
+      const changed = await submitter.submit({ kind: 'rename', ...request }, 0)
+      draining.move(request.dropletName, request.newName)
+      return await draining.settle(changed)
     },
     dryRunRename: (request) => dryRunOf({ kind: 'rename', ...request }),
     dryRunPut: async (request) => dryRunOf(await toPutChange(host, { source: 'api', ...request })),

@@ -26,6 +26,7 @@ import { observer } from '../snapshot/observe.ts'
 import { findPutBack } from '../snapshot/put-back.ts'
 import { servedRoutes, superseding } from './arrivals.ts'
 import { certificateVerbs, changeVerbs } from './change-verbs.ts'
+import { type Drains, drains } from './drains.ts'
 import type { Engine } from './engine.ts'
 import { loggedSync, watchedHealth } from './engine-events.ts'
 import { healthWaits } from './health-waits.ts'
@@ -52,19 +53,20 @@ export function createEngine(host: Host): Engine {
   const issuer = createIssuer(context, orders, submitter.certify)
   const certificates = certificateMaintenance(context, issuer, submitter.certify)
   const tokens = namedTokens(host, context.events)
-  const readHealth = watchedHealth(context, healthReader(context, orders, tokens.fault))
+  const draining = drains(context)
+  const readHealth = watchedHealth(context, healthReader(context, orders, tokens.fault, draining.read))
   const registry = registryReader(host)
-  const parts = { context, queue, view, waits, submitter, orders, issuer, certificates, arriving }
+  const parts = { context, queue, view, waits, draining, submitter, orders, issuer, certificates, arriving }
   const changes = changeVerbs(parts)
   return {
     ...changes,
     ...rollbackVerbs(context, queue, changes),
     ...certificateVerbs(parts),
-    ...readVerbs(context, view),
+    ...readVerbs(context, view, draining),
     syncFromRegistry: loggedSync(context, (request) =>
       syncFromRegistry(context, superseding(queue, waits), registry, request),
     ),
-    readMetrics: () => readMetrics(context, queue, readHealth),
+    readMetrics: () => readMetrics(context, queue, readHealth, draining.read),
     readHealth,
     readDependencies: dependencyReader(context),
     verifyToken: tokenVerifier(host),
@@ -80,7 +82,10 @@ export function createEngine(host: Host): Engine {
     recover: () => recoverHost(context),
     idle: () => queue.idle().then(context.events.idle),
     events: context.events,
-    endWaits: waits.end,
+    watchDraining: async () => void (await draining.read()),
+    endWaits: () => {
+      for (const { end } of [waits, draining]) end()
+    },
     streams: eventStreams(context.events),
     close: () => {
       queue.close()
@@ -131,7 +136,11 @@ function changeContext(host: Host, closing: AbortSignal): ChangeContext {
   }
 }
 
-function readVerbs(context: ChangeContext, view: RouteView): Pick<Engine, 'listProxies' | 'getProxy'> {
+function readVerbs(
+  context: ChangeContext,
+  view: RouteView,
+  { drainingOf }: Drains,
+): Pick<Engine, 'listProxies' | 'getProxy'> {
   return {
     listProxies: async () => {
       const proxies = [...(await servedRoutes(context)).values()].map(view.show)
@@ -140,7 +149,8 @@ function readVerbs(context: ChangeContext, view: RouteView): Pick<Engine, 'listP
     getProxy: async (dropletName) => {
       const route = (await servedRoutes(context)).get(dropletName)
       if (route === undefined) throw new ProxyManagerError('PROXY_NOT_FOUND')
-      return view.show(route)
+      const draining = await drainingOf(dropletName)
+      return draining.length === 0 ? view.show(route) : { ...view.show(route), draining }
     },
   }
 }

@@ -14,6 +14,7 @@ import type { IssueRequest } from '../issuance/may-order.ts'
 import type { KnownToken } from '../mesh/named-tokens.ts'
 import type { SyncRequest, SyncSummary } from '../mesh/sync.ts'
 import type { TokenResult } from '../mesh/token-claims.ts'
+import type { DrainState } from '../nginx/draining.ts'
 import type { Precondition } from '../plan/change.ts'
 import type { ProxySpec } from '../route/spec.ts'
 import type { ProxyState } from '../route/state.ts'
@@ -37,10 +38,16 @@ export interface RenameRequest {
 }
 
 /** A change that may wait, before it is queued, until the droplet is healthy. */
-export interface WaitingPut extends PutRequest {
-  /** The longest time in seconds; 0, the default, asks once. */
+export interface WaitingPut extends PutRequest, DrainWait {
+  /** The longest time in seconds; 0, the default, asks once. If the caller goes meanwhile, nothing is changed. */
   readonly healthWaitS?: number
-  /** Aborted once the caller has gone: the wait ends, and nothing is changed. */
+}
+
+/** How long a change waits, once it is served, until the upstream that it has replaced or removed is drained. */
+export interface DrainWait {
+  /** The longest time in seconds; 0, the default, looks once. */
+  readonly drainWaitS?: number
+  /** Aborted once the caller has gone: the wait ends. */
   readonly signal?: AbortSignal | undefined
 }
 
@@ -49,7 +56,7 @@ export interface RollbackRequest extends Omit<PutRequest, 'spec' | 'mode'> {
   readonly to: number | undefined
 }
 
-export interface DeleteRequest {
+export interface DeleteRequest extends DrainWait {
   readonly dropletName: string
   readonly precondition: Precondition
   /** Delete certbot's lineage of the domain and the copies of it as well. */
@@ -73,7 +80,19 @@ export interface Changed {
   readonly times: StepTimes & { readonly queue: number; readonly probe: number }
 }
 
-export interface DeletedProxy extends Changed {
+/** A change of a route, and what may be stopped now. */
+export interface RouteChanged extends Changed {
+  readonly receipt: Receipt & { readonly former: readonly FormerUpstream[] }
+}
+
+/** An upstream that a change has replaced or removed. */
+export interface FormerUpstream extends DrainState {
+  readonly upstream: string
+  /** Milliseconds. */
+  readonly waited_ms: number
+}
+
+export interface DeletedProxy extends RouteChanged {
   /** Absent unless the deletion of the certificate was requested. */
   readonly certificateDeleted?: boolean
   /** Why the certificate, or a part of what belongs to it, was not deleted. */
@@ -97,18 +116,18 @@ export interface IssueDryRun extends Omit<BatchDryRun, 'outcomes'> {
 
 /** Every method throws only `ProxyManagerError`. */
 export interface Engine {
-  putProxy(request: WaitingPut): Promise<Changed>
+  putProxy(request: WaitingPut): Promise<RouteChanged>
   deleteProxy(request: DeleteRequest): Promise<DeletedProxy>
   /** The route takes another name, with everything that it has; no request for it is lost. */
-  renameProxy(request: RenameRequest): Promise<Changed>
+  renameProxy(request: RenameRequest): Promise<RouteChanged>
   dryRunRename(request: RenameRequest): Promise<ChangeDryRun>
   /** Puts an earlier version of a route, also of a deleted one: a PUT like any other. */
-  rollbackProxy(request: RollbackRequest): Promise<Changed>
+  rollbackProxy(request: RollbackRequest): Promise<RouteChanged>
   dryRunRollback(request: RollbackRequest): Promise<ChangeDryRun>
   /** The versions of a route, the newest first; the current one is among them. */
   readHistory(dropletName: string): Promise<readonly Version[]>
   dryRunPut(request: PutRequest): Promise<ChangeDryRun>
-  dryRunDelete(request: Omit<DeleteRequest, 'deleteCertificate'>): Promise<ChangeDryRun>
+  dryRunDelete(request: Pick<DeleteRequest, 'dropletName' | 'precondition'>): Promise<ChangeDryRun>
   issueCertificate(request: IssueRequest): Promise<IssuedProxy>
   dryRunIssue(request: IssueRequest): Promise<IssueDryRun>
   /** Every route, sorted by droplet name. */
@@ -143,7 +162,9 @@ export interface Engine {
   readonly streams: EventStreams
   /** Resolves once no change runs or waits, and every event is written. */
   idle(): Promise<void>
-  /** Calls that wait for their droplets end with BUSY: the process stops. */
+  /** Looks for former upstreams that are drained now. */
+  watchDraining(): Promise<void>
+  /** Calls that wait for their droplets end with BUSY, and those for former ones with what they know: the process stops. */
   endWaits(): void
   /** From now on, changes and certificate orders are refused, for calls and for background jobs. */
   close(): void

@@ -44,9 +44,12 @@ export async function applyOrRecover(context: ChangeContext, changes: readonly C
   return batch
 }
 
+/** A change that is served, with the route that it has replaced or deleted. */
+export interface Submitted extends Changed, Pick<Applied, 'route' | 'former'> {}
+
 export interface ChangeSubmitter {
   /** Waits for the change's turn and its result; `probeMs` is how long its upstream check took. */
-  submit(change: Change, probeMs: number): Promise<Changed>
+  submit(change: Change, probeMs: number): Promise<Submitted>
   /** Switches a route to the certificate that exists for its domain. */
   certify(dropletName: string, domain: string, origin?: Origin): Promise<Applied>
   /** Makes a handler that counts the error of a change that was refused before it was queued, adds its event, and rethrows it. */
@@ -65,7 +68,7 @@ export function changeSubmitter({ host, events }: ChangeContext, queue: ChangeQu
     },
     submit: async (change, probeMs) => {
       const started = host.clock.monotonicMs()
-      const { outcome, route, receipt, steps } = unwrap(await queue.submit(change).catch(countRefusal))
+      const { outcome, route, former, receipt, steps } = unwrap(await queue.submit(change).catch(countRefusal))
       // A written route has its check in its file, and may have another upstream than the remembered check.
       if (change.kind === 'rename') view.move(change.dropletName, change.newName)
       else if (outcome !== 'unchanged') view.forget(change.dropletName)
@@ -73,7 +76,8 @@ export function changeSubmitter({ host, events }: ChangeContext, queue: ChangeQu
         view.noteHealth(change.dropletName, change.health)
       const stepsMs = steps.test + steps.swap + steps.reload + steps.confirm
       const times = { queue: Math.max(0, host.clock.monotonicMs() - started - stepsMs), probe: probeMs, ...steps }
-      return { outcome, proxy: view.show(route), receipt, times }
+      const replaced = former === undefined ? {} : { former }
+      return { outcome, proxy: view.show(route), receipt, times, route, ...replaced }
     },
     certify: async (dropletName, domain, origin) =>
       unwrap(await queue.submit({ kind: 'certify', dropletName, domain, origin })),

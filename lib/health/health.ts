@@ -5,6 +5,7 @@ import type { ChangeContext, ObservedHost } from '../change/context.ts'
 import { ProxyManagerError } from '../errors.ts'
 import { readRecord } from '../host/json-record.ts'
 import type { OrderQueue } from '../issuance/order-queue.ts'
+import type { DrainFigures } from '../nginx/draining.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
 import type { ManagerHealth } from './health-schema.ts'
 import { liveTestReader } from './live-test.ts'
@@ -18,6 +19,7 @@ export function healthReader(
   context: ChangeContext,
   orders: Pick<OrderQueue, 'waiting'>,
   tokensFault: () => string | undefined,
+  readDraining: () => Promise<DrainFigures>,
 ): () => Promise<ManagerHealth> {
   const { host, state } = context
   const checkWrites = writeChecker(host, state)
@@ -66,6 +68,7 @@ export function healthReader(
       tokensFault: tokensFault(),
       unreconciled: state.unreconciled,
       ordersWaiting: orders.waiting,
+      overdueWorkers: (await readDraining()).overdue,
     })
   }
 }

@@ -2,6 +2,7 @@
 import type { ChangeContext } from '../change/context.ts'
 import type { ChangeQueue } from '../change/queue.ts'
 import type { Host } from '../host/host.ts'
+import type { DrainFigures } from '../nginx/draining.ts'
 import { readStatusPage } from '../nginx/generation.ts'
 import type { RenderContext } from '../render/context.ts'
 import { securedNames } from '../route/names.ts'
@@ -13,6 +14,7 @@ export async function readMetrics(
   { host, observe, state }: ChangeContext,
   queue: ChangeQueue,
   readHealth: () => Promise<ManagerHealth>,
+  readDraining: () => Promise<DrainFigures>,
 ): Promise<string> {
   const { snapshot } = state.unconfirmed ?? (await observe([]))
   const byStatus = new Map<string, number>([
@@ -31,6 +33,7 @@ export async function readMetrics(
   }
   const generation = snapshot.shared?.generation ?? 0
   const { status, nginx } = await readHealth()
+  const draining = await readDraining()
   host.metrics.routes({
     health: status,
     configTestOk: nginx.config_test_ok ?? undefined,
@@ -39,6 +42,8 @@ export async function readMetrics(
     expiries,
     queueDepth: queue.depth,
     connections: await readConnections(host, snapshot.context),
+    drainingWorkers: draining.workers,
+    drainingConnections: draining.connections,
   })
   return await host.metrics.text()
 }

@@ -6,6 +6,7 @@ import type { LastTest, Unreconciled } from '../change/context.ts'
 import { ANGIE_UNSUPPORTED } from '../nginx/binary.ts'
 import { missingInclude } from '../nginx/config/host-config.ts'
 import { implicitDefaultServers, ownerOf } from '../nginx/config/listens.ts'
+import type { DrainFigures } from '../nginx/draining.ts'
 import type { RunningBuild } from '../nginx/running-build.ts'
 import { hasModule } from '../render/context.ts'
 import { untestableNetworks } from '../render/forwarded.ts'
@@ -41,6 +42,7 @@ export interface HealthFacts {
   readonly lastReload: { readonly timestamp: string; readonly result: string } | undefined
   readonly lastCertificate: LastCertificate | undefined
   readonly ordersWaiting: number
+  readonly overdueWorkers: DrainFigures['overdue']
   /** Why files that no longer fit the host could not be rendered again. */
   readonly unreconciled: Unreconciled | undefined
   /** Why a change could neither be completed nor rolled back. */
@@ -146,6 +148,11 @@ const ADVICE: readonly Check[] = [
     when(
       hasMainConfig && !snapshot.host.mainDirectives.has('worker_shutdown_timeout'),
       'set "worker_shutdown_timeout 1h;" at the top of nginx.conf, outside its http block: without it an open WebSocket keeps an old worker alive for ever',
+    ),
+  ({ overdueWorkers }) =>
+    overdueWorkers.map(
+      ({ pid, seconds }) =>
+        `worker ${pid} of NGINX has been finishing its last connections for ${Math.floor(seconds / 3600)} h, with a former configuration: ask the clients to reconnect, or end it (kill ${pid}), which cuts them off`,
     ),
   ({ snapshot: { context, host } }) =>
     when(

@@ -17,6 +17,27 @@ export const Receipt = v.pipe(
     ),
     proved_ms: count('Milliseconds from the reload to the proof'),
     batch: count('Changes that shared the test and the reload'),
+    former: v.optional(
+      v.pipe(
+        v.array(
+          v.object({
+            upstream: v.string(),
+            drained: v.pipe(
+              v.nullable(v.boolean()),
+              v.description(
+                'Whether its droplet may be stopped: nothing that NGINX has accepted can reach it any more. Null if that cannot be seen, or if a route leads to the same port of the same host',
+              ),
+            ),
+            connections: v.pipe(
+              v.nullable(v.number()),
+              v.description("What NGINX's old workers have open to it; null if that cannot be seen"),
+            ),
+            waited_ms: count('Milliseconds'),
+          }),
+        ),
+        v.description('Of a change of a route: the upstream that it replaced or removed; empty if there was none'),
+      ),
+    ),
   }),
   v.description('The proof that the new configuration serves every connection from now on'),
 )
@@ -32,7 +53,11 @@ export const Plan = v.pipe(
 )
 
 /** A dry run answers the route as it would be and the plan; a real change answers the route and its receipt. */
-export const ChangedProxy = v.object({ ...ProxyState.entries, receipt: v.optional(Receipt), plan: v.optional(Plan) })
+export const ChangedProxy = v.object({
+  ...ProxyState.entries,
+  receipt: v.optional(Receipt),
+  plan: v.optional(Plan),
+})
 export const PendingProxy = v.object({
   ...ChangedProxy.entries,
   next: v.pipe(

@@ -1,7 +1,7 @@
 /** What the answers to changes have in common: receipt, ETag, Server-Timing, the next step, and the plan of a dry run. */
 
 import type * as v from 'valibot'
-import type { ChangeDryRun, Changed, DeletedProxy, IssueDryRun, IssuedProxy } from '../engine/engine.ts'
+import type { ChangeDryRun, Changed, DeletedProxy, IssueDryRun, IssuedProxy, RouteChanged } from '../engine/engine.ts'
 import { describeChange } from '../plan/diff.ts'
 import { unsecuredNames } from '../route/names.ts'
 import type { ProxyState } from '../route/state.ts'
@@ -9,7 +9,7 @@ import type { Plan } from './answer-schemas.ts'
 import type { Answer } from './operation.ts'
 
 /** 201 if created, 200 if replaced or unchanged, 202 if HTTPS is wanted and there is no certificate yet. */
-export function putAnswer(changed: Changed, base = ''): Answer {
+export function putAnswer(changed: RouteChanged, base = ''): Answer {
   const { proxy, receipt, outcome } = changed
   const isPending = proxy.status === 'pending_ssl'
   return {
@@ -24,7 +24,7 @@ export function putAnswer(changed: Changed, base = ''): Answer {
   }
 }
 
-export function renameAnswer(changed: Changed): Answer {
+export function renameAnswer(changed: RouteChanged): Answer {
   const { proxy, receipt } = changed
   return {
     status: 200,

@@ -1,14 +1,17 @@
-/** How long a deploy waits for its droplet. */
+/** How long a deploy waits for its droplet, and for the one that it replaces. */
 import { ProxyManagerError } from '../errors.ts'
 import type { ProxySpec } from '../route/spec.ts'
 
 /**
- * The wait of a put, checked against its body.
+ * The waits of a put, checked against its body.
  * @throws {ProxyManagerError} INVALID_REQUEST if there is nothing to wait for
  */
-export function waitOf(query: { readonly health_wait_s: number }, spec: ProxySpec): { readonly healthWaitS: number } {
+export function waitsOf(
+  query: { readonly health_wait_s: number; readonly drain_wait_s: number },
+  spec: ProxySpec,
+): { readonly healthWaitS: number; readonly drainWaitS: number } {
   const reason = query.health_wait_s === 0 ? undefined : neverChecked(spec)
-  if (reason === undefined) return { healthWaitS: query.health_wait_s }
+  if (reason === undefined) return { healthWaitS: query.health_wait_s, drainWaitS: query.drain_wait_s }
   const message = `has no effect on a route ${reason}: its upstream is not checked`
   throw new ProxyManagerError('INVALID_REQUEST', { details: { issues: [{ path: 'health_wait_s', message }] } })
 }

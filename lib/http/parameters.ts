@@ -58,6 +58,13 @@ function seconds(description: string) {
 
 const MUST_BE_SECONDS = 'must be a number of seconds from 0 to 600'
 
+/** Of what replaces or removes an upstream. */
+const drainEntries = {
+  drain_wait_s: seconds(
+    'Once the change is served, wait at most this long until NGINX can send nothing more to the upstream that was replaced or removed (receipt.former)',
+  ),
+}
+
 /** Of `PUT /proxies/{droplet_name}` and `POST /proxies`. */
 export const PutQuery = v.strictObject(
   {
@@ -65,6 +72,7 @@ export const PutQuery = v.strictObject(
     health_wait_s: seconds(
       'Wait this long for the upstream to become healthy: it is asked each second, and the change is made after the first healthy answer',
     ),
+    ...drainEntries,
   },
   unknownKey,
 )
@@ -94,7 +102,7 @@ export const EventsQuery = v.strictObject(
 
 /** Of `DELETE /proxies/{droplet_name}`. */
 export const DeleteQuery = v.strictObject(
-  { ...dryRunEntries, delete_certificate: booleanParameter('Delete its certificate as well') },
+  { ...dryRunEntries, ...drainEntries, delete_certificate: booleanParameter('Delete its certificate as well') },
   unknownKey,
 )
 

@@ -78,6 +78,12 @@ export function isLoopbackHost(host: string): boolean {
 
 /** Mapped and compatible (RFC 4291, 2.5.5), translated (RFC 2765, RFC 6052, RFC 8215): the IPv4 address is the last 32 bits. */
 const endsWithIpv4 = networkMatcher('::ffff:0:0/96', '::/96', '::ffff:0:0:0/96', '64:ff9b::/32')
+/** The one spelling of an address that a socket has: an IPv4-mapped one (RFC 4291, 2.5.5.2) is its IPv4 address. */
+export function socketAddress(address: string): string {
+  if (ipFamily(address) !== 6) return address
+  return isMapped(address) ? parseAddress(address).toByteArray().slice(12).join('.') : canonicalIpv6(address)
+}
+
 /** `::`, `::1` and their neighbours, which embed nothing. */
 const isLowest = networkMatcher('::/112')
 /** RFC 3056: the IPv4 address is bits 16 to 47. */

@@ -11,6 +11,8 @@ export interface Masters {
   find(nginx: NginxInstance): number | undefined
   /** The process IDs of a master's workers that accept connections. */
   acceptingWorkers(master: number): readonly number[] | 'unknown'
+  /** The process IDs of the workers that only finish their present connections; during an upgrade of the binary those of the old master as well. */
+  retiringWorkers(nginx: NginxInstance): readonly number[] | 'unknown'
   /** During an upgrade of the binary: the old master's workers still accept connections, as far as that is known, or its successor has not written the pid file yet. */
   isHandingOver(nginx: NginxInstance): boolean
   /** Waits until an upgrade of the binary has ended, at most 10 s; false if it has not. */
@@ -38,6 +40,18 @@ export function nginxMasters({ clock, files, processes }: Pick<Host, 'clock' | '
     const workers = processes.workersOf(master)
     return workers === 'unknown' ? workers : workers.filter((pid) => mayAccept(processes.workerState(pid)))
   }
+  const retiringWorkers: Masters['retiringWorkers'] = (nginx) => {
+    const path = pidPathOf(nginx)
+    if (path === undefined) return 'unknown'
+    const retiring: number[] = []
+    for (const master of [masterIn(path), masterIn(path + PREDECESSOR_SUFFIX)]) {
+      const workers = master === undefined ? [] : processes.workersOf(master)
+      const states = workers === 'unknown' ? ['unknown' as const] : workers.map(processes.workerState)
+      if (workers === 'unknown' || states.includes('unknown')) return 'unknown'
+      retiring.push(...workers.filter((_, i) => states[i] === 'shutting_down'))
+    }
+    return retiring
+  }
   const isHandingOver = (nginx: NginxInstance): boolean => {
     const path = pidPathOf(nginx)
     const predecessor = path === undefined ? undefined : masterIn(path + PREDECESSOR_SUFFIX)
@@ -48,6 +62,7 @@ export function nginxMasters({ clock, files, processes }: Pick<Host, 'clock' | '
   return {
     find,
     acceptingWorkers,
+    retiringWorkers,
     isHandingOver,
     isAlone: async (nginx) => {
       const deadline = clock.monotonicMs() + HAND_OVER_TIMEOUT_MS

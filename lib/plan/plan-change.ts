@@ -38,6 +38,8 @@ export type PlannedChange = AcceptedChange | RefusedChange
 export interface AcceptedChange {
   readonly outcome: Outcome
   readonly route: SnapshotRoute
+  /** The route that was replaced or deleted. */
+  readonly former?: SnapshotRoute
 }
 
 interface RefusedChange {
@@ -63,7 +65,7 @@ export function planChange(
     const deleted = found ?? strayRoute(snapshot, change.dropletName)
     return deleted === undefined
       ? refuse(new ProxyManagerError('PROXY_NOT_FOUND'))
-      : { outcome: 'deleted', route: deleted }
+      : { outcome: 'deleted', route: deleted, former: deleted }
   }
   if (change.kind === 'rename') return planRename(snapshot, routes, change, now)
   const conflict = findConflict(snapshot, owners, change)
@@ -86,7 +88,7 @@ export function planChange(
       }),
     )
   }
-  return { outcome: 'replaced', route: routeOf(wanted, snapshot.context) }
+  return { outcome: 'replaced', route: routeOf(wanted, snapshot.context), former: found }
 }
 
 function planRename(

@@ -36,6 +36,14 @@ export const SslOrder = v.object({
 })
 export type SslOrder = v.InferOutput<typeof SslOrder>
 
+/** A former upstream to which NGINX's old workers still have connections. */
+export const DrainingUpstream = v.object({
+  upstream: v.string(),
+  connections: v.number(),
+  since: v.pipe(v.string(), v.description('When it was replaced')),
+})
+export type DrainingUpstream = v.InferOutput<typeof DrainingUpstream>
+
 const text = (help: string) => v.pipe(v.string(), v.description(help))
 const flag = (help: string) => v.pipe(v.boolean(), v.description(help))
 
@@ -59,6 +67,12 @@ export const ProxyState = v.object({
   certificate: v.nullable(CertificateSummary),
   ssl_error: v.optional(SslError),
   ssl_order: v.optional(SslOrder),
+  draining: v.optional(
+    v.pipe(
+      v.array(DrainingUpstream),
+      v.description('Only in GET of one route: its former upstreams that are still in use'),
+    ),
+  ),
   created_at: v.string(),
   updated_at: v.string(),
   revision: text('Changes with what a caller can set, and with nothing else; also the ETag'),

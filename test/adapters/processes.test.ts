@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
@@ -135,6 +136,55 @@ for (const [what, fill] of TABLES) {
     }
   })
 }
+
+test('the sockets that a process has open are found in the table of its network, with both of their ends', async () => {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  const port = typeof address === 'string' ? 0 : (address?.port ?? 0)
+  const accepted = once(server, 'connection')
+  const client = connect(port, '127.0.0.1')
+  const [[connection]] = await Promise.all([accepted, once(client, 'connect')])
+  try {
+    const [own, table] = [processes.socketsOf(process.pid), processes.tcpTable(process.pid)]
+    if (own === 'unknown' || table === 'unknown') throw new Error('/proc cannot be read')
+    const open = table.filter(
+      ({ inode, localPort, remotePort }) => own.has(inode) && [localPort, remotePort].includes(port),
+    )
+    assert.equal(open.map(({ isListening, remotePort }) => isListening || remotePort === port).sort(), [
+      false,
+      true,
+      true,
+    ])
+    assert.ok(open.every(({ localAddress, uid }) => localAddress === '127.0.0.1' && uid === process.geteuid?.()))
+    assert.is(processes.userOf(process.pid), process.geteuid?.())
+  } finally {
+    connection.destroy()
+    client.destroy()
+    server.close()
+  }
+})
+
+test('a process that has ended has no sockets; its user is unknown', async () => {
+  const child = spawn('/bin/true')
+  await once(child, 'exit')
+  assert.equal(processes.socketsOf(child.pid ?? 0), new Set())
+  assert.is(processes.userOf(child.pid ?? 0), 'unknown')
+})
+
+test('descriptors and tables that cannot be read are unknown', () => {
+  const proc = mkdtempSync(join(tmpdir(), 'proc-'))
+  try {
+    mkdirSync(join(proc, '7/fd/3'), { recursive: true })
+    mkdirSync(join(proc, '7/net/tcp'), { recursive: true })
+    const seen = hostProcesses({ proc })
+    assert.is(seen.socketsOf(7), 'unknown')
+    assert.is(seen.tcpTable(7), 'unknown')
+    assert.is(seen.tcpTable(8), 'unknown')
+  } finally {
+    rmSync(proc, { recursive: true })
+  }
+})
 
 test('without a process table, a process that has ended is still known to have', async () => {
   const child = spawn('/bin/true')

@@ -43,6 +43,7 @@ unchanged('a PUT that changes nothing probes the upstream and the generation, an
     proved_by: 'files_unchanged',
     proved_ms: 0,
     batch: 1,
+    former: [],
   })
 })
 
@@ -137,7 +138,14 @@ batch('concurrent changes share one test and one reload, and their receipts say 
   assert.is(countEffects(deps, /^run .* -t /, from), 1)
   assert.is(deps.nginx.reloads, 2)
   for (const { receipt } of changes)
-    assert.equal(receipt, { generation: 2, reloaded: true, proved_by: 'generation_probe', proved_ms: 0, batch: 5 })
+    assert.equal(receipt, {
+      generation: 2,
+      reloaded: true,
+      proved_by: 'generation_probe',
+      proved_ms: 0,
+      batch: 5,
+      former: [],
+    })
   await assertSettled(deps)
 })
 

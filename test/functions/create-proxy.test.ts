@@ -14,7 +14,7 @@ test('POST /proxies answers 201, the route, its receipt, ETag, Location and Serv
   const deps = await fakeDeps()
   const answer = await post(deps, { droplet_name: 'app', ...APP })
   assert.is(answer.status, 201)
-  const receipt = { generation: 1, reloaded: true, proved_by: 'generation_probe', proved_ms: 0, batch: 1 }
+  const receipt = { generation: 1, reloaded: true, proved_by: 'generation_probe', proved_ms: 0, batch: 1, former: [] }
   assert.equal(answer.body, { ...appProxy(deps), receipt })
   assert.is(answer.headers.get('etag'), `"${revisionAt(deps, 'app')}"`)
   assert.is(answer.headers.get('location'), '/proxies/app')

@@ -27,7 +27,14 @@ test('DELETE /proxies/:droplet_name answers 200 with a receipt, and removes file
   assert.equal(answer.body, {
     status: 'deleted',
     droplet_name: 'app',
-    receipt: { generation: 2, reloaded: true, proved_by: 'generation_probe', proved_ms: 0, batch: 1 },
+    receipt: {
+      generation: 2,
+      reloaded: true,
+      proved_by: 'generation_probe',
+      proved_ms: 0,
+      batch: 1,
+      former: [{ upstream: 'http://localhost:8002', drained: true, connections: 0, waited_ms: 0 }],
+    },
   })
   assert.is(answer.headers.get('server-timing'), NO_TIMES)
   assert.equal(

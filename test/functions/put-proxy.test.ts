@@ -24,7 +24,7 @@ test('PUT /proxies/:droplet_name answers 201, the route, its receipt, ETag, Loca
   const deps = await fakeDeps()
   const answer = await put(deps)
   assert.is(answer.status, 201)
-  const receipt = { generation: 1, reloaded: true, proved_by: 'generation_probe', proved_ms: 0, batch: 1 }
+  const receipt = { generation: 1, reloaded: true, proved_by: 'generation_probe', proved_ms: 0, batch: 1, former: [] }
   assert.equal(answer.body, { ...appProxy(deps), receipt })
   assert.is(answer.headers.get('etag'), `"${revisionAt(deps, 'app')}"`)
   assert.is(answer.headers.get('location'), '/proxies/app')
@@ -38,7 +38,7 @@ test('PUT again answers 200 and says that nothing was reloaded', async () => {
   assert.is(answer.status, 200)
   assert.equal(answer.body, {
     ...appProxy(deps),
-    receipt: { generation: 1, reloaded: false, proved_by: 'files_unchanged', proved_ms: 0, batch: 1 },
+    receipt: { generation: 1, reloaded: false, proved_by: 'files_unchanged', proved_ms: 0, batch: 1, former: [] },
   })
   assert.is(answer.headers.get('etag'), first.headers.get('etag'))
   assert.is(answer.headers.get('location'), null)

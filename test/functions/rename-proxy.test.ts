@@ -31,7 +31,14 @@ test('it answers 200 with the route under its new name and a receipt; only the n
   const changed = { droplet_name: 'other', revision: revisionAt(deps, 'other'), updated_at: body.updated_at }
   assert.equal([status, proxy], [200, { ...before, ...changed }])
   assert.not.equal([body.revision, body.updated_at], [before.revision, before.updated_at])
-  assert.equal(receipt, { generation: 2, reloaded: true, proved_by: 'generation_probe', proved_ms: 0, batch: 1 })
+  assert.equal(receipt, {
+    generation: 2,
+    reloaded: true,
+    proved_by: 'generation_probe',
+    proved_ms: 0,
+    batch: 1,
+    former: [],
+  })
   assert.equal([headers.get('etag'), headers.get('server-timing')], [`"${body.revision}"`, NO_TIMES])
   assert.equal((await call(getProxy, deps, '/proxies/other')).body, proxy)
   assertError(await call(getProxy, deps, '/proxies/app'), 'PROXY_NOT_FOUND')

@@ -38,6 +38,7 @@ const HEALTHY: HealthFacts = {
   unreconciled: undefined,
   tokensFault: undefined,
   ordersWaiting: 0,
+  overdueWorkers: [],
   isHttpsTaken: false,
   isNginxPresent: true,
   nginxVersion: '1.22.1',

@@ -4,6 +4,7 @@ import { createServerAdapter } from '@whatwg-node/server'
 import { type FakeDeps, type FakeOptions, fakeDeps } from '../../fixtures/deps.ts'
 import { startServer } from '../../fixtures/loopback-server.ts'
 import { createApp } from '../../functions/index.ts'
+import { patientFetch } from '../../lib/adapters/http-client.ts'
 import type { CliContext } from '../../lib/cli/command.ts'
 import { run } from '../../lib/cli/program.ts'
 
@@ -38,7 +39,7 @@ export async function runCli(
   argv: readonly string[],
   environment: Readonly<Record<string, string>> = {},
   files: Readonly<Record<string, string>> = {},
-  given: Partial<Pick<CliContext, 'columns' | 'isTerminal'>> = {},
+  given: Partial<Pick<CliContext, 'columns' | 'isTerminal' | 'every' | 'err'>> = {},
 ): Promise<Ended> {
   let [out, err] = ['', '']
   const status = await run(argv, {
@@ -53,6 +54,8 @@ export async function runCli(
       const text = files[path]
       return text === undefined ? { failure: 'ENOENT' } : { text }
     },
+    fetch: patientFetch,
+    every: () => () => undefined,
     columns: 80,
     isTerminal: false,
     ...given,

@@ -2,7 +2,7 @@
 import * as assert from 'uvu/assert'
 import { type FakeDeps, type FakeOptions, fakeDeps } from '../../fixtures/deps.ts'
 import { enabledTexts } from '../../fixtures/fake-nginx.ts'
-import type { Changed, PutRequest } from '../../lib/engine/engine.ts'
+import type { DeletedProxy, PutRequest, RouteChanged } from '../../lib/engine/engine.ts'
 import type { LoggedEvent } from '../../lib/events/event.ts'
 import { readSharedFile } from '../../lib/render/shared-file.ts'
 import { readRouteFile } from '../../lib/route/stored-route.ts'
@@ -32,12 +32,12 @@ export async function put(
   domain: string,
   port: number,
   require_healthy = true,
-): Promise<Changed> {
+): Promise<RouteChanged> {
   const spec = { domain, upstream_host: 'localhost', upstream_port: port, require_healthy, enable_ssl: false }
   return await deps.engine.putProxy({ dropletName, spec, mode: 'replace', precondition: {} })
 }
 
-export async function remove(deps: FakeDeps, dropletName: string): Promise<Changed> {
+export async function remove(deps: FakeDeps, dropletName: string): Promise<DeletedProxy> {
   return await deps.engine.deleteProxy({ dropletName, precondition: {}, deleteCertificate: false })
 }
 

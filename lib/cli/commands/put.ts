@@ -1,18 +1,19 @@
 /** proxy-manager put and plan */
 import type { CommandDefinition } from '../command.ts'
 import { describePlan, describeRoute, Planned, Route } from '../describe.ts'
-import { ROUTE_FLAGS, ROUTE_HELP, sendRoute } from '../route-request.ts'
+import { ROUTE_FLAGS, ROUTE_HELP, sendRoute, WAIT_FLAGS, withProgress } from '../route-request.ts'
 
 export const put: CommandDefinition = {
   name: 'put',
   summary: 'Create or change a route; exit status 0: the route is live',
   expectsName: true,
-  options: ROUTE_FLAGS,
+  options: [...WAIT_FLAGS, ...ROUTE_FLAGS],
   details: () => `${ROUTE_HELP}
 
 Examples:
   proxy-manager put app --domain app.example.com --upstream http://localhost:8002
   proxy-manager put app --upstream http://localhost:8003
+  proxy-manager put app --upstream http://localhost:8004 --wait 60 --drain 30
   proxy-manager put app --maintenance
   proxy-manager put app --no-maintenance --allow 10.0.0.0/8,192.0.2.7
   proxy-manager put app --no-allow
@@ -21,8 +22,10 @@ Repeating a call changes nothing. Without options it writes the route again as i
 is, which replaces a hand edit. If others change the route meanwhile, their
 changes are kept. To see what would change, use "proxy-manager plan".`,
   run: async (invocation, context) => {
-    const { status, timing, json, shown } = await sendRoute(invocation, context, {}, Route)
-    const { name } = invocation
+    const { name, options } = invocation
+    const query = { health_wait_s: options.wait, drain_wait_s: options.drain }
+    const send = () => sendRoute(invocation, context, query, Route)
+    const { status, timing, json, shown } = await withProgress(invocation, context, send)
     const isPending = status === 202
     const isUnchanged = shown.receipt?.reloaded === false
     const outcome = isUnchanged

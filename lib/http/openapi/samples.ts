@@ -38,6 +38,7 @@ export const PROXY = {
 }
 export const RECEIPT = { generation: 7, reloaded: true, proved_by: 'tls_handshake', proved_ms: 118, batch: 1 }
 export const HTTP_RECEIPT = { ...RECEIPT, proved_by: 'generation_probe' }
+export const FORMER = { upstream: 'http://localhost:8000', drained: true, connections: 0, waited_ms: 240 }
 
 /** What the two operations that put a route answer; what 200 means differs between them. */
 export function putResponses(unchanged: string): Readonly<Record<number, ResponseSpec>> {
@@ -45,14 +46,17 @@ export function putResponses(unchanged: string): Readonly<Record<number, Respons
     200: {
       description: unchanged,
       schema: ChangedProxy,
-      example: { ...PROXY, receipt: { ...RECEIPT, reloaded: false, proved_by: 'files_unchanged', proved_ms: 0 } },
+      example: {
+        ...PROXY,
+        receipt: { ...RECEIPT, reloaded: false, proved_by: 'files_unchanged', proved_ms: 0, former: [] },
+      },
       // A dry run has neither.
       headers: { ETag: 'sometimes', 'Server-Timing': 'sometimes' },
     },
     201: {
       description: 'Created, and served as requested',
       schema: ChangedProxy,
-      example: { ...PROXY, receipt: RECEIPT },
+      example: { ...PROXY, receipt: { ...RECEIPT, former: [] } },
       headers: { ETag: 'always', Location: 'always', 'Server-Timing': 'always' },
     },
     202: {
@@ -64,7 +68,7 @@ export function putResponses(unchanged: string): Readonly<Record<number, Respons
         ssl_enabled: false,
         status: 'pending_ssl',
         certificate: null,
-        receipt: HTTP_RECEIPT,
+        receipt: { ...HTTP_RECEIPT, former: [FORMER] },
         next: {
           method: 'POST',
           path: `/proxies/${DROPLET}/ssl`,

@@ -15,6 +15,15 @@ test('it deletes a route; --dry-run only shows what would change', async () => {
   })
 })
 
+test('with --drain it waits, and says whether the droplet may be stopped', async () => {
+  await withApi(async (api) => {
+    await api.cli('put', 'app', ...APP)
+    const { status, out } = await api.cli('delete', 'app', '--drain', '30')
+    assert.is(status, 0)
+    assert.is(out, 'app deleted.\nhttp://localhost:8002 is drained: its droplet may be stopped\n')
+  })
+})
+
 test('with --delete-certificate it says whether the certificate was deleted', async () => {
   for (const [certificate_deleted, message] of [
     [true, 'Its certificate was deleted.'],

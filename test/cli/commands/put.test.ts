@@ -5,6 +5,10 @@ import { APP, runCli, withAnswer, withApi } from '../../helpers/cli.ts'
 
 const test = suite('proxy-manager put')
 
+const SOCKET = { localAddress: '127.0.0.1', remoteAddress: '127.0.0.1', isListening: false, uid: 33 }
+const CLIENT = { ...SOCKET, localPort: 80, remotePort: 50000, inode: '1' }
+const TO_FORMER = { ...SOCKET, localPort: 40000, remotePort: 8002, inode: '2' }
+
 const NOT_FOUND = { status: 404, body: { error: { code: 'PROXY_NOT_FOUND', message: 'None' } } }
 
 test('it creates a route and shows it, aligned; repeated, it changes nothing', async () => {
@@ -21,6 +25,65 @@ test('it creates a route and shows it, aligned; repeated, it changes nothing', a
     )
     assert.match((await api.cli('put', 'app', ...APP)).out, /^app unchanged\./)
     assert.match((await api.cli('put', 'app', ...APP, '--options', '{"maintenance":true}')).out, /^app updated\./)
+  })
+})
+
+test('with --wait and --drain it says on standard error what it waits for, and at the end whether the former droplet may be stopped', async () => {
+  await withApi(async (api, deps) => {
+    await api.cli('put', 'app', ...APP)
+    deps.nginx.upstreams.set(8003, 'ECONNREFUSED')
+    deps.nginx.oldWorkers.set(900, [CLIENT, TO_FORMER])
+    let tick: () => void = () => undefined
+    const progress: string[] = []
+    let next: () => void = () => undefined
+    const { sleep } = deps.clock
+    // The call waits once for the new droplet, and once for the former one: each for one line of progress.
+    deps.clock.sleep = async (ms) => {
+      await sleep(ms)
+      if (ms < 20) return
+      const shown = new Promise<void>((resolve) => {
+        next = resolve
+      })
+      tick()
+      await shown
+      if (progress.length === 1) deps.nginx.upstreams.set(8003, 200)
+      else deps.nginx.oldWorkers.clear()
+    }
+    const argv = ['put', 'app', '--upstream', 'http://localhost:8003', '--wait', '60', '--drain', '30']
+    const every = (_: number, act: () => void) => {
+      tick = act
+      return () => undefined
+    }
+    const err = (text: string) => {
+      progress.push(text)
+      next()
+    }
+    const { status, out } = await runCli(argv, api.environment, {}, { every, err })
+    assert.equal(progress.slice(0, 2), [
+      'app: waiting for the droplet to become healthy (2 s)\n',
+      'app: live, waiting until the former droplet may be stopped; http://localhost:8002: 1 open (4 s)\n',
+    ])
+    assert.is(status, 0)
+    assert.match(out, /^former {7}http:\/\/localhost:8002 is drained: its droplet may be stopped$/m)
+  })
+})
+
+test('what has not drained in time is no failure, and shown', async () => {
+  await withApi(async (api, deps) => {
+    await api.cli('put', 'app', ...APP)
+    deps.nginx.oldWorkers.set(900, [CLIENT, TO_FORMER])
+    const { status, out } = await api.cli('put', 'app', '--upstream', 'http://localhost:8003', '--drain', '30')
+    assert.is(status, 0)
+    assert.match(out, /http:\/\/localhost:8002 is not drained after 30 s: 1 connection/)
+    assert.match((await api.cli('get', 'app')).out, /^draining {5}http:\/\/localhost:8002: 1 open$/m)
+  })
+})
+
+test('a time that the API refuses is refused with the name of the flag', async () => {
+  await withApi(async ({ cli }) => {
+    const { status, err } = await cli('put', 'app', ...APP, '--drain', 'soon')
+    assert.is(status, 1)
+    assert.match(err, /--drain: must be a number of seconds from 0 to 600/)
   })
 })
 

@@ -7,6 +7,7 @@ export interface Bounds {
   readonly rounds: number
   readonly clients: number
   readonly changes: number
+  readonly deploys: number
   readonly soak: number
 }
 

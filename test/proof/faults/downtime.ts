@@ -27,7 +27,7 @@ export const downtime: FaultsPart = {
     try {
       const droplet = await host.droplet('one')
       const other = await host.droplet('two')
-      makeCertificate(host)
+      makeCertificate(host, SECURE)
       const change = async (i: number) => {
         stopped.throwIfAborted()
         const { status, body } = await putRoute(
@@ -110,10 +110,10 @@ async function put(
 }
 
 /** A lineage as certbot leaves it: the route is served over HTTPS at once. */
-function makeCertificate({ nginx }: RealHost): void {
-  const folder = join(nginx.root, 'letsencrypt/live', SECURE)
+export function makeCertificate({ nginx }: RealHost, domain: string): void {
+  const folder = join(nginx.root, 'letsencrypt/live', domain)
   mkdirSync(folder, { recursive: true })
-  const { fullchain, privkey } = makeLineage(SECURE)
+  const { fullchain, privkey } = makeLineage(domain)
   writeFileSync(join(folder, 'fullchain.pem'), fullchain)
   writeFileSync(join(folder, 'privkey.pem'), privkey, { mode: 0o600 })
 }

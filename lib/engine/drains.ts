@@ -1,0 +1,172 @@
+/** Upstreams that a change has replaced or removed: whether their droplets may be stopped. Callers wait for that outside the queue. */
+import type { Clock } from '../adapters/clock.ts'
+import type { ChangeContext } from '../change/context.ts'
+import {
+  type DrainFigures,
+  type DrainState,
+  drainState,
+  type OldWorker,
+  type OldWorkers,
+  readOldWorkers,
+  UNSEEN,
+} from '../nginx/draining.ts'
+import { isSameDestination, leavingUpstream, type ServedUpstream, servedUpstream } from '../plan/leaving-upstream.ts'
+import type { DrainingUpstream } from '../route/state.ts'
+import { servedRoutes } from './arrivals.ts'
+import type { DrainWait, RouteChanged } from './engine.ts'
+import type { Submitted } from './submit-change.ts'
+
+export interface Drains {
+  /** Completes the receipt of a change. Waits until the upstream that it has replaced is drained, at most the given time. Never fails. */
+  settle(submitted: Submitted, wait?: DrainWait): Promise<RouteChanged>
+  /** The former upstreams of a droplet that old workers have connections to. */
+  drainingOf(dropletName: string): Promise<DrainingUpstream[]>
+  /** Looks at the old workers and at every former upstream. */
+  read(): Promise<DrainFigures>
+  /** The droplet has another name. */
+  move(dropletName: string, newName: string): void
+  /** Ends all waits, also later ones: the process stops. */
+  end(): void
+}
+
+interface Draining extends ServedUpstream {
+  readonly dropletName: string
+  readonly sinceMs: number
+}
+
+/** What was seen at one moment. */
+interface Sight {
+  readonly old: OldWorkers | 'unknown'
+  readonly served: readonly ServedUpstream[]
+}
+
+/** Most old workers end within milliseconds; the others may take hours. */
+const FIRST_PAUSE_MS = 20
+const LONGEST_PAUSE_MS = 1000
+
+/** Follows the upstreams that the changes of one process replace. */
+export function drains(context: ChangeContext): Drains {
+  const { clock, log } = context.host
+  const ending = new AbortController()
+  const { look, overdue } = sightOf(context)
+  let draining: readonly Draining[] = []
+
+  /** The state of each former upstream. Those that are drained are forgotten, and those of which nothing is known. */
+  const review = async (): Promise<readonly (Draining & DrainState)[]> => {
+    const sight = await look()
+    const states = draining.map((one) => ({ ...one, ...judge(sight, one) }))
+    const left = states.filter(({ drained, connections }) => drained !== true && connections !== null)
+    draining = draining.filter((_, i) => left.some((one) => one === states[i]))
+    for (const { dropletName: droplet_name, url: upstream, sinceMs } of states.filter(
+      ({ drained }) => drained === true,
+    ))
+      log.write('info', {
+        action: 'drain',
+        result: 'success',
+        droplet_name,
+        upstream,
+        took_ms: clock.nowMs() - sinceMs,
+      })
+    return left
+  }
+
+  return {
+    settle: async ({ route, former, ...changed }, wait = {}) => {
+      const { outcome, receipt } = changed
+      const upstream = leavingUpstream(former, outcome === 'deleted' ? undefined : route)
+      if (upstream === undefined) return { ...changed, receipt: { ...receipt, former: [] } }
+      // NGINX is stopped, or still has the route: it rejects other files.
+      if (!receipt.reloaded)
+        return { ...changed, receipt: { ...receipt, former: [{ upstream: upstream.url, ...UNSEEN, waited_ms: 0 }] } }
+      const { droplet_name: dropletName } = route.record
+      const others = draining.filter((one) => one.dropletName !== dropletName || one.url !== upstream.url)
+      draining = [...others, { ...upstream, dropletName, sinceMs: clock.nowMs() }]
+      const find = async () => judge(await look(receipt.generation), upstream)
+      const settled = await untilDrained(clock, find, { ...wait, ending: ending.signal })
+      await review()
+      return { ...changed, receipt: { ...receipt, former: [{ upstream: upstream.url, ...settled }] } }
+    },
+    drainingOf: async (dropletName) =>
+      (await review()).flatMap((one) => {
+        if (one.dropletName !== dropletName || one.connections === null || one.connections === 0) return []
+        return [{ upstream: one.url, connections: one.connections, since: new Date(one.sinceMs).toISOString() }]
+      }),
+    read: async () => {
+      const connections = new Map<string, number>()
+      for (const { dropletName, connections: own } of await review())
+        connections.set(dropletName, (connections.get(dropletName) ?? 0) + (own ?? 0))
+      const { old } = await look()
+      return { workers: old === 'unknown' ? undefined : old.workers.length, connections, overdue: overdue() }
+    },
+    move: (dropletName, newName) => {
+      draining = draining.map((one) => (one.dropletName === dropletName ? { ...one, dropletName: newName } : one))
+    },
+    end: () => ending.abort(),
+  }
+}
+
+/** Looks again until the upstream is drained, or that cannot be seen, or the wait ends. */
+async function untilDrained(
+  clock: Clock,
+  find: () => Promise<DrainState>,
+  { drainWaitS = 0, signal, ending }: DrainWait & { readonly ending: AbortSignal },
+): Promise<DrainState & { readonly waited_ms: number }> {
+  const startedMs = clock.monotonicMs()
+  const elapsedMs = () => clock.monotonicMs() - startedMs
+  const ended = AbortSignal.any([ending, ...(signal === undefined ? [] : [signal])])
+  const whenEnded = new Promise<void>((resolve) => ended.addEventListener('abort', () => resolve()))
+  let state = await find()
+  for (let pauseMs = FIRST_PAUSE_MS; state.drained !== true && state.connections !== null; pauseMs *= 2) {
+    const remainingMs = drainWaitS * 1000 - elapsedMs()
+    if (remainingMs <= 0 || ended.aborted) break
+    await Promise.race([clock.sleep(Math.min(pauseMs, LONGEST_PAUSE_MS, remainingMs)), whenEnded])
+    state = await find()
+  }
+  return { ...state, waited_ms: Math.round(elapsedMs()) }
+}
+
+/** An upstream that a route leads to is not drained by any change. */
+function judge({ old, served }: Sight, upstream: ServedUpstream): DrainState {
+  return served.some((other) => isSameDestination(upstream, other)) ? UNSEEN : drainState(old, upstream)
+}
+
+/** A look reads all of /proc: the calls of one batch share it. */
+const FRESH_MS = 20
+const OVERDUE_MS = 3_600_000
+
+/** Looks at the old workers and at what is served, and remembers since when each old worker is one. */
+function sightOf({ host, ...context }: ChangeContext) {
+  const { clock } = host
+  let last: { readonly sight: Promise<Sight>; readonly atMs: number; readonly generation: number } | undefined
+  let known: readonly (Pick<OldWorker, 'pid' | 'startTime'> & { readonly sinceMs: number })[] = []
+  const read = async (): Promise<Sight> => {
+    try {
+      const served = [...(await servedRoutes({ host, ...context })).values()].flatMap(
+        (route) => servedUpstream(route) ?? [],
+      )
+      const { observed } = context.state
+      const old = observed?.hasMainConfig === true ? readOldWorkers(host, observed, known) : 'unknown'
+      if (old !== 'unknown')
+        known = old.workers.map(({ pid, startTime }) => {
+          const before = known.find((one) => one.pid === pid && one.startTime === startTime)
+          return before ?? { pid, startTime, sinceMs: clock.monotonicMs() }
+        })
+      return { old, served }
+    } catch {
+      return { old: 'unknown', served: [] }
+    }
+  }
+  return {
+    /** At most a moment old, and not from before this generation was served. */
+    look: async (generation = 0): Promise<Sight> => {
+      const atMs = clock.monotonicMs()
+      if (last === undefined || last.generation < generation || atMs - last.atMs >= FRESH_MS)
+        last = { sight: read(), atMs, generation: Math.max(generation, last?.generation ?? 0) }
+      return await last.sight
+    },
+    overdue: () =>
+      known
+        .map(({ pid, sinceMs }) => ({ pid, seconds: (clock.monotonicMs() - sinceMs) / 1000 }))
+        .filter(({ seconds }) => seconds * 1000 > OVERDUE_MS),
+  }
+}
