@@ -18,6 +18,7 @@ export function repeat(everyMs: number, job: () => Promise<void>, onFailure: (er
 }
 
 const ADOPT_EVERY_MS = 1000
+const CHECK_EVERY_MS = 1000
 const ORDER_EVERY_MS = 30_000
 const RESTORE_EVERY_MS = 10_000
 const RECONCILE_EVERY_MS = 60_000
@@ -28,7 +29,7 @@ const HEARTBEAT_MS = 60_000
 
 /**
  * Adopts renewed certificates, undoes what certbot's nginx plugin has put back, retries a failed rollback, renders files again that no longer fit
- * the host, and proves what NGINX serves; renews certificates that are overdue; orders and renews others, and syncs with the Registry if configured.
+ * the host, and proves what NGINX serves; checks upstreams; renews certificates that are overdue; orders and renews others, and syncs with the Registry if configured.
  */
 export function startTimers({ settings, log }: Host, engine: Engine): NodeJS.Timeout[] {
   const every = repeater(log)
@@ -41,6 +42,7 @@ export function startTimers({ settings, log }: Host, engine: Engine): NodeJS.Tim
     every(RECONCILE_EVERY_MS, 'reconcile', engine.keepReconciled),
     every(PROVE_EVERY_MS, 'confirm_served', engine.proveServed),
     every(RENEW_OVERDUE_EVERY_MS, 'renew_overdue', certificates.renewOverdue),
+    ...(settings.HEALTH_CHECK_INTERVAL_S > 0 ? [every(CHECK_EVERY_MS, 'check_upstreams', engine.startDueChecks)] : []),
     ...(settings.SSL_AUTO_ISSUE ? [every(ORDER_EVERY_MS, 'issue_pending', certificates.issuePending)] : []),
     ...(settings.REGISTRY_SYNC_INTERVAL_S > 0
       ? [every(settings.REGISTRY_SYNC_INTERVAL_S * 1000, 'sync_from_registry', () => scheduledSync(engine))]

@@ -7,10 +7,12 @@ import { toPutChange } from '../change/prepare-put.ts'
 import { type ChangeQueue, changeQueue } from '../change/queue.ts'
 import { dryRunReconcile, keepReconciled, readRenderedMark, reconcile, saveRenderedMark } from '../change/reconcile.ts'
 import { confirmServed, recover, recoverJournal } from '../change/recover.ts'
-import { ProxyManagerError, stopping } from '../errors.ts'
+import { stopping } from '../errors.ts'
 import { dependencyReader } from '../health/dependencies.ts'
 import { healthReader } from '../health/health.ts'
 import { readMetrics } from '../health/metrics.ts'
+import { upstreamChecks } from '../health/upstream-checks.ts'
+import type { UpstreamTurn } from '../health/watched-upstreams.ts'
 import type { Host } from '../host/host.ts'
 import { logFailure } from '../host/log-failure.ts'
 import { deleteCertificateFiles } from '../issuance/delete-certificate.ts'
@@ -27,9 +29,10 @@ import { onlyOutcome } from '../plan/plan-batch.ts'
 import { staleFinder } from '../plan/stale.ts'
 import { observer } from '../snapshot/observe.ts'
 import { findPutBack } from '../snapshot/put-back.ts'
-import { arrive, counted, servedRoutes, superseding } from './arrivals.ts'
+import { arrive, counted, superseding } from './arrivals.ts'
 import type { ChangeDryRun, Engine } from './engine.ts'
 import { type HealthWaits, healthWaits } from './health-waits.ts'
+import { readVerbs } from './read-verbs.ts'
 import { type RouteView, routeView } from './route-view.ts'
 import { applyOrRecover, type ChangeSubmitter, changeSubmitter } from './submit-change.ts'
 
@@ -46,20 +49,21 @@ export function createEngine(host: Host): Engine {
     clock: host.clock,
   })
   const orders = orderQueue()
-  const view = routeView(host, orders)
+  const checks = upstreamChecks(host, logTurns(host))
+  const view = routeView(host, orders, checks)
   const waits = healthWaits(host)
-  const submitter = changeSubmitter(context, queue, view)
+  const submitter = changeSubmitter(context, queue, view, checks)
   const issuer = createIssuer(context, orders, submitter.certify)
   const certificates = certificateMaintenance(context, issuer, submitter.certify)
-  const readHealth = healthReader(context, orders)
+  const readHealth = healthReader(context, orders, checks)
   const readDroplets = registryReader(host)
   const parts = { context, queue, view, waits, submitter, orders, issuer, certificates, arriving }
   return {
     ...changeVerbs(parts),
     ...certificateVerbs(parts),
-    ...readVerbs(context, view),
+    ...readVerbs(context, view, checks),
     syncFromRegistry: (request) => syncFromRegistry(context, superseding(queue, waits), readDroplets, request),
-    readMetrics: () => readMetrics(context, queue, readHealth),
+    readMetrics: () => readMetrics(context, queue, checks, readHealth),
     readHealth,
     readDependencies: dependencyReader(context),
     verifyToken: tokenVerifier(host),
@@ -73,17 +77,11 @@ export function createEngine(host: Host): Engine {
     saveRenderedMark: () => saveRenderedMark(context).catch(logFailure(host, 'warn', { action: 'save_rendered_mark' })),
     recover: async () => {
       const undone = await recover(context)
-      if (state.observed?.facts.isAngie === true)
-        host.log.write('warn', {
-          action: 'check_nginx',
-          result: 'failure',
-          outcome: 'unsupported',
-          cause: ANGIE_UNSUPPORTED,
-        })
+      if (state.observed?.facts.isAngie === true) logAngie(host)
       return undone
     },
     idle: () => queue.idle(),
-    endWaits: waits.end,
+    endWaits: () => void [waits, checks].map(({ end }) => end()),
     close: () => {
       queue.close()
       closing.abort(stopping())
@@ -216,16 +214,15 @@ function certificateVerbs({
   }
 }
 
-function readVerbs(context: ChangeContext, view: RouteView): Pick<Engine, 'listProxies' | 'getProxy'> {
-  return {
-    listProxies: async () => {
-      const proxies = [...(await servedRoutes(context)).values()].map(view.show)
-      return proxies.sort((a, b) => (a.droplet_name < b.droplet_name ? -1 : 1))
-    },
-    getProxy: async (dropletName) => {
-      const route = (await servedRoutes(context)).get(dropletName)
-      if (route === undefined) throw new ProxyManagerError('PROXY_NOT_FOUND')
-      return view.show(route)
-    },
+function logAngie({ log }: Host): void {
+  log.write('warn', { action: 'check_nginx', result: 'failure', outcome: 'unsupported', cause: ANGIE_UNSUPPORTED })
+}
+
+/** Logs upstreams that become unhealthy, and healthy again. */
+function logTurns({ log }: Host): (turn: UpstreamTurn) => void {
+  return ({ type, dropletName, upstream, failure }) => {
+    const fields = { action: 'check_upstream', droplet_name: dropletName, upstream }
+    if (type === 'upstream.up') log.write('info', { ...fields, result: 'success', outcome: 'healthy' })
+    else log.write('warn', { ...fields, result: 'failure', outcome: 'unhealthy', cause: failure })
   }
 }

@@ -4,6 +4,7 @@ import type { Applied, BatchDryRun, Receipt, StepTimes } from '../change/context
 import type { ReconcileDryRun, Reconciled } from '../change/reconcile.ts'
 import type { Dependency } from '../health/dependencies.ts'
 import type { ManagerHealth } from '../health/health-schema.ts'
+import type { CheckedUpstream } from '../health/upstream-checks.ts'
 import type { OrderedLineage } from '../issuance/dry-run.ts'
 import type { CertificateMaintenance } from '../issuance/maintain.ts'
 import type { IssueRequest } from '../issuance/may-order.ts'
@@ -11,7 +12,8 @@ import type { SyncRequest, SyncSummary } from '../mesh/sync.ts'
 import type { TokenResult } from '../mesh/token-claims.ts'
 import type { Precondition } from '../plan/change.ts'
 import type { ProxySpec } from '../route/spec.ts'
-import type { ProxyState } from '../route/state.ts'
+import type { ProxyDetails, ProxyState } from '../route/state.ts'
+import type { HealthDetails } from '../upstream/health-history.ts'
 
 export interface PutRequest {
   readonly dropletName: string
@@ -40,6 +42,12 @@ export interface DeleteRequest {
   readonly precondition: Precondition
   /** Delete certbot's lineage of the domain and the copies of it as well. */
   readonly deleteCertificate: boolean
+}
+
+/** One check of an upstream, and the health of its route after it. */
+export interface CheckedProxy extends CheckedUpstream {
+  readonly dropletName: string
+  readonly health: HealthDetails
 }
 
 /** A route whose certificate is served. */
@@ -93,7 +101,11 @@ export interface Engine {
   dryRunIssue(request: IssueRequest): Promise<IssueDryRun>
   /** Every route, sorted by droplet name. */
   listProxies(): Promise<readonly ProxyState[]>
-  getProxy(dropletName: string): Promise<ProxyState>
+  getProxy(dropletName: string): Promise<ProxyDetails>
+  /** Checks the upstream of a route now; nothing is changed. */
+  checkProxy(dropletName: string): Promise<CheckedProxy>
+  /** Starts the health checks that are due, without waiting for them; cheap enough to be called every second. */
+  startDueChecks(): Promise<void>
   readHealth(): Promise<ManagerHealth>
   /** The state of the services this one depends on, as of the last check; never waits. */
   readDependencies(): readonly Dependency[]
@@ -118,7 +130,7 @@ export interface Engine {
   recover(): Promise<readonly string[]>
   /** Resolves once no change runs or waits. */
   idle(): Promise<void>
-  /** Calls that wait for their droplets end with BUSY: the process stops. */
+  /** Health checks, and calls that wait for their droplets, end: the process stops. */
   endWaits(): void
   /** From now on, changes and certificate orders are refused, for calls and for background jobs. */
   close(): void

@@ -41,6 +41,8 @@ export interface HealthFacts {
   readonly lastReload: { readonly timestamp: string; readonly result: string } | undefined
   readonly lastCertificate: LastCertificate | undefined
   readonly ordersWaiting: number
+  /** The routes whose upstreams fail their health checks. */
+  readonly unhealthyDroplets: readonly string[]
   /** Why files that no longer fit the host could not be rendered again. */
   readonly unreconciled: Unreconciled | undefined
   /** Why a change could neither be completed nor rolled back. */
@@ -123,6 +125,8 @@ const DEGRADED: readonly Check[] = [
 ]
 
 const ADVICE: readonly Check[] = [
+  ({ unhealthyDroplets: { length } }) =>
+    when(length > 0, `${length} of the upstreams fail their health checks: see GET /proxies?health=unhealthy`),
   ({ running, nginxVersion }) => restartAdvice(running, nginxVersion),
   ({ snapshot }) => {
     const { https, options } = lackingFeatures(snapshot.context)

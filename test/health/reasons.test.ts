@@ -37,6 +37,7 @@ const HEALTHY: HealthFacts = {
   hasMainConfig: true,
   unreconciled: undefined,
   ordersWaiting: 0,
+  unhealthyDroplets: [],
   isHttpsTaken: false,
   isNginxPresent: true,
   nginxVersion: '1.22.1',
