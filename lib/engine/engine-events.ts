@@ -4,6 +4,7 @@ import type { ChangeContext } from '../change/context.ts'
 import { ProxyManagerError } from '../errors.ts'
 import type { Origin } from '../events/event.ts'
 import type { ManagerHealth } from '../health/health-schema.ts'
+import type { UpstreamTurn } from '../health/watched-upstreams.ts'
 import type { SyncRequest, SyncSummary } from '../mesh/sync.ts'
 import type { Change } from '../plan/change.ts'
 import { originOf } from '../plan/change-events.ts'
@@ -115,5 +116,16 @@ function healthWatch({ host, state, events }: ChangeContext): (health: ManagerHe
       note(drifted, name, route.drifted, 'route.drifted', route)
       note(expiring, name, isOverdue, 'certificate.expiring', route)
     }
+  }
+}
+
+/** Logs upstreams that become unhealthy, and healthy again, and adds their events. */
+export function notedTurns({ host, events }: Pick<ChangeContext, 'host' | 'events'>): (turn: UpstreamTurn) => void {
+  return ({ type, dropletName, upstream, failure }) => {
+    const fields = { action: 'check_upstream', droplet_name: dropletName, upstream }
+    if (type === 'upstream.up') host.log.write('info', { ...fields, result: 'success', outcome: 'healthy' })
+    else host.log.write('warn', { ...fields, result: 'failure', outcome: 'unhealthy', cause: failure })
+    const origin = { actor: { kind: 'timer' } } as const
+    void events.add({ type, origin, droplet_name: dropletName, details: { upstream, failure } })
   }
 }

@@ -1,7 +1,8 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { fakeDeps } from '../../fixtures/deps.ts'
-import { assess, type HealthFacts } from '../../lib/health/reasons.ts'
+import type { HealthFacts } from '../../lib/health/facts.ts'
+import { assess } from '../../lib/health/reasons.ts'
 import { context, routeRecord } from '../helpers/samples.ts'
 
 const test = suite('health: reasons')
@@ -39,6 +40,7 @@ const HEALTHY: HealthFacts = {
   tokensFault: undefined,
   ordersWaiting: 0,
   overdueWorkers: [],
+  unhealthyDroplets: [],
   isHttpsTaken: false,
   isNginxPresent: true,
   nginxVersion: '1.22.1',
