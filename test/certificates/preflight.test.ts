@@ -134,6 +134,7 @@ test('a domain that NGINX does not serve fails', async () => {
 
 test('a webroot that cannot be written is the reason given, and nothing is left behind', async () => {
   const deps = await world()
+  await deps.engine.idle()
   for (let at = 0; at < 2; at++) {
     deps.effects.arrange({ at, kind: 'error', code: 'EROFS' })
     assert.equal(await look(deps, 'challenge'), [[false, 'the webroot cannot be written (EROFS)']])

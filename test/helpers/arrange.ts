@@ -88,10 +88,10 @@ export function writeAt(disk: Disk, path: string, text: string, mode = 0o644): v
   disk.set(path, { kind: 'file', file: { text }, mode })
 }
 
-/** Everything on the disk but the log of events, as plain values that can be compared. */
+/** Everything on the disk but the log of events and the histories, as plain values that can be compared. */
 export function contentsOf(disk: Disk): [string, unknown][] {
   return [...disk]
-    .filter(([path]) => !path.includes('/events'))
+    .filter(([path]) => !/\/(events|history)/.test(path))
     .map(([path, entry]): [string, unknown] => [path, entry.kind === 'file' ? [entry.file.text, entry.mode] : entry])
     .sort(([a], [b]) => (a < b ? -1 : 1))
 }

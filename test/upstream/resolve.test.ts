@@ -24,6 +24,11 @@ async function put(deps: FakeDeps, wanted: ProxySpec): Promise<Changed> {
   return await deps.engine.putProxy({ dropletName: 'app', spec: wanted, mode: 'replace', precondition: {} })
 }
 
+/** What was done beside writing events. */
+function effectsOf({ effects }: FakeDeps) {
+  return effects.journal.filter(({ subject }) => !subject.includes('/events/'))
+}
+
 function probesOf({ effects }: FakeDeps): string[] {
   return effects.journal.filter(({ verb }) => verb === 'probe').map(({ subject }) => subject)
 }
@@ -39,7 +44,7 @@ addresses(
   async () => {
     const deps = await worldWithRoute()
     const before = contentsOf(deps.disk)
-    const from = deps.effects.journal.length
+    const from = effectsOf(deps).length
     for (const address of FORBIDDEN) {
       for (const requireHealthy of [true, false]) {
         const error = await refusal(put(deps, spec(address, 8002, requireHealthy)), 'UPSTREAM_FORBIDDEN')
@@ -47,7 +52,7 @@ addresses(
         assert.is(error.message, 'The upstream resolves to a reserved address', address)
       }
     }
-    assert.equal(deps.effects.journal.slice(from), [])
+    assert.equal(effectsOf(deps).slice(from), [])
     assert.equal(contentsOf(deps.disk), before)
   },
 )
@@ -122,7 +127,7 @@ const names = suite('resolve: names')
 
 names('a name that does not resolve is refused before any test, and other routes are still served', async () => {
   const deps = await worldWithRoute()
-  const from = deps.effects.journal.length
+  const from = effectsOf(deps).length
   const error = await refusal(put(deps, spec('no-such.example')), 'UPSTREAM_UNRESOLVABLE')
   assert.equal(error.details, {
     stage: 'upstream',
@@ -133,7 +138,7 @@ names('a name that does not resolve is refused before any test, and other routes
     remedy:
       'Correct the name, or pass the address as upstream_host: names are looked up in the hosts file and in DNS, not in other sources of NSS',
   })
-  assert.equal(deps.effects.journal.slice(from), [])
+  assert.equal(effectsOf(deps).slice(from), [])
   assert.is(servedPort(deps, 'old.example.com'), 8001)
 })
 
