@@ -111,18 +111,20 @@ async function untilDrained(
   find: () => Promise<DrainState>,
   { drainWaitS = 0, signal, ending }: DrainWait & { readonly ending: AbortSignal },
 ): Promise<DrainState & { readonly waited_ms: number }> {
+  let state = await find()
   const startedMs = clock.monotonicMs()
   const elapsedMs = () => clock.monotonicMs() - startedMs
   const ended = AbortSignal.any([ending, ...(signal === undefined ? [] : [signal])])
   const whenEnded = new Promise<void>((resolve) => ended.addEventListener('abort', () => resolve()))
-  let state = await find()
+  let waited_ms = 0
   for (let pauseMs = FIRST_PAUSE_MS; state.drained !== true && state.connections !== null; pauseMs *= 2) {
     const remainingMs = drainWaitS * 1000 - elapsedMs()
     if (remainingMs <= 0 || ended.aborted) break
     await Promise.race([clock.sleep(Math.min(pauseMs, LONGEST_PAUSE_MS, remainingMs)), whenEnded])
     state = await find()
+    waited_ms = Math.round(elapsedMs())
   }
-  return { ...state, waited_ms: Math.round(elapsedMs()) }
+  return { ...state, waited_ms }
 }
 
 /** An upstream that a route leads to is not drained by any change. */
