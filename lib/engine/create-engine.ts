@@ -2,7 +2,7 @@
 import { nginxControls } from '../candidate/nginx-control.ts'
 import { certificateStore } from '../certificates/store.ts'
 import type { ChangeContext, ChangeState } from '../change/context.ts'
-import { changeQueue } from '../change/queue.ts'
+import { type ChangeQueue, changeQueue } from '../change/queue.ts'
 import { dryRunReconcile, keepReconciled, readRenderedMark, reconcile, saveRenderedMark } from '../change/reconcile.ts'
 import { confirmServed, recover, recoverJournal } from '../change/recover.ts'
 import { ProxyManagerError, stopping } from '../errors.ts'
@@ -40,12 +40,7 @@ export function createEngine(host: Host): Engine {
   const context = changeContext(host, closing.signal)
   const { state } = context
   const arriving = { count: 0 }
-  const queue = changeQueue({
-    apply: (changes) => applyOrRecover(context, changes),
-    isPostponed: (change) => state.postponed.has(change),
-    arriving: () => arriving.count,
-    clock: host.clock,
-  })
+  const queue = queueOf(context, arriving)
   const orders = orderQueue()
   const view = routeView(host, orders)
   const waits = healthWaits(host)
@@ -96,6 +91,15 @@ export function createEngine(host: Host): Engine {
       if (state.degraded !== undefined) await queue.exclusively(() => recoverJournal(context))
     },
   }
+}
+
+function queueOf(context: ChangeContext, arriving: { readonly count: number }): ChangeQueue {
+  return changeQueue({
+    apply: (changes) => applyOrRecover(context, changes),
+    isPostponed: (change) => context.state.postponed.has(change),
+    arriving: () => arriving.count,
+    clock: context.host.clock,
+  })
 }
 
 async function recoverHost(context: ChangeContext): Promise<readonly string[]> {

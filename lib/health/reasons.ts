@@ -4,9 +4,10 @@ import { isOverdueForRenewal } from '../certificates/certificate.ts'
 import type { LastCertificate } from '../certificates/ledger-file.ts'
 import type { LastTest, Unreconciled } from '../change/context.ts'
 import { ANGIE_UNSUPPORTED } from '../nginx/binary.ts'
+import { firstProblem } from '../nginx/config/diagnostic.ts'
 import { missingInclude } from '../nginx/config/host-config.ts'
 import { implicitDefaultServers, ownerOf } from '../nginx/config/listens.ts'
-import type { DrainFigures } from '../nginx/draining.ts'
+import { type DrainFigures, overdueAdvice } from '../nginx/draining.ts'
 import type { RunningBuild } from '../nginx/running-build.ts'
 import { hasModule } from '../render/context.ts'
 import { untestableNetworks } from '../render/forwarded.ts'
@@ -149,11 +150,7 @@ const ADVICE: readonly Check[] = [
       hasMainConfig && !snapshot.host.mainDirectives.has('worker_shutdown_timeout'),
       'set "worker_shutdown_timeout 1h;" at the top of nginx.conf, outside its http block: without it an open WebSocket keeps an old worker alive for ever',
     ),
-  ({ overdueWorkers }) =>
-    overdueWorkers.map(
-      ({ pid, seconds }) =>
-        `worker ${pid} of NGINX has been finishing its last connections for ${Math.floor(seconds / 3600)} h, with a former configuration: ask the clients to reconnect, or end it (kill ${pid}), which cuts them off`,
-    ),
+  ({ overdueWorkers }) => overdueWorkers.map(overdueAdvice),
   ({ snapshot: { context, host } }) =>
     when(
       [...context.httpListens, ...context.httpsListens].some((listen) => listen.includes(' proxy_protocol')) &&
@@ -246,10 +243,4 @@ function failedOrder(last: LastCertificate | undefined, routes: readonly Snapsho
   return last?.result === 'failure' && isWanted
     ? [`the last certificate order, for ${last.domain}, failed: ${last.reason}`]
     : []
-}
-
-function firstProblem(output: string): string {
-  const lines = output.split('\n')
-  const worst = ['[emerg]', '[warn]'].flatMap((level) => lines.find((line) => line.includes(level)) ?? [])
-  return worst[0] ?? lines[0] ?? ''
 }
