@@ -42,12 +42,7 @@ export function createEngine(host: Host): Engine {
   const context = changeContext(host, closing.signal)
   const { state } = context
   const arriving = { count: 0 }
-  const queue = changeQueue({
-    apply: (changes) => applyOrRecover(context, changes),
-    isPostponed: (change) => state.postponed.has(change),
-    arriving: () => arriving.count,
-    clock: host.clock,
-  })
+  const queue = queueOf(context, arriving)
   const orders = orderQueue()
   const checks = upstreamChecks(host, notedTurns(context))
   const view = routeView(host, orders, checks)
@@ -111,6 +106,15 @@ function upkeepVerbs(context: ChangeContext, { exclusively }: ChangeQueue): Upke
       if (context.state.degraded !== undefined) await exclusively(() => recoverJournal(context))
     },
   }
+}
+
+function queueOf(context: ChangeContext, arriving: { readonly count: number }): ChangeQueue {
+  return changeQueue({
+    apply: (changes) => applyOrRecover(context, changes),
+    isPostponed: (change) => context.state.postponed.has(change),
+    arriving: () => arriving.count,
+    clock: context.host.clock,
+  })
 }
 
 async function recoverHost(context: ChangeContext): Promise<readonly string[]> {

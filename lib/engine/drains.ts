@@ -1,6 +1,7 @@
 /** Upstreams that a change has replaced or removed: whether their droplets may be stopped. Callers wait for that outside the queue. */
 import type { Clock } from '../adapters/clock.ts'
 import type { ChangeContext } from '../change/context.ts'
+import type { Origin } from '../events/event.ts'
 import {
   type DrainFigures,
   type DrainState,
@@ -40,13 +41,15 @@ interface Sight {
   readonly served: readonly ServedUpstream[]
 }
 
+const TIMER: Origin = { actor: { kind: 'timer' } }
+
 /** Most old workers end within milliseconds; the others may take hours. */
 const FIRST_PAUSE_MS = 20
 const LONGEST_PAUSE_MS = 1000
 
 /** Follows the upstreams that the changes of one process replace. */
 export function drains(context: ChangeContext): Drains {
-  const { clock, log } = context.host
+  const { clock } = context.host
   const ending = new AbortController()
   const { look, overdue } = sightOf(context)
   let draining: readonly Draining[] = []
@@ -57,16 +60,13 @@ export function drains(context: ChangeContext): Drains {
     const states = draining.map((one) => ({ ...one, ...judge(sight, one) }))
     const left = states.filter(({ drained, connections }) => drained !== true && connections !== null)
     draining = draining.filter((_, i) => left.some((one) => one === states[i]))
-    for (const { dropletName: droplet_name, url: upstream, sinceMs } of states.filter(
-      ({ drained }) => drained === true,
-    ))
-      log.write('info', {
-        action: 'drain',
-        result: 'success',
-        droplet_name,
-        upstream,
-        took_ms: clock.nowMs() - sinceMs,
-      })
+    const drained = states.filter((one) => one.drained === true)
+    await Promise.all(
+      drained.map(({ dropletName: droplet_name, url: upstream, sinceMs }) => {
+        const details = { upstream, took_ms: clock.nowMs() - sinceMs }
+        return context.events.add({ type: 'route.drained', origin: TIMER, droplet_name, details })
+      }),
+    )
     return left
   }
 
@@ -111,18 +111,20 @@ async function untilDrained(
   find: () => Promise<DrainState>,
   { drainWaitS = 0, signal, ending }: DrainWait & { readonly ending: AbortSignal },
 ): Promise<DrainState & { readonly waited_ms: number }> {
+  let state = await find()
   const startedMs = clock.monotonicMs()
   const elapsedMs = () => clock.monotonicMs() - startedMs
   const ended = AbortSignal.any([ending, ...(signal === undefined ? [] : [signal])])
   const whenEnded = new Promise<void>((resolve) => ended.addEventListener('abort', () => resolve()))
-  let state = await find()
+  let waited_ms = 0
   for (let pauseMs = FIRST_PAUSE_MS; state.drained !== true && state.connections !== null; pauseMs *= 2) {
     const remainingMs = drainWaitS * 1000 - elapsedMs()
     if (remainingMs <= 0 || ended.aborted) break
     await Promise.race([clock.sleep(Math.min(pauseMs, LONGEST_PAUSE_MS, remainingMs)), whenEnded])
     state = await find()
+    waited_ms = Math.round(elapsedMs())
   }
-  return { ...state, waited_ms: Math.round(elapsedMs()) }
+  return { ...state, waited_ms }
 }
 
 /** An upstream that a route leads to is not drained by any change. */

@@ -1,5 +1,6 @@
 /** What could be better on a host that works: sentences that say what to do. */
 import { implicitDefaultServers } from '../nginx/config/listens.ts'
+import { overdueAdvice } from '../nginx/draining.ts'
 import type { RunningBuild } from '../nginx/running-build.ts'
 import { hasModule } from '../render/context.ts'
 import { lackingFeatures } from '../render/unsupported.ts'
@@ -25,11 +26,7 @@ export const ADVICE: readonly Check[] = [
       hasMainConfig && !snapshot.host.mainDirectives.has('worker_shutdown_timeout'),
       'set "worker_shutdown_timeout 1h;" at the top of nginx.conf, outside its http block: without it an open WebSocket keeps an old worker alive for ever',
     ),
-  ({ overdueWorkers }) =>
-    overdueWorkers.map(
-      ({ pid, seconds }) =>
-        `worker ${pid} of NGINX has been finishing its last connections for ${Math.floor(seconds / 3600)} h, with a former configuration: ask the clients to reconnect, or end it (kill ${pid}), which cuts them off`,
-    ),
+  ({ overdueWorkers }) => overdueWorkers.map(overdueAdvice),
   ({ snapshot: { context, host } }) =>
     when(
       [...context.httpListens, ...context.httpsListens].some((listen) => listen.includes(' proxy_protocol')) &&

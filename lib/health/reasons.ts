@@ -3,6 +3,7 @@ import { posix } from 'node:path'
 import { isOverdueForRenewal } from '../certificates/certificate.ts'
 import type { LastCertificate } from '../certificates/ledger-file.ts'
 import { ANGIE_UNSUPPORTED } from '../nginx/binary.ts'
+import { firstProblem } from '../nginx/config/diagnostic.ts'
 import { missingInclude } from '../nginx/config/host-config.ts'
 import { ownerOf } from '../nginx/config/listens.ts'
 import { untestableNetworks } from '../render/forwarded.ts'
@@ -138,10 +139,4 @@ function failedOrder(last: LastCertificate | undefined, routes: readonly Snapsho
   return last?.result === 'failure' && isWanted
     ? [`the last certificate order, for ${last.domain}, failed: ${last.reason}`]
     : []
-}
-
-function firstProblem(output: string): string {
-  const lines = output.split('\n')
-  const worst = ['[emerg]', '[warn]'].flatMap((level) => lines.find((line) => line.includes(level)) ?? [])
-  return worst[0] ?? lines[0] ?? ''
 }

@@ -131,3 +131,9 @@ function plainPortsOf(
   const options = servers.flatMap(({ listens }) => listens.flatMap((one) => (one.port === port ? one.options : [])))
   return options.includes('http2') || options.includes('ssl') || httpDirectives.has('http2') ? [] : [port]
 }
+
+/** What to do about a worker that has been old for longer than an hour. */
+export function overdueAdvice({ pid, seconds }: DrainFigures['overdue'][number]): string {
+  const hours = Math.floor(seconds / 3600)
+  return `worker ${pid} of NGINX has been finishing its last connections for ${hours} h, with a former configuration: ask the clients to reconnect, or end it (kill ${pid}), which cuts them off`
+}

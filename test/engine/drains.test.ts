@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert'
 import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
 import type { TcpSocket } from '../../lib/net/tcp-table.ts'
 import { refusal, settled, writeAt } from '../helpers/arrange.ts'
-import { put, putRequest, remove, worldWithRoute } from '../helpers/world.ts'
+import { eventsOf, put, putRequest, remove, worldWithRoute } from '../helpers/world.ts'
 
 const test = suite('drains')
 
@@ -186,10 +186,10 @@ test('a route shows its former upstreams while old workers have connections to t
   deps.nginx.oldWorkers.clear()
   await deps.clock.sleep(1000)
   assert.is((await deps.engine.getProxy('new')).draining, undefined)
-  const lines = deps.lines.filter(({ action }) => action === 'drain')
+  const events = eventsOf(deps).filter(({ type }) => type === 'route.drained')
   assert.equal(
-    lines.map(({ droplet_name, upstream }) => [droplet_name, upstream]),
-    [['new', FORMER]],
+    events.map(({ droplet_name, details }) => [droplet_name, details]),
+    [['new', { upstream: FORMER, took_ms: 61_000 }]],
   )
 })
 

@@ -45,6 +45,13 @@ test('a change is in the log before it is answered, with its caller, its generat
   }
   const route = { droplet_name: 'app', domain: 'app.example.com', ...by }
   const reloaded = { type: 'nginx.reloaded', ...by, details: { batch: 1 } }
+  const drained = (port: number) => ({
+    type: 'route.drained',
+    droplet_name: 'app',
+    at: by.at,
+    actor: { kind: 'timer' },
+    details: { upstream: `http://localhost:${port}`, took_ms: 0 },
+  })
   const served = (port: number) => ({ upstream: `http://localhost:${port}`, ssl_enabled: false })
   assert.equal(
     eventsOf(deps).map(({ generation: _, ...event }) => event),
@@ -59,13 +66,15 @@ test('a change is in the log before it is answered, with its caller, its generat
         details: { ...served(8002), changed: ['upstream_port'] },
       },
       { id: 4, ...reloaded },
-      { id: 5, type: 'route.deleted', ...route, outcome: 'deleted', details: served(8002) },
-      { id: 6, ...reloaded },
+      { id: 5, ...drained(8001) },
+      { id: 6, type: 'route.deleted', ...route, outcome: 'deleted', details: served(8002) },
+      { id: 7, ...reloaded },
+      { id: 8, ...drained(8002) },
     ],
   )
   assert.equal(
     eventsOf(deps).map(({ generation }) => generation),
-    [1, 1, 2, 2, 3, 3],
+    [1, 1, 2, 2, undefined, 3, 3, undefined],
   )
 })
 

@@ -74,3 +74,10 @@ export function hostRemedy(
 function withoutFolders(text: string): string {
   return text.replace(/(?<![\w/])\/(?!\/)(?:[^\s":;()]+\/)+([^\s":;()]*)/g, '$1')
 }
+
+/** The line of a failed test that says most. */
+export function firstProblem(output: string): string {
+  const lines = output.split('\n')
+  const worst = ['[emerg]', '[warn]'].flatMap((level) => lines.find((line) => line.includes(level)) ?? [])
+  return worst[0] ?? lines[0] ?? ''
+}
