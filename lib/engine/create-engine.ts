@@ -40,7 +40,6 @@ import { applyOrRecover, changeSubmitter } from './submit-change.ts'
 export function createEngine(host: Host): Engine {
   const closing = new AbortController()
   const context = changeContext(host, closing.signal)
-  const { state } = context
   const arriving = { count: 0 }
   const queue = queueOf(context, arriving)
   const orders = orderQueue()
