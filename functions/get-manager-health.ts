@@ -28,7 +28,17 @@ const HEALTHY = {
     orders_waiting: 0,
   },
   folders: { sites_available_writable: true, sites_enabled_writable: true, state_writable: true },
-  routes: { total: 1, active: 1, pending_ssl: 0, drifted: [], drifted_count: 0, disabled: [], disabled_count: 0 },
+  routes: {
+    total: 1,
+    active: 1,
+    pending_ssl: 0,
+    drifted: [],
+    drifted_count: 0,
+    disabled: [],
+    disabled_count: 0,
+    unhealthy: [],
+    unhealthy_count: 0,
+  },
 }
 const NOT_RUNNING = {
   ...HEALTHY,

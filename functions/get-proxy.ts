@@ -1,12 +1,12 @@
 import * as v from 'valibot'
 import { etagOf } from '../lib/http/answers.ts'
 import { endpoint } from '../lib/http/endpoint.ts'
-import { PROXY } from '../lib/http/openapi/samples.ts'
+import { HEALTH, PROXY } from '../lib/http/openapi/samples.ts'
 import { NoQuery } from '../lib/http/parameters.ts'
 import { DropletName } from '../lib/route/droplet-name.ts'
-import { ProxyState } from '../lib/route/state.ts'
+import { ProxyDetails } from '../lib/route/state.ts'
 
-/** One route, with its last health check and its certificate. */
+/** One route, with the health checks of its upstream and its certificate. */
 export default endpoint(
   {
     operationId: 'getProxy',
@@ -18,7 +18,12 @@ export default endpoint(
     query: NoQuery,
     body: undefined,
     responses: {
-      200: { description: 'The route as it is now', schema: ProxyState, example: PROXY, headers: { ETag: 'always' } },
+      200: {
+        description: 'The route as it is now',
+        schema: ProxyDetails,
+        example: { ...PROXY, health: HEALTH },
+        headers: { ETag: 'always' },
+      },
     },
     errors: ['INVALID_REQUEST', 'CONFIG_READ_FAILED', 'PROXY_NOT_FOUND'],
   },

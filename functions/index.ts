@@ -2,6 +2,7 @@
 import { type App, composeApp } from '../lib/http/app.ts'
 import { describeApi } from '../lib/http/openapi/describe-api.ts'
 import type { Deps, Endpoint } from '../lib/http/operation.ts'
+import checkProxy from './check-proxy.ts'
 import createProxy from './create-proxy.ts'
 import deleteProxy from './delete-proxy.ts'
 import getEvents from './get-events.ts'
@@ -32,6 +33,7 @@ export const endpoints: readonly Endpoint[] = [
   renameProxy,
   getHistory,
   rollbackProxy,
+  checkProxy,
   issueCertificate,
   getManagerHealth,
   getEvents,

@@ -9,7 +9,7 @@ import { ProxyState } from '../lib/route/state.ts'
 export default endpoint(
   {
     operationId: 'listProxies',
-    summary: 'List all routes, or those of one domain or status',
+    summary: 'List all routes, or those of one domain, status or health',
     description: 'Sorted by name.',
     method: 'GET',
     path: '/proxies',
@@ -29,7 +29,8 @@ export default endpoint(
     const proxies = await engine.listProxies()
     const isWanted = (proxy: ProxyState) =>
       (query.domain === undefined || namesOf(proxy).includes(query.domain)) &&
-      (query.status === undefined || proxy.status === query.status)
+      (query.status === undefined || proxy.status === query.status) &&
+      (query.health === undefined || proxy.health.status === query.health)
     return { status: 200, body: proxies.filter(isWanted) }
   },
 )

@@ -19,6 +19,7 @@ export function repeat(everyMs: number, job: () => Promise<void>, onFailure: (er
 }
 
 const ADOPT_EVERY_MS = 1000
+const CHECK_EVERY_MS = 1000
 const ORDER_EVERY_MS = 30_000
 const RESTORE_EVERY_MS = 10_000
 const RECONCILE_EVERY_MS = 60_000
@@ -33,7 +34,7 @@ const HEARTBEAT_MS = 60_000
 
 /**
  * Adopts renewed certificates, undoes what certbot's nginx plugin has put back, retries a failed rollback, renders files again that no longer fit
- * the host, proves what NGINX serves, and notices former upstreams that are drained; renews certificates that are overdue; orders and renews others, and syncs with the Registry if configured.
+ * the host, proves what NGINX serves, checks upstreams, and notices former upstreams that are drained; renews certificates that are overdue; orders and renews others, and syncs with the Registry if configured.
  */
 export function startTimers({ settings, log }: Host, engine: Engine): NodeJS.Timeout[] {
   const every = repeater(log)
@@ -49,6 +50,7 @@ export function startTimers({ settings, log }: Host, engine: Engine): NodeJS.Tim
     every(RENEW_OVERDUE_EVERY_MS, 'renew_overdue', certificates.renewOverdue),
     every(COMMENT_EVERY_MS, 'keep_streams', async () => engine.streams.keepAlive()),
     every(WATCH_EVERY_MS, 'watch_health', async () => void (await engine.readHealth())),
+    ...(settings.HEALTH_CHECK_INTERVAL_S > 0 ? [every(CHECK_EVERY_MS, 'check_upstreams', engine.startDueChecks)] : []),
     ...(settings.SSL_AUTO_ISSUE ? [every(ORDER_EVERY_MS, 'issue_pending', certificates.issuePending)] : []),
     ...(settings.REGISTRY_SYNC_INTERVAL_S > 0
       ? [every(settings.REGISTRY_SYNC_INTERVAL_S * 1000, 'sync_from_registry', () => scheduledSync(engine))]

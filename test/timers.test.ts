@@ -1,8 +1,9 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { repeat } from '../lib/timers.ts'
+import { fakeDeps } from '../fixtures/deps.ts'
+import { repeat, startTimers } from '../lib/timers.ts'
 
-const test = suite<{ timers: NodeJS.Timeout[] }>('repeat')
+const test = suite<{ timers: NodeJS.Timeout[] }>('timers')
 
 test.before.each((context) => {
   context.timers = []
@@ -50,6 +51,16 @@ test('a failed job is reported, and started again', async ({ timers }) => {
   timers.push(repeat(1, job, ({ message }) => failures.push(message)))
   await ticks(timers, 10)
   assert.equal(failures.slice(0, 2), ['1', '2'])
+})
+
+test('upstreams are not checked at all if the interval is 0', async ({ timers }) => {
+  const started = async (interval: string) => {
+    const { host, engine } = await fakeDeps({ settings: { HEALTH_CHECK_INTERVAL_S: interval } })
+    const own = startTimers(host, engine)
+    timers.push(...own)
+    return own.length
+  }
+  assert.is((await started('15')) - (await started('0')), 1)
 })
 
 test.run()

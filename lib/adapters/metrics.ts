@@ -14,6 +14,8 @@ export interface Metrics {
   upstreamProbe(status: string): void
   /** This many events were not sent to EVENTS_URL, and never will be. */
   eventsDropped(count: number): void
+  /** A health check apart from any change. */
+  upstreamCheck(durationMs: number): void
   /** Replaces the figures of the present state. */
   routes(state: RouteFigures): void
   /** Prometheus' text format 0.0.4. */
@@ -29,6 +31,8 @@ export interface RouteFigures {
   readonly byStatus: ReadonlyMap<string, number>
   /** Name that is served over HTTPS -> expiry of its certificate in seconds since the epoch. */
   readonly expiries: ReadonlyMap<string, number>
+  /** Droplet name -> whether its upstream is healthy, unless that is not known. */
+  readonly upstreams: ReadonlyMap<string, boolean>
   readonly queueDepth: number
   /** NGINX's own counts of client connections; empty if it does not report them. */
   readonly connections: ReadonlyMap<string, number>
@@ -47,8 +51,9 @@ const RELOAD_RESULTS = ['success', 'refused', 'not_confirmed', 'wrong_certificat
 export function promMetrics(): Metrics {
   const register = new Registry()
   collectDefaultMetrics({ register, prefix: PREFIX })
-  const { requests, changes, batches, tests, reloads, certbotRuns, probes, droppedEvents } = eventMetrics(register)
-  const { health, configTest, generation, routes, expiry, depth, connections, oldWorkers, oldConnections } =
+  const { requests, changes, batches, tests, reloads, certbotRuns, probes, checks, droppedEvents } =
+    eventMetrics(register)
+  const { health, configTest, generation, routes, expiry, upstreams, depth, connections, oldWorkers, oldConnections } =
     stateMetrics(register)
   return {
     request: (operation, status, durationMs) =>
@@ -60,16 +65,18 @@ export function promMetrics(): Metrics {
     certbotRun: (result) => certbotRuns.inc({ result }),
     upstreamProbe: (status) => probes.inc({ status }),
     eventsDropped: (count) => droppedEvents.inc(count),
+    upstreamCheck: (durationMs) => checks.observe(durationMs / 1000),
     routes: (state) => {
       for (const status of HEALTH) health.set({ status }, status === state.health ? 1 : 0)
       // NaN if it is not known: no alert's comparison is true for it.
       configTest.set(state.configTestOk === undefined ? Number.NaN : Number(state.configTestOk))
       generation.set(state.generation)
       depth.set(state.queueDepth)
-      for (const known of [routes, expiry, connections, oldConnections]) known.reset()
+      for (const known of [routes, expiry, upstreams, connections, oldConnections]) known.reset()
       oldWorkers.set(state.drainingWorkers ?? Number.NaN)
       for (const [status, count] of state.byStatus) routes.set({ status }, count)
       for (const [domain, seconds] of state.expiries) expiry.set({ domain }, seconds)
+      for (const [name, isUp] of state.upstreams) upstreams.set({ droplet_name: name }, Number(isUp))
       for (const [name, count] of state.connections) connections.set({ state: name }, count)
       for (const [name, count] of state.drainingConnections) oldConnections.set({ droplet_name: name }, count)
     },
@@ -109,7 +116,8 @@ function eventMetrics(register: Registry) {
     ),
     certbotRuns: counter('certbot_runs_total', 'certbot runs by result', 'result'),
     droppedEvents: counter('events_dropped_total', 'Events that EVENTS_URL did not get'),
-    probes: counter('upstream_probes_total', 'Health checks of upstreams by result', 'status'),
+    probes: counter('upstream_probes_total', 'Health checks of upstreams before changes, by result', 'status'),
+    checks: histogram('upstream_check_duration_seconds', 'Health checks of upstreams between changes', SECONDS),
   }
   // A series that begins with its first event shows no increase, and no alert would see it: these begin with 0.
   for (const result of RELOAD_RESULTS) metrics.reloads.zero({ result })
@@ -134,6 +142,7 @@ function stateMetrics(register: Registry) {
       'When the certificate of a domain or alias expires',
       'domain',
     ),
+    upstreams: gauge('upstream_up', '1 if the upstream of a route is healthy, 0 if it is not', 'droplet_name'),
     depth: gauge('queue_depth', 'Changes that wait'),
     connections: gauge('nginx_connections', "NGINX's client connections by state", 'state'),
     oldWorkers: gauge('draining_workers', "NGINX's workers of former configurations"),

@@ -20,6 +20,8 @@ export interface ProbeRequest {
   readonly proxyProtocol?: boolean
   /** How its socket counts in the limit of descriptors ({@link descriptors}); without it, it does not. */
   readonly limited?: keyof Limiter
+  /** Ends it early, as a TIMEOUT. */
+  readonly signal?: AbortSignal
 }
 
 export interface HandshakeRequest {
@@ -65,8 +67,9 @@ async function get({
   timeoutMs,
   localAddress,
   proxyProtocol,
+  signal: aborting,
 }: ProbeRequest): Promise<HttpAnswer> {
-  const { signal, stop } = activeTimeout(timeoutMs)
+  const { signal, stop } = activeTimeout(timeoutMs, aborting)
   const headers = { host, 'user-agent': 'proxy-manager', connection: 'close' }
   const source = localAddress === undefined ? {} : { localAddress }
   const agentOptions = { lookup: alwaysTo(address), rejectUnauthorized: false, autoSelectFamily: false, ...source }
@@ -127,15 +130,18 @@ function alwaysTo(address: string): LookupFunction {
 }
 
 /**
- * Aborts after this long. Time in which this process was too busy to check does not count: an upstream is not unhealthy because hundreds of
+ * Aborts after this long, or soon after `aborting`. Time in which this process was too busy to check does not count: an upstream is not unhealthy because hundreds of
  * other changes arrived at the same time.
  */
-function activeTimeout(timeoutMs: number): { readonly signal: AbortSignal; readonly stop: () => void } {
+function activeTimeout(
+  timeoutMs: number,
+  aborting: AbortSignal | undefined,
+): { readonly signal: AbortSignal; readonly stop: () => void } {
   const controller = new AbortController()
   let left = timeoutMs
   const timer = setInterval(() => {
     left -= TICK_MS
-    if (left <= 0) controller.abort()
+    if (left <= 0 || aborting?.aborted === true) controller.abort()
   }, TICK_MS)
   return { signal: controller.signal, stop: () => clearInterval(timer) }
 }

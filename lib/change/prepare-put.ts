@@ -26,14 +26,14 @@ export async function toPutChange(
   // A route in maintenance proxies nothing: its droplet is expected to be down.
   if (!spec.require_healthy || spec.options?.maintenance === true) return { ...change, health: unchecked }
   const path = spec.options?.health_check_path ?? host.settings.HEALTH_CHECK_PATH
-  const { probe, ...health } = await probeUpstream(host, upstream, path, probed)
+  const { attempts, ...health } = await probeUpstream(host, upstream, path, probed)
   host.metrics.upstreamProbe(health.status)
   if (health.status === 'healthy') return { ...change, health }
   throw new ProxyManagerError('UPSTREAM_UNHEALTHY', {
     details: {
       upstream: upstream.url,
       health_status: health.status,
-      attempts: probe,
+      attempts,
       remedy:
         'Start the droplet and see that its health check answers 2xx; if that has another path, pass it as options.health_check_path; "require_healthy": false skips the check',
     },

@@ -21,6 +21,13 @@ const Receipt = v.object({
   proved_ms: v.number(),
   former: v.optional(Former, []),
 })
+export const Health = v.object({
+  status: v.string(),
+  since: v.nullable(v.string()),
+  latency_ms: v.nullable(v.number()),
+  failure: v.optional(v.nullable(v.string()), null),
+  consecutive_failures: v.optional(v.number(), 0),
+})
 export const Route = v.object({
   droplet_name: v.string(),
   domain: v.string(),
@@ -31,6 +38,7 @@ export const Route = v.object({
   status: v.string(),
   last_health_status: v.string(),
   last_health_checked_at: v.nullable(v.string()),
+  health: v.optional(Health),
   certificate: v.nullable(Certificate),
   ssl_error: v.optional(v.object({ reason: v.string(), message: v.string(), next_attempt_at: v.string() })),
   draining: v.optional(v.array(v.object({ upstream: v.string(), connections: v.number() })), []),
@@ -81,16 +89,28 @@ function settings({ enable_ssl, source, options }: Route): Readonly<Record<strin
   )
 }
 
+function describeHealth({ health, last_health_status: status, last_health_checked_at: checkedAt }: Route): string {
+  if (health !== undefined && health.since !== null) return describeChecked(health)
+  return checkedAt === null ? status : `${status} (${checkedAt})`
+}
+
+/** What the checks of an upstream have shown. */
+export function describeChecked(health: v.InferOutput<typeof Health>): string {
+  const { status, since, latency_ms: latencyMs, failure, consecutive_failures: failures } = health
+  const last = failure === null ? `${latencyMs} ms` : `${failure}, failures in a row: ${failures}`
+  return since === null ? `${status}; last check: ${last}` : `${status} since ${since}; last check: ${last}`
+}
+
 /** A route, one line per property; after a change with the time that its steps took. */
 export function describeRoute(route: Route, timing: string | null = null): string {
-  const { certificate, receipt, ssl_error: sslError, last_health_checked_at: checkedAt } = route
+  const { certificate, receipt, ssl_error: sslError } = route
   return fields({
     name: route.droplet_name,
     domain: route.domain,
     upstream: route.upstream ?? undefined,
     ...settings(route),
     status: route.status,
-    health: checkedAt === null ? route.last_health_status : `${route.last_health_status} (${checkedAt})`,
+    health: describeHealth(route),
     certificate: certificate === null ? 'none' : `${certificate.issuer}, until ${certificate.expiry}`,
     ...(sslError === undefined
       ? {}

@@ -5,7 +5,7 @@ import packageJson from '../../package.json' with { type: 'json' }
 import { type CliContext, type CommandDefinition, CommandFailure, EXIT } from './command.ts'
 import { remove } from './commands/delete.ts'
 import { events } from './commands/events.ts'
-import { get } from './commands/get.ts'
+import { check, get } from './commands/get.ts'
 import { health } from './commands/health.ts'
 import { history, rollback } from './commands/history.ts'
 import { list } from './commands/list.ts'
@@ -32,6 +32,7 @@ const COMMANDS: readonly CommandDefinition[] = [
   rename,
   history,
   rollback,
+  check,
   ssl,
   sync,
   reconcile,
@@ -54,8 +55,8 @@ ${ENV_FILE}.
 
 Exit status:
   0   success
-  1   refused by the API; plan, --dry-run: rejected by NGINX; health: unhealthy;
-      recover: something could not be recovered
+  1   refused by the API; plan, --dry-run: rejected by NGINX; health, check:
+      unhealthy; recover: something could not be recovered
   2   wrong usage
   3   the API cannot be reached
   4   health: degraded

@@ -48,6 +48,7 @@ const WORDINGS: readonly (readonly [pattern: RegExp, words: string | ((...found:
   [/\bPOST \/proxies\/([\w-]+)\/ssl/g, '"proxy-manager ssl $1"'],
   [/\bPOST \/proxies\/([\w-]+)\/rename\b/g, '"proxy-manager rename $1"'],
   [/\bGET \/proxies\/([\w-]+)/g, '"proxy-manager get $1"'],
+  [/\bGET \/proxies\?health=(\w+)/g, '"proxy-manager list --health $1"'],
   [/\bGET \/proxies\b/g, '"proxy-manager list"'],
   [/\bGET \/proxy-manager\/health\b/g, '"proxy-manager health"'],
   [/\bPOST \/proxy-manager\/sync-from-registry\b/g, '"proxy-manager sync"'],

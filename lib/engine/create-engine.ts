@@ -2,15 +2,16 @@
 import { nginxControls } from '../candidate/nginx-control.ts'
 import { certificateStore } from '../certificates/store.ts'
 import type { ChangeContext, ChangeState } from '../change/context.ts'
-import { changeQueue } from '../change/queue.ts'
+import { type ChangeQueue, changeQueue } from '../change/queue.ts'
 import { dryRunReconcile, keepReconciled, readRenderedMark, reconcile, saveRenderedMark } from '../change/reconcile.ts'
 import { confirmServed, recover, recoverJournal } from '../change/recover.ts'
-import { ProxyManagerError, stopping } from '../errors.ts'
+import { stopping } from '../errors.ts'
 import { eventLog } from '../events/log.ts'
 import { eventStreams } from '../events/streams.ts'
 import { dependencyReader } from '../health/dependencies.ts'
 import { healthReader } from '../health/health.ts'
 import { readMetrics } from '../health/metrics.ts'
+import { upstreamChecks } from '../health/upstream-checks.ts'
 import type { Host } from '../host/host.ts'
 import { logFailure } from '../host/log-failure.ts'
 import { certificateMaintenance } from '../issuance/maintain.ts'
@@ -24,14 +25,15 @@ import { ANGIE_UNSUPPORTED, nginxFactsReader } from '../nginx/binary.ts'
 import { staleFinder } from '../plan/stale.ts'
 import { observer } from '../snapshot/observe.ts'
 import { findPutBack } from '../snapshot/put-back.ts'
-import { servedRoutes, superseding } from './arrivals.ts'
+import { superseding } from './arrivals.ts'
 import { certificateVerbs, changeVerbs } from './change-verbs.ts'
-import { type Drains, drains } from './drains.ts'
+import { drains } from './drains.ts'
 import type { Engine } from './engine.ts'
-import { loggedSync, watchedHealth } from './engine-events.ts'
+import { loggedSync, noteTurns, watchedHealth } from './engine-events.ts'
 import { healthWaits } from './health-waits.ts'
+import { readVerbs } from './read-verbs.ts'
 import { rollbackVerbs } from './rollback.ts'
-import { type RouteView, routeView } from './route-view.ts'
+import { routeView } from './route-view.ts'
 import { applyOrRecover, changeSubmitter } from './submit-change.ts'
 
 /** Builds the engine on a host; it holds the queue and all state that lives as long as the process. */
@@ -47,14 +49,15 @@ export function createEngine(host: Host): Engine {
     clock: host.clock,
   })
   const orders = orderQueue()
-  const view = routeView(host, orders)
+  const checks = upstreamChecks(host, noteTurns(context))
+  const view = routeView(host, orders, checks)
   const waits = healthWaits(host)
-  const submitter = changeSubmitter(context, queue, view)
+  const submitter = changeSubmitter(context, queue, view, checks)
   const issuer = createIssuer(context, orders, submitter.certify)
   const certificates = certificateMaintenance(context, issuer, submitter.certify)
   const tokens = namedTokens(host, context.events)
   const draining = drains(context)
-  const readHealth = watchedHealth(context, healthReader(context, orders, tokens.fault, draining.read))
+  const readHealth = watchedHealth(context, healthReader(context, orders, tokens.fault, draining.read, checks))
   const registry = registryReader(host)
   const parts = { context, queue, view, waits, draining, submitter, orders, issuer, certificates, arriving }
   const changes = changeVerbs(parts)
@@ -62,16 +65,47 @@ export function createEngine(host: Host): Engine {
     ...changes,
     ...rollbackVerbs(context, queue, changes),
     ...certificateVerbs(parts),
-    ...readVerbs(context, view, draining),
+    ...readVerbs(context, view, draining, checks),
     syncFromRegistry: loggedSync(context, (request) =>
       syncFromRegistry(context, superseding(queue, waits), registry, request),
     ),
-    readMetrics: () => readMetrics(context, queue, readHealth, draining.read),
+    readMetrics: () => readMetrics(context, queue, checks, readHealth, draining.read),
     readHealth,
     readDependencies: dependencyReader(context),
     verifyToken: tokenVerifier(host),
     findToken: tokens.find,
     certificates,
+    ...repairVerbs(context, queue),
+    idle: () => queue.idle().then(context.events.idle),
+    events: context.events,
+    watchDraining: async () => void (await draining.read()),
+    endWaits: () => {
+      for (const { end } of [waits, draining, checks]) end()
+    },
+    streams: eventStreams(context.events),
+    close: () => {
+      queue.close()
+      closing.abort(stopping())
+    },
+  }
+}
+
+type RepairVerbs = Pick<
+  Engine,
+  | 'reconcile'
+  | 'dryRunReconcile'
+  | 'keepReconciled'
+  | 'undoPutBack'
+  | 'saveRenderedMark'
+  | 'recover'
+  | 'proveServed'
+  | 'retryRestore'
+>
+
+/** What keeps the host as the routes want it, or makes it so again. */
+function repairVerbs(context: ChangeContext, queue: ChangeQueue): RepairVerbs {
+  const { host, state } = context
+  return {
     reconcile: () => queue.exclusively(() => reconcile(context)),
     dryRunReconcile: () => queue.exclusively(() => dryRunReconcile(context)),
     keepReconciled: () => queue.exclusively(() => keepReconciled(context)),
@@ -80,17 +114,6 @@ export function createEngine(host: Host): Engine {
     },
     saveRenderedMark: () => saveRenderedMark(context).catch(logFailure(host, 'warn', { action: 'save_rendered_mark' })),
     recover: () => recoverHost(context),
-    idle: () => queue.idle().then(context.events.idle),
-    events: context.events,
-    watchDraining: async () => void (await draining.read()),
-    endWaits: () => {
-      for (const { end } of [waits, draining]) end()
-    },
-    streams: eventStreams(context.events),
-    close: () => {
-      queue.close()
-      closing.abort(stopping())
-    },
     proveServed: () => queue.exclusively(() => confirmServed(context)),
     retryRestore: async () => {
       if (state.degraded !== undefined) await queue.exclusively(() => recoverJournal(context))
@@ -133,24 +156,5 @@ function changeContext(host: Host, closing: AbortSignal): ChangeContext {
       return state.observed
     },
     closing,
-  }
-}
-
-function readVerbs(
-  context: ChangeContext,
-  view: RouteView,
-  { drainingOf }: Drains,
-): Pick<Engine, 'listProxies' | 'getProxy'> {
-  return {
-    listProxies: async () => {
-      const proxies = [...(await servedRoutes(context)).values()].map(view.show)
-      return proxies.sort((a, b) => (a.droplet_name < b.droplet_name ? -1 : 1))
-    },
-    getProxy: async (dropletName) => {
-      const route = (await servedRoutes(context)).get(dropletName)
-      if (route === undefined) throw new ProxyManagerError('PROXY_NOT_FOUND')
-      const draining = await drainingOf(dropletName)
-      return draining.length === 0 ? view.show(route) : { ...view.show(route), draining }
-    },
   }
 }

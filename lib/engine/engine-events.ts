@@ -4,6 +4,7 @@ import type { ChangeContext } from '../change/context.ts'
 import { ProxyManagerError } from '../errors.ts'
 import type { Origin } from '../events/event.ts'
 import type { ManagerHealth } from '../health/health-schema.ts'
+import type { UpstreamTurn } from '../health/watched-upstreams.ts'
 import type { SyncRequest, SyncSummary } from '../mesh/sync.ts'
 import type { Change } from '../plan/change.ts'
 import { originOf } from '../plan/change-events.ts'
@@ -30,6 +31,17 @@ export async function noteRefusal(
     error_code: code,
     details: { change: change.kind, message },
   })
+}
+
+/** Logs upstreams that become unhealthy, or healthy again, and adds their events. */
+export function noteTurns({ host, events }: ChangeContext): (turn: UpstreamTurn) => void {
+  return ({ type, dropletName, upstream, failure }) => {
+    const fields = { action: 'check_upstream', droplet_name: dropletName, upstream }
+    if (failure === null) host.log.write('info', { ...fields, result: 'success', outcome: 'healthy' })
+    else host.log.write('warn', { ...fields, result: 'failure', outcome: 'unhealthy', cause: failure })
+    const details = failure === null ? { upstream } : { upstream, failure }
+    void events.add({ type, origin: { actor: { kind: 'timer' } }, droplet_name: dropletName, details })
+  }
 }
 
 /** Runs a sync, and adds its event unless it is one of a timer that came to nothing new. */

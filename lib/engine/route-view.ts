@@ -1,12 +1,13 @@
-/** Routes as the API shows them, with the health checks of their upstreams that are not on disk. */
+/** Routes as the API shows them, with what is not on disk: the health of their upstreams, and the orders of their certificates. */
 import { readLedger } from '../certificates/ledger-file.ts'
 import { lastFailure, nextOrderAt, nextTryAt } from '../certificates/order-ledger.ts'
+import type { UpstreamChecks } from '../health/upstream-checks.ts'
 import type { Host } from '../host/host.ts'
 import type { OrderQueue } from '../issuance/order-queue.ts'
 import { awaitsCertificate } from '../route/names.ts'
-import { type ProxyState, proxyState, type SslError } from '../route/state.ts'
+import { type ProxyDetails, type ProxyState, proxyState, type SslError } from '../route/state.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
-import type { UpstreamHealth } from '../upstream/upstream.ts'
+import { detailsOf, type HealthHistory } from '../upstream/health-history.ts'
 
 /** The failure of the last order of a route that awaits a certificate; `undefined` if there is none. */
 export function sslErrorOf(host: Host, { record }: SnapshotRoute): SslError | undefined {
@@ -28,38 +29,26 @@ export function sslErrorOf(host: Host, { record }: SnapshotRoute): SslError | un
 export interface RouteView {
   /** Returns the same object until the state changes, so that its JSON text can be cached. */
   show(route: SnapshotRoute): ProxyState
-  /** Remembers a check that is later than the one in the route's file. */
-  noteHealth(dropletName: string, health: UpstreamHealth): void
-  /** Remembers the check of a droplet under its new name. */
-  move(dropletName: string, newName: string): void
-  /** Forgets the check of a droplet. */
-  forget(dropletName: string): void
+  /** The route with each check of its upstream. */
+  showDetails(route: SnapshotRoute): ProxyDetails
 }
 
-/** Makes the view; health checks live as long as it does. */
-export function routeView(host: Host, orders: Pick<OrderQueue, 'placeOf'>): RouteView {
-  const healthChecks = new Map<string, UpstreamHealth>()
-  const shown = new WeakMap<
-    SnapshotRoute,
-    { readonly health: UpstreamHealth | undefined; readonly state: ProxyState }
-  >()
-  return {
-    show: (route) => {
-      const health = healthChecks.get(route.record.droplet_name)
-      const before = shown.get(route)
-      const order = orders.placeOf(route.record.droplet_name)
-      if (order === undefined && before !== undefined && before.health === health) return before.state
-      const state = proxyState(route, health, sslErrorOf(host, route), order)
-      // `ssl_error` and `ssl_order` change without the route.
-      if (order === undefined && !awaitsCertificate(route.record)) shown.set(route, { health, state })
-      return state
-    },
-    noteHealth: (dropletName, health) => void healthChecks.set(dropletName, health),
-    move: (dropletName, newName) => {
-      const health = healthChecks.get(dropletName)
-      healthChecks.delete(dropletName)
-      if (health !== undefined) healthChecks.set(newName, health)
-    },
-    forget: (dropletName) => void healthChecks.delete(dropletName),
+/** Makes the view. */
+export function routeView(
+  host: Host,
+  orders: Pick<OrderQueue, 'placeOf'>,
+  { historyOf }: Pick<UpstreamChecks, 'historyOf'>,
+): RouteView {
+  const shown = new WeakMap<SnapshotRoute, { readonly history: HealthHistory; readonly state: ProxyState }>()
+  const show = (route: SnapshotRoute): ProxyState => {
+    const history = historyOf(route)
+    const before = shown.get(route)
+    const order = orders.placeOf(route.record.droplet_name)
+    if (order === undefined && before?.history === history) return before.state
+    const state = proxyState(route, history, sslErrorOf(host, route), order)
+    // `ssl_error` and `ssl_order` change without the route.
+    if (order === undefined && !awaitsCertificate(route.record)) shown.set(route, { history, state })
+    return state
   }
+  return { show, showDetails: (route) => ({ ...show(route), health: detailsOf(historyOf(route)) }) }
 }

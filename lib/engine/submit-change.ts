@@ -6,6 +6,7 @@ import type { ChangeQueue } from '../change/queue.ts'
 import { recoverJournal } from '../change/recover.ts'
 import { ProxyManagerError } from '../errors.ts'
 import type { Origin } from '../events/event.ts'
+import type { UpstreamChecks } from '../health/upstream-checks.ts'
 import { logFailure } from '../host/log-failure.ts'
 import type { Change } from '../plan/change.ts'
 import type { Changed } from './engine.ts'
@@ -56,7 +57,12 @@ export interface ChangeSubmitter {
   refuse(change: Refusable): (error: unknown) => Promise<never>
 }
 
-export function changeSubmitter({ host, events }: ChangeContext, queue: ChangeQueue, view: RouteView): ChangeSubmitter {
+export function changeSubmitter(
+  { host, events }: ChangeContext,
+  queue: ChangeQueue,
+  view: RouteView,
+  checks: UpstreamChecks,
+): ChangeSubmitter {
   const countRefusal = (error: unknown): never => {
     if (error instanceof ProxyManagerError) host.metrics.change(error.code)
     throw error
@@ -69,11 +75,12 @@ export function changeSubmitter({ host, events }: ChangeContext, queue: ChangeQu
     submit: async (change, probeMs) => {
       const started = host.clock.monotonicMs()
       const { outcome, route, former, receipt, steps } = unwrap(await queue.submit(change).catch(countRefusal))
-      // A written route has its check in its file, and may have another upstream than the remembered check.
-      if (change.kind === 'rename') view.move(change.dropletName, change.newName)
-      else if (outcome !== 'unchanged') view.forget(change.dropletName)
-      else if (change.kind === 'put' && change.health.checkedAt !== null)
-        view.noteHealth(change.dropletName, change.health)
+      if (change.kind === 'rename') checks.move(change.dropletName, change.newName)
+      else if (change.kind === 'delete') checks.forget(change.dropletName)
+      else if (change.kind === 'put' && change.health.checkedAt !== null) {
+        const { checkedAt, latencyMs = 0 } = change.health
+        checks.noteChange(route, { atMs: Date.parse(checkedAt), ms: latencyMs, failure: null })
+      }
       const stepsMs = steps.test + steps.swap + steps.reload + steps.confirm
       const times = { queue: Math.max(0, host.clock.monotonicMs() - started - stepsMs), probe: probeMs, ...steps }
       const replaced = former === undefined ? {} : { former }

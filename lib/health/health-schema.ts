@@ -42,6 +42,10 @@ export const ManagerHealth = v.object({
     drifted_count: v.number(),
     disabled: v.optional(v.pipe(v.array(v.string()), v.description(NOT_FOR_STRANGERS))),
     disabled_count: v.number(),
+    unhealthy: v.optional(
+      v.pipe(v.array(v.string()), v.description(`Routes whose upstream fails its health checks. ${NOT_FOR_STRANGERS}`)),
+    ),
+    unhealthy_count: v.number(),
   }),
 })
 export type ManagerHealth = v.InferOutput<typeof ManagerHealth>

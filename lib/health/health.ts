@@ -10,6 +10,7 @@ import type { SnapshotRoute } from '../route/stored-route.ts'
 import type { ManagerHealth } from './health-schema.ts'
 import { liveTestReader } from './live-test.ts'
 import { assess, type HealthFacts, namesByStatus } from './reasons.ts'
+import type { UpstreamChecks } from './upstream-checks.ts'
 import { writeChecker } from './writable.ts'
 
 const LastReload = v.object({ timestamp: v.string(), result: v.string() })
@@ -20,6 +21,7 @@ export function healthReader(
   orders: Pick<OrderQueue, 'waiting'>,
   tokensFault: () => string | undefined,
   readDraining: () => Promise<DrainFigures>,
+  checks: Pick<UpstreamChecks, 'historyOf'>,
 ): () => Promise<ManagerHealth> {
   const { host, state } = context
   const checkWrites = writeChecker(host, state)
@@ -69,8 +71,14 @@ export function healthReader(
       unreconciled: state.unreconciled,
       ordersWaiting: orders.waiting,
       overdueWorkers: (await readDraining()).overdue,
+      unhealthyDroplets: unhealthyAmong(snapshot.routes.values(), checks),
     })
   }
+}
+
+function unhealthyAmong(routes: Iterable<SnapshotRoute>, { historyOf }: Pick<UpstreamChecks, 'historyOf'>): string[] {
+  const unhealthy = [...routes].filter((route) => historyOf(route).status === 'unhealthy')
+  return unhealthy.map(({ record }) => record.droplet_name).sort()
 }
 
 /** HTTPS is wanted, and not served yet. */
@@ -125,6 +133,8 @@ function describeHealth(facts: HealthFacts): ManagerHealth {
       drifted_count: drifted.length,
       disabled,
       disabled_count: disabled.length,
+      unhealthy: [...facts.unhealthyDroplets],
+      unhealthy_count: facts.unhealthyDroplets.length,
     },
   }
 }
@@ -132,7 +142,7 @@ function describeHealth(facts: HealthFacts): ManagerHealth {
 /** Health for whoever may not know the routes of this host: without names, domains, files and the texts that have them. */
 export function withoutNames(health: ManagerHealth): ManagerHealth {
   const { last_operation_domain: _, ...ssl } = health.ssl
-  const { drifted: __, disabled: ___, ...routes } = health.routes
+  const { drifted: __, disabled: ___, unhealthy: ____, ...routes } = health.routes
   const { length } = health.reasons
   const reasons =
     length === 0 ? [] : [`${length} ${length === 1 ? 'reason' : 'reasons'}: call with a token to read more`]

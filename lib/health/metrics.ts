@@ -8,11 +8,13 @@ import type { RenderContext } from '../render/context.ts'
 import { securedNames } from '../route/names.ts'
 import { statusOf } from '../route/state.ts'
 import type { ManagerHealth } from './health-schema.ts'
+import type { UpstreamChecks } from './upstream-checks.ts'
 
 /** All metrics in Prometheus' text format. */
 export async function readMetrics(
   { host, observe, state }: ChangeContext,
   queue: ChangeQueue,
+  checks: Pick<UpstreamChecks, 'historyOf'>,
   readHealth: () => Promise<ManagerHealth>,
   readDraining: () => Promise<DrainFigures>,
 ): Promise<string> {
@@ -24,9 +26,12 @@ export async function readMetrics(
     ['disabled', 0],
   ])
   const expiries = new Map<string, number>()
+  const upstreams = new Map<string, boolean>()
   for (const route of snapshot.routes.values()) {
     const status = statusOf(route)
     byStatus.set(status, (byStatus.get(status) ?? 0) + 1)
+    const health = checks.historyOf(route).status
+    if (health !== 'unknown') upstreams.set(route.record.droplet_name, health === 'healthy')
     const { certificate } = route.record
     if (certificate === null) continue
     for (const name of securedNames(route.record)) expiries.set(name, Date.parse(certificate.expiry) / 1000)
@@ -40,6 +45,7 @@ export async function readMetrics(
     generation,
     byStatus,
     expiries,
+    upstreams,
     queueDepth: queue.depth,
     connections: await readConnections(host, snapshot.context),
     drainingWorkers: draining.workers,

@@ -7,7 +7,7 @@ import { ANGIE_UNSUPPORTED } from '../nginx/binary.ts'
 import { missingInclude } from '../nginx/config/host-config.ts'
 import { implicitDefaultServers, ownerOf } from '../nginx/config/listens.ts'
 import type { DrainFigures } from '../nginx/draining.ts'
-import type { RunningBuild } from '../nginx/running-build.ts'
+import { type RunningBuild, restartAdvice } from '../nginx/running-build.ts'
 import { hasModule } from '../render/context.ts'
 import { untestableNetworks } from '../render/forwarded.ts'
 import { lackingFeatures } from '../render/unsupported.ts'
@@ -43,6 +43,8 @@ export interface HealthFacts {
   readonly lastCertificate: LastCertificate | undefined
   readonly ordersWaiting: number
   readonly overdueWorkers: DrainFigures['overdue']
+  /** The routes whose upstreams fail their health checks. */
+  readonly unhealthyDroplets: readonly string[]
   /** Why files that no longer fit the host could not be rendered again. */
   readonly unreconciled: Unreconciled | undefined
   /** Why a change could neither be completed nor rolled back. */
@@ -133,6 +135,8 @@ const DEGRADED: readonly Check[] = [
 ]
 
 const ADVICE: readonly Check[] = [
+  ({ unhealthyDroplets: { length } }) =>
+    when(length > 0, `${length} of the upstreams fail their health checks: see GET /proxies?health=unhealthy`),
   ({ running, nginxVersion }) => restartAdvice(running, nginxVersion),
   ({ snapshot }) => {
     const { https, options } = lackingFeatures(snapshot.context)
@@ -203,18 +207,6 @@ function when(isSo: boolean, reason: string): readonly string[] {
 
 function installAnother(lacking: string): string {
   return `${lacking}: install an NGINX that has it, such as Debian's`
-}
-
-/** The master that runs is not, or may not be, the binary on disk. */
-function restartAdvice(running: RunningBuild, installed: string | null): readonly string[] {
-  if (running.kind === 'other')
-    return [
-      `NGINX ${running.build.versionText} runs, and its binary was replaced by ${installed}: restart NGINX (systemctl restart nginx); until then files are written for both`,
-    ]
-  return when(
-    running.kind === 'unknown',
-    'which version of NGINX runs is not known (its binary may not be read): if NGINX was upgraded since its start, restart it (systemctl restart nginx)',
-  )
 }
 
 /** A hand-written block with a route's domain: NGINX only warns, and serves one of the two. */

@@ -4,6 +4,7 @@ import { EVENT_TYPES } from '../events/event.ts'
 import { domainFor } from '../net/domain.ts'
 import { DropletName } from '../route/droplet-name.ts'
 import { ProxyStatus } from '../route/state.ts'
+import { HealthStatus } from '../upstream/upstream.ts'
 
 /** `true` or `false`. */
 const trueOrFalse = (description: string) =>
@@ -36,6 +37,12 @@ export const ListQuery = v.strictObject(
       v.pipe(
         v.picklist(ProxyStatus.options, `must be one of ${ProxyStatus.options.join(', ')}`),
         v.description('Only routes with this status'),
+      ),
+    ),
+    health: v.optional(
+      v.pipe(
+        v.picklist(HealthStatus.options, `must be one of ${HealthStatus.options.join(', ')}`),
+        v.description('Only routes whose upstream is this'),
       ),
     ),
   },

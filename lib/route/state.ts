@@ -2,7 +2,8 @@
 
 import * as v from 'valibot'
 import { CertificateSummary } from '../certificates/certificate.ts'
-import { HealthStatus, type UpstreamHealth, upstreamOf } from '../upstream/upstream.ts'
+import { HealthDetails, type HealthHistory, HealthSummary, NO_CHECKS, summaryOf } from '../upstream/health-history.ts'
+import { HealthStatus, upstreamOf } from '../upstream/upstream.ts'
 import { awaitsCertificate } from './names.ts'
 import { ProxyOptions } from './options.ts'
 import { RouteSource } from './record.ts'
@@ -64,6 +65,7 @@ export const ProxyState = v.object({
   options: ProxyOptions,
   last_health_status: HealthStatus,
   last_health_checked_at: v.nullable(v.string()),
+  health: HealthSummary,
   certificate: v.nullable(CertificateSummary),
   ssl_error: v.optional(SslError),
   ssl_order: v.optional(SslOrder),
@@ -79,14 +81,19 @@ export const ProxyState = v.object({
 })
 export type ProxyState = v.InferOutput<typeof ProxyState>
 
-/** The route of a snapshot as the API shows it; `health` is a later check than the one in its file, if there was one. */
+/** One route by itself, with each check of its upstream. */
+export const ProxyDetails = v.object({ ...ProxyState.entries, health: HealthDetails })
+export type ProxyDetails = v.InferOutput<typeof ProxyDetails>
+
+/** The route of a snapshot as the API shows it; any check of its `history` is later than the one in its file. */
 export function proxyState(
   route: SnapshotRoute,
-  health?: UpstreamHealth,
+  history: HealthHistory = NO_CHECKS,
   sslError?: SslError,
   sslOrder?: SslOrder,
 ): ProxyState {
   const { record } = route
+  const last = history.checks.at(-1)
   return {
     droplet_name: record.droplet_name,
     domain: record.domain,
@@ -98,8 +105,9 @@ export function proxyState(
     status: statusOf(route),
     source: record.source,
     options: record.options,
-    last_health_status: health?.status ?? record.last_health_status,
-    last_health_checked_at: health?.checkedAt ?? record.last_health_checked_at,
+    last_health_status: last === undefined ? record.last_health_status : history.status,
+    last_health_checked_at: last === undefined ? record.last_health_checked_at : new Date(last.atMs).toISOString(),
+    health: summaryOf(history),
     certificate: record.certificate,
     ...(sslError === undefined ? {} : { ssl_error: sslError }),
     ...(sslOrder === undefined ? {} : { ssl_order: sslOrder }),

@@ -179,6 +179,11 @@ export const VARIABLES = {
     'http://<PROXY_MANAGER_HOST>:<PROXY_MANAGER_PORT>',
   ),
   HEALTH_CHECK_TIMEOUT_MS: variable(integer(1, 60000), 'Timeout of the health check of an upstream, in ms', '1000'),
+  HEALTH_CHECK_INTERVAL_S: variable(
+    integer(0, 86400),
+    'How often the upstream of each route is checked, in seconds; 0 is never',
+    '15',
+  ),
   HEALTH_CHECK_PATH: variable(
     text(/^\/[\x21-\x7e]*$/, 'a path that starts with "/"'),
     'Path of the health check of an upstream',

@@ -22,7 +22,7 @@ export async function resolveUpstream(
   upstream: Upstream,
 ): Promise<ResolvedUpstream & { readonly probed: readonly string[] }> {
   const { host: name } = upstream
-  if (isMetadataName(name)) throw forbidden(upstream, "The upstream is a cloud's metadata service")
+  checkName(upstream)
   const literal = ipFamily(name) !== undefined ? [name] : name === 'localhost' ? loopbacks(host) : undefined
   if (literal !== undefined) {
     checkAddresses(host, upstream, literal)
@@ -36,14 +36,33 @@ export async function resolveUpstream(
       ? []
       : host.network.query(name, resolvers, listed.length > 0 ? LISTED_TIMEOUT_MS : LOOKUP_TIMEOUT_MS),
   ])
-  if (asHost.length === 0 && asNginx.length === 0) {
-    throw new ProxyManagerError('UPSTREAM_UNRESOLVABLE', { details: { upstream: upstream.url, remedy: UNRESOLVABLE } })
-  }
+  if (asHost.length === 0 && asNginx.length === 0) throw unresolvable(upstream)
   // NGINX resolves by DNS only, without the hosts file and search domains: what only these know is rendered as addresses.
   const isByNginx = listed.length === 0 && asNginx.length > 0
   const resolved = isByNginx ? { addresses: null, resolvers } : { addresses: asHost, resolvers: [] }
   checkAddresses(host, upstream, [...asNginx, ...asHost])
   return { ...resolved, probed: isByNginx ? asNginx : asHost }
+}
+
+/**
+ * The addresses to which NGINX sends the requests of a route now: those in its file, or what its resolvers answer.
+ * @throws {ProxyManagerError} UPSTREAM_FORBIDDEN, UPSTREAM_UNRESOLVABLE
+ */
+export async function servedAddresses(
+  host: ResolverHost,
+  upstream: Upstream,
+  { addresses, resolvers }: ResolvedUpstream,
+): Promise<readonly string[]> {
+  checkName(upstream)
+  const found = addresses ?? (await host.network.query(upstream.host, resolvers, LOOKUP_TIMEOUT_MS))
+  if (found.length === 0) throw unresolvable(upstream)
+  checkAddresses(host, upstream, found)
+  return found
+}
+
+/** @throws {ProxyManagerError} UPSTREAM_FORBIDDEN if no route may lead to a host of this name */
+function checkName(upstream: Upstream): void {
+  if (isMetadataName(upstream.host)) throw forbidden(upstream, "The upstream is a cloud's metadata service")
 }
 
 /** @throws {ProxyManagerError} UPSTREAM_FORBIDDEN if no route may lead to one of the addresses */
@@ -65,6 +84,10 @@ function loopbacks({ network }: ResolverHost): readonly string[] {
 
 function unwrapIpv4(address: string): string {
   return (ipFamily(address) === 6 ? embeddedIpv4(address) : undefined) ?? address
+}
+
+function unresolvable({ url }: Upstream): ProxyManagerError {
+  return new ProxyManagerError('UPSTREAM_UNRESOLVABLE', { details: { upstream: url, remedy: UNRESOLVABLE } })
 }
 
 function forbidden(upstream: Upstream, message: string): ProxyManagerError {

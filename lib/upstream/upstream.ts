@@ -13,6 +13,8 @@ export interface ResolvedUpstream {
 export interface UpstreamHealth {
   readonly status: HealthStatus
   readonly checkedAt: string | null
+  /** How long the check took; missing without one. */
+  readonly latencyMs?: number
 }
 
 export const HealthStatus = v.picklist(['healthy', 'unhealthy', 'unknown'])

@@ -36,7 +36,7 @@ test('an unhealthy host answers 503, with the same body and what to do', async (
 
 const TOKEN = 'a-token-of-many-characters'
 
-/** A host that requires a token, with a route of that name that was edited by hand and one without a symlink. */
+/** A host that requires a token, with routes of these names: edited by hand, without a symlink, and with an upstream that is down. */
 async function troubledHost() {
   const deps = await fakeDeps({ settings: { PROXY_MANAGER_API_TOKEN: TOKEN } })
   for (const [i, name] of ['secret-edited', 'secret-disabled'].entries()) {
@@ -47,6 +47,12 @@ async function troubledHost() {
   const path = '/etc/nginx/sites-available/fpai-secret-edited.conf'
   writeAt(deps.disk, path, `${textAt(deps.disk, path)}# by hand\n`)
   deps.disk.delete('/etc/nginx/sites-enabled/fpai-secret-disabled.conf')
+  await call(putProxy, deps, '/proxies/secret-down', {
+    method: 'PUT',
+    body: { domain: 'secret-down.example.com', upstream_port: 8003, enable_ssl: false },
+  })
+  deps.nginx.upstreams.set(8003, 503)
+  for (let i = 0; i < 3; i++) await deps.engine.checkProxy('secret-down')
   deps.nginx.judge = () => refused('secret.conf', 1, 'unknown directive "x"')
   return { deps, read: readerOf(deps) }
 }
@@ -60,7 +66,7 @@ function readerOf(deps: FakeDeps) {
 test('if a token is required, health without a valid one has the same fields and counts, and no names, domains or files', async () => {
   const { read } = await troubledHost()
   const full = await read({ authorization: `Bearer ${TOKEN}` })
-  assert.match(full.text, /secret-edited.*secret-disabled/)
+  assert.match(full.text, /secret-edited.*secret-disabled.*secret-down/)
   const { reasons, advice, ssl, routes, ...rest } = full.body
   for (const headers of [{}, { authorization: 'Bearer wrong-wrong-wrong' }]) {
     const { status, text, body } = await read(headers)
@@ -68,10 +74,11 @@ test('if a token is required, health without a valid one has the same fields and
     assert.not.match(text, /secret|example\.com|\.conf|\//)
     assert.equal(v.parse(ManagerHealth, body), body)
     const { last_operation_domain: _, ...operation } = ssl
-    const { drifted: __, disabled: ___, ...counts } = routes
+    const { drifted: __, disabled: ___, unhealthy: ____, ...counts } = routes
     const said = [`${reasons.length} reasons: call with a token to read more`]
     assert.equal(body, { ...rest, reasons: said, advice: [], ssl: operation, routes: counts })
-    assert.equal([counts.drifted_count, counts.disabled_count, counts.total], [1, 1, 2])
+    const { drifted_count, disabled_count, unhealthy_count, total } = counts
+    assert.equal([drifted_count, disabled_count, unhealthy_count, total], [1, 1, 1, 3])
   }
 })
 

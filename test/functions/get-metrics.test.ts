@@ -234,6 +234,28 @@ test('health checks of upstreams are counted by their result', async () => {
   )
 })
 
+test('each upstream is up or down, those that are not checked have no sample, and background checks are timed', async () => {
+  const deps = await fakeDeps()
+  await put(deps)
+  await put(deps, { domain: 'down.example.com', upstream_port: 8003 }, '/proxies/down')
+  await put(deps, { domain: 'new.example.com', upstream_port: 8004, require_healthy: false }, '/proxies/new')
+  const redirect = { domain: 'old.example.com', options: { redirect_to: 'app.example.com' } }
+  await put(deps, redirect, '/proxies/redirect')
+  deps.nginx.upstreams.set(8003, 503)
+  for (let i = 0; i < 3; i++) await deps.engine.checkProxy('down')
+  const ups = async () =>
+    [...(await samples(deps))].filter(([name]) => name.startsWith('upstream_up')).sort(([a], [b]) => (a < b ? -1 : 1))
+  assert.equal(await ups(), [
+    ['upstream_up{droplet_name="app"}', 1],
+    ['upstream_up{droplet_name="down"}', 0],
+  ])
+  assert.is((await samples(deps)).get('upstream_check_duration_seconds_count'), 0)
+  await deps.engine.startDueChecks()
+  await new Promise((resolve) => setImmediate(resolve))
+  assert.is((await ups()).length, 3)
+  assert.is((await samples(deps)).get('upstream_check_duration_seconds_count'), 1)
+})
+
 test("NGINX's own counts are exported if NGINX answers them, otherwise omitted", async () => {
   const deps = await fakeDeps()
   assert.not.ok([...(await samples(deps)).keys()].some((name) => name.startsWith('nginx_connections')))

@@ -4,7 +4,7 @@ import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
 import getProxy from '../../functions/get-proxy.ts'
 import putProxy from '../../functions/put-proxy.ts'
 import { textAt, writeAt } from '../helpers/arrange.ts'
-import { APP, appProxy, assertError, assertIssues, call, revisionAt } from './wire.ts'
+import { APP, appDetails, assertError, assertIssues, call, revisionAt } from './wire.ts'
 
 const test = suite('GET /proxies/:droplet_name')
 
@@ -18,7 +18,7 @@ test('GET /proxies/:droplet_name answers 200, the route and its ETag', async () 
   const deps = await depsWithApp()
   const answer = await call(getProxy, deps, '/proxies/app')
   assert.is(answer.status, 200)
-  assert.equal(answer.body, appProxy(deps))
+  assert.equal(answer.body, appDetails(deps))
   assert.is(answer.headers.get('etag'), `"${revisionAt(deps, 'app')}"`)
 })
 
@@ -45,7 +45,7 @@ test('GET shows a manual edit; the ETag stays, since the record is the same', as
   const before = revisionAt(deps, 'app')
   writeAt(deps.disk, path, `${textAt(deps.disk, path)}# mine\n`)
   const answer = await call(getProxy, deps, '/proxies/app')
-  assert.equal(answer.body, appProxy(deps, { status: 'drifted' }))
+  assert.equal(answer.body, appDetails(deps, { status: 'drifted' }))
   assert.is(answer.body.revision, before)
 })
 

@@ -25,7 +25,7 @@ test('GET /proxies answers an empty list if there are no routes', async () => {
   assert.equal([answer.status, answer.text], [200, '[]'])
 })
 
-test('GET /proxies answers every route as its own GET does, sorted by name', async () => {
+test('GET /proxies answers every route, sorted by name', async () => {
   const deps = await fakeDeps()
   for (const name of ['zoo', 'app', 'b-1', 'b_1', 'a']) await put(deps, name)
   assert.equal(await list(deps), ['a', 'app', 'b-1', 'b_1', 'zoo'])

@@ -10,9 +10,11 @@ import {
   assertIssues,
   type CallOptions,
   call,
+  HEALTHY,
   NO_TIMES,
   ORIGIN,
   revisionAt,
+  UNCHECKED,
 } from './wire.ts'
 
 const test = suite('PUT /proxies/:droplet_name')
@@ -37,7 +39,7 @@ test('PUT again answers 200 and says that nothing was reloaded', async () => {
   const answer = await put(deps)
   assert.is(answer.status, 200)
   assert.equal(answer.body, {
-    ...appProxy(deps),
+    ...appProxy(deps, { health: { ...HEALTHY, recent: '11' } }),
     receipt: { generation: 1, reloaded: false, proved_by: 'files_unchanged', proved_ms: 0, batch: 1, former: [] },
   })
   assert.is(answer.headers.get('etag'), first.headers.get('etag'))
@@ -245,7 +247,7 @@ test('PUT with dry_run answers the route as it would be and the plan, and change
   const answer = await put(deps, APP, {}, '?dry_run=true')
   assert.is(answer.status, 200)
   const { plan, ...proxy } = answer.body
-  assert.equal({ ...proxy, revision: '' }, appProxy(deps, { revision: '' }))
+  assert.equal({ ...proxy, revision: '' }, appProxy(deps, { revision: '', health: UNCHECKED }))
   assert.equal(
     plan.changes.map(({ path, action }: { path: string; action: string }) => [path, action]),
     [

@@ -7,7 +7,7 @@ import renameProxy from '../../functions/rename-proxy.ts'
 import { contentsOf, PORT_TAKEN, refuseNextReload, writeAt } from '../helpers/arrange.ts'
 import { certificateFor, putLineage, putSecure, servedFingerprint } from '../helpers/certbot.ts'
 import { assertInvariant, backupsOf, filesOf, put, servedPort } from '../helpers/world.ts'
-import { APP, assertError, assertIssues, type CallOptions, call, NO_TIMES, revisionAt } from './wire.ts'
+import { APP, assertError, assertIssues, type CallOptions, call, HEALTHY, NO_TIMES, revisionAt } from './wire.ts'
 
 const test = suite('POST /proxies/:droplet_name/rename')
 
@@ -29,7 +29,7 @@ test('it answers 200 with the route under its new name and a receipt; only the n
   const { status, body, headers } = await rename(deps)
   const { receipt, ...proxy } = body
   const changed = { droplet_name: 'other', revision: revisionAt(deps, 'other'), updated_at: body.updated_at }
-  assert.equal([status, proxy], [200, { ...before, ...changed }])
+  assert.equal([status, proxy], [200, { ...before, ...changed, health: HEALTHY }])
   assert.not.equal([body.revision, body.updated_at], [before.revision, before.updated_at])
   assert.equal(receipt, {
     generation: 2,
@@ -40,7 +40,7 @@ test('it answers 200 with the route under its new name and a receipt; only the n
     former: [],
   })
   assert.equal([headers.get('etag'), headers.get('server-timing')], [`"${body.revision}"`, NO_TIMES])
-  assert.equal((await call(getProxy, deps, '/proxies/other')).body, proxy)
+  assert.equal((await call(getProxy, deps, '/proxies/other')).body, { ...before, ...changed })
   assertError(await call(getProxy, deps, '/proxies/app'), 'PROXY_NOT_FOUND')
   assert.equal([...filesOf(deps).keys()].filter((path) => path.includes('fpai-')).sort(), [
     '/etc/nginx/sites-available/fpai-other.conf',

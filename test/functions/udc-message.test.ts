@@ -6,7 +6,7 @@ import { createApp } from '../../functions/index.ts'
 import udcMessage from '../../functions/udc-message.ts'
 import { contentsOf } from '../helpers/arrange.ts'
 import { servedPort } from '../helpers/world.ts'
-import { type Answer, APP, answerOf, appProxy, assertError, assertIssues, call, requestTo } from './wire.ts'
+import { type Answer, APP, answerOf, appDetails, appProxy, assertError, assertIssues, call, requestTo } from './wire.ts'
 
 const test = suite('POST /message')
 
@@ -69,7 +69,7 @@ test('a query answers what the API answers', async () => {
   const { deps, send } = await mesh()
   await send('command', UPSERT)
   assert.equal((await send('query', { query: 'routes' })).body.result, { items: [appProxy(deps)] })
-  assert.equal((await send('query', { query: 'route', droplet_name: 'app' })).body.result, appProxy(deps))
+  assert.equal((await send('query', { query: 'route', droplet_name: 'app' })).body.result, appDetails(deps))
   for (const query of ['health', 'status']) assert.is((await send('query', { query })).body.result.status, 'healthy')
 })
 

@@ -82,6 +82,12 @@ function sortedIssues(issues: unknown): string[] {
 
 export const APP = { domain: 'app.example.com', upstream_port: 8002, enable_ssl: false }
 
+/** The health of an upstream that was checked once. */
+export const HEALTHY = { status: 'healthy', since: '2026-01-01T00:00:00.000Z', latency_ms: 0, recent: '1' }
+
+/** That of one that was not. */
+export const UNCHECKED = { status: 'unknown', since: null, latency_ms: null, recent: '' }
+
 /** The route of {@link APP} as the API shows it while the fake clock stands still. */
 export function appProxy(deps: FakeDeps, differing: Readonly<Record<string, unknown>> = {}): Record<string, unknown> {
   return {
@@ -97,12 +103,19 @@ export function appProxy(deps: FakeDeps, differing: Readonly<Record<string, unkn
     options: DEFAULT_OPTIONS,
     last_health_status: 'healthy',
     last_health_checked_at: '2026-01-01T00:00:00.000Z',
+    health: HEALTHY,
     certificate: null,
     created_at: '2026-01-01T00:00:00.000Z',
     updated_at: '2026-01-01T00:00:00.000Z',
     revision: revisionAt(deps, 'app'),
     ...differing,
   }
+}
+
+/** The same by itself, with each check. */
+export function appDetails(deps: FakeDeps, differing: Readonly<Record<string, unknown>> = {}): Record<string, unknown> {
+  const checks = [{ at: '2026-01-01T00:00:00.000Z', ok: true, ms: 0, failure: null }]
+  return appProxy(deps, { health: { ...HEALTHY, failure: null, consecutive_failures: 0, checks }, ...differing })
 }
 
 /** The revision that a route's file says it is at. */

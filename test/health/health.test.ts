@@ -50,7 +50,17 @@ test('a host without faults is healthy, to the byte', async () => {
       orders_waiting: 0,
     },
     folders: { sites_available_writable: true, sites_enabled_writable: true, state_writable: true },
-    routes: { total: 1, active: 1, pending_ssl: 0, drifted: [], drifted_count: 0, disabled: [], disabled_count: 0 },
+    routes: {
+      total: 1,
+      active: 1,
+      pending_ssl: 0,
+      drifted: [],
+      drifted_count: 0,
+      disabled: [],
+      disabled_count: 0,
+      unhealthy: [],
+      unhealthy_count: 0,
+    },
   })
 })
 
@@ -213,7 +223,26 @@ test('routes are counted by status, and those that need attention are named', as
     drifted_count: 1,
     disabled: ['off'],
     disabled_count: 1,
+    unhealthy: [],
+    unhealthy_count: 0,
   })
+})
+
+test('upstreams that fail their health checks are named and advised about, and the status stays healthy', async () => {
+  const deps = await worldWithRoute()
+  for (const [name, port] of [
+    ['b', 8003],
+    ['a', 8002],
+  ] as const) {
+    await put(deps, name, `${name}.example.com`, port)
+    deps.nginx.upstreams.set(port, 'TIMEOUT')
+    for (let i = 0; i < 3; i++) await deps.engine.checkProxy(name)
+  }
+  const { status, advice, routes } = await deps.engine.readHealth()
+  assert.equal([status, routes.unhealthy, routes.unhealthy_count], ['healthy', ['a', 'b'], 2])
+  assert.ok(advice.includes('2 of the upstreams fail their health checks: see GET /proxies?health=unhealthy'))
+  await remove(deps, 'a')
+  assert.equal((await deps.engine.readHealth()).routes.unhealthy, ['b'])
 })
 
 /** What health says right after each effect of a change on files that NGINX reads. */

@@ -39,6 +39,7 @@ const HEALTHY: HealthFacts = {
   tokensFault: undefined,
   ordersWaiting: 0,
   overdueWorkers: [],
+  unhealthyDroplets: [],
   isHttpsTaken: false,
   isNginxPresent: true,
   nginxVersion: '1.22.1',

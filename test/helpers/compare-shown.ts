@@ -18,6 +18,8 @@ const KINDS = {
   /** Whether a machine has IPv6 shows here. */
   errno: whole('E[A-Z]+'),
   count: whole(String.raw`\d+`),
+  /** Checks go on while the examples run. */
+  results: whole('[01]+'),
   figure: whole(String.raw`\d+(?:\.\d+)?`),
 } as const
 type Kind = keyof typeof KINDS
@@ -35,6 +37,7 @@ const KIND_OF: Readonly<Record<string, Kind>> = {
   last_reload_timestamp: 'timestamp',
   last_operation_timestamp: 'timestamp',
   last_restart: 'timestamp',
+  since: 'timestamp',
   not_before: 'timestamp',
   expiry: 'timestamp',
   correlation_id: 'id',
@@ -48,6 +51,9 @@ const KIND_OF: Readonly<Record<string, Kind>> = {
   generation: 'count',
   batch: 'count',
   proved_ms: 'count',
+  latency_ms: 'count',
+  ms: 'count',
+  recent: 'results',
   duration_ms: 'count',
   uptime_seconds: 'count',
   requests_total: 'count',

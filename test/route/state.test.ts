@@ -4,6 +4,7 @@ import * as v from 'valibot'
 import { DEFAULT_OPTIONS } from '../../lib/route/options.ts'
 import { ProxyState, proxyState, statusOf } from '../../lib/route/state.ts'
 import type { SnapshotRoute } from '../../lib/route/stored-route.ts'
+import { NO_CHECKS, noteCheck } from '../../lib/upstream/health-history.ts'
 import { routeRecord } from '../helpers/samples.ts'
 
 const test = suite('state')
@@ -52,6 +53,7 @@ test('a route is shown with its upstream as a URL and everything in its file', (
     options: DEFAULT_OPTIONS,
     last_health_status: 'healthy',
     last_health_checked_at: '2026-01-01T00:00:00.000Z',
+    health: { status: 'unknown', since: null, latency_ms: null, recent: '' },
     certificate,
     created_at: '2026-01-01T00:00:00.000Z',
     updated_at: '2026-01-01T00:00:00.000Z',
@@ -61,7 +63,9 @@ test('a route is shown with its upstream as a URL and everything in its file', (
 })
 
 test('a later health check overrides the one in the file', () => {
-  const shown = proxyState(route(), { status: 'unhealthy', checkedAt: '2026-02-02T00:00:00.000Z' })
+  const atMs = Date.parse('2026-02-02T00:00:00.000Z')
+  const checked = [1, 2, 3].reduce((known) => noteCheck(known, { atMs, ms: 4, failure: 'HTTP 500' }), NO_CHECKS)
+  const shown = proxyState(route(), checked)
   assert.is(shown.last_health_status, 'unhealthy')
   assert.is(shown.last_health_checked_at, '2026-02-02T00:00:00.000Z')
   assert.is(shown.revision, '0123456789abcdef')

@@ -325,6 +325,16 @@ const rows: readonly Row[] = [
     expected: 'an integer from 1 to 60000',
   },
   {
+    name: 'HEALTH_CHECK_INTERVAL_S',
+    default: 15,
+    good: [
+      ['0', 0],
+      ['86400', 86400],
+    ],
+    bad: ['-1', '86401', '1.5', '15s'],
+    expected: 'an integer from 0 to 86400',
+  },
+  {
     name: 'HEALTH_CHECK_PATH',
     default: '/health',
     good: [

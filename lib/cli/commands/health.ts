@@ -21,6 +21,7 @@ const Health = v.object({
     // A service that was not restarted since an upgrade has only the names.
     drifted_count: v.optional(v.number()),
     disabled_count: v.optional(v.number()),
+    unhealthy_count: v.optional(v.number(), 0),
   }),
 })
 
@@ -37,8 +38,8 @@ is unhealthy.`,
   run: async (_invocation, context) => {
     const { json, shown } = await callApi(context, { method: 'GET', path: '/proxy-manager/health' }, Health)
     const { status, reasons, advice, nginx, routes } = shown
-    const { drifted_count = routes.drifted.length, disabled_count = routes.disabled.length } = routes
-    const counts = `${routes.active} active, ${routes.pending_ssl} pending_ssl, ${drifted_count} drifted, ${disabled_count} disabled`
+    const { drifted_count = routes.drifted.length, disabled_count = routes.disabled.length, unhealthy_count } = routes
+    const counts = `${routes.active} active, ${routes.pending_ssl} pending_ssl, ${drifted_count} drifted, ${disabled_count} disabled${unhealthy_count > 0 ? `; ${unhealthy_count} unhealthy` : ''}`
     return {
       json,
       text: fields({

@@ -9,16 +9,18 @@ import { table } from '../text.ts'
 
 export const list: CommandDefinition = {
   name: 'list',
-  summary: 'List routes, all or those with one domain or status',
+  summary: 'List routes, all or those with one domain, status or health',
   options: [
     new Option('--domain <domain>', 'Only the route with this domain'),
     new Option('--status <status>', 'Only routes with this status: active, pending_ssl, drifted or disabled'),
+    new Option('--health <health>', 'Only routes whose upstream is healthy, unhealthy or unknown'),
   ],
   details: () => `Examples:
   proxy-manager list --status pending_ssl
+  proxy-manager list --health unhealthy
   proxy-manager list --json | jq -r '.[].domain'`,
-  run: async ({ options: { domain, status } }, context) => {
-    const call = { method: 'GET', path: '/proxies', query: { domain, status } } as const
+  run: async ({ options: { domain, status, health } }, context) => {
+    const call = { method: 'GET', path: '/proxies', query: { domain, status, health } } as const
     const { json, shown } = await callApi(context, call, v.array(Route))
     const rows = shown.map((route) => [
       route.droplet_name,

@@ -3,7 +3,7 @@ import { type ConversionConfig, type JsonSchema, toJsonSchema, toJsonSchemaDefs 
 import type * as v from 'valibot'
 import { ManagerHealth } from '../../health/health-schema.ts'
 import { CreateProxyBody, PutProxyBody } from '../../route/spec.ts'
-import { ProxyState } from '../../route/state.ts'
+import { ProxyDetails, ProxyState } from '../../route/state.ts'
 import { ChangedProxy, DeletedProxy, PendingProxy, Plan, Receipt } from '../answer-schemas.ts'
 import { ErrorBody } from './error-schema.ts'
 import type { JsonObject } from './headers.ts'
@@ -12,6 +12,7 @@ type Schemas = Readonly<Record<string, v.GenericSchema>>
 
 const ANSWERS: Schemas = {
   Route: ProxyState,
+  RouteDetails: ProxyDetails,
   ChangedRoute: ChangedProxy,
   PendingRoute: PendingProxy,
   DeletedRoute: DeletedProxy,

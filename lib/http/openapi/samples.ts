@@ -31,10 +31,18 @@ export const PROXY = {
   options: DEFAULT_OPTIONS,
   last_health_status: 'healthy',
   last_health_checked_at: AT,
+  health: { status: 'healthy', since: AT, latency_ms: 3, recent: '1' },
   certificate: CERTIFICATE,
   created_at: AT,
   updated_at: AT,
   revision: REVISION,
+}
+/** Of one route, by itself. */
+export const HEALTH = {
+  ...PROXY.health,
+  failure: null,
+  consecutive_failures: 0,
+  checks: [{ at: AT, ok: true, ms: 3, failure: null }],
 }
 export const RECEIPT = { generation: 7, reloaded: true, proved_by: 'tls_handshake', proved_ms: 118, batch: 1 }
 export const HTTP_RECEIPT = { ...RECEIPT, proved_by: 'generation_probe' }

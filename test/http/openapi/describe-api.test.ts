@@ -205,8 +205,8 @@ test('what callers meet more than once is a named schema, so that generated clie
     'PendingRoute',
     'Plan',
   ]
-  assert.equal(Object.keys(schemas).sort(), [...names, 'Receipt', 'Route', 'RouteRequest'])
-  assert.match(JSON.stringify(description), '{"schema":{"$ref":"#/components/schemas/Route"}')
+  assert.equal(Object.keys(schemas).sort(), [...names, 'Receipt', 'Route', 'RouteDetails', 'RouteRequest'])
+  assert.match(JSON.stringify(description), '"items":{"$ref":"#/components/schemas/Route"}')
 })
 
 test('a body is required if an empty one is invalid', () => {

@@ -1,0 +1,46 @@
+/** What is read of routes and of their upstreams, without a change. */
+import type { ChangeContext } from '../change/context.ts'
+import { ProxyManagerError } from '../errors.ts'
+import type { UpstreamChecks } from '../health/upstream-checks.ts'
+import type { SnapshotRoute } from '../route/stored-route.ts'
+import { detailsOf } from '../upstream/health-history.ts'
+import { servedRoutes } from './arrivals.ts'
+import type { Drains } from './drains.ts'
+import type { Engine } from './engine.ts'
+import type { RouteView } from './route-view.ts'
+
+type ReadVerbs = Pick<Engine, 'listProxies' | 'getProxy' | 'checkProxy' | 'startDueChecks'>
+
+export function readVerbs(
+  context: ChangeContext,
+  view: RouteView,
+  { drainingOf }: Drains,
+  checks: UpstreamChecks,
+): ReadVerbs {
+  const servedRoute = async (dropletName: string): Promise<SnapshotRoute> => {
+    const route = (await servedRoutes(context)).get(dropletName)
+    if (route === undefined) throw new ProxyManagerError('PROXY_NOT_FOUND')
+    return route
+  }
+  return {
+    listProxies: async () => {
+      const proxies = [...(await servedRoutes(context)).values()].map(view.show)
+      return proxies.sort((a, b) => (a.droplet_name < b.droplet_name ? -1 : 1))
+    },
+    getProxy: async (dropletName) => {
+      const shown = view.showDetails(await servedRoute(dropletName))
+      const draining = await drainingOf(dropletName)
+      return draining.length === 0 ? shown : { ...shown, draining }
+    },
+    checkProxy: async (dropletName) => {
+      const route = await servedRoute(dropletName)
+      const checked = await checks.check(route)
+      return { dropletName, ...checked, health: detailsOf(checks.historyOf(route)) }
+    },
+    startDueChecks: async () => {
+      // Why a host cannot be read is said by health.
+      const routes = await servedRoutes(context).catch(() => undefined)
+      if (routes !== undefined) checks.startDue(routes.values())
+    },
+  }
+}
