@@ -7,6 +7,7 @@ import { setTimeout } from 'node:timers/promises'
 import { HELP, type Options, type PartName, readOptions } from './options.ts'
 import { benchCaddy } from './parts/caddy.ts'
 import { benchChanges } from './parts/changes.ts'
+import { benchChecks } from './parts/checks.ts'
 import { benchHandshakes } from './parts/handshakes.ts'
 import { benchThroughput } from './parts/throughput.ts'
 import { describeMachine, isInstalled, type Program } from './programs.ts'
@@ -22,6 +23,7 @@ const PARTS: Readonly<Record<PartName, Part>> = {
   changes: { needs: [], run: benchChanges },
   caddy: { needs: ['caddy'], run: benchCaddy },
   throughput: { needs: [], run: benchThroughput },
+  checks: { needs: [], run: benchChecks },
   handshakes: { needs: ['h2load'], run: benchHandshakes },
 }
 

@@ -20,8 +20,8 @@ export interface ManagedHost {
   /** Puts a route; an HTTPS one must be served over HTTPS by the time of the answer. */
   put(name: string, upstreamPort: number, scheme: Scheme, options?: RouteOptions): Promise<Change>
   remove(name: string): Promise<void>
-  /** Ends the API and starts it again; milliseconds until it listens and has answered a list. */
-  restart(): Promise<number>
+  /** Ends the API and starts it again, with these settings besides; milliseconds until it listens and has answered a list. */
+  restart(environment?: Readonly<Record<string, string>>): Promise<number>
 }
 
 /** The options of a route that are measured. */
@@ -78,11 +78,11 @@ export async function startHost(
       const { status, text } = await call(`${manager.url}/proxies/${name}`, { method: 'DELETE' })
       if (status !== 200) throw new Error(`DELETE ${name}: ${status} ${text}`)
     },
-    restart: async () => {
+    restart: async (environment = {}) => {
       await manager.end()
       const failed = new AbortController()
       const started = performance.now()
-      const starting = startManager(nginx.environment, port).then(
+      const starting = startManager({ ...nginx.environment, ...environment }, port).then(
         (next) => {
           manager = next
         },

@@ -1,7 +1,7 @@
 /** The benchmarks' command line. */
 import { parseArgs } from 'node:util'
 
-export const PARTS = ['changes', 'caddy', 'throughput', 'handshakes'] as const
+export const PARTS = ['changes', 'caddy', 'throughput', 'handshakes', 'checks'] as const
 export const SCHEMES = ['http', 'https'] as const
 export type PartName = (typeof PARTS)[number]
 export type Scheme = (typeof SCHEMES)[number]
@@ -21,8 +21,9 @@ export const HELP = `npm run bench [-- options]
                        caddy       changes, single and concurrent, against Caddy's admin API
                        throughput  a proxied route against a hand-tuned NGINX and Caddy
                        handshakes  full TLS handshakes against a hand-tuned NGINX
+                       checks      processor time of the health checks of upstreams
                        all of them unless given
-  --routes N,...       numbers of routes for changes and caddy, 1 to 5000 each (1,100,1000)
+  --routes N,...       numbers of routes for changes, caddy and checks, 1 to 5000 each (1,100,1000)
   --scheme S,...       http, https: schemes of the routes for changes (http,https)
   --runs N             rounds, 1 to 200; the longer measurements take at most 5 of them (15)
   --buffering          throughput: with the routes' option buffering, which the hand-tuned NGINX has as well

@@ -82,13 +82,13 @@ test('an invalid option is refused with what it expects, and missing ones have t
     [['--routes', '5001'], '--routes: got "5001", expects integers from 1 to 5000'],
     [['--runs', '1.5'], '--runs: got "1.5", expects integers from 1 to 200'],
     [['--scheme', 'ftp'], '--scheme: got "ftp", expects http, https'],
-    [['--only', ''], '--only: got "", expects changes, caddy, throughput, handshakes'],
+    [['--only', ''], '--only: got "", expects changes, caddy, throughput, handshakes, checks'],
   ] as const)
     assert.equal(readOptions(args), { fault })
   assert.ok('fault' in Object(readOptions(['--rounds', '3'])))
   assert.is(readOptions(['--runs', '3', '--help']), 'help')
   assert.equal(readOptions(['--routes', '1,5000', '--scheme', 'https']), {
-    only: ['changes', 'caddy', 'throughput', 'handshakes'],
+    only: ['changes', 'caddy', 'throughput', 'handshakes', 'checks'],
     routes: [1, 5000],
     schemes: ['https'],
     runs: 15,

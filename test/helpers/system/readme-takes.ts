@@ -77,14 +77,15 @@ export const takeGeneration: Take = async ({ at, text }, context) => {
   assert.is(answered.trim(), String(nginx.generation), at)
 }
 
-/** One route is answered as it is in the list, with its revision as the ETag. */
+/** One route is answered as it is in the list, with more about its health, and with its revision as the ETag. */
 export const takeRoute: Take = async ({ at, text }, context) => {
   const { manager, place } = context.scene
   const [route] = v.parse(
     v.array(v.looseObject({ revision: v.string() })),
     await (await fetch(`${manager.url}/proxies?status=active`)).json(),
   )
-  const shown = `HTTP/1.1 200\netag: "${route?.revision}"\n…\n\n${JSON.stringify(route)}`
+  const body = JSON.stringify(route).replace(/"recent":"[01]+"/, '$&, …')
+  const shown = `HTTP/1.1 200\netag: "${route?.revision}"\n…\n\n${body}`
   const answered = await runWell(context, at, place(text))
   assertSame(at, compareAnswer(startComparison(), shown, answered), answered)
 }
