@@ -81,7 +81,7 @@ function lookupBy(network: Pick<Network, 'lookup'>, timeoutMs: number): LookupFu
 }
 
 /** One request over a connection of its own. Redirects are not followed; `read` reads the body. Resolves for every outcome. */
-export async function boundedFetch(
+async function boundedFetch(
   url: string,
   init: RequestInit & { readonly signal: AbortSignal },
   agentOptions: ConnectionOptions,
@@ -100,7 +100,8 @@ export async function boundedFetch(
   }
 }
 
-function failureCode(error: unknown, signal: AbortSignal): string {
+/** Why a request has failed, as in {@link HttpAnswer}. */
+export function failureCode(error: unknown, signal: AbortSignal): string {
   if (signal.aborted) return 'TIMEOUT'
   if (error instanceof FetchError && error.type === 'max-size') return 'TOO_LARGE'
   const code = error instanceof Error && 'code' in error ? error.code : undefined

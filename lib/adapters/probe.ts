@@ -1,8 +1,11 @@
 /** Probes over fresh connections to an address that was checked before: health checks, the generation, the served certificate. */
+import { request as httpRequest, type IncomingMessage } from 'node:http'
+import { request as httpsRequest } from 'node:https'
 import { connect, type LookupFunction } from 'node:net'
 import { connect as secure } from 'node:tls'
 import { descriptors, type Limiter } from './disk/limiter.ts'
-import { boundedFetch, type HttpAnswer } from './http-client.ts'
+import { boundedAgent } from './http/bounded-agent.ts'
+import { failureCode, type HttpAnswer } from './http-client.ts'
 
 export interface ProbeRequest {
   /** `http` by default. Over HTTPS the certificate is not verified. */
@@ -70,15 +73,26 @@ async function get({
   signal: aborting,
 }: ProbeRequest): Promise<HttpAnswer> {
   const { signal, stop } = activeTimeout(timeoutMs, aborting)
-  const headers = { host, 'user-agent': 'proxy-manager', connection: 'close' }
   const source = localAddress === undefined ? {} : { localAddress }
   const agentOptions = { lookup: alwaysTo(address), rejectUnauthorized: false, autoSelectFamily: false, ...source }
-  const url = `${scheme}://probe.invalid:${port}${path}`
   const preamble = proxyProtocol === true ? PROXY_HEADER : ''
+  const url = `${scheme}://probe.invalid:${port}${path}`
+  const { agent, end, isTooLarge } = boundedAgent(url, { ...agentOptions, preamble })
+  const headers = { host, 'user-agent': 'proxy-manager', connection: 'close' }
+  const send = scheme === 'https' ? httpsRequest : httpRequest
   try {
-    return await boundedFetch(url, { signal, compress: false, headers }, { ...agentOptions, preamble }, readStart)
+    const response = await new Promise<IncomingMessage>((resolve, reject) => {
+      send(url, { agent, headers, signal }, resolve).on('error', reject).end()
+    })
+    end()
+    const { statusCode: status = 0 } = response
+    const { server } = response.headers
+    return { status, body: await readStart(response), ...(server === undefined ? {} : { server: String(server) }) }
+  } catch (error) {
+    return { failure: isTooLarge() ? 'TOO_LARGE' : failureCode(error, signal) }
   } finally {
     stop()
+    agent.destroy()
   }
 }
 
@@ -111,9 +125,9 @@ function handshake({
 }
 
 /** The start of a body. */
-async function readStart({ body }: { readonly body: AsyncIterable<string | Buffer> | null }): Promise<string> {
+async function readStart(body: AsyncIterable<Buffer>): Promise<string> {
   let text = ''
-  for await (const chunk of body ?? []) {
+  for await (const chunk of body) {
     text += chunk.toString()
     if (text.length >= BODY_BYTES) break
   }

@@ -345,4 +345,15 @@ test('of upstreams that hang, a sync holds at most 48 sockets, and a probe of NG
   }
 })
 
+test('a probe whose signal is aborted ends at once, as a TIMEOUT', async () => {
+  const stopping = new AbortController()
+  const server = raw(() => stopping.abort())
+  const sockets = new Set<Socket>()
+  server.on('connection', (socket) => sockets.add(socket))
+  const port = await portOf(server)
+  const request = { address: '127.0.0.1', port, host: 'app.example', path: '/', timeoutMs: 60_000 }
+  assert.equal(await hostProbe().get({ ...request, signal: stopping.signal }), { failure: 'TIMEOUT' })
+  await closed(server, sockets)
+})
+
 test.run()
