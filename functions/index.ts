@@ -34,6 +34,7 @@ export const endpoints: readonly Endpoint[] = [
   checkProxy,
   getHistory,
   rollbackProxy,
+  checkProxy,
   issueCertificate,
   getManagerHealth,
   getEvents,

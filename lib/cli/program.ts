@@ -33,6 +33,7 @@ const COMMANDS: readonly CommandDefinition[] = [
   check,
   history,
   rollback,
+  check,
   ssl,
   sync,
   reconcile,

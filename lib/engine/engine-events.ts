@@ -33,6 +33,17 @@ export async function noteRefusal(
   })
 }
 
+/** Logs upstreams that become unhealthy, or healthy again, and adds their events. */
+export function noteTurns({ host, events }: ChangeContext): (turn: UpstreamTurn) => void {
+  return ({ type, dropletName, upstream, failure }) => {
+    const fields = { action: 'check_upstream', droplet_name: dropletName, upstream }
+    if (failure === null) host.log.write('info', { ...fields, result: 'success', outcome: 'healthy' })
+    else host.log.write('warn', { ...fields, result: 'failure', outcome: 'unhealthy', cause: failure })
+    const details = failure === null ? { upstream } : { upstream, failure }
+    void events.add({ type, origin: { actor: { kind: 'timer' } }, droplet_name: dropletName, details })
+  }
+}
+
 /** Runs a sync, and adds its event unless it is one of a timer that came to nothing new. */
 export function loggedSync(
   { events }: Pick<ChangeContext, 'events'>,

@@ -65,3 +65,15 @@ async function ofAnswer({ probe, settings }: BuildHost, facts: NginxFacts): Prom
   if (versionText === facts.versionText) return INSTALLED
   return { kind: 'other', build: { ...facts, version, versionText, openssl: [1, 1] } }
 }
+
+/** What to do if the master that runs is not, or may not be, the binary on disk, whose version is `installed`. */
+export function restartAdvice(running: RunningBuild, installed: string | null): readonly string[] {
+  if (running.kind === 'other')
+    return [
+      `NGINX ${running.build.versionText} runs, and its binary was replaced by ${installed}: restart NGINX (systemctl restart nginx); until then files are written for both`,
+    ]
+  if (running.kind === 'installed') return []
+  return [
+    'which version of NGINX runs is not known (its binary may not be read): if NGINX was upgraded since its start, restart it (systemctl restart nginx)',
+  ]
+}

@@ -223,4 +223,25 @@ test('orders, renewals, reconciles, syncs and the state of this host are events'
   )
 })
 
+test('an upstream that becomes unhealthy, and healthy again later, is an event each', async () => {
+  const deps = await worldWithRoute()
+  const check = async (answer: number, times: number) => {
+    deps.nginx.upstreams.set(8001, answer)
+    for (let i = 0; i < times; i++) await deps.engine.checkProxy('old')
+  }
+  await check(503, 4)
+  await deps.clock.sleep(120_000)
+  await check(200, 3)
+  await deps.engine.idle()
+  const turns = eventsOf(deps).filter(({ type }) => type.startsWith('upstream.'))
+  const upstream = 'http://localhost:8001'
+  assert.equal(
+    turns.map(({ type, droplet_name, actor, details }) => [type, droplet_name, actor, details]),
+    [
+      ['upstream.down', 'old', { kind: 'timer' }, { upstream, failure: 'HTTP 503' }],
+      ['upstream.up', 'old', { kind: 'timer' }, { upstream }],
+    ],
+  )
+})
+
 test.run()
