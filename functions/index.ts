@@ -34,7 +34,6 @@ export const endpoints: readonly Endpoint[] = [
   checkProxy,
   getHistory,
   rollbackProxy,
-  checkProxy,
   issueCertificate,
   getManagerHealth,
   getEvents,

@@ -16,8 +16,6 @@ export interface Metrics {
   upstreamCheck(durationMs: number): void
   /** This many events were not sent to EVENTS_URL, and never will be. */
   eventsDropped(count: number): void
-  /** A health check apart from any change. */
-  upstreamCheck(durationMs: number): void
   /** Replaces the figures of the present state. */
   routes(state: RouteFigures): void
   /** Prometheus' text format 0.0.4. */
@@ -68,7 +66,6 @@ export function promMetrics(): Metrics {
     upstreamProbe: (status) => probes.inc({ status }),
     upstreamCheck: (durationMs) => checks.observe(durationMs / 1000),
     eventsDropped: (count) => droppedEvents.inc(count),
-    upstreamCheck: (durationMs) => checks.observe(durationMs / 1000),
     routes: (state) => {
       for (const status of HEALTH) health.set({ status }, status === state.health ? 1 : 0)
       // NaN if it is not known: no alert's comparison is true for it.

@@ -33,7 +33,6 @@ const COMMANDS: readonly CommandDefinition[] = [
   check,
   history,
   rollback,
-  check,
   ssl,
   sync,
   reconcile,

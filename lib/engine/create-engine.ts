@@ -29,7 +29,7 @@ import { superseding } from './arrivals.ts'
 import { certificateVerbs, changeVerbs } from './change-verbs.ts'
 import { drains } from './drains.ts'
 import type { Engine } from './engine.ts'
-import { loggedSync, notedTurns, watchedHealth } from './engine-events.ts'
+import { loggedSync, noteTurns, watchedHealth } from './engine-events.ts'
 import { healthWaits } from './health-waits.ts'
 import { readVerbs } from './read-verbs.ts'
 import { rollbackVerbs } from './rollback.ts'
@@ -43,7 +43,7 @@ export function createEngine(host: Host): Engine {
   const arriving = { count: 0 }
   const queue = queueOf(context, arriving)
   const orders = orderQueue()
-  const checks = upstreamChecks(host, notedTurns(context))
+  const checks = upstreamChecks(host, noteTurns(context))
   const view = routeView(host, orders, checks)
   const waits = healthWaits(host)
   const submitter = changeSubmitter(context, queue, view, checks)

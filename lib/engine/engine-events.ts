@@ -129,14 +129,3 @@ function healthWatch({ host, state, events }: ChangeContext): (health: ManagerHe
     }
   }
 }
-
-/** Logs upstreams that become unhealthy, and healthy again, and adds their events. */
-export function notedTurns({ host, events }: Pick<ChangeContext, 'host' | 'events'>): (turn: UpstreamTurn) => void {
-  return ({ type, dropletName, upstream, failure }) => {
-    const fields = { action: 'check_upstream', droplet_name: dropletName, upstream }
-    if (type === 'upstream.up') host.log.write('info', { ...fields, result: 'success', outcome: 'healthy' })
-    else host.log.write('warn', { ...fields, result: 'failure', outcome: 'unhealthy', cause: failure })
-    const origin = { actor: { kind: 'timer' } } as const
-    void events.add({ type, origin, droplet_name: dropletName, details: { upstream, failure } })
-  }
-}

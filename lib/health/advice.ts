@@ -1,7 +1,7 @@
 /** What could be better on a host that works: sentences that say what to do. */
 import { implicitDefaultServers } from '../nginx/config/listens.ts'
 import { overdueAdvice } from '../nginx/draining.ts'
-import type { RunningBuild } from '../nginx/running-build.ts'
+import { restartAdvice } from '../nginx/running-build.ts'
 import { hasModule } from '../render/context.ts'
 import { lackingFeatures } from '../render/unsupported.ts'
 import { securedNames } from '../route/names.ts'
@@ -51,15 +51,3 @@ export const ADVICE: readonly Check[] = [
         `the server block in ${file}, line ${line}, no longer receives requests for unknown names; add default_server to its listen directive`,
     ),
 ]
-
-/** The master that runs is not, or may not be, the binary on disk. */
-function restartAdvice(running: RunningBuild, installed: string | null): readonly string[] {
-  if (running.kind === 'other')
-    return [
-      `NGINX ${running.build.versionText} runs, and its binary was replaced by ${installed}: restart NGINX (systemctl restart nginx); until then files are written for both`,
-    ]
-  return when(
-    running.kind === 'unknown',
-    'which version of NGINX runs is not known (its binary may not be read): if NGINX was upgraded since its start, restart it (systemctl restart nginx)',
-  )
-}

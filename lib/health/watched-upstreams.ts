@@ -9,8 +9,6 @@ export interface UpstreamTurn {
   readonly type: 'upstream.up' | 'upstream.down'
   readonly dropletName: string
   readonly upstream: string
-  /** Milliseconds since the epoch. */
-  readonly atMs: number
   /** Why the last check failed; null if it did not. */
   readonly failure: string | null
 }
@@ -84,7 +82,7 @@ export function watchedUpstreams(
       const { status } = known.history
       if (status === before || (before === 'unknown' && status === 'healthy')) return
       const type = status === 'healthy' ? 'upstream.up' : 'upstream.down'
-      onTurn({ type, dropletName, upstream: upstream.url, atMs: check.atMs, failure: check.failure })
+      onTurn({ type, dropletName, upstream: upstream.url, failure: check.failure })
     },
     historyOf: (route) => {
       const target = isWatched(route) ? targetOf(route) : undefined

@@ -157,7 +157,7 @@ test('the third failure in a row is a turn down, the second success after it a t
   await check(OK, DOWN, DOWN)
   assert.equal(turns, [])
   await check(DOWN, DOWN)
-  const turn = { dropletName: 'app', upstream: 'http://localhost:8001', atMs: Date.parse('2026-01-01T00:00:00.000Z') }
+  const turn = { dropletName: 'app', upstream: 'http://localhost:8001' }
   assert.equal(turns, [{ type: 'upstream.down', ...turn, failure: 'ECONNREFUSED' }])
   await check(OK)
   assert.is(turns.length, 1)
