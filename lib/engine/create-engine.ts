@@ -2,7 +2,7 @@
 import { nginxControls } from '../candidate/nginx-control.ts'
 import { certificateStore } from '../certificates/store.ts'
 import type { ChangeContext, ChangeState } from '../change/context.ts'
-import { changeQueue } from '../change/queue.ts'
+import { type ChangeQueue, changeQueue } from '../change/queue.ts'
 import { dryRunReconcile, keepReconciled, readRenderedMark, reconcile, saveRenderedMark } from '../change/reconcile.ts'
 import { confirmServed, recover, recoverJournal } from '../change/recover.ts'
 import { ProxyManagerError, stopping } from '../errors.ts'
@@ -63,6 +63,7 @@ export function createEngine(host: Host): Engine {
     ...rollbackVerbs(context, queue, changes),
     ...certificateVerbs(parts),
     ...readVerbs(context, view, draining),
+    ...reconcileVerbs(context, queue),
     syncFromRegistry: loggedSync(context, (request) =>
       syncFromRegistry(context, superseding(queue, waits), registry, request),
     ),
@@ -72,13 +73,6 @@ export function createEngine(host: Host): Engine {
     verifyToken: tokenVerifier(host),
     findToken: tokens.find,
     certificates,
-    reconcile: () => queue.exclusively(() => reconcile(context)),
-    dryRunReconcile: () => queue.exclusively(() => dryRunReconcile(context)),
-    keepReconciled: () => queue.exclusively(() => keepReconciled(context)),
-    undoPutBack: async () => {
-      if (findPutBack(host) !== undefined) await queue.exclusively(() => keepReconciled(context))
-    },
-    saveRenderedMark: () => saveRenderedMark(context).catch(logFailure(host, 'warn', { action: 'save_rendered_mark' })),
     recover: () => recoverHost(context),
     idle: () => queue.idle().then(context.events.idle),
     events: context.events,
@@ -95,6 +89,22 @@ export function createEngine(host: Host): Engine {
     retryRestore: async () => {
       if (state.degraded !== undefined) await queue.exclusively(() => recoverJournal(context))
     },
+  }
+}
+
+type ReconcileVerbs = 'reconcile' | 'dryRunReconcile' | 'keepReconciled' | 'undoPutBack' | 'saveRenderedMark'
+
+function reconcileVerbs(context: ChangeContext, queue: ChangeQueue): Pick<Engine, ReconcileVerbs> {
+  const { host } = context
+  const keep = () => queue.exclusively(() => keepReconciled(context))
+  return {
+    reconcile: () => queue.exclusively(() => reconcile(context)),
+    dryRunReconcile: () => queue.exclusively(() => dryRunReconcile(context)),
+    keepReconciled: keep,
+    undoPutBack: async () => {
+      if (findPutBack(host) !== undefined) await keep()
+    },
+    saveRenderedMark: () => saveRenderedMark(context).catch(logFailure(host, 'warn', { action: 'save_rendered_mark' })),
   }
 }
 
