@@ -64,12 +64,7 @@ const DEGRADED: readonly Check[] = [
       (name) =>
         `route ${name} has no symlink in sites-enabled: repeat PUT /proxies/${name} to serve it, or DELETE /proxies/${name}`,
     ),
-  ({ tokensFault }) =>
-    tokensFault === undefined
-      ? []
-      : [
-          `PROXY_MANAGER_API_TOKENS_FILE ${tokensFault}: correct the file; the tokens that it had before are still accepted`,
-        ],
+  ({ tokensFault }) => (tokensFault === undefined ? [] : [tokensFault]),
   ({ lastCertificate, snapshot }) => failedOrder(lastCertificate, routesOf(snapshot)),
   ({ snapshot: { context } }) => {
     const fault = untestableNetworks(context.trustedProxies, context)

@@ -15,7 +15,7 @@ export interface KnownToken {
 export interface NamedTokens {
   /** Whose token it is; the time that this takes says nothing about any of them. */
   find(presented: string): KnownToken | undefined
-  /** Why the file cannot be used any more: the tokens that it had before are still accepted. */
+  /** Why the file cannot be used any more, and what to do: the tokens that it had before are still accepted. */
   fault(): string | undefined
 }
 
@@ -62,7 +62,8 @@ export function namedTokens(host: TokensHost, events: Pick<EventLog, 'add'>): Na
     },
     fault: () => {
       refresh()
-      return fault
+      if (fault === undefined) return undefined
+      return `PROXY_MANAGER_API_TOKENS_FILE ${fault}: correct the file; the tokens that it had before are still accepted`
     },
   }
 }
