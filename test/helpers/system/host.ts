@@ -23,8 +23,9 @@ export async function startHost(
   environment: Readonly<Record<string, string>> = {},
 ): Promise<RealHost> {
   const nginx = await createNginx(options)
-  // The droplets run in this process, which may be busy for longer than a separate droplet would be.
-  const settings = { HEALTH_CHECK_TIMEOUT_MS: '20000', ...nginx.environment, ...environment }
+  // The droplets run in this process, which may be busy for longer than a separate droplet would be. What the API shows changes with each check.
+  const own = { HEALTH_CHECK_TIMEOUT_MS: '20000', HEALTH_CHECK_INTERVAL_S: '0' }
+  const settings = { ...own, ...nginx.environment, ...environment }
   const starting = nginx.start().then(() => startManager(settings))
   let manager = await starting.catch(async (error) => {
     await nginx.remove()
