@@ -17,6 +17,8 @@ const GROWTH_MIB = 40
 const LONG = 10_000
 /** In a short run the backups of the edited route have not reached their limit yet. */
 const GROWTH_FILES = BACKUPS_KEPT
+/** Those of 1,000 deleted routes, and of the present ones. */
+const MAX_HISTORIES = 1000 + 2 * AT_ONCE
 /** The number of the callers' kept connections varies. */
 const GROWTH_DESCRIPTORS = AT_ONCE + 5
 
@@ -27,6 +29,7 @@ interface Sample {
   readonly residentMib: number
   readonly openFiles: number
   readonly stateFiles: number
+  readonly histories: number
   readonly journalBytes: number
   readonly generation: number
 }
@@ -86,7 +89,9 @@ async function sample({ manager, nginx }: RealHost, changes: number): Promise<Sa
     changes,
     residentMib: Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1]) / 1024,
     openFiles: readdirSync(`/proc/${manager.pid}/fd`).length,
-    stateFiles: readdirSync(state, { recursive: true }).length,
+    // A route that is deleted keeps its history for a while: those files are counted by their own bound.
+    stateFiles: readdirSync(state, { recursive: true }).filter((path) => !String(path).startsWith('history/')).length,
+    histories: readdirSync(`${state}/history`).length,
     journalBytes: journal?.size ?? 0,
     generation: facts.generation ?? 0,
   }
@@ -108,6 +113,7 @@ function summarize(samples: readonly Sample[], refused: readonly string[]): Find
       ...row('resident memory, MiB', ({ residentMib }) => residentMib, end.changes < LONG ? undefined : GROWTH_MIB),
       ...row('open file descriptors', ({ openFiles }) => openFiles, GROWTH_DESCRIPTORS),
       ...row('files in the state directory', ({ stateFiles }) => stateFiles, GROWTH_FILES),
+      { what: 'histories of routes, at the end', value: end.histories, atMost: MAX_HISTORIES },
       ...row('bytes of the journal', ({ journalBytes }) => journalBytes, 0),
       ...row('generation', ({ generation }) => generation),
     ],
