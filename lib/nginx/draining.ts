@@ -84,7 +84,11 @@ export function readOldWorkers(
     sockets: inodes === 'unknown' ? inodes : table.filter(({ inode }) => inodes.has(inode)),
     user: processes.userOf(worker.pid),
   }))
-  return { workers, table, plainPorts }
+  // One that has ended while it was looked at has nothing open any more.
+  const remaining = workers.filter(
+    ({ pid, startTime }) => processes.workerState(pid) !== 'gone' && processes.startTime(pid) === startTime,
+  )
+  return { workers: remaining, table, plainPorts }
 }
 
 /** What the old workers have to do with an upstream that is not in NGINX's present configuration. */
