@@ -38,8 +38,9 @@ export function readVerbs(
       return { dropletName, ...checked, health: detailsOf(checks.historyOf(route)) }
     },
     startDueChecks: async () => {
-      // Why a host cannot be read is said by health.
-      const routes = await servedRoutes(context).catch(() => undefined)
+      // Every second: the routes as they were last read will do. Why a host cannot be read is said by health.
+      const known = context.state.unconfirmed ?? context.state.observed
+      const routes = known?.snapshot.routes ?? (await servedRoutes(context).catch(() => undefined))
       if (routes !== undefined) checks.startDue(routes.values())
     },
   }

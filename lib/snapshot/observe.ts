@@ -49,7 +49,7 @@ export function observer(
     const facts = await readFacts()
     const { NGINX_SITES_AVAILABLE: sitesAvailable, NGINX_SITES_ENABLED: sitesEnabled } = host.settings
     const own = ownFiles.read(sitesAvailable, sitesEnabled)
-    const isOwn = (path: string) => ownFiles.isOwn(path, sitesEnabled, own.unmanagedFiles)
+    const isOwn = ownFiles.ownIn(sitesEnabled, own.unmanagedFiles)
     const found =
       facts.confPath === undefined ? undefined : readHostConfiguration(facts.confPath, sitesEnabled, tree, isOwn)
     hasMainConfig ||= found !== undefined

@@ -23,8 +23,8 @@ type OwnContents = Pick<Snapshot, 'routes' | 'unmanagedFiles' | 'availableImages
 export interface OwnFiles {
   /** Reads all of our files in both directories. */
   read(available: string, enabled: string): OwnContents
-  /** Whether a path in sites-enabled has a name of ours and was not written by hand. */
-  isOwn(path: string, enabled: string, unmanaged: ReadonlySet<string>): boolean
+  /** Makes a test of paths in sites-enabled, as it is now: whether one has a name of ours and was not written by hand. */
+  ownIn(enabled: string, unmanaged: ReadonlySet<string>): (path: string) => boolean
 }
 
 /** Makes a reader with a cache. */
@@ -71,11 +71,14 @@ export function ownFilesReader(host: Host): OwnFiles {
       }
       return { routes, unmanagedFiles, availableImages, enabledImages, shared }
     },
-    isOwn: (path, enabled, unmanaged) => {
-      const listed = byPath(enabled).get(path)
-      const own = listed ?? ownFileAt(path)
-      if (own === undefined || unmanaged.has(own.dropletName ?? '')) return false
-      return listed !== undefined || isSameFolder(dirname(path), enabled, host.files)
+    ownIn: (enabled, unmanaged) => {
+      const known = byPath(enabled)
+      return (path) => {
+        const listed = known.get(path)
+        const own = listed ?? ownFileAt(path)
+        if (own === undefined || unmanaged.has(own.dropletName ?? '')) return false
+        return listed !== undefined || isSameFolder(dirname(path), enabled, host.files)
+      }
     },
   }
 }
