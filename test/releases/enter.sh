@@ -14,6 +14,8 @@ fi
 root=$2 user=$3 directory=$4
 shift 4
 [ -z "${OFFLINE:-}" ] || ip link set lo up
+# A mount point, so that a command can make further mount namespaces inside.
+mount --bind "$root" "$root"
 mount -t proc proc "$root/proc"
 mount -t sysfs -o ro sysfs "$root/sys"
 mount -t tmpfs -o mode=1777 tmpfs "$root/tmp"
