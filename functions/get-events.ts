@@ -24,7 +24,7 @@ export default endpoint(
     operationId: 'getEvents',
     summary: 'What happened: the audit trail, or a stream of it',
     description:
-      'Without after, the last events. With Accept: text/event-stream, a stream that goes on until either side ends it: each event has its id, resume with Last-Event-ID; an event named reset says that the events after that id are gone.',
+      'Without after, the last events. With Accept: text/event-stream, a stream that continues until either side ends it: each event has its id, resume with Last-Event-ID; an event named reset says that the events after that id are gone.',
     method: 'GET',
     path: '/events',
     params: NoParams,

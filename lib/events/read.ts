@@ -17,7 +17,7 @@ export interface EventFilter {
 
 export interface EventPage {
   readonly events: readonly LoggedEvent[]
-  /** Where the next read goes on. */
+  /** Where the next read continues. */
   readonly next: Place
 }
 

@@ -62,7 +62,7 @@ export function textResponse(
   }
 }
 
-/** A response that goes on; NGINX in front of it must not collect it first. */
+/** A response that continues; NGINX in front of it must not collect it first. */
 export function streamResponse(correlationId: string, stream: ReadableStream, contentType: string): Response {
   const headers = { ...commonHeaders(correlationId), 'content-type': contentType, 'x-accel-buffering': 'no' }
   return new Response(stream, { headers })

@@ -33,7 +33,7 @@ export function webhook(host: WebhookHost, events: EventLog): Webhook {
   const sending = singleFlight<void>()
   const logDelivery = logOnChange(host, 'send_events')
   const delivered = readRecord(host, host.paths.delivered, Delivered)
-  // At the first start there is nothing to go on with: events begin with the next one.
+  // At the first start there is nothing to continue with: events begin with the next one.
   let place: Place = { after: delivered?.after ?? (url === undefined ? 0 : events.ids().last) }
   let isRecorded = delivered !== undefined
   let dueAtMs = Number.NEGATIVE_INFINITY

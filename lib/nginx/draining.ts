@@ -114,7 +114,7 @@ export function drainState(old: OldWorkers | 'unknown', upstream: Destination): 
 
 /**
  * Whether a client of a worker may have sent a part of a request only. A client of HTTP/1.1 whose request is complete has one connection to an
- * upstream; one of HTTP/2, which any client with TLS may be, has any number of requests, and so of connections.
+ * upstream; one of HTTP/2, as every client with TLS may be, can have several requests, and so several connections.
  */
 function mayBeReading(clients: readonly TcpSocket[], sockets: number, { plainPorts }: OldWorkers): boolean {
   if (clients.length === 0) return false

@@ -74,7 +74,7 @@ const HARMLESS = [
   'config = /root/other.ini',
   'unknown-to-us = 1',
 ]
-for (const line of HARMLESS) test(`"${line}" stands in no order`, () => assert.is(findCliIniFault(line), undefined))
+for (const line of HARMLESS) test(`"${line}" refuses no order`, () => assert.is(findCliIniFault(line), undefined))
 
 test('of two lines with one option, the last one counts', () => {
   assert.is(findCliIniFault('dry-run = True\ndry-run = False\n'), undefined)

@@ -45,7 +45,7 @@ test('a refused change is no version; the last 50 are kept', async () => {
   assert.equal([shown.length, shown[0], shown[49]], [50, [56, 'replaced', 9054], [7, 'replaced', 9005]])
 })
 
-test('a deleted route keeps its history for 30 days, and goes on with it if it comes back', async () => {
+test('a deleted route keeps its history for 30 days, and continues with it if it comes back', async () => {
   const deps = await worldWithRoute()
   await put(deps, 'app', 'app.example.com', 8002)
   await remove(deps, 'app')

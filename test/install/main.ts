@@ -68,7 +68,7 @@ for (const [, path = ''] of [...mounted].reverse()) if (path.startsWith(work)) s
 rmSync(work, { recursive: true, force: true })
 process.exit(isGreen ? 0 : 1)
 
-/** A part that fails has reported why; the others go on. */
+/** A part that fails has reported why; the others continue. */
 async function attempt(name: string, run: (shell: ReturnType<typeof createShell>) => Promise<void>): Promise<void> {
   const log = join(cache, 'logs', `${name}.log`)
   rmSync(log, { force: true })

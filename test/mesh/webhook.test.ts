@@ -67,7 +67,7 @@ test('what was not delivered is sent again, after a pause that doubles, and one 
   assert.equal(idsOf(nginx), [3, 4])
 })
 
-test('a restart goes on with what was not delivered', async () => {
+test('a restart continues with what was not delivered', async () => {
   const { deps, hook, nginx, host } = await world()
   await hook.deliver()
   nginx.mesh = { status: 503, body: '' }

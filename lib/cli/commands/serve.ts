@@ -1,6 +1,6 @@
-/** proxy-manager serve */
+/** proxy-manager serve, proxy-manager recover: what runs on this host itself */
 import { describeSettings } from '../../settings/settings.ts'
-import type { CommandDefinition } from '../command.ts'
+import { type CommandDefinition, CommandFailure, EXIT } from '../command.ts'
 import { loadMain } from '../node-flags.ts'
 
 export const serve: CommandDefinition = {
@@ -26,5 +26,29 @@ ${settings.join('\n')}`
   run: async (_invocation, { environment }) => {
     await (await loadMain()).serve(environment)
     return undefined
+  },
+}
+
+export const recover: CommandDefinition = {
+  name: 'recover',
+  summary: 'Finish or undo a change that a crash interrupted; for ExecStartPre of NGINX',
+  options: [],
+  details: () => `It uses the settings of "proxy-manager serve". If the API is running, it has
+recovered already: this command then only waits for a change in progress.
+
+Exit status:
+  0   nothing is left to recover
+  1   something could not be recovered
+  75  temporary failure: the state directory's disk is full or read-only, or
+      the files of the routes are not mounted yet
+  78  a wrong setting, or the state directory cannot be created, read or locked`,
+  run: async (_invocation, { environment }) => {
+    const recovery = await (await loadMain()).recoverOnce(environment)
+    if ('fault' in recovery)
+      throw new CommandFailure(recovery.isTransient ? EXIT.temporaryFailure : EXIT.wrongSetting, recovery.fault)
+    const { undone, seenToBy } = recovery
+    const by = seenToBy === undefined ? '' : ` (the API is running as ${seenToBy})`
+    const text = undone.length === 0 ? `Nothing to recover${by}.` : `Could not recover${by}: ${undone.join(', ')}.`
+    return { json: recovery, text, exitStatus: undone.length === 0 ? EXIT.ok : EXIT.refused }
   },
 }

@@ -22,7 +22,7 @@ test('it shows the last events, one a line, with who and what; --json has all of
   })
 })
 
-test('--follow goes on with what happens until the API ends, with one line of JSON each with --json', async () => {
+test('--follow continues with what happens until the API ends, with one line of JSON each with --json', async () => {
   await withApi(async ({ cli }, deps) => {
     await cli('put', 'app', ...APP)
     const following = cli('events', '--follow', '--json', '--type', 'route.deleted')
