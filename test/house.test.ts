@@ -76,6 +76,7 @@ const FLOORS: readonly (readonly [room: string, packages: readonly string[]])[] 
   ['lib', ['@whatwg-node/server', 'package.json']],
   ['lib/cli', ['valibot', 'commander', 'node:path']],
   ['lib/cli/commands', ['valibot', 'commander']],
+  ['lib/cli/commands/host', ['valibot', 'commander']],
   ['lib/cli/program.ts', ['commander', 'package.json']],
   ['lib/cli/main.ts', []],
 ]

@@ -1,11 +1,11 @@
 /** proxy-manager health */
 
 import * as v from 'valibot'
-import { callApi } from '../api-client.ts'
-import { type CommandDefinition, EXIT } from '../command.ts'
-import { inCommandWords } from '../refusal.ts'
-import { fields } from '../text.ts'
-import { Names } from './sync.ts'
+import { callApi } from '../../api-client.ts'
+import { type CommandDefinition, EXIT } from '../../command.ts'
+import { inCommandWords } from '../../refusal.ts'
+import { fields } from '../../text.ts'
+import { Names } from '../sync.ts'
 
 const Health = v.object({
   status: v.picklist(['healthy', 'degraded', 'unhealthy']),

@@ -2,11 +2,11 @@
 
 import { Option } from 'commander'
 import * as v from 'valibot'
-import { callApi } from '../api-client.ts'
-import type { CommandDefinition } from '../command.ts'
-import { describePlan, Planned } from '../describe.ts'
-import { fields } from '../text.ts'
-import { Names } from './sync.ts'
+import { callApi } from '../../api-client.ts'
+import type { CommandDefinition } from '../../command.ts'
+import { describePlan, Planned } from '../../describe.ts'
+import { fields } from '../../text.ts'
+import { Names } from '../sync.ts'
 
 const Summary = v.object({
   rendered: Names,

@@ -2,9 +2,9 @@ import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { hostLock } from '../../../lib/adapters/lock.ts'
-import { runCli } from '../../helpers/cli.ts'
-import { type CliHost, onHost, runProcess } from '../../helpers/cli-host.ts'
+import { hostLock } from '../../../../lib/adapters/lock.ts'
+import { runCli } from '../../../helpers/cli.ts'
+import { type CliHost, onHost, runProcess } from '../../../helpers/cli-host.ts'
 
 const test = suite<CliHost>('proxy-manager recover')
 

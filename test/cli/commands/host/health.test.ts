@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { withAnswer, withApi } from '../../helpers/cli.ts'
+import { withAnswer, withApi } from '../../../helpers/cli.ts'
 
 const test = suite('proxy-manager health')
 

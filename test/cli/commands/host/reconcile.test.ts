@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { withAnswer } from '../../helpers/cli.ts'
+import { withAnswer } from '../../../helpers/cli.ts'
 
 const test = suite('proxy-manager reconcile')
 const SUMMARY = { rendered: ['a', 'b'], shared_file: true, drifted: [] }

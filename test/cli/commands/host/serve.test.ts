@@ -5,9 +5,9 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { freePort } from '../../../fixtures/free-port.ts'
-import { startManager } from '../../../fixtures/manager.ts'
-import { type CliHost, ENTRY, onHost, runProcess } from '../../helpers/cli-host.ts'
+import { freePort } from '../../../../fixtures/free-port.ts'
+import { startManager } from '../../../../fixtures/manager.ts'
+import { type CliHost, ENTRY, onHost, runProcess } from '../../../helpers/cli-host.ts'
 
 const test = suite<CliHost>('proxy-manager serve')
 

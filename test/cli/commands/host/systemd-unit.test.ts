@@ -2,10 +2,10 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { systemdUnit } from '../../../lib/cli/systemd-units.ts'
-import { parseSettings } from '../../../lib/settings/parse-settings.ts'
-import { runCli } from '../../helpers/cli.ts'
-import { type CliHost, onHost, runProcess } from '../../helpers/cli-host.ts'
+import { systemdUnit } from '../../../../lib/cli/systemd-units.ts'
+import { parseSettings } from '../../../../lib/settings/parse-settings.ts'
+import { runCli } from '../../../helpers/cli.ts'
+import { type CliHost, onHost, runProcess } from '../../../helpers/cli-host.ts'
 
 const test = suite<CliHost>('proxy-manager systemd-unit')
 

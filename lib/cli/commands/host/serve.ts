@@ -1,7 +1,7 @@
 /** proxy-manager serve, proxy-manager recover: what runs on this host itself */
-import { describeSettings } from '../../settings/settings.ts'
-import { type CommandDefinition, CommandFailure, EXIT } from '../command.ts'
-import { loadMain } from '../node-flags.ts'
+import { describeSettings } from '../../../settings/settings.ts'
+import { type CommandDefinition, CommandFailure, EXIT } from '../../command.ts'
+import { loadMain } from '../../node-flags.ts'
 
 export const serve: CommandDefinition = {
   name: 'serve',
