@@ -5,12 +5,14 @@ import type { Deps, Endpoint } from '../lib/http/operation.ts'
 import checkProxy from './check-proxy.ts'
 import createProxy from './create-proxy.ts'
 import deleteProxy from './delete-proxy.ts'
+import exportRoutes from './export-routes.ts'
 import getEvents from './get-events.ts'
 import getHistory from './get-history.ts'
 import getManagerHealth from './get-manager-health.ts'
 import getMetrics from './get-metrics.ts'
 import getOpenapi from './get-openapi.ts'
 import getProxy from './get-proxy.ts'
+import importRoutes from './import-routes.ts'
 import issueCertificate from './issue-certificate.ts'
 import listProxies from './list-proxies.ts'
 import putProxy from './put-proxy.ts'
@@ -39,6 +41,8 @@ export const endpoints: readonly Endpoint[] = [
   getEvents,
   syncFromRegistry,
   reconcile,
+  exportRoutes,
+  importRoutes,
   getMetrics,
   getOpenapi,
   udcHealth,

@@ -1,6 +1,6 @@
 import * as v from 'valibot'
-import { Plan } from '../lib/http/answer-schemas.ts'
-import { planOf } from '../lib/http/answers.ts'
+import { BULK_ERRORS, BulkSummary } from '../lib/http/answer-schemas.ts'
+import { bulkAnswer } from '../lib/http/answers.ts'
 import { endpoint } from '../lib/http/endpoint.ts'
 import { DROPLET } from '../lib/http/openapi/samples.ts'
 import { NoParams, SyncQuery } from '../lib/http/parameters.ts'
@@ -8,29 +8,13 @@ import { NoParams, SyncQuery } from '../lib/http/parameters.ts'
 const Summary = v.object({
   synced: v.array(v.string()),
   synced_count: v.number(),
-  created: v.array(v.string()),
-  updated: v.array(v.string()),
-  unchanged: v.array(v.string()),
-  deleted: v.array(v.string()),
-  skipped: v.array(v.object({ name: v.string(), reason: v.string() })),
-  skipped_count: v.number(),
-  orphaned: v.array(v.string()),
-  confirm_needed: v.optional(
-    v.pipe(
-      v.number(),
-      v.description(
-        'Only in the answer to a dry run: without this number as confirm, the call fails (409 BLAST_RADIUS)',
-      ),
-    ),
-  ),
-  dry_run: v.optional(v.pipe(v.literal(true), v.description('Only in the answer to a dry run: nothing was changed'))),
+  ...BulkSummary.entries,
   next: v.optional(
     v.pipe(
       v.object({ method: v.literal('POST'), path: v.string(), reason: v.string() }),
       v.description('Only if a GET was made a dry run: the call that syncs'),
     ),
   ),
-  plan: v.optional(Plan),
 })
 
 const PATH = '/proxy-manager/sync-from-registry'
@@ -68,24 +52,13 @@ export default endpoint(
         },
       },
     },
-    errors: [
-      'INVALID_REQUEST',
-      'BLAST_RADIUS',
-      'PROXY_CONFIG_FAILED',
-      'REGISTRY_NOT_CONFIGURED',
-      'REGISTRY_UNAVAILABLE',
-      'NGINX_RELOAD_FAILED',
-      'NGINX_ALREADY_BROKEN',
-      'CONFIG_READ_FAILED',
-      'CONFIG_WRITE_FAILED',
-      'BUSY',
-    ],
+    errors: [...BULK_ERRORS, 'REGISTRY_NOT_CONFIGURED', 'REGISTRY_UNAVAILABLE'],
   },
   async ({ method, query }, { engine, caller, origin, base = '' }) => {
     const { dry_run, prune, confirm, require_healthy, enable_ssl } = query
     const isTrusted = caller?.kind === 'token' || (caller?.kind === 'local' && !prune)
     const isOnlyShown = method === 'GET' && !dry_run && !isTrusted
-    const { dryRun, ...summary } = await engine.syncFromRegistry({
+    const summary = await engine.syncFromRegistry({
       dryRun: dry_run || isOnlyShown,
       prune,
       confirm,
@@ -93,12 +66,7 @@ export default endpoint(
       enableSsl: enable_ssl,
       origin,
     })
-    const { created, updated, deleted, skipped_count } = summary
-    const logFields = { created: created.length, updated: updated.length, deleted: deleted.length, skipped_count }
-    if (dryRun === undefined) return { status: 200, body: summary, logFields }
-    const next = isOnlyShown ? { next: nextStep(base) } : {}
-    const body = { ...summary, dry_run: true, ...next, plan: planOf(dryRun) }
-    return { status: 200, body, logFields: { ...logFields, dry_run: true } }
+    return bulkAnswer(summary, isOnlyShown ? { next: nextStep(base) } : {})
   },
 )
 

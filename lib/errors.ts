@@ -96,7 +96,7 @@ export const ERRORS = {
     "The route's revision does not match If-Match or If-None-Match",
     'GET the route, then repeat the call with its current revision (details.revision)',
   ),
-  PAYLOAD_TOO_LARGE: entry(413, 'caller', false, 'request', 'The body is larger than 64 KiB'),
+  PAYLOAD_TOO_LARGE: entry(413, 'caller', false, 'request', 'The body is too large'),
   UNSUPPORTED_MEDIA_TYPE: entry(415, 'caller', false, 'request', 'The body must be application/json, not compressed'),
   UPSTREAM_UNHEALTHY: entry(422, 'upstream', true, 'upstream', 'The upstream failed its health check'),
   UPSTREAM_UNRESOLVABLE: entry(422, 'upstream', true, 'upstream', 'The upstream host name does not resolve'),

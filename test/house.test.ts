@@ -65,6 +65,7 @@ const FLOORS: readonly (readonly [room: string, packages: readonly string[]])[] 
   ['lib/history', ['valibot']],
   ['lib/change', ['valibot', 'node:path']],
   ['lib/issuance', []],
+  ['lib/bulk', ['valibot']],
   ['lib/mesh', ['valibot', 'jose/*', 'node:crypto', 'node:util']],
   ['lib/health', ['valibot', 'node:path']],
   ['lib/engine', ['valibot']],

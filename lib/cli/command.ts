@@ -38,6 +38,8 @@ export interface Invocation {
   readonly name: string
   /** The second name, if the command expects one. */
   readonly newName: string
+  /** The path of a file, if the command expects one. */
+  readonly file: string
   /** By camelCase name; `undefined` if an option was not given. */
   readonly options: Readonly<Record<string, unknown>>
   /** `--json` is given: for a command that prints by itself. */
@@ -58,6 +60,8 @@ export interface CommandDefinition {
   readonly expectsName?: boolean
   /** Its second argument is another name for that droplet. */
   readonly expectsNewName?: boolean
+  /** Its argument is a file. */
+  readonly expectsFile?: boolean
   readonly options: readonly Option[]
   /** It runs until it is stopped, and prints no outcome. */
   readonly isService?: boolean

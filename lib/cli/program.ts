@@ -3,6 +3,7 @@
 import { Command, CommanderError, InvalidArgumentError } from 'commander'
 import packageJson from '../../package.json' with { type: 'json' }
 import { type CliContext, type CommandDefinition, CommandFailure, EXIT } from './command.ts'
+import { apply, exportRoutes } from './commands/apply.ts'
 import { remove } from './commands/delete.ts'
 import { check, get } from './commands/get.ts'
 import { events, history, rollback } from './commands/history.ts'
@@ -33,6 +34,8 @@ const COMMANDS: readonly CommandDefinition[] = [
   rollback,
   ssl,
   sync,
+  exportRoutes,
+  apply,
   reconcile,
   events,
   health,
@@ -109,9 +112,10 @@ function createProgram({ out, err, columns }: CliContext): Command {
 }
 
 function addCommand(program: Command, definition: CommandDefinition): Command {
-  const { name, summary, expectsName, expectsNewName, options, isService, details } = definition
+  const { name, summary, expectsName, expectsNewName, expectsFile, options, isService, details } = definition
   const command = program.command(name).description(summary).showHelpAfterError(`See proxy-manager ${name} --help`)
   if (expectsName) command.argument('<name>', 'Droplet name of the route', parseName)
+  if (expectsFile) command.argument('<file>', 'A file, or - for standard input')
   if (expectsNewName) command.argument('<new-name>', 'Its new droplet name', parseName)
   for (const option of options) command.addOption(option)
   if (!isService) command.option('--json', 'Print JSON instead of text')
@@ -134,7 +138,7 @@ async function execute(
   const [name = '', newName = ''] = command.args
   const print = (json: unknown) => context.out(`${plainJson(json)}\n`)
   try {
-    const outcome = await definition.run({ name, newName, options, isJson: isJson === true }, context)
+    const outcome = await definition.run({ name, newName, file: name, options, isJson: isJson === true }, context)
     if (outcome === undefined) return undefined
     if (isJson) print(outcome.json)
     else context.out(`${printable(outcome.text)}\n`)

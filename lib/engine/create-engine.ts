@@ -1,4 +1,6 @@
 /** The engine on a host: its operations, made of the change pipeline, the queue and certificate maintenance. */
+import { importRoutes } from '../bulk/import.ts'
+import { routesFile } from '../bulk/routes-file.ts'
 import { nginxControls } from '../candidate/nginx-control.ts'
 import { certificateStore } from '../certificates/store.ts'
 import type { ChangeContext, ChangeState } from '../change/context.ts'
@@ -25,7 +27,7 @@ import { ANGIE_UNSUPPORTED, nginxFactsReader } from '../nginx/binary.ts'
 import { staleFinder } from '../plan/stale.ts'
 import { observer } from '../snapshot/observe.ts'
 import { findPutBack } from '../snapshot/put-back.ts'
-import { superseding } from './arrivals.ts'
+import { servedRoutes, superseding } from './arrivals.ts'
 import { certificateVerbs, changeVerbs } from './change-verbs.ts'
 import { drains } from './drains.ts'
 import type { Engine } from './engine.ts'
@@ -63,6 +65,8 @@ export function createEngine(host: Host): Engine {
     syncFromRegistry: loggedSync(context, (request) =>
       syncFromRegistry(context, superseding(queue, waits), registry, request),
     ),
+    exportRoutes: async () => routesFile((await servedRoutes(context)).values()),
+    importRoutes: (request) => importRoutes(context, superseding(queue, waits), request),
     readMetrics: () => readMetrics(context, queue, checks, readHealth, draining.read),
     readHealth,
     readDependencies: dependencyReader(context),

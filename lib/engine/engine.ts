@@ -1,4 +1,6 @@
 /** What handlers call: one method for each operation of the API. */
+import type { ImportRequest, ImportSummary } from '../bulk/import.ts'
+import type { ExportedRoutes } from '../bulk/routes-file.ts'
 import type { PreflightCheck } from '../certificates/preflight.ts'
 import type { Applied, BatchDryRun, Receipt, StepTimes } from '../change/context.ts'
 import type { ReconcileDryRun, Reconciled } from '../change/reconcile.ts'
@@ -154,6 +156,10 @@ export interface Engine {
   readMetrics(): Promise<string>
   /** Makes the routes match the Registry's droplets. */
   syncFromRegistry(request: SyncRequest): Promise<SyncSummary>
+  /** All routes as one document, which `importRoutes` accepts. */
+  exportRoutes(): Promise<ExportedRoutes>
+  /** Makes the routes what a document says. */
+  importRoutes(request: ImportRequest): Promise<ImportSummary>
   /** Whose token it is, if it is one of this host. */
   findToken(token: string): KnownToken | undefined
   /** Whether the Registry has signed this token, and what it permits; never throws. */

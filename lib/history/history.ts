@@ -73,8 +73,8 @@ async function record(host: HistoryHost, files: readonly FileChange[], event: Da
 }
 
 /** The route as a PUT takes it. */
-function routeOf({ domain, upstream_host, upstream_port, enable_ssl, options }: RouteRecord): Record<string, unknown> {
-  const upstream = upstream_port === null ? {} : { upstream_host, upstream_port }
+export function routeOf({ domain, upstream_host, upstream_port, enable_ssl, options }: RouteRecord) {
+  const upstream = upstream_host === null || upstream_port === null ? {} : { upstream_host, upstream_port }
   return { domain, ...upstream, enable_ssl, options }
 }
 

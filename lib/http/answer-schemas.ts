@@ -145,3 +145,31 @@ export const PUT_ERRORS = [
   'CONFIG_WRITE_FAILED',
   'BUSY',
 ] as const satisfies readonly ErrorCode[]
+
+/** What became of many routes at once. */
+export const BulkSummary = v.object({
+  created: v.array(v.string()),
+  updated: v.array(v.string()),
+  unchanged: v.array(v.string()),
+  deleted: v.array(v.string()),
+  skipped: v.array(v.object({ name: v.string(), reason: v.string() })),
+  skipped_count: v.number(),
+  orphaned: v.array(v.string()),
+  confirm_needed: v.optional(
+    count('Only in the answer to a dry run: without this number as confirm, the call fails (409 BLAST_RADIUS)'),
+  ),
+  dry_run: v.optional(v.pipe(v.literal(true), v.description('Only in the answer to a dry run: nothing was changed'))),
+  plan: v.optional(Plan),
+})
+
+/** Errors of the operations that change many routes. */
+export const BULK_ERRORS = [
+  'INVALID_REQUEST',
+  'BLAST_RADIUS',
+  'PROXY_CONFIG_FAILED',
+  'NGINX_RELOAD_FAILED',
+  'NGINX_ALREADY_BROKEN',
+  'CONFIG_READ_FAILED',
+  'CONFIG_WRITE_FAILED',
+  'BUSY',
+] as const satisfies readonly ErrorCode[]

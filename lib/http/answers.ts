@@ -1,6 +1,7 @@
 /** What the answers to changes have in common: receipt, ETag, Server-Timing, the next step, and the plan of a dry run. */
 
 import type * as v from 'valibot'
+import type { ImportSummary } from '../bulk/import.ts'
 import type { ChangeDryRun, Changed, DeletedProxy, IssueDryRun, IssuedProxy, RouteChanged } from '../engine/engine.ts'
 import { describeChange } from '../plan/diff.ts'
 import { unsecuredNames } from '../route/names.ts'
@@ -100,6 +101,15 @@ export function deleteDryRunAnswer(dryRun: ChangeDryRun): Answer {
     body: { status: 'would_delete', droplet_name, plan: planOf(dryRun) },
     logFields: { dry_run: true },
   }
+}
+
+/** What became of many routes; `extra` is in the body as well. */
+export function bulkAnswer({ dryRun, ...summary }: ImportSummary, extra: object = {}): Answer {
+  const { created, updated, deleted, skipped_count } = summary
+  const logFields = { created: created.length, updated: updated.length, deleted: deleted.length, skipped_count }
+  if (dryRun === undefined) return { status: 200, body: summary, logFields }
+  const body = { ...summary, dry_run: true, ...extra, plan: planOf(dryRun) }
+  return { status: 200, body, logFields: { ...logFields, dry_run: true } }
 }
 
 /** A strong entity tag (RFC 9110, 8.8.3). */

@@ -68,6 +68,8 @@ export interface Operation<P = unknown, Q = unknown, B = unknown> {
   readonly query: v.GenericSchema<unknown, Q>
   /** `undefined` if a body is ignored. */
   readonly body: v.GenericSchema<unknown, B> | undefined
+  /** The largest body that is read, if that is more than what is usual. */
+  readonly bodyLimitBytes?: number
   /** JSON if missing; otherwise the answers are text of this type. */
   readonly contentType?: string
   /** By status; errors are not among them. */

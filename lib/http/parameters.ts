@@ -113,6 +113,31 @@ export const DeleteQuery = v.strictObject(
   unknownKey,
 )
 
+const confirm = v.optional(
+  v.pipe(
+    v.string(),
+    v.description(
+      'How many routes to delete, if that is more than may be deleted without confirmation (409 BLAST_RADIUS)',
+    ),
+    v.regex(/^\d{1,6}$/, 'must be a number of routes'),
+    v.transform(Number),
+  ),
+)
+
+/** Of `POST /import`. */
+export const ImportQuery = v.strictObject(
+  {
+    ...dryRunEntries,
+    prune: booleanParameter('Delete routes that the document does not have'),
+    require_healthy: v.optional(
+      trueOrFalse('Whether a route is skipped if its upstream is not healthy, unless its require_healthy is false'),
+      'true',
+    ),
+    confirm,
+  },
+  unknownKey,
+)
+
 /** Of a sync. */
 export const SyncQuery = v.strictObject(
   {
@@ -122,16 +147,7 @@ export const SyncQuery = v.strictObject(
     enable_ssl: v.optional(
       trueOrFalse('Whether HTTPS is wanted; if missing, routes keep what they have and new ones are HTTP'),
     ),
-    confirm: v.optional(
-      v.pipe(
-        v.string(),
-        v.description(
-          'How many routes to delete, if that is more than may be deleted without confirmation (409 BLAST_RADIUS)',
-        ),
-        v.regex(/^\d{1,6}$/, 'must be a number of routes'),
-        v.transform(Number),
-      ),
-    ),
+    confirm,
   },
   unknownKey,
 )

@@ -21,7 +21,7 @@ export async function parseCall<P, Q, B>(
   const body =
     operation.body === undefined
       ? undefined
-      : check(operation.body, await readJsonBody(request, {}), issues, 'is not a known field')
+      : check(operation.body, await readJsonBody(request, {}, operation.bodyLimitBytes), issues, 'is not a known field')
   if (issues.length > 0) throw new ProxyManagerError('INVALID_REQUEST', { details: { issues } })
   const header = (name: string) => request.headers.get(name) ?? undefined
   return { method: request.method, params, query, body, precondition, header } as Call<P, Q, B>

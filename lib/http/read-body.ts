@@ -1,6 +1,7 @@
-/** Request bodies: JSON of at most 64 KiB, of limited depth, and without duplicate keys, which two parsers could read differently. */
+/** Request bodies: JSON of limited size and depth, and without duplicate keys, which two parsers could read differently. */
 import { ProxyManagerError } from '../errors.ts'
 
+/** Of a body, unless its operation permits more. */
 export const BODY_LIMIT_BYTES = 64 * 1024
 /** A message with a route in it has six levels; recursive code, JSON.stringify included, runs out of stack at some thousands. */
 export const DEPTH_LIMIT = 32
@@ -9,10 +10,10 @@ export const DEPTH_LIMIT = 32
  * The parsed JSON body; `missing` if there is none.
  * @throws {ProxyManagerError} PAYLOAD_TOO_LARGE, UNSUPPORTED_MEDIA_TYPE, INVALID_REQUEST
  */
-export async function readJsonBody(request: Request, missing?: unknown): Promise<unknown> {
+export async function readJsonBody(request: Request, missing?: unknown, limit = BODY_LIMIT_BYTES): Promise<unknown> {
   const declared = request.headers.get('content-length')
-  if (declared !== null && Number(declared) > BODY_LIMIT_BYTES) throw tooLarge()
-  const bytes = await readBytes(request)
+  if (declared !== null && Number(declared) > limit) throw tooLarge(limit)
+  const bytes = await readBytes(request, limit)
   if (bytes.length === 0) return missing
   const type = request.headers.get('content-type') ?? ''
   const encoding = request.headers.get('content-encoding') ?? 'identity'
@@ -22,7 +23,7 @@ export async function readJsonBody(request: Request, missing?: unknown): Promise
 }
 
 /** Just stops reading at the limit: cancelling the stream, or leaving a `for await` over it, would close the socket before the answer. */
-async function readBytes(request: Request): Promise<Uint8Array> {
+async function readBytes(request: Request, limit: number): Promise<Uint8Array> {
   const reader = request.body?.getReader()
   const chunks: Uint8Array[] = []
   let size = 0
@@ -33,7 +34,7 @@ async function readBytes(request: Request): Promise<Uint8Array> {
     })
     if (next === undefined || next.done) return Buffer.concat(chunks)
     size += next.value.byteLength
-    if (size > BODY_LIMIT_BYTES) throw tooLarge()
+    if (size > limit) throw tooLarge(limit)
     chunks.push(next.value)
   }
 }
@@ -78,9 +79,12 @@ function assertUnambiguous(text: string): void {
   }
 }
 
-function tooLarge(): ProxyManagerError {
+function tooLarge(limit: number): ProxyManagerError {
   // The rest of the body is never read, so the connection is closed after the answer.
-  return new ProxyManagerError('PAYLOAD_TOO_LARGE', { headers: { connection: 'close' } })
+  return new ProxyManagerError('PAYLOAD_TOO_LARGE', {
+    message: `The body is larger than ${limit / 1024} KiB`,
+    headers: { connection: 'close' },
+  })
 }
 
 function endedPrematurely(): ProxyManagerError {

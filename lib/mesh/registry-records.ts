@@ -1,5 +1,7 @@
 /** The shapes in which deployed Registries list droplets, and the routes for them. */
+
 import * as v from 'valibot'
+import type { Skipped } from '../bulk/change-many.ts'
 import { Domain } from '../net/domain.ts'
 import { DropletName, foldName } from '../route/droplet-name.ts'
 import { UpstreamHost, UpstreamPort } from '../upstream/upstream.ts'
@@ -10,11 +12,6 @@ export interface RegistryRoute {
   readonly domain: string
   readonly upstream_host: string
   readonly upstream_port: number
-}
-
-export interface Skipped {
-  readonly name: string
-  readonly reason: string
 }
 
 export interface RegistryAnswer {

@@ -1,8 +1,9 @@
 /** What a sync does with a Registry's droplets: which routes it puts, deletes and skips. */
-import { ProxyManagerError } from '../errors.ts'
-import type { DeleteChange, Precondition } from '../plan/change.ts'
+import { blastRadius, preconditionFor, type Skipped } from '../bulk/change-many.ts'
+import type { ProxyManagerError } from '../errors.ts'
+import type { DeleteChange } from '../plan/change.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
-import type { RegistryAnswer, RegistryRoute, Skipped } from './registry-records.ts'
+import type { RegistryAnswer, RegistryRoute } from './registry-records.ts'
 
 export interface SyncSelection {
   /** The droplets whose routes the sync puts. */
@@ -14,10 +15,6 @@ export interface SyncSelection {
   /** More routes would be deleted than without confirmation, and the caller has not confirmed their number: the error that says so. */
   readonly unconfirmed: ProxyManagerError | undefined
 }
-
-/** Deletions that need no confirmation: this many, or this share of the routes that syncs have made. */
-const UNCONFIRMED = 2
-const UNCONFIRMED_SHARE = 0.2
 
 /** Compares the Registry's answer with the routes on disk, by droplet name. A route that a call to this API made is never touched. */
 export function selectForSync(
@@ -38,7 +35,6 @@ export function selectForSync(
   const names = orphaned.map(({ record }) => record.droplet_name)
   // A Registry that has lost all its droplets must not delete the routes.
   const isPruning = prune && answer.routes.length > 0
-  const allowed = Math.max(UNCONFIRMED, Math.floor(synced.length * UNCONFIRMED_SHARE))
   return {
     wanted: answer.routes.filter(isOurs),
     skipped: [...answer.skipped, ...skipped],
@@ -48,19 +44,6 @@ export function selectForSync(
       dropletName: route.record.droplet_name,
       precondition: preconditionFor(route),
     })),
-    unconfirmed:
-      isPruning && names.length > allowed && confirm !== names.length ? blastRadius(names, allowed) : undefined,
+    unconfirmed: isPruning ? blastRadius(names, synced.length, confirm) : undefined,
   }
-}
-
-/** The route must still be as the sync found it: a call may change it, or take it over, meanwhile. */
-export function preconditionFor(found: SnapshotRoute | undefined): Precondition {
-  return found === undefined ? { ifNoneMatchAny: true } : { ifMatch: [found.revision] }
-}
-
-function blastRadius(orphaned: readonly string[], unconfirmed: number): ProxyManagerError {
-  const remedy = `Check the list; to delete them all, add confirm=${orphaned.length}`
-  return new ProxyManagerError('BLAST_RADIUS', {
-    details: { orphaned, count: orphaned.length, unconfirmed, remedy },
-  })
 }

@@ -131,6 +131,16 @@ export function withoutLaterDefaults(options: ProxyOptions): Partial<ProxyOption
   return Object.fromEntries(Object.entries(options).filter(([name]) => !isLaterDefault(name)))
 }
 
+/** The options that differ from their defaults. */
+export function withoutDefaults(options: ProxyOptions): Partial<ProxyOptions> {
+  return Object.fromEntries(Object.entries(options).filter(([name, value]) => !isDefault(name, value)))
+}
+
+function isDefault(name: string, value: unknown): boolean {
+  const defaults: Readonly<Record<string, unknown>> = { ...DEFAULT_OPTIONS }
+  return JSON.stringify(value) === JSON.stringify(defaults[name])
+}
+
 const KINDS = { boolean: 'flag', array: 'list', number: 'number', string: 'text', picklist: 'text' } as const
 
 /** For each option its name, its default as JSON, its description, and what kind of value it takes. */

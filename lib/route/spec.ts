@@ -5,6 +5,7 @@ import { Domain } from '../net/domain.ts'
 import { UpstreamHost, UpstreamPort, UpstreamUrl } from '../upstream/upstream.ts'
 import { DropletName, nameFromDomain } from './droplet-name.ts'
 import { ProxyOptions } from './options.ts'
+import { RouteSource } from './record.ts'
 
 const flag = (help: string) => v.optional(v.pipe(v.boolean('must be true or false'), v.description(help)), true)
 
@@ -53,6 +54,23 @@ export const CreateProxyBody = v.pipe(
     }
   }),
   v.transform((body) => ({ droplet_name: body.droplet_name ?? nameFromDomain(body.domain), ...toSpec(body) })),
+)
+
+/** A route in a document of all routes: the same with its name, and with who manages it. */
+export const ExportedRoute = v.pipe(
+  v.strictObject(
+    {
+      droplet_name: DropletName,
+      source: v.optional(
+        v.pipe(RouteSource, v.description('registry: syncs with the Registry continue to manage the route')),
+        'api',
+      ),
+      ...bodyEntries,
+    },
+    objectMessage,
+  ),
+  v.rawCheck(({ dataset, addIssue }) => checkBody(dataset.value, addIssue)),
+  v.transform(({ droplet_name, source, ...body }) => ({ droplet_name, source, ...toSpec(body) })),
 )
 
 /** Checks across fields. Runs besides the checks of single fields, so that a caller gets all issues at once: `body` may be partly invalid. */

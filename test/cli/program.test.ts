@@ -45,12 +45,13 @@ test('--help names every command and exit status; each command has its own help'
 test('the help of a command that calls the API has examples that the command accepts', async () => {
   for (const name of CALLING.map(([command = '']) => command)) {
     const { out } = await runCli([name, '--help'])
-    const examples = [...out.matchAll(/^ {2}proxy-manager (.+?)(?: \|.*)?$/gm)].map(([, example = '']) => example)
+    const examples = [...out.matchAll(/^ {2}proxy-manager (.+?)(?: [|>].*)?$/gm)].map(([, example = '']) => example)
     assert.ok(examples.length > 0, name)
+    const files = { 'routes.json': '{}', '/dev/stdin': '{}' }
     for (const example of examples) {
       const argv = [...example.matchAll(/'([^']*)'|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? '')
       assert.is(argv[0], name, example)
-      assert.is((await runCli(argv, { PROXY_MANAGER_URL: 'http://127.0.0.1:1' })).status, 3, example)
+      assert.is((await runCli(argv, { PROXY_MANAGER_URL: 'http://127.0.0.1:1' }, files)).status, 3, example)
     }
   }
 })

@@ -23,6 +23,8 @@ export const CALLING = [
   ['rollback', 'app'],
   ['ssl', 'app'],
   ['sync'],
+  ['export'],
+  ['apply', 'routes.json'],
   ['reconcile'],
   ['events'],
   ['health'],
@@ -67,13 +69,16 @@ export async function runCli(
 export interface Api {
   readonly environment: Readonly<Record<string, string>>
   readonly cli: (...argv: string[]) => Promise<Ended>
+  /** What the command line finds when it reads a file. */
+  readonly files: Record<string, string>
 }
 
 async function listening<T>(listener: RequestListener, use: (api: Api) => Promise<T>): Promise<T> {
   const server = await startServer(listener)
   const environment = { PROXY_MANAGER_URL: server.url }
   try {
-    return await use({ environment, cli: (...argv) => runCli(argv, environment) })
+    const files: Record<string, string> = {}
+    return await use({ environment, files, cli: (...argv) => runCli(argv, environment, files) })
   } finally {
     server.close()
   }

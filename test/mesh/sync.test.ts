@@ -207,7 +207,7 @@ test('a call between the observation and the change wins', async () => {
     return ['10.0.0.7']
   }
   const summary = await sync(deps, { prune: true })
-  const reason = 'the route was changed during the sync; the next sync tries again'
+  const reason = 'the route was changed meanwhile; repeat the call'
   assert.equal(reasonsOf(summary), { gone: reason, new: reason, old: reason })
   assert.equal([summary.unchanged, summary.deleted], [['c'], []])
   for (const name of ['new', 'old', 'gone']) assert.is(servedPort(deps, `${name}.example.com`), 8080, name)

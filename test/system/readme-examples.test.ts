@@ -36,6 +36,8 @@ const TAKES: readonly (readonly [beginning: string, take: Take])[] = [
   ["curl 'http", takeCalls],
   ['curl http://127.0.0.1:8100/proxy-manager/health', takeCalls],
   ['curl http://127.0.0.1:8100/health', takeCalls],
+  ['curl http://127.0.0.1:8100/export', takeCalls],
+  ['curl -s http://127.0.0.1:8100/export', takeCalls],
   ['curl -s http://127.0.0.1:8100/metrics', takeCalls],
   ['location / {', takeLocation],
   ['set_real_ip_from ', takeConfiguration],

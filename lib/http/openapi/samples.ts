@@ -37,6 +37,13 @@ export const PROXY = {
   updated_at: AT,
   revision: REVISION,
 }
+/** The document of all routes. */
+export const EXPORTED = {
+  version: 1,
+  routes: [
+    { droplet_name: DROPLET, domain: DOMAIN, upstream_host: 'localhost', upstream_port: 8001, enable_ssl: true },
+  ],
+}
 /** Of one route, by itself. */
 export const HEALTH = {
   ...PROXY.health,

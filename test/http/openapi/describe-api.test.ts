@@ -213,6 +213,7 @@ test('a body is required if an empty one is invalid', () => {
   const required = operations.filter(({ operation }) => operation.requestBody?.required === true)
   assert.equal(required.map(({ operation }) => operation.operationId).sort(), [
     'createProxy',
+    'importRoutes',
     'putProxy',
     'renameProxy',
     'udcMessage',
@@ -359,6 +360,10 @@ test('the operations for the mesh answer as described', async () => {
   await send('POST', '/proxy-manager/sync-from-registry?dry_run=true&prune=true')
   deps.nginx.registry = { status: 200, body: JSON.stringify(droplets.slice(5)) }
   await send('POST', '/proxy-manager/sync-from-registry?prune=true')
+  await send('POST', '/import', { body: { version: 1, routes: [] } })
+  await send('POST', '/import?dry_run=true&prune=true', { body: { version: 1, routes: [] } })
+  await send('POST', '/import?prune=true', { body: { version: 1, routes: [] } })
+  await send('POST', '/import', { body: { version: 2 } })
   await send('POST', '/proxy-manager/reconcile?dry_run=true')
   await send('POST', '/proxy-manager/reconcile')
   const message = { trace_id: 't', source: 's', target: 'proxy-manager' }
@@ -373,7 +378,8 @@ test('the operations for the mesh answer as described', async () => {
         operation.operationId === 'createProxy',
       operation.operationId,
     )
-  for (const outcome of ['syncFromRegistry BLAST_RADIUS', 'udcMessage INVALID_REQUEST']) assert.ok(seen.has(outcome))
+  for (const outcome of ['syncFromRegistry BLAST_RADIUS', 'importRoutes INVALID_REQUEST', 'udcMessage INVALID_REQUEST'])
+    assert.ok(seen.has(outcome))
   assertExamples(details)
 })
 
