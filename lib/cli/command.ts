@@ -25,6 +25,7 @@ export interface CliContext {
   /** Tables are cut to `columns`; a program that reads them gets every character. */
   readonly isTerminal: boolean
   readonly read: ReadFile
+  readonly readInput: () => Promise<string>
   readonly fetch: PatientFetch
   /** Calls `act` each time that so many milliseconds have passed, until the returned function is called. */
   readonly every: (ms: number, act: () => void) => () => void

@@ -12,6 +12,8 @@ export interface Terminal {
   readonly isTerminal: boolean
   out(text: string): void
   err(text: string): void
+  /** All of standard input. */
+  readInput(): Promise<string>
   every(ms: number, act: () => void): () => void
   /**
    * From now on it is no failure if a reader of the output goes away (EPIPE, as with `| head`). Output that cannot be written otherwise, as to a
@@ -38,6 +40,11 @@ export function hostTerminal(): Terminal {
     isTerminal: process.stdout.isTTY,
     out: (text) => void process.stdout.write(text),
     err: (text) => void process.stderr.write(text),
+    readInput: async () => {
+      const chunks: Buffer[] = []
+      for await (const chunk of process.stdin) chunks.push(chunk)
+      return Buffer.concat(chunks).toString()
+    },
     every: (ms, act) => {
       const timer = setInterval(act, ms)
       return () => clearInterval(timer)

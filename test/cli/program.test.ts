@@ -47,7 +47,7 @@ test('the help of a command that calls the API has examples that the command acc
     const { out } = await runCli([name, '--help'])
     const examples = [...out.matchAll(/^ {2}proxy-manager (.+?)(?: [|>].*)?$/gm)].map(([, example = '']) => example)
     assert.ok(examples.length > 0, name)
-    const files = { 'routes.json': '{}', '/dev/stdin': '{}' }
+    const files = { 'routes.json': '{}', '-': '{}' }
     for (const example of examples) {
       const argv = [...example.matchAll(/'([^']*)'|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? '')
       assert.is(argv[0], name, example)

@@ -56,6 +56,7 @@ export async function runCli(
       const text = files[path]
       return text === undefined ? { failure: 'ENOENT' } : { text }
     },
+    readInput: async () => files['-'] ?? '',
     fetch: patientFetch,
     every: () => () => undefined,
     columns: 80,

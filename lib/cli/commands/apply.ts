@@ -35,8 +35,8 @@ export const apply: CommandDefinition = {
 
 Exit status: 0 if every route is as the document says, 1 if a route was skipped
 (see the last lines of the output) or NGINX rejects the dry run.`,
-  run: async ({ file, options }, { read, ...context }) => {
-    const source = read(file === '-' ? '/dev/stdin' : file)
+  run: async ({ file, options }, context) => {
+    const source = file === '-' ? { text: await context.readInput() } : context.read(file)
     if ('failure' in source) throw new CommandFailure(EXIT.usage, `${file} cannot be read (${source.failure})`)
     const body = parseDocument(file, source.text)
     const query = {
@@ -46,7 +46,7 @@ Exit status: 0 if every route is as the document says, 1 if a route was skipped
       require_healthy: options.healthCheck,
     }
     const call = { method: 'POST', path: '/import', query, body } as const
-    const { json, shown } = await callApi({ read, ...context }, call, Summary)
+    const { json, shown } = await callApi(context, call, Summary)
     const outcome = describeSummary(json, shown)
     return shown.skipped.length === 0 ? outcome : { ...outcome, exitStatus: EXIT.refused }
   },

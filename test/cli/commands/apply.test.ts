@@ -16,7 +16,7 @@ test('apply makes the routes what export has printed', async () => {
     assert.match(planned.out, /^created {4}1: app\n[\s\S]*\n\ncreate .*fpai-app\.conf\n[\s\S]*NGINX accepts it\.\n$/)
     const { status, out } = await cli('apply', 'routes.json')
     assert.equal([status, out.split('\n')[0]], [0, 'created    1: app'])
-    files['/dev/stdin'] = files['routes.json']
+    files['-'] = files['routes.json']
     assert.match((await cli('apply', '-')).out, /unchanged {2}1: app/)
   })
 })
