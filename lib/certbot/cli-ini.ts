@@ -29,7 +29,7 @@ interface Entry {
   readonly value: string
 }
 
-/** A line as configargparse's `DefaultConfigFileParser` reads it, in every version from 1.2 to 1.7. */
+/** A line as configargparse's `DefaultConfigFileParser` reads it, in versions 1.5 to 1.7; 1.2 keeps quotes, and reads `name =` as the value `=`. */
 const LINE =
   /^(?<key>[^:=;#\s]+)\s*(?:(?<equal>[:=\s])\s*(?<quote>['"]?)(?<value>.+?)?\k<quote>)?\s*(?:\s[;#]\s*(?:.*?)\s*)?$/
 const FALSE = /^(false|no|off|0)$/i

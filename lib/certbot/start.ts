@@ -5,7 +5,11 @@ import type { Host } from '../host/host.ts'
 export type CertbotHost = Pick<Host, 'settings' | 'paths' | 'files' | 'runner' | 'clock'>
 
 export interface CertbotOptions extends Pick<RunOptions, 'timeoutMs' | 'graceMs'> {
-  /** Options whose values no other process may see: they are passed in a file of mode 0600, which exists only while certbot runs. */
+  /**
+   * Options whose values no other process may see: they are passed in a file of mode 0600, which exists only while certbot runs. Empty ones,
+   * which override those of the system's cli.ini, are arguments: certbot's parser on Debian 11 (configargparse 1.2) reads a line `name =` as the
+   * value `=`.
+   */
   readonly secrets?: Readonly<Record<string, string>> | undefined
 }
 
@@ -17,14 +21,16 @@ export interface CertbotOptions extends Pick<RunOptions, 'timeoutMs' | 'graceMs'
 export async function startCertbot(
   { settings, paths, files, runner, clock }: CertbotHost,
   args: readonly string[],
-  { secrets, ...limits }: CertbotOptions,
+  { secrets = {}, ...limits }: CertbotOptions,
 ): Promise<RunResult> {
   const options = { ...limits, variables: { XDG_CONFIG_HOME: paths.noConfiguration } }
-  const run = (further: readonly string[]) => runner.run(settings.CERTBOT_BIN, [...args, ...further], options)
-  if (secrets === undefined) return await run([])
+  const given = Object.entries(secrets)
+  const empty = given.flatMap(([name, value]) => (value === '' ? [`--${name}=`] : []))
+  const lines = given.flatMap(([name, value]) => (value === '' ? [] : [`${name} = ${value}\n`]))
+  const run = (further: readonly string[]) => runner.run(settings.CERTBOT_BIN, [...args, ...empty, ...further], options)
+  if (lines.length === 0) return await run([])
   const file = `${paths.certbot}/${clock.randomId()}.ini`
   try {
-    const lines = Object.entries(secrets).map(([name, value]) => `${name} = ${value}\n`)
     await files.write(file, lines.join(''), 0o600)
     return await run([`--config=${file}`])
   } finally {

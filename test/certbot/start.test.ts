@@ -36,6 +36,19 @@ test('secrets are in a file that only its owner can read, in no argument, and ar
   assert.equal(host.files.list(`${STATE}/certbot`), ['no-user-configuration'])
 })
 
+// configargparse 1.2 (Debian 11) reads `eab-kid =` as the key identifier `=`, which no CA knows.
+test('a secret that the host does not have is an empty argument: older versions of certbot misread an empty line', async () => {
+  const { host, nginx } = await fakeDeps()
+  const seen: (readonly string[])[] = []
+  nginx.certbot = (args) => {
+    seen.push(args)
+    return { exitCode: 1, output: '' }
+  }
+  await startCertbot(host, ['register'], { timeoutMs: 1, secrets: { 'eab-kid': '', 'eab-hmac-key': '' } })
+  assert.equal(seen, [['register', '--eab-kid=', '--eab-hmac-key=']])
+  assert.equal(host.files.list(`${STATE}/certbot`), ['no-user-configuration'])
+})
+
 test('a start removes what a killed process has left, and nothing else', async () => {
   const { host, engine, disk } = await fakeDeps()
   await host.files.write(`${STATE}/certbot/id-1.ini`, 'eab-hmac-key = secret\n', 0o600)
