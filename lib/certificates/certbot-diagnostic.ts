@@ -85,6 +85,8 @@ const PATTERNS: readonly (readonly [pattern: RegExp, reason: IssueFailure])[] = 
     /acme:error:(accountDoesNotExist|invalidContact|unsupportedContact|externalAccountRequired|userActionRequired)|^acme\.messages\.Error: urn:ietf:params:acme:error:unauthorized|AccountNotFound|invalid email address|Unable to register an account/m,
     'account',
   ],
+  // So is one whose signature or URL is wrong: a CA that was set up again has given its number to another key.
+  [/acme:error:malformed\b.*\b(JWS|kid|key ?id)\b/i, 'account'],
   [/acme:error:invalidProfile/, 'profile'],
   [/acme:error:(rejectedIdentifier|unsupportedIdentifier)/, 'rejected'],
   [/acme:error:serverInternal|requests\.exceptions\.|Requesting \S+: |ConnectionError|Max retries exceeded/, 'ca_down'],

@@ -31,6 +31,7 @@ interface Row {
 const CAPTURED: Readonly<Record<string, Row>> = {
   'account-deactivated': { reason: 'account', said: 'Account has been deactivated' },
   'account-forgotten': { reason: 'account', said: /^Account https:.* not found\.$/ },
+  'account-of-another-key': { reason: 'account', said: /^JWS verification error: / },
   'bad-email': { reason: 'account', said: 'contact email "x" is invalid' },
   busy: { reason: 'busy', said: 'Another instance of Certbot is already running.' },
   'ca-down': { reason: 'ca_down', said: /Connection refused/ },
@@ -95,6 +96,22 @@ for (const [name, { reason, said, exitCode = 1, retryAt, remedy }] of Object.ent
     assert.not.match(diagnostic.said, /\n|\/srv\//)
   })
 }
+
+test('a CA that knows the account under another address or key is one that does not know it, whatever its words', () => {
+  const malformed = (detail: string) =>
+    diagnoseCertbot(
+      1,
+      `acme.messages.Error: urn:ietf:params:acme:error:malformed :: The request message was malformed :: ${detail}`,
+    )
+  const words = [
+    'JWS verification error',
+    'error verifying jws: square/go-jose: error in cryptographic primitive',
+    'KeyID header contained an invalid account URL: "https://ca.example/acct/1"',
+    'Key ID (kid) in JWS header missing expected URL prefix',
+  ]
+  for (const detail of words) assert.equal(pick(malformed(detail)), ['account', detail])
+  assert.is(malformed('NewOrder request did not specify any identifiers').reason, 'unknown')
+})
 
 test('each reason has a remedy of its own', () => {
   const reasons = [

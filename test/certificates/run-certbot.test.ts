@@ -65,7 +65,7 @@ test('if no account fits, one is made in an empty directory of ours, and the ord
   assert.equal(deps.host.files.list(`${STATE}/certbot`), ['no-user-configuration'])
 })
 
-for (const gone of ['account-forgotten', 'account-deactivated']) {
+for (const gone of ['account-forgotten', 'account-deactivated', 'account-of-another-key']) {
   test(`${gone}: another account is made, and the order that succeeds is the only one that counts`, async () => {
     const deps = await pending()
     const calls = everyCertbot(deps, (args) => {

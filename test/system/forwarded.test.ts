@@ -3,6 +3,8 @@ import { createServer, type IncomingHttpHeaders } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { installedBuild } from '../../fixtures/nginx-instance.ts'
+import { hasModule } from '../../lib/render/context.ts'
 import { call, putRoute, type RealHost, startHost } from '../helpers/system/host.ts'
 import { setUp } from '../helpers/system/set-up.ts'
 
@@ -11,7 +13,8 @@ interface Context {
   visit: (from: string, headers?: readonly string[]) => Promise<readonly string[]>
 }
 
-const TRUSTED = '127.0.0.8/30'
+/** The same as a network, or address by address for an NGINX that knows no networks. */
+const TRUSTED = hasModule(installedBuild(), 'geo') ? '127.0.0.8/30' : '127.0.0.8,127.0.0.9,127.0.0.10,127.0.0.11'
 const PROXY = '127.0.0.9'
 const REALIP =
   'set_real_ip_from 127.0.0.0/8; real_ip_header X-Forwarded-For; real_ip_recursive on; underscores_in_headers on;'

@@ -5,9 +5,9 @@ import { fileURLToPath } from 'node:url'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import * as v from 'valibot'
-import { createNginx, NGINX_BIN, type NginxInstance, testNginx } from '../../fixtures/nginx-instance.ts'
-import { parseBuild } from '../../lib/nginx/config/build.ts'
+import { createNginx, installedBuild, type NginxInstance, testNginx } from '../../fixtures/nginx-instance.ts'
 import { isAtLeast } from '../../lib/nginx/config/version.ts'
+import { hasModule } from '../../lib/render/context.ts'
 import { setUp } from '../helpers/system/set-up.ts'
 
 const test = suite<{ nginx: NginxInstance }>('every golden server block, as this NGINX reads it')
@@ -18,7 +18,7 @@ const Case = v.looseObject({
   route: v.optional(v.looseObject({ domain: v.string(), fingerprint_sha256: v.nullable(v.string()) })),
 })
 
-const installed = parseBuild(execFileSync('sh', ['-c', `"${NGINX_BIN}" -V 2>&1`]).toString())
+const installed = installedBuild()
 
 setUp(test, async (context, undo) => {
   context.nginx = await createNginx()
@@ -72,6 +72,7 @@ function canRead(text: string): boolean {
   const isKnown = (what: string, version: readonly number[], since: readonly number[]) =>
     !text.includes(what) || isAtLeast(version, since)
   return (
+    (hasModule(installed, 'geo') || !/^geo /m.test(text)) &&
     isKnown('ssl_reject_handshake', installed.version, [1, 19, 4]) &&
     isKnown('http2 on', installed.version, [1, 25, 1]) &&
     isKnown('keepalive_min_timeout', installed.version, [1, 27, 4]) &&
