@@ -1,8 +1,8 @@
 /** Changes of many routes that are one request: a sync, or an import. As one batch, with the result of each route. */
 import * as v from 'valibot'
 import { limiter } from '../adapters/disk/limiter.ts'
+import { dryRunBatch } from '../change/apply.ts'
 import type { BatchDryRun, ChangeContext, ChangeResult } from '../change/context.ts'
-import { dryRun } from '../change/pipeline.ts'
 import { toPutChange } from '../change/prepare-put.ts'
 import { type ChangeQueue, QUEUE_LIMIT } from '../change/queue.ts'
 import { ProxyManagerError } from '../errors.ts'
@@ -56,7 +56,7 @@ export async function changeMany(
   // Deletions first, so that a droplet of another name can have the domain.
   const changes = [...request.deletions, ...puts.flatMap((put) => (put instanceof ProxyManagerError ? [] : [put]))]
   if (request.dryRun) {
-    const { outcomes, ...result } = await queue.exclusively(() => dryRun(context, changes))
+    const { outcomes, ...result } = await queue.exclusively(() => dryRunBatch(context, changes))
     return { ...summarize(changes, outcomes, failed), dryRun: result }
   }
   const results = await submitAll(queue, changes)

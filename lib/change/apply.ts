@@ -2,9 +2,9 @@
 import { ProxyManagerError } from '../errors.ts'
 import type { Change } from '../plan/change.ts'
 import type { CommitOptions } from './commit.ts'
-import type { ChangeContext, ChangeResult, Receipt } from './context.ts'
-import { type AppliedBatch, allFailed, asFailure, prepare, runBatch } from './pipeline.ts'
-import { reconcileBefore } from './reconcile.ts'
+import type { BatchDryRun, ChangeContext, ChangeResult, Receipt } from './context.ts'
+import { type AppliedBatch, allFailed, asFailure, dryRun, prepare, runBatch } from './pipeline.ts'
+import { outdatedBefore, reconcileBefore } from './reconcile.ts'
 
 const NGINX_MAY_BE_STOPPED: CommitOptions = { allowStoppedNginx: true }
 const NGINX_MUST_RUN: CommitOptions = { allowStoppedNginx: false }
@@ -31,6 +31,14 @@ export async function applyBatch(
   } catch (error) {
     return allFailed(changes, asFailure(error))
   }
+}
+
+/**
+ * What {@link applyBatch} would do with these changes; nothing is changed.
+ * @throws {ProxyManagerError} as {@link dryRun}
+ */
+export async function dryRunBatch(context: ChangeContext, changes: readonly Change[]): Promise<BatchDryRun> {
+  return await dryRun(context, changes, { outdated: outdatedBefore(context, await context.observe([]), changes) })
 }
 
 /** An unchanged route is proved by the reload of the reconcile before it. */

@@ -7,7 +7,7 @@ import type { TestResult } from '../nginx/config-test.ts'
 import { type Change, dropletsOf } from '../plan/change.ts'
 import type { BatchPlan } from '../plan/plan-batch.ts'
 import { routeFileName, SHARED_FILE } from '../route/file-names.ts'
-import { type ChangeContext, type ChangeState, type ObservedHost, testedNow } from './context.ts'
+import { type BatchDryRun, type ChangeContext, type ChangeState, type ObservedHost, testedNow } from './context.ts'
 
 export interface AcceptedBatch {
   readonly changes: readonly Change[]
@@ -61,6 +61,23 @@ export async function bisectBatch(
   const last = good.length === 0 ? baseline : (staged ?? (await test(good)))
   if (!last.ok) throw configFailed(last)
   return { changes: good, rejected, test: last, isServable: true }
+}
+
+/** What NGINX says about these of the changes: its message, if it rejects one of them. */
+export async function verdictOn(
+  changes: readonly Change[],
+  bisecting: Promise<AcceptedBatch>,
+): Promise<BatchDryRun['test']> {
+  try {
+    const { rejected, test } = await bisecting
+    const error = changes.map((change) => rejected.get(change)).find((one) => one !== undefined)
+    if (error === undefined) return test
+    throw error
+  } catch (error) {
+    const output = error instanceof ProxyManagerError ? error.details.nginx_output : undefined
+    if (typeof output !== 'string') throw error
+    return { ok: false, output }
+  }
 }
 
 /**
@@ -146,10 +163,11 @@ async function search(
       blame(subset, result)
     }
   }
+  const failed = lastFailed && configFailed(lastFailed)
   for (const change of undecided) {
     state.postponed.add(change)
-    const failed = change.kind === 'rerender' ? lastFailed : undefined
-    rejected.set(change, failed === undefined ? new ProxyManagerError('BUSY') : configFailed(failed))
+    const isFinal = failed !== undefined && change.kind === 'rerender'
+    rejected.set(change, isFinal ? failed : new ProxyManagerError('BUSY', { details: failed?.details ?? {} }))
   }
   return { good, rejected, staged }
 }

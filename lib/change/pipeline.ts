@@ -12,7 +12,7 @@ import type { PlannedChange } from '../plan/plan-change.ts'
 import { readSharedFile } from '../render/shared-file.ts'
 import { SHARED_FILE } from '../route/file-names.ts'
 import type { Observation } from '../snapshot/observe.ts'
-import { type AcceptedBatch, bisectBatch, untestedBatch } from './bisect.ts'
+import { type AcceptedBatch, bisectBatch, untestedBatch, verdictOn } from './bisect.ts'
 import { type CommitOptions, commitBatch } from './commit.ts'
 import type {
   BatchDryRun,
@@ -40,26 +40,36 @@ export interface AppliedBatch {
   readonly cleanup: () => Promise<void>
 }
 
+/** `outdated` is what is rendered again before the changes, and is not shown. */
+interface DryRunOptions extends Pick<PlanOptions, 'withShared'> {
+  readonly outdated?: readonly Change[]
+}
+
 /**
- * What the changes would do together, with the result of `nginx -t`; nothing is changed.
+ * What the changes would do together, and whether NGINX would accept them, decided as for the changes themselves; nothing is changed.
  * @throws {ProxyManagerError} PROXY_CONFIG_FAILED if sites-enabled is not included; CONFIG_WRITE_FAILED
  */
 export async function dryRun(
   context: ChangeContext,
   changes: readonly Change[],
-  shared: Pick<PlanOptions, 'withShared'> = {},
+  { outdated = [], ...shared }: DryRunOptions = {},
 ): Promise<BatchDryRun> {
+  const { host, state, certificates } = context
   const { observation, planFor } = await prepare(context, changes, shared)
-  const { outcomes, files, certificates, domains } = planFor(changes)
+  const { outcomes, files } = planFor(changes)
   if (files.length === 0 || (changes.length > 0 && outcomes.every(isRefused)))
     return { outcomes, files: [], test: UNTESTED }
   assertIncluded(observation)
-  const copied = await context.certificates.copy(certificates)
+  const tested = [...outdated, ...changes]
+  const whole = planFor(tested)
+  // It spends no more tests than a batch.
+  for (const change of changes) state.postponable.set(change, 'new')
+  const copied = await certificates.copy(whole.certificates)
   try {
-    return { outcomes, files, test: await observation.nginx.testChange(files, domains) }
+    return { outcomes, files, test: await verdictOn(changes, bisectBatch(context, observation, tested, planFor)) }
   } finally {
-    await removeTemporaries(context.host, files)
-    await Promise.allSettled(copied.map((folder) => context.host.files.removeFolder(folder)))
+    await removeTemporaries(host, whole.files)
+    await Promise.allSettled(copied.map((folder) => host.files.removeFolder(folder)))
   }
 }
 

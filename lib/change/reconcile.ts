@@ -5,7 +5,7 @@ import type { Host } from '../host/host.ts'
 import { readRecord } from '../host/json-record.ts'
 import { logFailure } from '../host/log-failure.ts'
 import { replaceUnsynced } from '../host/replace-file.ts'
-import type { Change } from '../plan/change.ts'
+import { type Change, dropletsOf } from '../plan/change.ts'
 import type { RenderedMark, Stale } from '../plan/stale.ts'
 import type { Observation } from '../snapshot/observe.ts'
 import { findPutBack } from '../snapshot/put-back.ts'
@@ -93,12 +93,27 @@ export async function reconcileBefore(context: ChangeContext, { snapshot }: Obse
     state.unreconciled = undefined
     return undefined
   }
-  if (state.unreconciled !== undefined && host.clock.monotonicMs() < state.unreconciled.retryAtMs) return undefined
+  if (hasFailedLately(context)) return undefined
   const reasonBefore = state.unreconciled?.reason
   const { failed, receipt } = await renderAgain(context, stale)
   if (failed !== undefined && receipt === undefined && errorText(failed) !== reasonBefore)
     logFailure(host, 'error', { action: 'reconcile' })(failed)
   return receipt
+}
+
+/** What {@link reconcileBefore} would render again before these changes; they replace their own files themselves. */
+export function outdatedBefore(
+  context: ChangeContext,
+  { snapshot }: Observation,
+  changes: readonly Change[],
+): Change[] {
+  if (hasFailedLately(context)) return []
+  const own = new Set(changes.flatMap(dropletsOf))
+  return findOutdated(context, snapshot).changes.filter(({ dropletName }) => !own.has(dropletName))
+}
+
+function hasFailedLately({ host, state }: ChangeContext): boolean {
+  return state.unreconciled !== undefined && host.clock.monotonicMs() < state.unreconciled.retryAtMs
 }
 
 /** {@link reconcileBefore} without a change, for a timer; also saves the next start its rendering. */

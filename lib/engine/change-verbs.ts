@@ -1,6 +1,7 @@
 /** The operations of the engine that change a route or its certificate, and their dry runs. */
+
+import { dryRunBatch } from '../change/apply.ts'
 import type { ChangeContext } from '../change/context.ts'
-import { dryRun } from '../change/pipeline.ts'
 import { toPutChange } from '../change/prepare-put.ts'
 import type { ChangeQueue } from '../change/queue.ts'
 import { logFailure } from '../host/log-failure.ts'
@@ -51,7 +52,7 @@ export function changeVerbs({
 }: ChangeParts): ChangeVerbs {
   const { host } = context
   const dryRunOf = async (change: Change): Promise<ChangeDryRun> => {
-    const { outcomes, ...result } = await queue.exclusively(() => dryRun(context, [change]))
+    const { outcomes, ...result } = await queue.exclusively(() => dryRunBatch(context, [change]))
     const { outcome, route } = onlyOutcome({ outcomes })
     return { ...result, outcome, proxy: view.show(route) }
   }

@@ -2,8 +2,8 @@
 import type { CheckedCertificate } from '../certificates/certificate.ts'
 import { chooseLineage } from '../certificates/lineage.ts'
 import type { PreflightCheck } from '../certificates/preflight.ts'
+import { dryRunBatch } from '../change/apply.ts'
 import type { BatchDryRun, ChangeContext } from '../change/context.ts'
-import { dryRun } from '../change/pipeline.ts'
 import type { ChangeQueue } from '../change/queue.ts'
 import type { Host } from '../host/host.ts'
 import type { CertifyChange } from '../plan/change.ts'
@@ -53,7 +53,7 @@ export async function dryRunIssue(
   await assertServable(context, domain)
   const change: CertifyChange = { kind: 'certify', dropletName, domain }
   if (!mustOrder(context, found, request)) {
-    const { outcomes, files, test } = await queue.exclusively(() => dryRun(context, [change]))
+    const { outcomes, files, test } = await queue.exclusively(() => dryRunBatch(context, [change]))
     const { route } = onlyOutcome({ outcomes })
     return { route, wouldOrder: false, preflight: [], files, test }
   }

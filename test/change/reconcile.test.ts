@@ -7,7 +7,7 @@ import { withHeader } from '../../lib/route/file-envelope.ts'
 import { SHARED_FILE } from '../../lib/route/file-names.ts'
 import { contentsOf, refusal, textAt, writeAt } from '../helpers/arrange.ts'
 import { addPanel, servedOnPanel } from '../helpers/sweeps.ts'
-import { assertInvariant, backupsOf, put, remove, restarted, servedPort } from '../helpers/world.ts'
+import { assertInvariant, backupsOf, put, putRequest, remove, restarted, servedPort } from '../helpers/world.ts'
 
 const test = suite('reconcile')
 const AVAILABLE = '/etc/nginx/sites-available'
@@ -291,6 +291,46 @@ test('edits of several routes that NGINX rejects are removed by DELETE and repla
     ],
   )
   await assertInvariant(deps)
+})
+
+test('a dry run finds what the call would find, with several files that NGINX rejects', async () => {
+  const deps = await depsWithStale()
+  await deps.engine.reconcile()
+  const edit = (name: string) => {
+    const path = `${AVAILABLE}/fpai-${name}.conf`
+    writeAt(deps.disk, path, `${textAt(deps.disk, path)}broken ${name};\n`)
+  }
+  for (const name of ['a', 'b']) edit(name)
+  rejectTexts(deps, (text) => text.includes('broken'), true)
+  const before = contentsOf(deps.disk)
+  const deletion = async (dropletName: string) =>
+    (await deps.engine.dryRunDelete({ dropletName, precondition: {} })).test
+  const replacement = async (name: string) =>
+    (await deps.engine.dryRunPut(putRequest(name, `${name}.example.com`, 8009))).test
+  assert.is((await deletion('a')).ok, true)
+  for (const rejected of [await deletion('c'), await replacement('a'), await replacement('c')]) {
+    assert.is(rejected.ok, false)
+    assert.match(rejected.output, 'no such thing in fpai-')
+  }
+  assert.equal(contentsOf(deps.disk), before)
+  await remove(deps, 'a')
+  assert.is((await replacement('b')).ok, true)
+  await put(deps, 'b', 'b.example.com', 8009)
+  await assertInvariant(deps)
+})
+
+test('a dry run is not refused for files that the call would first render again', async () => {
+  const deps = await depsWithStale()
+  rejectTexts(deps, (text) => !text.includes('listen 192.0.2.10:80;'), true)
+  const before = contentsOf(deps.disk)
+  const { test: result, files } = await deps.engine.dryRunPut(putRequest('new', 'new.example.com', 8009))
+  assert.is(result.ok, true)
+  assert.equal(
+    files.map(({ path }) => path.slice(path.lastIndexOf('/') + 1)),
+    [SHARED_FILE, 'fpai-new.conf', 'fpai-new.conf'],
+  )
+  assert.equal(contentsOf(deps.disk), before)
+  await put(deps, 'new', 'new.example.com', 8009)
 })
 
 test('a process that ends during a deletion that cannot be served yet leaves the route or its absence, and signals nothing', async () => {
