@@ -53,6 +53,8 @@ interface FileReads {
   realPath(path: string): string | undefined
   /** Changes whenever the file at a path does. */
   stamp(path: string): string | undefined
+  /** When the text at a path was last written, in milliseconds since the epoch. A rename is no write. */
+  modifiedMs(path: string): number | undefined
   /** Whether this process may create files in a directory. */
   isWritable(folder: string): boolean
   /** Size of a file in bytes; 0 if there is none. */
@@ -105,6 +107,7 @@ export function hostFiles(): Files {
       }),
     realPath: (path) => ifLeading(path, () => realpathSync(path)),
     stamp: (path) => ifLeading(path, () => stampText(statSync(path))),
+    modifiedMs: (path) => ifLeading(path, () => statSync(path).mtimeMs),
     isWritable: (folder) => {
       try {
         accessSync(folder, constants.W_OK | constants.X_OK)

@@ -3,8 +3,9 @@
  * copy (certbot/certbot#4375): a change that was acknowledged in between is undone, and the file looks as if it had always been like that.
  *
  * An edit of an operator has another checksum, and a backup that he restores has a file of ours that no plugin was editing when it was replaced. A
- * change of ours backs up the edited text that it replaces: such a backup of the last hour, an intact file, and a record that is older than the one
- * that was proved last, together, are the plugin's work.
+ * change of ours backs up the edited text that it replaces: such a backup of the last hour, and an intact file with the record of that backup instead
+ * of the one that was proved last, together, are the plugin's work. The times in records and in names of backups are no evidence: a clock may have
+ * been ahead.
  */
 import type { Host } from '../host/host.ts'
 import { remember } from '../host/remember.ts'
@@ -30,7 +31,7 @@ const dated = new WeakMap<readonly string[], readonly Backup[]>()
 
 interface Backup {
   readonly dropletName: string
-  readonly name: string
+  readonly path: string
   readonly atMs: number
 }
 
@@ -38,28 +39,29 @@ interface Backup {
 export function findPutBack({ files, paths, settings, clock }: PutBackHost): PutBack | undefined {
   const { NGINX_SITES_AVAILABLE: available, NGINX_SITES_ENABLED: enabled } = settings
   const names = files.list(paths.backups)
-  const recent = remember(dated, names, () => names.flatMap(readName)).filter(
-    ({ name, atMs }) =>
-      Math.abs(clock.nowMs() - atMs) < PLUGIN_RUN_MS &&
-      CHALLENGE.test(files.read(`${paths.backups}/${name}`)?.text ?? ''),
-  )
+  const backups = remember(dated, names, () => names.flatMap((name) => readBackup(files, paths.backups, name)))
   const replaced = new Map<string, RouteRecord>()
   const deleted = new Set<string>()
-  for (const { dropletName } of recent) {
+  for (const { dropletName, path, atMs } of backups) {
+    if (Math.abs(clock.nowMs() - atMs) >= PLUGIN_RUN_MS) continue
+    const edited = files.read(path)?.text ?? ''
+    if (!CHALLENGE.test(edited)) continue
     const file = routeFileName(dropletName)
-    const [text, proved] = [`${available}/${file}`, `${paths.lastGood}/${file}`].map((path) => files.read(path)?.text)
+    const [text, proved] = [`${available}/${file}`, `${paths.lastGood}/${file}`].map((at) => files.read(at)?.text)
     if (text === undefined && proved === undefined && files.lstat(`${enabled}/${file}`)?.kind === 'file')
       deleted.add(dropletName)
     if (text === undefined || proved === undefined || text === proved) continue
-    const [found, wanted] = [readRouteFile(dropletName, text), readRouteFile(dropletName, proved)]
-    const isOlder = found !== undefined && wanted !== undefined && found.record.updated_at < wanted.record.updated_at
-    if (isOlder && !found.drifted) replaced.set(dropletName, wanted.record)
+    const [found, former, wanted] = [text, edited, proved].map((one) => readRouteFile(dropletName, one))
+    if (found === undefined || found.drifted || former === undefined || wanted === undefined) continue
+    const [now, then, acknowledged] = [found, former, wanted].map(({ record }) => JSON.stringify(record))
+    if (now === then && now !== acknowledged) replaced.set(dropletName, wanted.record)
   }
   return replaced.size === 0 && deleted.size === 0 ? undefined : { replaced, deleted: [...deleted] }
 }
 
-function readName(name: string): readonly Backup[] {
-  const [, file = '', time = ''] = /^(.+\.conf)\.(\d+)$/.exec(name) ?? []
-  const dropletName = dropletOfFileName(file)
-  return dropletName === undefined ? [] : [{ dropletName, name, atMs: Number(time) }]
+function readBackup(files: PutBackHost['files'], folder: string, name: string): readonly Backup[] {
+  const dropletName = dropletOfFileName(name.replace(/\.\d+$/, ''))
+  const path = `${folder}/${name}`
+  const atMs = dropletName === undefined ? undefined : files.modifiedMs(path)
+  return dropletName === undefined || atMs === undefined ? [] : [{ dropletName, path, atMs }]
 }

@@ -78,6 +78,16 @@ for (const [name, makeWorld] of Object.entries({ memory: memoryWorld, host: host
     assert.type(files.stamp(`${root}/a`), 'string')
   })
 
+  guarantee('the time of a text is that of its last write, and a rename keeps it', async ({ files, root }) => {
+    const started = Date.now() - 1000
+    await files.write(`${root}/a`, 'text', 0o644)
+    const written = files.modifiedMs(`${root}/a`) ?? 0
+    assert.ok(written >= started && written <= Date.now() + 1000, String(written))
+    await files.rename(`${root}/a`, `${root}/b`)
+    assert.is(files.modifiedMs(`${root}/b`), written)
+    assert.is(files.modifiedMs(`${root}/a`), undefined)
+  })
+
   guarantee('reads of a missing file return nothing and do not fail', async ({ files, root }) => {
     const path = `${root}/none`
     const answers = [files.read(path), files.lstat(path), files.realPath(path), files.stamp(path)]

@@ -12,6 +12,7 @@ const DOMAIN = 'app.example.com'
 const ROUTE = '/etc/nginx/sites-available/fpai-app.conf'
 const LINK = '/etc/nginx/sites-enabled/fpai-app.conf'
 const HOUR_MS = 3_600_000
+const AHEAD_MS = 1000 * HOUR_MS
 const TOKEN = 'QyMOsTp55WcZFysU5-obuP-qAe4DAeCEUue0c2fM1YE'
 /** What the plugin adds to a server block. */
 const CHALLENGE = `rewrite ^(/.well-known/acme-challenge/.*) $1 break; # managed by Certbot
@@ -103,6 +104,36 @@ test('a file of ours in sites-enabled alone can be deleted by a call, whoever pu
   assert.ok(deps.disk.has(LINK))
   await remove(deps, 'app')
   await assertServes(deps, undefined)
+})
+
+/** A route that was written, edited and backed up while the clock was ahead; then it was set right, and a change replaced what the plugin had edited. */
+async function aheadOnce(): Promise<{ readonly deps: FakeDeps; readonly before: string }> {
+  const deps = await fakeDeps()
+  await deps.clock.sleep(AHEAD_MS)
+  await put(deps, 'app', DOMAIN, 8000)
+  writeAt(deps.disk, ROUTE, `${textAt(deps.disk, ROUTE)}# my edit\n`)
+  await put(deps, 'app', DOMAIN, 8001)
+  await deps.engine.idle()
+  const before = textAt(deps.disk, ROUTE) ?? ''
+  writeAt(deps.disk, ROUTE, before.replace(/\}\s*$/, CHALLENGE))
+  await deps.clock.sleep(-AHEAD_MS)
+  await put(deps, 'app', DOMAIN, 8002)
+  await deps.engine.idle()
+  return { deps, before }
+}
+
+test('a clock that was ahead when the route was written and backed up hides nothing', async () => {
+  const { deps, before } = await aheadOnce()
+  putBack(deps, before)
+  await deps.engine.undoPutBack()
+  await assertServes(deps, 8002)
+})
+
+test('a backup is of the hour in which it was made, not of that to which a clock that was ahead has numbered it', async () => {
+  const { deps, before } = await aheadOnce()
+  await deps.clock.sleep(AHEAD_MS)
+  putBack(deps, before)
+  assert.is(findPutBack(deps.host), undefined)
 })
 
 const LEFT: Readonly<Record<string, (deps: FakeDeps, before: string) => Promise<void>>> = {
