@@ -66,7 +66,7 @@ export default endpoint(
       udc_version: '1.0',
       features: FEATURES,
       capabilities: FEATURES,
-      dependencies: engine.readDependencies().map(({ name }) => name),
+      dependencies: (await engine.readDependencies()).map(({ name }) => name),
       supported_operations: operations.map(({ operationId }) => operationId),
       integration_endpoints: Object.fromEntries(
         operations.map(({ operationId, method, path }) => [operationId, `${method} ${base}${templatePath(path)}`]),

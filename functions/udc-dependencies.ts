@@ -12,13 +12,13 @@ const Service = v.object({
 /** An entry as other droplets of the mesh have it. */
 const Dependency = v.object({ name: v.string(), status: v.picklist(['available', 'unavailable']) })
 
-/** What this droplet needs, and whether it is available as of the last check. A call that finds it older than a minute starts the next one. */
+/** What this droplet needs, and whether it is available: of other services, as of the last check, which a call starts if it is older than a minute. */
 export default endpoint(
   {
     operationId: 'udcDependencies',
     summary: 'Dependencies, in the form that every droplet of the mesh has',
     description:
-      'What this droplet needs and whether it is available, as of the last check, which the first call starts: until then required_services and the lists beside it say unknown.',
+      'What this droplet needs and whether it is available: NGINX and certbot now, other services as of the last check, which the first call starts. Until then required_services and the lists beside it say unknown, and optional does not have them.',
     method: 'GET',
     path: '/dependencies',
     aliases: [{ method: 'GET', path: '/proxy-manager/dependencies' }],
@@ -27,7 +27,7 @@ export default endpoint(
     body: undefined,
     responses: {
       200: {
-        description: 'What it needs, as of the last check',
+        description: 'What it needs, and whether it is available',
         schema: v.object({
           required: v.array(Dependency),
           optional: v.array(Dependency),
@@ -56,16 +56,19 @@ export default endpoint(
     errors: ['INVALID_REQUEST'],
   },
   async (_call, { engine }) => {
-    const all = engine.readDependencies()
+    const all = await engine.readDependencies()
     const services = all.map(({ name, required, status, checked_at }) => ({
       required,
       service: { name, status, checked_at },
     }))
     const only = (isWanted: (entry: (typeof services)[number]) => boolean) =>
       services.filter(isWanted).map(({ service }) => service)
+    // Nothing is known of an optional one before its first check. A required one without a result may not be there.
+    const isListed = ({ required, status }: (typeof all)[number]) =>
+      required || !['not_configured', 'unknown'].includes(status)
     const dependencies = (isRequired: boolean) =>
       all
-        .filter(({ required, status }) => required === isRequired && status !== 'not_configured')
+        .filter((one) => one.required === isRequired && isListed(one))
         .map(({ name, status }) => ({ name, status: status === 'available' ? status : ('unavailable' as const) }))
     const isExternal = (name: string) => name === 'acme_ca'
     return {

@@ -149,7 +149,7 @@ export interface Engine {
   startDueChecks(): Promise<void>
   readHealth(): Promise<ManagerHealth>
   /** The state of the services this one depends on, as of the last check; never waits. */
-  readDependencies(): readonly Dependency[]
+  readDependencies(): Promise<readonly Dependency[]>
   /** The periodic jobs for certificates. */
   readonly certificates: CertificateMaintenance
   /** Prometheus' text format. */

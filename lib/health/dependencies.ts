@@ -1,4 +1,4 @@
-/** The services that this one depends on, and whether they are available: checked in the background, never while a caller waits. */
+/** What this service depends on, and whether it is available: this host at each call, others in the background, so that no caller waits for them. */
 import type { ChangeContext } from '../change/context.ts'
 import type { Host } from '../host/host.ts'
 import { singleFlight } from '../host/single-flight.ts'
@@ -10,7 +10,7 @@ export interface Dependency {
   readonly name: 'nginx' | 'certbot' | 'registry' | 'orchestrator' | 'acme_ca'
   readonly required: boolean
   readonly status: DependencyStatus
-  /** ISO 8601; null if it has not been checked yet. */
+  /** ISO 8601; null if it is unknown. */
   readonly checked_at: string | null
 }
 
@@ -19,42 +19,38 @@ const TIMEOUT_MS = 3000
 const LIMIT_BYTES = 4 * 1024 * 1024
 const LETS_ENCRYPT = 'https://acme-v02.api.letsencrypt.org/directory'
 
-/** Makes a reader of the last results; if they are older than a minute, it starts a new check for the next caller. */
-export function dependencyReader(context: ChangeContext): () => readonly Dependency[] {
+/** Makes a reader. Of other services it has the last results; if those are older than a minute, it starts a new check for the next caller. */
+export function dependencyReader(context: ChangeContext): () => Promise<readonly Dependency[]> {
   const { host } = context
   const { REGISTRY_URL, ORCHESTRATOR_URL, ACME_DIRECTORY_URL, CERTBOT_BIN } = host.settings
-  const checks = new Map<Dependency['name'], () => DependencyStatus | Promise<DependencyStatus>>([
-    ['nginx', () => checkNginx(context)],
-    ['certbot', () => isPresent(host, CERTBOT_BIN)],
-    ['registry', () => (REGISTRY_URL === undefined ? 'not_configured' : checkRegistry(host))],
-  ])
+  const checks = new Map<Dependency['name'], () => Promise<DependencyStatus>>()
+  if (REGISTRY_URL !== undefined) checks.set('registry', () => checkRegistry(host))
   if (ORCHESTRATOR_URL !== undefined) checks.set('orchestrator', () => checkUrl(host, `${ORCHESTRATOR_URL}/health`))
   checks.set('acme_ca', () => checkUrl(host, ACME_DIRECTORY_URL ?? LETS_ENCRYPT))
 
-  const known = new Map<Dependency['name'], Dependency>()
-  const record = (name: Dependency['name'], status: DependencyStatus) => {
+  const found = (name: Dependency['name'], status: DependencyStatus): Dependency => {
     const checked_at = status === 'unknown' ? null : new Date(host.clock.nowMs()).toISOString()
-    known.set(name, { name, required: name === 'nginx', status, checked_at })
+    return { name, required: name === 'nginx', status, checked_at }
   }
-  for (const name of checks.keys()) record(name, 'unknown')
-
+  const known = new Map([...checks.keys()].map((name) => [name, found(name, 'unknown')]))
   const check = async (): Promise<void> => {
-    const pending = [...checks].map(async ([name, checkOne]) => {
-      const found = checkOne()
-      // A result without waiting is there for the caller that started the check.
-      record(name, typeof found === 'string' ? found : await found)
-    })
-    await Promise.all(pending)
+    await Promise.all([...checks].map(async ([name, checkOne]) => known.set(name, found(name, await checkOne()))))
   }
   let checkedAtMs: number | undefined
   const checking = singleFlight<void>()
-  return () => {
+  return async () => {
+    const nginx = await checkNginx(context)
     const nowMs = host.clock.monotonicMs()
     if (checking.running() === undefined && (checkedAtMs === undefined || nowMs - checkedAtMs > FRESH_MS)) {
       checkedAtMs = nowMs
       void checking.run(check)
     }
-    return [...known.values()]
+    return [
+      found('nginx', nginx),
+      found('certbot', isPresent(host, CERTBOT_BIN)),
+      ...(checks.has('registry') ? [] : [found('registry', 'not_configured')]),
+      ...known.values(),
+    ]
   }
 }
 

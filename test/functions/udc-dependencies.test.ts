@@ -33,10 +33,8 @@ test('a dependency that does not answer is missing; one that is not configured o
   deps.disk.delete('/usr/bin/certbot')
   const first = await call(udcDependencies, deps, '/dependencies')
   assert.equal(first.body.missing, ['certbot'])
-  assert.equal(first.body.optional, [
-    { name: 'certbot', status: 'unavailable' },
-    { name: 'acme_ca', status: 'unavailable' },
-  ])
+  assert.equal(first.body.required, [{ name: 'nginx', status: 'available' }])
+  assert.equal(first.body.optional, [{ name: 'certbot', status: 'unavailable' }])
   assert.equal(first.body.external_apis, [{ name: 'acme_ca', status: 'unknown', checked_at: null }])
   await settled()
   const { body } = await call(udcDependencies, deps, '/dependencies')

@@ -18,29 +18,36 @@ function answering({ host }: FakeDeps, answers: Readonly<Record<string, HttpAnsw
   return asked
 }
 
-const statuses = ({ engine }: FakeDeps) =>
-  Object.fromEntries(engine.readDependencies().map(({ name, status }) => [name, status]))
+const statuses = async ({ engine }: FakeDeps) =>
+  Object.fromEntries((await engine.readDependencies()).map(({ name, status }) => [name, status]))
 
 /** What the look that the first call starts has found. */
 async function looked(deps: FakeDeps): Promise<Record<string, string>> {
-  deps.engine.readDependencies()
+  await deps.engine.readDependencies()
   await settled()
-  return statuses(deps)
+  return await statuses(deps)
 }
 
-test('only NGINX is required, and what was not checked yet is unknown', async () => {
+test('only NGINX is required; it and certbot are known at once, and what was not checked yet is unknown', async () => {
   const deps = await fakeDeps({ settings: REGISTRY })
   deps.host.http.request = () => new Promise(() => undefined)
   const checked_at = '2026-01-01T00:00:00.000Z'
-  const others = [
+  assert.equal(await deps.engine.readDependencies(), [
+    { name: 'nginx', required: true, status: 'available', checked_at },
     { name: 'certbot', required: false, status: 'available', checked_at },
     { name: 'registry', required: false, status: 'unknown', checked_at: null },
     { name: 'acme_ca', required: false, status: 'unknown', checked_at: null },
-  ]
-  const unknown = { name: 'nginx', required: true, status: 'unknown', checked_at: null }
-  assert.equal(deps.engine.readDependencies(), [unknown, ...others])
-  await settled()
-  assert.equal(deps.engine.readDependencies(), [{ ...unknown, status: 'available', checked_at }, ...others])
+  ])
+})
+
+test('what this host has is as of the call, however short ago the last one was', async () => {
+  const deps = await fakeDeps()
+  answering(deps, {})
+  assert.is((await looked(deps)).nginx, 'available')
+  deps.nginx.running = false
+  deps.disk.delete('/usr/bin/certbot')
+  const { nginx, certbot } = await statuses(deps)
+  assert.equal([nginx, certbot], ['unavailable', 'unavailable'])
 })
 
 test('nobody waits for a check that hangs, and it is not started twice', async () => {
@@ -51,7 +58,7 @@ test('nobody waits for a check that hangs, and it is not started twice', async (
     return new Promise(() => undefined)
   }
   for (let i = 0; i < 5; i++) {
-    assert.is(statuses(deps).registry, 'unknown')
+    assert.is((await statuses(deps)).registry, 'unknown')
     await deps.clock.sleep(120_000)
   }
   assert.is(looks, 2)
@@ -157,11 +164,11 @@ test('a check is valid for a minute; the first call after it starts the next, an
   assert.is((await looked(deps)).acme_ca, 'available')
   assert.is(asked.length, 2)
   await deps.clock.sleep(1)
-  assert.is(statuses(deps).acme_ca, 'available')
+  assert.is((await statuses(deps)).acme_ca, 'available')
   await settled()
   assert.is(asked.length, 4)
-  assert.is(statuses(deps).acme_ca, 'unavailable')
-  assert.is(deps.engine.readDependencies().at(-1)?.checked_at, '2026-01-01T00:01:00.001Z')
+  assert.is((await statuses(deps)).acme_ca, 'unavailable')
+  assert.is((await deps.engine.readDependencies()).at(-1)?.checked_at, '2026-01-01T00:01:00.001Z')
 })
 
 test('a wall clock that is set back does not make a check last forever', async () => {
@@ -175,17 +182,17 @@ test('a wall clock that is set back does not make a check last forever', async (
 })
 
 test('an Orchestrator is checked if one is configured, and not listed otherwise', async () => {
-  assert.equal(Object.keys(statuses(await fakeDeps())), ['nginx', 'certbot', 'registry', 'acme_ca'])
+  assert.equal(Object.keys(await statuses(await fakeDeps())), ['nginx', 'certbot', 'registry', 'acme_ca'])
   const deps = await fakeDeps({ settings: { ORCHESTRATOR_URL: 'http://orchestrator.example/' } })
   const answers: Record<string, HttpAnswer> = { 'http://orchestrator.example/health': { status: 200, body: '' } }
   answering(deps, answers)
-  assert.equal(Object.entries(statuses(deps)).slice(3), [
+  assert.equal(Object.entries(await statuses(deps)).slice(3), [
     ['orchestrator', 'unknown'],
     ['acme_ca', 'unknown'],
   ])
   await settled()
-  assert.is(statuses(deps).orchestrator, 'available')
-  const [, , , orchestrator] = deps.engine.readDependencies()
+  assert.is((await statuses(deps)).orchestrator, 'available')
+  const [, , , orchestrator] = await deps.engine.readDependencies()
   assert.equal([orchestrator?.name, orchestrator?.required], ['orchestrator', false])
 })
 

@@ -225,7 +225,7 @@ test('the token for the Registry is sent with a sync, a check and the request of
   })
   await summary.catch(() => undefined)
   await deps.engine.verifyToken('eyJhbGciOiJSUzI1NiJ9.e30.c2lnbmF0dXJl')
-  deps.engine.readDependencies()
+  await deps.engine.readDependencies()
   await settled()
   const keyPaths = ['/api/auth/public-key', '/api/auth/public_key', '/api/.well-known/jwks.json']
   const isOfRegistry = (path: string) => path.startsWith('/api/')
