@@ -74,21 +74,26 @@ export function readOldWorkers(
   const plainPorts = plainPortsOf(host, nginx)
   const [first] = pids
   if (first === undefined) return { workers: [], table: [], plainPorts }
-  // The table is read last: a client that has come to have an upstream in between is still counted without one.
-  const opened = pids.map((pid) => ({ pid, startTime: processes.startTime(pid), inodes: processes.socketsOf(pid) }))
-  const all = processes.tcpTable(masters.find(nginx) ?? first)
-  if (all === 'unknown') return 'unknown'
-  const table = all.filter(({ inode }) => inode !== '0')
-  const workers = opened.map(({ inodes, ...worker }) => ({
-    ...worker,
-    sockets: inodes === 'unknown' ? inodes : table.filter(({ inode }) => inodes.has(inode)),
-    user: processes.userOf(worker.pid),
+  // The table is read after them: a client that has come to have an upstream in between is still counted without one.
+  const opened = pids.map((pid) => ({
+    pid,
+    startTime: processes.startTime(pid),
+    inodes: processes.socketsOf(pid),
+    user: processes.userOf(pid),
   }))
+  const all = processes.tcpTable(masters.find(nginx) ?? first)
   // One that has ended while it was looked at has nothing open any more.
-  const remaining = workers.filter(
+  const remaining = opened.filter(
     ({ pid, startTime }) => processes.workerState(pid) !== 'gone' && processes.startTime(pid) === startTime,
   )
-  return { workers: remaining, table, plainPorts }
+  if (remaining.length === 0) return { workers: [], table: [], plainPorts }
+  if (all === 'unknown') return 'unknown'
+  const table = all.filter(({ inode }) => inode !== '0')
+  const workers = remaining.map(({ inodes, ...worker }) => ({
+    ...worker,
+    sockets: inodes === 'unknown' ? inodes : table.filter(({ inode }) => inodes.has(inode)),
+  }))
+  return { workers, table, plainPorts }
 }
 
 /** What the old workers have to do with an upstream that is not in NGINX's present configuration. */

@@ -1,6 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
+import type { Processes } from '../../lib/adapters/processes.ts'
 import type { TcpSocket } from '../../lib/net/tcp-table.ts'
 import { refusal, settled, writeAt } from '../helpers/arrange.ts'
 import { eventsOf, put, putRequest, remove, worldWithRoute } from '../helpers/world.ts'
@@ -220,6 +221,47 @@ test('an old worker that has lost its master is still waited for', async () => {
   assert.is((await deploy(deps, 8002, 10)).receipt.former[0]?.drained, false)
   Object.assign(deps.host.processes, { workersOf })
 })
+
+/** What /proc shows of a process that is ending: nothing, or that it may not be read. */
+const ENDING: Readonly<Record<string, (deps: FakeDeps, end: () => void) => Partial<Processes>>> = {
+  'while its sockets are read': (_, end) => ({
+    socketsOf: () => {
+      end()
+      return 'unknown'
+    },
+    userOf: () => 'unknown',
+  }),
+  'and another process gets its number': () => {
+    let looks = 0
+    return { socketsOf: () => 'unknown', userOf: () => 'unknown', startTime: () => `${++looks}` }
+  },
+  'after its master, while the table of sockets is read through it': ({ host }, end) => ({
+    isNginxMaster: () => false,
+    workerState: (pid) => (pid === OLD_WORKER ? 'shutting_down' : host.processes.workerState(pid)),
+    tcpTable: () => {
+      end()
+      Object.assign(host.processes, { workerState: () => 'gone' })
+      return 'unknown'
+    },
+  }),
+}
+
+for (const [when, ending] of Object.entries(ENDING)) {
+  test(`an old worker that ends ${when} has nothing open any more`, async () => {
+    const deps = await hostWith(CLIENT, to(8001))
+    const { processes } = deps.host
+    const found = { ...processes }
+    onSleep(deps, 2000, () =>
+      Object.assign(
+        processes,
+        ending(deps, () => deps.nginx.oldWorkers.clear()),
+      ),
+    )
+    const [former] = (await deploy(deps, 8002, 10)).receipt.former
+    assert.equal([former?.drained, former?.connections], [true, 0])
+    Object.assign(processes, found)
+  })
+}
 
 test('during an upgrade of the binary the workers of the old master count as well', async () => {
   const deps = await worldWithRoute()
