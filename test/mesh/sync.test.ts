@@ -389,6 +389,17 @@ test('a dry run answers what the sync will answer, and changes nothing', async (
   assert.equal(await sync(deps, { prune: true }), proposed)
 })
 
+test('a dry run of many changes that NGINX rejects shows its message, and costs no more tests than a batch', async () => {
+  const deps = await hostWith(records(60))
+  const message = 'nginx: [emerg] cannot load certificate'
+  deps.nginx.judge = (texts) =>
+    texts.some((text) => text.includes('app-')) ? { exitCode: 1, output: message } : { exitCode: 0, output: '' }
+  const from = deps.effects.journal.length
+  const { dryRun } = await sync(deps, { dryRun: true })
+  assert.equal([dryRun?.test.ok, dryRun?.test.output], [false, message])
+  assert.ok(countEffects(deps, / -t /, from) <= 12)
+})
+
 test('routes are served over HTTP unless HTTPS is requested, and keep what they have', async () => {
   const deps = await hostWith([record('a', 8001)])
   const wantsSsl = async () => (await deps.engine.getProxy('a')).enable_ssl
