@@ -49,7 +49,7 @@ export async function commitBatch(
   { test, isServable }: Pick<AcceptedBatch, 'test' | 'isServable'>,
   options: CommitOptions,
 ): Promise<Committed> {
-  const { host, state } = context
+  const { host, state, progress } = context
   const isRunning = isServable && (await assertReloadable(host, observation, plan, options))
   const edited = editedMeanwhile(host, plan.files)
   if (edited !== undefined) {
@@ -69,6 +69,7 @@ export async function commitBatch(
     if (!tested.ok) throw configFailed(tested)
     if (isServable) await markReloading(host)
     const swapMs = host.clock.monotonicMs() - started
+    progress.report('proving', plan.changes)
     wasSignalled = isRunning
     const reload = isRunning ? await reloadAndConfirm(host, observation, plan, test) : NOT_RELOADED
     if (!reload.ok) {

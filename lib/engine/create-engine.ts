@@ -9,6 +9,7 @@ import { dryRunReconcile, keepReconciled, readRenderedMark, reconcile, saveRende
 import { confirmServed, recover, recoverJournal } from '../change/recover.ts'
 import { stopping } from '../errors.ts'
 import { eventLog } from '../events/log.ts'
+import { progressOfCalls } from '../events/progress.ts'
 import { eventStreams } from '../events/streams.ts'
 import { dependencyReader } from '../health/dependencies.ts'
 import { healthReader } from '../health/health.ts'
@@ -82,7 +83,8 @@ export function createEngine(host: Host): Engine {
     endWaits: () => {
       for (const { end } of [waits, draining, checks]) end()
     },
-    streams: eventStreams(context.events),
+    progress: context.progress,
+    streams: eventStreams(context.events, context.progress),
     close: () => {
       queue.close()
       closing.abort(stopping())
@@ -98,7 +100,7 @@ type UpkeepVerbs = Pick<
 /** What keeps the host as it should be, while no change is applied. */
 function upkeepVerbs(context: ChangeContext, { exclusively }: ChangeQueue): UpkeepVerbs {
   return {
-    reconcile: () => exclusively(() => reconcile(context)),
+    reconcile: (origin) => exclusively(() => reconcile(context, origin)),
     dryRunReconcile: () => exclusively(() => dryRunReconcile(context)),
     keepReconciled: () => exclusively(() => keepReconciled(context)),
     undoPutBack: async () => {
@@ -149,6 +151,7 @@ function changeContext(host: Host, closing: AbortSignal): ChangeContext {
     certificates,
     stale: staleFinder(readRenderedMark(host)),
     events: eventLog(host),
+    progress: progressOfCalls(host.clock),
     observe: async (domains) => {
       const observation = await observe(domains)
       state.observed = { ...observation, nginx: controlOf(observation) }
