@@ -84,13 +84,13 @@ export async function commitBatch(
     }
     // From here on the change is final: the journal only has to be gone before the next one.
     await context.events.append(events)
+    context.authors.note(events)
     await saveLastGood(host, plan.files)
     await dropJournal(host).catch(logFailure(host, 'warn', { action: 'drop_journal' }))
     if (isServable) state.lastTest = testedNow(host, { ok: true, output: tested.output })
-    const { reloadMs, confirmMs } = reload
     return {
       receipt: receiptOf(host, plan, reload, isRunning),
-      steps: { test: tested.durationMs, swap: swapMs, reload: reloadMs, confirm: confirmMs },
+      steps: { test: tested.durationMs, swap: swapMs, reload: reload.reloadMs, confirm: reload.confirmMs },
       cleanup: async () => {
         if (isRunning) await recordReload(host, plan.generation, reload)
         await settleSwap(host, plan.files)

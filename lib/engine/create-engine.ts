@@ -15,6 +15,7 @@ import { dependencyReader } from '../health/dependencies.ts'
 import { healthReader } from '../health/health.ts'
 import { readMetrics } from '../health/metrics.ts'
 import { upstreamChecks } from '../health/upstream-checks.ts'
+import { authorsOf } from '../history/history.ts'
 import type { Host } from '../host/host.ts'
 import { logFailure } from '../host/log-failure.ts'
 import { certificateMaintenance } from '../issuance/maintain.ts'
@@ -47,7 +48,7 @@ export function createEngine(host: Host): Engine {
   const queue = queueOf(context, arriving)
   const orders = orderQueue()
   const checks = upstreamChecks(host, noteTurns(context))
-  const view = routeView(host, orders, checks)
+  const view = routeView(host, orders, checks, context.authors)
   const waits = healthWaits(host)
   const submitter = changeSubmitter(context, queue, view, checks)
   const issuer = createIssuer(context, orders, submitter.certify)
@@ -152,6 +153,7 @@ function changeContext(host: Host, closing: AbortSignal): ChangeContext {
     stale: staleFinder(readRenderedMark(host)),
     events: eventLog(host),
     progress: progressOfCalls(host.clock),
+    authors: authorsOf(host),
     observe: async (domains) => {
       const observation = await observe(domains)
       state.observed = { ...observation, nginx: controlOf(observation) }

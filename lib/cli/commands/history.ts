@@ -5,7 +5,7 @@ import * as v from 'valibot'
 import { PROGRESS } from '../../events/progress.ts'
 import { callApi, followEvents, proxyPath } from '../api-client.ts'
 import type { CommandDefinition } from '../command.ts'
-import { describePlan, describeRoute, Planned, Route } from '../describe.ts'
+import { Actor, describeActor, describePlan, describeRoute, Planned, Route } from '../describe.ts'
 import { plainJson, printable, table } from '../text.ts'
 
 const History = v.object({
@@ -13,7 +13,7 @@ const History = v.object({
     v.looseObject({
       version: v.number(),
       at: v.string(),
-      actor: v.optional(v.looseObject({ kind: v.string(), name: v.optional(v.string()) })),
+      actor: v.optional(Actor),
       outcome: v.string(),
       diff: v.string(),
     }),
@@ -80,7 +80,7 @@ const Event = v.looseObject({
   type: v.string(),
   droplet_name: v.optional(v.string()),
   domain: v.optional(v.string()),
-  actor: v.looseObject({ kind: v.string(), name: v.optional(v.string()) }),
+  actor: Actor,
   outcome: v.optional(v.string()),
   error_code: v.optional(v.string()),
   generation: v.optional(v.number()),
@@ -122,7 +122,6 @@ export const events: CommandDefinition = {
 
 function lineOf(event: v.InferOutput<typeof Event>): string {
   const { at, type, droplet_name, domain, actor, outcome, error_code, generation, step } = event
-  const by = actor.name === undefined ? actor.kind : `${actor.kind} ${actor.name}`
   const what = [
     step,
     droplet_name,
@@ -130,5 +129,5 @@ function lineOf(event: v.InferOutput<typeof Event>): string {
     error_code ?? outcome,
     generation === undefined ? undefined : `generation ${generation}`,
   ]
-  return [at, type, ...what, `by ${by}`].filter((part) => part !== undefined).join('  ')
+  return [at, type, ...what, `by ${describeActor(actor)}`].filter((part) => part !== undefined).join('  ')
 }
