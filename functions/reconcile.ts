@@ -48,12 +48,12 @@ export default endpoint(
       'BUSY',
     ],
   },
-  async ({ query: { dry_run } }, { engine }) => {
+  async ({ query: { dry_run } }, { engine, origin }) => {
     if (dry_run) {
       const dryRun = await engine.dryRunReconcile()
       return { status: 200, body: { ...summaryOf(dryRun), plan: planOf(dryRun) }, logFields: { dry_run: true } }
     }
-    const reconciled = await engine.reconcile()
+    const reconciled = await engine.reconcile(origin)
     const { receipt, rejected } = reconciled
     return {
       status: 200,

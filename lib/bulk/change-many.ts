@@ -59,6 +59,7 @@ export async function changeMany(
     const { outcomes, ...result } = await queue.exclusively(() => dryRunBatch(context, changes))
     return { ...summarize(changes, outcomes, failed), dryRun: result }
   }
+  context.progress.report('queued', changes)
   const results = await submitAll(queue, changes)
   assertHostWorks(results)
   return summarize(changes, results, failed)

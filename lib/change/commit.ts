@@ -49,7 +49,7 @@ export async function commitBatch(
   { test, isServable }: Pick<AcceptedBatch, 'test' | 'isServable'>,
   options: CommitOptions,
 ): Promise<Committed> {
-  const { host, state } = context
+  const { host, state, progress } = context
   const isRunning = isServable && (await assertReloadable(host, observation, plan, options))
   const edited = editedMeanwhile(host, plan.files)
   if (edited !== undefined) {
@@ -69,6 +69,7 @@ export async function commitBatch(
     if (!tested.ok) throw configFailed(tested)
     if (isServable) await markReloading(host)
     const swapMs = host.clock.monotonicMs() - started
+    progress.report('proving', plan.changes)
     wasSignalled = isRunning
     const reload = isRunning ? await reloadAndConfirm(host, observation, plan, test) : NOT_RELOADED
     if (!reload.ok) {
@@ -83,13 +84,13 @@ export async function commitBatch(
     }
     // From here on the change is final: the journal only has to be gone before the next one.
     await context.events.append(events)
+    context.authors.note(events)
     await saveLastGood(host, plan.files)
     await dropJournal(host).catch(logFailure(host, 'warn', { action: 'drop_journal' }))
     if (isServable) state.lastTest = testedNow(host, { ok: true, output: tested.output })
-    const { reloadMs, confirmMs } = reload
     return {
       receipt: receiptOf(host, plan, reload, isRunning),
-      steps: { test: tested.durationMs, swap: swapMs, reload: reloadMs, confirm: confirmMs },
+      steps: { test: tested.durationMs, swap: swapMs, reload: reload.reloadMs, confirm: reload.confirmMs },
       cleanup: async () => {
         if (isRunning) await recordReload(host, plan.generation, reload)
         await settleSwap(host, plan.files)

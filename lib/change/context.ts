@@ -3,6 +3,8 @@ import type { NginxControl } from '../candidate/nginx-control.ts'
 import type { CertificateStore } from '../certificates/store.ts'
 import type { ProxyManagerError } from '../errors.ts'
 import type { EventLog } from '../events/log.ts'
+import type { Progress } from '../events/progress.ts'
+import type { Authors } from '../history/history.ts'
 import type { FileChange } from '../host/file-image.ts'
 import type { Host } from '../host/host.ts'
 import type { TestResult } from '../nginx/config-test.ts'
@@ -108,6 +110,8 @@ export interface ChangeContext {
   readonly certificates: CertificateStore
   readonly stale: StaleFinder
   readonly events: EventLog
+  readonly progress: Progress
+  readonly authors: Authors
   /** Reads the host; `domains` are those whose certificates matter now. */
   readonly observe: (domains: readonly string[]) => Promise<ObservedHost>
   /** Aborted once the engine is closed; its reason is the error for the callers. */

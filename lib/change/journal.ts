@@ -61,11 +61,12 @@ export async function dropJournal(host: JournalHost): Promise<void> {
 
 /** Ends a change that is final, with those of its events that the log does not have yet. */
 export async function finishJournal(
-  { host, events }: Pick<ChangeContext, 'host' | 'events'>,
+  { host, events, authors }: Pick<ChangeContext, 'host' | 'events' | 'authors'>,
   journal: Journal,
   unlogged: readonly DatedEvent[],
 ): Promise<void> {
   await events.append(unlogged)
+  authors.note(journal.events)
   await saveLastGood(host, journal.files)
   await settleSwap(host, journal.files)
   await recordHistory(host, journal)

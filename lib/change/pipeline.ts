@@ -111,6 +111,7 @@ async function runPipeline(
   let applied: AppliedBatch | ProxyManagerError
   try {
     assertIncluded(observation)
+    context.progress.report('testing', changes)
     batch = await bisectBatch(context, observation, changes, planSubset)
     if (batch.rejected.size > 0) plan = planSubset(batch.changes)
     const isEmpty = plan.files.length === 0 || (changes.length > 0 && batch.changes.length === 0)
@@ -118,6 +119,7 @@ async function runPipeline(
     if (isEmpty) {
       applied = { results: resultsOf(plan, unchangedReceipt(plan), NO_STEPS), cleanup: NOTHING }
     } else {
+      context.progress.report('installing', plan.changes)
       const { receipt, steps, cleanup } = await commitBatch(context, observation, plan, batch, options)
       applied = { results: resultsOf(plan, receipt, steps), receipt, cleanup }
     }

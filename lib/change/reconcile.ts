@@ -1,6 +1,7 @@
 /** Files of ours follow their host: those that would be rendered differently now are rendered again. */
 import * as v from 'valibot'
 import { errorText, ProxyManagerError } from '../errors.ts'
+import type { Origin } from '../events/event.ts'
 import type { Host } from '../host/host.ts'
 import { readRecord } from '../host/json-record.ts'
 import { logFailure } from '../host/log-failure.ts'
@@ -34,8 +35,8 @@ export interface ReconcileDryRun extends Omit<Reconciled, 'receipt'>, Pick<Batch
  * left as they are, and do not keep the others from it.
  * @throws {ProxyManagerError} whatever a change can fail with; then every file is as it was
  */
-export async function reconcile(context: ChangeContext): Promise<Reconciled> {
-  const { stale, drifted } = await look(context)
+export async function reconcile(context: ChangeContext, origin?: Origin): Promise<Reconciled> {
+  const { stale, drifted } = await look(context, origin)
   if (stale === NOTHING_OUTDATED) {
     context.state.unreconciled = undefined
     return { routes: [], shared: false, drifted }
@@ -59,7 +60,7 @@ interface Outdated extends Stale {
 
 const NOTHING_OUTDATED: Outdated = { routes: [], shared: false, changes: [] }
 
-function findOutdated({ host, stale, state }: ChangeContext, snapshot: Snapshot): Outdated {
+function findOutdated({ host, stale, state }: ChangeContext, snapshot: Snapshot, origin?: Origin): Outdated {
   const found = stale.find(snapshot)
   const putBack = findPutBack(host)
   if (found === undefined && putBack === undefined) return NOTHING_OUTDATED
@@ -70,16 +71,16 @@ function findOutdated({ host, stale, state }: ChangeContext, snapshot: Snapshot)
   const routes = names.sort((a, b) => failedAt(a) - failedAt(b))
   const rerendered = routes.map((dropletName): Change => {
     const acknowledged = replaced.get(dropletName)
-    return { kind: 'rerender', dropletName, ...(acknowledged === undefined ? {} : { acknowledged }) }
+    return { kind: 'rerender', dropletName, origin, ...(acknowledged === undefined ? {} : { acknowledged }) }
   })
-  const removed = deleted.map((dropletName): Change => ({ kind: 'delete', dropletName, precondition: {} }))
+  const removed = deleted.map((dropletName): Change => ({ kind: 'delete', dropletName, precondition: {}, origin }))
   return { routes: [...routes, ...deleted], shared: found?.shared ?? false, changes: [...rerendered, ...removed] }
 }
 
-async function look(context: ChangeContext) {
+async function look(context: ChangeContext, origin?: Origin) {
   const { snapshot } = await context.observe([])
   const drifted = [...snapshot.routes].flatMap(([name, route]) => (route.drifted ? [name] : [])).sort()
-  return { stale: findOutdated(context, snapshot), drifted }
+  return { stale: findOutdated(context, snapshot, origin), drifted }
 }
 
 /**

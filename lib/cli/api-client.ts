@@ -6,6 +6,8 @@ import { baseUrl, text } from '../settings/schemas.ts'
 import { VARIABLES } from '../settings/settings.ts'
 import { type CliContext, CommandFailure, EXIT } from './command.ts'
 import { ENV_FILE, parseEnvFile } from './env-file.ts'
+import { NoStream, readStream, type StreamedEvent, type Target, withQuery } from './event-stream.ts'
+import { showProgress } from './progress.ts'
 import { describeRefusal, Refusal } from './refusal.ts'
 
 /** Ordering a certificate takes minutes. */
@@ -38,7 +40,8 @@ export interface Answer<T> {
 }
 
 /**
- * Calls the API. `schema` names the parts of the answer that are shown; a newer API may answer with more.
+ * Calls the API, and shows the steps of a change that takes long. `schema` names the parts of the answer that are shown; a newer API may answer
+ * with more.
  * @throws {CommandFailure} if the API refuses the call or cannot be reached
  */
 export async function callApi<T>(
@@ -46,13 +49,16 @@ export async function callApi<T>(
   { method, path, query = {}, body, headers, waitS = 0 }: ApiCall,
   schema: v.GenericSchema<unknown, T>,
 ): Promise<Answer<T>> {
-  const { base, credentials } = readTarget(context)
+  const target = readTarget(context)
+  const { base, credentials } = target
+  const correlationId = context.randomId()
   const timeoutMs = TIMEOUT_MS + waitS * 1000
   const signal = AbortSignal.timeout(timeoutMs)
   const init = {
     method,
     headers: {
       accept: 'application/json',
+      'x-correlation-id': correlationId,
       ...(body === undefined ? {} : { 'content-type': 'application/json' }),
       ...credentials,
       ...headers,
@@ -61,62 +67,89 @@ export async function callApi<T>(
     signal,
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
   }
+  const endProgress = method === 'GET' ? () => undefined : showProgress(context, target, correlationId)
   const {
     status,
     headers: answered,
     answer,
-  } = await context.fetch(`${base}${path}${searchOf(query)}`, init).then(
-    async (response) => ({ status: response.status, headers: response.headers, answer: await response.text() }),
-    (error: unknown) => {
-      const cause = signal.aborted ? `no answer within ${timeoutMs / 1000} s` : describeCause(error)
-      throw unreachable(`${base} cannot be reached (${cause})`)
-    },
-  )
+  } = await context
+    .fetch(`${base}${withQuery(path, query)}`, init)
+    .then(
+      async (response) => ({ status: response.status, headers: response.headers, answer: await response.text() }),
+      (error: unknown) => {
+        const cause = signal.aborted ? `no answer within ${timeoutMs / 1000} s` : describeCause(error)
+        throw unreachable(`${base} cannot be reached (${cause})`)
+      },
+    )
+    .finally(endProgress)
   const json = parseJson(answer)
-  const refused = v.safeParse(Refusal, json)
-  if (refused.success) {
-    const { code } = refused.output.error
-    throw new CommandFailure(EXIT.refused, describeRefusal(refused.output, answered.get('retry-after')), { code, json })
-  }
+  const refused = refusalIn(json, answered.get('retry-after'))
+  if (refused !== undefined) throw refused
   const parsed = v.safeParse(schema, json)
-  if (!parsed.success) throw unreachable(`the server at ${base} (status ${status}) is not Proxy Manager`)
+  if (!parsed.success) throw unknownServer(base, status)
   return { status, timing: answered.get('server-timing'), json, shown: parsed.output }
 }
 
-function searchOf(query: Readonly<Record<string, unknown>>): string {
-  const parameters = Object.entries(query).flatMap(([name, value]) =>
-    value === undefined ? [] : [[name, String(value)]],
-  )
-  return parameters.length === 0 ? '' : `?${new URLSearchParams(parameters)}`
+function refusalIn(json: unknown, retryAfter: string | null): CommandFailure | undefined {
+  const refused = v.safeParse(Refusal, json)
+  if (!refused.success) return undefined
+  const { code } = refused.output.error
+  return new CommandFailure(EXIT.refused, describeRefusal(refused.output, retryAfter), { code, json })
 }
 
+function unknownServer(base: string, status: number): CommandFailure {
+  return unreachable(`the server at ${base} (status ${status}) is not Proxy Manager`)
+}
+
+const FIRST_PAUSE_MS = 1000
+const LONGEST_PAUSE_MS = 30_000
+
 /**
- * Reads a stream of events until the API ends it.
- * @throws {CommandFailure} in any case: the API refuses the call, cannot be reached, or has ended the stream
+ * Follows events after the one with this id. When the stream ends or breaks, it is opened again and continues after the last event: what happened
+ * meanwhile is not missed.
+ * @throws {CommandFailure} in any case, at the latest when the API refuses the call
  */
-export async function streamApi<T>(
+export async function followEvents(
   context: CliContext,
-  { path, query = {} }: ApiCall,
-  schema: v.GenericSchema<unknown, T>,
-  onEvent: (event: T) => void,
+  { after, ...query }: Readonly<Record<string, unknown>> & { readonly after: number },
+  onEvent: (event: StreamedEvent) => void,
 ): Promise<never> {
-  const { base, credentials } = readTarget(context)
-  const headers = { accept: 'text/event-stream', ...credentials }
-  try {
-    const response = await fetch(`${base}${path}${searchOf(query)}`, { headers, redirect: 'error' })
-    let rest = ''
-    for await (const text of response.body?.pipeThrough(new TextDecoderStream()) ?? []) {
-      const lines = `${rest}${text}`.split('\n')
-      rest = lines.pop() ?? ''
-      for (const line of lines) {
-        const event = v.safeParse(schema, parseJson(line.replace(/^data: /, '')))
-        if (event.success) onEvent(event.output)
-      }
-    }
-  } catch (error) {
-    throw unreachable(`${base} cannot be reached (${describeCause(error)})`)
+  const target = readTarget(context)
+  let last = after
+  let pauseMs = FIRST_PAUSE_MS
+  let isLost = false
+  const say = (words: string) => context.err(`proxy-manager: ${words}\n`)
+  const onOpen = () => {
+    if (isLost) say('connected again')
+    isLost = false
+    pauseMs = FIRST_PAUSE_MS
   }
-  throw unreachable(`the API at ${base} has ended the stream`)
+  const take = (event: StreamedEvent) => {
+    if (event.type === 'reset') say('events are gone from the log that were not shown')
+    last = event.id ?? last
+    onEvent(event)
+  }
+  for (;;) {
+    const end = await readStream(target, { ...query, after: last }, take, { onOpen }).catch((error: unknown) => error)
+    if (end instanceof NoStream && end.status < 500 && end.status !== 429) throw noStream(target, end)
+    if (!isLost) say(`${end === undefined ? 'the API has ended the stream' : describeCause(end)}; connecting again`)
+    isLost = true
+    await pause(context, pauseMs)
+    pauseMs = Math.min(2 * pauseMs, LONGEST_PAUSE_MS)
+  }
+}
+
+function noStream({ base }: Target, { status, answer }: NoStream): CommandFailure {
+  return refusalIn(parseJson(answer), null) ?? unknownServer(base, status)
+}
+
+function pause({ every }: CliContext, ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    const stop = every(ms, () => {
+      stop()
+      resolve()
+    })
+  })
 }
 
 /** The path of a route. The name is escaped, not checked: the API does that. */
@@ -128,7 +161,7 @@ export function proxyPath(name: string): string {
  * The API's address and the headers that authenticate the call. Without PROXY_MANAGER_URL, it is the service of this host.
  * @throws {CommandFailure} if a variable is invalid
  */
-function readTarget(context: CliContext) {
+function readTarget(context: CliContext): Target {
   const { PROXY_MANAGER_URL: url, ...others } = context.environment
   const environment = url
     ? { ...others, PROXY_MANAGER_URL: url, PROXY_MANAGER_HOST: undefined, PROXY_MANAGER_PORT: undefined }

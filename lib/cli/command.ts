@@ -27,6 +27,10 @@ export interface CliContext {
   readonly read: ReadFile
   readonly readInput: () => Promise<string>
   readonly fetch: PatientFetch
+  /** Standard error is a terminal: a line there can be updated. */
+  readonly isErrorTerminal: boolean
+  /** A new random identifier. */
+  readonly randomId: () => string
   /** Calls `act` each time that so many milliseconds have passed, until the returned function is called. */
   readonly every: (ms: number, act: () => void) => () => void
   /** The program and its first arguments, as a service manager has to call them. */

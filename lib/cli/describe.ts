@@ -21,6 +21,13 @@ const Receipt = v.object({
   proved_ms: v.number(),
   former: v.optional(Former, []),
 })
+export const Actor = v.looseObject({ kind: v.string(), name: v.optional(v.string()) })
+
+/** Who did something: the kind of the caller, and the name of its token. */
+export function describeActor({ kind, name }: v.InferOutput<typeof Actor>): string {
+  return name === undefined ? kind : `${kind} ${name}`
+}
+
 export const Health = v.object({
   status: v.string(),
   since: v.nullable(v.string()),
@@ -43,6 +50,7 @@ export const Route = v.object({
   ssl_error: v.optional(v.object({ reason: v.string(), message: v.string(), next_attempt_at: v.string() })),
   draining: v.optional(v.array(v.object({ upstream: v.string(), connections: v.number() })), []),
   updated_at: v.string(),
+  updated_by: v.optional(v.nullable(Actor)),
   revision: v.string(),
   receipt: v.optional(Receipt),
 })
@@ -116,7 +124,7 @@ export function describeRoute(route: Route, timing: string | null = null): strin
       ? {}
       : { 'last order': `${sslError.message}; next attempt at ${sslError.next_attempt_at}` }),
     draining: route.draining.map(({ upstream, connections }) => `${upstream}: ${connections} open`),
-    updated: route.updated_at,
+    updated: `${route.updated_at}${route.updated_by == null ? '' : `, by ${describeActor(route.updated_by)}`}`,
     revision: route.revision,
     ...(receipt?.reloaded !== true
       ? {}

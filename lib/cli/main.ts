@@ -1,5 +1,6 @@
 #!/usr/bin/env -S node --disable-sigusr1
 /** The entry of the command line: runs it in this process. */
+import { hostClock } from '../adapters/clock.ts'
 import { readWholeFile } from '../adapters/files.ts'
 import { patientFetch } from '../adapters/http-client.ts'
 import { run } from './program.ts'
@@ -9,5 +10,6 @@ const { argv, binary, tolerateClosedReader, exitWith, ...terminal } = hostTermin
 // A command may lose its reader; a service that loses the reader of its log has failed.
 if (argv[0] !== 'serve' || argv.includes('--help') || argv.includes('-h')) tolerateClosedReader()
 const program = [binary, import.meta.filename]
-const status = await run(argv, { ...terminal, read: readWholeFile, fetch: patientFetch, program })
+const { randomId } = hostClock()
+const status = await run(argv, { ...terminal, read: readWholeFile, fetch: patientFetch, randomId, program })
 if (status !== undefined) exitWith(status)

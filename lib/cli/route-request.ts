@@ -17,7 +17,6 @@ const Present = v.object({
   enable_ssl: v.boolean(),
   options: JsonObject,
   revision: v.string(),
-  draining: v.optional(v.array(v.object({ upstream: v.string(), connections: v.number() })), []),
 })
 type Present = v.InferOutput<typeof Present>
 
@@ -31,7 +30,6 @@ export const DRAIN_FLAG = new Option(
   'Once the change is live, wait at most this long until the former droplet may be stopped',
 )
 export const WAIT_FLAGS: readonly Option[] = [WAIT_FLAG, DRAIN_FLAG]
-const PROGRESS_EVERY_MS = 2000
 
 /** How often a change is made again because another one came between reading and writing the route. */
 const MAX_TRIES = 5
@@ -97,29 +95,6 @@ export async function sendRoute<T>(
 /** The seconds that a call may wait. What is no number is left to the API to refuse. */
 export function waitOf({ wait, drain }: Invocation['options']): number {
   return [wait, drain].reduce<number>((sum, seconds) => sum + (Number(seconds) || 0), 0)
-}
-
-/** Makes a call that may wait, and says on standard error what it waits for. */
-export async function withProgress<T>(
-  { name, options }: Invocation,
-  context: CliContext,
-  call: () => Promise<T>,
-): Promise<T> {
-  if (waitOf(options) === 0) return await call()
-  const before = await readPresent(context, name)
-  let seconds = 0
-  const report = async () => {
-    seconds += PROGRESS_EVERY_MS / 1000
-    const now = await readPresent(context, name).catch(() => before)
-    const open = now?.draining.map(({ upstream, connections }) => `; ${upstream}: ${connections} open`) ?? []
-    const what =
-      now?.revision === before?.revision
-        ? `waiting for ${options.wait === undefined ? 'NGINX' : 'the droplet to become healthy'}`
-        : `${now === undefined ? 'deleted' : 'live'}, waiting until the former droplet may be stopped${open.join('')}`
-    context.err(`${name}: ${what} (${seconds} s)\n`)
-  }
-  const stop = context.every(PROGRESS_EVERY_MS, () => void report())
-  return await call().finally(stop)
 }
 
 async function readPresent(context: CliContext, name: string): Promise<Present | undefined> {

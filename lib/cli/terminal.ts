@@ -10,6 +10,8 @@ export interface Terminal {
   readonly columns: number
   /** Standard output is a terminal. */
   readonly isTerminal: boolean
+  /** Standard error is a terminal. */
+  readonly isErrorTerminal: boolean
   out(text: string): void
   err(text: string): void
   /** All of standard input. */
@@ -36,8 +38,9 @@ export function hostTerminal(): Terminal {
     argv: process.argv.slice(2),
     environment: process.env,
     binary: process.execPath,
-    columns: process.stdout.columns || 80,
+    columns: process.stdout.columns || process.stderr.columns || 80,
     isTerminal: process.stdout.isTTY,
+    isErrorTerminal: process.stderr.isTTY,
     out: (text) => void process.stdout.write(text),
     err: (text) => void process.stderr.write(text),
     readInput: async () => {

@@ -50,7 +50,7 @@ export function changeVerbs({
   certificates,
   arriving,
 }: ChangeParts): ChangeVerbs {
-  const { host } = context
+  const { host, progress } = context
   const dryRunOf = async (change: Change): Promise<ChangeDryRun> => {
     const { outcomes, ...result } = await queue.exclusively(() => dryRunBatch(context, [change]))
     const { outcome, route } = onlyOutcome({ outcomes })
@@ -60,21 +60,23 @@ export function changeVerbs({
     putProxy: async ({ healthWaitS = 0, drainWaitS = 0, signal, ...request }) => {
       const started = host.clock.monotonicMs()
       await arrive(context, waits, request, healthWaitS)
+      const onUnhealthy = (answer?: Readonly<Record<string, unknown>>) =>
+        progress.report('waiting_for_health', [request], answer)
       const prepare = () => toPutChange(host, { source: 'api', ...request })
       const preparing =
         healthWaitS === 0
           ? counted(arriving, prepare)
-          : waits.wait({ dropletName: request.dropletName, seconds: healthWaitS, signal }, prepare)
+          : waits.wait({ dropletName: request.dropletName, seconds: healthWaitS, signal, onUnhealthy }, prepare)
       const change = await preparing.catch(submitter.refuse({ ...request, kind: 'put' }))
       const changed = await submitter.submit(change, host.clock.monotonicMs() - started)
       if (host.settings.SSL_AUTO_ISSUE && changed.proxy.status === 'pending_ssl')
         certificates.issuePending().catch(logFailure(host, 'error', { action: 'issue_pending' }))
-      return await draining.settle(changed, { drainWaitS, signal })
+      return await draining.settle(changed, { drainWaitS, signal, origin: request.origin })
     },
     deleteProxy: async ({ deleteCertificate, drainWaitS = 0, signal, ...request }) => {
       if (waits.isWaiting(request.dropletName)) await arrive(context, waits, request, 0)
       const changed = await submitter.submit({ kind: 'delete', ...request }, 0)
-      const settle = () => draining.settle(changed, { drainWaitS, signal })
+      const settle = () => draining.settle(changed, { drainWaitS, signal, origin: request.origin })
       if (!deleteCertificate) return await settle()
       // Exclusively: a new route for this domain would otherwise get the certificate that is about to be deleted.
       const job = () => queue.exclusively(() => deleteCertificateFiles(context, changed.proxy.domain))

@@ -9,11 +9,13 @@ import { dryRunReconcile, keepReconciled, readRenderedMark, reconcile, saveRende
 import { confirmServed, recover, recoverJournal } from '../change/recover.ts'
 import { stopping } from '../errors.ts'
 import { eventLog } from '../events/log.ts'
+import { progressOfCalls } from '../events/progress.ts'
 import { eventStreams } from '../events/streams.ts'
 import { dependencyReader } from '../health/dependencies.ts'
 import { healthReader } from '../health/health.ts'
 import { readMetrics } from '../health/metrics.ts'
 import { upstreamChecks } from '../health/upstream-checks.ts'
+import { authorsOf } from '../history/history.ts'
 import type { Host } from '../host/host.ts'
 import { logFailure } from '../host/log-failure.ts'
 import { certificateMaintenance } from '../issuance/maintain.ts'
@@ -46,7 +48,7 @@ export function createEngine(host: Host): Engine {
   const queue = queueOf(context, arriving)
   const orders = orderQueue()
   const checks = upstreamChecks(host, noteTurns(context))
-  const view = routeView(host, orders, checks)
+  const view = routeView(host, orders, checks, context.authors)
   const waits = healthWaits(host)
   const submitter = changeSubmitter(context, queue, view, checks)
   const issuer = createIssuer(context, orders, submitter.certify)
@@ -82,7 +84,8 @@ export function createEngine(host: Host): Engine {
     endWaits: () => {
       for (const { end } of [waits, draining, checks]) end()
     },
-    streams: eventStreams(context.events),
+    progress: context.progress,
+    streams: eventStreams(context.events, context.progress),
     close: () => {
       queue.close()
       closing.abort(stopping())
@@ -98,7 +101,7 @@ type UpkeepVerbs = Pick<
 /** What keeps the host as it should be, while no change is applied. */
 function upkeepVerbs(context: ChangeContext, { exclusively }: ChangeQueue): UpkeepVerbs {
   return {
-    reconcile: () => exclusively(() => reconcile(context)),
+    reconcile: (origin) => exclusively(() => reconcile(context, origin)),
     dryRunReconcile: () => exclusively(() => dryRunReconcile(context)),
     keepReconciled: () => exclusively(() => keepReconciled(context)),
     undoPutBack: async () => {
@@ -149,6 +152,8 @@ function changeContext(host: Host, closing: AbortSignal): ChangeContext {
     certificates,
     stale: staleFinder(readRenderedMark(host)),
     events: eventLog(host),
+    progress: progressOfCalls(host.clock),
+    authors: authorsOf(host),
     observe: async (domains) => {
       const observation = await observe(domains)
       state.observed = { ...observation, nginx: controlOf(observation) }

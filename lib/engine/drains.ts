@@ -2,6 +2,7 @@
 import type { Clock } from '../adapters/clock.ts'
 import type { ChangeContext } from '../change/context.ts'
 import type { Origin } from '../events/event.ts'
+import type { Work } from '../events/progress.ts'
 import {
   type DrainFigures,
   type DrainState,
@@ -82,7 +83,8 @@ export function drains(context: ChangeContext): Drains {
       const others = draining.filter((one) => one.dropletName !== dropletName || one.url !== upstream.url)
       draining = [...others, { ...upstream, dropletName, sinceMs: clock.nowMs() }]
       const find = async () => judge(await look(receipt.generation), upstream)
-      const settled = await untilDrained(clock, find, { ...wait, ending: ending.signal })
+      const onWait = drainReporter(context, { dropletName, origin: wait.origin }, upstream.url)
+      const settled = await untilDrained(clock, find, { ...wait, ending: ending.signal, onWait })
       await review()
       return { ...changed, receipt: { ...receipt, former: [{ upstream: upstream.url, ...settled }] } }
     },
@@ -105,11 +107,21 @@ export function drains(context: ChangeContext): Drains {
   }
 }
 
+function drainReporter({ progress }: ChangeContext, work: Work, upstream: string): EachWait['onWait'] {
+  return ({ connections }) => progress.report('draining', [work], { upstream, connections })
+}
+
+interface EachWait {
+  readonly ending: AbortSignal
+  /** Called before each pause. */
+  readonly onWait: (state: DrainState) => void
+}
+
 /** Looks again until the upstream is drained, or that cannot be seen, or the wait ends. */
 async function untilDrained(
   clock: Clock,
   find: () => Promise<DrainState>,
-  { drainWaitS = 0, signal, ending }: DrainWait & { readonly ending: AbortSignal },
+  { drainWaitS = 0, signal, ending, onWait }: DrainWait & EachWait,
 ): Promise<DrainState & { readonly waited_ms: number }> {
   let state = await find()
   const startedMs = clock.monotonicMs()
@@ -120,6 +132,7 @@ async function untilDrained(
   for (let pauseMs = FIRST_PAUSE_MS; state.drained !== true && state.connections !== null; pauseMs *= 2) {
     const remainingMs = drainWaitS * 1000 - elapsedMs()
     if (remainingMs <= 0 || ended.aborted) break
+    onWait(state)
     await Promise.race([clock.sleep(Math.min(pauseMs, LONGEST_PAUSE_MS, remainingMs)), whenEnded])
     state = await find()
     waited_ms = Math.round(elapsedMs())

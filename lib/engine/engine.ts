@@ -6,6 +6,7 @@ import type { Applied, BatchDryRun, Receipt, StepTimes } from '../change/context
 import type { ReconcileDryRun, Reconciled } from '../change/reconcile.ts'
 import type { Origin } from '../events/event.ts'
 import type { EventLog } from '../events/log.ts'
+import type { Progress } from '../events/progress.ts'
 import type { EventStreams } from '../events/streams.ts'
 import type { Dependency } from '../health/dependencies.ts'
 import type { ManagerHealth } from '../health/health-schema.ts'
@@ -51,6 +52,8 @@ export interface WaitingPut extends PutRequest, DrainWait {
 export interface DrainWait {
   /** The longest time in seconds; 0, the default, looks once. */
   readonly drainWaitS?: number
+  /** Whose wait it is. */
+  readonly origin?: Origin | undefined
   /** Aborted once the caller has gone: the wait ends. */
   readonly signal?: AbortSignal | undefined
 }
@@ -165,7 +168,7 @@ export interface Engine {
   /** Whether the Registry has signed this token, and what it permits; never throws. */
   verifyToken(token: string): Promise<TokenResult>
   /** Renders files again that no longer fit the host: a change like any other, even while NGINX is stopped. */
-  reconcile(): Promise<Reconciled>
+  reconcile(origin?: Origin): Promise<Reconciled>
   dryRunReconcile(): Promise<ReconcileDryRun>
   /** The same, periodically: a failure is logged and left for health to show. */
   keepReconciled(): Promise<void>
@@ -178,6 +181,8 @@ export interface Engine {
   /** What happened, and what happens. */
   readonly events: EventLog
   readonly streams: EventStreams
+  /** What calls in progress do; each call is to be ended here once it is answered. */
+  readonly progress: Pick<Progress, 'end'>
   /** Resolves once no change runs or waits, and every event is written. */
   idle(): Promise<void>
   /** Looks for former upstreams that are drained now. */

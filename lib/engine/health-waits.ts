@@ -21,6 +21,8 @@ export interface WaitRequest {
   readonly seconds: number
   /** Aborted once the caller has gone. */
   readonly signal?: AbortSignal | undefined
+  /** Called with the answer of the upstream before each pause. */
+  readonly onUnhealthy?: (answer: Answer | undefined) => void
 }
 
 /** What an attempt was answered, and when. */
@@ -37,7 +39,11 @@ export function healthWaits({ clock }: Pick<Host, 'clock'>): HealthWaits {
   const waiting = new Map<string, AbortController>()
   const supersede = (dropletName: string) => waiting.get(dropletName)?.abort(new ProxyManagerError('SUPERSEDED'))
 
-  const untilHealthy = async <T>(seconds: number, attempt: () => Promise<T>, ended: Promise<never>): Promise<T> => {
+  const untilHealthy = async <T>(
+    { seconds, onUnhealthy }: WaitRequest,
+    attempt: () => Promise<T>,
+    ended: Promise<never>,
+  ): Promise<T> => {
     const startedMs = clock.monotonicMs()
     const elapsedMs = () => clock.monotonicMs() - startedMs
     const answers: Answer[] = []
@@ -48,15 +54,18 @@ export function healthWaits({ clock }: Pick<Host, 'clock'>): HealthWaits {
       } catch (error) {
         if (!isOfUpstream(error)) throw error
         const remainingMs = seconds * 1000 - elapsedMs()
-        noteAnswers(answers, answersOf(error, at_s), remainingMs <= 0)
+        const answered = answersOf(error, at_s)
+        noteAnswers(answers, answered, remainingMs <= 0)
         if (remainingMs <= 0) throw withDetails(error, { waited_s: seconds, attempts: answers })
+        onUnhealthy?.(answered.at(-1))
         await Promise.race([clock.sleep(Math.min(PAUSE_MS, remainingMs)), ended])
       }
     }
   }
 
   return {
-    wait: async ({ dropletName, seconds, signal }, attempt) => {
+    wait: async (wanted, attempt) => {
+      const { dropletName, signal } = wanted
       supersede(dropletName)
       if (waiting.size >= MAX_WAITING)
         throw new ProxyManagerError('BUSY', { message: 'Too many calls wait for their droplets', retryAfterS: 5 })
@@ -70,7 +79,7 @@ export function healthWaits({ clock }: Pick<Host, 'clock'>): HealthWaits {
       if (signal?.aborted === true) leave()
       waiting.set(dropletName, own)
       try {
-        return await untilHealthy(seconds, attempt, ended)
+        return await untilHealthy(wanted, attempt, ended)
       } finally {
         signal?.removeEventListener('abort', leave)
         if (waiting.get(dropletName) === own) waiting.delete(dropletName)

@@ -1,7 +1,9 @@
 /** Routes as the API shows them, with what is not on disk: the health of their upstreams, and the orders of their certificates. */
 import { readLedger } from '../certificates/ledger-file.ts'
 import { lastFailure, nextOrderAt, nextTryAt } from '../certificates/order-ledger.ts'
+import type { Actor } from '../events/event.ts'
 import type { UpstreamChecks } from '../health/upstream-checks.ts'
+import type { Authors } from '../history/history.ts'
 import type { Host } from '../host/host.ts'
 import type { OrderQueue } from '../issuance/order-queue.ts'
 import { awaitsCertificate } from '../route/names.ts'
@@ -33,21 +35,29 @@ export interface RouteView {
   showDetails(route: SnapshotRoute): ProxyDetails
 }
 
+interface Shown {
+  readonly history: HealthHistory
+  readonly author: Actor | null
+  readonly state: ProxyState
+}
+
 /** Makes the view. */
 export function routeView(
   host: Host,
   orders: Pick<OrderQueue, 'placeOf'>,
   { historyOf }: Pick<UpstreamChecks, 'historyOf'>,
+  authors: Pick<Authors, 'of'>,
 ): RouteView {
-  const shown = new WeakMap<SnapshotRoute, { readonly history: HealthHistory; readonly state: ProxyState }>()
+  const shown = new WeakMap<SnapshotRoute, Shown>()
   const show = (route: SnapshotRoute): ProxyState => {
     const history = historyOf(route)
+    const author = authors.of(route.record)
     const before = shown.get(route)
     const order = orders.placeOf(route.record.droplet_name)
-    if (order === undefined && before?.history === history) return before.state
-    const state = proxyState(route, history, sslErrorOf(host, route), order)
+    if (order === undefined && before?.history === history && before.author === author) return before.state
+    const state = proxyState(route, { history, author, sslError: sslErrorOf(host, route), sslOrder: order })
     // `ssl_error` and `ssl_order` change without the route.
-    if (order === undefined && !awaitsCertificate(route.record)) shown.set(route, { history, state })
+    if (order === undefined && !awaitsCertificate(route.record)) shown.set(route, { history, author, state })
     return state
   }
   return { show, showDetails: (route) => ({ ...show(route), health: detailsOf(historyOf(route)) }) }

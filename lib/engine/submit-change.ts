@@ -58,11 +58,15 @@ export interface ChangeSubmitter {
 }
 
 export function changeSubmitter(
-  { host, events }: ChangeContext,
+  { host, events, progress }: ChangeContext,
   queue: ChangeQueue,
   view: RouteView,
   checks: UpstreamChecks,
 ): ChangeSubmitter {
+  const enqueue: ChangeQueue['submit'] = (change) => {
+    progress.report('queued', [change])
+    return queue.submit(change)
+  }
   const countRefusal = (error: unknown): never => {
     if (error instanceof ProxyManagerError) host.metrics.change(error.code)
     throw error
@@ -74,7 +78,7 @@ export function changeSubmitter(
     },
     submit: async (change, probeMs) => {
       const started = host.clock.monotonicMs()
-      const { outcome, route, former, receipt, steps } = unwrap(await queue.submit(change).catch(countRefusal))
+      const { outcome, route, former, receipt, steps } = unwrap(await enqueue(change).catch(countRefusal))
       if (change.kind === 'rename') checks.move(change.dropletName, change.newName)
       else if (change.kind === 'delete') checks.forget(change.dropletName)
       else if (change.kind === 'put' && change.health.checkedAt !== null) {
@@ -87,7 +91,7 @@ export function changeSubmitter(
       return { outcome, proxy: view.show(route), receipt, times, route, ...replaced }
     },
     certify: async (dropletName, domain, origin) =>
-      unwrap(await queue.submit({ kind: 'certify', dropletName, domain, origin })),
+      unwrap(await enqueue({ kind: 'certify', dropletName, domain, origin })),
   }
 }
 

@@ -13,6 +13,7 @@ export interface Place {
 export interface EventFilter {
   readonly type?: string | undefined
   readonly dropletName?: string | undefined
+  readonly correlationId?: string | undefined
 }
 
 export interface EventPage {
@@ -103,15 +104,25 @@ function keyOf({ at, type, droplet_name, generation }: DatedEvent): string {
   return JSON.stringify([at, type, droplet_name, generation])
 }
 
-function matching(line: string, { type, dropletName }: EventFilter): LoggedEvent | undefined {
+/** Whether an event is one that is wanted. */
+export function isWanted(event: Filtered, { type, dropletName, correlationId }: EventFilter): boolean {
+  return (
+    (type ?? event.type) === event.type &&
+    (dropletName === undefined || event.droplet_name === dropletName) &&
+    (correlationId === undefined || event.correlation_id === correlationId)
+  )
+}
+
+type Filtered = Pick<DatedEvent, 'droplet_name' | 'correlation_id'> & { readonly type: string }
+
+function matching(line: string, filter: EventFilter): LoggedEvent | undefined {
   if (idOf(line) === undefined) return undefined
   // Parsing takes most of the time.
-  if (type !== undefined && !line.includes(JSON.stringify(type))) return undefined
-  if (dropletName !== undefined && !line.includes(JSON.stringify(dropletName))) return undefined
+  const { type, dropletName, correlationId } = filter
+  const words = [type, dropletName, correlationId].filter((word) => word !== undefined)
+  if (!words.every((word) => line.includes(JSON.stringify(word)))) return undefined
   const event = readLine(line)
-  const isWanted =
-    (type === undefined || event?.type === type) && (dropletName === undefined || event?.droplet_name === dropletName)
-  return isWanted ? event : undefined
+  return event !== undefined && isWanted(event, filter) ? event : undefined
 }
 
 interface Chunk {

@@ -2,7 +2,8 @@
 import { ProxyManagerError } from '../errors.ts'
 import type { LoggedEvent } from './event.ts'
 import type { EventLog } from './log.ts'
-import type { EventFilter, Place } from './read.ts'
+import { PROGRESS, type Progress, type ProgressEvent } from './progress.ts'
+import { type EventFilter, isWanted, type Place } from './read.ts'
 
 export interface StreamRequest {
   /** The id after which the stream begins; with what happens next if missing. */
@@ -28,16 +29,18 @@ export interface EventStreams {
 const MAX_STREAMS = 32
 const READ_AT_ONCE = 100
 const RETRY_AFTER_S = 5
+/** Steps that a stuck reader has not read: older ones are of no use any more. */
+const MAX_STEPS = 100
 
-/** Makes the streams of a log. */
-export function eventStreams(log: EventLog): EventStreams {
+/** Makes the streams of a log, and of what calls in progress do. */
+export function eventStreams(log: EventLog, progress: Progress): EventStreams {
   const open = new Set<Reader>()
   let isClosed = false
   return {
     open: (request) => {
       if (isClosed) throw new ProxyManagerError('BUSY', { message: 'Proxy Manager is stopping', retryAfterS: 2 })
       if (open.size >= MAX_STREAMS) throw new ProxyManagerError('TOO_MANY_STREAMS', { retryAfterS: RETRY_AFTER_S })
-      const reader = eventReader(log, request, () => open.delete(reader))
+      const reader = eventReader(log, progress, request, () => open.delete(reader))
       open.add(reader)
       const encoder = new TextEncoder()
       return new ReadableStream<Uint8Array>(
@@ -72,7 +75,12 @@ interface Reader {
   end(): void
 }
 
-function eventReader(log: EventLog, { after, filter, isAllowed }: StreamRequest, onEnd: () => void): Reader {
+function eventReader(
+  log: EventLog,
+  progress: Progress,
+  { after, filter, isAllowed }: StreamRequest,
+  onEnd: () => void,
+): Reader {
   let place: Place = { after: after ?? log.ids().last }
   let pending = 'retry: 3000\n\n'
   let isEnded = false
@@ -83,10 +91,12 @@ function eventReader(log: EventLog, { after, filter, isAllowed }: StreamRequest,
     wake()
   }
   const unsubscribe = log.onAppend(notify)
+  const steps = unreadSteps(progress, filter, notify)
   const end = () => {
     if (isEnded) return
     isEnded = true
     unsubscribe()
+    steps.end()
     onEnd()
     notify()
   }
@@ -101,6 +111,7 @@ function eventReader(log: EventLog, { after, filter, isAllowed }: StreamRequest,
         if (!isEnded && !isAllowed()) end()
         if (isEnded) return undefined
         isChanged = false
+        pending += steps.take()
         const { oldest, last } = log.ids()
         if (place.after < oldest - 1 || place.after > last) {
           pending += `event: reset\ndata: ${JSON.stringify({ oldest_id: oldest, last_id: last })}\n\n`
@@ -122,6 +133,23 @@ function eventReader(log: EventLog, { after, filter, isAllowed }: StreamRequest,
     },
     end,
   }
+}
+
+/** The steps of calls that a reader has not got yet. */
+function unreadSteps(progress: Progress, filter: EventFilter, onStep: () => void) {
+  const unread: ProgressEvent[] = []
+  const end = progress.subscribe((event) => {
+    if (!isWanted(event, filter)) return
+    unread.push(event)
+    if (unread.length > MAX_STEPS) unread.shift()
+    onStep()
+  })
+  return { take: () => unread.splice(0).map(stepFrame).join(''), end }
+}
+
+/** Without an id: a reader that resumes does not need it again. */
+function stepFrame(event: ProgressEvent): string {
+  return `event: ${PROGRESS}\ndata: ${JSON.stringify(event)}\n\n`
 }
 
 function frameOf(event: LoggedEvent): string {

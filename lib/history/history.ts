@@ -1,6 +1,6 @@
 /** What each route was: the versions that were served, also of routes that were deleted. */
 import * as v from 'valibot'
-import { ActorSchema, type DatedEvent } from '../events/event.ts'
+import { type Actor, ActorSchema, type DatedEvent } from '../events/event.ts'
 import type { FileChange } from '../host/file-image.ts'
 import type { Host } from '../host/host.ts'
 import { readRecord } from '../host/json-record.ts'
@@ -22,6 +22,8 @@ const Version = v.object({
 })
 export interface Version extends Readonly<v.InferOutput<typeof Version>> {}
 
+/** The events of changes that may have made a version. */
+const VERSIONED = /^route\.(created|replaced|deleted|renamed|rolled_back)$/
 const MAX_VERSIONS = 50
 const DELETED_KEPT_MS = 30 * 24 * 3_600_000
 const MAX_DELETED = 1000
@@ -42,7 +44,7 @@ export async function recordHistory(
   { files, events }: { readonly files: readonly FileChange[]; readonly events: readonly DatedEvent[] },
 ): Promise<void> {
   for (const event of events)
-    if (/^route\.(created|replaced|deleted|renamed|rolled_back)$/.test(event.type))
+    if (VERSIONED.test(event.type))
       await record(host, files, event).catch(
         logFailure(host, 'warn', { action: 'record_history', droplet_name: event.droplet_name }),
       )
@@ -70,6 +72,58 @@ async function record(host: HistoryHost, files: readonly FileChange[], event: Da
   await replaceUnsynced(host, path, JSON.stringify(kept))
   for (const other of filesOf(host, former)) if (other !== path) await host.files.remove(other)
   if (route === null) await prune(host)
+}
+
+export interface Authors {
+  /** A change is final that has made these events; its versions are recorded later. */
+  note(events: readonly DatedEvent[]): void
+  /** Who made the newest version of a route; null if that is not known. */
+  of(route: RouteRecord): Actor | null
+}
+
+/** Remembers who made each route. What the process has not seen is read from the history of the route, once. */
+export function authorsOf(host: HistoryHost): Authors {
+  const known = new Map<string, Actor>()
+  const read = new WeakMap<RouteRecord, Actor | null>()
+  return {
+    note: (events) => {
+      for (const event of events) {
+        const { type, droplet_name = '', actor, details } = event
+        if (type === 'route.renamed') known.delete(String(details.former_name))
+        if (type === 'route.deleted') known.delete(droplet_name)
+        else if (isVersion(event)) known.set(droplet_name, actor)
+      }
+    },
+    of: (route) => {
+      const found = known.get(route.droplet_name) ?? read.get(route)
+      if (found !== undefined) return found
+      const actor = readAuthor(host, route)
+      read.set(route, actor)
+      return actor
+    },
+  }
+}
+
+function readAuthor(host: HistoryHost, route: RouteRecord): Actor | null {
+  const newest = readNewest(host, route.droplet_name)
+  return (isSame(newest?.route, routeOf(route)) ? newest?.actor : undefined) ?? null
+}
+
+/** Of up to 50 versions only the newest is parsed: the first list of 1,000 routes after a start waits for all of them. */
+function readNewest(host: HistoryHost, name: string): Version | undefined {
+  try {
+    const text = host.files.read(pathOf(host, name))?.text ?? ''
+    // In no string there is a quote without a backslash.
+    return v.parse(Version, JSON.parse(text.slice(text.lastIndexOf('{"version":'), text.lastIndexOf(']'))))
+  } catch {
+    return undefined
+  }
+}
+
+/** Whether a change makes a version: a certificate is no part of one. */
+function isVersion({ type, details: { changed } }: DatedEvent): boolean {
+  const isSame = Array.isArray(changed) && changed.every((field) => field === 'certificate')
+  return VERSIONED.test(type) && !(type === 'route.replaced' && isSame)
 }
 
 /** The route as a PUT takes it. */

@@ -110,7 +110,8 @@ function callerFinder(base: string): FindCaller {
     attempts ??= failedAttempts(clock.monotonicMs)
     const onLockOut = () => log.write('warn', { action: 'lock_out', result: 'started', address })
     const { verifyToken, findToken } = engine
-    return await guardRequest(request, { settings, base, verifyToken, findToken, attempts, address, onLockOut })
+    const { nowMs } = clock
+    return await guardRequest(request, { settings, base, verifyToken, findToken, attempts, nowMs, address, onLockOut })
   }
 }
 

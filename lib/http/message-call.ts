@@ -42,6 +42,24 @@ export const Command = v.variant(
       { command: v.literal('ssl'), droplet_name: DropletName, options: v.optional(Body, {}), ...dryRunEntries },
       describeFault,
     ),
+    v.strictObject(
+      {
+        command: v.literal('rename'),
+        droplet_name: DropletName,
+        new_name: v.pipe(DropletName, v.description('The droplet_name in the body of the call')),
+        ...dryRunEntries,
+      },
+      describeFault,
+    ),
+    v.strictObject(
+      {
+        command: v.literal('rollback'),
+        droplet_name: DropletName,
+        to: v.optional(v.pipe(v.unknown(), v.description('As in the body of the call'))),
+        ...dryRunEntries,
+      },
+      describeFault,
+    ),
     v.strictObject({ command: v.literal('sync'), ...syncEntries }, describeFault),
   ],
   describeChoice,
@@ -50,7 +68,7 @@ export const Command = v.variant(
 /** The queries and commands that stand for a call. */
 export const KNOWN = {
   queries: ['routes', 'route', 'health', 'status'],
-  commands: ['upsert', 'delete', 'ssl', 'sync'],
+  commands: ['upsert', 'delete', 'ssl', 'rename', 'rollback', 'sync'],
 } as const
 
 /**
@@ -82,6 +100,14 @@ export function callFor(type: 'query' | 'command', payload: unknown): InternalCa
   if (command.command === 'ssl') {
     const { command: _, droplet_name: __, options, ...parameters } = command
     return { method: 'POST', path: `${path}/ssl`, parameters, body: options }
+  }
+  if (command.command === 'rename') {
+    const { command: _, droplet_name: __, new_name, ...parameters } = command
+    return { method: 'POST', path: `${path}/rename`, parameters, body: { droplet_name: new_name } }
+  }
+  if (command.command === 'rollback') {
+    const { command: _, droplet_name: __, to, ...parameters } = command
+    return { method: 'POST', path: `${path}/rollback`, parameters, body: { to } }
   }
   const { command: _, droplet_name: __, ...parameters } = command
   return { method: 'DELETE', path, parameters }

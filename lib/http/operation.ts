@@ -87,7 +87,12 @@ export interface ResponseSpec {
   readonly example: unknown
   readonly headers?: ResponseHeaders
   /** The same as a stream, for whoever accepts this type. */
-  readonly stream?: { readonly contentType: string; readonly example: string }
+  readonly stream?: {
+    readonly contentType: string
+    /** What the data of each of its events is. */
+    readonly data: v.GenericSchema
+    readonly example: string
+  }
 }
 
 /** Whether a header is sent with every response of a status; `X-Correlation-ID` always is. */

@@ -1,10 +1,12 @@
 /** Query parameters that several operations, or an operation and a message, share. */
 import * as v from 'valibot'
 import { EVENT_TYPES } from '../events/event.ts'
+import { PROGRESS } from '../events/progress.ts'
 import { domainFor } from '../net/domain.ts'
 import { DropletName } from '../route/droplet-name.ts'
 import { ProxyStatus } from '../route/state.ts'
 import { HealthStatus } from '../upstream/upstream.ts'
+import { CORRELATION_ID } from './request-log.ts'
 
 /** `true` or `false`. */
 const trueOrFalse = (description: string) =>
@@ -100,9 +102,19 @@ export const EventsQuery = v.strictObject(
       '100',
     ),
     type: v.optional(
-      v.pipe(v.picklist(EVENT_TYPES, 'must be a type of events'), v.description('Only events of this type')),
+      v.pipe(
+        v.picklist([...EVENT_TYPES, PROGRESS], 'must be a type of events'),
+        v.description('Only events of this type; progress is only on streams'),
+      ),
     ),
     droplet_name: v.optional(v.pipe(DropletName, v.description('Only events of this droplet'))),
+    correlation_id: v.optional(
+      v.pipe(
+        v.string(),
+        v.regex(CORRELATION_ID, 'must be a correlation id'),
+        v.description('Only events of the call with this X-Correlation-ID'),
+      ),
+    ),
   },
   unknownKey,
 )

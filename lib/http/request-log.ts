@@ -2,11 +2,11 @@
 import type { LogResult } from '../adapters/log.ts'
 import { ProxyManagerError } from '../errors.ts'
 
-const WELL_FORMED = /^[A-Za-z0-9._-]{1,128}$/
+export const CORRELATION_ID = /^[A-Za-z0-9._-]{1,128}$/
 
 /** The caller's `X-Correlation-ID` if it is well-formed, otherwise a new one. */
 export function correlationIdOf(header: string | null | undefined, randomId: () => string): string {
-  return header != null && WELL_FORMED.test(header) ? header : randomId()
+  return header != null && CORRELATION_ID.test(header) ? header : randomId()
 }
 
 /** The droplet and domain of a request, for the log; cut to 253 characters, because they may not have been validated. */

@@ -52,24 +52,32 @@ export function createIssuer(
   orders: OrderQueue,
   certify: (dropletName: string, domain: string, origin?: Origin) => Promise<Applied>,
 ): Issuer {
-  const { host } = context
+  const { host, progress } = context
   const recent = recentFailures(host.clock)
   const issuing = singleFlight<Issued>()
-  /** The callers of each order that has not ended, by its key. */
-  const callers = new Map<string, (AbortSignal | undefined)[]>()
+  /** The calls of each order that has not ended, by its key. */
+  const calls = new Map<string, IssueRequest[]>()
 
-  const issue = async (request: IssueRequest, route: SnapshotRoute, isWanted: () => boolean): Promise<Issued> => {
+  const issue = async (
+    request: IssueRequest,
+    route: SnapshotRoute,
+    sharing: readonly IssueRequest[],
+  ): Promise<Issued> => {
+    const isWanted = () => sharing.some(({ signal }) => signal?.aborted !== true)
     const { dropletName, email = host.settings.DEFAULT_SSL_EMAIL } = request
     const { domain } = route.record
     const names = namesOf(route.record)
     await assertServable(context, domain)
     const failures = request.isBackground === true ? recentFailures(host.clock) : recent
     const isNeeded = mustOrder(context, route, request)
-    if (isNeeded) assertMayOrder(host, domain)
+    if (isNeeded) {
+      assertMayOrder(host, domain)
+      progress.report('queued', sharing, { orders_waiting: orders.waiting })
+    }
     const preflight = isNeeded
       ? await orders
           .order(dropletName, isWanted, () =>
-            order(context, failures, { domain, names, email, call: callOf(request, route) }),
+            order(context, failures, { domain, names, email, call: callOf(request, route), sharing }),
           )
           .catch(async (error) => {
             await noteOrder(context, request, route, error)
@@ -88,11 +96,10 @@ export function createIssuer(
     issue: async (request) => {
       const route = await findRoute(context, request.dropletName)
       const key = callOf(request, route)
-      const signals = callers.get(key) ?? []
-      callers.set(key, signals)
-      signals.push(request.signal)
-      const isWanted = () => signals.some((signal) => signal?.aborted !== true)
-      return await issuing.run(() => issue(request, route, isWanted).finally(() => callers.delete(key)), key)
+      const sharing = calls.get(key) ?? []
+      calls.set(key, sharing)
+      sharing.push(request)
+      return await issuing.run(() => issue(request, route, sharing).finally(() => calls.delete(key)), key)
     },
   }
 }
@@ -104,6 +111,8 @@ interface Order {
   readonly email: string
   /** {@link callOf} its call. */
   readonly call: string
+  /** The calls that wait for it. */
+  readonly sharing: readonly IssueRequest[]
 }
 
 /** How an order ended, as an event. */
@@ -127,10 +136,11 @@ async function noteOrder(
 
 /** The checks before an order, then the order. Returns the checks of the preflight. */
 async function order(context: ChangeContext, recent: RecentFailures, wanted: Order): Promise<PreflightCheck[]> {
-  const { host, closing } = context
-  const { domain, names, call } = wanted
+  const { host, closing, progress } = context
+  const { domain, names, call, sharing } = wanted
   closing.throwIfAborted()
   assertMayOrder(host, domain)
+  progress.report('preflight', sharing)
   const { preflight, refusal } = await checkBeforeOrder(host, names)
   closing.throwIfAborted()
   recent.throwAgain(call, preflight)
@@ -149,6 +159,7 @@ async function order(context: ChangeContext, recent: RecentFailures, wanted: Ord
     await closeOrder(host, domain, readLedger(host, domain), entry)
     throw refusal
   }
+  progress.report('ordering', sharing)
   const failed = await placeOrder(context, wanted)
   if (failed === undefined) return preflight
   const { httpListens } = (await context.observe([])).snapshot.context

@@ -16,7 +16,10 @@ export type TokenFault =
   | 'issuer'
   | 'key_unavailable'
 
-export type TokenResult = { readonly grant: Grant; readonly subject?: string } | { readonly reason: TokenFault }
+/** `expiresAtMs`: since the epoch; from then on the token is rejected. */
+export type TokenResult =
+  | { readonly grant: Grant; readonly subject?: string; readonly expiresAtMs?: number }
+  | { readonly reason: TokenFault }
 
 /** By how much the clocks of the Registry and of this host may differ. */
 export const CLOCK_TOLERANCE_S = 30
@@ -51,7 +54,11 @@ export function evaluateClaims(
   if (issuer !== undefined && claims.iss !== issuer) return { reason: 'issuer' }
   const rights = RIGHTS.map((name) => claims[name]).filter((claim) => claim !== undefined)
   const grant = rights.every((claim) => wordsIn(claim).some(permitsWriting)) ? 'all' : 'read'
-  return typeof claims.sub === 'string' ? { grant, subject: claims.sub } : { grant }
+  return {
+    grant,
+    ...(typeof claims.sub === 'string' ? { subject: claims.sub } : {}),
+    ...(typeof claims.exp === 'number' ? { expiresAtMs: (claims.exp + CLOCK_TOLERANCE_S) * 1000 } : {}),
+  }
 }
 
 /** The claims that say what a token permits. Of several, the least counts; a token without any permits everything. */

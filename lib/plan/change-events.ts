@@ -9,8 +9,9 @@ import type { AcceptedChange } from './plan-change.ts'
 
 /** Who a change is for; without a change, it is a reconcile of the shared file. */
 export function originOf(change: Asked | undefined): Origin {
+  if (change?.origin !== undefined) return change.origin
   if (change === undefined || change.kind === 'rerender') return { actor: { kind: 'reconcile' } }
-  return change.origin ?? { actor: { kind: change.kind === 'certify' ? 'renewal' : 'local' } }
+  return { actor: { kind: change.kind === 'certify' ? 'renewal' : 'local' } }
 }
 
 /** A change, or one that is still to be prepared. */

@@ -57,6 +57,8 @@ export interface RerenderChange {
   readonly dropletName: string
   /** The record that was acknowledged, if the one in the file is older. */
   readonly acknowledged?: RouteRecord
+  /** Of a call; without one it is done for the host. */
+  readonly origin?: Origin | undefined
 }
 
 export type Change = PutChange | DeleteChange | RenameChange | CertifyChange | RerenderChange

@@ -2,6 +2,7 @@
 
 import * as v from 'valibot'
 import { CertificateSummary } from '../certificates/certificate.ts'
+import { type Actor, ActorSchema } from '../events/event.ts'
 import { HealthDetails, type HealthHistory, HealthSummary, NO_CHECKS, summaryOf } from '../upstream/health-history.ts'
 import { HealthStatus, upstreamOf } from '../upstream/upstream.ts'
 import { awaitsCertificate } from './names.ts'
@@ -77,6 +78,10 @@ export const ProxyState = v.object({
   ),
   created_at: v.string(),
   updated_at: v.string(),
+  updated_by: v.pipe(
+    v.nullable(ActorSchema),
+    v.description('Who made its newest version, as in its history; null if that is not known'),
+  ),
   revision: text('Changes with what a caller can set, and with nothing else; also the ETag'),
 })
 export type ProxyState = v.InferOutput<typeof ProxyState>
@@ -85,12 +90,18 @@ export type ProxyState = v.InferOutput<typeof ProxyState>
 export const ProxyDetails = v.object({ ...ProxyState.entries, health: HealthDetails })
 export type ProxyDetails = v.InferOutput<typeof ProxyDetails>
 
+/** What is known of a route that is not in its file. */
+interface Beside {
+  readonly history?: HealthHistory
+  readonly author?: Actor | null
+  readonly sslError?: SslError | undefined
+  readonly sslOrder?: SslOrder | undefined
+}
+
 /** The route of a snapshot as the API shows it; any check of its `history` is later than the one in its file. */
 export function proxyState(
   route: SnapshotRoute,
-  history: HealthHistory = NO_CHECKS,
-  sslError?: SslError,
-  sslOrder?: SslOrder,
+  { history = NO_CHECKS, author = null, sslError, sslOrder }: Beside = {},
 ): ProxyState {
   const { record } = route
   const last = history.checks.at(-1)
@@ -113,6 +124,7 @@ export function proxyState(
     ...(sslOrder === undefined ? {} : { ssl_order: sslOrder }),
     created_at: record.created_at,
     updated_at: record.updated_at,
+    updated_by: author,
     revision: route.revision,
   }
 }

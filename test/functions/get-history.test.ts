@@ -2,7 +2,9 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
 import getHistory from '../../functions/get-history.ts'
-import { put, remove, restarted, worldWithRoute } from '../helpers/world.ts'
+import type { Origin } from '../../lib/events/event.ts'
+import { certbotThatIssues, certificateFor } from '../helpers/certbot.ts'
+import { put, putRequest, remove, restarted, worldWithRoute } from '../helpers/world.ts'
 import { assertError, call } from './wire.ts'
 
 const test = suite('GET /proxies/:droplet_name/history')
@@ -97,6 +99,55 @@ test('a history that cannot be written harms no change', async () => {
   assert.is((await put(deps, 'app', 'app.example.com', 8002)).outcome, 'created')
   await deps.engine.idle()
   assert.ok(deps.lines.some(({ action, result }) => action === 'record_history' && result === 'failure'))
+})
+
+test('a route says who made its newest version, in the list as well, and after a restart, a renewal and a rename', async () => {
+  const deps = await worldWithRoute()
+  const origin: Origin = { actor: { kind: 'token', name: 'ci' } }
+  await deps.engine.putProxy({ ...putRequest('app', 'app.example.com', 8002, true), origin })
+  certbotThatIssues(deps, certificateFor('app.example.com'))
+  await deps.engine.issueCertificate({ dropletName: 'app', forceRenew: false, origin: { actor: { kind: 'registry' } } })
+  await deps.engine.idle()
+  const authors = async ({ engine }: FakeDeps) =>
+    (await engine.listProxies()).map(({ droplet_name, updated_by }) => [droplet_name, updated_by?.name ?? updated_by])
+  const expected = [
+    ['app', 'ci'],
+    ['old', { kind: 'local' }],
+  ]
+  assert.equal(await authors(deps), expected)
+  const next = await restarted(deps)
+  await next.engine.dryRunPut(putRequest('app', 'other.example.com', 8003, true))
+  assert.equal(await authors(next), expected)
+  await next.engine.renameProxy({
+    dropletName: 'app',
+    newName: 'web',
+    precondition: {},
+    origin: { actor: { kind: 'token', name: 'ops' } },
+  })
+  assert.is((await next.engine.getProxy('web')).updated_by?.name, 'ops')
+  await remove(next, 'web')
+  const { proxy } = await put(next, 'web', 'web.example.com', 8002)
+  assert.equal(proxy.updated_by, { kind: 'local' })
+})
+
+test('of a route that this service has not written, or whose history is lost, it is null; each history is read once', async () => {
+  const deps = await worldWithRoute()
+  await put(deps, 'app', 'app.example.com', 8002)
+  await deps.engine.idle()
+  deps.disk.delete('/var/lib/proxy-manager/history/app.json')
+  const next = await restarted(deps)
+  const { read } = next.host.files
+  const reads: string[] = []
+  next.host.files.read = (path, ...rest) => {
+    if (path.includes('/history/')) reads.push(path)
+    return read(path, ...rest)
+  }
+  for (let i = 0; i < 3; i++)
+    assert.equal(
+      (await next.engine.listProxies()).map(({ updated_by }) => updated_by),
+      [null, { kind: 'local' }],
+    )
+  assert.is(reads.length, 2)
 })
 
 test.run()

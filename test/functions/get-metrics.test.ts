@@ -299,6 +299,29 @@ test('metrics can be read during a change, without waiting', async () => {
   assert.is((await change).status, 200)
 })
 
+test("names and types are as Prometheus' own checker, promtool check metrics, wants them", async () => {
+  const deps = await fakeDeps()
+  await put(deps)
+  const { text } = await call(getMetrics, deps, '/proxy-manager/metrics')
+  const typeOf = new Map([...text.matchAll(/^# TYPE (\S+) (\S+)$/gm)].map(([, name = '', type = '']) => [name, type]))
+  assert.ok(typeOf.size > 40)
+  for (const [name, type] of typeOf) {
+    assert.match(name, /^[a-z][a-z0-9_]*$/, 'a name has lower case letters, digits and underscores')
+    assert.is(name.endsWith('_total'), type === 'counter', `${name} is a ${type}: only counters end with _total`)
+    assert.not.match(
+      name,
+      /_(count|sum|bucket|info_total)$|_(counter|gauge|histogram|summary)(_|$)/,
+      'a suffix or type',
+    )
+    assert.not.match(
+      name,
+      /(milli|micro|nano|kilo|mega)?(_|^)(ms|minutes|hours|days|milliseconds|kilobytes|megabytes|mb|kb)(_|$)/,
+      'a unit that is no base unit',
+    )
+    assert.match(text, new RegExp(`^# HELP ${name} \\S`, 'm'), `${name} has no help`)
+  }
+})
+
 test('a parameter answers 400, as JSON', async () => {
   assertIssues(await call(getMetrics, await fakeDeps(), '/proxy-manager/metrics?x=1'), [
     ['x', 'is not a known parameter'],

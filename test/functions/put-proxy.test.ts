@@ -247,7 +247,7 @@ test('PUT with dry_run answers the route as it would be and the plan, and change
   const answer = await put(deps, APP, {}, '?dry_run=true')
   assert.is(answer.status, 200)
   const { plan, ...proxy } = answer.body
-  assert.equal({ ...proxy, revision: '' }, appProxy(deps, { revision: '', health: UNCHECKED }))
+  assert.equal({ ...proxy, revision: '' }, appProxy(deps, { revision: '', health: UNCHECKED, updated_by: null }))
   assert.equal(
     plan.changes.map(({ path, action }: { path: string; action: string }) => [path, action]),
     [

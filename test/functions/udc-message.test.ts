@@ -81,6 +81,24 @@ test('the command delete removes the route', async () => {
   assert.is(servedPort(deps, 'app.example.com'), undefined)
 })
 
+test('the commands rename and rollback are those calls, dry runs included', async () => {
+  const { deps, send } = await mesh()
+  await send('command', UPSERT)
+  await send('command', { ...UPSERT, proxy: { ...APP, upstream_port: 8009 } })
+  const back = { command: 'rollback', droplet_name: 'app' }
+  assert.is((await send('command', { ...back, to: 1, dry_run: true })).body.result.upstream_port, 8002)
+  assert.is(servedPort(deps, 'app.example.com'), 8009)
+  assert.is((await send('command', back)).body.result.upstream_port, 8002)
+  assert.is((await send('command', { ...back, to: 99 })).body.result.error.code, 'VERSION_NOT_FOUND')
+  assert.is((await send('command', { ...back, to: 'x' })).body.result.error.code, 'INVALID_REQUEST')
+  const rename = { command: 'rename', droplet_name: 'app', new_name: 'web' }
+  assert.is((await send('command', { ...rename, dry_run: true })).body.result.droplet_name, 'web')
+  const { body } = await send('command', rename)
+  assert.equal([body.status, body.result.droplet_name], ['processed', 'web'])
+  assert.is((await send('command', rename)).body.result.error.code, 'PROXY_NOT_FOUND')
+  assert.is(servedPort(deps, 'app.example.com'), 8002)
+})
+
 test('a dry run of a command changes nothing and answers the plan', async () => {
   const { deps, send } = await mesh({ REGISTRY_URL: 'http://registry.example:8000' })
   await send('command', UPSERT)
@@ -185,6 +203,9 @@ test('a query or a command of this droplet in any other form answers 400', async
     ['command', { command: 'delete', droplet_name: 'app', dryrun: true }],
     ['command', { command: 'delete', droplet_name: 'app', prune: true }],
     ['command', { command: 'sync', force: true }],
+    ['command', { command: 'rename', droplet_name: 'app' }],
+    ['command', { command: 'rename', droplet_name: 'app', new_name: 'a/ssl' }],
+    ['command', { command: 'rollback', droplet_name: 'app', version: 1 }],
     ['query', { query: 'health', dry_run: true }],
   ] as const)
     assertError(await send(type, payload), 'INVALID_REQUEST')
@@ -230,7 +251,8 @@ for (const { what, message, status } of MESSAGES)
     assert.equal([typeof trace_id, success], ['string', status !== 'ignored'])
     assert.ok(typeof result === 'object' && result !== null && !Array.isArray(result))
     if ('trace_id' in message) assert.is(trace_id, message.trace_id)
-    if (status === 'ignored') assert.equal(result.known.commands, ['upsert', 'delete', 'ssl', 'sync'])
+    if (status === 'ignored')
+      assert.equal(result.known.commands, ['upsert', 'delete', 'ssl', 'rename', 'rollback', 'sync'])
     assert.equal(contentsOf(deps.disk), before)
   })
 

@@ -107,6 +107,7 @@ export function appProxy(deps: FakeDeps, differing: Readonly<Record<string, unkn
     certificate: null,
     created_at: '2026-01-01T00:00:00.000Z',
     updated_at: '2026-01-01T00:00:00.000Z',
+    updated_by: { kind: 'local' },
     revision: revisionAt(deps, 'app'),
     ...differing,
   }

@@ -1,4 +1,5 @@
 /** Runs the command line in this process, against an API on a loopback port, and captures its output. */
+import { randomUUID } from 'node:crypto'
 import type { IncomingHttpHeaders, IncomingMessage, RequestListener } from 'node:http'
 import { createServerAdapter } from '@whatwg-node/server'
 import { type FakeDeps, type FakeOptions, fakeDeps } from '../../fixtures/deps.ts'
@@ -41,7 +42,7 @@ export async function runCli(
   argv: readonly string[],
   environment: Readonly<Record<string, string>> = {},
   files: Readonly<Record<string, string>> = {},
-  given: Partial<Pick<CliContext, 'columns' | 'isTerminal' | 'every' | 'err'>> = {},
+  given: Partial<Pick<CliContext, 'columns' | 'isTerminal' | 'isErrorTerminal' | 'every' | 'err'>> = {},
 ): Promise<Ended> {
   let [out, err] = ['', '']
   const status = await run(argv, {
@@ -61,6 +62,8 @@ export async function runCli(
     every: () => () => undefined,
     columns: 80,
     isTerminal: false,
+    isErrorTerminal: false,
+    randomId: randomUUID,
     ...given,
     program: ['/usr/bin/node', '/opt/proxy-manager/main.js'],
   })

@@ -125,6 +125,7 @@ export async function stopEach(sweep: Sweep, kind: 'stop_before' | 'stop_after',
     assert.is(servedPort(stopped, 'old.example.com'), 8001)
     const deps = await restarted(stopped)
     assertWhole(sweep, deps)
+    assert.ok(!stopped.isAnswered || sweep.isAfter(deps), 'what was answered is undone')
     await put(deps, 'next', 'next.example.com', 8009)
     await deps.engine.idle()
     assertInvariant(deps)
@@ -253,12 +254,17 @@ async function isDone(sweep: Sweep, deps: FakeDeps): Promise<boolean> {
   )
 }
 
-async function stoppedAt(sweep: Sweep, fault: Fault): Promise<FakeDeps> {
+/** A host whose process has stopped, perhaps after the answer to the change. */
+async function stoppedAt(sweep: Sweep, fault: Fault): Promise<FakeDeps & { readonly isAnswered: boolean }> {
   const deps = await prepared(sweep)
   deps.effects.arrange(fault)
-  // The stopped process never answers.
-  await Promise.race([sweep.change(deps).then(() => deps.engine.idle()), deps.effects.stopped])
-  return deps
+  let isAnswered = false
+  const changing = sweep.change(deps).then(() => {
+    isAnswered = true
+    return deps.engine.idle()
+  })
+  await Promise.race([changing, deps.effects.stopped])
+  return { ...deps, isAnswered }
 }
 
 function assertWhole(sweep: Sweep, deps: FakeDeps): void {

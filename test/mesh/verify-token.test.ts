@@ -1,7 +1,9 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
+import { createApp } from '../../functions/index.ts'
 import type { HttpAnswer } from '../../lib/adapters/http-client.ts'
+import { requestTo } from '../functions/wire.ts'
 import { hmacTokenOf, jwkOf, makeSigner, pemOf, type Signer, tokenOf, unsignedTokenOf } from '../helpers/tokens.ts'
 
 const test = suite('verify token')
@@ -55,7 +57,27 @@ test('a token that the Registry has signed is accepted; its key is fetched once'
 
 test('a verified token names its owner', async () => {
   const { deps } = await world()
-  assert.equal(await deps.engine.verifyToken(token), { grant: 'all', subject: 'orchestrator' })
+  assert.equal(await deps.engine.verifyToken(token), {
+    grant: 'all',
+    subject: 'orchestrator',
+    expiresAtMs: (NOW_S + 3600 + 30) * 1000,
+  })
+})
+
+test('a stream of events ends once the token that has opened it has expired', async () => {
+  const { deps, wait } = await world()
+  const headers = { accept: 'text/event-stream', authorization: `Bearer ${token}` }
+  const { body } = await createApp(() => deps)(requestTo('/events', { headers }))
+  const reader = body?.getReader()
+  assert.is(new TextDecoder().decode((await reader?.read())?.value), 'retry: 3000\n\n')
+  await wait(3629)
+  const comment = reader?.read()
+  deps.engine.streams.keepAlive()
+  assert.is(new TextDecoder().decode((await comment)?.value), ':\n\n')
+  await wait(1)
+  const end = reader?.read()
+  deps.engine.streams.keepAlive()
+  assert.is((await end)?.done, true)
 })
 
 test('concurrent calls share one request to the Registry', async () => {

@@ -83,6 +83,48 @@ test('a restart continues with what was not delivered', async () => {
   await webhook(host, deps.engine.events).deliver()
 })
 
+test('a receiver that is down for an hour gets every event, in order, from this process or the next one, and is asked a few times only', async () => {
+  const { deps, hook, nginx, lines, metrics } = await world()
+  await hook.deliver()
+  nginx.mesh = { failure: 'ECONNREFUSED' }
+  let [process, sender] = [deps, hook]
+  const { readFrom } = deps.host.files
+  let reads = 0
+  deps.host.files.readFrom = (path, offset) => {
+    reads++
+    return readFrom(path, offset)
+  }
+  for (let second = 0; second < 3600; second++) {
+    if (second % 10 === 0) await add(process)
+    await sender.deliver()
+    await process.host.clock.sleep(1000)
+    if (second === 1800) {
+      await sender.stop()
+      process = await fakeDeps({ disk: deps.disk, nginx, settings: SETTINGS })
+      sender = webhook(process.host, process.engine.events)
+    }
+  }
+  // 1, 2, 4 … 256 s, then every 300 s: the pauses begin again with the next process.
+  assert.is(nginx.received.length, 28)
+  assert.equal([...new Set(idsOf(nginx))], [2])
+  assert.ok(reads < 100, `${reads} reads of the log while nothing can be sent`)
+  const failures = [...lines, ...process.lines].filter(({ action }) => action === 'send_events')
+  assert.equal(
+    failures.map(({ result, cause }) => [result, cause]),
+    Array(2).fill(['failure', 'ECONNREFUSED']),
+  )
+  nginx.mesh = { status: 200, body: '' }
+  nginx.received.length = 0
+  await process.host.clock.sleep(300_000)
+  await sender.deliver()
+  assert.equal(
+    idsOf(nginx),
+    Array.from({ length: 360 }, (_, i) => i + 2),
+  )
+  assert.is(process.lines.findLast(({ action }) => action === 'send_events')?.result, 'success')
+  assert.match(await metrics.text(), 'proxy_manager_events_dropped_total 0')
+})
+
 test('an event that the receiver rejects for good is dropped, counted and logged; those after it are sent', async () => {
   const { deps, hook, nginx, lines, metrics } = await world()
   await hook.deliver()

@@ -57,6 +57,7 @@ test('a route is shown with its upstream as a URL and everything in its file', (
     certificate,
     created_at: '2026-01-01T00:00:00.000Z',
     updated_at: '2026-01-01T00:00:00.000Z',
+    updated_by: null,
     revision: '0123456789abcdef',
   })
   assert.ok(v.is(ProxyState, shown))
@@ -65,7 +66,7 @@ test('a route is shown with its upstream as a URL and everything in its file', (
 test('a later health check overrides the one in the file', () => {
   const atMs = Date.parse('2026-02-02T00:00:00.000Z')
   const checked = [1, 2, 3].reduce((known) => noteCheck(known, { atMs, ms: 4, failure: 'HTTP 500' }), NO_CHECKS)
-  const shown = proxyState(route(), checked)
+  const shown = proxyState(route(), { history: checked })
   assert.is(shown.last_health_status, 'unhealthy')
   assert.is(shown.last_health_checked_at, '2026-02-02T00:00:00.000Z')
   assert.is(shown.revision, '0123456789abcdef')

@@ -5,7 +5,7 @@ import * as v from 'valibot'
 import { callApi, proxyPath } from '../api-client.ts'
 import type { CommandDefinition } from '../command.ts'
 import { describeFormer, describePlan, Former, Planned } from '../describe.ts'
-import { DRAIN_FLAG, waitOf, withProgress } from '../route-request.ts'
+import { DRAIN_FLAG, waitOf } from '../route-request.ts'
 
 const Deleted = v.object({
   status: v.literal('deleted'),
@@ -29,8 +29,7 @@ export const remove: CommandDefinition = {
   proxy-manager delete app --drain 30
 
 The certificate is kept for a later route, unless --delete-certificate is given.`,
-  run: async (invocation, context) => {
-    const { name, options } = invocation
+  run: async ({ name, options }, context) => {
     const { dryRun: dry_run, deleteCertificate: delete_certificate, drain: drain_wait_s } = options
     const query = { dry_run, delete_certificate, drain_wait_s }
     const call = { method: 'DELETE', path: proxyPath(name), query, waitS: waitOf(options) } as const
@@ -38,7 +37,7 @@ The certificate is kept for a later route, unless --delete-certificate is given.
       const { json, shown } = await callApi(context, call, Planned)
       return describePlan(json, shown)
     }
-    const { json, shown } = await withProgress(invocation, context, () => callApi(context, call, Deleted))
+    const { json, shown } = await callApi(context, call, Deleted)
     const certificate =
       shown.certificate_deleted === undefined
         ? ''

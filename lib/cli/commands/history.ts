@@ -2,9 +2,10 @@
 
 import { InvalidArgumentError, Option } from 'commander'
 import * as v from 'valibot'
-import { callApi, proxyPath, streamApi } from '../api-client.ts'
+import { PROGRESS } from '../../events/progress.ts'
+import { callApi, followEvents, proxyPath } from '../api-client.ts'
 import type { CommandDefinition } from '../command.ts'
-import { describePlan, describeRoute, Planned, Route } from '../describe.ts'
+import { Actor, describeActor, describePlan, describeRoute, Planned, Route } from '../describe.ts'
 import { plainJson, printable, table } from '../text.ts'
 
 const History = v.object({
@@ -12,7 +13,7 @@ const History = v.object({
     v.looseObject({
       version: v.number(),
       at: v.string(),
-      actor: v.optional(v.looseObject({ kind: v.string(), name: v.optional(v.string()) })),
+      actor: v.optional(Actor),
       outcome: v.string(),
       diff: v.string(),
     }),
@@ -79,10 +80,11 @@ const Event = v.looseObject({
   type: v.string(),
   droplet_name: v.optional(v.string()),
   domain: v.optional(v.string()),
-  actor: v.looseObject({ kind: v.string(), name: v.optional(v.string()) }),
+  actor: Actor,
   outcome: v.optional(v.string()),
   error_code: v.optional(v.string()),
   generation: v.optional(v.number()),
+  step: v.optional(v.string()),
 })
 const Events = v.object({ events: v.array(Event) })
 
@@ -110,19 +112,22 @@ export const events: CommandDefinition = {
     const print = (event: v.InferOutput<typeof Event>) =>
       context.out(`${isJson ? plainJson(event, 0) : printable(lineOf(event))}\n`)
     for (const event of shown.events) print(event)
-    const after = { after: shown.next, type, droplet_name: droplet }
-    return await streamApi(context, { method: 'GET', path: '/events', query: after }, Event, print)
+    return await followEvents(context, { after: shown.next, type, droplet_name: droplet }, (streamed) => {
+      const event = v.safeParse(Event, streamed.json)
+      // The steps of every call would hide what has happened.
+      if (event.success && (type === PROGRESS || streamed.type !== PROGRESS)) print(event.output)
+    })
   },
 }
 
 function lineOf(event: v.InferOutput<typeof Event>): string {
-  const { at, type, droplet_name, domain, actor, outcome, error_code, generation } = event
-  const by = actor.name === undefined ? actor.kind : `${actor.kind} ${actor.name}`
+  const { at, type, droplet_name, domain, actor, outcome, error_code, generation, step } = event
   const what = [
+    step,
     droplet_name,
     domain,
     error_code ?? outcome,
     generation === undefined ? undefined : `generation ${generation}`,
   ]
-  return [at, type, ...what, `by ${by}`].filter((part) => part !== undefined).join('  ')
+  return [at, type, ...what, `by ${describeActor(actor)}`].filter((part) => part !== undefined).join('  ')
 }

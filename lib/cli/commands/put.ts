@@ -1,7 +1,7 @@
 /** proxy-manager put and plan */
 import type { CommandDefinition } from '../command.ts'
 import { describePlan, describeRoute, Planned, Route } from '../describe.ts'
-import { ROUTE_FLAGS, ROUTE_HELP, sendRoute, WAIT_FLAGS, withProgress } from '../route-request.ts'
+import { ROUTE_FLAGS, ROUTE_HELP, sendRoute, WAIT_FLAGS } from '../route-request.ts'
 
 export const put: CommandDefinition = {
   name: 'put',
@@ -24,8 +24,7 @@ changes are kept. To see what would change, use "proxy-manager plan".`,
   run: async (invocation, context) => {
     const { name, options } = invocation
     const query = { health_wait_s: options.wait, drain_wait_s: options.drain }
-    const send = () => sendRoute(invocation, context, query, Route)
-    const { status, timing, json, shown } = await withProgress(invocation, context, send)
+    const { status, timing, json, shown } = await sendRoute(invocation, context, query, Route)
     const isPending = status === 202
     const isUnchanged = shown.receipt?.reloaded === false
     const outcome = isUnchanged

@@ -39,6 +39,8 @@ export interface Gate {
   /** Whose token it is, if it is one of this host. */
   readonly findToken: (token: string) => KnownToken | undefined
   readonly attempts: FailedAttempts
+  /** Since the epoch. */
+  readonly nowMs: () => number
   /** The caller's remote address; `undefined` if the server does not say it. Then nobody is locked out. */
   readonly address: string | undefined
   readonly onLockOut: (address: string) => void
@@ -67,12 +69,11 @@ export async function guardRequest(request: Request, gate: Gate): Promise<Caller
       return { grant: configured.grant, kind: 'token', actor: { kind: 'token', name: configured.name }, isAllowed }
     }
   const verdict = await judgeSigned(request, presented, gate)
-  if ('grant' in verdict)
-    return {
-      grant: verdict.grant,
-      kind: 'token',
-      actor: { kind: 'registry', ...(verdict.subject === undefined ? {} : { name: verdict.subject }) },
-    }
+  if ('grant' in verdict) {
+    const { grant, subject, expiresAtMs = Number.POSITIVE_INFINITY } = verdict
+    const actor: Actor = { kind: 'registry', ...(subject === undefined ? {} : { name: subject }) }
+    return { grant, kind: 'token', actor, isAllowed: () => gate.nowMs() < expiresAtMs }
+  }
   const isOpen = url.pathname.startsWith(base) && isHealthCheck(request.method, url.pathname.slice(base.length))
   // A key that could not be fetched is a failure of this host, and a health check without a token is no guess.
   const isGuess = verdict.reason !== 'key_unavailable' && !(isOpen && presented === undefined)

@@ -1,7 +1,8 @@
 /** The API's OpenAPI 3.1 description, derived from the schemas that validate requests. */
 import * as v from 'valibot'
 import { OPEN_PATHS } from '../access/guard.ts'
-import { type Operation, templatePath } from '../operation.ts'
+import { type Operation, type ResponseSpec, templatePath } from '../operation.ts'
+import { CORRELATION_ID } from '../request-log.ts'
 import { describeErrors } from './errors.ts'
 import { describeHeaders, type JsonObject } from './headers.ts'
 import { inputSchema, namedSchemas, outputSchema } from './named-schemas.ts'
@@ -75,7 +76,7 @@ function describeOperation(operation: Operation, path: string, variant: number):
       in: 'header',
       required: false,
       description: 'Returned in the response and in its error, and logged with every line; generated if missing',
-      schema: { type: 'string', pattern: '^[A-Za-z0-9._-]{1,128}$' },
+      schema: { type: 'string', pattern: CORRELATION_ID.source },
     },
   ]
   return {
@@ -117,18 +118,38 @@ const PRECONDITIONS: readonly JsonObject[] = [
 function describeResponses({ responses, contentType = 'application/json' }: Operation): JsonObject {
   const described = Object.entries(responses).map(
     ([status, { description, schema, example, headers = {}, stream }]) => {
-      const streamed =
-        stream === undefined
-          ? {}
-          : { [stream.contentType]: { schema: { type: 'string' }, examples: { sample: { value: stream.example } } } }
       const content = {
         [contentType]: { schema: outputSchema(schema), examples: { sample: { value: example } } },
-        ...streamed,
+        ...(stream === undefined ? {} : { [stream.contentType]: describeStream(stream) }),
       }
       return [status, { description, headers: describeHeaders([headers]), content }]
     },
   )
   return Object.fromEntries(described)
+}
+
+/** The events of a stream as the content of a text (JSON Schema Validation 2020-12, 8): OpenAPI has a field for them since 3.2 only. */
+function describeStream({ contentType, data, example }: NonNullable<ResponseSpec['stream']>): JsonObject {
+  const text = { type: 'string' }
+  const event = {
+    type: 'object',
+    required: ['event', 'data'],
+    properties: {
+      id: { ...text, description: 'Resume with it as Last-Event-ID; missing if the event is not kept' },
+      event: { ...text, description: 'Its type' },
+      data: { ...text, contentMediaType: 'application/json', contentSchema: outputSchema(data) },
+    },
+  }
+  const [contentMediaType] = contentType.split(';')
+  return {
+    schema: {
+      ...text,
+      description: 'Server-sent events',
+      contentMediaType,
+      contentSchema: { type: 'array', items: event },
+    },
+    examples: { sample: { value: example } },
+  }
 }
 
 function parametersIn(place: 'path' | 'query', schema: v.GenericSchema): JsonObject[] {

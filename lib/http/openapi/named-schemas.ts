@@ -1,6 +1,8 @@
 /** JSON Schema from valibot; the schemas that callers meet more than once have names, which generated clients take for their types. */
 import { type ConversionConfig, type JsonSchema, toJsonSchema, toJsonSchemaDefs } from '@valibot/to-json-schema'
 import type * as v from 'valibot'
+import { LoggedEvent } from '../../events/event.ts'
+import { ProgressEvent } from '../../events/progress.ts'
 import { ManagerHealth } from '../../health/health-schema.ts'
 import { CreateProxyBody, PutProxyBody } from '../../route/spec.ts'
 import { ProxyDetails, ProxyState } from '../../route/state.ts'
@@ -19,6 +21,8 @@ const ANSWERS: Schemas = {
   Receipt,
   Plan,
   ManagerHealth,
+  Event: LoggedEvent,
+  ProgressEvent,
   ErrorBody,
 }
 const REQUESTS: Schemas = { RouteRequest: PutProxyBody, NewRouteRequest: CreateProxyBody }

@@ -35,6 +35,7 @@ export const PROXY = {
   certificate: CERTIFICATE,
   created_at: AT,
   updated_at: AT,
+  updated_by: { kind: 'token', name: 'ci' },
   revision: REVISION,
 }
 /** The document of all routes. */

@@ -28,44 +28,63 @@ test('it creates a route and shows it, aligned; repeated, it changes nothing', a
   })
 })
 
-test('with --wait and --drain it says on standard error what it waits for, and at the end whether the former droplet may be stopped', async () => {
+interface Deployed {
+  readonly status: number | undefined
+  readonly out: string
+  /** What was written to standard error, text by text. */
+  readonly err: readonly string[]
+}
+
+/** A deploy that waits once for the new droplet and once for the former one, each until that was shown. */
+async function slowDeploy(isErrorTerminal: boolean): Promise<Deployed> {
+  const err: string[] = []
+  let ended: Omit<Deployed, 'err'> | undefined
   await withApi(async (api, deps) => {
     await api.cli('put', 'app', ...APP)
     deps.nginx.upstreams.set(8003, 'ECONNREFUSED')
     deps.nginx.oldWorkers.set(900, [CLIENT, TO_FORMER])
     let tick: () => void = () => undefined
-    const progress: string[] = []
-    let next: () => void = () => undefined
     const { sleep } = deps.clock
-    // The call waits once for the new droplet, and once for the former one: each for one line of progress.
     deps.clock.sleep = async (ms) => {
       await sleep(ms)
       if (ms < 20) return
-      const shown = new Promise<void>((resolve) => {
-        next = resolve
-      })
-      tick()
-      await shown
-      if (progress.length === 1) deps.nginx.upstreams.set(8003, 200)
-      else deps.nginx.oldWorkers.clear()
+      const isLive = deps.nginx.upstreams.get(8003) === 200
+      const isShown = () => err.some((text) => text.includes(isLive ? 'live, waiting' : 'to become healthy'))
+      for (; !isShown(); tick()) await new Promise((resolve) => setImmediate(resolve))
+      if (isLive) deps.nginx.oldWorkers.clear()
+      deps.nginx.upstreams.set(8003, 200)
     }
-    const argv = ['put', 'app', '--upstream', 'http://localhost:8003', '--wait', '60', '--drain', '30']
     const every = (_: number, act: () => void) => {
       tick = act
       return () => undefined
     }
-    const err = (text: string) => {
-      progress.push(text)
-      next()
-    }
-    const { status, out } = await runCli(argv, api.environment, {}, { every, err })
-    assert.equal(progress.slice(0, 2), [
-      'app: waiting for the droplet to become healthy (2 s)\n',
-      'app: live, waiting until the former droplet may be stopped; http://localhost:8002: 1 open (4 s)\n',
-    ])
-    assert.is(status, 0)
-    assert.match(out, /^former {7}http:\/\/localhost:8002 is drained: its droplet may be stopped$/m)
+    const argv = ['put', 'app', '--upstream', 'http://localhost:8003', '--wait', '60', '--drain', '30']
+    ended = await runCli(argv, api.environment, {}, { every, isErrorTerminal, err: (text) => err.push(text) })
   })
+  return { status: ended?.status, out: ended?.out ?? '', err }
+}
+
+test('with --wait and --drain it says on standard error what it waits for, and at the end whether the former droplet may be stopped', async () => {
+  const { status, out, err } = await slowDeploy(false)
+  assert.match(
+    err[0] ?? '',
+    /^app: waiting for the droplet to become healthy; its last answer: ECONNREFUSED \(\d+ s\)\n$/,
+  )
+  assert.match(
+    err.at(-1) ?? '',
+    /^app: live, waiting until the former droplet may be stopped; http:\/\/localhost:8002: 1 open \(\d+ s\)\n$/,
+  )
+  assert.is(status, 0)
+  assert.match(out, /^former {7}http:\/\/localhost:8002 is drained: its droplet may be stopped$/m)
+})
+
+test('on a terminal that is one line, which is gone at the end', async () => {
+  const { status, err } = await slowDeploy(true)
+  assert.is(status, 0)
+  assert.ok(err.every((text) => text.startsWith('\r') && !text.includes('\n') && text.length <= 81))
+  assert.match(err[0] ?? '', /^\rapp: waiting for the droplet to become healthy; its last answer: ECON/)
+  assert.match(err.at(-2) ?? '', /^\rapp: live, waiting until the former droplet may be stopped; http/)
+  assert.match(err.at(-1) ?? '', /^\r +\r$/)
 })
 
 test('what has not drained in time is no failure, and shown', async () => {

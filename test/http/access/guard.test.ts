@@ -39,7 +39,13 @@ const askNobody = (): Promise<TokenResult> => {
 }
 
 /** What nobody asks for in most tests. */
-const GATE = { base: '', address: undefined, attempts: failedAttempts(() => 0), onLockOut: () => undefined }
+const GATE = {
+  base: '',
+  address: undefined,
+  attempts: failedAttempts(() => 0),
+  nowMs: () => 0,
+  onLockOut: () => undefined,
+}
 
 const findIn = (by: Settings) => {
   const log = { write: () => undefined, flush: async () => undefined }

@@ -200,10 +200,12 @@ test('what callers meet more than once is a named schema, so that generated clie
     'ChangedRoute',
     'DeletedRoute',
     'ErrorBody',
+    'Event',
     'ManagerHealth',
     'NewRouteRequest',
     'PendingRoute',
     'Plan',
+    'ProgressEvent',
   ]
   assert.equal(Object.keys(schemas).sort(), [...names, 'Receipt', 'Route', 'RouteDetails', 'RouteRequest'])
   assert.match(JSON.stringify(description), '"items":{"$ref":"#/components/schemas/Route"}')

@@ -1,7 +1,7 @@
 /** The API's process is killed, or its call fails, at each system call that a change or a recovery makes, without any help of its code. */
 import { type Answer, call, putRoute, type RealHost, startHost } from '../../helpers/system/host.ts'
 import type { Findings } from '../findings.ts'
-import { disagreement, leftovers, refusedByNginx, served } from '../host-promises.ts'
+import { disagreement, eventFaults, lastEvent, leftovers, refusedByNginx, served } from '../host-promises.ts'
 import type { FaultsPart } from './bounds.ts'
 import { type Call, hasStrace, type Injection, inject, killedAt, listCalls, ONE_WORKER } from './strace.ts'
 
@@ -12,11 +12,13 @@ const STABLE = 'stable.example.com'
 interface Change {
   readonly before: 'none' | 'one'
   readonly after: 'none' | 'two'
+  /** The type of its event. */
+  readonly event: string
 }
 const CHANGES: Readonly<Record<string, Change>> = {
-  create: { before: 'none', after: 'two' },
-  update: { before: 'one', after: 'two' },
-  delete: { before: 'one', after: 'none' },
+  create: { before: 'none', after: 'two', event: 'route.created' },
+  update: { before: 'one', after: 'two', event: 'route.replaced' },
+  delete: { before: 'one', after: 'none', event: 'route.deleted' },
 }
 /** The calls that only the recovery makes at a start. */
 const RECOVERY_CALLS = ['rename', 'link', 'symlink', 'unlink', 'fsync']
@@ -72,6 +74,7 @@ async function breakAt(bench: Bench, title: string, change: Change, point: Call,
       ...words.map((word) => `${injection} at ${point.name} ${point.nth} (${point.on}) of ${title}: ${word}`),
     )
   await reset(bench, change)
+  const last = await lastEvent(host)
   const attached = await inject(host.manager.pid, point, injection)
   const answer = await apply(bench, change.after).catch(() => undefined)
   if (answer !== undefined) await settle(bench).catch(() => undefined)
@@ -87,6 +90,13 @@ async function breakAt(bench: Bench, title: string, change: Change, point: Call,
   } else if (answer === undefined) broken(['no answer'])
   broken(await wrongState(bench, change, answer))
   broken(await disagreement(host, NAME, DOMAIN))
+  broken(await wrongEvents(bench, change, last))
+}
+
+/** Exactly one event says what is served, if that has changed. */
+async function wrongEvents({ host }: Bench, change: Change, last: number): Promise<string[]> {
+  const isChanged = (await served(host, DOMAIN)) === change.after
+  return await eventFaults(host, NAME, last, isChanged ? change.event : undefined)
 }
 
 /** An acknowledged state is served, a refused one is not; without an answer either may be. */
@@ -124,6 +134,7 @@ async function breakRecovery(
       for (let nth = 1; ; nth += every) {
         stopped.throwIfAborted()
         await reset(bench, change)
+        const last = await lastEvent(host)
         const attached = await inject(host.manager.pid, half, 'kill')
         await apply(bench, change.after)
           .then(() => settle(bench))
@@ -140,6 +151,7 @@ async function breakRecovery(
           ...leftovers(host.nginx),
           ...refusedByNginx(host.nginx),
           ...(await disagreement(host, NAME, DOMAIN)),
+          ...(await wrongEvents(bench, change, last)),
         ]
         bench.violations.push(...found.map((word) => `kill at ${name} ${nth} of the recovery of a ${title}: ${word}`))
         if (cameUp) break
