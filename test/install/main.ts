@@ -34,6 +34,13 @@ const { values } = parseArgs({
     releases: { type: 'string', default: 'bookworm,trixie' },
   },
 })
+const report = createReport()
+const parts = values.only.split(',')
+if (process.getuid?.() !== 0) {
+  for (const part of parts) report.failed(part, new Error('missing: root'))
+  report.print()
+  process.exit(1)
+}
 if (process.env[INSIDE] === undefined) process.exit(await runInNamespaces())
 
 const clone = fileURLToPath(new URL('../../', import.meta.url))
@@ -41,15 +48,13 @@ const cache = process.env.PROXY_MANAGER_INSTALL_CACHE ?? join(tmpdir(), 'proxy-m
 mkdirSync(join(cache, 'logs'), { recursive: true })
 const work = mkdtempSync(join(cache, 'work-'))
 const place = { clone, cache, work }
-const report = createReport()
 const releases = values.releases.split(',')
-const parts = values.only.split(',')
 
 for (const part of parts) {
-  const missing = ['unshare', 'debootstrap', ...(NEEDS[part] ?? [])].filter((program) => !isInstalled(program))
-  if (process.getuid?.() !== 0) missing.push('root')
-  if (missing.length > 0) {
-    report.failed(part, new Error(`missing: ${missing.join(', ')}`))
+  const needs = NEEDS[part]
+  const missing = ['unshare', 'debootstrap', 'ip', ...(needs ?? [])].filter((program) => !isInstalled(program))
+  if (needs === undefined || missing.length > 0) {
+    report.failed(part, new Error(needs === undefined ? 'there is no such part' : `missing: ${missing.join(', ')}`))
     continue
   }
   if (part === 'fresh')
@@ -84,8 +89,7 @@ async function attempt(name: string, run: (shell: ReturnType<typeof createShell>
 async function runInNamespaces(): Promise<number> {
   const command = [process.execPath, ...process.execArgv, ...process.argv.slice(1)]
   const options = ['--mount', '--pid', '--fork', '--kill-child', '--mount-proc', '--propagation', 'private']
-  const isRoot = process.getuid?.() === 0 && isInstalled('unshare')
-  const [file = '', ...args] = isRoot ? ['unshare', ...options, ...command] : command
+  const [file = '', ...args] = isInstalled('unshare') ? ['unshare', ...options, ...command] : command
   const child = spawn(file, args, { stdio: 'inherit', env: { ...process.env, [INSIDE]: '1' } })
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => child.kill('SIGKILL'))
   const [status] = await once(child, 'exit')
