@@ -8,9 +8,9 @@
  * temporary files). They run in namespaces of their own, which end with this process, and so does everything in them.
  * The exit status is 1 if something does not hold, or cannot be tried here.
  */
-import { spawn, spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { accessSync, constants, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { accessSync, constants, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -21,7 +21,8 @@ import { createReport } from './report.ts'
 import { tryService } from './service.ts'
 import { createShell } from './shell.ts'
 
-const INSIDE = 'PROXY_MANAGER_INSTALL_INSIDE'
+/** Names the directory for what is removed after this run, in the environment of the program inside. */
+const WORK = 'PROXY_MANAGER_INSTALL_WORK'
 const NEEDS: Readonly<Record<string, readonly string[]>> = {
   fresh: [],
   service: ['systemd-nspawn', 'nsenter', 'openssl'],
@@ -34,22 +35,26 @@ const { values } = parseArgs({
     releases: { type: 'string', default: 'bookworm,trixie' },
   },
 })
-if (process.env[INSIDE] === undefined) process.exit(await runInNamespaces())
+const report = createReport()
+const parts = values.only.split(',')
+if (process.getuid?.() !== 0) {
+  for (const part of parts) report.failed(part, new Error('missing: root'))
+  report.print()
+  process.exit(1)
+}
+const cache = process.env.PROXY_MANAGER_INSTALL_CACHE ?? join(tmpdir(), 'proxy-manager-install')
+const work = process.env[WORK]
+if (work === undefined) process.exit(await runInNamespaces())
 
 const clone = fileURLToPath(new URL('../../', import.meta.url))
-const cache = process.env.PROXY_MANAGER_INSTALL_CACHE ?? join(tmpdir(), 'proxy-manager-install')
-mkdirSync(join(cache, 'logs'), { recursive: true })
-const work = mkdtempSync(join(cache, 'work-'))
 const place = { clone, cache, work }
-const report = createReport()
 const releases = values.releases.split(',')
-const parts = values.only.split(',')
 
 for (const part of parts) {
-  const missing = ['unshare', 'debootstrap', ...(NEEDS[part] ?? [])].filter((program) => !isInstalled(program))
-  if (process.getuid?.() !== 0) missing.push('root')
-  if (missing.length > 0) {
-    report.failed(part, new Error(`missing: ${missing.join(', ')}`))
+  const needs = NEEDS[part]
+  const missing = ['unshare', 'debootstrap', 'ip', ...(needs ?? [])].filter((program) => !isInstalled(program))
+  if (needs === undefined || missing.length > 0) {
+    report.failed(part, new Error(needs === undefined ? 'there is no such part' : `missing: ${missing.join(', ')}`))
     continue
   }
   if (part === 'fresh')
@@ -62,11 +67,7 @@ for (const part of parts) {
       await attempt(`service-${release}`, (shell) => tryService(shell, report, place, release, release !== releases[0]))
   if (part === 'image') await attempt('image', (shell) => tryImage(shell, report, place, releases.at(-1) ?? 'trixie'))
 }
-const isGreen = report.print()
-const mounted = readFileSync('/proc/self/mounts', 'utf8').matchAll(/^\S+ (\S+) /gm)
-for (const [, path = ''] of [...mounted].reverse()) if (path.startsWith(work)) spawnSync('umount', ['--lazy', path])
-rmSync(work, { recursive: true, force: true })
-process.exit(isGreen ? 0 : 1)
+process.exit(report.print() ? 0 : 1)
 
 /** A part that fails has reported why; the others continue. */
 async function attempt(name: string, run: (shell: ReturnType<typeof createShell>) => Promise<void>): Promise<void> {
@@ -80,15 +81,17 @@ async function attempt(name: string, run: (shell: ReturnType<typeof createShell>
   }
 }
 
-/** This program again, in namespaces that end with it. */
+/** This program again, in namespaces that end with it, and so do its mounts. */
 async function runInNamespaces(): Promise<number> {
+  mkdirSync(join(cache, 'logs'), { recursive: true })
+  const folder = mkdtempSync(join(cache, 'work-'))
   const command = [process.execPath, ...process.execArgv, ...process.argv.slice(1)]
   const options = ['--mount', '--pid', '--fork', '--kill-child', '--mount-proc', '--propagation', 'private']
-  const isRoot = process.getuid?.() === 0 && isInstalled('unshare')
-  const [file = '', ...args] = isRoot ? ['unshare', ...options, ...command] : command
-  const child = spawn(file, args, { stdio: 'inherit', env: { ...process.env, [INSIDE]: '1' } })
+  const [file = '', ...args] = isInstalled('unshare') ? ['unshare', ...options, ...command] : command
+  const child = spawn(file, args, { stdio: 'inherit', env: { ...process.env, [WORK]: folder } })
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => child.kill('SIGKILL'))
   const [status] = await once(child, 'exit')
+  rmSync(folder, { recursive: true, force: true })
   return status ?? 1
 }
 

@@ -39,6 +39,10 @@ done
 home=/root
 [ "$user" = root ] || home=/home/$user
 extra=$([ ! -e "$root/etc/ssl/extra-ca.pem" ] || echo NODE_EXTRA_CA_CERTS=/etc/ssl/extra-ca.pem)
+# As a machine has it: in a root of chroot(2) nobody could make a user namespace (user_namespaces(7)).
+cd "$root"
+pivot_root . .
+umount -l .
 # shellcheck disable=SC2016,SC2086 # the inner shell expands; an assignment, or none
 exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME="$home" USER="$user" LANG=C.UTF-8 $extra \
-  chroot --userspec="$user:$user" "$root" sh -c 'cd "$0" && exec "$@"' "$directory" "$@"
+  chroot --userspec="$user:$user" / sh -c 'cd "$0" && exec "$@"' "$directory" "$@"

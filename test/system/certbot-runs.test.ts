@@ -27,9 +27,12 @@ const runsOf = ({ nginx }: RealHost) =>
 async function restartWith(host: RealHost, cliIni: string): Promise<void> {
   const system = join(host.nginx.root, 'system')
   writeFileSync(join(system, 'cli.ini'), cliIni)
-  const namespaces = process.getuid?.() === 0 ? ['--mount'] : ['--map-root-user', '--mount']
+  const [user, group] = [process.getuid?.(), process.getgid?.()]
+  // Another user may mount as the root of a user namespace; in one inside it that user is what it was.
+  const [asRoot, again] =
+    user === 0 ? [[], []] : [['--map-root-user'], ['unshare', `--map-user=${user}`, `--map-group=${group}`]]
   const script = 'mount --bind "$1" /etc/letsencrypt && shift && exec "$@"'
-  await host.restart('SIGTERM', ['unshare', ...namespaces, 'sh', '-c', script, 'sh', system])
+  await host.restart('SIGTERM', ['unshare', ...asRoot, '--mount', 'sh', '-c', script, 'sh', system, ...again])
 }
 
 test("a line of the system's cli.ini that no argument overrides refuses the order before certbot is run, and costs nothing", async ({

@@ -55,7 +55,7 @@ const NOT_TAKEN: readonly (readonly [beginning: string, reason: string])[] = [
   ['npm run sandbox ', 'it is this very run, and one that listens on ports that a reader may have in use'],
   ['npm run check ', 'it is this very run'],
   ['ACME_DIRECTORY_URL=https://acme-staging', 'it needs a public domain that leads to this host'],
-  ['apt-get install ', 'npm run test:install runs it, on a machine with systemd'],
+  ['apt-get update ', 'npm run test:install runs it, on a machine with systemd'],
   ['cd /opt/proxy-manager && rm -rf', 'npm run test:install runs it'],
   ['systemctl stop ', 'npm run test:install runs it'],
   ['systemctl disable ', 'npm run test:install runs it'],
