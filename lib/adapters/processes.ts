@@ -35,7 +35,7 @@ export interface Processes {
 
 /** The processes that `proc` shows. */
 export function hostProcesses({ proc = '/proc' } = {}): Processes {
-  const { titleOf, statOf, executableOf, linksOf, read } = processTable(proc)
+  const { titleOf, statOf, childrenOf, executableOf, linksOf, read } = processTable(proc)
   const isNginxMaster = (pid: number): boolean | 'unknown' => {
     const title = titleOf(pid)
     if (title === undefined) return exists(pid) ? 'unknown' : false
@@ -51,9 +51,8 @@ export function hostProcesses({ proc = '/proc' } = {}): Processes {
     executableOf,
     workersOf: (master) =>
       unlessUnreadable(() => {
-        const pids = readdirSync(proc).filter((name) => /^\d+$/.test(name))
-        if (!pids.includes(`${master}`)) return exists(master) ? 'unknown' : []
-        const children = pids.map(Number).filter((pid) => Number(statOf(pid)[1]) === master)
+        const children = childrenOf(master)
+        if (children.length === 0 && titleOf(master) === undefined && exists(master)) return 'unknown'
         return children.filter((pid) => titleOf(pid)?.startsWith('nginx: worker process'))
       }),
     workerState: (pid) =>
@@ -94,8 +93,25 @@ export function hostProcesses({ proc = '/proc' } = {}): Processes {
 /** Reads what proc(5) shows of processes; throws Node's error if there is something that cannot be read. */
 function processTable(proc: string) {
   const read = (path: string) => ifPresent(() => readFileSync(`${proc}/${path}`, 'utf8'))
+  const statOf = (pid: number): readonly string[] => {
+    const stat = read(`${pid}/stat`) ?? ''
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  }
   return {
     read,
+    /** The fields of proc_pid_stat(5) from the third on: the command's name before them may contain anything. */
+    statOf,
+    /**
+     * The processes that a process has started. Its own list of them (proc_pid_children(5)) may lack some if another one, which it still has, ends
+     * while it is read; two equal reads are complete. A kernel without CONFIG_PROC_CHILDREN has no such list: every process is looked at then.
+     */
+    childrenOf: (pid: number): readonly number[] => {
+      const list = () => read(`${pid}/task/${pid}/children`)
+      const listed = list()
+      if (listed !== undefined && listed === list()) return listed.split(' ').filter(Boolean).map(Number)
+      const pids = readdirSync(proc).filter((name) => /^\d+$/.test(name))
+      return pids.map(Number).filter((one) => Number(statOf(one)[1]) === pid)
+    },
     /** What the open descriptors of a process are. */
     linksOf: (pid: number): readonly string[] =>
       (ifPresent(() => readdirSync(`${proc}/${pid}/fd`)) ?? []).flatMap(
@@ -103,11 +119,6 @@ function processTable(proc: string) {
       ),
     /** The arguments of a process, separated by spaces; `undefined` if it is not shown. */
     titleOf: (pid: number) => read(`${pid}/cmdline`)?.replaceAll('\0', ' '),
-    /** The fields of proc_pid_stat(5) from the third on: the command's name before them may contain anything. */
-    statOf: (pid: number): readonly string[] => {
-      const stat = read(`${pid}/stat`) ?? ''
-      return stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-    },
     executableOf: (pid: number): string | undefined => {
       try {
         return ifPresent(() => readlinkSync(`${proc}/${pid}/exe`))

@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { connect, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { hostProcesses } from '../../lib/adapters/processes.ts'
@@ -95,6 +95,32 @@ test("a process whose title only resembles a master's, such as an editor of ngin
     assert.not.ok(processes.isNginxMaster(found.pid))
   } finally {
     await end(found)
+  }
+})
+
+test("workers are found by the master's own list of children, and without one by looking at every process", () => {
+  const proc = mkdtempSync(join(tmpdir(), 'proc-'))
+  const write = (path: string, text: string) => {
+    mkdirSync(dirname(join(proc, path)), { recursive: true })
+    writeFileSync(join(proc, path), text)
+  }
+  try {
+    for (const pid of [8, 9]) {
+      write(`${pid}/cmdline`, 'nginx: worker process\0')
+      write(`${pid}/stat`, `${pid} (a ) S 1) S 7 0`)
+    }
+    write('7/cmdline', 'nginx: master process\0')
+    write('7/stat', '7 (nginx) S 1 0')
+    write('10/cmdline', 'nginx: cache manager process\0')
+    write('10/stat', '10 (nginx) S 7 0')
+    const { workersOf } = hostProcesses({ proc })
+    assert.equal(workersOf(7), [8, 9])
+    write('7/task/7/children', '9 10 ')
+    assert.equal(workersOf(7), [9])
+    write('7/task/7/children', '')
+    assert.equal(workersOf(7), [])
+  } finally {
+    rmSync(proc, { recursive: true })
   }
 })
 
