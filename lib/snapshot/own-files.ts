@@ -32,38 +32,40 @@ export function ownFilesReader(host: Host): OwnFiles {
   const { filesIn, byPath } = listings(host)
   const readImages = imageReader(host, filesIn)
   const readRoute = routeReader()
+  const readGeneration = generationReader()
   return {
     read: (available, enabled) => {
       const enabledImages = readImages(enabled)
-      const isEnabled = (name: string) => pointsTo(enabledImages.get(name), enabled, `${available}/${name}`)
+      const isEnabled = ({ name, path }: OwnFile) => pointsTo(enabledImages.get(name), enabled, path)
       const routes = new Map<string, SnapshotRoute>()
       const unmanagedFiles = new Set<string>()
       const availableImages = new Map<string, FileImage>()
       let shared: Snapshot['shared']
-      for (const { name, path, dropletName } of filesIn(available)) {
+      for (const own of filesIn(available)) {
+        const { name, path, dropletName } = own
         const entry = host.files.lstat(path)
-        const text = entry?.kind === 'file' ? entry.file.text : undefined
+        const file = entry?.kind === 'file' ? entry.file : undefined
+        const text = file?.text
         if (dropletName === undefined) {
-          const read = text === undefined ? undefined : readSharedFile(text)
-          if (text !== undefined && read?.intact === true)
-            shared = { text, generation: read.generation, enabled: isEnabled(name) }
+          const generation = file && readGeneration(file)
+          if (text !== undefined && generation !== undefined) shared = { text, generation, enabled: isEnabled(own) }
           else if (text !== undefined) availableImages.set(name, { text })
           else if (entry?.kind === 'link') availableImages.set(name, { linkTo: entry.target })
           continue
         }
         // A file in place of the symlink is served too, whatever it contains.
-        const isCopy = enabledImages.has(name) && !isEnabled(name)
+        const isCopy = enabledImages.has(name) && !isEnabled(own)
         const route =
-          entry?.kind === 'file'
-            ? readRoute(dropletName, entry.file, { enabled: enabledImages.has(name), isCopy, isOnlyEnabled: false })
+          file !== undefined
+            ? readRoute(dropletName, file, { enabled: enabledImages.has(name), isCopy, isOnlyEnabled: false })
             : undefined
         if (route !== undefined) routes.set(dropletName, route)
         else if (text !== undefined && isDamaged(text)) availableImages.set(name, { text })
         else unmanagedFiles.add(dropletName)
       }
-      const known = byPath(available)
       for (const { name, path, dropletName } of filesIn(enabled)) {
-        if (dropletName === undefined || known.has(`${available}/${name}`)) continue
+        if (dropletName === undefined || routes.has(dropletName)) continue
+        if (unmanagedFiles.has(dropletName) || availableImages.has(name)) continue
         const file = host.files.read(path)
         const route = file && readRoute(dropletName, file, { enabled: true, isCopy: true, isOnlyEnabled: true })
         if (route !== undefined) routes.set(dropletName, route)
@@ -121,6 +123,16 @@ function imageReader(host: Host, filesIn: (folder: string) => readonly OwnFile[]
     }
     return images
   }
+}
+
+/** Reads the generation of the shared file; `undefined` if it is not as written. */
+function generationReader(): (file: FileText) => number | undefined {
+  const read = new WeakMap<FileText, { readonly generation: number | undefined }>()
+  return (file) =>
+    remember(read, file, () => {
+      const found = readSharedFile(file.text)
+      return { generation: found?.intact === true ? found.generation : undefined }
+    }).generation
 }
 
 /** Parses routes; returns the same object until the route changes, so that results can be cached by it. */
