@@ -47,7 +47,6 @@ COPY --from=build /build/dist dist
 # On other addresses than loopback the API requires a token: without PROXY_MANAGER_API_TOKEN (or ..._FILE) the start fails with one line about it.
 # certbot's timer does not run here, so the API renews certificates.
 ENV NODE_ENV=production \
-    NODE_OPTIONS="--max-semi-space-size=4 --disable-sigusr1" \
     PROXY_MANAGER_HOST=0.0.0.0 \
     SSL_RENEW_INTERVAL_HOURS=12
 

@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --disable-sigusr1
+#!/usr/bin/env -S node --max-semi-space-size=4 --initial-old-space-size=32 --disable-sigusr1
 /** The entry of the command line: runs it in this process. */
 import { hostClock } from '../adapters/clock.ts'
 import { readWholeFile } from '../adapters/files.ts'

@@ -31,7 +31,7 @@ test('the service may write to its directories, and to nothing else', async ({ r
     '-/var/lib/nginx',
   ])
   assert.equal(lines(out, 'ExecStart'), [
-    '/usr/bin/node --max-semi-space-size=4 --disable-sigusr1 /opt/proxy-manager/main.js serve',
+    '/usr/bin/node --max-semi-space-size=4 --initial-old-space-size=32 --disable-sigusr1 /opt/proxy-manager/main.js serve',
   ])
   assert.ok(out.includes(`\nEnvironment=NODE_COMPILE_CACHE=${join(root, 'state/compile-cache')}\n`))
   for (const line of ['NoNewPrivileges=yes', 'PrivateTmp=yes', 'Restart=on-failure', 'TimeoutStopSec=40'])
@@ -215,7 +215,8 @@ test('exit status 78 if a line of that file is ambiguous, without repeating the 
 test("--nginx puts recovery before NGINX's own test of its configuration", async ({ environment }) => {
   const { NGINX_CONF: _, ...others } = environment
   const { out } = await runCli(['systemd-unit', '--nginx'], { ...others, NGINX_BIN: '/opt/nginx' })
-  const recovery = '-/usr/bin/node --max-semi-space-size=4 --disable-sigusr1 /opt/proxy-manager/main.js recover'
+  const recovery =
+    '-/usr/bin/node --max-semi-space-size=4 --initial-old-space-size=32 --disable-sigusr1 /opt/proxy-manager/main.js recover'
   assert.equal(lines(out, 'ExecStartPre'), ['', recovery, "/opt/nginx -t -q -g 'daemon on; master_process on;'"])
   const own = await runCli(['systemd-unit', '--nginx'], { ...others, NGINX_CONF: '/srv/my nginx.conf' })
   const test = `${others.NGINX_BIN} -t -q -c "/srv/my nginx.conf" -g 'daemon on; master_process on;'`
