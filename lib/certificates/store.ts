@@ -34,10 +34,10 @@ export interface CertificateStore {
    * @throws {ProxyManagerError} CONFIG_WRITE_FAILED
    */
   copy(certificates: ReadonlyMap<string, CheckedCertificate>): Promise<readonly string[]>
-  /** Removes the copies of these domains that no route names any more. */
+  /** Removes the copies of these domains that no route names any more; the routes are read only if there are copies. */
   removeUnused(
-    snapshot: { readonly routes: ReadonlyMap<string, { readonly record: CertifiedRecord }> },
     domains: readonly string[],
+    readRoutes: () => Promise<ReadonlyMap<string, { readonly record: CertifiedRecord }>>,
   ): Promise<void>
 }
 
@@ -86,11 +86,15 @@ export function certificateStore(host: StoreHost): CertificateStore {
       return `${files.stamp(`${folder}/fullchain.pem`)} ${files.stamp(`${folder}/privkey.pem`)}`
     },
     copy: (certificates) => copyMissing(host, certificates),
-    removeUnused: async ({ routes }, domains) => {
+    removeUnused: async (domains, readRoutes) => {
+      const copied = domains.filter((domain) => files.list(`${copies}/${domain}`).length > 0)
+      if (copied.length === 0) return
       const used = new Set(
-        [...routes.values()].map(({ record }) => `${record.domain}/${record.certificate?.fingerprint_sha256}`),
+        [...(await readRoutes()).values()].map(
+          ({ record }) => `${record.domain}/${record.certificate?.fingerprint_sha256}`,
+        ),
       )
-      for (const domain of new Set(domains)) await removeUnusedCopies(host, domain, used)
+      for (const domain of new Set(copied)) await removeUnusedCopies(host, domain, used)
     },
   }
 }

@@ -82,20 +82,21 @@ export async function commitBatch(
       })
       throw reloadFailed(reload.reason, { stage: 'confirm', state: 'rolled_back' }, reload)
     }
-    // From here on the change is final: the journal only has to be gone before the next one.
-    await context.events.append(events)
+    // Once its events are in the log the change is final.
+    await saveLastGood(host, plan.files, context.events.append(events))
     context.authors.note(events)
-    await saveLastGood(host, plan.files)
-    await dropJournal(host).catch(logFailure(host, 'warn', { action: 'drop_journal' }))
     if (isServable) state.lastTest = testedNow(host, { ok: true, output: tested.output })
     return {
       receipt: receiptOf(host, plan, reload, isRunning),
       steps: { test: tested.durationMs, swap: swapMs, reload: reload.reloadMs, confirm: reload.confirmMs },
       cleanup: async () => {
-        if (isRunning) await recordReload(host, plan.generation, reload)
-        await settleSwap(host, plan.files)
-        await recordHistory(host, { files: plan.files, events })
-        await removeUnusedCertificates(context, observation, plan)
+        // Recovery would end the change likewise: the journal only has to be gone before the next one.
+        const dropping = dropJournal(host).catch(logFailure(host, 'warn', { action: 'drop_journal' }))
+        await Promise.all([
+          dropping.then(() => recordHistory(host, { files: plan.files, events })),
+          isRunning ? recordReload(host, plan.generation, reload) : undefined,
+          settleSwap(host, plan.files).then(() => removeUnusedCertificates(context, observation, plan)),
+        ])
       },
     }
   } catch (error) {
@@ -169,7 +170,7 @@ async function removeUnusedCertificates(
     return [domain, before.routes.get(droplet_name)?.record.domain ?? domain]
   })
   try {
-    await certificates.removeUnused((await observe([])).snapshot, domains)
+    await certificates.removeUnused(domains, async () => (await observe([])).snapshot.routes)
   } catch (error) {
     logFailure(host, 'warn', { action: 'remove_certificate' })(error)
   }

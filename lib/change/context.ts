@@ -14,6 +14,7 @@ import type { Outcome, PlannedChange } from '../plan/plan-change.ts'
 import type { StaleFinder } from '../plan/stale.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
 import type { Observation } from '../snapshot/observe.ts'
+import type { Snapshot } from '../snapshot/snapshot.ts'
 
 /** The proof that a change is served. */
 export interface Receipt {
@@ -42,6 +43,8 @@ export interface Applied {
   readonly route: SnapshotRoute
   /** The route that was replaced or deleted. */
   readonly former?: SnapshotRoute
+  /** All routes as they are with the change, by droplet. */
+  readonly routes: Snapshot['routes']
   readonly receipt: Receipt
   readonly steps: StepTimes
 }

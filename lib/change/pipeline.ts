@@ -209,9 +209,10 @@ function resultsOf(plan: BatchPlan, receipt: Receipt, steps: StepTimes): ChangeR
   const changesRoute = plan.outcomes.some(({ outcome }) => outcome !== 'refused' && outcome !== 'unchanged')
   return plan.outcomes.map((planned) => {
     if (planned.outcome === 'refused') return planned.error
+    const applied = { ...planned, routes: plan.routes }
     return planned.outcome === 'unchanged' && changesRoute
-      ? { ...planned, receipt: unchangedReceipt(plan), steps: NO_STEPS }
-      : { ...planned, receipt, steps }
+      ? { ...applied, receipt: unchangedReceipt(plan), steps: NO_STEPS }
+      : { ...applied, receipt, steps }
   })
 }
 

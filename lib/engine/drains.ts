@@ -14,6 +14,7 @@ import {
 } from '../nginx/draining.ts'
 import { isSameDestination, leavingUpstream, type ServedUpstream, servedUpstream } from '../plan/leaving-upstream.ts'
 import type { DrainingUpstream } from '../route/state.ts'
+import type { Snapshot } from '../snapshot/snapshot.ts'
 import { servedRoutes } from './arrivals.ts'
 import type { DrainWait, RouteChanged } from './engine.ts'
 import type { Submitted } from './submit-change.ts'
@@ -56,23 +57,21 @@ export function drains(context: ChangeContext): Drains {
   let draining: readonly Draining[] = []
 
   /** The state of each former upstream. Those that are drained are forgotten, and those of which nothing is known. */
-  const review = async (): Promise<readonly (Draining & DrainState)[]> => {
-    const sight = await look()
+  const review = (sight: Sight): readonly (Draining & DrainState)[] => {
     const states = draining.map((one) => ({ ...one, ...judge(sight, one) }))
     const left = states.filter(({ drained, connections }) => drained !== true && connections !== null)
     draining = draining.filter((_, i) => left.some((one) => one === states[i]))
     const drained = states.filter((one) => one.drained === true)
-    await Promise.all(
-      drained.map(({ dropletName: droplet_name, url: upstream, sinceMs }) => {
-        const details = { upstream, took_ms: clock.nowMs() - sinceMs }
-        return context.events.add({ type: 'route.drained', origin: TIMER, droplet_name, details })
-      }),
-    )
+    for (const { dropletName: droplet_name, url: upstream, sinceMs } of drained) {
+      const details = { upstream, took_ms: clock.nowMs() - sinceMs }
+      // Not waited for: no answer promises it.
+      void context.events.add({ type: 'route.drained', origin: TIMER, droplet_name, details })
+    }
     return left
   }
 
   return {
-    settle: async ({ route, former, ...changed }, wait = {}) => {
+    settle: async ({ route, former, routes, ...changed }, wait = {}) => {
       const { outcome, receipt } = changed
       const upstream = leavingUpstream(former, outcome === 'deleted' ? undefined : route)
       if (upstream === undefined) return { ...changed, receipt: { ...receipt, former: [] } }
@@ -82,22 +81,28 @@ export function drains(context: ChangeContext): Drains {
       const { droplet_name: dropletName } = route.record
       const others = draining.filter((one) => one.dropletName !== dropletName || one.url !== upstream.url)
       draining = [...others, { ...upstream, dropletName, sinceMs: clock.nowMs() }]
-      const find = async () => judge(await look(receipt.generation), upstream)
+      let sight = await look(receipt.generation, routes)
+      const find = async () => {
+        sight = await look(receipt.generation)
+        return judge(sight, upstream)
+      }
       const onWait = drainReporter(context, { dropletName, origin: wait.origin }, upstream.url)
-      const settled = await untilDrained(clock, find, { ...wait, ending: ending.signal, onWait })
-      await review()
+      const waiting = { ...wait, ending: ending.signal, onWait }
+      const settled = await untilDrained(clock, judge(sight, upstream), find, waiting)
+      review(sight)
       return { ...changed, receipt: { ...receipt, former: [{ upstream: upstream.url, ...settled }] } }
     },
     drainingOf: async (dropletName) =>
-      (await review()).flatMap((one) => {
+      review(await look()).flatMap((one) => {
         if (one.dropletName !== dropletName || one.connections === null || one.connections === 0) return []
         return [{ upstream: one.url, connections: one.connections, since: new Date(one.sinceMs).toISOString() }]
       }),
     read: async () => {
       const connections = new Map<string, number>()
-      for (const { dropletName, connections: own } of await review())
+      const sight = await look()
+      for (const { dropletName, connections: own } of review(sight))
         connections.set(dropletName, (connections.get(dropletName) ?? 0) + (own ?? 0))
-      const { old } = await look()
+      const { old } = sight
       return { workers: old === 'unknown' ? undefined : old.workers.length, connections, overdue: overdue() }
     },
     move: (dropletName, newName) => {
@@ -120,10 +125,11 @@ interface EachWait {
 /** Looks again until the upstream is drained, or that cannot be seen, or the wait ends. */
 async function untilDrained(
   clock: Clock,
+  first: DrainState,
   find: () => Promise<DrainState>,
   { drainWaitS = 0, signal, ending, onWait }: DrainWait & EachWait,
 ): Promise<DrainState & { readonly waited_ms: number }> {
-  let state = await find()
+  let state = first
   const startedMs = clock.monotonicMs()
   const elapsedMs = () => clock.monotonicMs() - startedMs
   const ended = AbortSignal.any([ending, ...(signal === undefined ? [] : [signal])])
@@ -154,11 +160,10 @@ function sightOf({ host, ...context }: ChangeContext) {
   const { clock } = host
   let last: { readonly sight: Promise<Sight>; readonly atMs: number; readonly generation: number } | undefined
   let known: readonly (Pick<OldWorker, 'pid' | 'startTime'> & { readonly sinceMs: number })[] = []
-  const read = async (): Promise<Sight> => {
+  const read = async (given: Snapshot['routes'] | undefined): Promise<Sight> => {
     try {
-      const served = [...(await servedRoutes({ host, ...context })).values()].flatMap(
-        (route) => servedUpstream(route) ?? [],
-      )
+      const routes = given ?? (await servedRoutes({ host, ...context }))
+      const served = [...routes.values()].flatMap((route) => servedUpstream(route) ?? [])
       const { observed } = context.state
       const old = observed?.hasMainConfig === true ? readOldWorkers(host, observed, known) : 'unknown'
       if (old !== 'unknown')
@@ -172,11 +177,11 @@ function sightOf({ host, ...context }: ChangeContext) {
     }
   }
   return {
-    /** At most a moment old, and not from before this generation was served. */
-    look: async (generation = 0): Promise<Sight> => {
+    /** At most a moment old, and not from before this generation was served; `routes` are those of that generation, if they are known. */
+    look: async (generation = 0, routes?: Snapshot['routes']): Promise<Sight> => {
       const atMs = clock.monotonicMs()
       if (last === undefined || last.generation < generation || atMs - last.atMs >= FRESH_MS)
-        last = { sight: read(), atMs, generation: Math.max(generation, last?.generation ?? 0) }
+        last = { sight: read(routes), atMs, generation: Math.max(generation, last?.generation ?? 0) }
       return await last.sight
     },
     overdue: () =>

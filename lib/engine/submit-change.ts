@@ -46,7 +46,7 @@ export async function applyOrRecover(context: ChangeContext, changes: readonly C
 }
 
 /** A change that is served, with the route that it has replaced or deleted. */
-export interface Submitted extends Changed, Pick<Applied, 'route' | 'former'> {}
+export interface Submitted extends Changed, Pick<Applied, 'route' | 'former' | 'routes'> {}
 
 export interface ChangeSubmitter {
   /** Waits for the change's turn and its result; `probeMs` is how long its upstream check took. */
@@ -78,7 +78,7 @@ export function changeSubmitter(
     },
     submit: async (change, probeMs) => {
       const started = host.clock.monotonicMs()
-      const { outcome, route, former, receipt, steps } = unwrap(await enqueue(change).catch(countRefusal))
+      const { outcome, route, former, routes, receipt, steps } = unwrap(await enqueue(change).catch(countRefusal))
       if (change.kind === 'rename') checks.move(change.dropletName, change.newName)
       else if (change.kind === 'delete') checks.forget(change.dropletName)
       else if (change.kind === 'put' && change.health.checkedAt !== null) {
@@ -88,7 +88,7 @@ export function changeSubmitter(
       const stepsMs = steps.test + steps.swap + steps.reload + steps.confirm
       const times = { queue: Math.max(0, host.clock.monotonicMs() - started - stepsMs), probe: probeMs, ...steps }
       const replaced = former === undefined ? {} : { former }
-      return { outcome, proxy: view.show(route), receipt, times, route, ...replaced }
+      return { outcome, proxy: view.show(route), receipt, times, route, routes, ...replaced }
     },
     certify: async (dropletName, domain, origin) =>
       unwrap(await enqueue({ kind: 'certify', dropletName, domain, origin })),

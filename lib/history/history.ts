@@ -69,8 +69,11 @@ async function record(host: HistoryHost, files: readonly FileChange[], event: Da
   }
   const kept = (isNew ? [...versions, version] : versions).slice(-MAX_VERSIONS)
   const path = route === null ? `${host.paths.history}/${name}.${Date.parse(at)}.json` : pathOf(host, name)
+  // Then it is the only one.
+  const isThere = former === name && host.files.lstat(path) !== undefined
   await replaceUnsynced(host, path, JSON.stringify(kept))
-  for (const other of filesOf(host, former)) if (other !== path) await host.files.remove(other)
+  const others = isThere ? [] : filesOf(host, former).filter((other) => other !== path)
+  for (const other of others) await host.files.remove(other)
   if (route === null) await prune(host)
 }
 
@@ -155,7 +158,8 @@ function recordIn(
 }
 
 function readVersions(host: HistoryHost, name: string): readonly Version[] {
-  const [path] = filesOf(host, name)
+  const live = pathOf(host, name)
+  const [path] = host.files.lstat(live) === undefined ? filesOf(host, name) : [live]
   return path === undefined ? [] : (readRecord(host, path, v.array(Version)) ?? [])
 }
 

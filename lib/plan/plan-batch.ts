@@ -13,6 +13,8 @@ export interface BatchPlan {
   readonly changes: readonly Change[]
   /** One for each change, in the same order. */
   readonly outcomes: readonly PlannedChange[]
+  /** All routes after the plan, by droplet. */
+  readonly routes: ReadonlyMap<string, SnapshotRoute>
   /** The shared file first. Empty if every change is refused; if no route changes, at most the shared file, to repair it. */
   readonly files: readonly FileChange[]
   /** Certificates of the planned routes, by domain, to be copied before the test. */
@@ -69,6 +71,7 @@ export function planBatch(
   return {
     changes,
     outcomes,
+    routes,
     files: [...shared.files, ...routeFiles],
     certificates: new Map(certificates),
     generation: shared.generation,

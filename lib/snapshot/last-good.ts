@@ -21,26 +21,41 @@ export function lastGoodText({ files, paths }: CopiesHost, name: string): string
 }
 
 /**
- * Replaces the copies of proved files, durably, before their callers are answered: an older copy would undo an acknowledged change if its file
- * were damaged later. A copy that cannot be replaced is removed instead; that does not fail the change.
+ * Replaces the copies of the files of a change once it is `final`, durably, before its callers are answered: an older copy would undo an acknowledged
+ * change if its file were damaged later. They are written meanwhile. A copy that cannot be replaced is removed instead; that does not fail the change.
+ * @throws {Error} what `final` rejects with; the copies are as they were then
  */
-export async function saveLastGood({ files, paths }: CopiesHost, changes: readonly FileChange[]): Promise<void> {
+export async function saveLastGood(
+  { files, paths }: CopiesHost,
+  changes: readonly FileChange[],
+  final: Promise<void> = Promise.resolve(),
+): Promise<void> {
   const copies = changes.flatMap(({ path, before, after }): Copy[] => {
     const copy = `${paths.lastGood}/${basename(path)}`
     if (after !== null && 'text' in after) return [{ copy, text: after.text }]
     return after === null && before !== null && 'text' in before ? [{ copy, text: undefined }] : []
   })
-  const write = async ({ copy, text }: Copy): Promise<void> => {
-    if (text === undefined) return await files.remove(copy)
-    const temporary = temporaryOf(copy)
-    await files.writeUnsynced(temporary, text, 0o600)
-    await files.syncFile(temporary)
-    await files.rename(temporary, copy)
+  const stage = async ({ copy, text }: Copy): Promise<void> => {
+    if (text === undefined) return await files.remove(temporaryOf(copy))
+    await files.writeUnsynced(temporaryOf(copy), text, 0o600)
+    await files.syncFile(temporaryOf(copy))
+  }
+  const replace = ({ copy, text }: Copy): Promise<void> =>
+    text === undefined ? files.remove(copy) : files.rename(temporaryOf(copy), copy)
+  const removeTemporaries = () => copies.map(({ copy }) => files.remove(temporaryOf(copy)))
+  const staging = Promise.allSettled(copies.map(stage))
+  try {
+    await final
+  } catch (error) {
+    await staging
+    await Promise.allSettled(removeTemporaries())
+    throw error
   }
   try {
-    await allSettledOrThrow(copies.map(write))
+    for (const staged of await staging) if (staged.status === 'rejected') throw staged.reason
+    await allSettledOrThrow(copies.map(replace))
     await files.syncFolder(paths.lastGood)
   } catch {
-    await Promise.allSettled(copies.flatMap(({ copy }) => [files.remove(copy), files.remove(temporaryOf(copy))]))
+    await Promise.allSettled([...copies.map(({ copy }) => files.remove(copy)), ...removeTemporaries()])
   }
 }

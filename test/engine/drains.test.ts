@@ -56,6 +56,22 @@ test('a change that replaces no upstream has no former one', async () => {
   assert.equal(renamed.receipt.former, [])
 })
 
+test('a change with its answer and all that follows reads the routes once', async () => {
+  const deps = await worldWithRoute()
+  await put(deps, 'other', 'other.example.com', 8005)
+  await deps.engine.idle()
+  const { lstat } = deps.host.files
+  let reads = 0
+  deps.host.files.lstat = (path) => {
+    if (path.endsWith('/sites-available/fpai-other.conf')) reads++
+    return lstat(path)
+  }
+  const { receipt } = await deploy(deps, 8002, 0)
+  assert.is(receipt.former.length, 1)
+  await deps.engine.idle()
+  assert.is(reads, 1)
+})
+
 test('without a wait, the answer says at once whether the former upstream is drained', async () => {
   const idle = await worldWithRoute()
   assert.equal((await deploy(idle, 8002, 0)).receipt.former, [
