@@ -112,10 +112,17 @@ function readAuthor(host: HistoryHost, route: RouteRecord): Actor | null {
   return (isSame(newest?.route, routeOf(route)) ? newest?.actor : undefined) ?? null
 }
 
-/** Of up to 50 versions only the newest is parsed: the first list of 1,000 routes after a start waits for all of them. */
-function readNewest(host: HistoryHost, name: string): Version | undefined {
+/** More than a version has. */
+const NEWEST_BYTES = 32 * 1024
+
+/**
+ * Of up to 50 versions only the newest is read and parsed: the first list of 1,000 routes after a start waits for all of them, and their texts are not
+ * kept in memory.
+ */
+function readNewest({ files, ...host }: HistoryHost, name: string): Version | undefined {
   try {
-    const text = host.files.read(pathOf(host, name))?.text ?? ''
+    const path = pathOf(host, name)
+    const { text } = files.readFrom(path, Math.max(0, files.size(path) - NEWEST_BYTES))
     // In no string there is a quote without a backslash.
     return v.parse(Version, JSON.parse(text.slice(text.lastIndexOf('{"version":'), text.lastIndexOf(']'))))
   } catch {

@@ -136,11 +136,11 @@ test('of a route that this service has not written, or whose history is lost, it
   await deps.engine.idle()
   deps.disk.delete('/var/lib/proxy-manager/history/app.json')
   const next = await restarted(deps)
-  const { read } = next.host.files
+  const { readFrom } = next.host.files
   const reads: string[] = []
-  next.host.files.read = (path, ...rest) => {
+  next.host.files.readFrom = (path, offset) => {
     if (path.includes('/history/')) reads.push(path)
-    return read(path, ...rest)
+    return readFrom(path, offset)
   }
   for (let i = 0; i < 3; i++)
     assert.equal(
