@@ -81,7 +81,9 @@ export function drains(context: ChangeContext): Drains {
       const { droplet_name: dropletName } = route.record
       const others = draining.filter((one) => one.dropletName !== dropletName || one.url !== upstream.url)
       draining = [...others, { ...upstream, dropletName, sinceMs: clock.nowMs() }]
-      let sight = await look(receipt.generation, routes)
+      // Another change may have been made since.
+      const isNewest = context.state.generation === receipt.generation
+      let sight = await look(receipt.generation, isNewest ? routes : undefined)
       const find = async () => {
         sight = await look(receipt.generation)
         return judge(sight, upstream)
