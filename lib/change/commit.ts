@@ -3,6 +3,7 @@ import { basename } from 'node:path'
 import { removeTemporaries } from '../candidate/stage.ts'
 import { configFailed } from '../candidate/test-candidate.ts'
 import { type ProxyManagerError, withDetails } from '../errors.ts'
+import type { DatedEvent } from '../events/event.ts'
 import { recordHistory } from '../history/history.ts'
 import { backUp } from '../host/backups.ts'
 import type { Host } from '../host/host.ts'
@@ -90,18 +91,28 @@ export async function commitBatch(
       receipt: receiptOf(host, plan, reload, isRunning),
       steps: { test: tested.durationMs, swap: swapMs, reload: reload.reloadMs, confirm: reload.confirmMs },
       cleanup: async () => {
-        // Recovery would end the change likewise: the journal only has to be gone before the next one.
-        const dropping = dropJournal(host).catch(logFailure(host, 'warn', { action: 'drop_journal' }))
-        await Promise.all([
-          dropping.then(() => recordHistory(host, { files: plan.files, events })),
-          isRunning ? recordReload(host, plan.generation, reload) : undefined,
-          settleSwap(host, plan.files).then(() => removeUnusedCertificates(context, observation, plan)),
-        ])
+        const recording = isRunning ? recordReload(host, plan.generation, reload) : undefined
+        await Promise.all([recording, settle(context, observation, plan, events)])
       },
     }
   } catch (error) {
     throw await undoChange(context, observation, plan, wasSignalled, writeFailure(error))
   }
+}
+
+/** What no caller waits for. Recovery would do the same with the journal, which only has to be gone before the next change. */
+async function settle(
+  context: ChangeContext,
+  observation: Observation,
+  plan: BatchPlan,
+  events: readonly DatedEvent[],
+): Promise<void> {
+  const { host } = context
+  const dropping = dropJournal(host).catch(logFailure(host, 'warn', { action: 'drop_journal' }))
+  await Promise.all([
+    dropping.then(() => recordHistory(host, { files: plan.files, events })),
+    settleSwap(host, plan.files).then(() => removeUnusedCertificates(context, observation, plan)),
+  ])
 }
 
 /**

@@ -61,12 +61,7 @@ export function drains(context: ChangeContext): Drains {
     const states = draining.map((one) => ({ ...one, ...judge(sight, one) }))
     const left = states.filter(({ drained, connections }) => drained !== true && connections !== null)
     draining = draining.filter((_, i) => left.some((one) => one === states[i]))
-    const drained = states.filter((one) => one.drained === true)
-    for (const { dropletName: droplet_name, url: upstream, sinceMs } of drained) {
-      const details = { upstream, took_ms: clock.nowMs() - sinceMs }
-      // Not waited for: no answer promises it.
-      void context.events.add({ type: 'route.drained', origin: TIMER, droplet_name, details })
-    }
+    for (const one of states) if (one.drained === true) noteDrained(context, one)
     return left
   }
 
@@ -112,6 +107,15 @@ export function drains(context: ChangeContext): Drains {
     },
     end: () => ending.abort(),
   }
+}
+
+/** No answer promises this event, so none waits for it. */
+function noteDrained(
+  { events, host }: ChangeContext,
+  { dropletName: droplet_name, url: upstream, sinceMs }: Draining,
+): void {
+  const details = { upstream, took_ms: host.clock.nowMs() - sinceMs }
+  void events.add({ type: 'route.drained', origin: TIMER, droplet_name, details })
 }
 
 function drainReporter({ progress }: ChangeContext, work: Work, upstream: string): EachWait['onWait'] {
