@@ -12,10 +12,10 @@ import {
   readOldWorkers,
   UNSEEN,
 } from '../nginx/draining.ts'
-import { isSameDestination, leavingUpstream, type ServedUpstream, servedUpstream } from '../plan/leaving-upstream.ts'
+import { isSameDestination, leavingUpstreams, type ServedUpstream, servedUpstreams } from '../plan/leaving-upstream.ts'
 import type { DrainingUpstream } from '../route/state.ts'
 import { servedRoutes } from './arrivals.ts'
-import type { DrainWait, RouteChanged } from './engine.ts'
+import type { Changed, DrainWait, FormerUpstream, RouteChanged } from './engine.ts'
 import type { Submitted } from './submit-change.ts'
 
 export interface Drains {
@@ -74,19 +74,21 @@ export function drains(context: ChangeContext): Drains {
   return {
     settle: async ({ route, former, ...changed }, wait = {}) => {
       const { outcome, receipt } = changed
-      const upstream = leavingUpstream(former, outcome === 'deleted' ? undefined : route)
-      if (upstream === undefined) return { ...changed, receipt: { ...receipt, former: [] } }
+      const leaving = leavingUpstreams(former, outcome === 'deleted' ? undefined : route)
+      const answer = (states: readonly WaitedState[]) => withFormer(changed, leaving, states)
+      if (leaving.length === 0) return answer([])
       // NGINX is stopped, or still has the route: it rejects other files.
-      if (!receipt.reloaded)
-        return { ...changed, receipt: { ...receipt, former: [{ upstream: upstream.url, ...UNSEEN, waited_ms: 0 }] } }
+      if (!receipt.reloaded) return answer(leaving.map(() => ({ ...UNSEEN, waited_ms: 0 })))
       const { droplet_name: dropletName } = route.record
-      const others = draining.filter((one) => one.dropletName !== dropletName || one.url !== upstream.url)
-      draining = [...others, { ...upstream, dropletName, sinceMs: clock.nowMs() }]
-      const find = async () => judge(await look(receipt.generation), upstream)
-      const onWait = drainReporter(context, { dropletName, origin: wait.origin }, upstream.url)
-      const settled = await untilDrained(clock, find, { ...wait, ending: ending.signal, onWait })
+      draining = withLeaving(draining, dropletName, leaving, clock.nowMs())
+      const settled = leaving.map((upstream) => {
+        const find = async () => judge(await look(receipt.generation), upstream)
+        const onWait = drainReporter(context, { dropletName, origin: wait.origin }, upstream.url)
+        return untilDrained(clock, find, { ...wait, ending: ending.signal, onWait })
+      })
+      const states = await Promise.all(settled)
       await review()
-      return { ...changed, receipt: { ...receipt, former: [{ upstream: upstream.url, ...settled }] } }
+      return answer(states)
     },
     drainingOf: async (dropletName) =>
       (await review()).flatMap((one) => {
@@ -107,6 +109,35 @@ export function drains(context: ChangeContext): Drains {
   }
 }
 
+/** These upstreams of a droplet are former ones from now on; those that it had and left before stay. */
+function withLeaving(
+  draining: readonly Draining[],
+  dropletName: string,
+  leaving: readonly ServedUpstream[],
+  sinceMs: number,
+): readonly Draining[] {
+  const isLeaving = (one: Draining) => one.dropletName === dropletName && leaving.some(({ url }) => url === one.url)
+  return [
+    ...draining.filter((one) => !isLeaving(one)),
+    ...leaving.map((upstream) => ({ ...upstream, dropletName, sinceMs })),
+  ]
+}
+
+type WaitedState = Omit<FormerUpstream, 'upstream'>
+
+/** A change with the state of each upstream that it has replaced or removed. */
+function withFormer(
+  { receipt, ...changed }: Changed,
+  leaving: readonly ServedUpstream[],
+  states: readonly WaitedState[],
+): RouteChanged {
+  const former = leaving.flatMap(({ url: upstream }, i) => {
+    const state = states[i]
+    return state === undefined ? [] : [{ upstream, ...state }]
+  })
+  return { ...changed, receipt: { ...receipt, former } }
+}
+
 function drainReporter({ progress }: ChangeContext, work: Work, upstream: string): EachWait['onWait'] {
   return ({ connections }) => progress.report('draining', [work], { upstream, connections })
 }
@@ -122,7 +153,7 @@ async function untilDrained(
   clock: Clock,
   find: () => Promise<DrainState>,
   { drainWaitS = 0, signal, ending, onWait }: DrainWait & EachWait,
-): Promise<DrainState & { readonly waited_ms: number }> {
+): Promise<WaitedState> {
   let state = await find()
   const startedMs = clock.monotonicMs()
   const elapsedMs = () => clock.monotonicMs() - startedMs
@@ -156,9 +187,7 @@ function sightOf({ host, ...context }: ChangeContext) {
   let known: readonly (Pick<OldWorker, 'pid' | 'startTime'> & { readonly sinceMs: number })[] = []
   const read = async (): Promise<Sight> => {
     try {
-      const served = [...(await servedRoutes({ host, ...context })).values()].flatMap(
-        (route) => servedUpstream(route) ?? [],
-      )
+      const served = [...(await servedRoutes({ host, ...context })).values()].flatMap(servedUpstreams)
       const { observed } = context.state
       const old = observed?.hasMainConfig === true ? readOldWorkers(host, observed, known) : 'unknown'
       if (old !== 'unknown')

@@ -178,7 +178,7 @@ test('a route with another upstream, path or name has no check of the former one
   const [before, after] = [route('app'), route('app', { upstream_port: 8002 })]
   script.held = true
   await run([before], 1)
-  checks.noteChange(after, { atMs: 0, ms: 1, failure: null })
+  checks.noteChange(after, [{ upstream: 'http://localhost:8002', atMs: 0, ms: 1, failure: null, attempts: [] }])
   script.answer = DOWN
   await answerOne()
   assert.equal([checks.historyOf(before).recent, checks.historyOf(after).recent], ['', '1'])

@@ -69,7 +69,7 @@ test('directives of other missing modules are left out', async () => {
 })
 
 test('the option allow needs ngx_http_access_module', () => {
-  const lacking = { missingModules: ['access'] } as const
+  const lacking = { missingModules: ['access'], nginxVersion: [1, 22, 1] } as const
   assert.is(unsupported({ enable_ssl: false, options: { allow: [] } }, lacking), undefined)
   const error = unsupported({ enable_ssl: false, options: { allow: ['10.0.0.0/8'] } }, lacking)
   assert.match(String(error?.details.remedy), /, or leave out options\.allow$/)
