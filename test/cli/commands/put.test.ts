@@ -304,4 +304,49 @@ test('it creates a route that only redirects, and shows where to', async () => {
   })
 })
 
+test('--upstream and --backup can be repeated; which of the two is not named is kept', async () => {
+  await withApi(async ({ cli }) => {
+    const [a, b, c] = ['http://10.0.0.1:1', 'http://10.0.0.2:2', 'http://10.0.0.3:3']
+    const shown = async (...argv: string[]) => {
+      const { status, out, err } = await cli('put', 'app', ...argv, '--json')
+      assert.is(status, 0, err)
+      return JSON.parse(out).upstreams.map(
+        (one: Record<string, unknown>) => `${one.host}${one.backup ? ' backup' : ''}`,
+      )
+    }
+    const [first, second, third] = ['10.0.0.1', '10.0.0.2', '10.0.0.3']
+    const created = await shown(
+      '--domain',
+      'app.example.com',
+      '--no-ssl',
+      '--upstream',
+      a,
+      '--upstream',
+      b,
+      '--backup',
+      c,
+    )
+    assert.equal(created, [first, second, `${third} backup`])
+    assert.equal(await shown('--hsts'), created)
+    assert.equal(await shown('--upstream', b), [second, `${third} backup`])
+    assert.equal(await shown('--backup', '10.0.0.1:1'), [second, `${first} backup`])
+    const { out } = await cli('get', 'app')
+    assert.match(out, /\nupstream +http:\/\/10\.0\.0\.2:2\n +http:\/\/10\.0\.0\.1:1 \(backup\)\n/)
+    assert.match((await cli('list')).out, / http:\/\/10\.0\.0\.2:2 \+1 /)
+    assert.equal(await shown('--no-backup'), [second])
+    const mixed = await cli('put', 'app', '--upstream', a, '--upstream', 'https://10.0.0.2:2')
+    assert.equal([mixed.status, /same scheme/.test(mixed.err)], [2, true])
+    const wrong = await cli('put', 'app', '--upstream', a, '--upstream', 'ftp://x')
+    assert.equal([wrong.status, /Expected http:\/\/host:port/.test(wrong.err)], [2, true])
+  })
+})
+
+test('one upstream that is no URL is refused by the API, with the flag', async () => {
+  await withApi(async ({ cli }) => {
+    const { status, err } = await cli('put', 'app', '--domain', 'app.example.com', '--upstream=ftp://x')
+    assert.is(status, 1)
+    assert.match(err, '--upstream: must be http://host:port or https://host:port')
+  })
+})
+
 test.run()
