@@ -140,7 +140,9 @@ test('NGINX closes idle connections to the upstream after the time of the route,
   }
 })
 
-test('an upstream that speaks TLS is probed and proxied over TLS, and verified only if it is asked for', async ({ host }) => {
+test('an upstream that speaks TLS is probed and proxied over TLS, and verified only if it is asked for', async ({
+  host,
+}) => {
   const folder = mkdtempSync(join(tmpdir(), 'proxy-manager-tls-'))
   const { certificate, key } = makeKeyPair(folder)
   const server = createServer({ cert: readFileSync(certificate), key: readFileSync(key) }, (request, response) => {
