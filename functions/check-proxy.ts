@@ -5,11 +5,11 @@ import { NoQuery } from '../lib/http/parameters.ts'
 import { DropletName } from '../lib/route/droplet-name.ts'
 import { HealthDetails } from '../lib/upstream/health-history.ts'
 
-/** Checks the upstream of a route now, without a change. */
+/** Checks the upstreams of a route now, without a change. */
 export default endpoint(
   {
     operationId: 'checkProxy',
-    summary: 'Check the upstream of a route now',
+    summary: 'Check the upstreams of a route now',
     description:
       'Answers every address that was asked, and changes nothing; of a route in maintenance, too. It is one of the checks in "health".',
     method: 'POST',
@@ -19,7 +19,7 @@ export default endpoint(
     body: undefined,
     responses: {
       200: {
-        description: 'The upstream was asked; "ok" is whether it is healthy',
+        description: 'The upstream was asked; "ok" is whether it is healthy, or of several each that is not a backup',
         schema: v.object({
           droplet_name: v.string(),
           upstream: v.string(),
@@ -28,6 +28,7 @@ export default endpoint(
           failure: v.nullable(v.string()),
           attempts: v.array(
             v.object({
+              upstream: v.optional(v.pipe(v.string(), v.description('Whose address it is, if there are several'))),
               address: v.string(),
               path: v.string(),
               status: v.optional(v.number()),

@@ -42,7 +42,7 @@ export async function importRoutes(
     dryRun,
     puts: file.routes.map(({ droplet_name: dropletName, source, ...spec }) => ({
       dropletName,
-      spec: { ...spec, require_healthy: spec.require_healthy && requireHealthy },
+      spec: { ...spec, require_healthy: requireHealthy && spec.require_healthy },
       source,
       origin,
       precondition: preconditionFor(routes.get(dropletName)),

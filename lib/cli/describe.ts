@@ -2,6 +2,7 @@
 
 import * as v from 'valibot'
 import { DEFAULT_OPTIONS } from '../route/options.ts'
+import { upstreamsOf } from '../upstream/upstream.ts'
 import { EXIT, type Outcome } from './command.ts'
 import { fields } from './text.ts'
 
@@ -34,11 +35,25 @@ export const Health = v.object({
   latency_ms: v.nullable(v.number()),
   failure: v.optional(v.nullable(v.string()), null),
   consecutive_failures: v.optional(v.number(), 0),
+  upstreams: v.optional(
+    v.array(
+      v.object({
+        upstream: v.string(),
+        status: v.string(),
+        since: v.nullable(v.string()),
+        latency_ms: v.nullable(v.number()),
+        failure: v.nullable(v.string()),
+        consecutive_failures: v.number(),
+      }),
+    ),
+    [],
+  ),
 })
 export const Route = v.object({
   droplet_name: v.string(),
   domain: v.string(),
   upstream: v.nullable(v.string()),
+  upstreams: v.optional(v.array(v.object({ host: v.string(), port: v.number(), backup: v.boolean() })), []),
   enable_ssl: v.boolean(),
   source: v.string(),
   options: v.looseObject({ redirect_to: v.nullable(v.string()) }),
@@ -67,8 +82,17 @@ export const Preflight = v.array(
 )
 
 /** The upstream or the redirect of a route. */
-export function destination({ upstream, options }: Route): string {
-  return options.redirect_to === null ? (upstream ?? '-') : `redirect to ${options.redirect_to}`
+export function destination({ upstream, upstreams, options }: Route): string {
+  if (options.redirect_to !== null) return `redirect to ${options.redirect_to}`
+  return upstreams.length < 2 ? (upstream ?? '-') : `${upstream} +${upstreams.length - 1}`
+}
+
+/** Each upstream of a route, or its only one. */
+function describeUpstreams({ upstream, upstreams }: Route): string | readonly string[] | undefined {
+  if (upstreams.length < 2) return upstream ?? undefined
+  const scheme = upstream?.startsWith('https:') ? 'https' : 'http'
+  const all = { upstream_host: null, upstream_port: null, upstreams, options: { upstream_scheme: scheme } } as const
+  return upstreamsOf(all).map(({ url, backup }) => (backup ? `${url} (backup)` : url))
 }
 
 /** Whether the droplets that a change has replaced may be stopped, one line each. */
@@ -93,8 +117,17 @@ function settings({ enable_ssl, source, options }: Route): Readonly<Record<strin
     ([name, value]) => JSON.stringify(value) !== JSON.stringify(defaults[name]),
   )
   return Object.fromEntries(
-    differing.map(([name, value]) => [name, Array.isArray(value) ? value.map(String) : String(value)]),
+    differing.map(([name, value]) => [
+      name,
+      Array.isArray(value) ? value.map(String) : v.is(Headers, value) ? headerLines(value) : String(value),
+    ]),
   )
+}
+
+const Headers = v.record(v.string(), v.nullable(v.string()))
+
+function headerLines(headers: v.InferOutput<typeof Headers>): readonly string[] {
+  return Object.entries(headers).map(([name, value]) => (value === null ? `${name}:` : `${name}: ${value}`))
 }
 
 function describeHealth({ health, last_health_status: status, last_health_checked_at: checkedAt }: Route): string {
@@ -103,7 +136,7 @@ function describeHealth({ health, last_health_status: status, last_health_checke
 }
 
 /** What the checks of an upstream have shown. */
-export function describeChecked(health: v.InferOutput<typeof Health>): string {
+export function describeChecked(health: Omit<v.InferOutput<typeof Health>, 'upstreams'>): string {
   const { status, since, latency_ms: latencyMs, failure, consecutive_failures: failures } = health
   const last = failure === null ? `${latencyMs} ms` : `${failure}, failures in a row: ${failures}`
   return since === null ? `${status}; last check: ${last}` : `${status} since ${since}; last check: ${last}`
@@ -115,10 +148,11 @@ export function describeRoute(route: Route, timing: string | null = null): strin
   return fields({
     name: route.droplet_name,
     domain: route.domain,
-    upstream: route.upstream ?? undefined,
+    upstream: describeUpstreams(route),
     ...settings(route),
     status: route.status,
     health: describeHealth(route),
+    'health of each': (route.health?.upstreams ?? []).map((one) => `${one.upstream}: ${describeChecked(one)}`),
     certificate: certificate === null ? 'none' : `${certificate.issuer}, until ${certificate.expiry}`,
     ...(sslError === undefined
       ? {}

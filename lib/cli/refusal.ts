@@ -21,6 +21,7 @@ const FLAGS: Readonly<Record<string, string>> = {
   enable_ssl: '--ssl',
   upstream_host: '--upstream',
   upstream_port: '--upstream',
+  upstreams: '--upstream',
   options: '--options',
   health_wait_s: '--wait',
   drain_wait_s: '--drain',
@@ -106,12 +107,13 @@ export function describeRefusal(
   ].join('\n')
 }
 
-/** The flag that an issue is about: `options.allow.1` is `--allow (item 2)`. */
+/** The flag that an issue is about: `options.allow.1` is `--allow (item 2)`, `options.request_headers.Host` is `--request-headers (Host)`. */
 function placeOf(path: string): string {
   const [field = '', ...rest] = path.replace(/^options\./, '').split('.')
   if (field === '') return 'request'
   const [item] = rest
-  return item === undefined ? flagOf(field) : `${flagOf(field)} (item ${Number(item) + 1})`
+  if (item === undefined) return flagOf(field)
+  return `${flagOf(field)} (${/^\d+$/.test(item) ? `item ${Number(item) + 1}` : item})`
 }
 
 /** A detail as text, without JSON's punctuation. */

@@ -3,17 +3,22 @@
 import { InvalidArgumentError, Option } from 'commander'
 import * as v from 'valibot'
 import { describeOptions } from '../route/options.ts'
+import { UpstreamUrl } from '../upstream/upstream.ts'
 import { type Answer, callApi, proxyPath } from './api-client.ts'
 import { type CliContext, CommandFailure, type Invocation } from './command.ts'
 import { flagOf } from './refusal.ts'
 
 const JsonObject = v.record(v.string(), v.unknown())
 
+const Entry = v.object({ host: v.string(), port: v.number(), backup: v.boolean() })
+type Entry = v.InferOutput<typeof Entry>
+
 /** The route as it is now. Its options are kept as they are, those of a newer API included. */
 const Present = v.object({
   domain: v.string(),
   upstream_host: v.nullable(v.string()),
   upstream_port: v.nullable(v.number()),
+  upstreams: v.optional(v.array(Entry), []),
   enable_ssl: v.boolean(),
   options: JsonObject,
   revision: v.string(),
@@ -37,11 +42,19 @@ const MAX_TRIES = 5
 /** The flags of put and plan: one for each field, and one for each option of a route. */
 export const ROUTE_FLAGS: readonly Option[] = [
   new Option('--domain <domain>', 'Domain to serve (required for a new route)'),
-  new Option('--upstream <url>', 'Upstream as http://host:port or https://host:port (required for a new route)'),
+  new Option(
+    '--upstream <url>',
+    'Upstream as http://host:port or https://host:port (required for a new route); repeated for several',
+  ).argParser(parseList),
+  new Option('--backup <url>', 'Upstream that is used only while no other is available; can be repeated').argParser(
+    parseList,
+  ),
+  new Option('--no-backup', 'Remove every backup'),
   new Option('--ssl', 'Serve HTTPS as soon as there is a certificate (default of a new route)'),
   new Option('--no-ssl', 'Serve HTTP only'),
   new Option('--health-check', 'Check the upstream first (default)'),
   new Option('--no-health-check', 'Do not check the upstream first'),
+  new Option('--any-healthy', 'Of several upstreams, one that is healthy is enough'),
   new Option('--options <json>', 'Options of the route (below) as a JSON object, instead of their flags').argParser(
     parseJsonObject,
   ),
@@ -55,16 +68,19 @@ separated by commas, and replaces the present one.`
 /** The flags of one option: `--allow <list>` and `--no-allow`. */
 function optionFlags({ name, fallback, help, kind, isNullable }: ReturnType<typeof describeOptions>[number]): Option[] {
   const flag = flagOf(name)
-  const described = `${help} (default: ${['null', '[]'].includes(fallback) ? 'none' : fallback.replaceAll('"', '')})`
+  const described = `${help} (default: ${['null', '[]', '{}'].includes(fallback) ? 'none' : fallback.replaceAll('"', '')})`
   const off = new Option(
     flag.replace('--', '--no-'),
-    kind === 'flag' ? 'Turn it off' : kind === 'list' ? 'Empty the list' : 'Unset it',
+    { flag: 'Turn it off', list: 'Empty the list', headers: 'Empty the list', number: 'Unset it', text: 'Unset it' }[
+      kind
+    ],
   )
   if (kind === 'flag') return [new Option(flag, described), off]
   const value = new Option(`${flag} <${kind}>`, described)
   if (kind === 'list') value.argParser(parseList)
+  if (kind === 'headers') value.argParser(parseHeader)
   if (kind === 'number') value.argParser(parseNumber)
-  return kind === 'list' || isNullable ? [value, off] : [value]
+  return ['list', 'headers'].includes(kind) || isNullable ? [value, off] : [value]
 }
 
 /**
@@ -112,11 +128,17 @@ function hasCode(error: unknown, code: string): boolean {
 
 /** The body of PUT. What is `undefined` is left out of the JSON: the API's default. */
 function routeBody(name: string, given: Invocation['options'], present: Present | undefined) {
-  const { domain, upstream, ssl, healthCheck } = given
+  const { domain, upstream, ssl, healthCheck, anyHealthy } = given
   const kept = { ...(given.resetOptions ? {} : present?.options) }
   // The scheme is part of the URL that replaces the upstream.
   if (upstream !== undefined) delete kept.upstream_scheme
-  const options = { ...kept, ...v.parse(v.optional(JsonObject), given.options), ...namedOptions(given) }
+  const { scheme, ...upstreams } = upstreamFields(given, present)
+  const options: Readonly<Record<string, unknown>> = {
+    ...kept,
+    ...(scheme === undefined ? {} : { upstream_scheme: scheme }),
+    ...v.parse(v.optional(JsonObject), given.options),
+    ...namedOptions(given),
+  }
   if (present === undefined) {
     if (domain === undefined) throw new InvalidArgumentError(`--domain is required: there is no route ${name} yet`)
     if (upstream === undefined && options.redirect_to === undefined)
@@ -124,13 +146,39 @@ function routeBody(name: string, given: Invocation['options'], present: Present 
   }
   return {
     domain: domain ?? present?.domain,
-    ...(upstream === undefined
-      ? { upstream_host: present?.upstream_host ?? undefined, upstream_port: present?.upstream_port ?? undefined }
-      : { upstream }),
+    ...upstreams,
     enable_ssl: ssl ?? present?.enable_ssl,
-    require_healthy: healthCheck,
+    require_healthy: anyHealthy === true ? 'any' : healthCheck,
     options: Object.keys(options).length === 0 ? undefined : options,
   }
+}
+
+/** The fields of the upstreams: one as its URL, which the API reads, several as a list. Which is not named, upstreams or backups, is kept. */
+function upstreamFields({ upstream, backup }: Invocation['options'], present: Present | undefined) {
+  const [own, backups] = [upstream, backup].map((urls) => (Array.isArray(urls) ? urls.map(String) : undefined))
+  const known = present?.upstreams ?? []
+  const keptBackups = backup === undefined ? known.filter((entry) => entry.backup) : []
+  const isOne = own?.length === 1 && backups === undefined && keptBackups.length === 0
+  if (isOne) return { upstream: own[0] }
+  if (own === undefined && backup === undefined && known.length < 2)
+    return { upstream_host: present?.upstream_host ?? undefined, upstream_port: present?.upstream_port ?? undefined }
+  const [read, readBackups] = [own?.map(readEntry), backups?.map(readEntry)]
+  const schemes = new Set([...(read ?? []), ...(readBackups ?? [])].map((entry) => entry.scheme))
+  if (schemes.size > 1) throw new InvalidArgumentError('All upstreams of a route must have the same scheme')
+  const entries = (all: readonly Omit<Entry, 'backup'>[], isBackup: boolean): Entry[] =>
+    all.map(({ host, port }) => ({ host, port, backup: isBackup }))
+  const upstreams = [
+    ...entries(read ?? known.filter((entry) => !entry.backup), false),
+    ...entries(readBackups ?? keptBackups, true),
+  ]
+  return { upstreams, scheme: [...schemes][0] }
+}
+
+/** @throws {InvalidArgumentError} if it is no URL of an upstream */
+function readEntry(text: string): v.InferOutput<typeof UpstreamUrl> {
+  const url = v.safeParse(UpstreamUrl, text.includes('://') ? text : `http://${text}`)
+  if (!url.success) throw new InvalidArgumentError(`Expected http://host:port or https://host:port, got ${text}`)
+  return url.output
 }
 
 /** The options that have a flag of their own on the command line. `false` of a list or a value is its `--no-` flag. */
@@ -139,9 +187,20 @@ function namedOptions(given: Invocation['options']): Readonly<Record<string, unk
     describeOptions().flatMap(({ name, kind }): [string, unknown][] => {
       const value = given[new Option(flagOf(name)).attributeName()]
       if (value === undefined) return []
-      return [[name, value === false && kind !== 'flag' ? (kind === 'list' ? [] : null) : value]]
+      return [[name, value === false && kind !== 'flag' ? EMPTY[kind] : value]]
     }),
   )
+}
+
+/** What a `--no-` flag sets. */
+const EMPTY = { list: [], headers: {}, number: null, text: null }
+
+/** A flag that is repeated adds a header; one without a value is removed, as in curl. */
+function parseHeader(text: string, previous: unknown): Readonly<Record<string, unknown>> {
+  const [, name, value = ''] = /^([^:]+):(.*)$/.exec(text) ?? []
+  if (name === undefined) throw new InvalidArgumentError('Expected "Name: value", or "Name:" to remove it.')
+  const before = v.is(JsonObject, previous) ? previous : {}
+  return { ...before, [name.trim()]: value.trim() === '' ? null : value.trim() }
 }
 
 /** What is no number is sent as it is: the API's error says what it must be. */

@@ -12,11 +12,11 @@ import {
   readOldWorkers,
   UNSEEN,
 } from '../nginx/draining.ts'
-import { isSameDestination, leavingUpstream, type ServedUpstream, servedUpstream } from '../plan/leaving-upstream.ts'
+import { isSameDestination, leavingUpstreams, type ServedUpstream, servedUpstreams } from '../plan/leaving-upstream.ts'
 import type { DrainingUpstream } from '../route/state.ts'
 import type { Snapshot } from '../snapshot/snapshot.ts'
 import { servedRoutes } from './arrivals.ts'
-import type { DrainWait, RouteChanged } from './engine.ts'
+import type { Changed, DrainWait, FormerUpstream, RouteChanged } from './engine.ts'
 import type { Submitted } from './submit-change.ts'
 
 export interface Drains {
@@ -68,26 +68,27 @@ export function drains(context: ChangeContext): Drains {
   return {
     settle: async ({ route, former, routes, ...changed }, wait = {}) => {
       const { outcome, receipt } = changed
-      const upstream = leavingUpstream(former, outcome === 'deleted' ? undefined : route)
-      if (upstream === undefined) return { ...changed, receipt: { ...receipt, former: [] } }
+      const leaving = leavingUpstreams(former, outcome === 'deleted' ? undefined : route)
+      const answer = (states: readonly WaitedState[]) => withFormer(changed, leaving, states)
+      if (leaving.length === 0) return answer([])
       // NGINX is stopped, or still has the route: it rejects other files.
-      if (!receipt.reloaded)
-        return { ...changed, receipt: { ...receipt, former: [{ upstream: upstream.url, ...UNSEEN, waited_ms: 0 }] } }
+      if (!receipt.reloaded) return answer(leaving.map(() => ({ ...UNSEEN, waited_ms: 0 })))
       const { droplet_name: dropletName } = route.record
-      const others = draining.filter((one) => one.dropletName !== dropletName || one.url !== upstream.url)
-      draining = [...others, { ...upstream, dropletName, sinceMs: clock.nowMs() }]
+      draining = withLeaving(draining, dropletName, leaving, clock.nowMs())
       // Another change may have been made since.
       const isNewest = context.state.generation === receipt.generation
       let sight = await look(receipt.generation, isNewest ? routes : undefined)
-      const find = async () => {
-        sight = await look(receipt.generation)
-        return judge(sight, upstream)
-      }
-      const onWait = drainReporter(context, { dropletName, origin: wait.origin }, upstream.url)
-      const waiting = { ...wait, ending: ending.signal, onWait }
-      const settled = await untilDrained(clock, judge(sight, upstream), find, waiting)
+      const settled = leaving.map((upstream) => {
+        const find = async () => {
+          sight = await look(receipt.generation)
+          return judge(sight, upstream)
+        }
+        const onWait = drainReporter(context, { dropletName, origin: wait.origin }, upstream.url)
+        return untilDrained(clock, judge(sight, upstream), find, { ...wait, ending: ending.signal, onWait })
+      })
+      const states = await Promise.all(settled)
       review(sight)
-      return { ...changed, receipt: { ...receipt, former: [{ upstream: upstream.url, ...settled }] } }
+      return answer(states)
     },
     drainingOf: async (dropletName) =>
       review(await look()).flatMap((one) => {
@@ -118,6 +119,35 @@ function noteDrained(
   void events.add({ type: 'route.drained', origin: TIMER, droplet_name, details })
 }
 
+/** These upstreams of a droplet are former ones from now on; those that it had and left before stay. */
+function withLeaving(
+  draining: readonly Draining[],
+  dropletName: string,
+  leaving: readonly ServedUpstream[],
+  sinceMs: number,
+): readonly Draining[] {
+  const isLeaving = (one: Draining) => one.dropletName === dropletName && leaving.some(({ url }) => url === one.url)
+  return [
+    ...draining.filter((one) => !isLeaving(one)),
+    ...leaving.map((upstream) => ({ ...upstream, dropletName, sinceMs })),
+  ]
+}
+
+type WaitedState = Omit<FormerUpstream, 'upstream'>
+
+/** A change with the state of each upstream that it has replaced or removed. */
+function withFormer(
+  { receipt, ...changed }: Changed,
+  leaving: readonly ServedUpstream[],
+  states: readonly WaitedState[],
+): RouteChanged {
+  const former = leaving.flatMap(({ url: upstream }, i) => {
+    const state = states[i]
+    return state === undefined ? [] : [{ upstream, ...state }]
+  })
+  return { ...changed, receipt: { ...receipt, former } }
+}
+
 function drainReporter({ progress }: ChangeContext, work: Work, upstream: string): EachWait['onWait'] {
   return ({ connections }) => progress.report('draining', [work], { upstream, connections })
 }
@@ -134,7 +164,7 @@ async function untilDrained(
   first: DrainState,
   find: () => Promise<DrainState>,
   { drainWaitS = 0, signal, ending, onWait }: DrainWait & EachWait,
-): Promise<DrainState & { readonly waited_ms: number }> {
+): Promise<WaitedState> {
   let state = first
   const startedMs = clock.monotonicMs()
   const elapsedMs = () => clock.monotonicMs() - startedMs
@@ -169,7 +199,7 @@ function sightOf({ host, ...context }: ChangeContext) {
   const read = async (given: Snapshot['routes'] | undefined): Promise<Sight> => {
     try {
       const routes = given ?? (await servedRoutes({ host, ...context }))
-      const served = [...routes.values()].flatMap((route) => servedUpstream(route) ?? [])
+      const served = [...routes.values()].flatMap(servedUpstreams)
       const { observed } = context.state
       const old = observed?.hasMainConfig === true ? readOldWorkers(host, observed, known) : 'unknown'
       if (old !== 'unknown')

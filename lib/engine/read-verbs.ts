@@ -3,7 +3,6 @@ import type { ChangeContext } from '../change/context.ts'
 import { ProxyManagerError } from '../errors.ts'
 import type { UpstreamChecks } from '../health/upstream-checks.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
-import { detailsOf } from '../upstream/health-history.ts'
 import { servedRoutes } from './arrivals.ts'
 import type { Drains } from './drains.ts'
 import type { Engine } from './engine.ts'
@@ -35,7 +34,7 @@ export function readVerbs(
     checkProxy: async (dropletName) => {
       const route = await servedRoute(dropletName)
       const checked = await checks.check(route)
-      return { dropletName, ...checked, health: detailsOf(checks.historyOf(route)) }
+      return { dropletName, ...checked, health: view.showDetails(route).health }
     },
     startDueChecks: async () => {
       // Every second: the routes as they were last read will do. Why a host cannot be read is said by health.

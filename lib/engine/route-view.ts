@@ -9,7 +9,7 @@ import type { OrderQueue } from '../issuance/order-queue.ts'
 import { awaitsCertificate } from '../route/names.ts'
 import { type ProxyDetails, type ProxyState, proxyState, type SslError } from '../route/state.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
-import { detailsOf, type HealthHistory } from '../upstream/health-history.ts'
+import { detailsOf, detailsOfEach, type HealthDetails, type HealthHistory } from '../upstream/health-history.ts'
 
 /** The failure of the last order of a route that awaits a certificate; `undefined` if there is none. */
 export function sslErrorOf(host: Host, { record }: SnapshotRoute): SslError | undefined {
@@ -45,7 +45,7 @@ interface Shown {
 export function routeView(
   host: Host,
   orders: Pick<OrderQueue, 'placeOf'>,
-  { historyOf }: Pick<UpstreamChecks, 'historyOf'>,
+  { historyOf, historiesOf }: Pick<UpstreamChecks, 'historyOf' | 'historiesOf'>,
   authors: Pick<Authors, 'of'>,
 ): RouteView {
   const shown = new WeakMap<SnapshotRoute, Shown>()
@@ -60,5 +60,9 @@ export function routeView(
     if (order === undefined && !awaitsCertificate(route.record)) shown.set(route, { history, author, state })
     return state
   }
-  return { show, showDetails: (route) => ({ ...show(route), health: detailsOf(historyOf(route)) }) }
+  const healthOf = (route: SnapshotRoute): HealthDetails => {
+    const details = detailsOf(historyOf(route))
+    return route.record.upstreams === undefined ? details : { ...details, upstreams: detailsOfEach(historiesOf(route)) }
+  }
+  return { show, showDetails: (route) => ({ ...show(route), health: healthOf(route) }) }
 }

@@ -81,10 +81,7 @@ export function changeSubmitter(
       const { outcome, route, former, routes, receipt, steps } = unwrap(await enqueue(change).catch(countRefusal))
       if (change.kind === 'rename') checks.move(change.dropletName, change.newName)
       else if (change.kind === 'delete') checks.forget(change.dropletName)
-      else if (change.kind === 'put' && change.health.checkedAt !== null) {
-        const { checkedAt, latencyMs = 0 } = change.health
-        checks.noteChange(route, { atMs: Date.parse(checkedAt), ms: latencyMs, failure: null })
-      }
+      else if (change.kind === 'put') checks.noteChange(route, change.checks ?? [])
       const stepsMs = steps.test + steps.swap + steps.reload + steps.confirm
       const times = { queue: Math.max(0, host.clock.monotonicMs() - started - stepsMs), probe: probeMs, ...steps }
       const replaced = former === undefined ? {} : { former }

@@ -142,9 +142,10 @@ async function prune(host: LogHost, { segments, lastId }: State): Promise<void> 
 
 function eventLimiter({ monotonicMs }: Pick<Host['clock'], 'monotonicMs'>): (event: EventDraft) => boolean {
   const lastMs = new Map<string, number>()
-  return ({ type, droplet_name, error_code }) => {
+  return ({ type, droplet_name, error_code, details }) => {
     if (!LIMITED.test(type)) return true
-    const key = `${type.replace(/^upstream\..*/, 'upstream')} ${droplet_name} ${error_code}`
+    const subject = type.startsWith('upstream.') ? `upstream ${details?.upstream}` : type
+    const key = `${subject} ${droplet_name} ${error_code}`
     const nowMs = monotonicMs()
     const last = lastMs.get(key)
     if (last !== undefined && nowMs - last < LIMITED_MS) return false

@@ -3,8 +3,7 @@ import { limiter } from '../adapters/disk/limiter.ts'
 import { ProxyManagerError, stopping } from '../errors.ts'
 import type { Host } from '../host/host.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
-import { type Attempt, probeUpstream } from '../upstream/health-check.ts'
-import type { HealthCheck } from '../upstream/health-history.ts'
+import { attemptsOf, type CheckedUpstream, probeUpstream } from '../upstream/health-check.ts'
 import { servedAddresses } from '../upstream/resolve.ts'
 import {
   isWatched,
@@ -15,22 +14,16 @@ import {
   watchedUpstreams,
 } from './watched-upstreams.ts'
 
-/** One check, with every address that was asked. */
-export interface CheckedUpstream extends HealthCheck {
-  readonly upstream: string
-  readonly attempts: readonly Attempt[]
-}
-
-export interface UpstreamChecks extends Pick<WatchedUpstreams, 'historyOf' | 'move' | 'forget'> {
+export interface UpstreamChecks extends Pick<WatchedUpstreams, 'historyOf' | 'historiesOf' | 'move' | 'forget'> {
   /** Starts the checks that are due, and forgets what is not among these routes; waits for nothing. */
   startDue(routes: Iterable<SnapshotRoute>): void
   /**
-   * Checks the upstream of a route now; of one in maintenance, too.
+   * Checks each upstream of a route now; of one in maintenance, too. Answers the first failure of those that are no backups, with the attempts of all.
    * @throws {ProxyManagerError} INVALID_REQUEST if the route only redirects; BUSY if the process stops; CONFIG_READ_FAILED
    */
   check(route: SnapshotRoute): Promise<CheckedUpstream>
-  /** Notes the check that a change made before it was applied. */
-  noteChange(route: SnapshotRoute, check: HealthCheck): void
+  /** Notes the checks that a change made before it was applied. */
+  noteChange(route: SnapshotRoute, checks: readonly CheckedUpstream[]): void
   /** No further check begins, and those that run end soon: the process stops. */
   end(): void
 }
@@ -44,14 +37,14 @@ const GOLDEN_RATIO = 0.618033988749895
 export function upstreamChecks(host: Host, onTurn: (turn: UpstreamTurn) => void): UpstreamChecks {
   const { clock } = host
   const intervalMs = host.settings.HEALTH_CHECK_INTERVAL_S * 1000
-  const { targetOf, find, watch, keepOnly, note, ...watched } = watchedUpstreams(host, onTurn)
+  const { targetsOf, find, watch, keepOnly, keepOnlyOf, note, ...watched } = watchedUpstreams(host, onTurn)
   const asker = upstreamAsker(host)
-  const askInTurn = async (route: SnapshotRoute, target: Target, one: Watched): Promise<void> => {
+  const askInTurn = async (name: string, target: Target, one: Watched): Promise<void> => {
     one.isAsked = true
     try {
-      const checked = await asker.inTurn(route, target)
+      const checked = await asker.inTurn(target)
       host.metrics.upstreamCheck(checked.ms)
-      note(route.record.droplet_name, target, one, checked)
+      note(name, target, one, checked)
     } catch {
       // This host cannot be read, as health says, or the process stops.
     } finally {
@@ -66,38 +59,60 @@ export function upstreamChecks(host: Host, onTurn: (turn: UpstreamTurn) => void)
     ...watched,
     startDue: (routes) => {
       const nowMs = clock.monotonicMs()
-      const asked = [...routes].flatMap((route) => {
-        const target = isWatched(route) ? targetOf(route) : undefined
-        return target === undefined ? [] : [{ route, target, name: route.record.droplet_name }]
-      })
-      keepOnly(new Set(asked.map(({ name }) => name)))
+      const targets = new Map(
+        [...routes].flatMap((route) =>
+          isWatched(route) ? [[route.record.droplet_name, targetsOf(route)] as const] : [],
+        ),
+      )
+      keepOnly(targets)
+      const asked = [...targets].flatMap(([name, own]) => own.map((target) => ({ name, target })))
       const added = asked.filter(({ name, target }) => find(name, target) === undefined)
       for (const [i, { name, target }] of added.entries()) watch(name, target, nowMs + (intervalMs * i) / added.length)
-      for (const { route, target, name } of asked) {
+      for (const { name, target } of asked) {
         const one = watch(name, target, nowMs)
         if (one.isAsked || one.dueMs > nowMs) continue
         one.dueMs = Math.max(one.dueMs + nextMs(), nowMs)
-        void askInTurn(route, target, one)
+        void askInTurn(name, target, one)
       }
     },
-    check: async (route) => {
-      const target = targetOf(route)
-      if (target === undefined) throw nothingToCheck()
+    check: checkNow(host, { targetsOf, watch, note }, asker.now),
+    noteChange: (route, checks) => {
       const { droplet_name: name } = route.record
-      const one = isWatched(route) ? watch(name, target, clock.monotonicMs()) : undefined
-      const checked = await asker.now(route, target)
-      if (one !== undefined) note(name, target, one, checked)
-      return checked
-    },
-    noteChange: (route, check) => {
-      const target = isWatched(route) ? targetOf(route) : undefined
-      if (target === undefined) return
-      const { droplet_name: name } = route.record
-      const one = watch(name, target, 0)
-      one.dueMs = clock.monotonicMs() + nextMs()
-      note(name, target, one, check, true)
+      const targets = isWatched(route) ? targetsOf(route) : []
+      keepOnlyOf(name, targets)
+      for (const target of targets) {
+        const check = checks.find(({ upstream }) => upstream === target.upstream.url)
+        if (check === undefined) continue
+        const one = watch(name, target, 0)
+        one.dueMs = clock.monotonicMs() + nextMs()
+        note(name, target, one, check, true)
+      }
     },
     end: asker.end,
+  }
+}
+
+/** Makes the checks for callers. */
+function checkNow(
+  { clock }: Pick<Host, 'clock'>,
+  { targetsOf, watch, note }: Pick<WatchedUpstreams, 'targetsOf' | 'watch' | 'note'>,
+  ask: (target: Target) => Promise<CheckedUpstream>,
+): UpstreamChecks['check'] {
+  return async (route) => {
+    const targets = targetsOf(route)
+    const { droplet_name: name } = route.record
+    const checked = await Promise.all(
+      targets.map(async (target) => {
+        const one = isWatched(route) ? watch(name, target, clock.monotonicMs()) : undefined
+        const found = await ask(target)
+        if (one !== undefined) note(name, target, one, found)
+        return found
+      }),
+    )
+    const inUse = checked.filter((_, i) => targets[i]?.upstream.backup === false)
+    const worst = inUse.find(({ failure }) => failure !== null) ?? inUse[0]
+    if (worst === undefined) throw nothingToCheck()
+    return { ...worst, ms: Math.max(...inUse.map(({ ms }) => ms)), attempts: attemptsOf(checked) }
   }
 }
 
@@ -106,15 +121,15 @@ function upstreamAsker(host: Host) {
   // Not the limit of descriptors: no change waits for a check.
   const places = limiter(AT_ONCE)
   const closing = new AbortController()
-  const ask = async (route: SnapshotRoute, target: Target): Promise<CheckedUpstream> => {
+  const ask = async (target: Target): Promise<CheckedUpstream> => {
     if (closing.signal.aborted) throw stopping()
-    const checked = await askUpstream(host, route, target, closing.signal)
+    const checked = await askUpstream(host, target, closing.signal)
     if (closing.signal.aborted) throw stopping()
     return checked
   }
   return {
-    now: (route: SnapshotRoute, target: Target) => places.quick(() => ask(route, target)),
-    inTurn: (route: SnapshotRoute, target: Target) => places.slow(() => ask(route, target)),
+    now: (target: Target) => places.quick(() => ask(target)),
+    inTurn: (target: Target) => places.slow(() => ask(target)),
     end: () => closing.abort(),
   }
 }
@@ -122,31 +137,19 @@ function upstreamAsker(host: Host) {
 /** @throws {ProxyManagerError} CONFIG_READ_FAILED */
 async function askUpstream(
   host: Host,
-  { record }: SnapshotRoute,
-  { upstream, path }: Target,
+  { upstream, path, resolvers }: Target,
   signal: AbortSignal,
 ): Promise<CheckedUpstream> {
   const { clock } = host
   const startedMs = clock.monotonicMs()
-  const result = (failure: string | null, attempts: readonly Attempt[]): CheckedUpstream => {
-    const ms = Math.round(clock.monotonicMs() - startedMs)
-    return { upstream: upstream.url, atMs: clock.nowMs(), ms, failure, attempts }
-  }
-  const { upstream_addresses: addresses, resolvers } = record
+  const ended = () => ({ atMs: clock.nowMs(), ms: Math.round(clock.monotonicMs() - startedMs) })
   try {
-    const served = await servedAddresses(host, upstream, { addresses, resolvers })
-    const { status, attempts } = await probeUpstream(host, upstream, path, served, signal)
-    return result(status === 'healthy' ? null : failureOf(attempts.at(-1)), attempts)
+    const served = await servedAddresses(host, upstream, { addresses: upstream.addresses, resolvers })
+    return { ...(await probeUpstream(host, upstream, path, served, signal)), ...ended() }
   } catch (error) {
     if (!(error instanceof ProxyManagerError) || !OF_UPSTREAM.includes(error.code)) throw error
-    return result(error.code, [])
+    return { upstream: upstream.url, ...ended(), failure: error.code, attempts: [] }
   }
-}
-
-/** There always is an attempt: an upstream has an address, or was not asked. */
-function failureOf(attempt: Attempt | undefined): string {
-  if (attempt !== undefined && 'status' in attempt) return `HTTP ${attempt.status}`
-  return attempt?.failure ?? 'BROKEN'
 }
 
 function nothingToCheck(): ProxyManagerError {

@@ -7,7 +7,8 @@ import { readRecord } from '../host/json-record.ts'
 import { logFailure } from '../host/log-failure.ts'
 import { replaceUnsynced } from '../host/replace-file.ts'
 import { routeFileName } from '../route/file-names.ts'
-import type { RouteRecord } from '../route/record.ts'
+import { writtenOptions } from '../route/options.ts'
+import { entriesOf, type RouteRecord } from '../route/record.ts'
 import { readRouteFile } from '../route/stored-route.ts'
 
 const Version = v.object({
@@ -137,9 +138,11 @@ function isVersion({ type, details: { changed } }: DatedEvent): boolean {
 }
 
 /** The route as a PUT takes it. */
-export function routeOf({ domain, upstream_host, upstream_port, enable_ssl, options }: RouteRecord) {
-  const upstream = upstream_host === null || upstream_port === null ? {} : { upstream_host, upstream_port }
-  return { domain, ...upstream, enable_ssl, options }
+export function routeOf({ domain, upstream_host, upstream_port, enable_ssl, options, ...record }: RouteRecord) {
+  const only = upstream_host === null || upstream_port === null ? {} : { upstream_host, upstream_port }
+  const upstream =
+    record.upstreams === undefined ? only : { upstreams: entriesOf({ upstream_host, upstream_port, ...record }) }
+  return { domain, ...upstream, enable_ssl, options: writtenOptions(options) }
 }
 
 function isSame(a: unknown, b: unknown): boolean {

@@ -1,7 +1,7 @@
 /** The record of the route that a change requests. */
 import type { CheckedCertificate } from '../certificates/certificate.ts'
 import { DEFAULT_OPTIONS } from '../route/options.ts'
-import type { RouteRecord } from '../route/record.ts'
+import { entriesOf, type RouteRecord } from '../route/record.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
 import type { PutChange } from './change.ts'
 
@@ -20,6 +20,7 @@ export function buildRecord(
     upstream_host: spec.upstream_host,
     upstream_port: spec.upstream_port,
     upstream_addresses: change.upstream.addresses === null ? null : [...change.upstream.addresses],
+    ...(change.upstreams === undefined ? {} : { upstreams: change.upstreams }),
     resolvers: [...change.upstream.resolvers],
     enable_ssl: spec.enable_ssl,
     source: change.source,
@@ -38,6 +39,7 @@ export function sameSpec(a: RouteRecord, b: RouteRecord): boolean {
     a.domain === b.domain &&
     a.upstream_host === b.upstream_host &&
     a.upstream_port === b.upstream_port &&
+    JSON.stringify(entriesOf(a)) === JSON.stringify(entriesOf(b)) &&
     a.enable_ssl === b.enable_ssl &&
     JSON.stringify(a.options) === JSON.stringify(b.options)
   )

@@ -1,6 +1,6 @@
 /** What a change did, as events. */
 import { type DatedEvent, datedEvent, type EventDraft, type EventType, type Origin } from '../events/event.ts'
-import type { RouteRecord } from '../route/record.ts'
+import { entriesOf, type RouteRecord } from '../route/record.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
 import { upstreamOf } from '../upstream/upstream.ts'
 import type { Change } from './change.ts'
@@ -83,8 +83,20 @@ function typeOf(change: Change, outcome: AcceptedChange['outcome'], before: Rout
 }
 
 /** The fields that a caller sets, and the certificate. */
-const FIELDS = ['domain', 'upstream_host', 'upstream_port', 'enable_ssl', 'options', 'certificate'] as const
+const FIELDS = [
+  'domain',
+  'upstream_host',
+  'upstream_port',
+  'upstreams',
+  'enable_ssl',
+  'options',
+  'certificate',
+] as const
 
 function changedFields(before: RouteRecord, after: RouteRecord): readonly string[] {
-  return FIELDS.filter((name) => JSON.stringify(before[name]) !== JSON.stringify(after[name]))
+  const [from, to] = [before, after].map((record) => ({
+    ...record,
+    upstreams: record.upstreams === undefined ? [] : entriesOf(record),
+  }))
+  return FIELDS.filter((name) => JSON.stringify(from?.[name]) !== JSON.stringify(to?.[name]))
 }

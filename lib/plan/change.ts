@@ -2,6 +2,7 @@
 import type { Origin } from '../events/event.ts'
 import type { RouteRecord, RouteSource } from '../route/record.ts'
 import type { ProxySpec } from '../route/spec.ts'
+import type { CheckedUpstream } from '../upstream/health-check.ts'
 import type { ResolvedUpstream, UpstreamHealth } from '../upstream/upstream.ts'
 
 /** The preconditions of a call (RFC 9110, 13.1). */
@@ -17,7 +18,11 @@ export interface PutChange {
   readonly dropletName: string
   readonly spec: ProxySpec
   readonly upstream: ResolvedUpstream
+  /** All of them, if there are several; `upstream` is then the first that is not a backup. */
+  readonly upstreams?: NonNullable<RouteRecord['upstreams']>
   readonly health: UpstreamHealth
+  /** The checks that were made for this change. */
+  readonly checks?: readonly CheckedUpstream[]
   /** `create` refuses to replace another configuration. */
   readonly mode: 'create' | 'replace'
   readonly source: RouteSource

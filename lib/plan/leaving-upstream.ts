@@ -1,8 +1,8 @@
-/** The upstream that a change takes from a route, and the routes that still have it. */
+/** The upstreams that a change takes from a route, and the routes that still have them. */
 import { isDeepStrictEqual } from 'node:util'
 import { socketAddress } from '../net/address.ts'
+import { placedUpstreams } from '../route/record.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
-import { upstreamOf } from '../upstream/upstream.ts'
 
 export interface ServedUpstream {
   readonly url: string
@@ -12,23 +12,21 @@ export interface ServedUpstream {
   readonly addresses: readonly string[] | null
 }
 
-/** What the requests of a route are proxied to; `undefined` if it is not served, redirects, or is in maintenance. */
-export function servedUpstream({ record, enabled }: SnapshotRoute): ServedUpstream | undefined {
-  const { options, upstream_addresses: addresses } = record
-  const upstream = upstreamOf(record)
-  if (upstream === undefined || !enabled || options.maintenance || options.redirect_to !== null) return undefined
-  const { url, host, port } = upstream
-  return { url, host, port, addresses }
+/** What the requests of a route are proxied to; nothing if it is not served, redirects, or is in maintenance. */
+export function servedUpstreams({ record, enabled }: SnapshotRoute): readonly ServedUpstream[] {
+  const { maintenance, redirect_to: target } = record.options
+  if (!enabled || maintenance || target !== null) return []
+  return placedUpstreams(record).map(({ url, host, port, addresses }) => ({ url, host, port, addresses }))
 }
 
-/** The upstream that a route had and has no more; `present` is `undefined` if it was deleted. */
-export function leavingUpstream(
+/** The upstreams that a route had and has no more; `present` is `undefined` if it was deleted. */
+export function leavingUpstreams(
   former: SnapshotRoute | undefined,
   present: SnapshotRoute | undefined,
-): ServedUpstream | undefined {
-  const before = former === undefined ? undefined : servedUpstream(former)
-  const after = present === undefined ? undefined : servedUpstream(present)
-  return isDeepStrictEqual(before, after) ? undefined : before
+): readonly ServedUpstream[] {
+  const before = former === undefined ? [] : servedUpstreams(former)
+  const after = present === undefined ? [] : servedUpstreams(present)
+  return before.filter((one) => !after.some((other) => isDeepStrictEqual(one, other)))
 }
 
 /** Whether two upstreams may be the same process: they have a port, and a host or an address, in common. */

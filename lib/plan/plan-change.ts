@@ -70,7 +70,7 @@ export function planChange(
   if (change.kind === 'rename') return planRename(snapshot, routes, change, now)
   const conflict = findConflict(snapshot, owners, change)
   if (conflict !== undefined) return refuse(conflict)
-  const lacking = unsupported(change.spec, snapshot.context)
+  const lacking = unsupported({ ...change.spec, upstreams: change.upstreams }, snapshot.context)
   if (lacking !== undefined) return refuse(lacking)
   const wanted = buildRecord(change, found, snapshot.certificates.get(change.spec.domain), now)
   if (found === undefined) return { outcome: 'created', route: routeOf(wanted, snapshot.context) }

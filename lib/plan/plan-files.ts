@@ -3,6 +3,7 @@ import { type FileChange, type FileImage, sameImage } from '../host/file-image.t
 import { withoutDefaultServer } from '../nginx/config/listens.ts'
 import { renderSharedFile, type SharedContext } from '../render/shared-file.ts'
 import { routeFileName, SHARED_FILE } from '../route/file-names.ts'
+import { placedUpstreams } from '../route/record.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
 import type { Snapshot } from '../snapshot/snapshot.ts'
 
@@ -88,7 +89,9 @@ function renderShared(
     generation,
     catchAllHttp: withoutDefaultServer(context.httpListens, host.servers),
     catchAllHttps: hasHttps ? withoutDefaultServer(context.httpsListens, host.servers) : [],
-    hasNamedUpstream: [...routes.values()].some((route) => route.record.upstream_addresses === null),
+    hasNamedUpstream: [...routes.values()].some(({ record }) =>
+      placedUpstreams(record).some(({ addresses }) => addresses === null),
+    ),
   }
   return renderSharedFile(shared, context)
 }

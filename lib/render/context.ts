@@ -29,7 +29,17 @@ export interface RenderContext {
   readonly webroot: string
   /** The directory of the checked certificate copies. */
   readonly certificates: string
+  /** The CAs that the system trusts, as one file; missing if it has none. */
+  readonly trustedCas?: string
 }
+
+/** Where systems have their CAs as one file: Debian and Alpine, Fedora, openSUSE, BSD. */
+export const CA_FILES = [
+  '/etc/ssl/certs/ca-certificates.crt',
+  '/etc/pki/tls/certs/ca-bundle.crt',
+  '/etc/ssl/ca-bundle.pem',
+  '/etc/ssl/cert.pem',
+] as const
 
 /** A server block: `listen` and `server_name` first. */
 export function server(

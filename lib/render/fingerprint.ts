@@ -56,6 +56,23 @@ const SAMPLES: readonly RouteRecord[] = [
     upstream_addresses: null,
     options: { ...DEFAULT_OPTIONS, upstream_scheme: 'https', websocket: false, buffering: true },
   },
+  {
+    ...PLAIN,
+    upstreams: [
+      { host: '192.0.2.1', port: 1, backup: false, addresses: ['192.0.2.1', '192.0.2.2'] },
+      { host: 'sample.internal', port: 1, backup: true, addresses: null },
+    ],
+    options: {
+      ...DEFAULT_OPTIONS,
+      upstream_scheme: 'https',
+      upstream_tls_verify: true,
+      upstream_host_header: 'upstream',
+      balance: 'least_conn',
+      failover: 'connect_only',
+      failover_on_5xx: true,
+      request_headers: { 'X-Sample': 'sample', 'X-Other': null },
+    },
+  },
   { ...PLAIN, certificate, options: { ...DEFAULT_OPTIONS, redirect_to: 'other.invalid' } },
   { ...PLAIN, certificate, options: { ...DEFAULT_OPTIONS, maintenance: true } },
 ]

@@ -2,14 +2,16 @@
 import { ipFamily } from '../net/address.ts'
 import type { Argument, Directive } from '../nginx/config/print.ts'
 import { isAtLeast } from '../nginx/config/version.ts'
-import type { RouteRecord } from '../route/record.ts'
+import { entriesOf, placedUpstreams, type RouteRecord } from '../route/record.ts'
 import { upstreamOf } from '../upstream/upstream.ts'
 import { buffers } from './buffers.ts'
-import { hasModule, type RenderContext, resolverDirectives } from './context.ts'
+import { CA_FILES, hasModule, type RenderContext, resolverDirectives } from './context.ts'
 import { forwardedHeaders } from './forwarded.ts'
 
 /** Upstreams have self-signed certificates; without `proxy_ssl_trusted_certificate`, NGINX refuses to verify at all. */
 const PROXY_SSL_VERIFY_OFF: Directive = ['proxy_ssl_verify', ['off']]
+/** A public CA has one or two intermediate ones; NGINX's default permits one. */
+const VERIFY_DEPTH = '5'
 
 /** The name of a route's upstream block. With its underscore it cannot be a host name in another site's `proxy_pass`. */
 export function upstreamName(dropletName: string): string {
@@ -34,13 +36,14 @@ export function proxyLocation(
       ...access,
       ...proxyPass(record, context),
       ['proxy_http_version', ['1.1']],
-      ['proxy_set_header', ['Host', host]],
+      ['proxy_set_header', ['Host', upstreamHost(record, host)]],
       ...forwardedHeaders(context, port, host),
       // A CGI-like upstream would read it as HTTP_PROXY (CVE-2016-5385).
       ['proxy_set_header', ['Proxy', '']],
       // "upgrade" for a WebSocket, otherwise empty, which keeps the upstream connection alive.
       ['proxy_set_header', ['Upgrade', options.websocket ? { variable: 'proxy_manager_upgrade' } : '']],
       ['proxy_set_header', ['Connection', options.websocket ? { variable: 'proxy_manager_connection' } : '']],
+      ...ownHeaders(record),
       ['proxy_redirect', ['off']],
       // If off, server-sent events and streamed responses pass immediately, and no response is buffered on disk.
       ['proxy_buffering', [options.buffering ? 'on' : 'off']],
@@ -49,28 +52,96 @@ export function proxyLocation(
       ['proxy_send_timeout', ['60s']],
       // The longest silence of an upstream, including WebSockets and event streams.
       ['proxy_read_timeout', [`${options.read_timeout_s}s`]],
-      // Another address of the upstream is tried if one cannot be reached, but not if it is slow.
-      ['proxy_next_upstream', ['error']],
+      ...nextUpstream(record),
       ['client_max_body_size', [options.max_body_size]],
     ],
   ]
 }
 
+/** The Host header for the upstream; `domain` is what the client has sent, with the public port. */
+function upstreamHost(record: RouteRecord, domain: Argument): Argument {
+  const { upstream_host_header: wanted } = record.options
+  if (wanted === 'domain') return domain
+  const upstream = upstreamOf(record)
+  // As NGINX's $proxy_host: without a port that is the standard one of the scheme.
+  return wanted !== 'upstream' ? wanted : upstream === undefined ? domain : new URL(upstream.url).host
+}
+
+/** An empty value removes a header. NGINX's hash of header names has room for 46 characters by default, and fails its test if one is longer. */
+function ownHeaders({ options }: RouteRecord): Directive[] {
+  const headers = Object.entries(options.request_headers)
+  if (headers.length === 0) return []
+  return [
+    ...headers.map(([name, value]): Directive => ['proxy_set_header', [name, value ?? '']]),
+    ['proxy_headers_hash_max_size', ['2048']],
+    ['proxy_headers_hash_bucket_size', ['128']],
+  ]
+}
+
 /**
- * Addresses are proxied through an upstream block, with keep-alive. A name is proxied through a variable, so that NGINX resolves it at run time:
- * if it stops resolving, only its own route fails, while an unresolvable name in `server` would prevent NGINX from starting.
+ * When a request is passed on to another upstream, or to another address of the only one: if that cannot be reached, but not if it is slow. Of
+ * several, a slow one is a failure, too, as far as the request can still be passed on. NGINX never repeats a POST, PATCH or LOCK of which something
+ * was sent.
+ */
+function nextUpstream(record: RouteRecord): Directive[] {
+  const { upstreams, options } = record
+  if (upstreams === undefined) return [['proxy_next_upstream', ['error']]]
+  if (options.failover === 'connect_only')
+    return [
+      ['proxy_next_upstream', ['off']],
+      ['error_page', ['502', '504', '=', { variable: nextVariable(record) }]],
+    ]
+  const statuses = options.failover_on_5xx ? ['http_502', 'http_503', 'http_504'] : []
+  // Two upstreams, each at all of its addresses.
+  const tries = 2 * Math.max(...upstreams.map(({ addresses }) => addresses?.length ?? 1))
+  return [
+    ['proxy_next_upstream', ['error', 'timeout', ...statuses]],
+    ['proxy_next_upstream_tries', [String(tries)]],
+    ['proxy_next_upstream_timeout', ['10s']],
+  ]
+}
+
+/**
+ * NGINX has no setting for `connect_only`: after a failure, the request is passed to one of these locations by what was sent of it. `max_fails=1`
+ * keeps the second attempt from the upstream of the first. `location` is the one that proxies.
+ */
+export function failoverLocations(record: RouteRecord, [, , block = []]: Directive): Directive[] {
+  const proxied = block.filter(([name]) => name !== 'error_page')
+  if (proxied.length === block.length) return []
+  return [
+    ['location', [nextLocation(record, 'again')], proxied],
+    ['location', [nextLocation(record, 'failed')], [['return', ['502']]]],
+  ]
+}
+
+function nextLocation({ droplet_name }: RouteRecord, name: 'again' | 'failed'): string {
+  return `@${upstreamName(droplet_name)}_${name}`
+}
+
+/** Variables have no hyphen: each name has a variable of its own. */
+function nextVariable({ droplet_name }: RouteRecord): string {
+  return `${upstreamName(droplet_name).replaceAll('_', '__').replaceAll('-', '_d')}_next`
+}
+
+function nextMap(record: RouteRecord): Directive {
+  return [
+    'map',
+    [{ variable: 'upstream_bytes_sent' }, { variable: nextVariable(record) }],
+    [
+      ['default', [nextLocation(record, 'failed')]],
+      ['0', [nextLocation(record, 'again')]],
+    ],
+  ]
+}
+
+/**
+ * Addresses, and several upstreams, are proxied through an upstream block, with keep-alive. A name is proxied through a variable, so that NGINX
+ * resolves it at run time: if it stops resolving, only its own route fails, while an unresolvable name in `server` would prevent NGINX from starting.
  */
 function proxyPass(record: RouteRecord, context: RenderContext): Directive[] {
   const scheme = record.options.upstream_scheme
-  const tls: Directive[] =
-    scheme === 'http'
-      ? []
-      : [
-          ['proxy_ssl_server_name', ['on']],
-          ['proxy_ssl_name', [tlsName(record)]],
-          ...(context.setByHost.has('proxy_ssl_verify') ? [PROXY_SSL_VERIFY_OFF] : []),
-        ]
-  if (record.upstream_addresses !== null) {
+  const tls = scheme === 'http' ? [] : tlsDirectives(record, context)
+  if (record.upstream_addresses !== null || record.upstreams !== undefined) {
     return [['proxy_pass', [`${scheme}://${upstreamName(record.droplet_name)}`]], ...tls]
   }
   return [
@@ -81,29 +152,81 @@ function proxyPass(record: RouteRecord, context: RenderContext): Directive[] {
   ]
 }
 
+function tlsDirectives(record: RouteRecord, { setByHost, trustedCas }: RenderContext): Directive[] {
+  const verified: Directive[] = [
+    ['proxy_ssl_verify', ['on']],
+    ['proxy_ssl_verify_depth', [VERIFY_DEPTH]],
+    // Without the file NGINX rejects the route, which is better than to serve it unverified.
+    ['proxy_ssl_trusted_certificate', [trustedCas ?? CA_FILES[0]]],
+  ]
+  const unverified = setByHost.has('proxy_ssl_verify') ? [PROXY_SSL_VERIFY_OFF] : []
+  return [
+    ['proxy_ssl_server_name', ['on']],
+    ['proxy_ssl_name', [tlsName(record)]],
+    ...(record.options.upstream_tls_verify ? verified : unverified),
+  ]
+}
+
 /** The shared file has the resolver, unless the host's `http` block has another one, or no DNS server is known any more. */
 function ownResolver({ resolvers }: RouteRecord, context: RenderContext): Directive[] {
   if (context.resolvers.length === 0) return resolverDirectives({ ...context, resolvers, setByHost: new Map() })
   return context.setByHost.has('resolver') ? resolverDirectives({ ...context, setByHost: new Map() }) : []
 }
 
-/** The name for SNI: the upstream's host name, or the route's domain if the upstream is an address. */
+/**
+ * The name for SNI, which a verified certificate must have: that of the Host header if the route has one, or the upstreams' host name, or the route's
+ * domain if they are addresses or differ.
+ */
 function tlsName(record: RouteRecord): string {
-  const { upstream_host: host } = record
-  return host !== null && ipFamily(host) === undefined && host !== 'localhost' ? host : record.domain
+  const { upstream_host_header: wanted } = record.options
+  if (wanted !== 'domain' && wanted !== 'upstream') return wanted
+  const [host, ...others] = new Set(entriesOf(record).map((entry) => entry.host))
+  const isName = host !== undefined && others.length === 0 && ipFamily(host) === undefined && host !== 'localhost'
+  return isName ? host : record.domain
 }
 
-/** The upstream block of a route whose upstream has literal addresses; none if it is a name, or if nothing is proxied. */
+/** The upstream block of a route with several upstreams, or one that has literal addresses; none if it is a name, or if nothing is proxied. */
 export function upstreamBlock(record: RouteRecord, context: RenderContext): Directive[] {
-  const { upstream_addresses: addresses } = record
-  if (addresses === null || addresses.length === 0) return []
+  const servers = record.upstreams === undefined ? serversOfOne(record) : serversOfSeveral(record, context)
+  if (servers.length === 0) return []
+  const isConnectOnly = record.upstreams !== undefined && record.options.failover === 'connect_only'
+  return [
+    ['upstream', [upstreamName(record.droplet_name)], [...servers, ...keepAlive(record, context)]],
+    ...(isConnectOnly ? [nextMap(record)] : []),
+  ]
+}
+
+function serversOfOne({ upstream_addresses: addresses, upstream_port: port }: RouteRecord): Directive[] {
   // With several addresses, one that refuses is skipped for that request only: a restarted droplet is used again at once.
-  const servers = addresses.map((address, i): Directive => {
-    const literal = address.includes(':') ? `[${address}]` : address
-    const options = addresses.length === 1 ? [] : i === 0 ? ['max_fails=0'] : ['max_fails=0', 'backup']
-    return ['server', [`${literal}:${record.upstream_port}`, ...options]]
+  return (addresses ?? []).map((address, i, all): Directive => {
+    const options = all.length === 1 ? [] : i === 0 ? ['max_fails=0'] : ['max_fails=0', 'backup']
+    return ['server', [`${socketHost(address)}:${port}`, ...options]]
   })
-  return [['upstream', [upstreamName(record.droplet_name)], [...servers, ...keepAlive(record, context)]]]
+}
+
+/** NGINX resolves a name in an upstream block while it runs, from 1.27.3 on: the block must be in shared memory then. */
+function serversOfSeveral(record: RouteRecord, context: RenderContext): Directive[] {
+  const upstreams = placedUpstreams(record)
+  const servers = upstreams.flatMap(({ host, port, backup, addresses }) => {
+    const maxFails = record.options.failover === 'connect_only' ? 1 : 3
+    const options = [`max_fails=${maxFails}`, 'fail_timeout=10s', ...(backup ? ['backup'] : [])]
+    if (addresses === null) return [['server', [`${host}:${port}`, 'resolve', ...options]] as const]
+    return addresses.map((address) => ['server', [`${socketHost(address)}:${port}`, ...options]] as const)
+  })
+  if (servers.length === 0) return []
+  const isNamed = upstreams.some(({ addresses }) => addresses === null)
+  return [
+    // NGINX wants the method before what depends on it: backup servers and keep-alive.
+    ...(record.options.balance === 'least_conn' ? ([['least_conn', []]] as const) : []),
+    ...(isNamed
+      ? [['zone', [upstreamName(record.droplet_name), '256k']] as const, ...ownResolver(record, context)]
+      : []),
+    ...servers,
+  ]
+}
+
+function socketHost(address: string): string {
+  return address.includes(':') ? `[${address}]` : address
 }
 
 /**

@@ -1,6 +1,7 @@
 /** Route files: header and directives. */
 import { printNginx, printUnchecked } from '../nginx/config/print.ts'
 import { withHeader } from '../route/file-envelope.ts'
+import { writtenOptions } from '../route/options.ts'
 import type { RouteRecord } from '../route/record.ts'
 import type { RenderContext } from './context.ts'
 import { routeDirectives } from './server-block.ts'
@@ -10,10 +11,14 @@ import { routeDirectives } from './server-block.ts'
  * @throws {ProxyManagerError} INTERNAL if the record contains text that NGINX's syntax cannot express
  */
 export function renderRouteFile(record: RouteRecord, context: RenderContext): string {
-  return withHeader(JSON.stringify(record), printNginx(routeDirectives(record, context)))
+  return withHeader(recordText(record), printNginx(routeDirectives(record, context)))
 }
 
 /** Whether a text is what this record would be rendered as. Such a text was checked when it was written. */
 export function isRenderedAs(text: string, record: RouteRecord, context: RenderContext): boolean {
-  return text === withHeader(JSON.stringify(record), printUnchecked(routeDirectives(record, context)))
+  return text === withHeader(recordText(record), printUnchecked(routeDirectives(record, context)))
+}
+
+function recordText(record: RouteRecord): string {
+  return JSON.stringify({ ...record, options: writtenOptions(record.options) })
 }

@@ -3,14 +3,18 @@ import type { Directive } from '../nginx/config/print.ts'
 import { securedNames, unsecuredNames } from '../route/names.ts'
 import type { RouteRecord } from '../route/record.ts'
 import { hasModule, http2, httpListens, httpsListens, type RenderContext, server } from './context.ts'
-import { proxyLocation, upstreamBlock } from './proxy-location.ts'
+import { failoverLocations, proxyLocation, upstreamBlock } from './proxy-location.ts'
 import { tlsProfile } from './tls-profile.ts'
 
 /** The server blocks (and the upstream) of one route. */
 export function routeDirectives(record: RouteRecord, context: RenderContext): Directive[] {
   const { certificate } = record
   const http = (names: readonly string[], location: Directive): Directive =>
-    server(httpListens(context.httpListens), names, [challengeLocation(context), location])
+    server(httpListens(context.httpListens), names, [
+      challengeLocation(context),
+      location,
+      ...failoverLocations(record, location),
+    ])
   const [secured, unsecured] = [securedNames(record), unsecuredNames(record)]
   // Each name is redirected to itself, never to the client's Host header: so each has its own block.
   const redirects = secured.map((name) => http([name], securedLocation(record, name, context)))
@@ -18,6 +22,7 @@ export function routeDirectives(record: RouteRecord, context: RenderContext): Di
   const blocks = [...upstreamBlock(record, context), ...redirects, ...plain]
   if (certificate === null || secured.length === 0) return blocks
   const folder = `${context.certificates}/${record.domain}/${certificate.fingerprint_sha256}`
+  const main = mainLocation(record, context, 'https')
   const https = server(httpsListens(context, context.httpsListens), secured, [
     ...http2(context),
     ['ssl_certificate', [`${folder}/fullchain.pem`]],
@@ -25,7 +30,8 @@ export function routeDirectives(record: RouteRecord, context: RenderContext): Di
     ...tlsProfile(context.opensslVersion),
     ...strictTransport(record, 'https'),
     challengeLocation(context),
-    mainLocation(record, context, 'https'),
+    main,
+    ...failoverLocations(record, main),
   ])
   return [...blocks, https]
 }

@@ -1,6 +1,7 @@
 /** What a route needs of NGINX that this build lacks. */
 import { ProxyManagerError } from '../errors.ts'
-import type { ModuleName } from '../nginx/config/build.ts'
+import { type ModuleName, OLDEST } from '../nginx/config/build.ts'
+import { isAtLeast, type Version } from '../nginx/config/version.ts'
 import type { RouteRecord } from '../route/record.ts'
 import { hasModule, type RenderContext } from './context.ts'
 
@@ -8,28 +9,59 @@ interface Need {
   /** As the subject of "needs", such as `HTTPS`. */
   readonly feature: string
   readonly modules: readonly ModuleName[]
+  /** The first NGINX that has it, if a supported one has not. */
+  readonly since?: Version
   /** How to do without it. */
   readonly alternative: string | undefined
 }
 
-type Needing = Pick<RouteRecord, 'enable_ssl'> & { readonly options?: Partial<Pick<RouteRecord['options'], 'allow'>> }
-type Modules = Pick<RenderContext, 'missingModules'>
+interface Needing extends Pick<RouteRecord, 'enable_ssl'> {
+  readonly options?: Partial<Pick<RouteRecord['options'], 'allow' | 'balance' | 'upstream_tls_verify'>> | undefined
+  readonly upstreams?: RouteRecord['upstreams'] | undefined
+}
+type Modules = Pick<RenderContext, 'missingModules' | 'nginxVersion'>
 
 const EVERY_ROUTE: Need = { feature: 'every route', modules: ['map', 'proxy', 'rewrite'], alternative: undefined }
 const HTTPS: Need = { feature: 'HTTPS', modules: ['ssl', 'v2'], alternative: 'pass "enable_ssl": false' }
 const ALLOW: Need = { feature: 'the option allow', modules: ['access'], alternative: 'leave out options.allow' }
+const LEAST_CONN: Need = {
+  feature: 'least_conn',
+  modules: ['upstream_least_conn'],
+  alternative: 'leave out options.balance',
+}
+/** `resolve` in an upstream block (nginx.org/en/CHANGES: 1.27.3). */
+const NAMES: Need = {
+  feature: 'a name among several upstreams',
+  modules: ['upstream_zone'],
+  since: [1, 27, 3],
+  alternative: 'pass the addresses of the droplets',
+}
 
 /** The first need of a route that is not met, as an error for its caller. */
-export function unsupported({ enable_ssl, options }: Needing, context: Modules): ProxyManagerError | undefined {
-  const needs = [EVERY_ROUTE, ...(enable_ssl ? [HTTPS] : []), ...((options?.allow ?? []).length > 0 ? [ALLOW] : [])]
-  const unmet = needs.find((need) => missingOf(need, context).length > 0)
-  if (unmet === undefined) return undefined
-  const remedy = [`install an NGINX that has it, such as Debian's`, unmet.alternative].filter(
-    (way) => way !== undefined,
-  )
+export function unsupported(
+  { enable_ssl, options, upstreams = [] }: Needing,
+  context: Modules & Pick<RenderContext, 'trustedCas'>,
+): ProxyManagerError | undefined {
+  const needs = [
+    EVERY_ROUTE,
+    ...(enable_ssl ? [HTTPS] : []),
+    ...((options?.allow ?? []).length > 0 ? [ALLOW] : []),
+    ...(options?.balance === 'least_conn' && upstreams.length > 0 ? [LEAST_CONN] : []),
+    ...(upstreams.some(({ addresses }) => addresses === null) ? [NAMES] : []),
+  ]
+  const unmet = needs.find((need) => isUnmet(need, context))
+  if (unmet !== undefined) {
+    const remedy = [`install an NGINX that has it, such as ${unmet.since === undefined ? "Debian's" : "nginx.org's"}`]
+    const ways = [...remedy, unmet.alternative].filter((way) => way !== undefined)
+    return new ProxyManagerError('NGINX_UNSUPPORTED', {
+      message: sentence(unmet, context),
+      details: { remedy: capitalize(ways.join(', or ')) },
+    })
+  }
+  if (options?.upstream_tls_verify !== true || context.trustedCas !== undefined) return undefined
   return new ProxyManagerError('NGINX_UNSUPPORTED', {
-    message: sentence(unmet, context),
-    details: { remedy: capitalize(remedy.join(', or ')) },
+    message: 'This host has no file of trusted CAs, which upstream_tls_verify needs',
+    details: { remedy: 'Install the package ca-certificates, or leave out options.upstream_tls_verify' },
   })
 }
 
@@ -38,7 +70,15 @@ export function lackingFeatures(
   context: Modules,
 ): Readonly<Record<'everyRoute' | 'https' | 'options', readonly string[]>> {
   const lacking = (need: Need) => (missingOf(need, context).length === 0 ? [] : [sentence(need, context)])
-  return { everyRoute: lacking(EVERY_ROUTE), https: lacking(HTTPS), options: lacking(ALLOW) }
+  return {
+    everyRoute: lacking(EVERY_ROUTE),
+    https: lacking(HTTPS),
+    options: [ALLOW, LEAST_CONN].flatMap(lacking),
+  }
+}
+
+function isUnmet(need: Need, context: Modules): boolean {
+  return missingOf(need, context).length > 0 || !isAtLeast(context.nginxVersion, need.since ?? OLDEST)
 }
 
 function missingOf({ modules }: Need, context: Modules): readonly string[] {
@@ -46,7 +86,10 @@ function missingOf({ modules }: Need, context: Modules): readonly string[] {
 }
 
 function sentence(need: Need, context: Modules): string {
-  return `This NGINX was built without ${missingOf(need, context).join(', ')}, which ${need.feature} needs`
+  const missing = missingOf(need, context).join(', ')
+  return missing === ''
+    ? `This NGINX is older than ${need.since?.join('.')}, which ${need.feature} needs`
+    : `This NGINX was built without ${missing}, which ${need.feature} needs`
 }
 
 function capitalize(text: string): string {

@@ -3,6 +3,8 @@
 import * as v from 'valibot'
 import { isCidr } from '../net/address.ts'
 import { Domain, domainFor } from '../net/domain.ts'
+import { UpstreamHost } from '../upstream/upstream.ts'
+import { RequestHeaders } from './request-headers.ts'
 
 const flag = (fallback: boolean, help: string) =>
   v.optional(v.pipe(v.boolean('must be true or false'), v.description(help)), fallback)
@@ -40,6 +42,10 @@ function seconds(min: number, max: number, fallback: number, help: string) {
   )
 }
 
+function choice<const Values extends readonly [string, ...string[]]>(values: Values, help: string) {
+  return v.optional(v.pipe(v.picklist(values, `must be ${values.join(' or ')}`), v.description(help)), values[0])
+}
+
 /** An address or a network in CIDR notation, IPv4 or IPv6. */
 const Cidr = v.pipe(
   v.string('must be a string'),
@@ -52,7 +58,7 @@ export const ProxyOptions = v.strictObject(
     upstream_scheme: v.optional(
       v.pipe(
         v.picklist(['http', 'https'], 'must be http or https'),
-        v.description('Protocol of the upstream; its certificate is not verified, since droplets use self-signed ones'),
+        v.description('Protocol of the upstream; its certificate is only verified with upstream_tls_verify'),
       ),
       'http',
     ),
@@ -74,8 +80,12 @@ export const ProxyOptions = v.strictObject(
       ),
       '64m',
     ),
-    /** NGINX's documentation: usually this cannot exceed 75 seconds. */
-    connect_timeout_s: seconds(1, 75, 5, 'Timeout for connecting to the upstream, in seconds'),
+    connect_timeout_s: seconds(
+      1,
+      300,
+      5,
+      "Timeout for connecting to the upstream, in seconds; NGINX's documentation: usually it cannot exceed 75 seconds",
+    ),
     read_timeout_s: seconds(1, 86_400, 300, 'Timeout between two reads from the upstream, in seconds'),
     websocket: flag(true, 'Allow WebSocket upgrades'),
     buffering: flag(false, 'Buffer responses for slow clients; if false, event streams pass immediately'),
@@ -112,6 +122,27 @@ export const ProxyOptions = v.strictObject(
       4,
       'How long idle connections to the upstream are kept, in seconds: less than the upstream keeps them; 0 means not at all',
     ),
+    balance: choice(
+      ['round_robin', 'least_conn'],
+      'How requests are distributed to several upstreams: in turn, or to the one with the fewest connections',
+    ),
+    failover: choice(
+      ['repeat', 'connect_only'],
+      'With connect_only, a request is only passed on to another upstream as long as nothing of it was sent',
+    ),
+    failover_on_5xx: flag(false, 'A 502, 503 or 504 of one upstream is a failure: the request is passed on to another'),
+    request_headers: v.optional(RequestHeaders, {}),
+    upstream_host_header: v.optional(
+      v.pipe(
+        UpstreamHost,
+        v.description(
+          'Host header of the requests to the upstream: domain, upstream (its host and port), or a host name',
+        ),
+        v.check((name) => !name.includes(':'), 'must be domain, upstream, or a host name'),
+      ),
+      'domain',
+    ),
+    upstream_tls_verify: flag(false, "Verify the certificate of the upstream against the system's CAs"),
   },
   (issue) => (issue.expected === 'never' ? 'is not a known option' : 'must be a JSON object'),
 )
@@ -121,34 +152,56 @@ export interface ProxyOptions extends Readonly<v.InferOutput<typeof ProxyOptions
 /** The options of a route for which none are set. */
 export const DEFAULT_OPTIONS: ProxyOptions = v.parse(ProxyOptions, {})
 
+/** Options of which a file has only those that differ from their defaults: the files of routes without them stay as they are. */
+const SPARSE = [
+  'balance',
+  'failover',
+  'failover_on_5xx',
+  'request_headers',
+  'upstream_host_header',
+  'upstream_tls_verify',
+] as const satisfies readonly (keyof ProxyOptions)[]
+
 /** Options that routes of earlier versions do not have. */
-const LATER = ['header_buffer_size', 'upstream_keepalive_s'] as const satisfies readonly (keyof ProxyOptions)[]
+const LATER = ['header_buffer_size', 'upstream_keepalive_s', ...SPARSE] as const
 
 /** The options without later ones that have their defaults: what is made of it stays the same for routes of earlier versions. */
 export function withoutLaterDefaults(options: ProxyOptions): Partial<ProxyOptions> {
-  const isLaterDefault = (name: string) =>
-    LATER.some((later) => later === name && options[later] === DEFAULT_OPTIONS[later])
-  return Object.fromEntries(Object.entries(options).filter(([name]) => !isLaterDefault(name)))
+  return withoutDefaultsOf(options, LATER)
+}
+
+/** The options as the files of this software have them. */
+export function writtenOptions(options: ProxyOptions): Partial<ProxyOptions> {
+  return withoutDefaultsOf(options, SPARSE)
 }
 
 /** The options that differ from their defaults. */
 export function withoutDefaults(options: ProxyOptions): Partial<ProxyOptions> {
+  return withoutDefaultsOf(options, Object.keys(options))
+}
+
+function withoutDefaultsOf(options: ProxyOptions, names: readonly string[]): Partial<ProxyOptions> {
+  const defaults: Readonly<Record<string, unknown>> = { ...DEFAULT_OPTIONS }
+  const isDefault = (name: string, value: unknown) =>
+    names.includes(name) && JSON.stringify(value) === JSON.stringify(defaults[name])
   return Object.fromEntries(Object.entries(options).filter(([name, value]) => !isDefault(name, value)))
 }
 
-function isDefault(name: string, value: unknown): boolean {
-  const defaults: Readonly<Record<string, unknown>> = { ...DEFAULT_OPTIONS }
-  return JSON.stringify(value) === JSON.stringify(defaults[name])
-}
-
-const KINDS = { boolean: 'flag', array: 'list', number: 'number', string: 'text', picklist: 'text' } as const
+const KINDS = {
+  boolean: 'flag',
+  array: 'list',
+  record: 'headers',
+  number: 'number',
+  string: 'text',
+  picklist: 'text',
+} as const
 
 /** For each option its name, its default as JSON, its description, and what kind of value it takes. */
 export function describeOptions(): readonly {
   readonly name: string
   readonly fallback: string
   readonly help: string
-  readonly kind: 'flag' | 'list' | 'number' | 'text'
+  readonly kind: (typeof KINDS)[keyof typeof KINDS]
   /** It can be unset: null is its default. */
   readonly isNullable: boolean
 }[] {

@@ -3,7 +3,7 @@
 import * as v from 'valibot'
 import { CertificateSummary } from '../certificates/certificate.ts'
 import { Domain } from '../net/domain.ts'
-import { HealthStatus } from '../upstream/upstream.ts'
+import { HealthStatus, type Upstream, type UpstreamEntry, upstreamsOf } from '../upstream/upstream.ts'
 import { DropletName } from './droplet-name.ts'
 import { ProxyOptions } from './options.ts'
 
@@ -20,6 +20,18 @@ export const RouteRecord = v.object({
   upstream_port: v.nullable(v.number()),
   /** Literal addresses in order of preference; null if NGINX resolves `upstream_host` at run time with `resolvers`. */
   upstream_addresses: v.nullable(v.array(v.string())),
+  /** All of them, if there are several; host, port and addresses above are then those of the first that is not a backup. */
+  upstreams: v.optional(
+    v.array(
+      v.object({
+        host: v.string(),
+        port: v.number(),
+        backup: v.boolean(),
+        /** As `upstream_addresses`. */
+        addresses: v.nullable(v.array(v.string())),
+      }),
+    ),
+  ),
   resolvers: v.array(v.string()),
   enable_ssl: v.boolean(),
   /** A sync does not change routes that calls manage. */
@@ -34,3 +46,22 @@ export const RouteRecord = v.object({
 
 /** Times are ISO 8601 in UTC. */
 export interface RouteRecord extends Readonly<v.InferOutput<typeof RouteRecord>> {}
+
+/** An upstream of a route, with the addresses that NGINX has for it; null if NGINX resolves its name. */
+export interface PlacedUpstream extends Upstream, Pick<UpstreamEntry, 'backup'> {
+  readonly addresses: readonly string[] | null
+}
+
+/** All upstreams of a route, in its order. */
+export function placedUpstreams(record: RouteRecord): readonly PlacedUpstream[] {
+  const { upstreams, upstream_addresses } = record
+  return upstreamsOf(record).map((upstream, i) => ({
+    ...upstream,
+    addresses: upstreams?.[i]?.addresses ?? (upstreams ? null : upstream_addresses),
+  }))
+}
+
+/** The upstreams of a route as callers see them: without the addresses. */
+export function entriesOf(record: Pick<RouteRecord, 'upstream_host' | 'upstream_port' | 'upstreams'>): UpstreamEntry[] {
+  return upstreamsOf(record).map(({ host, port, backup }) => ({ host, port, backup }))
+}

@@ -2,7 +2,7 @@
 
 import * as v from 'valibot'
 import { Domain } from '../net/domain.ts'
-import { UpstreamHost, UpstreamPort, UpstreamUrl } from '../upstream/upstream.ts'
+import { UpstreamEntries, type UpstreamEntry, UpstreamHost, UpstreamPort, UpstreamUrl } from '../upstream/upstream.ts'
 import { DropletName, nameFromDomain } from './droplet-name.ts'
 import { ProxyOptions } from './options.ts'
 import { RouteSource } from './record.ts'
@@ -14,7 +14,16 @@ const bodyEntries = {
   upstream_host: v.optional(UpstreamHost),
   upstream_port: v.optional(UpstreamPort),
   upstream: v.optional(UpstreamUrl),
-  require_healthy: flag('Check the upstream first, and refuse the route (422) if it is not healthy'),
+  upstreams: v.optional(UpstreamEntries, []),
+  require_healthy: v.optional(
+    v.pipe(
+      v.union([v.boolean(), v.literal('any')], 'must be true, false or "any"'),
+      v.description(
+        'Check the upstream first, and refuse the route (422) if it is not healthy; of several, each that is not a backup, or with "any" one',
+      ),
+    ),
+    true,
+  ),
   enable_ssl: flag('Serve the domain over HTTPS; only over HTTP (202) until it has a certificate'),
   options: v.optional(ProxyOptions, {}),
 }
@@ -27,7 +36,9 @@ export interface ProxySpec {
   /** Null, like the port, if the route only redirects and has no upstream. */
   readonly upstream_host: string | null
   readonly upstream_port: number | null
-  readonly require_healthy: boolean
+  /** All of them, if there are several; host and port are then those of the first that is not a backup. */
+  readonly upstreams?: readonly UpstreamEntry[]
+  readonly require_healthy: boolean | 'any'
   readonly enable_ssl: boolean
   /** The defaults if absent. */
   readonly options?: ProxyOptions
@@ -36,7 +47,10 @@ export interface ProxySpec {
 /** The body of `PUT /proxies/{droplet_name}`. */
 export const PutProxyBody = v.pipe(
   v.strictObject(bodyEntries, objectMessage),
-  v.rawCheck(({ dataset, addIssue }) => checkBody(dataset.value, addIssue)),
+  v.rawCheck(({ dataset, addIssue }) => {
+    checkBody(dataset.value, addIssue)
+    if (dataset.typed) checkTogether(dataset.value, addIssue)
+  }),
   v.transform(toSpec),
 )
 
@@ -45,6 +59,7 @@ export const CreateProxyBody = v.pipe(
   v.strictObject({ droplet_name: v.optional(DropletName), ...bodyEntries }, objectMessage),
   v.rawCheck(({ dataset, addIssue }) => {
     checkBody(dataset.value, addIssue)
+    if (dataset.typed) checkTogether(dataset.value, addIssue)
     if (
       dataset.typed &&
       dataset.value.droplet_name === undefined &&
@@ -69,7 +84,10 @@ export const ExportedRoute = v.pipe(
     },
     objectMessage,
   ),
-  v.rawCheck(({ dataset, addIssue }) => checkBody(dataset.value, addIssue)),
+  v.rawCheck(({ dataset, addIssue }) => {
+    checkBody(dataset.value, addIssue)
+    if (dataset.typed) checkTogether(dataset.value, addIssue)
+  }),
   v.transform(({ droplet_name, source, ...body }) => ({ droplet_name, source, ...toSpec(body) })),
 )
 
@@ -77,13 +95,12 @@ export const ExportedRoute = v.pipe(
 function checkBody(body: unknown, addIssue: AddIssue): void {
   if (!isPartialBody(body)) return
   const options = isPartialOptions(body.options) ? body.options : {}
-  if (body.upstream === undefined) {
+  const hasUpstreams = Array.isArray(body.upstreams) ? body.upstreams.length > 0 : body.upstreams !== undefined
+  if (body.upstream === undefined && !hasUpstreams) {
     const isNeeded =
       options.redirect_to === undefined || options.redirect_to === null || body.upstream_host !== undefined
     if (body.upstream_port === undefined && isNeeded)
       addIssue({ message: 'is required (or upstream as http://host:port)', path: keyPath(body, 'upstream_port') })
-  } else if (body.upstream_host !== undefined || body.upstream_port !== undefined) {
-    addIssue({ message: 'upstream replaces upstream_host and upstream_port: pass only one form' })
   }
   const { aliases = [], redirect_to: target } = options
   const pathOf = (option: string): Path => [...keyPath(body, 'options'), ...keyPath(options, option)]
@@ -110,15 +127,43 @@ function isPartialOptions(value: unknown): value is Partial<Record<keyof ProxyOp
 }
 
 function toSpec(body: Body): ProxySpec {
-  const port = body.upstream?.port ?? body.upstream_port ?? null
+  const first = firstOf(body)
   return {
     domain: body.domain,
-    upstream_host: port === null ? null : (body.upstream?.host ?? body.upstream_host ?? 'localhost'),
-    upstream_port: port,
+    upstream_host: first?.host ?? null,
+    upstream_port: first?.port ?? null,
+    ...(body.upstreams.length > 1 ? { upstreams: body.upstreams } : {}),
     require_healthy: body.require_healthy,
     enable_ssl: body.enable_ssl,
     options: body.upstream?.scheme === 'https' ? { ...body.options, upstream_scheme: 'https' } : body.options,
   }
+}
+
+/** The upstream of a body, in whichever of its forms: of several, the first that is not a backup. */
+function firstOf({
+  upstreams,
+  upstream,
+  upstream_host = 'localhost',
+  upstream_port,
+}: Body): Pick<UpstreamEntry, 'host' | 'port'> | undefined {
+  const only = upstream_port === undefined ? undefined : { host: upstream_host, port: upstream_port }
+  return upstreams.find(({ backup }) => !backup) ?? upstream ?? only
+}
+
+/** Checks between the fields of a valid body. */
+function checkTogether(body: Body, addIssue: AddIssue): void {
+  const { upstream, upstream_host, upstream_port, options } = body
+  const first = firstOf(body)
+  if (first === undefined) return
+  const differs = (host: string | undefined, port: number | undefined) =>
+    (host ?? first.host) !== first.host || (port ?? first.port) !== first.port
+  if (differs(upstream?.host, upstream?.port) || differs(upstream_host, upstream_port))
+    addIssue({ message: 'upstream, upstream_host and upstream_port, and upstreams, must be the same upstream' })
+  if (options.upstream_host_header === 'upstream' && body.upstreams.length > 1)
+    addIssue({
+      message: 'must be domain or a name: there are several upstreams',
+      path: [...keyPath({ ...body }, 'options'), ...keyPath({ ...options }, 'upstream_host_header')],
+    })
 }
 
 /** The message for an object as a whole; it never repeats the input. */

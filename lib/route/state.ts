@@ -7,7 +7,7 @@ import { HealthDetails, type HealthHistory, HealthSummary, NO_CHECKS, summaryOf 
 import { HealthStatus, upstreamOf } from '../upstream/upstream.ts'
 import { awaitsCertificate } from './names.ts'
 import { ProxyOptions } from './options.ts'
-import { RouteSource } from './record.ts'
+import { entriesOf, RouteSource } from './record.ts'
 import type { SnapshotRoute } from './stored-route.ts'
 
 /**
@@ -59,6 +59,12 @@ export const ProxyState = v.object({
   ),
   upstream_host: v.nullable(v.string()),
   upstream_port: v.nullable(v.number()),
+  upstreams: v.pipe(
+    v.array(v.object({ host: v.string(), port: v.number(), backup: v.boolean() })),
+    v.description(
+      'All upstreams; upstream, upstream_host and upstream_port are those of the first that is not a backup',
+    ),
+  ),
   enable_ssl: flag('Whether HTTPS is requested'),
   ssl_enabled: flag('Whether it is served over HTTPS'),
   status: ProxyStatus,
@@ -111,6 +117,7 @@ export function proxyState(
     upstream: upstreamOf(record)?.url ?? null,
     upstream_host: record.upstream_host,
     upstream_port: record.upstream_port,
+    upstreams: entriesOf(record),
     enable_ssl: record.enable_ssl,
     ssl_enabled: record.certificate !== null,
     status: statusOf(route),

@@ -3,7 +3,7 @@
 import * as v from 'valibot'
 import { readHeader, sha256 } from './file-envelope.ts'
 import { withoutLaterDefaults } from './options.ts'
-import { RouteRecord } from './record.ts'
+import { entriesOf, RouteRecord } from './record.ts'
 
 /** A route file. */
 export interface FoundRoute {
@@ -32,9 +32,11 @@ export function readRouteFile(dropletName: string, text: string): FoundRoute | u
 }
 
 /** The ETag of a route. Its rendering, health checks and certificate change without the caller, whose `If-Match` stays valid then. */
-function revisionOf({ droplet_name, domain, upstream_host, upstream_port, enable_ssl, options }: RouteRecord): string {
+function revisionOf(record: RouteRecord): string {
+  const { droplet_name, domain, upstream_host, upstream_port, enable_ssl, options } = record
   const chosen = withoutLaterDefaults(options)
-  return shortHash(JSON.stringify([droplet_name, domain, upstream_host, upstream_port, enable_ssl, chosen]))
+  const several = record.upstreams === undefined ? [] : [entriesOf(record)]
+  return shortHash(JSON.stringify([droplet_name, domain, upstream_host, upstream_port, enable_ssl, chosen, ...several]))
 }
 
 /** The first 16 hexadecimal digits of the SHA-256. */

@@ -12,7 +12,7 @@ import { readNginx } from '../nginx/config/parse.ts'
 import type { ListensOf } from '../nginx/endpoints.ts'
 import { nginxMasters } from '../nginx/master.ts'
 import { type RunningBuild, runningBuildReader } from '../nginx/running-build.ts'
-import type { RenderContext } from '../render/context.ts'
+import { CA_FILES, type RenderContext } from '../render/context.ts'
 import { publicPorts } from '../settings/settings.ts'
 import { dnsServers } from '../upstream/upstream.ts'
 import { boundListens, isHttpsTaken, listenResolver, listensOf } from './listens.ts'
@@ -103,12 +103,13 @@ function domainsOverHttp(routes: Snapshot['routes']): string[] {
 }
 
 function renderContext(
-  { network, settings }: Host,
+  { network, settings, files }: Host,
   build: NginxBuild,
   { httpDirectives, loadedModules }: HostConfiguration,
   listens: ListensOf,
 ): RenderContext {
   const { webroot, certificates } = statePaths(settings)
+  const trustedCas = findTrustedCas(files)
   return {
     nginxVersion: build.version,
     opensslVersion: build.openssl,
@@ -122,6 +123,16 @@ function renderContext(
     setByHost: httpDirectives,
     webroot,
     certificates,
+    ...(trustedCas === undefined ? {} : { trustedCas }),
+  }
+}
+
+/** What cannot be looked at is not there: only a route that verifies its upstream needs it. */
+function findTrustedCas({ realPath }: Pick<Host['files'], 'realPath'>): string | undefined {
+  try {
+    return CA_FILES.find((path) => realPath(path) !== undefined)
+  } catch {
+    return undefined
   }
 }
 

@@ -1,6 +1,6 @@
 /** What the health checks of an upstream have shown, and the status that follows from them. Pure. */
 import * as v from 'valibot'
-import { HealthStatus } from './upstream.ts'
+import { HealthStatus, type Upstream, type UpstreamEntry } from './upstream.ts'
 
 export interface HealthCheck {
   /** When it ended, in milliseconds since the epoch. */
@@ -75,14 +75,33 @@ export const HealthSummary = v.object({
 })
 export type HealthSummary = v.InferOutput<typeof HealthSummary>
 
-/** The health of one upstream, with each check. */
-export const HealthDetails = v.object({
-  ...HealthSummary.entries,
+const LastFailure = {
   failure: v.pipe(v.nullable(v.string()), v.description('Why the last check failed; null if it did not')),
   consecutive_failures: v.number(),
+}
+
+/** One of several upstreams. */
+const UpstreamDetails = v.object({
+  upstream: v.string(),
+  backup: v.boolean(),
+  ...HealthSummary.entries,
+  ...LastFailure,
+})
+type UpstreamDetails = v.InferOutput<typeof UpstreamDetails>
+
+/** The health of a route, with each check. */
+export const HealthDetails = v.object({
+  ...HealthSummary.entries,
+  ...LastFailure,
   checks: v.pipe(
     v.array(v.object({ at: v.string(), ok: v.boolean(), ms: v.number(), failure: v.nullable(v.string()) })),
     v.description('The last 120, the oldest first'),
+  ),
+  upstreams: v.optional(
+    v.pipe(
+      v.array(UpstreamDetails),
+      v.description('Each upstream, if there are several; the rest is that of the worst that is not a backup'),
+    ),
   ),
 })
 export type HealthDetails = v.InferOutput<typeof HealthDetails>
@@ -92,11 +111,14 @@ export function summaryOf({ status, sinceMs, checks, recent }: HealthHistory): H
   return { status, since, latency_ms: checks.at(-1)?.ms ?? null, recent }
 }
 
+function lastFailureOf({ checks, failures }: HealthHistory) {
+  return { failure: checks.at(-1)?.failure ?? null, consecutive_failures: failures }
+}
+
 export function detailsOf(history: HealthHistory): HealthDetails {
   return {
     ...summaryOf(history),
-    failure: history.checks.at(-1)?.failure ?? null,
-    consecutive_failures: history.failures,
+    ...lastFailureOf(history),
     checks: history.checks.map(({ atMs, ms, failure }) => ({
       at: new Date(atMs).toISOString(),
       ok: failure === null,
@@ -104,4 +126,19 @@ export function detailsOf(history: HealthHistory): HealthDetails {
       failure,
     })),
   }
+}
+
+/** Of several upstreams, in their order. */
+export function detailsOfEach(
+  histories: readonly {
+    readonly upstream: Pick<Upstream, 'url'> & Pick<UpstreamEntry, 'backup'>
+    readonly history: HealthHistory
+  }[],
+): UpstreamDetails[] {
+  return histories.map(({ upstream: { url, backup }, history }) => ({
+    upstream: url,
+    backup,
+    ...summaryOf(history),
+    ...lastFailureOf(history),
+  }))
 }

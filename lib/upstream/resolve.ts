@@ -45,6 +45,25 @@ export async function resolveUpstream(
 }
 
 /**
+ * Resolves each of several upstreams. Among them `localhost` is 127.0.0.1 only: NGINX would try a second address of the same droplet before another
+ * droplet.
+ * @throws {ProxyManagerError} as {@link resolveUpstream}
+ */
+export async function resolveEach(
+  host: ResolverHost,
+  upstreams: readonly Upstream[],
+): Promise<readonly (ResolvedUpstream & { readonly probed: readonly string[] })[]> {
+  const only = upstreams.length === 1
+  return await Promise.all(
+    upstreams.map(async (upstream) => {
+      const resolved = await resolveUpstream(host, upstream)
+      const loopback = ['127.0.0.1']
+      return only || upstream.host !== 'localhost' ? resolved : { ...resolved, addresses: loopback, probed: loopback }
+    }),
+  )
+}
+
+/**
  * The addresses to which NGINX sends the requests of a route now: those in its file, or what its resolvers answer.
  * @throws {ProxyManagerError} UPSTREAM_FORBIDDEN, UPSTREAM_UNRESOLVABLE
  */

@@ -1,4 +1,4 @@
-/** The upstream of a route: a host, a port and a scheme. */
+/** The upstreams of a route: each a host and a port, all with the same scheme. */
 import * as v from 'valibot'
 import { canonicalIpv6, ipFamily } from '../net/address.ts'
 import { resolverAddress } from '../net/dns-server.ts'
@@ -13,8 +13,6 @@ export interface ResolvedUpstream {
 export interface UpstreamHealth {
   readonly status: HealthStatus
   readonly checkedAt: string | null
-  /** How long the check took; missing without one. */
-  readonly latencyMs?: number
 }
 
 export const HealthStatus = v.picklist(['healthy', 'unhealthy', 'unknown'])
@@ -79,6 +77,41 @@ export const UpstreamUrl = v.pipe(
   }),
 )
 
+/** One of several upstreams of a route. */
+export interface UpstreamEntry {
+  readonly host: string
+  readonly port: number
+  /** Used only while no other is available. */
+  readonly backup: boolean
+}
+
+const NO_BACKUP = 'must have one that is not a backup'
+
+/** The upstreams of a route, as a caller passes them; an empty list is none. */
+export const UpstreamEntries = v.pipe(
+  v.array(
+    v.strictObject(
+      {
+        host: UpstreamHost,
+        port: UpstreamPort,
+        backup: v.optional(
+          v.pipe(v.boolean('must be true or false'), v.description('Used only while no other upstream is available')),
+          false,
+        ),
+      },
+      (issue) => (issue.expected === 'never' ? 'is not a known field' : 'must be { "host", "port", "backup" }'),
+    ),
+    'must be a list',
+  ),
+  v.description('1 to 32 upstreams, instead of upstream, or upstream_host and upstream_port'),
+  v.maxLength(32, 'must be at most 32 upstreams'),
+  v.check((entries) => entries.length === 0 || entries.some(({ backup }) => !backup), NO_BACKUP),
+  v.check(
+    (entries) => new Set(entries.map(({ host, port }) => `${host} ${port}`)).size === entries.length,
+    'must not have an upstream twice',
+  ),
+)
+
 export interface Upstream {
   readonly scheme: 'http' | 'https'
   /** A name, or an address without brackets. */
@@ -90,17 +123,32 @@ export interface Upstream {
   readonly url: string
 }
 
-/** The upstream in the fields of a route; a route that only redirects may have none. */
-export function upstreamOf(route: {
+/** The fields of a route that say what is proxied to; a route that only redirects may have none. */
+interface ProxyingRoute {
   readonly upstream_host: string | null
   readonly upstream_port: number | null
   readonly options?: { readonly upstream_scheme: 'http' | 'https' }
-}): Upstream | undefined {
+}
+
+/** The upstream in the fields of a route: of several, the first that is not a backup. */
+export function upstreamOf(route: ProxyingRoute): Upstream | undefined {
   const { upstream_host: host, upstream_port: port } = route
   if (host === null || port === null) return undefined
   const scheme = route.options?.upstream_scheme ?? 'http'
   const authority = `${host.includes(':') ? `[${host}]` : host}:${port}`
   return { scheme, host, port, authority, url: `${scheme}://${authority}` }
+}
+
+/** All upstreams of a route, in its order. */
+export function upstreamsOf(
+  route: ProxyingRoute & { readonly upstreams?: readonly UpstreamEntry[] | undefined },
+): readonly (Upstream & Pick<UpstreamEntry, 'backup'>)[] {
+  const { upstreams, upstream_host, upstream_port, ...rest } = route
+  const entries = upstreams ?? [{ host: upstream_host, port: upstream_port, backup: false }]
+  return entries.flatMap(({ host, port, backup }) => {
+    const upstream = upstreamOf({ ...rest, upstream_host: host, upstream_port: port })
+    return upstream === undefined ? [] : [{ ...upstream, backup }]
+  })
 }
 
 /** The DNS servers for upstreams, as NGINX's `resolver` takes them: those of the setting, or else the system's. */

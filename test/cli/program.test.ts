@@ -62,10 +62,10 @@ test('put and plan have a flag for every option of a route, with its default in 
     const unwrapped = out.replace(/\n {10,}/g, ' ')
     for (const [option, value] of Object.entries(DEFAULT_OPTIONS)) {
       const flag = `--${option.replaceAll('_', '-')}`
-      const isNone = value === null || (Array.isArray(value) && value.length === 0)
+      const isNone = value === null || (typeof value === 'object' && Object.keys(value).length === 0)
       const shown = isNone ? 'none' : escaped(String(value))
       assert.match(unwrapped, new RegExp(`^  ${flag}( <\\w+>)? +[A-Z].* \\(default: ${shown}\\)$`, 'm'))
-      const canBeUnset = typeof value === 'boolean' || value === null || Array.isArray(value)
+      const canBeUnset = typeof value === 'boolean' || typeof value === 'object'
       assert.is(new RegExp(`^  --no-${flag.slice(2)} `, 'm').test(out), canBeUnset, option)
     }
   }

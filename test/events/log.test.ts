@@ -207,6 +207,17 @@ test('a flapping droplet, and a call that is refused again and again, is one eve
   assert.equal(await types(), ['upstream.down', 'route.refused', 'upstream.up', 'route.refused'])
 })
 
+test('of several upstreams of a droplet each has an event a minute', async () => {
+  const { log } = await opened()
+  for (const upstream of ['http://a:1', 'http://b:1', 'http://a:1'])
+    await log.add({ ...draft('upstream.down', 'app'), details: { upstream } })
+  const { events } = await log.read({ after: 0 }, 100)
+  assert.equal(
+    events.map(({ details }) => details.upstream),
+    ['http://a:1', 'http://b:1'],
+  )
+})
+
 test('a failure to add an event is logged once until one is added again', async () => {
   const { log, effects, lines } = await opened()
   await log.add(draft('manager.started'))

@@ -118,4 +118,39 @@ test('once the process stops it answers 503', async () => {
   assertError(await check(deps), 'BUSY')
 })
 
+test('of several upstreams each is asked; it is healthy if each that is not a backup is, and health has each', async () => {
+  const deps = await fakeDeps()
+  const upstreams = [
+    { host: 'localhost', port: 8001 },
+    { host: '10.0.0.2', port: 8002 },
+    { host: '10.0.0.3', port: 8003, backup: true },
+  ]
+  await call(putProxy, deps, '/proxies/app', {
+    method: 'PUT',
+    body: { domain: APP.domain, upstreams, enable_ssl: false },
+  })
+  deps.nginx.upstreams.set(8003, 503)
+  const good = (await check(deps)).body
+  assert.equal([good.upstream, good.ok, good.failure], ['http://localhost:8001', true, null])
+  deps.nginx.upstreams.set(8002, 'ECONNREFUSED')
+  for (let i = 0; i < 2; i++) await check(deps)
+  const { body } = await check(deps)
+  assert.equal([body.upstream, body.ok, body.failure], ['http://10.0.0.2:8002', false, 'ECONNREFUSED'])
+  assert.equal(body.attempts, [
+    { address: '127.0.0.1', path: '/health', status: 200, upstream: 'http://localhost:8001' },
+    { address: '10.0.0.2', path: '/health', failure: 'ECONNREFUSED', upstream: 'http://10.0.0.2:8002' },
+    { address: '10.0.0.3', path: '/health', status: 503, upstream: 'http://10.0.0.3:8003' },
+  ])
+  const shown = (await call(getProxy, deps, '/proxies/app')).body
+  assert.equal(
+    shown.health.upstreams.map((one: Record<string, unknown>) => [one.upstream, one.backup, one.status, one.failure]),
+    [
+      ['http://localhost:8001', false, 'healthy', null],
+      ['http://10.0.0.2:8002', false, 'unhealthy', 'ECONNREFUSED'],
+      ['http://10.0.0.3:8003', true, 'unhealthy', 'HTTP 503'],
+    ],
+  )
+  assert.equal([shown.last_health_status, shown.health.failure], ['unhealthy', 'ECONNREFUSED'])
+})
+
 test.run()

@@ -2,7 +2,15 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { fakeDeps } from '../../fixtures/deps.ts'
 import putProxy from '../../functions/put-proxy.ts'
-import { contentsOf, installLineage, makeLineage, PORT_TAKEN, refused, refuseNextReload } from '../helpers/arrange.ts'
+import {
+  contentsOf,
+  installLineage,
+  makeLineage,
+  PORT_TAKEN,
+  refused,
+  refuseNextReload,
+  textAt,
+} from '../helpers/arrange.ts'
 import {
   APP,
   appProxy,
@@ -377,6 +385,99 @@ test('an unexpected failure answers 500 INTERNAL without its message, and the ne
   assert.match(String(line?.cause), 'secret words')
   deps.host.files.list = list
   assert.is((await put(deps)).status, 201)
+})
+
+const SEVERAL = {
+  domain: APP.domain,
+  enable_ssl: false,
+  upstreams: [
+    { host: '10.0.0.9', port: 8009, backup: true },
+    { host: '10.0.0.1', port: 8001 },
+    { host: '10.0.0.2', port: 8002 },
+  ],
+}
+
+test('of several upstreams each that is not a backup must be healthy, or with "any" one', async () => {
+  const deps = await fakeDeps()
+  deps.nginx.upstreams.set(8009, 503)
+  const created = await put(deps, SEVERAL)
+  assert.equal([created.status, created.body.upstream], [201, 'http://10.0.0.1:8001'])
+  assert.equal(
+    created.body.upstreams,
+    SEVERAL.upstreams.map(({ backup = false, ...one }) => ({ ...one, backup })),
+  )
+  deps.nginx.upstreams.set(8002, 'ECONNREFUSED')
+  const before = contentsOf(deps.disk)
+  const wanted = { ...SEVERAL, options: { balance: 'least_conn' } }
+  const details = assertError(await put(deps, wanted), 'UPSTREAM_UNHEALTHY')
+  assert.equal(
+    [details.upstream, details.attempts],
+    [
+      'http://10.0.0.2:8002',
+      [
+        { address: '10.0.0.1', path: '/health', status: 200, upstream: 'http://10.0.0.1:8001' },
+        { address: '10.0.0.2', path: '/health', failure: 'ECONNREFUSED', upstream: 'http://10.0.0.2:8002' },
+      ],
+    ],
+  )
+  assert.equal(
+    contentsOf(deps.disk).filter(([path]) => path.includes('/sites-')),
+    before.filter(([path]) => path.includes('/sites-')),
+  )
+  assert.is((await put(deps, { ...wanted, require_healthy: 'any' })).status, 200)
+  deps.nginx.upstreams.set(8001, 500)
+  assertError(await put(deps, { ...SEVERAL, require_healthy: 'any' }), 'UPSTREAM_UNHEALTHY')
+})
+
+test('each of several upstreams must be one that a route may lead to, also a backup', async () => {
+  const deps = await fakeDeps()
+  const withOther = (other: object) => put(deps, { ...SEVERAL, upstreams: [...SEVERAL.upstreams, other] })
+  assertError(await withOther({ host: '169.254.169.254', port: 80, backup: true }), 'UPSTREAM_FORBIDDEN')
+  assertError(await withOther({ host: 'localhost', port: 8100 }), 'UPSTREAM_FORBIDDEN')
+  assertError(await withOther({ host: '127.0.0.1', port: 80, backup: true }), 'UPSTREAM_FORBIDDEN')
+  assertError(await withOther({ host: 'missing.internal', port: 80 }), 'UPSTREAM_UNRESOLVABLE')
+})
+
+test('a name among several needs an NGINX that resolves it; one of the hosts file is written out', async () => {
+  const deps = await fakeDeps()
+  deps.names.dns.set('app.internal', ['10.0.0.3'])
+  deps.host.network.hostsFile = (name) => (name === 'listed' ? ['10.0.0.4', '10.0.0.5'] : [])
+  const named = (host: string) => put(deps, { ...SEVERAL, upstreams: [...SEVERAL.upstreams, { host, port: 8003 }] })
+  const details = assertError(await named('app.internal'), 'NGINX_UNSUPPORTED')
+  assert.match(String(details.remedy), /^Install an NGINX that has it, .*, or pass the addresses of the droplets$/)
+  assert.is((await named('listed')).status, 201)
+  const text = textAt(deps.disk, '/etc/nginx/sites-available/fpai-app.conf') ?? ''
+  assert.match(text, /server 10\.0\.0\.4:8003 max_fails=3 fail_timeout=10s;\n {4}server 10\.0\.0\.5:8003 /)
+})
+
+test('one that is taken out is the only former upstream; the rest and the order make another revision', async () => {
+  const deps = await fakeDeps()
+  const [, one, two] = SEVERAL.upstreams
+  const first = await put(deps, SEVERAL)
+  assert.is((await put(deps, SEVERAL)).body.receipt.reloaded, false)
+  const without = await put(deps, { ...SEVERAL, upstreams: [one] })
+  assert.equal(
+    without.body.receipt.former.map(({ upstream }: { upstream: string }) => upstream),
+    ['http://10.0.0.9:8009', 'http://10.0.0.2:8002'],
+  )
+  assert.equal([without.body.upstreams.length, without.body.upstream], [1, 'http://10.0.0.1:8001'])
+  const single = await put(deps, { ...APP, upstream_host: '10.0.0.1', upstream_port: 8001 })
+  assert.is(single.headers.get('etag'), without.headers.get('etag'))
+  const swapped = await put(deps, { ...SEVERAL, upstreams: [two, one] })
+  assert.equal(swapped.body.receipt.former, [])
+  assert.is(new Set([first, without, swapped].map(({ headers }) => headers.get('etag'))).size, 3)
+})
+
+test('upstream_tls_verify needs a file of trusted CAs', async () => {
+  const deps = await fakeDeps()
+  const body = { ...APP, options: { upstream_scheme: 'https', upstream_tls_verify: true } }
+  assert.is((await put(deps, body)).status, 201)
+  deps.disk.delete('/etc/ssl/certs/ca-certificates.crt')
+  const details = assertError(
+    await put(deps, { ...body, options: { ...body.options, hsts: true } }),
+    'NGINX_UNSUPPORTED',
+  )
+  assert.match(String(details.remedy), /ca-certificates/)
 })
 
 test.run()

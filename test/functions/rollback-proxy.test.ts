@@ -1,6 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { FakeDeps } from '../../fixtures/deps.ts'
+import putProxy from '../../functions/put-proxy.ts'
 import rollbackProxy from '../../functions/rollback-proxy.ts'
 import { eventsOf, put, remove, routeFilesOf, servedPort, worldWithRoute } from '../helpers/world.ts'
 import { assertError, assertIssues, call } from './wire.ts'
@@ -60,6 +61,29 @@ test('a version that there is not, a deletion, and a droplet without history are
   const path = '/proxies/none/rollback'
   assertError(await call(rollbackProxy, deps, path, { method: 'POST', body: {} }), 'PROXY_NOT_FOUND')
   assertIssues(await back(deps, { to: '1' }), [['to', 'must be the number of a version']])
+})
+
+test('a version with several upstreams comes back with all of them, and its event says that they have changed', async () => {
+  const deps = await worldWithRoute()
+  const upstreams = [
+    { host: '10.0.0.1', port: 1, backup: true },
+    { host: '10.0.0.2', port: 2, backup: false },
+  ]
+  const body = {
+    domain: 'old.example.com',
+    upstreams,
+    enable_ssl: false,
+    options: { request_headers: { Cookie: null } },
+  }
+  await call(putProxy, deps, '/proxies/old', { method: 'PUT', body })
+  const [newest] = await deps.engine.readHistory('old')
+  assert.equal(newest?.route?.upstreams, upstreams)
+  await put(deps, 'old', 'old.example.com', 8003)
+  const answer = (await back(deps)).body
+  assert.equal([answer.upstreams, answer.options.request_headers], [upstreams, { Cookie: null }])
+  const event = eventsOf(deps).findLast(({ type }) => type === 'route.rolled_back')
+  assert.equal(event?.details.changed, ['upstream_host', 'upstream_port', 'upstreams', 'options'])
+  assert.is((await deps.engine.readHistory('old')).length, 4)
 })
 
 test.run()

@@ -96,6 +96,7 @@ export function appProxy(deps: FakeDeps, differing: Readonly<Record<string, unkn
     upstream: 'http://localhost:8002',
     upstream_host: 'localhost',
     upstream_port: 8002,
+    upstreams: [{ host: 'localhost', port: 8002, backup: false }],
     enable_ssl: false,
     ssl_enabled: false,
     status: 'active',

@@ -178,7 +178,7 @@ test('a route with another upstream, path or name has no check of the former one
   const [before, after] = [route('app'), route('app', { upstream_port: 8002 })]
   script.held = true
   await run([before], 1)
-  checks.noteChange(after, { atMs: 0, ms: 1, failure: null })
+  checks.noteChange(after, [{ upstream: 'http://localhost:8002', atMs: 0, ms: 1, failure: null, attempts: [] }])
   script.answer = DOWN
   await answerOne()
   assert.equal([checks.historyOf(before).recent, checks.historyOf(after).recent], ['', '1'])
@@ -214,6 +214,30 @@ test('once the process stops, no check begins, those that run are aborted, and c
   await run(routes, 20)
   assert.is(asked.length, 16)
   await called
+})
+
+test('each of several upstreams is asked and turns by itself; the route is as the worst that is not a backup', async () => {
+  const { checks, script, turns, run, asked } = await world()
+  const entries = [1, 2, 3].map((port) => ({ host: 'localhost', port, backup: port === 3, addresses: ['127.0.0.1'] }))
+  const all = route('app', { upstream_port: 1, upstreams: entries })
+  await run([all], 15)
+  assert.equal(asked.map(({ port }) => port).sort(), [1, 2, 3])
+  const statuses = () => checks.historiesOf(all).map(({ history }) => history.status)
+  assert.equal([statuses(), checks.historyOf(all).status], [['healthy', 'healthy', 'healthy'], 'healthy'])
+  const only = (port: number) =>
+    route('app', { upstream_port: 1, upstreams: entries.filter((one) => one.port !== port) })
+  script.answer = DOWN
+  for (let i = 0; i < 3; i++) await checks.check(all)
+  assert.equal([statuses(), checks.historyOf(all).status], [['unhealthy', 'unhealthy', 'unhealthy'], 'unhealthy'])
+  assert.equal(
+    turns.map(({ type, upstream }) => [type, upstream]),
+    [1, 2, 3].map((port) => ['upstream.down', `http://localhost:${port}`]),
+  )
+  checks.noteChange(
+    only(2),
+    [1, 3].map((port) => ({ upstream: `http://localhost:${port}`, atMs: 0, ms: 1, failure: null, attempts: [] })),
+  )
+  assert.equal([checks.historyOf(only(2)).status, statuses()], ['healthy', ['healthy', 'unknown', 'healthy']])
 })
 
 test.run()

@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { isSameDestination, leavingUpstream, servedUpstream } from '../../lib/plan/leaving-upstream.ts'
+import { isSameDestination, leavingUpstreams, servedUpstreams } from '../../lib/plan/leaving-upstream.ts'
 import { DEFAULT_OPTIONS } from '../../lib/route/options.ts'
 import type { RouteRecord } from '../../lib/route/record.ts'
 import type { SnapshotRoute } from '../../lib/route/stored-route.ts'
@@ -14,11 +14,22 @@ function route(own: Partial<RouteRecord> = {}, enabled = true): SnapshotRoute {
 const withOptions = (options: Partial<RouteRecord['options']>) => route({ options: { ...DEFAULT_OPTIONS, ...options } })
 const OTHER = { upstream_port: 8002 }
 
+/** A route with these ports of one host; a negative one is a backup. */
+function several(...ports: readonly number[]): SnapshotRoute {
+  const upstreams = ports.map((port) => ({
+    host: '10.0.0.1',
+    port: Math.abs(port),
+    backup: port < 0,
+    addresses: ['10.0.0.1'],
+  }))
+  return route({ upstream_host: '10.0.0.1', upstream_port: ports[0] ?? 0, upstream_addresses: ['10.0.0.1'], upstreams })
+}
+
 const CASES: readonly (readonly [
   what: string,
   former: SnapshotRoute | undefined,
   present: SnapshotRoute | undefined,
-  left: string | undefined,
+  left: string | readonly string[] | undefined,
 ])[] = [
   ['a new route', undefined, route(), undefined],
   ['another port', route(), route(OTHER), 'http://localhost:8001'],
@@ -30,16 +41,23 @@ const CASES: readonly (readonly [
   ['the end of maintenance', withOptions({ maintenance: true }), route(OTHER), undefined],
   ['a deletion', route(), undefined, 'http://localhost:8001'],
   ['a deletion of a route that was not served', route({}, false), undefined, undefined],
+  ['one of several taken out', several(8001, 8002, 8003), several(8001, 8003), 'http://10.0.0.1:8002'],
+  ['one that becomes a backup', several(8001, 8002), several(8001, -8002), undefined],
+  ['one more', several(8001, 8002), several(8001, 8002, 8003), undefined],
+  ['a deletion of several', several(8001, -8002), undefined, ['http://10.0.0.1:8001', 'http://10.0.0.1:8002']],
 ]
 
 for (const [what, former, present, left] of CASES) {
   test(`${what} leaves ${left === undefined ? 'no upstream' : 'the former upstream'}`, () => {
-    assert.is(leavingUpstream(former, present)?.url, left)
+    assert.equal(
+      leavingUpstreams(former, present).map(({ url }) => url),
+      left === undefined ? [] : [left].flat(),
+    )
   })
 }
 
 function same(one: Partial<RouteRecord>, other: Partial<RouteRecord>): boolean {
-  const [a, b] = [servedUpstream(route(one)), servedUpstream(route(other))]
+  const [[a], [b]] = [servedUpstreams(route(one)), servedUpstreams(route(other))]
   if (a === undefined || b === undefined) throw new Error('no upstream')
   return isSameDestination(a, b)
 }

@@ -12,7 +12,7 @@ import { sharedDirectives } from '../../lib/render/shared-file.ts'
 import { dropletOfFileName, SHARED_FILE } from '../../lib/route/file-names.ts'
 import { namesOf } from '../../lib/route/names.ts'
 import { ProxyOptions } from '../../lib/route/options.ts'
-import type { RouteRecord } from '../../lib/route/record.ts'
+import { RouteRecord } from '../../lib/route/record.ts'
 import { fixture } from '../helpers/memory-tree.ts'
 
 const test = suite('server-block')
@@ -35,12 +35,14 @@ const HostEntries = v.strictObject({
   ),
   webroot: v.string(),
   certificates: v.string(),
+  trustedCas: v.optional(v.string()),
   missingModules: v.optional(v.array(v.picklist(MODULE_NAMES)), ['stub_status']),
 })
 const Host = v.pipe(
   HostEntries,
-  v.transform(({ publicHttpPort, publicHttpsPort, ...host }) => ({
+  v.transform(({ publicHttpPort, publicHttpsPort, trustedCas, ...host }) => ({
     ...host,
+    ...(trustedCas === undefined ? {} : { trustedCas }),
     publicHttpPort: publicHttpPort ?? host.httpPort,
     publicHttpsPort: publicHttpsPort ?? host.httpsPort,
   })),
@@ -51,6 +53,7 @@ const Route = v.strictObject({
   upstream_host: v.nullable(v.string()),
   upstream_port: v.nullable(v.number()),
   upstream_addresses: v.nullable(texts),
+  upstreams: RouteRecord.entries.upstreams,
   resolvers: texts,
   fingerprint_sha256: v.nullable(v.string()),
   /** The names in the certificate; by default those of the route. */

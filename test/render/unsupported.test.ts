@@ -1,6 +1,8 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { fakeDeps } from '../../fixtures/deps.ts'
+import type { ModuleName } from '../../lib/nginx/config/build.ts'
+import type { Version } from '../../lib/nginx/config/version.ts'
 import { unsupported } from '../../lib/render/unsupported.ts'
 import { countEffects, installLineage, makeLineage, refusal, textAt } from '../helpers/arrange.ts'
 import { put, putRequest } from '../helpers/world.ts'
@@ -69,10 +71,24 @@ test('directives of other missing modules are left out', async () => {
 })
 
 test('the option allow needs ngx_http_access_module', () => {
-  const lacking = { missingModules: ['access'] } as const
+  const lacking = { missingModules: ['access'], nginxVersion: [1, 22, 1] } as const
   assert.is(unsupported({ enable_ssl: false, options: { allow: [] } }, lacking), undefined)
   const error = unsupported({ enable_ssl: false, options: { allow: ['10.0.0.0/8'] } }, lacking)
   assert.match(String(error?.details.remedy), /, or leave out options\.allow$/)
+})
+
+test('a name among several upstreams needs NGINX 1.27.3 and shared memory; least_conn its module, if there are several', () => {
+  const upstreams = [null, ['10.0.0.1']].map((addresses, i) => ({ host: `a${i}`, port: 1, backup: false, addresses }))
+  const on = (nginxVersion: Version, ...missingModules: ModuleName[]) =>
+    unsupported({ enable_ssl: false, upstreams }, { nginxVersion, missingModules })?.message
+  assert.match(on([1, 27, 2]) ?? '', /older than 1\.27\.3, which a name among several upstreams needs/)
+  assert.match(on([1, 28, 0], 'upstream_zone') ?? '', /without ngx_http_upstream_zone_module/)
+  assert.is(on([1, 27, 3]), undefined)
+  const options = { balance: 'least_conn' } as const
+  const lacking = { nginxVersion: [1, 28, 0], missingModules: ['upstream_least_conn'] } as const
+  assert.is(unsupported({ enable_ssl: false, options }, lacking), undefined)
+  const error = unsupported({ enable_ssl: false, options, upstreams }, lacking)
+  assert.match(String(error?.details.remedy), /or leave out options\.balance$/)
 })
 
 test('a certificate that is there is used if everything is there', async () => {

@@ -1,5 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import * as v from 'valibot'
 import { Domain } from '../../lib/net/domain.ts'
 import { DropletName, nameFromDomain } from '../../lib/route/droplet-name.ts'
 import { DEFAULT_OPTIONS } from '../../lib/route/options.ts'
@@ -99,7 +100,7 @@ test('all faults of a body are reported at once, and none repeats what was sent'
     'domain: must have at least two labels, such as app.example.com',
     'enable_ssl: must be true or false',
     'nginx_bin: is not a known field',
-    'require_healthy: must be true or false',
+    'require_healthy: must be true, false or "any"',
     'upstream_host: must be a host name, an IPv4 address of four decimal octets, or an IPv6 address without a zone',
     'upstream_port: must be an integer from 1 to 65535',
   ])
@@ -122,14 +123,70 @@ test('a body without domain and port reports both', () => {
   assert.equal(faults(CreateProxyBody, {}), both)
 })
 
-test('upstream replaces host and port, and cannot be combined with them', () => {
-  const fault = ': upstream replaces upstream_host and upstream_port: pass only one form'
+test('the forms of an upstream may be there together if they agree', () => {
+  const fault = ': upstream, upstream_host and upstream_port, and upstreams, must be the same upstream'
   const body = { domain: 'a.example.com', upstream: 'http://a:80' }
-  assert.equal(faults(PutProxyBody, { ...body, upstream_port: 80 }), [fault])
-  assert.equal(faults(PutProxyBody, { ...body, upstream_host: 'a' }), [fault])
+  const upstreams = [
+    { host: 'c', port: 1, backup: true },
+    { host: 'a', port: 80 },
+    { host: 'b', port: 81 },
+  ]
+  for (const same of [
+    { upstream_port: 80 },
+    { upstream_host: 'A' },
+    { upstream_host: 'a', upstream_port: 80, upstreams },
+  ])
+    assert.equal(faults(PutProxyBody, { ...body, ...same }), [])
+  for (const other of [
+    { upstream_port: 81 },
+    { upstream_host: 'b' },
+    { upstream_host: 'c', upstream_port: 1, upstreams },
+    { upstreams: [{ host: 'b', port: 81 }] },
+  ])
+    assert.equal(faults(PutProxyBody, { ...body, ...other }), [fault])
   assert.equal(faults(PutProxyBody, { ...body, upstream: 'nonsense', upstream_port: 80 }), [
-    fault,
     'upstream: must be http://host:port or https://host:port',
+  ])
+})
+
+test('several upstreams: the first that is not a backup is upstream_host and upstream_port; one is as the single form', () => {
+  const parsed = (upstreams: unknown, more = {}) =>
+    v.parse(PutProxyBody, { domain: 'a.example.com', upstreams, ...more })
+  const several = [
+    { host: 'C', port: 1, backup: true },
+    { host: '[::1]', port: 80 },
+  ]
+  const { upstream_host, upstream_port, upstreams } = parsed(several)
+  assert.equal([upstream_host, upstream_port], ['::1', 80])
+  assert.equal(upstreams, [
+    { host: 'c', port: 1, backup: true },
+    { host: '::1', port: 80, backup: false },
+  ])
+  const single = v.parse(PutProxyBody, { domain: 'a.example.com', upstream: 'http://b:2' })
+  assert.equal(parsed([{ host: 'b', port: 2, backup: false }]), single)
+  assert.equal(parsed([], { upstream_host: 'b', upstream_port: 2 }), single)
+})
+
+test('a list of upstreams that is none is refused, and the error says what is wrong', () => {
+  const of = (upstreams: unknown) => faults(PutProxyBody, { domain: 'a.example.com', upstreams })
+  const a = { host: 'a', port: 1 }
+  const many = Array.from({ length: 33 }, (_, i) => ({ host: 'a', port: i + 1 }))
+  assert.equal(of([]), ['upstream_port: is required (or upstream as http://host:port)'])
+  assert.equal(of([{ ...a, backup: true }]), ['upstreams: must have one that is not a backup'])
+  assert.equal(of([a, { ...a, host: 'A.', backup: true }]), ['upstreams: must not have an upstream twice'])
+  assert.equal(of(many), ['upstreams: must be at most 32 upstreams'])
+  assert.equal(of({ 0: a }), ['upstreams: must be a list'])
+  assert.equal(of(['http://a:1']), ['upstreams.0: must be { "host", "port", "backup" }'])
+  assert.equal(of([{ ...a, weight: 1 }]), ['upstreams.0.weight: is not a known field'])
+  assert.equal(of([a, { port: 0 }]).length, 2)
+})
+
+test('the Host header of one upstream cannot be that of several', () => {
+  const body = { domain: 'a.example.com', options: { upstream_host_header: 'upstream' } }
+  const upstreams = [1, 2].map((port) => ({ host: 'a', port }))
+  assert.equal(faults(PutProxyBody, { ...body, upstreams: upstreams.slice(1) }), [])
+  assert.equal(faults(PutProxyBody, { ...body, upstreams }), [
+    'options.upstream_host_header: must be domain or a name: there are several upstreams',
   ])
 })
 

@@ -46,6 +46,7 @@ test('a route is shown with its upstream as a URL and everything in its file', (
     upstream: 'http://[::1]:8001',
     upstream_host: '::1',
     upstream_port: 8001,
+    upstreams: [{ host: '::1', port: 8001, backup: false }],
     enable_ssl: true,
     ssl_enabled: true,
     status: 'active',

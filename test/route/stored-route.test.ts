@@ -10,7 +10,7 @@ import type { SharedContext } from '../../lib/render/shared-file.ts'
 import { readSharedFile, renderSharedFile, renumberSharedFile } from '../../lib/render/shared-file.ts'
 import { NOTICE } from '../../lib/route/file-envelope.ts'
 import { dropletOfFileName, isOwnFileName, routeFileName } from '../../lib/route/file-names.ts'
-import { DEFAULT_OPTIONS } from '../../lib/route/options.ts'
+import { DEFAULT_OPTIONS, writtenOptions } from '../../lib/route/options.ts'
 import type { RouteRecord } from '../../lib/route/record.ts'
 import { readRouteFile } from '../../lib/route/stored-route.ts'
 import { context, routeRecord } from '../helpers/samples.ts'
@@ -27,12 +27,15 @@ const certificate = {
   fingerprint_sha256: 'ab'.repeat(32),
 }
 
+/** The record as files have it: without options of later versions that have their defaults. */
+const written = (record: RouteRecord) => JSON.stringify({ ...record, options: writtenOptions(record.options) })
+
 test('a file begins with a notice, its checksum and its record, followed by its server blocks', () => {
   const record = routeRecord()
   const text = renderRouteFile(record, context)
   const [notice, checksum, json, ...configuration] = text.split('\n')
   assert.is(notice, NOTICE)
-  assert.is(json, `# record: ${JSON.stringify(record)}`)
+  assert.is(json, `# record: ${written(record)}`)
   assert.is(configuration.join('\n'), printNginx(routeDirectives(record, context)))
   const signed = text.slice(text.indexOf('# record: '))
   assert.is(checksum, `# sha256: ${createHash('sha256').update(signed).digest('hex')}`)
@@ -59,18 +62,18 @@ const NGINX_BUFFER = 4096
 
 /** A route whose `# record: ` line would have this many bytes. */
 function recordOfLength(bytes: number): RouteRecord {
-  const lineOf = (created_at: string) => `# record: ${JSON.stringify(routeRecord({ created_at }))}`
+  const lineOf = (created_at: string) => `# record: ${written(routeRecord({ created_at }))}`
   return routeRecord({ created_at: 'x'.repeat(bytes - Buffer.byteLength(lineOf(''))) })
 }
 
 test('a record is on one line if NGINX can read so long a line, and byte for byte as in earlier releases', () => {
   const longest = recordOfLength(NGINX_BUFFER - 1)
-  assert.is(renderRouteFile(longest, context).split('\n')[2], `# record: ${JSON.stringify(longest)}`)
+  assert.is(renderRouteFile(longest, context).split('\n')[2], `# record: ${written(longest)}`)
   const longer = recordOfLength(NGINX_BUFFER)
   const lines = renderRouteFile(longer, context).split('\n').slice(2)
   assert.is(
     lines.findIndex((line) => !line.startsWith('# record: ')),
-    Math.ceil(JSON.stringify(longer).length / 1000),
+    Math.ceil(written(longer).length / 1000),
   )
 })
 
@@ -244,15 +247,45 @@ test('the revision of a route without later options is that of the version that 
   const record = routeRecord()
   const revisionWith = (options: RouteRecord['options']) =>
     readRouteFile('app', renderRouteFile({ ...record, options }, context))?.revision
-  const { header_buffer_size, upstream_keepalive_s, ...earlier } = DEFAULT_OPTIONS
+  const { header_buffer_size, upstream_keepalive_s, ...known } = writtenOptions(DEFAULT_OPTIONS)
   const { droplet_name, domain, upstream_host, upstream_port, enable_ssl } = record
-  const text = JSON.stringify([droplet_name, domain, upstream_host, upstream_port, enable_ssl, earlier])
+  const text = JSON.stringify([droplet_name, domain, upstream_host, upstream_port, enable_ssl, known])
   const revision = createHash('sha256').update(text).digest('hex').slice(0, 16)
-  assert.is(revisionWith({ ...DEFAULT_OPTIONS, header_buffer_size, upstream_keepalive_s }), revision)
-  const changed = [{ header_buffer_size: '64k' }, { upstream_keepalive_s: 0 }].map((one) =>
-    revisionWith({ ...DEFAULT_OPTIONS, ...one }),
-  )
-  assert.is(new Set([revision, ...changed]).size, 3)
+  assert.is(revisionWith(DEFAULT_OPTIONS), revision)
+  const others = [
+    { header_buffer_size: '64k' },
+    { upstream_keepalive_s: 0 },
+    { balance: 'least_conn' },
+    { failover: 'connect_only' },
+    { failover_on_5xx: true },
+    { request_headers: { 'X-Tier': null } },
+    { upstream_host_header: 'upstream' },
+    { upstream_tls_verify: true },
+  ] as const
+  const changed = others.map((one) => revisionWith({ ...DEFAULT_OPTIONS, ...one }))
+  assert.is(new Set([revision, ...changed]).size, 1 + others.length)
+})
+
+test('the record of a route without several upstreams and later options has none of their names', () => {
+  const [, , json = ''] = renderRouteFile(routeRecord(), context).split('\n')
+  assert.not.match(json, /upstreams|balance|failover|request_headers|upstream_host_header|upstream_tls_verify/)
+})
+
+test('the revision of several upstreams changes with each of their fields, and not with their addresses', () => {
+  const entry = { host: 'b', port: 2, backup: false, addresses: ['10.0.0.2'] }
+  const revisionOf = (...others: NonNullable<RouteRecord['upstreams']>) => {
+    const upstreams = [{ host: 'localhost', port: 8001, backup: false, addresses: ['127.0.0.1'] }, ...others]
+    return readRouteFile('app', renderRouteFile(routeRecord({ upstreams }), context))?.revision
+  }
+  const revisions = [
+    revisionOf(entry),
+    revisionOf({ ...entry, host: 'c' }),
+    revisionOf({ ...entry, port: 3 }),
+    revisionOf({ ...entry, backup: true }),
+    revisionOf(entry, { ...entry, port: 4 }),
+  ]
+  assert.is(new Set(revisions).size, revisions.length)
+  assert.is(revisionOf({ ...entry, addresses: ['10.0.0.3'] }), revisions[0])
 })
 
 test.run()

@@ -76,6 +76,7 @@ function canRead(text: string): boolean {
     isKnown('ssl_reject_handshake', installed.version, [1, 19, 4]) &&
     isKnown('http2 on', installed.version, [1, 25, 1]) &&
     isKnown('keepalive_min_timeout', installed.version, [1, 27, 4]) &&
+    isKnown(' resolve ', installed.version, [1, 27, 3]) &&
     isKnown('keepalive 0', installed.version, [1, 29, 7]) &&
     isKnown('X25519MLKEM768', installed.openssl, [3, 5])
   )

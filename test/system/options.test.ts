@@ -140,7 +140,9 @@ test('NGINX closes idle connections to the upstream after the time of the route,
   }
 })
 
-test('an upstream that speaks TLS is probed and proxied over TLS', async ({ host }) => {
+test('an upstream that speaks TLS is probed and proxied over TLS, and verified only if it is asked for', async ({
+  host,
+}) => {
   const folder = mkdtempSync(join(tmpdir(), 'proxy-manager-tls-'))
   const { certificate, key } = makeKeyPair(folder)
   const server = createServer({ cert: readFileSync(certificate), key: readFileSync(key) }, (request, response) => {
@@ -156,6 +158,10 @@ test('an upstream that speaks TLS is probed and proxied over TLS', async ({ host
     assert.is(created.status, 201, JSON.stringify(created.body))
     assert.is(created.body.upstream, `https://localhost:${port}`)
     assert.is(await through(host.nginx.httpPort, 'tls.example.com'), 'over TLS')
+    // Self-signed: no CA of the system vouches for it.
+    const verified = { options: { ...options, upstream_tls_verify: true } }
+    assert.is((await putRoute(host.manager, 'tls', 'tls.example.com', port, verified)).status, 200)
+    assert.is(await through(host.nginx.httpPort, 'tls.example.com'), 'status 502')
   } finally {
     server.close()
     server.closeAllConnections()

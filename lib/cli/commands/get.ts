@@ -24,6 +24,7 @@ const Checked = v.object({
   failure: v.nullable(v.string()),
   attempts: v.array(
     v.object({
+      upstream: v.optional(v.string()),
       address: v.string(),
       path: v.string(),
       status: v.optional(v.number()),
@@ -51,7 +52,10 @@ is changed.`,
       text: fields({
         name,
         upstream,
-        attempts: attempts.map((attempt) => `${attempt.address} ${attempt.path}: ${attempt.status ?? attempt.failure}`),
+        attempts: attempts.map(({ upstream: own, address, ...attempt }) => {
+          const place = [own, address, attempt.path].filter((part) => part !== undefined).join(' ')
+          return `${place}: ${attempt.status ?? attempt.failure}`
+        }),
         result: ok ? `healthy after ${latencyMs} ms` : `failed after ${latencyMs} ms: ${failure}`,
         health: describeChecked(health),
       }),

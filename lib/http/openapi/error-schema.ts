@@ -47,6 +47,7 @@ export const ErrorDetails = v.looseObject({
         path: v.string(),
         status: v.optional(integer),
         failure: v.optional(v.string()),
+        upstream: v.optional(v.string()),
       }),
     ),
     'UPSTREAM_UNHEALTHY: each address that was checked, and its answer',

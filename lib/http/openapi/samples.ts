@@ -24,6 +24,7 @@ export const PROXY = {
   upstream: 'http://localhost:8001',
   upstream_host: 'localhost',
   upstream_port: 8001,
+  upstreams: [{ host: 'localhost', port: 8001, backup: false }],
   enable_ssl: true,
   ssl_enabled: true,
   status: 'active',

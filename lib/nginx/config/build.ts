@@ -36,6 +36,8 @@ const MODULES = {
   ssl: false,
   stub_status: false,
   upstream_keepalive: true,
+  upstream_least_conn: true,
+  upstream_zone: true,
   v2: false,
 } as const
 

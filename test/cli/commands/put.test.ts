@@ -163,7 +163,19 @@ const OTHERS: { readonly [O in keyof ProxyOptions]: readonly [flag: string, valu
   header_buffer_size: ['--header-buffer-size=64k', '64k'],
   upstream_keepalive_s: ['--upstream-keepalive-s=1', 1],
   maintenance: ['--maintenance', true],
+  balance: ['--balance=least_conn', 'least_conn'],
+  failover: ['--failover=connect_only', 'connect_only'],
+  failover_on_5xx: ['--failover-on-5xx', true],
+  request_headers: ['--request-headers=X-Tier: gold', { 'X-Tier': 'gold' }],
+  upstream_host_header: ['--upstream-host-header=app.internal', 'app.internal'],
+  upstream_tls_verify: ['--upstream-tls-verify', true],
 }
+
+/** An option as it is shown, one line each. */
+const linesOf = (value: unknown) =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? Object.entries(value).map(([name, text]) => `${name}: ${text}`)
+    : [value].flat()
 
 test('every option has a flag; what is not named is kept, and get shows whatever differs from the defaults', async () => {
   await withApi(async ({ cli }) => {
@@ -175,7 +187,7 @@ test('every option has a flag; what is not named is kept, and get shows whatever
     assert.equal((await read()).options, wanted)
     const shown = (await cli('get', 'app')).out
     for (const [name, value] of Object.entries({ enable_ssl: false, ...wanted }))
-      for (const one of [value].flat()) assert.match(shown, new RegExp(`^(${name})? +${one}$`, 'm'), name)
+      for (const one of linesOf(value)) assert.match(shown, new RegExp(`^(${name})? +${one}$`, 'm'), name)
 
     for (const [name, [, value]] of Object.entries(OTHERS)) {
       const flag = `--${name.replaceAll('_', '-')}`
@@ -198,7 +210,7 @@ function backToDefault(
   fallback: unknown,
 ): readonly [argument: string, fallback: unknown] {
   if (typeof value === 'boolean') return [value ? flag.replace('--', '--no-') : flag, fallback]
-  const canBeUnset = fallback === null || Array.isArray(fallback)
+  const canBeUnset = typeof fallback === 'object'
   return [canBeUnset ? flag.replace('--', '--no-') : `${flag}=${fallback}`, fallback]
 }
 
@@ -259,8 +271,10 @@ test('a route that changes at every try is left to the others, with exit status 
 
 for (const [argv, words] of [
   [['--domain=x'], '--domain: must have at least two labels'],
-  [['--upstream=ftp://x'], '--upstream: must be http://host:port or https://host:port'],
-  [['--connect-timeout-s=soon'], '--connect-timeout-s: must be an integer from 1 to 75'],
+  [['--upstream-host-header=a:1'], '--upstream-host-header: must be a host name'],
+  [['--request-headers=Host: x'], '--request-headers (Host): is set by NGINX'],
+  [['--balance=random'], '--balance: must be round_robin or least_conn'],
+  [['--connect-timeout-s=soon'], '--connect-timeout-s: must be an integer from 1 to 300'],
   [['--read-timeout-s=0'], '--read-timeout-s: must be an integer from 1 to 86400'],
   [['--max-body-size=5'], '--max-body-size: must be a size such as 512k, 64m or 2g, or 0'],
   [['--upstream-scheme=ftp'], '--upstream-scheme: must be http or https'],
@@ -287,6 +301,51 @@ test('it creates a route that only redirects, and shows where to', async () => {
     assert.is(status, 0)
     assert.match(out, /^aliases {6}older\.example\.com\nredirect_to {2}new\.example\.com$/m)
     assert.match((await cli('list')).out, /redirect to new\.example\.com/)
+  })
+})
+
+test('--upstream and --backup can be repeated; which of the two is not named is kept', async () => {
+  await withApi(async ({ cli }) => {
+    const [a, b, c] = ['http://10.0.0.1:1', 'http://10.0.0.2:2', 'http://10.0.0.3:3']
+    const shown = async (...argv: string[]) => {
+      const { status, out, err } = await cli('put', 'app', ...argv, '--json')
+      assert.is(status, 0, err)
+      return JSON.parse(out).upstreams.map(
+        (one: Record<string, unknown>) => `${one.host}${one.backup ? ' backup' : ''}`,
+      )
+    }
+    const [first, second, third] = ['10.0.0.1', '10.0.0.2', '10.0.0.3']
+    const created = await shown(
+      '--domain',
+      'app.example.com',
+      '--no-ssl',
+      '--upstream',
+      a,
+      '--upstream',
+      b,
+      '--backup',
+      c,
+    )
+    assert.equal(created, [first, second, `${third} backup`])
+    assert.equal(await shown('--hsts'), created)
+    assert.equal(await shown('--upstream', b), [second, `${third} backup`])
+    assert.equal(await shown('--backup', '10.0.0.1:1'), [second, `${first} backup`])
+    const { out } = await cli('get', 'app')
+    assert.match(out, /\nupstream +http:\/\/10\.0\.0\.2:2\n +http:\/\/10\.0\.0\.1:1 \(backup\)\n/)
+    assert.match((await cli('list')).out, / http:\/\/10\.0\.0\.2:2 \+1 /)
+    assert.equal(await shown('--no-backup'), [second])
+    const mixed = await cli('put', 'app', '--upstream', a, '--upstream', 'https://10.0.0.2:2')
+    assert.equal([mixed.status, /same scheme/.test(mixed.err)], [2, true])
+    const wrong = await cli('put', 'app', '--upstream', a, '--upstream', 'ftp://x')
+    assert.equal([wrong.status, /Expected http:\/\/host:port/.test(wrong.err)], [2, true])
+  })
+})
+
+test('one upstream that is no URL is refused by the API, with the flag', async () => {
+  await withApi(async ({ cli }) => {
+    const { status, err } = await cli('put', 'app', '--domain', 'app.example.com', '--upstream=ftp://x')
+    assert.is(status, 1)
+    assert.match(err, '--upstream: must be http://host:port or https://host:port')
   })
 })
 

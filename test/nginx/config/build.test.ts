@@ -62,7 +62,7 @@ test('missing are modules that were left out, and those that were not asked for'
     'map',
     'upstream_keepalive',
   ])
-  assert.equal(from(`${asked} --without-http`).missingModules.length, 11)
+  assert.equal(from(`${asked} --without-http`).missingModules.length, 13)
 })
 
 test('a dynamic module can be used if the configuration loads it', () => {
