@@ -127,9 +127,11 @@ function isVersion({ type, details: { changed } }: DatedEvent): boolean {
 }
 
 /** The route as a PUT takes it. */
-export function routeOf({ domain, upstream_host, upstream_port, enable_ssl, options }: RouteRecord) {
+export function routeOf(record: RouteRecord) {
+  const { domain, upstream_host, upstream_port, enable_ssl, options, certificate_from } = record
   const upstream = upstream_host === null || upstream_port === null ? {} : { upstream_host, upstream_port }
-  return { domain, ...upstream, enable_ssl, options }
+  const certificate = certificate_from === undefined ? {} : { certificate: certificate_from }
+  return { domain, ...upstream, enable_ssl, ...certificate, options }
 }
 
 function isSame(a: unknown, b: unknown): boolean {

@@ -22,7 +22,7 @@ interface Asked {
 
 /** The events of a batch, all of the same time; `found` are the routes before it. */
 export function changeEvents(
-  { changes, outcomes, generation }: BatchPlan,
+  { changes, outcomes, generation, events }: BatchPlan,
   found: ReadonlyMap<string, SnapshotRoute>,
   isReloaded: boolean,
   nowMs: number,
@@ -50,7 +50,7 @@ export function changeEvents(
   const reloaded: EventDraft[] = isReloaded
     ? [{ type: 'nginx.reloaded', origin: originOf(changes[0]), details: { batch: done.length } }]
     : []
-  return [...done, ...reconciled, ...reloaded].map((draft) => datedEvent({ ...draft, generation }, nowMs))
+  return [...done, ...events, ...reconciled, ...reloaded].map((draft) => datedEvent({ ...draft, generation }, nowMs))
 }
 
 const MAX_NAMES = 50
@@ -83,7 +83,15 @@ function typeOf(change: Change, outcome: AcceptedChange['outcome'], before: Rout
 }
 
 /** The fields that a caller sets, and the certificate. */
-const FIELDS = ['domain', 'upstream_host', 'upstream_port', 'enable_ssl', 'options', 'certificate'] as const
+const FIELDS = [
+  'domain',
+  'upstream_host',
+  'upstream_port',
+  'enable_ssl',
+  'options',
+  'certificate_from',
+  'certificate',
+] as const
 
 function changedFields(before: RouteRecord, after: RouteRecord): readonly string[] {
   return FIELDS.filter((name) => JSON.stringify(before[name]) !== JSON.stringify(after[name]))

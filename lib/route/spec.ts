@@ -1,6 +1,7 @@
 /** The bodies of PUT and POST /proxies, and the route that they specify. */
 
 import * as v from 'valibot'
+import { CertificateChoice } from '../certificates/certificate.ts'
 import { Domain } from '../net/domain.ts'
 import { UpstreamHost, UpstreamPort, UpstreamUrl } from '../upstream/upstream.ts'
 import { DropletName, nameFromDomain } from './droplet-name.ts'
@@ -16,6 +17,15 @@ const bodyEntries = {
   upstream: v.optional(UpstreamUrl),
   require_healthy: flag('Check the upstream first, and refuse the route (422) if it is not healthy'),
   enable_ssl: flag('Serve the domain over HTTPS; only over HTTP (202) until it has a certificate'),
+  certificate: v.optional(
+    v.pipe(
+      v.nullable(CertificateChoice),
+      v.description(
+        'A lineage of certbot or an uploaded certificate to serve; null: the one of its own, else a lineage that covers all of its names, else none until one is ordered',
+      ),
+    ),
+    null,
+  ),
   options: v.optional(ProxyOptions, {}),
 }
 
@@ -29,6 +39,8 @@ export interface ProxySpec {
   readonly upstream_port: number | null
   readonly require_healthy: boolean
   readonly enable_ssl: boolean
+  /** The certificate that the caller has chosen; absent if it is left to us. */
+  readonly certificate_from?: CertificateChoice | undefined
   /** The defaults if absent. */
   readonly options?: ProxyOptions
 }
@@ -117,6 +129,7 @@ function toSpec(body: Body): ProxySpec {
     upstream_port: port,
     require_healthy: body.require_healthy,
     enable_ssl: body.enable_ssl,
+    ...(body.certificate === null ? {} : { certificate_from: body.certificate }),
     options: body.upstream?.scheme === 'https' ? { ...body.options, upstream_scheme: 'https' } : body.options,
   }
 }

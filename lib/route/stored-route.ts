@@ -32,9 +32,10 @@ export function readRouteFile(dropletName: string, text: string): FoundRoute | u
 }
 
 /** The ETag of a route. Its rendering, health checks and certificate change without the caller, whose `If-Match` stays valid then. */
-function revisionOf({ droplet_name, domain, upstream_host, upstream_port, enable_ssl, options }: RouteRecord): string {
-  const chosen = withoutLaterDefaults(options)
-  return shortHash(JSON.stringify([droplet_name, domain, upstream_host, upstream_port, enable_ssl, chosen]))
+function revisionOf(record: RouteRecord): string {
+  const { droplet_name, domain, upstream_host, upstream_port, enable_ssl, options, certificate_from } = record
+  const chosen = [withoutLaterDefaults(options), ...(certificate_from === undefined ? [] : [certificate_from])]
+  return shortHash(JSON.stringify([droplet_name, domain, upstream_host, upstream_port, enable_ssl, ...chosen]))
 }
 
 /** The first 16 hexadecimal digits of the SHA-256. */
