@@ -179,7 +179,7 @@ const LineageName = v.pipe(
 /** The certificate that a caller chooses for a route. */
 export const CertificateChoice = v.union(
   [v.strictObject({ lineage: LineageName }), v.strictObject({ name: CertificateName })],
-  'must be null, { "lineage": … } or { "name": … }',
+  'must be null, or have the name of a lineage or of an uploaded certificate',
 )
 export type CertificateChoice = v.InferOutput<typeof CertificateChoice>
 

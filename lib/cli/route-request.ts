@@ -15,6 +15,7 @@ const Present = v.object({
   upstream_host: v.nullable(v.string()),
   upstream_port: v.nullable(v.number()),
   enable_ssl: v.boolean(),
+  certificate_from: v.optional(JsonObject),
   options: JsonObject,
   revision: v.string(),
 })
@@ -40,6 +41,11 @@ export const ROUTE_FLAGS: readonly Option[] = [
   new Option('--upstream <url>', 'Upstream as http://host:port or https://host:port (required for a new route)'),
   new Option('--ssl', 'Serve HTTPS as soon as there is a certificate (default of a new route)'),
   new Option('--no-ssl', 'Serve HTTP only'),
+  new Option(
+    '--certificate <name>',
+    "Serve an uploaded certificate, or with lineage:NAME one of certbot's lineages, instead of its own",
+  ).argParser(parseCertificate),
+  new Option('--no-certificate', 'Serve its own, or a lineage that covers all of its names (default)'),
   new Option('--health-check', 'Check the upstream first (default)'),
   new Option('--no-health-check', 'Do not check the upstream first'),
   new Option('--options <json>', 'Options of the route (below) as a JSON object, instead of their flags').argParser(
@@ -112,7 +118,7 @@ function hasCode(error: unknown, code: string): boolean {
 
 /** The body of PUT. What is `undefined` is left out of the JSON: the API's default. */
 function routeBody(name: string, given: Invocation['options'], present: Present | undefined) {
-  const { domain, upstream, ssl, healthCheck } = given
+  const { domain, upstream, ssl, certificate, healthCheck } = given
   const kept = { ...(given.resetOptions ? {} : present?.options) }
   // The scheme is part of the URL that replaces the upstream.
   if (upstream !== undefined) delete kept.upstream_scheme
@@ -128,6 +134,7 @@ function routeBody(name: string, given: Invocation['options'], present: Present 
       ? { upstream_host: present?.upstream_host ?? undefined, upstream_port: present?.upstream_port ?? undefined }
       : { upstream }),
     enable_ssl: ssl ?? present?.enable_ssl,
+    certificate: certificate === false ? null : (certificate ?? present?.certificate_from),
     require_healthy: healthCheck,
     options: Object.keys(options).length === 0 ? undefined : options,
   }
@@ -142,6 +149,12 @@ function namedOptions(given: Invocation['options']): Readonly<Record<string, unk
       return [[name, value === false && kind !== 'flag' ? (kind === 'list' ? [] : null) : value]]
     }),
   )
+}
+
+/** A name of an uploaded certificate; `lineage:` in front makes it one of certbot's. */
+function parseCertificate(text: string): Readonly<Record<string, string>> {
+  const lineage = /^lineage:(.+)$/.exec(text)?.[1]
+  return lineage === undefined ? { name: text } : { lineage }
 }
 
 /** What is no number is sent as it is: the API's error says what it must be. */

@@ -59,9 +59,7 @@ export const ShownCertificate = v.object({
   ...certificateEntries,
   source: v.pipe(
     CertificateSource,
-    v.description(
-      'own: ordered for this route; lineage: another lineage of certbot; uploaded: by PUT /certificates/{name}',
-    ),
+    v.description('own: ordered for this route; lineage: another lineage of certbot; uploaded: by a caller'),
   ),
   lineage: v.optional(text("Name of another's lineage")),
   name: v.optional(text('Name of an uploaded certificate')),
