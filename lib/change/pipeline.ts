@@ -174,9 +174,6 @@ async function isServed({ nginx }: ObservedHost, { outcomes, generation }: Batch
   return served === generation || served === 'unknown'
 }
 
-/** What a batch writes besides its changes. */
-type BatchOptions = Pick<PlanOptions, 'withShared' | 'companion'>
-
 /** What a batch is planned on. */
 export interface Prepared {
   readonly observation: ObservedHost
@@ -188,7 +185,7 @@ export interface Prepared {
 export async function prepare(
   context: ChangeContext,
   changes: readonly Change[],
-  options: BatchOptions = {},
+  options: Pick<PlanOptions, 'withShared' | 'companion'> = {},
 ): Promise<Prepared> {
   const { host, state, observe } = context
   const wanted = changes.flatMap((change): Wanted[] => {
