@@ -4,6 +4,7 @@ import { describeApi } from '../lib/http/openapi/describe-api.ts'
 import type { Deps, Endpoint } from '../lib/http/operation.ts'
 import checkProxy from './check-proxy.ts'
 import createProxy from './create-proxy.ts'
+import deleteCertificate from './delete-certificate.ts'
 import deleteProxy from './delete-proxy.ts'
 import exportRoutes from './export-routes.ts'
 import getEvents from './get-events.ts'
@@ -14,7 +15,9 @@ import getOpenapi from './get-openapi.ts'
 import getProxy from './get-proxy.ts'
 import importRoutes from './import-routes.ts'
 import issueCertificate from './issue-certificate.ts'
+import listCertificates from './list-certificates.ts'
 import listProxies from './list-proxies.ts'
+import putCertificate from './put-certificate.ts'
 import putProxy from './put-proxy.ts'
 import reconcile from './reconcile.ts'
 import renameProxy from './rename-proxy.ts'
@@ -37,6 +40,9 @@ export const endpoints: readonly Endpoint[] = [
   getHistory,
   rollbackProxy,
   issueCertificate,
+  listCertificates,
+  putCertificate,
+  deleteCertificate,
   getManagerHealth,
   getEvents,
   syncFromRegistry,

@@ -13,7 +13,7 @@ export default endpoint(
     operationId: 'issueCertificate',
     summary: 'Obtain or renew the certificate of a route, and serve it over HTTPS',
     description:
-      "Takes as long as certbot does. Nothing is ordered while more than a third of the current certificate's lifetime is left, unless force_renew is true.",
+      "Takes as long as certbot does. Nothing is ordered while more than a third of the current certificate's lifetime is left, and none for a route that is served with another certificate than its own, unless force_renew is true.",
     method: 'POST',
     path: '/proxies/:droplet_name/ssl',
     params: v.strictObject({ droplet_name: DropletName }),
@@ -48,6 +48,7 @@ export default endpoint(
       'INVALID_REQUEST',
       'PROXY_NOT_FOUND',
       'PRECONDITION_FAILED',
+      'CERTIFICATE_INVALID',
       'PAYLOAD_TOO_LARGE',
       'UNSUPPORTED_MEDIA_TYPE',
       'SSL_RATE_LIMITED',

@@ -39,6 +39,7 @@ export const ERRORS = {
   UNAUTHORIZED: entry(401, 'caller', false, 'request', 'A valid API token is required'),
   FORBIDDEN: entry(403, 'caller', false, 'request', 'This Host or Origin is not allowed to call this API'),
   NOT_FOUND: entry(404, 'caller', false, 'request', 'There is no such endpoint'),
+  CERTIFICATE_NOT_FOUND: entry(404, 'caller', false, 'request', 'No certificate of this name was uploaded'),
   VERSION_NOT_FOUND: entry(
     404,
     'caller',
@@ -88,6 +89,7 @@ export const ERRORS = {
     'plan',
     'This sync would delete more routes than allowed without confirmation',
   ),
+  CERTIFICATE_IN_USE: entry(409, 'other_route', false, 'plan', 'Routes use this certificate'),
   PRECONDITION_FAILED: entry(
     412,
     'caller',
@@ -98,6 +100,7 @@ export const ERRORS = {
   ),
   PAYLOAD_TOO_LARGE: entry(413, 'caller', false, 'request', 'The body is too large'),
   UNSUPPORTED_MEDIA_TYPE: entry(415, 'caller', false, 'request', 'The body must be application/json, not compressed'),
+  CERTIFICATE_INVALID: entry(422, 'caller', false, 'request', 'The certificate may not be served'),
   UPSTREAM_UNHEALTHY: entry(422, 'upstream', true, 'upstream', 'The upstream failed its health check'),
   UPSTREAM_UNRESOLVABLE: entry(422, 'upstream', true, 'upstream', 'The upstream host name does not resolve'),
   UPSTREAM_FORBIDDEN: entry(

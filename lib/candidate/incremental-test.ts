@@ -4,9 +4,9 @@
  * that, the whole configuration is tested.
  */
 import { basename } from 'node:path'
-import type { CertificateStore } from '../certificates/store.ts'
 import type { FileChange } from '../host/file-image.ts'
 import type { Host } from '../host/host.ts'
+import type { CertificateStore } from '../keyring/store.ts'
 import { isAtLeast } from '../nginx/config/version.ts'
 import type { TestResult } from '../nginx/config-test.ts'
 import { readServerNames, renderPlaceholder, type ServerNames } from '../render/placeholder.ts'

@@ -1,7 +1,8 @@
 /** What a change does with NGINX: test, reload and query it, on a host with a main configuration or without one. */
-import type { CertificateStore } from '../certificates/store.ts'
+
 import type { FileChange } from '../host/file-image.ts'
 import type { Host } from '../host/host.ts'
+import type { CertificateStore } from '../keyring/store.ts'
 import { type TestResult, testLive } from '../nginx/config-test.ts'
 import { servedGeneration } from '../nginx/generation.ts'
 import { lastProof } from '../nginx/last-proof.ts'

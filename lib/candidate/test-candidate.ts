@@ -109,6 +109,7 @@ export async function testCandidate(
 function changedIncludes(files: readonly FileChange[]): Map<string, string | null> {
   const changed = new Map<string, string | null>()
   for (const { path, after } of files) {
+    if (!isOwnFileName(basename(path))) continue
     if (after === null) changed.set(basename(path), null)
     else if ('text' in after) changed.set(basename(path), stagedPath(path))
   }

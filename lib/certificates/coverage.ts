@@ -2,8 +2,12 @@
 
 /** Whether a certificate with these names covers this one; a wildcard matches one label (RFC 6125, 6.4.3). */
 export function coversName(certified: readonly string[], name: string): boolean {
-  const wildcard = `*${name.slice(name.indexOf('.'))}`
-  return certified.some((own) => [name, wildcard].includes(own.toLowerCase()))
+  return certified.some((own) => [name, wildcardFor(name)].includes(own.toLowerCase()))
+}
+
+/** The wildcard that covers a name. */
+export function wildcardFor(name: string): string {
+  return `*${name.slice(name.indexOf('.'))}`
 }
 
 /** Whether a certificate with these names covers all of those. */

@@ -75,22 +75,41 @@ export function parseLedger(text: string | undefined, nowMs: number): OrderLedge
 
 /** The limit that rules out an order now, the one that lasts longest; `undefined` if an order may be made. */
 export function orderLimit(ledger: OrderLedger, nowMs: number, limits: OrderLimits): OrderLimit | undefined {
-  const { SSL_FAILURES_PER_HOUR, SSL_CERTIFICATES_PER_WEEK } = limits
-  const failed = { result: 'failed', by: 'SSL_FAILURES_PER_HOUR', max: SSL_FAILURES_PER_HOUR } as const
-  const issued = { result: 'issued', by: 'SSL_CERTIFICATES_PER_WEEK', max: SSL_CERTIFICATES_PER_WEEK } as const
-  const reached = [
-    { ...failed, withinMs: Math.min(HOUR_MS, lifetimeOf(ledger) * SHARE_OF_LIFETIME) },
-    { ...issued, withinMs: Math.min(WEEK_MS, lifetimeOf(ledger)) },
-  ].flatMap(({ result, by, max, withinMs }): OrderLimit[] => {
-    const recent = ledger.entries.filter(
-      (entry) => entry.result === result && entry.uncounted !== true && entry.at > nowMs - withinMs,
-    )
+  const reached = budgetsOf(ledger, nowMs, limits).flatMap(({ recent, by, max, withinMs }): OrderLimit[] => {
     const oldest = recent.at(-max)
     return oldest === undefined ? [] : [{ at: oldest.at + withinMs, by, max, withinMs }]
   })
   const said = { at: ledger.blocked_until ?? 0, by: 'ca', max: 0, withinMs: 0 } as const
   const [last] = [said, ...reached].sort((a, b) => b.at - a.at)
   return last !== undefined && last.at > nowMs ? last : undefined
+}
+
+/** How many orders may fail, and how many certificates may be issued, before a limit of ours is reached. */
+export function budgetLeft(
+  ledger: OrderLedger,
+  nowMs: number,
+  limits: OrderLimits,
+): { readonly failures: number; readonly certificates: number } {
+  const [failures = 0, certificates = 0] = budgetsOf(ledger, nowMs, limits).map(({ max, recent }) =>
+    Math.max(0, max - recent.length),
+  )
+  return { failures, certificates }
+}
+
+/** The entries that count against each limit of ours. */
+function budgetsOf(ledger: OrderLedger, nowMs: number, limits: OrderLimits) {
+  const { SSL_FAILURES_PER_HOUR, SSL_CERTIFICATES_PER_WEEK } = limits
+  const failed = { result: 'failed', by: 'SSL_FAILURES_PER_HOUR', max: SSL_FAILURES_PER_HOUR } as const
+  const issued = { result: 'issued', by: 'SSL_CERTIFICATES_PER_WEEK', max: SSL_CERTIFICATES_PER_WEEK } as const
+  return [
+    { ...failed, withinMs: Math.min(HOUR_MS, lifetimeOf(ledger) * SHARE_OF_LIFETIME) },
+    { ...issued, withinMs: Math.min(WEEK_MS, lifetimeOf(ledger)) },
+  ].map(({ result, ...limit }) => ({
+    ...limit,
+    recent: ledger.entries.filter(
+      (entry) => entry.result === result && entry.uncounted !== true && entry.at > nowMs - limit.withinMs,
+    ),
+  }))
 }
 
 /** When the next order may be made: `undefined` for now, else milliseconds since the epoch. */

@@ -7,6 +7,7 @@ import type { TestResult } from '../nginx/config-test.ts'
 import { type Change, dropletsOf } from '../plan/change.ts'
 import type { BatchPlan } from '../plan/plan-batch.ts'
 import { routeFileName, SHARED_FILE } from '../route/file-names.ts'
+import type { CommitOptions } from './commit.ts'
 import { type BatchDryRun, type ChangeContext, type ChangeState, type ObservedHost, testedNow } from './context.ts'
 
 export interface AcceptedBatch {
@@ -39,6 +40,7 @@ export async function bisectBatch(
   observation: ObservedHost,
   changes: readonly Change[],
   planFor: PlanFor,
+  { isIndivisible = false }: Pick<CommitOptions, 'isIndivisible'> = {},
 ): Promise<AcceptedBatch> {
   const { host, state, certificates } = context
   const { nginx } = observation
@@ -53,6 +55,7 @@ export async function bisectBatch(
   if (whole?.ok === true) return { changes, rejected: new Map(), test: whole, isServable: true }
   const baseline = await nginx.testAsIs()
   state.lastTest = testedNow(host, baseline)
+  if (isIndivisible) throw baseline.ok ? configFailed(whole ?? baseline) : alreadyBroken(baseline)
   if (!baseline.ok) return await bisectBroken(state, observation, changes, { planFor, test, baseline })
   if (changes.length === 0) throw configFailed(whole ?? baseline)
 

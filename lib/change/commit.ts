@@ -17,6 +17,7 @@ import { verifyServedCertificates } from '../nginx/served-certificate.ts'
 import { changeEvents, originOf } from '../plan/change-events.ts'
 import type { BatchPlan } from '../plan/plan-batch.ts'
 import { isIntact } from '../render/shared-file.ts'
+import { isOwnFileName } from '../route/file-names.ts'
 import { saveLastGood } from '../snapshot/last-good.ts'
 import type { Observation } from '../snapshot/observe.ts'
 import type { AcceptedBatch } from './bisect.ts'
@@ -28,6 +29,8 @@ import { editedMeanwhile, logBackUp, settleSwap, swapFiles } from './swap.ts'
 export interface CommitOptions {
   /** A stopped NGINX cannot prove a change. True for start-up recovery, for reconcile, and for deleting routes while NGINX is stopped. */
   readonly allowStoppedNginx: boolean
+  /** If NGINX rejects one of its changes, none is made. */
+  readonly isIndivisible?: boolean
 }
 
 /** `cleanup` may run after the callers have their answers, before the next batch. */
@@ -220,7 +223,8 @@ async function undoChange(
 async function backUpDrifted(host: Host, plan: BatchPlan): Promise<void> {
   for (const { path, before } of plan.files) {
     const name = basename(path)
-    if (before === null || !('text' in before) || before.text === '' || isIntact(name, before.text)) continue
+    if (before === null || !('text' in before) || before.text === '') continue
+    if (!isOwnFileName(name) || isIntact(name, before.text)) continue
     await backUp(host, host.paths.backups, name, path)
     logBackUp(host, path)
   }

@@ -1,19 +1,19 @@
 /** What the steps of a change share, and its results. */
 import type { NginxControl } from '../candidate/nginx-control.ts'
-import type { CertificateStore } from '../certificates/store.ts'
 import type { ProxyManagerError } from '../errors.ts'
 import type { EventLog } from '../events/log.ts'
 import type { Progress } from '../events/progress.ts'
 import type { Authors } from '../history/history.ts'
 import type { FileChange } from '../host/file-image.ts'
 import type { Host } from '../host/host.ts'
+import type { CertificateStore } from '../keyring/store.ts'
 import type { TestResult } from '../nginx/config-test.ts'
 import type { ProvedBy } from '../nginx/reload-result.ts'
 import type { Change } from '../plan/change.ts'
 import type { Outcome, PlannedChange } from '../plan/plan-change.ts'
 import type { StaleFinder } from '../plan/stale.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
-import type { Observation } from '../snapshot/observe.ts'
+import type { Observation, Wanted } from '../snapshot/observe.ts'
 import type { Snapshot } from '../snapshot/snapshot.ts'
 
 /** The proof that a change is served. */
@@ -115,8 +115,8 @@ export interface ChangeContext {
   readonly events: EventLog
   readonly progress: Progress
   readonly authors: Authors
-  /** Reads the host; `domains` are those whose certificates matter now. */
-  readonly observe: (domains: readonly string[]) => Promise<ObservedHost>
+  /** Reads the host; `wanted` are the certificates that matter now. */
+  readonly observe: (wanted: readonly Wanted[]) => Promise<ObservedHost>
   /** Aborted once the engine is closed; its reason is the error for the callers. */
   readonly closing: AbortSignal
 }

@@ -7,6 +7,7 @@ import type { FileChange } from '../host/file-image.ts'
 import type { Host } from '../host/host.ts'
 import { TEMPORARY_SUFFIX } from '../host/replace-file.ts'
 import { statePaths } from '../host/state-folder.ts'
+import { isRecordPath } from '../keyring/uploads.ts'
 import { isOwnFileName } from '../route/file-names.ts'
 import { saveLastGood } from '../snapshot/last-good.ts'
 import type { ChangeContext } from './context.ts'
@@ -28,7 +29,7 @@ export interface Journal {
   readonly events: readonly DatedEvent[]
 }
 
-type JournalHost = Pick<Host, 'files' | 'settings'>
+type JournalHost = Pick<Host, 'files' | 'settings' | 'paths'>
 
 const RELOADING = 'reloading\n'
 
@@ -92,7 +93,7 @@ export function readJournal(host: JournalHost): Journal | 'torn' | undefined {
   }
 }
 
-function isWritten({ settings }: JournalHost, path: string): boolean {
+function isWritten({ settings, paths }: JournalHost, path: string): boolean {
   const folders = [settings.NGINX_SITES_AVAILABLE, settings.NGINX_SITES_ENABLED]
-  return folders.includes(posix.dirname(path)) && isOwnFileName(posix.basename(path))
+  return (folders.includes(posix.dirname(path)) && isOwnFileName(posix.basename(path))) || isRecordPath({ paths }, path)
 }

@@ -11,7 +11,8 @@ import { type BatchPlan, type PlanOptions, planBatch } from '../plan/plan-batch.
 import type { PlannedChange } from '../plan/plan-change.ts'
 import { readSharedFile } from '../render/shared-file.ts'
 import { SHARED_FILE } from '../route/file-names.ts'
-import type { Observation } from '../snapshot/observe.ts'
+import { wishOf } from '../route/names.ts'
+import type { Observation, Wanted } from '../snapshot/observe.ts'
 import { type AcceptedBatch, bisectBatch, untestedBatch, verdictOn } from './bisect.ts'
 import { type CommitOptions, commitBatch } from './commit.ts'
 import type {
@@ -112,7 +113,7 @@ async function runPipeline(
   try {
     assertIncluded(observation)
     context.progress.report('testing', changes)
-    batch = await bisectBatch(context, observation, changes, planSubset)
+    batch = await bisectBatch(context, observation, changes, planSubset, options)
     if (batch.rejected.size > 0) plan = planSubset(batch.changes)
     const isEmpty = plan.files.length === 0 || (changes.length > 0 && batch.changes.length === 0)
     isCommitted = !isEmpty && batch.rejected.size === 0
@@ -184,19 +185,19 @@ export interface Prepared {
 export async function prepare(
   context: ChangeContext,
   changes: readonly Change[],
-  shared: Pick<PlanOptions, 'withShared'> = {},
+  options: Pick<PlanOptions, 'withShared' | 'companion'> = {},
 ): Promise<Prepared> {
   const { host, state, observe } = context
-  const domains = changes.flatMap((change) => {
-    if (change.kind === 'certify') return [change.domain]
-    return change.kind === 'put' && change.spec.enable_ssl ? [change.spec.domain] : []
+  const wanted = changes.flatMap((change): Wanted[] => {
+    if (change.kind === 'certify') return [change]
+    return change.kind === 'put' && change.spec.enable_ssl ? [wishOf(change.spec)] : []
   })
-  const observation = await observe(domains)
+  const observation = await observe(wanted)
   const nextGeneration = generationAfter(state, observation)
   const now = new Date(host.clock.nowMs()).toISOString()
   const planFor = (subset: readonly Change[], newGeneration: 'on_change' | 'always' = 'on_change') =>
-    planBatch(observation.snapshot, subset, { nextGeneration, now, newGeneration, ...shared })
-  return { observation, planFor, again: (subset) => prepare(context, subset, shared) }
+    planBatch(observation.snapshot, subset, { nextGeneration, now, newGeneration, ...options })
+  return { observation, planFor, again: (subset) => prepare(context, subset, options) }
 }
 
 /** Without the include NGINX never reads a route: nothing is written that it would not serve. */

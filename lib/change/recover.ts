@@ -3,13 +3,16 @@ import { dirname } from 'node:path'
 import { isTemporary } from '../candidate/stage.ts'
 import { CANDIDATE_PREFIX } from '../candidate/test-candidate.ts'
 import { sweepCertbot } from '../certbot/start.ts'
+import { copyName } from '../certificates/certificate.ts'
 import { backUp, setAside } from '../host/backups.ts'
 import type { Host } from '../host/host.ts'
 import { logFailure } from '../host/log-failure.ts'
 import { replaceText } from '../host/replace-file.ts'
+import { sweepUploads } from '../keyring/uploads.ts'
 import type { CertifyChange } from '../plan/change.ts'
 import { readSharedFile } from '../render/shared-file.ts'
 import { dropletOfFileName, isOwnFileName, routeFileName, SHARED_FILE } from '../route/file-names.ts'
+import { wishOf } from '../route/names.ts'
 import { lastGoodText, saveLastGood } from '../snapshot/last-good.ts'
 import { missingFilesFault } from '../snapshot/missing-files.ts'
 import { applyBatch } from './apply.ts'
@@ -113,7 +116,7 @@ async function rollForward({ nginx }: ObservedHost, journal: Journal): Promise<b
   return true
 }
 
-async function sweepTemporaries({ host, observe }: ChangeContext): Promise<void> {
+async function sweepTemporaries({ host, state, observe }: ChangeContext): Promise<void> {
   const { NGINX_SITES_AVAILABLE, NGINX_SITES_ENABLED } = host.settings
   const { staging, root, lastGood, backups } = host.paths
   const { snapshot, hasMainConfig } = await observe([])
@@ -125,6 +128,7 @@ async function sweepTemporaries({ host, observe }: ChangeContext): Promise<void>
   await sweep(root, isTemporary)
   await sweep(lastGood, isTemporary)
   await sweep(backups, isTemporary)
+  if (state.degraded === undefined) await sweepUploads(host)
   for (const name of host.files.list(staging)) await host.files.removeFolder(`${staging}/${name}`)
   const isCandidate = (name: string) => name.startsWith(CANDIDATE_PREFIX) && name.endsWith('.conf')
   if (hasMainConfig) await sweep(dirname(snapshot.host.mainPath), isCandidate)
@@ -191,21 +195,19 @@ async function repairCertificates(context: ChangeContext): Promise<void> {
   const broken = [...snapshot.routes.values()].filter(
     ({ record, drifted }) => !drifted && !context.certificates.isCopied(record),
   )
+  const choose = context.certificates.look()
   const changes: CertifyChange[] = []
   for (const { record } of broken) {
-    const { domain, droplet_name: dropletName } = record
-    const newest = context.certificates.newest(domain)
-    if (newest?.summary.fingerprint_sha256 === record.certificate?.fingerprint_sha256 && newest !== undefined) {
-      await context.certificates.copy(new Map([[domain, newest]]))
+    const { domain, droplet_name: dropletName, certificate } = record
+    const found = choose(wishOf(record))
+    const there = found === undefined || 'fault' in found ? undefined : found
+    if (there !== undefined && certificate !== null && copyName(there.summary) === copyName(certificate)) {
+      await context.certificates.copy(new Map([[domain, there]]))
     } else {
       changes.push({ kind: 'certify', dropletName, domain, origin: RECOVERY })
     }
-    context.host.log.write('warn', {
-      action: 'repair_certificate',
-      result: 'started',
-      droplet_name: dropletName,
-      domain,
-    })
+    const fields = { action: 'repair_certificate', result: 'started', droplet_name: dropletName, domain } as const
+    context.host.log.write('warn', fields)
   }
   if (changes.length === 0) return
   const { results, cleanup } = await applyBatch(context, changes, { allowStoppedNginx: true })

@@ -61,8 +61,8 @@ export interface Outcome {
 export interface CommandDefinition {
   readonly name: string
   readonly summary: string
-  /** Its argument is the name of a droplet. */
-  readonly expectsName?: boolean
+  /** Its argument is the name of a droplet, or of what this says. */
+  readonly expectsName?: boolean | string
   /** Its second argument is another name for that droplet. */
   readonly expectsNewName?: boolean
   /** Its argument is a file. */

@@ -6,7 +6,14 @@ import { upstreamsOf } from '../upstream/upstream.ts'
 import { EXIT, type Outcome } from './command.ts'
 import { fields } from './text.ts'
 
-export const Certificate = v.object({ issuer: v.string(), expiry: v.string() })
+export const Certificate = v.object({
+  issuer: v.string(),
+  expiry: v.string(),
+  source: v.optional(v.string(), 'own'),
+  lineage: v.optional(v.string()),
+  name: v.optional(v.string()),
+  why: v.optional(v.string()),
+})
 export const Former = v.array(
   v.object({
     upstream: v.string(),
@@ -142,6 +149,19 @@ export function describeChecked(health: Omit<v.InferOutput<typeof Health>, 'upst
   return since === null ? `${status}; last check: ${last}` : `${status} since ${since}; last check: ${last}`
 }
 
+/** Issuer and end of a certificate, and where it is from unless it is the route's own. */
+function describeCertificate({
+  issuer,
+  expiry,
+  source,
+  lineage,
+  name,
+  why,
+}: v.InferOutput<typeof Certificate>): string[] {
+  const from = source === 'own' ? [] : [`${source} ${lineage ?? name}: ${why}`]
+  return [`${issuer}, until ${expiry}`, ...from]
+}
+
 /** A route, one line per property; after a change with the time that its steps took. */
 export function describeRoute(route: Route, timing: string | null = null): string {
   const { certificate, receipt, ssl_error: sslError } = route
@@ -153,7 +173,7 @@ export function describeRoute(route: Route, timing: string | null = null): strin
     status: route.status,
     health: describeHealth(route),
     'health of each': (route.health?.upstreams ?? []).map((one) => `${one.upstream}: ${describeChecked(one)}`),
-    certificate: certificate === null ? 'none' : `${certificate.issuer}, until ${certificate.expiry}`,
+    certificate: certificate === null ? 'none' : describeCertificate(certificate),
     ...(sslError === undefined
       ? {}
       : { 'last order': `${sslError.message}; next attempt at ${sslError.next_attempt_at}` }),

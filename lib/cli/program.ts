@@ -4,6 +4,7 @@ import { Command, CommanderError, InvalidArgumentError } from 'commander'
 import packageJson from '../../package.json' with { type: 'json' }
 import { type CliContext, type CommandDefinition, CommandFailure, EXIT } from './command.ts'
 import { apply, exportRoutes } from './commands/apply.ts'
+import { certificates, deleteCertificate, uploadCertificate } from './commands/certificates.ts'
 import { remove } from './commands/delete.ts'
 import { check, get } from './commands/get.ts'
 import { events, history, rollback } from './commands/history.ts'
@@ -33,6 +34,9 @@ const COMMANDS: readonly CommandDefinition[] = [
   history,
   rollback,
   ssl,
+  certificates,
+  uploadCertificate,
+  deleteCertificate,
   sync,
   exportRoutes,
   apply,
@@ -114,7 +118,8 @@ function createProgram({ out, err, columns }: CliContext): Command {
 function addCommand(program: Command, definition: CommandDefinition): Command {
   const { name, summary, expectsName, expectsNewName, expectsFile, options, isService, details } = definition
   const command = program.command(name).description(summary).showHelpAfterError(`See proxy-manager ${name} --help`)
-  if (expectsName) command.argument('<name>', 'Droplet name of the route', parseName)
+  const argument = typeof expectsName === 'string' ? expectsName : 'Droplet name of the route'
+  if (expectsName) command.argument('<name>', argument, parseName)
   if (expectsFile) command.argument('<file>', 'A file, or - for standard input')
   if (expectsNewName) command.argument('<new-name>', 'Its new droplet name', parseName)
   for (const option of options) command.addOption(option)
@@ -125,7 +130,7 @@ function addCommand(program: Command, definition: CommandDefinition): Command {
 
 /** The API judges a name; but these would change the path of the call. */
 function parseName(text: string): string {
-  if (['', '.', '..'].includes(text)) throw new InvalidArgumentError('Expected the name of a route.')
+  if (['', '.', '..'].includes(text)) throw new InvalidArgumentError('Expected a name.')
   return text
 }
 

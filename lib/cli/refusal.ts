@@ -49,6 +49,10 @@ const WORDINGS: readonly (readonly [pattern: RegExp, words: string | ((...found:
   [/\bPOST \/proxies\/([\w-]+)\/ssl/g, '"proxy-manager ssl $1"'],
   [/\bPOST \/proxies\/([\w-]+)\/rename\b/g, '"proxy-manager rename $1"'],
   [/\bGET \/proxies\/([\w-]+)/g, '"proxy-manager get $1"'],
+  [/\bPUT \/certificates\/([\w.-]+)/g, '"proxy-manager upload-certificate $1"'],
+  [/\bDELETE \/certificates\/([\w.-]+)/g, '"proxy-manager delete-certificate $1"'],
+  [/\bGET \/certificates\b/g, '"proxy-manager certificates"'],
+  [/\bpass "certificate": null/, 'pass --no-certificate'],
   [/\bGET \/proxies\?health=(\w+)/g, '"proxy-manager list --health $1"'],
   [/\bGET \/proxies\b/g, '"proxy-manager list"'],
   [/\bGET \/proxy-manager\/health\b/g, '"proxy-manager health"'],
@@ -79,7 +83,7 @@ export function inCommandWords(sentence: string): string {
 }
 
 /** The details that are shown, in this order; each item of a list has its own line. */
-const SHOWN = ['file', 'upstream', 'attempts', 'owner', 'orphaned', 'retry_at', 'remedy', 'correlation_id']
+const SHOWN = ['file', 'upstream', 'attempts', 'owner', 'users', 'orphaned', 'retry_at', 'remedy', 'correlation_id']
 
 /** Code and message, then the details that a person needs, one line each. `retryAfterS` is the answer's `Retry-After`. */
 export function describeRefusal(

@@ -20,6 +20,7 @@ const Present = v.object({
   upstream_port: v.nullable(v.number()),
   upstreams: v.optional(v.array(Entry), []),
   enable_ssl: v.boolean(),
+  certificate_from: v.optional(JsonObject),
   options: JsonObject,
   revision: v.string(),
 })
@@ -52,6 +53,11 @@ export const ROUTE_FLAGS: readonly Option[] = [
   new Option('--no-backup', 'Remove every backup'),
   new Option('--ssl', 'Serve HTTPS as soon as there is a certificate (default of a new route)'),
   new Option('--no-ssl', 'Serve HTTP only'),
+  new Option(
+    '--certificate <name>',
+    "Serve an uploaded certificate, or with lineage:NAME one of certbot's lineages, instead of its own",
+  ).argParser(parseCertificate),
+  new Option('--no-certificate', 'Serve its own, or a lineage that covers all of its names (default)'),
   new Option('--health-check', 'Check the upstream first (default)'),
   new Option('--no-health-check', 'Do not check the upstream first'),
   new Option('--any-healthy', 'Of several upstreams, one that is healthy is enough'),
@@ -128,7 +134,7 @@ function hasCode(error: unknown, code: string): boolean {
 
 /** The body of PUT. What is `undefined` is left out of the JSON: the API's default. */
 function routeBody(name: string, given: Invocation['options'], present: Present | undefined) {
-  const { domain, upstream, ssl, healthCheck, anyHealthy } = given
+  const { domain, upstream, ssl, certificate, healthCheck, anyHealthy } = given
   const kept = { ...(given.resetOptions ? {} : present?.options) }
   // The scheme is part of the URL that replaces the upstream.
   if (upstream !== undefined) delete kept.upstream_scheme
@@ -148,6 +154,7 @@ function routeBody(name: string, given: Invocation['options'], present: Present 
     domain: domain ?? present?.domain,
     ...upstreams,
     enable_ssl: ssl ?? present?.enable_ssl,
+    certificate: certificate === false ? null : (certificate ?? present?.certificate_from),
     require_healthy: anyHealthy === true ? 'any' : healthCheck,
     options: Object.keys(options).length === 0 ? undefined : options,
   }
@@ -201,6 +208,12 @@ function parseHeader(text: string, previous: unknown): Readonly<Record<string, u
   if (name === undefined) throw new InvalidArgumentError('Expected "Name: value", or "Name:" to remove it.')
   const before = v.is(JsonObject, previous) ? previous : {}
   return { ...before, [name.trim()]: value.trim() === '' ? null : value.trim() }
+}
+
+/** A name of an uploaded certificate; `lineage:` in front makes it one of certbot's. */
+function parseCertificate(text: string): Readonly<Record<string, string>> {
+  const lineage = /^lineage:(.+)$/.exec(text)?.[1]
+  return lineage === undefined ? { name: text } : { lineage }
 }
 
 /** What is no number is sent as it is: the API's error says what it must be. */

@@ -1,15 +1,18 @@
 /** The operations of the engine that change a route or its certificate, and their dry runs. */
-
+import { UNTESTED } from '../candidate/nginx-control.ts'
 import { dryRunBatch } from '../change/apply.ts'
 import type { ChangeContext } from '../change/context.ts'
 import { toPutChange } from '../change/prepare-put.ts'
 import type { ChangeQueue } from '../change/queue.ts'
+import { ProxyManagerError } from '../errors.ts'
 import { logFailure } from '../host/log-failure.ts'
 import { deleteCertificateFiles } from '../issuance/delete-certificate.ts'
 import { dryRunIssue } from '../issuance/dry-run.ts'
+import { listCertificates } from '../issuance/inventory.ts'
 import type { CertificateMaintenance } from '../issuance/maintain.ts'
 import type { Issuer } from '../issuance/obtain.ts'
 import type { OrderQueue } from '../issuance/order-queue.ts'
+import { deleteUploaded, dryRunUpload, planDeletion, putUploaded } from '../issuance/upload.ts'
 import type { Change } from '../plan/change.ts'
 import { onlyOutcome } from '../plan/plan-batch.ts'
 import { arrive, counted } from './arrivals.ts'
@@ -17,7 +20,7 @@ import type { Drains } from './drains.ts'
 import type { ChangeDryRun, Engine } from './engine.ts'
 import type { HealthWaits } from './health-waits.ts'
 import type { RouteView } from './route-view.ts'
-import type { ChangeSubmitter } from './submit-change.ts'
+import { type ChangeSubmitter, completeRollback } from './submit-change.ts'
 
 /** What the operations that change something are made of. */
 export interface ChangeParts {
@@ -33,6 +36,17 @@ export interface ChangeParts {
   /** Number of calls whose upstream is being checked: they are about to submit a change. */
   readonly arriving: { count: number }
 }
+
+type CertificateVerbs = Pick<
+  Engine,
+  | 'issueCertificate'
+  | 'dryRunIssue'
+  | 'listCertificates'
+  | 'putCertificate'
+  | 'dryRunPutCertificate'
+  | 'deleteCertificate'
+  | 'dryRunDeleteCertificate'
+>
 
 type ChangeVerbs = Pick<
   Engine,
@@ -79,7 +93,7 @@ export function changeVerbs({
       const settle = () => draining.settle(changed, { drainWaitS, signal, origin: request.origin })
       if (!deleteCertificate) return await settle()
       // Exclusively: a new route for this domain would otherwise get the certificate that is about to be deleted.
-      const job = () => queue.exclusively(() => deleteCertificateFiles(context, changed.proxy.domain))
+      const job = () => queue.exclusively(() => deleteCertificateFiles(context, changed.route.record))
       const kept = await orders.exclusively(job)
       return {
         ...(await settle()),
@@ -99,13 +113,43 @@ export function changeVerbs({
   }
 }
 
-export function certificateVerbs({
-  context,
-  queue,
-  view,
-  issuer,
-}: ChangeParts): Pick<Engine, 'issueCertificate' | 'dryRunIssue'> {
+export function certificateVerbs({ context, queue, view, issuer }: ChangeParts): CertificateVerbs {
+  const { metrics } = context.host
+  /** Runs a job while no change is applied, and counts how it ends. */
+  const change = <T>(job: () => Promise<T>, outcomeOf: (result: T) => string): Promise<T> =>
+    queue
+      .exclusively(async () => {
+        const broken = await completeRollback(context)
+        if (broken !== undefined) throw broken
+        return await job()
+      })
+      .then(
+        (result) => {
+          metrics.change(outcomeOf(result))
+          return result
+        },
+        (error: unknown) => {
+          if (error instanceof ProxyManagerError) metrics.change(error.code)
+          throw error
+        },
+      )
   return {
+    listCertificates: () => listCertificates(context),
+    putCertificate: (request) =>
+      change(
+        () => putUploaded(context, request),
+        ({ outcome }) => outcome,
+      ),
+    dryRunPutCertificate: (request) => queue.exclusively(() => dryRunUpload(context, request)),
+    deleteCertificate: (request) =>
+      change(
+        () => deleteUploaded(context, request),
+        () => 'deleted',
+      ),
+    dryRunDeleteCertificate: async (name) => {
+      const file = await queue.exclusively(() => planDeletion(context, name))
+      return { files: [file], test: UNTESTED }
+    },
     issueCertificate: async (request) => {
       const { applied, ordered, preflight } = await issuer.issue(request)
       const { outcome, route, receipt, steps } = applied

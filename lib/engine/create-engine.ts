@@ -2,7 +2,6 @@
 import { importRoutes } from '../bulk/import.ts'
 import { routesFile } from '../bulk/routes-file.ts'
 import { nginxControls } from '../candidate/nginx-control.ts'
-import { certificateStore } from '../certificates/store.ts'
 import type { ChangeContext, ChangeState } from '../change/context.ts'
 import { type ChangeQueue, changeQueue } from '../change/queue.ts'
 import { dryRunReconcile, keepReconciled, readRenderedMark, reconcile, saveRenderedMark } from '../change/reconcile.ts'
@@ -21,6 +20,7 @@ import { logFailure } from '../host/log-failure.ts'
 import { certificateMaintenance } from '../issuance/maintain.ts'
 import { createIssuer } from '../issuance/obtain.ts'
 import { orderQueue } from '../issuance/order-queue.ts'
+import { certificateStore } from '../keyring/store.ts'
 import { namedTokens } from '../mesh/named-tokens.ts'
 import { registryReader } from '../mesh/registry-client.ts'
 import { syncFromRegistry } from '../mesh/sync.ts'
@@ -154,8 +154,8 @@ function changeContext(host: Host, closing: AbortSignal): ChangeContext {
     events: eventLog(host),
     progress: progressOfCalls(host.clock),
     authors: authorsOf(host),
-    observe: async (domains) => {
-      const observation = await observe(domains)
+    observe: async (wanted) => {
+      const observation = await observe(wanted)
       state.observed = { ...observation, nginx: controlOf(observation) }
       return state.observed
     },

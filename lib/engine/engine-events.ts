@@ -1,5 +1,5 @@
 /** The events that no single change causes. */
-import { isOverdueForRenewal } from '../certificates/certificate.ts'
+import { isExpiring } from '../certificates/certificate.ts'
 import type { ChangeContext } from '../change/context.ts'
 import { ProxyManagerError } from '../errors.ts'
 import type { Origin } from '../events/event.ts'
@@ -123,7 +123,7 @@ function healthWatch({ host, state, events }: ChangeContext): (health: ManagerHe
     const routes = (state.unconfirmed ?? state.observed)?.snapshot.routes
     for (const [name, route] of routes ?? []) {
       const { certificate } = route.record
-      const isOverdue = certificate !== null && isOverdueForRenewal(certificate, host.clock.nowMs())
+      const isOverdue = certificate !== null && isExpiring(certificate, host.clock.nowMs())
       note(drifted, name, route.drifted, 'route.drifted', route)
       note(expiring, name, isOverdue, 'certificate.expiring', route)
     }

@@ -12,8 +12,10 @@ import type { Dependency } from '../health/dependencies.ts'
 import type { ManagerHealth } from '../health/health-schema.ts'
 import type { Version } from '../history/history.ts'
 import type { OrderedLineage } from '../issuance/dry-run.ts'
+import type { CertificateEntry } from '../issuance/inventory.ts'
 import type { CertificateMaintenance } from '../issuance/maintain.ts'
 import type { IssueRequest } from '../issuance/may-order.ts'
+import type { DeletionRequest, UploadDryRun, Uploaded, UploadRequest } from '../issuance/upload.ts'
 import type { KnownToken } from '../mesh/named-tokens.ts'
 import type { SyncRequest, SyncSummary } from '../mesh/sync.ts'
 import type { TokenResult } from '../mesh/token-claims.ts'
@@ -143,6 +145,14 @@ export interface Engine {
   dryRunDelete(request: Pick<DeleteRequest, 'dropletName' | 'precondition'>): Promise<ChangeDryRun>
   issueCertificate(request: IssueRequest): Promise<IssuedProxy>
   dryRunIssue(request: IssueRequest): Promise<IssueDryRun>
+  /** Every certificate of certbot's, and every uploaded one. */
+  listCertificates(): Promise<readonly CertificateEntry[]>
+  /** Stores a certificate, and switches the routes that use its name to it: all of them, or none. */
+  putCertificate(request: UploadRequest): Promise<Uploaded>
+  dryRunPutCertificate(request: UploadRequest): Promise<UploadDryRun>
+  /** Deletes an uploaded certificate that no route uses. */
+  deleteCertificate(request: DeletionRequest): Promise<void>
+  dryRunDeleteCertificate(name: string): Promise<Pick<BatchDryRun, 'files' | 'test'>>
   /** Every route, sorted by droplet name. */
   listProxies(): Promise<readonly ProxyState[]>
   getProxy(dropletName: string): Promise<ProxyDetails>

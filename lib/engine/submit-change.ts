@@ -5,9 +5,9 @@ import { type AppliedBatch, allFailed } from '../change/pipeline.ts'
 import type { ChangeQueue } from '../change/queue.ts'
 import { recoverJournal } from '../change/recover.ts'
 import { ProxyManagerError } from '../errors.ts'
-import type { Origin } from '../events/event.ts'
 import type { UpstreamChecks } from '../health/upstream-checks.ts'
 import { logFailure } from '../host/log-failure.ts'
+import type { Certify } from '../issuance/obtain.ts'
 import type { Change } from '../plan/change.ts'
 import type { Changed } from './engine.ts'
 import { noteRefusal, type Refusable } from './engine-events.ts'
@@ -18,16 +18,8 @@ export async function applyOrRecover(context: ChangeContext, changes: readonly C
   const { host, state } = context
   for (const change of changes)
     state.postponable.set(change, state.postponed.delete(change) ? 'postponed_before' : 'new')
-  if (state.degraded !== undefined)
-    await recoverJournal(context).catch(logFailure(host, 'error', { action: 'recover_journal' }))
-  if (state.degraded !== undefined) {
-    const details = {
-      stage: 'restore',
-      state: 'degraded',
-      remedy: 'See GET /proxy-manager/health and the log, and fix the cause',
-    }
-    return allFailed(changes, new ProxyManagerError('NGINX_RELOAD_FAILED', { message: state.degraded, details }))
-  }
+  const broken = await completeRollback(context)
+  if (broken !== undefined) return allFailed(changes, broken)
   const batch = await applyBatch(context, changes)
   await Promise.all(
     batch.results.map(async (result, i) => {
@@ -45,6 +37,20 @@ export async function applyOrRecover(context: ChangeContext, changes: readonly C
   return batch
 }
 
+/** Completes a rollback that has failed, if there is one; why no change can be made if that fails again. */
+export async function completeRollback(context: ChangeContext): Promise<ProxyManagerError | undefined> {
+  const { host, state } = context
+  if (state.degraded === undefined) return undefined
+  await recoverJournal(context).catch(logFailure(host, 'error', { action: 'recover_journal' }))
+  if (state.degraded === undefined) return undefined
+  const details = {
+    stage: 'restore',
+    state: 'degraded',
+    remedy: 'See GET /proxy-manager/health and the log, and fix the cause',
+  }
+  return new ProxyManagerError('NGINX_RELOAD_FAILED', { message: state.degraded, details })
+}
+
 /** A change that is served, with the route that it has replaced or deleted. */
 export interface Submitted extends Changed, Pick<Applied, 'route' | 'former' | 'routes'> {}
 
@@ -52,7 +58,7 @@ export interface ChangeSubmitter {
   /** Waits for the change's turn and its result; `probeMs` is how long its upstream check took. */
   submit(change: Change, probeMs: number): Promise<Submitted>
   /** Switches a route to the certificate that exists for its domain. */
-  certify(dropletName: string, domain: string, origin?: Origin): Promise<Applied>
+  readonly certify: Certify
   /** Makes a handler that counts the error of a change that was refused before it was queued, adds its event, and rethrows it. */
   refuse(change: Refusable): (error: unknown) => Promise<never>
 }
@@ -87,8 +93,8 @@ export function changeSubmitter(
       const replaced = former === undefined ? {} : { former }
       return { outcome, proxy: view.show(route), receipt, times, route, routes, ...replaced }
     },
-    certify: async (dropletName, domain, origin) =>
-      unwrap(await enqueue({ kind: 'certify', dropletName, domain, origin })),
+    certify: async (dropletName, domain, options) =>
+      unwrap(await enqueue({ kind: 'certify', dropletName, domain, ...options })),
   }
 }
 

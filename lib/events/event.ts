@@ -15,6 +15,8 @@ export const EVENT_TYPES = [
   'certificate.renewed',
   'certificate.failed',
   'certificate.expiring',
+  'certificate.uploaded',
+  'certificate.deleted',
   'upstream.up',
   'upstream.down',
   'nginx.reloaded',

@@ -6,6 +6,7 @@ import { ProxyManagerError } from '../errors.ts'
 import { readRecord } from '../host/json-record.ts'
 import type { OrderQueue } from '../issuance/order-queue.ts'
 import type { DrainFigures } from '../nginx/draining.ts'
+import { wishOf } from '../route/names.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
 import type { HealthFacts } from './facts.ts'
 import type { ManagerHealth } from './health-schema.ts'
@@ -34,7 +35,7 @@ export function healthReader(
       const observation = await context.observe([])
       const waiting = [...observation.snapshot.routes.values()].find(isWaiting)
       // Only a look for a certificate shows whether something else has the port.
-      const looked = waiting === undefined ? observation : await context.observe([waiting.record.domain])
+      const looked = waiting === undefined ? observation : await context.observe([wishOf(waiting.record)])
       return { observation: looked, readFault: undefined }
     } catch (error) {
       if (!(error instanceof ProxyManagerError) || state.observed === undefined) throw error

@@ -1,6 +1,6 @@
 /** Why a host is unhealthy or degraded: sentences that say what to do. */
 import { posix } from 'node:path'
-import { isOverdueForRenewal } from '../certificates/certificate.ts'
+import { isExpiring } from '../certificates/certificate.ts'
 import type { LastCertificate } from '../certificates/ledger-file.ts'
 import { ANGIE_UNSUPPORTED } from '../nginx/binary.ts'
 import { firstProblem } from '../nginx/config/diagnostic.ts'
@@ -10,6 +10,7 @@ import { untestableNetworks } from '../render/forwarded.ts'
 import { lackingFeatures } from '../render/unsupported.ts'
 import { dropletOfFileName } from '../route/file-names.ts'
 import { namesOf } from '../route/names.ts'
+import type { RouteRecord } from '../route/record.ts'
 import { type ProxyStatus, statusOf } from '../route/state.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
 import type { Snapshot } from '../snapshot/snapshot.ts'
@@ -118,14 +119,27 @@ function lostDomain({ record }: SnapshotRoute, { host, context }: Snapshot): str
 
 /** What is wrong with the certificate that a route serves. */
 function certificateFault({ record }: SnapshotRoute, nowMs: number): readonly string[] {
-  const { certificate, droplet_name: name } = record
-  if (certificate === null) return []
-  const call = `POST /proxies/${name}/ssl, or find out why certbot's timer does not renew it`
+  const { certificate, droplet_name: name, certificate_from: from } = record
+  if (certificate === null)
+    return when(
+      from !== undefined && record.enable_ssl,
+      `the certificate that ${name} has chosen may not be served: GET /certificates says why`,
+    )
+  const call = whatToDo(record)
   if (Date.parse(certificate.expiry) <= nowMs) return [`the certificate of ${name} has expired: ${call}`]
   return when(
-    isOverdueForRenewal(certificate, nowMs),
+    isExpiring(certificate, nowMs),
     `the certificate of ${name} expires on ${certificate.expiry} and was not renewed: ${call}`,
   )
+}
+
+/** Of a certificate that is about to expire, or has expired: who renews it. */
+function whatToDo({ certificate, droplet_name: name, certificate_from: from }: RouteRecord): string {
+  const { source } = certificate ?? {}
+  if (source === undefined) return `POST /proxies/${name}/ssl, or find out why certbot's timer does not renew it`
+  if ('name' in source) return `nothing renews it: PUT /certificates/${source.name} with a new one`
+  const order = from === undefined ? '' : ', or choose another certificate'
+  return `find out why the owner of certbot's lineage ${source.lineage} does not renew it${order}`
 }
 
 /** The last order, if it failed and a route still needs its certificate. */

@@ -142,7 +142,8 @@ export function routeOf({ domain, upstream_host, upstream_port, enable_ssl, opti
   const only = upstream_host === null || upstream_port === null ? {} : { upstream_host, upstream_port }
   const upstream =
     record.upstreams === undefined ? only : { upstreams: entriesOf({ upstream_host, upstream_port, ...record }) }
-  return { domain, ...upstream, enable_ssl, options: writtenOptions(options) }
+  const certificate = record.certificate_from === undefined ? {} : { certificate: record.certificate_from }
+  return { domain, ...upstream, enable_ssl, ...certificate, options: writtenOptions(options) }
 }
 
 function isSame(a: unknown, b: unknown): boolean {

@@ -23,6 +23,7 @@ export function statePaths(settings: Settings) {
     rendered: `${root}/rendered.json`,
     lastProof: `${root}/last-proof.json`,
     certificates: `${root}/certificates`,
+    uploads: `${root}/uploads`,
     orders: `${root}/orders`,
     certbot: `${root}/certbot`,
     noConfiguration: `${root}/certbot/no-user-configuration`,
@@ -43,8 +44,8 @@ const MARK_TEXT = 'This directory is the state directory of Proxy Manager, which
 
 /** Directories that only the owner may enter. */
 function closedFolders(paths: StatePaths): readonly string[] {
-  const { staging, lastGood, backups, certificates, orders, certbot, noConfiguration, events, history } = paths
-  return [staging, lastGood, backups, certificates, orders, certbot, noConfiguration, events, history]
+  const { staging, lastGood, backups, certificates, uploads, orders, certbot, noConfiguration, events, history } = paths
+  return [staging, lastGood, backups, certificates, uploads, orders, certbot, noConfiguration, events, history]
 }
 
 /**

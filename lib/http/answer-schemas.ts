@@ -1,9 +1,9 @@
 /** The schemas of the answers to changes. */
 
 import * as v from 'valibot'
-import { CertificateSummary } from '../certificates/certificate.ts'
 import type { ErrorCode } from '../errors.ts'
-import { ProxyState, ProxyStatus } from '../route/state.ts'
+import { CertificateEntry } from '../issuance/inventory.ts'
+import { ProxyState, ProxyStatus, ShownCertificate } from '../route/state.ts'
 
 const count = (description: string) => v.pipe(v.number(), v.description(description))
 
@@ -95,7 +95,7 @@ export const CertifiedProxy = v.object({
   status: ProxyStatus,
   expiry: v.string(),
   issuer: v.string(),
-  certificate: CertificateSummary,
+  certificate: ShownCertificate,
   ordered: v.boolean(),
   preflight: Preflight,
   receipt: Receipt,
@@ -125,6 +125,22 @@ export const IssueDryRun = v.object({
   plan: Plan,
 })
 
+/** An uploaded certificate, and what was done with it. */
+export const StoredCertificate = v.object({
+  ...CertificateEntry.entries,
+  skipped: v.pipe(
+    v.array(v.string()),
+    v.description('Routes that use it and are not switched to it, since they were edited by hand or are disabled'),
+  ),
+  receipt: v.optional(v.pipe(Receipt, v.description('Absent if no route is served with it'))),
+  plan: v.optional(Plan),
+})
+export const DeletedCertificate = v.object({
+  status: v.picklist(['deleted', 'would_delete']),
+  name: v.string(),
+  plan: v.optional(Plan),
+})
+
 /** Errors of the two operations that put a route. */
 export const PUT_ERRORS = [
   'INVALID_REQUEST',
@@ -134,6 +150,7 @@ export const PUT_ERRORS = [
   'PRECONDITION_FAILED',
   'PAYLOAD_TOO_LARGE',
   'UNSUPPORTED_MEDIA_TYPE',
+  'CERTIFICATE_INVALID',
   'UPSTREAM_UNHEALTHY',
   'UPSTREAM_UNRESOLVABLE',
   'UPSTREAM_FORBIDDEN',

@@ -3,6 +3,7 @@
 import type * as v from 'valibot'
 import type { ImportSummary } from '../bulk/import.ts'
 import type { ChangeDryRun, Changed, DeletedProxy, IssueDryRun, IssuedProxy, RouteChanged } from '../engine/engine.ts'
+import type { UploadDryRun, Uploaded } from '../issuance/upload.ts'
 import { describeChange } from '../plan/diff.ts'
 import { unsecuredNames } from '../route/names.ts'
 import type { ProxyState } from '../route/state.ts'
@@ -110,6 +111,19 @@ export function bulkAnswer({ dryRun, ...summary }: ImportSummary, extra: object 
   if (dryRun === undefined) return { status: 200, body: summary, logFields }
   const body = { ...summary, dry_run: true, ...extra, plan: planOf(dryRun) }
   return { status: 200, body, logFields: { ...logFields, dry_run: true } }
+}
+
+/** 201 if there was no certificate of this name. */
+export function uploadAnswer({ outcome, certificate, skipped, receipt }: Uploaded): Answer {
+  return {
+    status: outcome === 'created' ? 201 : 200,
+    body: { ...certificate, skipped, ...(receipt === undefined ? {} : { receipt }) },
+    logFields: { outcome, certificate: certificate.name, users: certificate.users.length },
+  }
+}
+
+export function uploadDryRunAnswer({ certificate, skipped, ...dryRun }: UploadDryRun): Answer {
+  return { status: 200, body: { ...certificate, skipped, plan: planOf(dryRun) }, logFields: { dry_run: true } }
 }
 
 /** A strong entity tag (RFC 9110, 8.8.3). */

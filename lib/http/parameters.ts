@@ -4,6 +4,7 @@ import { EVENT_TYPES } from '../events/event.ts'
 import { PROGRESS } from '../events/progress.ts'
 import { domainFor } from '../net/domain.ts'
 import { DropletName } from '../route/droplet-name.ts'
+import { objectMessage } from '../route/spec.ts'
 import { ProxyStatus } from '../route/state.ts'
 import { HealthStatus } from '../upstream/upstream.ts'
 import { CORRELATION_ID } from './request-log.ts'
@@ -117,6 +118,25 @@ export const EventsQuery = v.strictObject(
     ),
   },
   unknownKey,
+)
+
+const pem = (description: string) =>
+  v.pipe(
+    v.string('must be a string'),
+    v.description(description),
+    v.includes('-----BEGIN ', 'must be PEM'),
+    v.maxLength(60_000, 'must be at most 60000 characters'),
+  )
+
+/** The body of `PUT /certificates/{name}`. No answer has either of them. */
+export const PutCertificateBody = v.strictObject(
+  {
+    certificate: pem('The certificate, then those of its issuers in their order, as PEM'),
+    private_key: pem(
+      'Its private key, as PEM without a passphrase: RSA with 2048 to 8192 bits, or EC on P-256 or P-384',
+    ),
+  },
+  objectMessage,
 )
 
 /** Of `DELETE /proxies/{droplet_name}`. */

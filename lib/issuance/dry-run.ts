@@ -6,6 +6,7 @@ import { dryRunBatch } from '../change/apply.ts'
 import type { BatchDryRun, ChangeContext } from '../change/context.ts'
 import type { ChangeQueue } from '../change/queue.ts'
 import type { Host } from '../host/host.ts'
+import { wishKey } from '../keyring/wish.ts'
 import type { CertifyChange } from '../plan/change.ts'
 import { onlyOutcome, planBatch } from '../plan/plan-batch.ts'
 import { namesOf } from '../route/names.ts'
@@ -51,7 +52,7 @@ export async function dryRunIssue(
   const found = await findRoute(context, request.dropletName)
   const { domain, droplet_name: dropletName } = found.record
   await assertServable(context, domain)
-  const change: CertifyChange = { kind: 'certify', dropletName, domain }
+  const change: CertifyChange = { kind: 'certify', dropletName, domain, isUnpinned: request.forceRenew }
   if (!mustOrder(context, found, request)) {
     const { outcomes, files, test } = await queue.exclusively(() => dryRunBatch(context, [change]))
     const { route } = onlyOutcome({ outcomes })
@@ -73,7 +74,8 @@ export async function dryRunIssue(
 /** The switch to a certificate that does not exist yet: its files can be shown, but NGINX can only test the present ones. */
 async function dryRunSwitch(context: ChangeContext, change: CertifyChange, found: SnapshotRoute) {
   const { snapshot, nginx } = await context.observe([])
-  const certificates = new Map([[change.domain, expectedCertificate(context.host, found)]])
+  const wish = { names: namesOf(found.record), from: null }
+  const certificates = new Map([[wishKey(wish), expectedCertificate(context.host, found)]])
   const plan = planBatch({ ...snapshot, certificates }, [change], {
     nextGeneration: (snapshot.shared?.generation ?? 0) + 1,
     now: new Date(context.host.clock.nowMs()).toISOString(),

@@ -1,13 +1,14 @@
 /** What happens to certificates without a call: renewals are installed, pending routes get theirs, expiring ones are renewed. */
-import { isDueForRenewal, isOverdueForRenewal } from '../certificates/certificate.ts'
+import { copyName, isDueForRenewal, isOverdueForRenewal } from '../certificates/certificate.ts'
 import { readLedger } from '../certificates/ledger-file.ts'
 import { nextTryAt } from '../certificates/order-ledger.ts'
-import type { Applied, ChangeContext } from '../change/context.ts'
+import type { ChangeContext } from '../change/context.ts'
 import { logFailure } from '../host/log-failure.ts'
 import { singleFlight } from '../host/single-flight.ts'
-import { awaitsCertificate } from '../route/names.ts'
+import { awaitsCertificate, wishOf } from '../route/names.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
-import type { Issuer } from './obtain.ts'
+import { mustOrder } from './may-order.ts'
+import type { Certify, Issuer } from './obtain.ts'
 
 export interface CertificateMaintenance {
   /** Installs renewals: at once if certbot's deploy hook has touched its mark, otherwise once a minute. Cheap enough to be called every second. */
@@ -19,8 +20,6 @@ export interface CertificateMaintenance {
   /** Orders for routes whose certificate the host's own timer should have renewed already: that reads a cli.ini of its own. */
   renewOverdue(): Promise<void>
 }
-
-type Certify = (dropletName: string, domain: string) => Promise<Applied>
 
 const CHECK_EVERY_MS = 60_000
 
@@ -70,17 +69,20 @@ async function routesWithHttps({ observe }: ChangeContext): Promise<readonly Sna
   )
   const first = routes.find(({ record }) => record.certificate === null)
   // Neither an order nor a reload is of use before the HTTPS port is free.
-  const isTaken = first !== undefined && (await observe([first.record.domain])).isHttpsTaken
+  const isTaken = first !== undefined && (await observe([wishOf(first.record)])).isHttpsTaken
   return isTaken ? routes.filter(({ record }) => record.certificate !== null) : routes
 }
 
 /** Switches every route to the certificate that it does not serve yet, except while a call is issuing it. */
 async function adopt(context: ChangeContext, issuer: Issuer, certify: Certify): Promise<void> {
   const { host, certificates } = context
-  const renewed = (await routesWithHttps(context)).filter(({ record }) => {
+  const routes = await routesWithHttps(context)
+  const choose = certificates.look()
+  const renewed = routes.filter(({ record }) => {
     if (issuer.isIssuing(record.domain)) return false
-    const newest = certificates.newest(record.domain)
-    return newest !== undefined && newest.summary.fingerprint_sha256 !== record.certificate?.fingerprint_sha256
+    const found = choose(wishOf(record))
+    if (found === undefined || 'fault' in found) return false
+    return record.certificate === null || copyName(found.summary) !== copyName(record.certificate)
   })
   await Promise.all(
     renewed.map(async ({ record: { droplet_name, domain } }) => {
@@ -96,8 +98,13 @@ async function adopt(context: ChangeContext, issuer: Issuer, certify: Certify): 
 /** One after another: parallel orders in the background would keep callers waiting for certbot. */
 async function orderFor(context: ChangeContext, issuer: Issuer, routes: readonly SnapshotRoute[]): Promise<void> {
   const { host, closing } = context
-  for (const { record } of routes) {
+  for (const route of routes) {
     if (closing.aborted) return
+    const { record } = route
+    // Another's certificate is renewed by its owner: what is to be done about it is said by health.
+    const isAnothers = record.certificate_from !== undefined || record.certificate?.source !== undefined
+    if (isAnothers && (record.certificate_from !== undefined || !mustOrder(context, route, { forceRenew: false })))
+      continue
     const nowMs = host.clock.nowMs()
     if (nextTryAt(readLedger(host, record.domain), nowMs, host.settings) > nowMs) continue
     const fields = { action: 'issue_in_background', droplet_name: record.droplet_name, domain: record.domain }

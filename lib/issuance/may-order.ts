@@ -11,8 +11,9 @@ import type { ChangeContext } from '../change/context.ts'
 import { ProxyManagerError } from '../errors.ts'
 import type { Origin } from '../events/event.ts'
 import type { Host } from '../host/host.ts'
+import { unusableCertificate } from '../plan/build-record.ts'
 import { unsupported } from '../render/unsupported.ts'
-import { namesOf } from '../route/names.ts'
+import { namesOf, wishOf } from '../route/names.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
 import { cliIniRefusal, limitReached, preflightFailed, webrootUnsafe } from './failures.ts'
 
@@ -34,20 +35,35 @@ export function callOf({ dropletName, forceRenew }: IssueRequest, { record }: Sn
   return `${dropletName} ${namesOf(record).join(' ')} ${forceRenew}`
 }
 
-/** Whether an order is needed: there is no certificate for all names of the route, it is due for renewal, or the caller forces it. */
+/**
+ * Whether an order is needed: there is no certificate for all names of the route, it is due for renewal, or the caller forces it. None is for a route
+ * whose caller has chosen its certificate.
+ * @throws {ProxyManagerError} CERTIFICATE_INVALID if that may not be served
+ */
 export function mustOrder(
   { host, certificates }: ChangeContext,
   { record }: SnapshotRoute,
   { forceRenew }: Pick<IssueRequest, 'forceRenew'>,
 ): boolean {
-  const present = certificates.newest(record.domain)?.summary
-  if (forceRenew || present === undefined) return true
-  // Another's lineage is left to its owner's timer as long as that has had no time to renew it.
-  const isAnothers = certificates
+  if (forceRenew) return true
+  const wish = wishOf(record)
+  const found = certificates.look()(wish)
+  if (found === undefined) return true
+  if ('fault' in found) throw unusableCertificate(found.fault)
+  if (wish.from !== null) return false
+  const { summary: present, isCopy } = found
+  const nowMs = host.clock.nowMs()
+  if (!coversAll(present.domains, wish.names)) return true
+  if (present.source === undefined) {
+    const isOfUpload =
+      isCopy === true && record.certificate?.source !== undefined && 'name' in record.certificate.source
+    return isOfUpload || isDueForRenewal(present, nowMs)
+  }
+  // Another's lineage is left to its owner's timer: if it is named like the domain, until that has had time to renew it; else as long as it is chosen.
+  const isNamesake = certificates
     .others(record.domain)
     .some(({ certificate }) => certificate?.fingerprint_sha256 === present.fingerprint_sha256)
-  const isDue = isAnothers ? isOverdueForRenewal : isDueForRenewal
-  return isDue(present, host.clock.nowMs()) || !coversAll(present.domains, namesOf(record))
+  return isNamesake && isOverdueForRenewal(present, nowMs)
 }
 
 /**
@@ -107,7 +123,7 @@ export function assertMayOrder(host: Pick<Host, 'settings' | 'clock' | 'files' |
  * @throws {ProxyManagerError} SSL_UNAVAILABLE if something else than NGINX's server blocks listens on the HTTPS port
  */
 export async function assertServable({ host, observe }: ChangeContext, domain: string): Promise<void> {
-  if (!(await observe([domain])).isHttpsTaken) return
+  if (!(await observe([{ names: [domain], from: null }])).isHttpsTaken) return
   const port = host.settings.NGINX_HTTPS_PORT
   throw new ProxyManagerError('SSL_UNAVAILABLE', {
     message: `HTTPS cannot be served: port ${port} is held by another process, or by a stream block of NGINX`,

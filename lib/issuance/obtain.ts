@@ -1,16 +1,17 @@
 /** Obtains certificates: within the CA's limits, after a preflight, one certbot at a time, and proved by a handshake. */
+
 import { diagnoseCertbot, type IssueDiagnostic } from '../certificates/certbot-diagnostic.ts'
+import type { Checked } from '../certificates/certificate.ts'
 import { beginOrder, readLedger, recordLastCertificate } from '../certificates/ledger-file.ts'
 import { chooseLineage, setAsideLineage } from '../certificates/lineage.ts'
 import type { PreflightCheck } from '../certificates/preflight.ts'
 import { runCertbot } from '../certificates/run-certbot.ts'
-import type { Checked } from '../certificates/store.ts'
 import { CHALLENGE_PATH } from '../certificates/webroot.ts'
 import type { Applied, ChangeContext } from '../change/context.ts'
 import { ProxyManagerError } from '../errors.ts'
-import type { Origin } from '../events/event.ts'
 import { singleFlight } from '../host/single-flight.ts'
 import { writeFailure } from '../host/write-failure.ts'
+import type { CertifyChange } from '../plan/change.ts'
 import { namesOf } from '../route/names.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
 import { issuanceFailed } from './failures.ts'
@@ -47,11 +48,14 @@ export interface Issuer {
   readonly recent: RecentFailures
 }
 
-export function createIssuer(
-  context: ChangeContext,
-  orders: OrderQueue,
-  certify: (dropletName: string, domain: string, origin?: Origin) => Promise<Applied>,
-): Issuer {
+/** Switches a route to the certificate that exists for it. */
+export type Certify = (
+  dropletName: string,
+  domain: string,
+  options?: Pick<CertifyChange, 'origin' | 'isUnpinned'>,
+) => Promise<Applied>
+
+export function createIssuer(context: ChangeContext, orders: OrderQueue, certify: Certify): Issuer {
   const { host, progress } = context
   const recent = recentFailures(host.clock)
   const issuing = singleFlight<Issued>()
@@ -87,7 +91,11 @@ export function createIssuer(
           })
       : []
     if (isNeeded) await noteOrder(context, request, route)
-    return { applied: await certify(dropletName, domain, request.origin), ordered: isNeeded, preflight }
+    return {
+      applied: await certify(dropletName, domain, { origin: request.origin, isUnpinned: request.forceRenew }),
+      ordered: isNeeded,
+      preflight,
+    }
   }
 
   return {

@@ -69,7 +69,8 @@ function toPut(
 ): PutMany {
   const enable_ssl = enableSsl ?? found?.record.enable_ssl ?? false
   const options = found?.record.options ?? DEFAULT_OPTIONS
-  const spec = { ...place, require_healthy: requireHealthy, enable_ssl, options }
+  const certificate_from = found?.record.certificate_from
+  const spec = { ...place, require_healthy: requireHealthy, enable_ssl, certificate_from, options }
   return { dropletName, spec, source: 'registry', origin, precondition: preconditionFor(found) }
 }
 

@@ -1,15 +1,20 @@
 /** The record of the route that a change requests. */
-import type { CheckedCertificate } from '../certificates/certificate.ts'
+import { isDeepStrictEqual } from 'node:util'
+import type { CertificateSummary } from '../certificates/certificate.ts'
+import { ProxyManagerError } from '../errors.ts'
+import { wishKey } from '../keyring/wish.ts'
+import { type ChoosingRoute, wishOf } from '../route/names.ts'
 import { DEFAULT_OPTIONS } from '../route/options.ts'
 import { entriesOf, type RouteRecord } from '../route/record.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
+import type { Snapshot } from '../snapshot/snapshot.ts'
 import type { PutChange } from './change.ts'
 
-/** The record for a put; `found` is the existing route, `now` is ISO 8601. */
+/** The record for a put; `found` is the existing route, `certificate` that of {@link certificateFor}, `now` is ISO 8601. */
 export function buildRecord(
   change: PutChange,
   found: SnapshotRoute | undefined,
-  certificate: CheckedCertificate | undefined,
+  certificate: CertificateSummary | null,
   now: string,
 ): RouteRecord {
   const { spec } = change
@@ -25,7 +30,8 @@ export function buildRecord(
     enable_ssl: spec.enable_ssl,
     source: change.source,
     options: spec.options ?? DEFAULT_OPTIONS,
-    certificate: spec.enable_ssl ? (certificate?.summary ?? currentCertificate(found, spec.domain)) : null,
+    ...(spec.certificate_from === undefined ? {} : { certificate_from: spec.certificate_from }),
+    certificate: spec.enable_ssl ? certificate : null,
     last_health_status: change.health.status,
     last_health_checked_at: change.health.checkedAt,
     created_at: found?.record.created_at ?? now,
@@ -41,14 +47,40 @@ export function sameSpec(a: RouteRecord, b: RouteRecord): boolean {
     a.upstream_port === b.upstream_port &&
     JSON.stringify(entriesOf(a)) === JSON.stringify(entriesOf(b)) &&
     a.enable_ssl === b.enable_ssl &&
+    isDeepStrictEqual(a.certificate_from, b.certificate_from) &&
     JSON.stringify(a.options) === JSON.stringify(b.options)
   )
 }
 
+type Certified = ChoosingRoute & Pick<RouteRecord, 'certificate'>
+
 /**
- * The route keeps its current certificate, even if it has expired or the clock is wrong: falling back to plain HTTP silently would be worse. If
- * that can no longer be read, NGINX's test fails, and the next start repairs it.
+ * The certificate of a route as it is to be, `found` being the route as it is. It keeps its current one if no other is there, even if that has
+ * expired or the clock is wrong: falling back to plain HTTP silently would be worse. If it can no longer be read, NGINX's test fails, and the next
+ * start repairs it. `{ fault }` is why the one that its caller has chosen may not be served.
  */
-function currentCertificate(found: SnapshotRoute | undefined, domain: string): RouteRecord['certificate'] {
-  return found?.record.domain === domain ? found.record.certificate : null
+export function certificateFor(
+  wanted: ChoosingRoute,
+  found: Certified | undefined,
+  certificates: Snapshot['certificates'],
+): CertificateSummary | null | { readonly fault: string } {
+  const wish = wishOf(wanted)
+  const there = certificates.get(wishKey(wish))
+  const current = found?.domain === wanted.domain ? found.certificate : null
+  const isChosenAgain = found !== undefined && wishKey(wishOf(found)) === wishKey(wish)
+  if (there !== undefined && 'fault' in there) return isChosenAgain && current !== null ? current : there
+  if (there === undefined) return wish.from === null || isChosenAgain ? current : null
+  // Only the record knows what a copy is of.
+  const isCurrent = there.isCopy === true && there.summary.fingerprint_sha256 === current?.fingerprint_sha256
+  return isCurrent ? current : there.summary
+}
+
+/** The error for a certificate that was chosen and may not be served; `fault` is a sentence. */
+export function unusableCertificate(fault: string): ProxyManagerError {
+  return new ProxyManagerError('CERTIFICATE_INVALID', {
+    message: `The certificate that was chosen may not be served: ${fault}`,
+    details: {
+      remedy: 'Choose one of GET /certificates that covers every name of the route, or pass "certificate": null',
+    },
+  })
 }

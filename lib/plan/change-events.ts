@@ -22,7 +22,7 @@ interface Asked {
 
 /** The events of a batch, all of the same time; `found` are the routes before it. */
 export function changeEvents(
-  { changes, outcomes, generation }: BatchPlan,
+  { changes, outcomes, generation, events }: BatchPlan,
   found: ReadonlyMap<string, SnapshotRoute>,
   isReloaded: boolean,
   nowMs: number,
@@ -50,7 +50,7 @@ export function changeEvents(
   const reloaded: EventDraft[] = isReloaded
     ? [{ type: 'nginx.reloaded', origin: originOf(changes[0]), details: { batch: done.length } }]
     : []
-  return [...done, ...reconciled, ...reloaded].map((draft) => datedEvent({ ...draft, generation }, nowMs))
+  return [...done, ...events, ...reconciled, ...reloaded].map((draft) => datedEvent({ ...draft, generation }, nowMs))
 }
 
 const MAX_NAMES = 50
@@ -90,6 +90,7 @@ const FIELDS = [
   'upstreams',
   'enable_ssl',
   'options',
+  'certificate_from',
   'certificate',
 ] as const
 

@@ -1,4 +1,5 @@
 /** Changes of routes, as callers, certificate jobs and recovery request them. */
+import type { CheckedCertificate } from '../certificates/certificate.ts'
 import type { Origin } from '../events/event.ts'
 import type { RouteRecord, RouteSource } from '../route/record.ts'
 import type { ProxySpec } from '../route/spec.ts'
@@ -48,11 +49,15 @@ export interface RenameChange {
   readonly origin?: Origin | undefined
 }
 
-/** Switches the route to the snapshot's certificate for its domain; to HTTP only if there is none. */
+/** Switches the route to the snapshot's certificate for it; to HTTP only if there is none. */
 export interface CertifyChange {
   readonly kind: 'certify'
   readonly dropletName: string
   readonly domain: string
+  /** The caller's choice ends: the certificate that was just ordered is served. */
+  readonly isUnpinned?: boolean | undefined
+  /** The certificate that is about to be stored under the name that the route has chosen. */
+  readonly uploaded?: CheckedCertificate | undefined
   readonly origin?: Origin | undefined
 }
 

@@ -1,8 +1,10 @@
 /** Plans a batch: from a snapshot and the requested changes to the files to write. Pure: the same input gives the same plan. */
 import type { CheckedCertificate } from '../certificates/certificate.ts'
 import { ProxyManagerError } from '../errors.ts'
+import type { EventDraft } from '../events/event.ts'
 import type { FileChange } from '../host/file-image.ts'
-import { namesOf, securedNames } from '../route/names.ts'
+import { wishKey } from '../keyring/wish.ts'
+import { namesOf, securedNames, wishOf } from '../route/names.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
 import type { Snapshot } from '../snapshot/snapshot.ts'
 import { type Change, dropletsOf } from './change.ts'
@@ -25,6 +27,14 @@ export interface BatchPlan {
   readonly domains: ReadonlySet<string>
   /** HTTPS names of all routes of the plan, written or unchanged, with the SHA-256 fingerprint of the certificate for each. */
   readonly secured: ReadonlyMap<string, string>
+  /** What happens besides the changes. */
+  readonly events: readonly EventDraft[]
+}
+
+/** What else a batch writes, in the same swap: the record of an uploaded certificate. */
+export interface Companion {
+  readonly file: FileChange
+  readonly event: EventDraft
 }
 
 export interface PlanOptions {
@@ -35,6 +45,7 @@ export interface PlanOptions {
   readonly newGeneration?: 'on_change' | 'always'
   /** Whether the shared file is looked at although no change touches a route. */
   readonly withShared?: boolean
+  readonly companion?: Companion | undefined
 }
 
 /**
@@ -51,7 +62,7 @@ export function onlyOutcome({ outcomes }: Pick<BatchPlan, 'outcomes'>): Accepted
 export function planBatch(
   snapshot: Snapshot,
   changes: readonly Change[],
-  { nextGeneration, now, newGeneration = 'on_change', withShared = false }: PlanOptions,
+  { nextGeneration, now, newGeneration = 'on_change', withShared = false, companion }: PlanOptions,
 ): BatchPlan {
   const { outcomes, routes } = planRoutes(snapshot, changes, now)
   // A refused change does not require its route to be served.
@@ -60,22 +71,24 @@ export function planBatch(
   const shared =
     touched.size === 0 && !withShared
       ? { files: [], generation: snapshot.shared?.generation ?? 0 }
-      : newGeneration === 'always' || routeFiles.length > 0
+      : newGeneration === 'always' || routeFiles.length > 0 || companion !== undefined
         ? renewShared(snapshot, routes, nextGeneration)
         : repairShared(snapshot, routes, nextGeneration)
   const certificates = [...touched].flatMap((name): [string, CheckedCertificate][] => {
     const record = routes.get(name)?.record
-    const certificate = record?.certificate === null ? undefined : snapshot.certificates.get(record?.domain ?? '')
-    return record === undefined || certificate === undefined ? [] : [[record.domain, certificate]]
+    if (record === undefined || record.certificate === null) return []
+    const certificate = snapshot.certificates.get(wishKey(wishOf(record)))
+    return certificate === undefined || 'fault' in certificate ? [] : [[record.domain, certificate]]
   })
   return {
     changes,
     outcomes,
     routes,
-    files: [...shared.files, ...routeFiles],
+    files: [...shared.files, ...routeFiles, ...(companion === undefined ? [] : [companion.file])],
     certificates: new Map(certificates),
     generation: shared.generation,
     domains: new Set(changes.flatMap((change, i) => writtenNames(change, outcomes[i]))),
+    events: companion === undefined ? [] : [companion.event],
     secured: new Map([...touched].flatMap((name) => fingerprintsOf(routes.get(name)))),
   }
 }

@@ -17,17 +17,19 @@
  * PROXY_NOT_FOUND if the route was deleted, PRECONDITION_FAILED if it has moved to another domain meanwhile.
  */
 import { isDeepStrictEqual } from 'node:util'
+import { type CertificateSummary, copyName } from '../certificates/certificate.ts'
 import { ProxyManagerError } from '../errors.ts'
+import { wishKey } from '../keyring/wish.ts'
 import { ownerOf } from '../nginx/config/listens.ts'
 import type { RenderContext } from '../render/context.ts'
 import { isRenderedAs, renderRouteFile } from '../render/route-file.ts'
 import { unsupported } from '../render/unsupported.ts'
 import { routeFileName } from '../route/file-names.ts'
-import { namesOf } from '../route/names.ts'
+import { namesOf, wishOf } from '../route/names.ts'
 import type { RouteRecord } from '../route/record.ts'
 import { readRouteFile, type SnapshotRoute } from '../route/stored-route.ts'
 import type { Snapshot } from '../snapshot/snapshot.ts'
-import { buildRecord, sameSpec } from './build-record.ts'
+import { buildRecord, certificateFor, sameSpec, unusableCertificate } from './build-record.ts'
 import type { CertifyChange, Change, Precondition, PutChange, RenameChange } from './change.ts'
 
 export type Outcome = 'created' | 'replaced' | 'unchanged' | 'deleted'
@@ -72,7 +74,9 @@ export function planChange(
   if (conflict !== undefined) return refuse(conflict)
   const lacking = unsupported({ ...change.spec, upstreams: change.upstreams }, snapshot.context)
   if (lacking !== undefined) return refuse(lacking)
-  const wanted = buildRecord(change, found, snapshot.certificates.get(change.spec.domain), now)
+  const certificate = certificateFor(change.spec, found?.record, snapshot.certificates)
+  if (certificate !== null && 'fault' in certificate) return refuse(unusableCertificate(certificate.fault))
+  const wanted = buildRecord(change, found, certificate, now)
   if (found === undefined) return { outcome: 'created', route: routeOf(wanted, snapshot.context) }
 
   const { created_at, updated_at, last_health_status, last_health_checked_at } = found.record
@@ -136,16 +140,25 @@ function planCertify(
       new ProxyManagerError('PRECONDITION_FAILED', { message: 'The route has moved to another domain', details }),
     )
   }
-  const certificate = snapshot.certificates.get(change.domain)?.summary ?? null
+  const { certificate_from: from, ...unpinned } = found.record
+  const wanted: RouteRecord = change.isUnpinned === true ? unpinned : found.record
+  const there = snapshot.certificates.get(wishKey(wishOf(wanted)))
+  const certificate = there === undefined || 'fault' in there ? null : there.summary
   const lacking = unsupported({ ...found.record, enable_ssl: true }, snapshot.context)
   if (lacking !== undefined) return refuse(lacking)
   const isServed =
-    found.record.certificate?.fingerprint_sha256 === certificate?.fingerprint_sha256 && found.record.enable_ssl
+    isSameCertificate(found.record.certificate, certificate) &&
+    found.record.enable_ssl &&
+    wanted.certificate_from === from
   if (isServed && found.enabled && !found.drifted) return { outcome: 'unchanged', route: found }
   return {
     outcome: 'replaced',
-    route: routeOf({ ...found.record, enable_ssl: true, certificate, updated_at: now }, snapshot.context),
+    route: routeOf({ ...wanted, enable_ssl: true, certificate, updated_at: now }, snapshot.context),
   }
+}
+
+function isSameCertificate(one: CertificateSummary | null, other: CertificateSummary | null): boolean {
+  return one === null || other === null ? one === other : copyName(one) === copyName(other)
 }
 
 /** A route that was edited by hand, or is not served, is left as it is. */

@@ -1,4 +1,5 @@
 /** A route as NGINX directives, valid from NGINX 1.18 to today's mainline. */
+import { copyName } from '../certificates/certificate.ts'
 import type { Directive } from '../nginx/config/print.ts'
 import { securedNames, unsecuredNames } from '../route/names.ts'
 import type { RouteRecord } from '../route/record.ts'
@@ -21,7 +22,7 @@ export function routeDirectives(record: RouteRecord, context: RenderContext): Di
   const plain = unsecured.length === 0 ? [] : [http(unsecured, mainLocation(record, context, 'http'))]
   const blocks = [...upstreamBlock(record, context), ...redirects, ...plain]
   if (certificate === null || secured.length === 0) return blocks
-  const folder = `${context.certificates}/${record.domain}/${certificate.fingerprint_sha256}`
+  const folder = `${context.certificates}/${record.domain}/${copyName(certificate)}`
   const main = mainLocation(record, context, 'https')
   const https = server(httpsListens(context, context.httpsListens), secured, [
     ...http2(context),

@@ -1,10 +1,17 @@
 /** The names that a route serves, and which of them its certificate covers. */
+import type { CertificateChoice, CertificateSummary } from '../certificates/certificate.ts'
 import { coversName } from '../certificates/coverage.ts'
+import type { CertificateWish } from '../keyring/wish.ts'
 import type { ProxyOptions } from './options.ts'
 
 interface NamedRoute {
   readonly domain: string
-  readonly options?: Pick<ProxyOptions, 'aliases'>
+  readonly options?: Pick<ProxyOptions, 'aliases'> | undefined
+}
+
+/** A route whose caller may have chosen its certificate. */
+export interface ChoosingRoute extends NamedRoute {
+  readonly certificate_from?: CertificateChoice | undefined
 }
 
 interface CertifiedRoute extends NamedRoute {
@@ -14,6 +21,22 @@ interface CertifiedRoute extends NamedRoute {
 /** The domain of a route, then its aliases. */
 export function namesOf({ domain, options }: NamedRoute): readonly string[] {
   return [domain, ...(options?.aliases ?? [])]
+}
+
+/** What decides which certificate a route is given. */
+export function wishOf(route: ChoosingRoute): CertificateWish {
+  return { names: namesOf(route), from: route.certificate_from ?? null }
+}
+
+/** The lineages and uploaded certificates that a route has chosen, or is served with, as `lineage …` and `name …`; its own lineage is not among them. */
+export function usedCertificates({
+  certificate_from: from,
+  certificate,
+}: Pick<ChoosingRoute, 'certificate_from'> & {
+  readonly certificate: Pick<CertificateSummary, 'source'> | null
+}): ReadonlySet<string> {
+  const used = [from, certificate?.source].filter((one) => one !== undefined)
+  return new Set(used.map((one) => ('name' in one ? `name ${one.name}` : `lineage ${one.lineage}`)))
 }
 
 /** The names that are served over HTTPS: those that the route's certificate covers. */

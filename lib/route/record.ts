@@ -1,7 +1,7 @@
 /** The record of a route, stored in the header of its file. */
 
 import * as v from 'valibot'
-import { CertificateSummary } from '../certificates/certificate.ts'
+import { CertificateChoice, CertificateSummary } from '../certificates/certificate.ts'
 import { Domain } from '../net/domain.ts'
 import { HealthStatus, type Upstream, type UpstreamEntry, upstreamsOf } from '../upstream/upstream.ts'
 import { DropletName } from './droplet-name.ts'
@@ -37,6 +37,8 @@ export const RouteRecord = v.object({
   /** A sync does not change routes that calls manage. */
   source: v.optional(RouteSource, 'api'),
   options: v.optional(ProxyOptions, {}),
+  /** What the caller has chosen; absent if it is left to us. */
+  certificate_from: v.optional(CertificateChoice),
   certificate: v.nullable(CertificateSummary),
   last_health_status: HealthStatus,
   last_health_checked_at: v.nullable(v.string()),

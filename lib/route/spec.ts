@@ -1,6 +1,7 @@
 /** The bodies of PUT and POST /proxies, and the route that they specify. */
 
 import * as v from 'valibot'
+import { CertificateChoice } from '../certificates/certificate.ts'
 import { Domain } from '../net/domain.ts'
 import { UpstreamEntries, type UpstreamEntry, UpstreamHost, UpstreamPort, UpstreamUrl } from '../upstream/upstream.ts'
 import { DropletName, nameFromDomain } from './droplet-name.ts'
@@ -25,6 +26,15 @@ const bodyEntries = {
     true,
   ),
   enable_ssl: flag('Serve the domain over HTTPS; only over HTTP (202) until it has a certificate'),
+  certificate: v.optional(
+    v.pipe(
+      v.nullable(CertificateChoice),
+      v.description(
+        'A lineage of certbot or an uploaded certificate to serve; null: the one of its own, else a lineage that covers all of its names, else none until one is ordered',
+      ),
+    ),
+    null,
+  ),
   options: v.optional(ProxyOptions, {}),
 }
 
@@ -40,6 +50,8 @@ export interface ProxySpec {
   readonly upstreams?: readonly UpstreamEntry[]
   readonly require_healthy: boolean | 'any'
   readonly enable_ssl: boolean
+  /** The certificate that the caller has chosen; absent if it is left to us. */
+  readonly certificate_from?: CertificateChoice | undefined
   /** The defaults if absent. */
   readonly options?: ProxyOptions
 }
@@ -135,6 +147,7 @@ function toSpec(body: Body): ProxySpec {
     ...(body.upstreams.length > 1 ? { upstreams: body.upstreams } : {}),
     require_healthy: body.require_healthy,
     enable_ssl: body.enable_ssl,
+    ...(body.certificate === null ? {} : { certificate_from: body.certificate }),
     options: body.upstream?.scheme === 'https' ? { ...body.options, upstream_scheme: 'https' } : body.options,
   }
 }

@@ -1,13 +1,13 @@
 /** A route as the API shows it. */
 
 import * as v from 'valibot'
-import { CertificateSummary } from '../certificates/certificate.ts'
+import { CertificateChoice, CertificateSummary } from '../certificates/certificate.ts'
 import { type Actor, ActorSchema } from '../events/event.ts'
 import { HealthDetails, type HealthHistory, HealthSummary, NO_CHECKS, summaryOf } from '../upstream/health-history.ts'
 import { HealthStatus, upstreamOf } from '../upstream/upstream.ts'
-import { awaitsCertificate } from './names.ts'
+import { awaitsCertificate, namesOf } from './names.ts'
 import { ProxyOptions } from './options.ts'
-import { entriesOf, RouteSource } from './record.ts'
+import { entriesOf, type RouteRecord, RouteSource } from './record.ts'
 import type { SnapshotRoute } from './stored-route.ts'
 
 /**
@@ -49,6 +49,24 @@ export type DrainingUpstream = v.InferOutput<typeof DrainingUpstream>
 const text = (help: string) => v.pipe(v.string(), v.description(help))
 const flag = (help: string) => v.pipe(v.boolean(), v.description(help))
 
+const { source: _, ...certificateEntries } = CertificateSummary.entries
+
+/** Whose a certificate is: it was ordered for this route, or is another lineage of certbot's, or was uploaded. */
+export const CertificateSource = v.picklist(['own', 'lineage', 'uploaded'])
+
+/** The certificate of a route, and why it is this one. */
+export const ShownCertificate = v.object({
+  ...certificateEntries,
+  source: v.pipe(
+    CertificateSource,
+    v.description('own: ordered for this route; lineage: another lineage of certbot; uploaded: by a caller'),
+  ),
+  lineage: v.optional(text("Name of another's lineage")),
+  name: v.optional(text('Name of an uploaded certificate')),
+  why: text('Why the route has this certificate'),
+})
+export type ShownCertificate = v.InferOutput<typeof ShownCertificate>
+
 /** A route in responses. Times are ISO 8601 in UTC. */
 export const ProxyState = v.object({
   droplet_name: text('Name of the droplet, and of its route'),
@@ -73,7 +91,10 @@ export const ProxyState = v.object({
   last_health_status: HealthStatus,
   last_health_checked_at: v.nullable(v.string()),
   health: HealthSummary,
-  certificate: v.nullable(CertificateSummary),
+  certificate_from: v.optional(
+    v.pipe(CertificateChoice, v.description('The certificate that was chosen in the request; absent if none was')),
+  ),
+  certificate: v.nullable(ShownCertificate),
   ssl_error: v.optional(SslError),
   ssl_order: v.optional(SslOrder),
   draining: v.optional(
@@ -126,7 +147,8 @@ export function proxyState(
     last_health_status: last === undefined ? record.last_health_status : history.status,
     last_health_checked_at: last === undefined ? record.last_health_checked_at : new Date(last.atMs).toISOString(),
     health: summaryOf(history),
-    certificate: record.certificate,
+    ...(record.certificate_from === undefined ? {} : { certificate_from: record.certificate_from }),
+    certificate: shownCertificate(record),
     ...(sslError === undefined ? {} : { ssl_error: sslError }),
     ...(sslOrder === undefined ? {} : { ssl_order: sslOrder }),
     created_at: record.created_at,
@@ -134,6 +156,22 @@ export function proxyState(
     updated_by: author,
     revision: route.revision,
   }
+}
+
+function shownCertificate({ certificate, certificate_from: from, ...route }: RouteRecord): ShownCertificate | null {
+  if (certificate === null) return null
+  const { source, ...summary } = certificate
+  if (source === undefined) return { ...summary, source: 'own', why: 'it was ordered for this route' }
+  const names = namesOf(route)
+  const isNamed = names.every((name) => certificate.domains.includes(name))
+  const covering = isNamed ? 'it names every name of the route' : 'its wildcard covers the names of the route'
+  if ('lineage' in source) {
+    const why = from === undefined ? `no lineage of its own is valid, and ${covering}` : 'the route names this lineage'
+    return { ...summary, source: 'lineage', lineage: source.lineage, why }
+  }
+  const why =
+    from === undefined ? 'no other certificate was found since the route no longer names it' : 'the route names it'
+  return { ...summary, source: 'uploaded', name: source.name, why }
 }
 
 /** The most urgent status that applies to a route. */

@@ -33,10 +33,13 @@ export function readRouteFile(dropletName: string, text: string): FoundRoute | u
 
 /** The ETag of a route. Its rendering, health checks and certificate change without the caller, whose `If-Match` stays valid then. */
 function revisionOf(record: RouteRecord): string {
-  const { droplet_name, domain, upstream_host, upstream_port, enable_ssl, options } = record
-  const chosen = withoutLaterDefaults(options)
-  const several = record.upstreams === undefined ? [] : [entriesOf(record)]
-  return shortHash(JSON.stringify([droplet_name, domain, upstream_host, upstream_port, enable_ssl, chosen, ...several]))
+  const { droplet_name, domain, upstream_host, upstream_port, enable_ssl, options, certificate_from } = record
+  const later = [
+    ...(record.upstreams === undefined ? [] : [entriesOf(record)]),
+    ...(certificate_from === undefined ? [] : [certificate_from]),
+  ]
+  const chosen = [withoutLaterDefaults(options), ...later]
+  return shortHash(JSON.stringify([droplet_name, domain, upstream_host, upstream_port, enable_ssl, ...chosen]))
 }
 
 /** The first 16 hexadecimal digits of the SHA-256. */

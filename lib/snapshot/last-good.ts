@@ -5,6 +5,7 @@ import type { FileChange } from '../host/file-image.ts'
 import type { Host } from '../host/host.ts'
 import { temporaryOf } from '../host/replace-file.ts'
 import { isIntact } from '../render/shared-file.ts'
+import { isOwnFileName } from '../route/file-names.ts'
 
 type CopiesHost = Pick<Host, 'files' | 'paths'>
 
@@ -30,7 +31,8 @@ export async function saveLastGood(
   changes: readonly FileChange[],
   final: Promise<void> = Promise.resolve(),
 ): Promise<void> {
-  const copies = changes.flatMap(({ path, before, after }): Copy[] => {
+  const own = changes.filter(({ path }) => isOwnFileName(basename(path)))
+  const copies = own.flatMap(({ path, before, after }): Copy[] => {
     const copy = `${paths.lastGood}/${basename(path)}`
     if (after !== null && 'text' in after) return [{ copy, text: after.text }]
     return after === null && before !== null && 'text' in before ? [{ copy, text: undefined }] : []

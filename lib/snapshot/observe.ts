@@ -1,9 +1,11 @@
 /** Reads the host: the routes on disk, the host's own configuration, the existing certificates. */
 import type { FileText } from '../adapters/files.ts'
-import type { CertificateStore } from '../certificates/store.ts'
+import type { CheckedCertificate } from '../certificates/certificate.ts'
 import type { Host } from '../host/host.ts'
 import { remember } from '../host/remember.ts'
 import { statePaths } from '../host/state-folder.ts'
+import type { CertificateStore } from '../keyring/store.ts'
+import { type CertificateWish, wishKey } from '../keyring/wish.ts'
 import type { NginxFacts } from '../nginx/binary.ts'
 import { commonBuild, type NginxBuild, unusableModules } from '../nginx/config/build.ts'
 import { type HostConfiguration, readHostConfiguration } from '../nginx/config/host-config.ts'
@@ -13,6 +15,7 @@ import type { ListensOf } from '../nginx/endpoints.ts'
 import { nginxMasters } from '../nginx/master.ts'
 import { type RunningBuild, runningBuildReader } from '../nginx/running-build.ts'
 import { CA_FILES, type RenderContext } from '../render/context.ts'
+import { wishOf } from '../route/names.ts'
 import { publicPorts } from '../settings/settings.ts'
 import { dnsServers } from '../upstream/upstream.ts'
 import { boundListens, isHttpsTaken, listenResolver, listensOf } from './listens.ts'
@@ -31,12 +34,21 @@ export interface Observation {
   readonly isHttpsTaken: boolean
 }
 
-/** Makes a reader of the host; `domains` are those whose certificates are looked up. Parsed files are cached until they change. */
+/** Whose certificate is looked up: that of a route as it is to be, or of one that is there. */
+export type Wanted =
+  | CertificateWish
+  | {
+      readonly dropletName: string
+      readonly isUnpinned?: boolean | undefined
+      readonly uploaded?: CheckedCertificate | undefined
+    }
+
+/** Makes a reader of the host; `wanted` are the certificates that are looked up. Parsed files are cached until they change. */
 export function observer(
   host: Host,
   readFacts: () => Promise<NginxFacts>,
   certificates: CertificateStore,
-): (domains: readonly string[]) => Promise<Observation> {
+): (wanted: readonly Wanted[]) => Promise<Observation> {
   const tree = configurationTree(host)
   const ownFiles = ownFilesReader(host)
   const masters = nginxMasters(host)
@@ -45,7 +57,7 @@ export function observer(
   /** Once true it stays true: the main configuration may be unreadable for a moment. */
   let hasMainConfig = false
 
-  return async (domains) => {
+  return async (wanted) => {
     const facts = await readFacts()
     const { NGINX_SITES_AVAILABLE: sitesAvailable, NGINX_SITES_ENABLED: sitesEnabled } = host.settings
     const own = ownFiles.read(sitesAvailable, sitesEnabled)
@@ -62,12 +74,14 @@ export function observer(
       ? masters.find({ snapshot: { host: configuration, context: listens }, facts })
       : undefined
     const running = await readRunning(facts, master)
-    const isTaken = domains.length > 0 && isHttpsTaken(host, listens, configuration.servers, bound)
+    const isTaken = wanted.length > 0 && isHttpsTaken(host, listens, configuration.servers, bound)
     // A route that is served over HTTP stays so, and can be changed, while its HTTPS could not be bound.
     const withoutHttps = isTaken ? domainsOverHttp(own.routes) : []
-    const newest = domains
-      .filter((domain) => !withoutHttps.includes(domain))
-      .map((domain) => [domain, certificates.newest(domain)] as const)
+    const choose = certificates.look()
+    const wishes = wanted.flatMap((one) => wishFor(one, own.routes))
+    const chosen = wishes
+      .filter(({ names: [domain = ''] }) => !withoutHttps.includes(domain))
+      .map((wish) => [wishKey(wish), choose(wish)] as const)
     const snapshot: Snapshot = {
       sitesAvailable,
       sitesEnabled,
@@ -79,10 +93,18 @@ export function observer(
         configuration,
         listens,
       ),
-      certificates: new Map(newest.flatMap(([domain, found]) => (found === undefined ? [] : [[domain, found]]))),
+      certificates: new Map(chosen.flatMap(([key, found]) => (found === undefined ? [] : [[key, found]]))),
     }
     return { snapshot, tree, facts, running, hasMainConfig, isHttpsTaken: isTaken }
   }
+}
+
+function wishFor(wanted: Wanted, routes: Snapshot['routes']): readonly CertificateWish[] {
+  if ('names' in wanted) return [wanted]
+  const record = routes.get(wanted.dropletName)?.record
+  if (record === undefined) return []
+  const wish = wishOf(record)
+  return [{ names: wish.names, from: wanted.isUnpinned === true ? null : wish.from, uploaded: wanted.uploaded }]
 }
 
 /** The host's files, parsed. */

@@ -1,5 +1,5 @@
 /** The state of a host at one moment, as far as plans depend on it. */
-import type { CheckedCertificate } from '../certificates/certificate.ts'
+import type { Checked } from '../certificates/certificate.ts'
 import type { FileImage } from '../host/file-image.ts'
 import type { HostConfiguration } from '../nginx/config/host-config.ts'
 import type { RenderContext } from '../render/context.ts'
@@ -19,6 +19,6 @@ export interface Snapshot {
   readonly availableImages: ReadonlyMap<string, FileImage>
   readonly host: HostConfiguration
   readonly context: RenderContext
-  /** Checked certificates, by domain. */
-  readonly certificates: ReadonlyMap<string, CheckedCertificate>
+  /** The certificates that were looked up, or why the one that a caller has chosen may not be served, by the keys of their wishes. */
+  readonly certificates: ReadonlyMap<string, Checked>
 }

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { checkCertificate, isDueForRenewal, isLoadable } from '../../lib/certificates/certificate.ts'
+import { checkedFor, checkPair, isDueForRenewal, isLoadable } from '../../lib/certificates/certificate.ts'
 
 const test = suite('certificate')
 
@@ -64,12 +64,12 @@ const chain = leaf.certificate + intermediate.certificate
 const now = Date.now()
 
 function faultOf(fullchain: string, key: string, domain = 'app.example.com', nowMs = now): string | undefined {
-  const checked = checkCertificate(fullchain, key, domain, nowMs)
+  const checked = checkedFor(checkPair(fullchain, key, nowMs), domain)
   return 'fault' in checked ? checked.fault : undefined
 }
 
 test('a certificate that covers the name, is valid and matches its key is accepted, with both texts', () => {
-  const checked = checkCertificate(chain, leaf.key, 'app.example.com', now)
+  const checked = checkPair(chain, leaf.key, now)
   if ('fault' in checked) throw new Error(checked.fault)
   assert.is(checked.fullchain, chain)
   assert.is(checked.privkey, leaf.key)

@@ -96,7 +96,7 @@ for (const [title, argv, message] of [
   ['--json for a command without output', ['serve', '--json'], /unknown option '--json'/],
   ['an argument too many', ['list', 'app'], /too many arguments for 'list'\. Expected 0 arguments but got 1: app\./],
   ['a name too many', ['get', 'a', 'b'], /too many arguments for 'get'\. Expected 1 argument but got 2: a, b\./],
-  ['an empty name', ['get', ''], /argument value '' is invalid for argument 'name'\. Expected the name of a route\./],
+  ['an empty name', ['get', ''], /argument value '' is invalid for argument 'name'\. Expected a name\./],
   ['a name that leads elsewhere', ['delete', '..'], /'\.\.' is invalid for argument 'name'/],
   ['options that are a JSON list', ['put', 'app', '--options', '[]'], /'\[\]' is invalid\. Expected a JSON object\./],
   ['a missing name', ['get'], /missing required argument 'name'/],

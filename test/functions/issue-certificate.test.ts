@@ -54,6 +54,8 @@ test('POST .../ssl answers 200, the certificate that is served, and its proof', 
       domains: [DOMAIN],
       serial: certificate.serial,
       fingerprint_sha256: FIRST.fingerprint,
+      source: 'own',
+      why: 'it was ordered for this route',
     },
     ordered: true,
     preflight: [

@@ -7,10 +7,12 @@ import { join } from 'node:path'
 import { ACCOUNT, type FakeDeps, fakeDeps, putAccount } from '../../fixtures/deps.ts'
 import type { Disk } from '../../fixtures/memory-files.ts'
 import type { RunOptions, RunResult } from '../../lib/adapters/runner.ts'
+import type { CertificateChoice } from '../../lib/certificates/certificate.ts'
 import { parseLedger } from '../../lib/certificates/order-ledger.ts'
 import type { Changed, IssuedProxy } from '../../lib/engine/engine.ts'
+import type { Uploaded } from '../../lib/issuance/upload.ts'
 import { DEFAULT_OPTIONS } from '../../lib/route/options.ts'
-import { writeAt } from './arrange.ts'
+import { textAt, writeAt } from './arrange.ts'
 
 export const START_MS = Date.parse('2026-01-01T00:00:00.000Z')
 export const HOUR_MS = 3_600_000
@@ -323,4 +325,29 @@ function lineageOf(args: readonly string[]): string {
 
 function optionOf(args: readonly string[], option: string): string {
   return args.find((argument) => argument.startsWith(`--${option}=`))?.slice(option.length + 3) ?? ''
+}
+
+/** Uploads a certificate under a name. */
+export async function upload(deps: FakeDeps, name: string, pair: Certificate): Promise<Uploaded> {
+  return await deps.engine.putCertificate({ name, certificate: pair.fullchain, privateKey: pair.privkey })
+}
+
+/** Puts a route that has chosen its certificate, without a health check of its upstream. */
+export async function putChoosing(
+  deps: FakeDeps,
+  dropletName: string,
+  domain: string,
+  certificate_from: CertificateChoice,
+): Promise<Changed> {
+  const place = { upstream_host: 'localhost', upstream_port: 8001, require_healthy: false, enable_ssl: true }
+  const spec = { domain, ...place, certificate_from }
+  return await deps.engine.putProxy({ dropletName, spec, mode: 'replace', precondition: {} })
+}
+
+/** The fingerprint of the certificate that NGINX has loaded for a domain; `undefined` if it has none. */
+export function loadedFingerprint(deps: FakeDeps, domain: string): string | undefined {
+  const path = new RegExp(`ssl_certificate (${STATE}/certificates/${domain}/[0-9a-f]{64}/fullchain\\.pem);`)
+  const [copy] = [...deps.nginx.loaded.values()].flatMap((text) => path.exec(text)?.[1] ?? [])
+  const text = copy === undefined ? undefined : textAt(deps.disk, copy)
+  return text === undefined ? undefined : new X509Certificate(text).fingerprint256.replaceAll(':', '').toLowerCase()
 }

@@ -2,12 +2,41 @@
 import type { FakeDeps } from '../../fixtures/deps.ts'
 import { ProxyManagerError } from '../../lib/errors.ts'
 import { textAt, writeAt } from './arrange.ts'
-import { certificateFor, HOUR_MS, issue, putLineage, putSecure, START_MS, servedFingerprint } from './certbot.ts'
+import {
+  certificateFor,
+  HOUR_MS,
+  issue,
+  loadedFingerprint,
+  putChoosing,
+  putLineage,
+  putSecure,
+  START_MS,
+  servedFingerprint,
+  upload,
+} from './certbot.ts'
 import { put, remove, servedPort } from './world.ts'
 
 const DOMAIN = 'app.example.com'
 const FIRST = certificateFor(DOMAIN)
 const RENEWED = certificateFor(DOMAIN, { fromMs: START_MS - HOUR_MS / 2 })
+
+const OTHER_DOMAIN = 'other.example.com'
+const BOTH = certificateFor(DOMAIN, { aliases: [OTHER_DOMAIN] })
+const BOTH_RENEWED = certificateFor(DOMAIN, { aliases: [OTHER_DOMAIN], fromMs: START_MS - HOUR_MS / 2 })
+
+/** The fingerprint of the uploaded certificate corp, whose version is complete; `undefined` if there is none. */
+function uploadedFingerprint({ disk }: FakeDeps): string | undefined {
+  const folder = '/var/lib/proxy-manager/uploads/corp'
+  const record = textAt(disk, `${folder}/record.json`)
+  if (record === undefined) return undefined
+  const { chain_sha256, fingerprint_sha256 } = JSON.parse(record)
+  return textAt(disk, `${folder}/${chain_sha256}/privkey.pem`) === undefined ? 'incomplete' : fingerprint_sha256
+}
+
+/** What is stored, and what NGINX has loaded for each of the two routes. */
+function fingerprints(deps: FakeDeps): string {
+  return [uploadedFingerprint(deps), ...[DOMAIN, OTHER_DOMAIN].map((name) => loadedFingerprint(deps, name))].join(' ')
+}
 
 /** Every effect of a successful change fails in turn; no promise may be broken by it. */
 export interface Sweep {
@@ -94,6 +123,16 @@ export const SWEEPS = {
     change: (deps) => issue(deps, 'app'),
     isBefore: (deps) => servedFingerprint(deps, DOMAIN) === FIRST.fingerprint,
     isAfter: (deps) => servedFingerprint(deps, DOMAIN) === RENEWED.fingerprint,
+  },
+  'replacement of an uploaded certificate': {
+    prepare: async (deps) => {
+      await upload(deps, 'corp', BOTH)
+      await putChoosing(deps, 'app', DOMAIN, { name: 'corp' })
+      await putChoosing(deps, 'other', OTHER_DOMAIN, { name: 'corp' })
+    },
+    change: (deps) => upload(deps, 'corp', BOTH_RENEWED),
+    isBefore: (deps) => fingerprints(deps) === Array(3).fill(BOTH.fingerprint).join(' '),
+    isAfter: (deps) => fingerprints(deps) === Array(3).fill(BOTH_RENEWED.fingerprint).join(' '),
   },
   'exchange of domains': {
     prepare: async (deps) => {

@@ -3,6 +3,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { CheckedCertificate } from '../../lib/certificates/certificate.ts'
 import { ProxyManagerError } from '../../lib/errors.ts'
+import { wishKey } from '../../lib/keyring/wish.ts'
 import type { HostConfiguration, UnmanagedServer } from '../../lib/nginx/config/host-config.ts'
 import { readListen } from '../../lib/nginx/config/listen.ts'
 import type { Change, DeleteChange, Precondition, PutChange } from '../../lib/plan/change.ts'
@@ -62,6 +63,11 @@ const certificate: CheckedCertificate = {
   },
   fullchain: 'PEM',
   privkey: 'KEY',
+}
+
+/** What a snapshot has of a certificate that was looked up for app. */
+function certificateFor(checked: CheckedCertificate, ...aliases: readonly string[]): Snapshot['certificates'] {
+  return new Map([[wishKey({ names: ['app.example.com', ...aliases], from: null }), checked]])
 }
 
 function put(dropletName: string, own: Partial<ProxySpec> = {}, change: Partial<PutChange> = {}): PutChange {
@@ -362,7 +368,7 @@ test('a create that finds another configuration reports the existing route', () 
 test('a create finds the route unchanged even if its upstream resolves differently or it has a certificate now', () => {
   const moved = put('app', {}, { mode: 'create', upstream: { addresses: ['10.0.0.1'], resolvers: [] } })
   assert.equal(outcomes(plan(one, moved)), ['replaced'])
-  const issued: Snapshot = { ...one, certificates: new Map([['app.example.com', certificate]]) }
+  const issued: Snapshot = { ...one, certificates: certificateFor(certificate) }
   assert.equal(outcomes(plan(issued, create('app'))), ['replaced'])
 })
 
@@ -553,7 +559,7 @@ test('a precondition is checked against the result of the previous changes of th
   assert.equal(outcomes(planned), ['replaced', 'PRECONDITION_FAILED'])
 })
 
-const issued: Snapshot = { ...empty, certificates: new Map([['app.example.com', certificate]]) }
+const issued: Snapshot = { ...empty, certificates: certificateFor(certificate) }
 
 test('a route with a certificate is served over HTTPS, and unknown names are refused the handshake', () => {
   const planned = plan(issued, put('app'))
@@ -694,7 +700,10 @@ test('a refused change requires no certificate of its route', () => {
 test('each name that the certificate covers must present it', () => {
   const names = ['app.example.com', '*.example.net']
   const covering = { ...certificate, summary: { ...certificate.summary, domains: names } }
-  const issued: Snapshot = { ...empty, certificates: new Map([['app.example.com', covering]]) }
+  const issued: Snapshot = {
+    ...empty,
+    certificates: certificateFor(covering, 'a.example.net', 'a.b.example.net', 'other.example.com'),
+  }
   const { secured } = plan(issued, put('app', aliased('a.example.net', 'a.b.example.net', 'other.example.com')))
   const fingerprint = certificate.summary.fingerprint_sha256
   assert.equal(

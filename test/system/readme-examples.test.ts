@@ -36,6 +36,7 @@ const TAKES: readonly (readonly [beginning: string, take: Take])[] = [
   ["curl 'http", takeCalls],
   ['curl http://127.0.0.1:8100/proxy-manager/health', takeCalls],
   ['curl http://127.0.0.1:8100/health', takeCalls],
+  ['curl http://127.0.0.1:8100/certificates', takeCalls],
   ['curl http://127.0.0.1:8100/export', takeCalls],
   ['curl -s http://127.0.0.1:8100/export', takeCalls],
   ['curl -s http://127.0.0.1:8100/metrics', takeCalls],
@@ -59,6 +60,7 @@ const NOT_TAKEN: readonly (readonly [beginning: string, reason: string])[] = [
   ['cd /opt/proxy-manager && rm -rf', 'npm run test:install runs it'],
   ['systemctl stop ', 'npm run test:install runs it'],
   ['systemctl disable ', 'npm run test:install runs it'],
+  ["node -p 'JSON.stringify({ certificate", 'it needs a certificate: test/system/uploads.test.ts'],
   ['services:', 'it needs Docker'],
   ['sh fixtures/setup.sh --start', 'it needs a second machine without npm, and a connection to it'],
 ]

@@ -52,6 +52,7 @@ export function describeApi(operations: readonly Operation[], version: string, b
 
 const TAGS = [
   { name: 'proxies', description: 'Routes from a domain to a droplet, and their certificates' },
+  { name: 'certificates', description: "certbot's lineages, and certificates that are uploaded" },
   {
     name: 'service',
     description: 'This service itself: health, metrics, its description, and what the mesh expects of every droplet',
@@ -59,6 +60,7 @@ const TAGS = [
 ] as const
 
 function tagOf({ path }: Operation): (typeof TAGS)[number]['name'] {
+  if (path.startsWith('/certificates')) return 'certificates'
   return path.startsWith('/proxies') ? 'proxies' : 'service'
 }
 

@@ -75,6 +75,7 @@ export const ErrorDetails = v.looseObject({
     "SSL_RATE_LIMITED: whose limit it is; Proxy Manager's are settings",
   ),
   retry_at: optional(v.string(), 'SSL_RATE_LIMITED: when a certificate may be ordered again'),
+  users: optional(v.array(v.string()), 'CERTIFICATE_IN_USE, CERTIFICATE_INVALID: the routes that use the certificate'),
   orphaned: optional(v.array(v.string()), 'BLAST_RADIUS: the routes that would be deleted'),
   count: optional(integer, 'BLAST_RADIUS: how many these are, for confirm'),
   unconfirmed: optional(integer, 'BLAST_RADIUS: how many may be deleted without confirm'),

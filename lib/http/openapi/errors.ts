@@ -88,6 +88,17 @@ const EXAMPLES: { readonly [C in ErrorCode]?: Example | readonly Example[] } = {
       remedy: 'Check the list; to delete them all, add confirm=3',
     },
   },
+  CERTIFICATE_NOT_FOUND: { details: { remedy: 'GET /certificates lists the existing certificates' } },
+  CERTIFICATE_IN_USE: {
+    details: {
+      users: [DROPLET],
+      remedy: 'Choose another certificate for the routes in details.users, or delete them, then call again',
+    },
+  },
+  CERTIFICATE_INVALID: {
+    message: 'The certificate may not be served: the private key belongs to another certificate',
+    details: { remedy: 'Correct the pair, then call again' },
+  },
   PRECONDITION_FAILED: { details: { revision: REVISION } },
   UPSTREAM_UNHEALTHY: {
     details: {

@@ -4,9 +4,19 @@ import type * as v from 'valibot'
 import { LoggedEvent } from '../../events/event.ts'
 import { ProgressEvent } from '../../events/progress.ts'
 import { ManagerHealth } from '../../health/health-schema.ts'
+import { CertificateEntry } from '../../issuance/inventory.ts'
 import { CreateProxyBody, PutProxyBody } from '../../route/spec.ts'
 import { ProxyDetails, ProxyState } from '../../route/state.ts'
-import { ChangedProxy, DeletedProxy, PendingProxy, Plan, Receipt } from '../answer-schemas.ts'
+import {
+  ChangedProxy,
+  DeletedCertificate,
+  DeletedProxy,
+  PendingProxy,
+  Plan,
+  Receipt,
+  StoredCertificate,
+} from '../answer-schemas.ts'
+import { PutCertificateBody } from '../parameters.ts'
 import { ErrorBody } from './error-schema.ts'
 import type { JsonObject } from './headers.ts'
 
@@ -18,6 +28,9 @@ const ANSWERS: Schemas = {
   ChangedRoute: ChangedProxy,
   PendingRoute: PendingProxy,
   DeletedRoute: DeletedProxy,
+  Certificate: CertificateEntry,
+  StoredCertificate,
+  DeletedCertificate,
   Receipt,
   Plan,
   ManagerHealth,
@@ -25,7 +38,11 @@ const ANSWERS: Schemas = {
   ProgressEvent,
   ErrorBody,
 }
-const REQUESTS: Schemas = { RouteRequest: PutProxyBody, NewRouteRequest: CreateProxyBody }
+const REQUESTS: Schemas = {
+  RouteRequest: PutProxyBody,
+  NewRouteRequest: CreateProxyBody,
+  CertificateRequest: PutCertificateBody,
+}
 
 /** Where a named schema is in the description. */
 export function schemaRef(name: string): string {

@@ -10,13 +10,35 @@ export const REVISION = 'f00a7ce98e6cbf0d'
 /** Of the software in examples, whichever version answers. */
 export const VERSION = '1.0.0'
 
-export const CERTIFICATE = {
+const SUMMARY = {
   issuer: "C=US, O=Let's Encrypt, CN=E7",
   not_before: AT,
   expiry: '2026-04-01T00:00:00.000Z',
   domains: [DOMAIN],
   serial: '20ce9bbfa2b6e25c',
   fingerprint_sha256: 'e9c86fcfb373fc407ff8ee5bf5d97165245bffb3802e09902df497b37fb59e3e',
+}
+export const CERTIFICATE = { ...SUMMARY, source: 'own', why: 'it was ordered for this route' }
+export const UPLOADED = {
+  source: 'uploaded',
+  name: 'corp',
+  expiry: SUMMARY.expiry,
+  certificate: SUMMARY,
+  users: [DROPLET],
+  uploaded_at: AT,
+  last_attempt: null,
+  next_attempt_at: null,
+  budget_left: null,
+}
+export const LINEAGE = {
+  source: 'own',
+  name: DOMAIN,
+  expiry: SUMMARY.expiry,
+  certificate: SUMMARY,
+  users: [DROPLET],
+  last_attempt: { at: AT, result: 'issued', reason: null },
+  next_attempt_at: AT,
+  budget_left: { failures: 3, certificates: 2 },
 }
 export const PROXY = {
   droplet_name: DROPLET,

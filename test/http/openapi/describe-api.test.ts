@@ -197,7 +197,10 @@ test('what callers meet more than once is a named schema, so that generated clie
     description,
   ).components
   const names = [
+    'Certificate',
+    'CertificateRequest',
     'ChangedRoute',
+    'DeletedCertificate',
     'DeletedRoute',
     'ErrorBody',
     'Event',
@@ -207,7 +210,14 @@ test('what callers meet more than once is a named schema, so that generated clie
     'Plan',
     'ProgressEvent',
   ]
-  assert.equal(Object.keys(schemas).sort(), [...names, 'Receipt', 'Route', 'RouteDetails', 'RouteRequest'])
+  assert.equal(Object.keys(schemas).sort(), [
+    ...names,
+    'Receipt',
+    'Route',
+    'RouteDetails',
+    'RouteRequest',
+    'StoredCertificate',
+  ])
   assert.match(JSON.stringify(description), '"items":{"$ref":"#/components/schemas/Route"}')
 })
 
@@ -216,6 +226,7 @@ test('a body is required if an empty one is invalid', () => {
   assert.equal(required.map(({ operation }) => operation.operationId).sort(), [
     'createProxy',
     'importRoutes',
+    'putCertificate',
     'putProxy',
     'renameProxy',
     'udcMessage',
@@ -366,6 +377,12 @@ test('the operations for the mesh answer as described', async () => {
   await send('POST', '/import?dry_run=true&prune=true', { body: { version: 1, routes: [] } })
   await send('POST', '/import?prune=true', { body: { version: 1, routes: [] } })
   await send('POST', '/import', { body: { version: 2 } })
+  const { fullchain: certificate, privkey: private_key } = certificateFor('corp.example.com')
+  for (const query of ['?dry_run=true', '', ''])
+    await send('PUT', `/certificates/corp${query}`, { body: { certificate, private_key } })
+  await send('PUT', '/certificates/corp', { body: { certificate, private_key: certificate } })
+  await send('GET', '/certificates')
+  for (const query of ['?dry_run=true', '', '']) await send('DELETE', `/certificates/corp${query}`)
   await send('POST', '/proxy-manager/reconcile?dry_run=true')
   await send('POST', '/proxy-manager/reconcile')
   const message = { trace_id: 't', source: 's', target: 'proxy-manager' }
@@ -380,8 +397,15 @@ test('the operations for the mesh answer as described', async () => {
         operation.operationId === 'createProxy',
       operation.operationId,
     )
-  for (const outcome of ['syncFromRegistry BLAST_RADIUS', 'importRoutes INVALID_REQUEST', 'udcMessage INVALID_REQUEST'])
-    assert.ok(seen.has(outcome))
+  for (const outcome of [
+    'syncFromRegistry BLAST_RADIUS',
+    'importRoutes INVALID_REQUEST',
+    'udcMessage INVALID_REQUEST',
+    'putCertificate 201',
+    'putCertificate CERTIFICATE_INVALID',
+    'deleteCertificate CERTIFICATE_NOT_FOUND',
+  ])
+    assert.ok(seen.has(outcome), outcome)
   assertExamples(details)
 })
 

@@ -2,7 +2,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
 import type { CheckedCertificate } from '../../lib/certificates/certificate.ts'
-import { type CertificateStore, certificateStore } from '../../lib/certificates/store.ts'
+import { type CertificateStore, certificateStore } from '../../lib/keyring/store.ts'
 import type { SnapshotRoute } from '../../lib/route/stored-route.ts'
 import { readRouteFile } from '../../lib/route/stored-route.ts'
 import { contentsOf, refusal, textAt, writeAt } from '../helpers/arrange.ts'
@@ -39,12 +39,17 @@ async function arrange(certificate?: Certificate): Promise<Store> {
 
 /** What the store has found for the domain; the test fails where that is nothing. */
 function found({ store }: Store): CheckedCertificate {
-  const newest = store.newest(DOMAIN)
-  if (newest === undefined) throw new Error('no certificate was found')
-  return newest
+  const chosen = choose(store)
+  if (chosen === undefined || 'fault' in chosen) throw new Error('no certificate was found')
+  return chosen
 }
 
-const fingerprintIn = ({ store }: Store) => store.newest(DOMAIN)?.summary.fingerprint_sha256
+const choose = (store: CertificateStore, domain = DOMAIN) => store.look()({ names: [domain], from: null })
+
+function fingerprintIn({ store }: Store): string | undefined {
+  const chosen = choose(store)
+  return chosen === undefined || 'fault' in chosen ? undefined : chosen.summary.fingerprint_sha256
+}
 const folderOf = ({ fingerprint }: Certificate) => `${STATE}/certificates/${DOMAIN}/${fingerprint}`
 
 test("the certificate of certbot's lineage is found with both of its texts", async () => {
@@ -57,7 +62,7 @@ test("the certificate of certbot's lineage is found with both of its texts", asy
 
 test('without a lineage there is no certificate, neither ours nor of others', async () => {
   const { store } = await arrange()
-  assert.is(store.newest(DOMAIN), undefined)
+  assert.is(choose(store), undefined)
   assert.is(store.ordered(DOMAIN), undefined)
   assert.equal(store.others(DOMAIN), [])
 })
@@ -175,7 +180,7 @@ for (const [what, [fault, damage]] of Object.entries(DAMAGES)) {
   test(`${what}: the lineage is not used, the reason is reported, and the previous copy is served`, async () => {
     const fresh = await arrange(FIRST)
     damage(fresh.deps)
-    assert.is(fresh.store.newest(DOMAIN), undefined)
+    assert.is(choose(fresh.store), undefined)
     assert.equal(fresh.store.ordered(DOMAIN), { fault })
 
     const world = await arrange(FIRST)
@@ -203,9 +208,9 @@ test('a renewal between the replacement of certificate and key is not used until
 
 test('a certificate that was verified before is rejected once it has expired', async () => {
   const world = await arrange(certificateFor(DOMAIN, { days: 6 }))
-  assert.ok(world.store.newest(DOMAIN))
+  assert.ok(choose(world.store))
   await world.deps.clock.sleep(6 * DAY_MS)
-  assert.is(world.store.newest(DOMAIN), undefined)
+  assert.is(choose(world.store), undefined)
   assert.equal(world.store.ordered(DOMAIN), { fault: 'the certificate has expired' })
 })
 
@@ -268,7 +273,7 @@ test('copies that no route names are removed; those of other domains stay', asyn
 test('reading certificates changes nothing on disk', async () => {
   const { deps, store } = await arrange(FIRST)
   const before = contentsOf(deps.disk)
-  store.newest(DOMAIN)
+  choose(store)
   store.ordered(DOMAIN)
   store.others(DOMAIN)
   assert.equal(contentsOf(deps.disk), before)

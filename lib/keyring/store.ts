@@ -3,28 +3,37 @@
  * `<state>/certificates/<domain>/<fingerprint>/`, which only root can read and which are never changed again.
  */
 import type { Files, FileText } from '../adapters/files.ts'
+import {
+  type CertificateSummary,
+  type Checked,
+  type CheckedCertificate,
+  type CopiedCertificate,
+  checkedFor,
+  checkPair,
+  copyName,
+  isLoadable,
+} from '../certificates/certificate.ts'
+import { lineagesOf } from '../certificates/lineage.ts'
 import { allSettledOrThrow } from '../host/all-settled.ts'
 import type { Host } from '../host/host.ts'
 import { writeFailure } from '../host/write-failure.ts'
-import { type CertificateSummary, type CheckedCertificate, checkCertificate, isLoadable } from './certificate.ts'
-import { type Lineage, lineagesOf } from './lineage.ts'
+import { type Chooser, chooser } from './choice.ts'
 
 /** What a route says about its certificate. */
 export interface CertifiedRecord {
   readonly domain: string
-  readonly certificate: Pick<CertificateSummary, 'fingerprint_sha256'> | null
+  readonly certificate: CopiedCertificate | null
 }
 
 export interface CertificateStore {
-  /**
-   * The certificate that may be served for a domain: that of a lineage of ours, otherwise that of another lineage named like the domain; if none is
-   * usable, the newest copy.
-   */
-  newest(domain: string): CheckedCertificate | undefined
+  /** Makes a {@link Chooser} for the certificates as they are now. It reads each lineage at most once. */
+  look(): Chooser
   /** The certificate that our last order for a domain obtained, if it may be served; or what is wrong with its lineage. */
   ordered(domain: string): Checked | undefined
   /** The lineages of a domain that we did not make, each with its certificate if that may be served. */
   others(domain: string): readonly { readonly name: string; readonly certificate: CertificateSummary | undefined }[]
+  /** The certificate in a directory, whatever its names; `undefined` if there is none. */
+  readFolder(folder: string): Checked | undefined
   /** Whether the copy that a route's server block names exists and can be loaded. */
   isCopied(record: CertifiedRecord): boolean
   /** Changes when the copy that a route's server block names does; empty if it names none. */
@@ -46,43 +55,36 @@ type StoreHost = Pick<Host, 'files' | 'paths' | 'settings' | 'clock'>
 export function certificateStore(host: StoreHost): CertificateStore {
   const { files, paths, settings } = host
   const copies = paths.certificates
-  const readPair = pairReader(host)
-  const readLineage = ({ name }: Lineage, domain: string) =>
-    readPair(`${settings.CERTBOT_CONFIG_DIR}/live/${name}`, domain)
+  const readFolder = pairReader(host)
+  const readFor = (folder: string, domain: string) => {
+    const checked = readFolder(folder)
+    return checked === undefined ? undefined : checkedFor(checked, domain)
+  }
+  const readLineage = (name: string, domain: string) => readFor(`${settings.CERTBOT_CONFIG_DIR}/live/${name}`, domain)
   return {
-    newest: (domain) => {
-      for (const lineage of lineagesOf(host, domain)) {
-        const checked = readLineage(lineage, domain)
-        if (checked !== undefined && !('fault' in checked)) return checked
-      }
-      const [newest] = files
-        .list(`${copies}/${domain}`)
-        .map((fingerprint) => readPair(`${copies}/${domain}/${fingerprint}`, domain))
-        .flatMap((checked) => (checked === undefined || 'fault' in checked ? [] : [checked]))
-        .sort((a, b) => b.summary.not_before.localeCompare(a.summary.not_before))
-      return newest
-    },
+    look: () => chooser(host, readFolder),
+    readFolder,
     ordered: (domain) => {
       const ours = lineagesOf(host, domain).find(({ isOurs }) => isOurs)
-      return ours === undefined ? undefined : readLineage(ours, domain)
+      return ours === undefined ? undefined : readLineage(ours.name, domain)
     },
     others: (domain) =>
-      lineagesOf(host, domain).flatMap((lineage) => {
-        const checked = lineage.isOurs ? undefined : readLineage(lineage, domain)
+      lineagesOf(host, domain).flatMap(({ name, isOurs }) => {
+        const checked = isOurs ? undefined : readLineage(name, domain)
         if (checked === undefined) return []
-        return [{ name: lineage.name, certificate: 'fault' in checked ? undefined : checked.summary }]
+        return [{ name, certificate: 'fault' in checked ? undefined : checked.summary }]
       }),
     isCopied: ({ certificate, domain }) => {
       if (certificate === null) return true
-      const fingerprint = certificate.fingerprint_sha256
-      const folder = `${copies}/${domain}/${fingerprint}`
+      const folder = `${copies}/${domain}/${copyName(certificate)}`
       const [fullchain, key] = ['fullchain', 'privkey'].map((name) => files.read(`${folder}/${name}.pem`)?.text)
       // NGINX starts with an expired certificate, but not with one that it cannot load.
+      const { fingerprint_sha256: fingerprint } = certificate
       return fullchain !== undefined && key !== undefined && isLoadable(fullchain, key, fingerprint)
     },
     copyStamp: ({ certificate, domain }) => {
       if (certificate === null) return ''
-      const folder = `${copies}/${domain}/${certificate.fingerprint_sha256}`
+      const folder = `${copies}/${domain}/${copyName(certificate)}`
       return `${files.stamp(`${folder}/fullchain.pem`)} ${files.stamp(`${folder}/privkey.pem`)}`
     },
     copy: (certificates) => copyMissing(host, certificates),
@@ -90,8 +92,8 @@ export function certificateStore(host: StoreHost): CertificateStore {
       const copied = domains.filter((domain) => files.list(`${copies}/${domain}`).length > 0)
       if (copied.length === 0) return
       const used = new Set(
-        [...(await readRoutes()).values()].map(
-          ({ record }) => `${record.domain}/${record.certificate?.fingerprint_sha256}`,
+        [...(await readRoutes()).values()].flatMap(({ record: { domain, certificate } }) =>
+          certificate === null ? [] : [`${domain}/${copyName(certificate)}`],
         ),
       )
       for (const domain of new Set(copied)) await removeUnusedCopies(host, domain, used)
@@ -99,26 +101,21 @@ export function certificateStore(host: StoreHost): CertificateStore {
   }
 }
 
-export type Checked = CheckedCertificate | { readonly fault: string }
-
 /** Makes a reader of a directory's certificate and key. Signatures are verified once for each pair of files, the dates every time. */
-function pairReader({ files, clock }: StoreHost): (folder: string, domain: string) => Checked | undefined {
-  const known = new WeakMap<
-    FileText,
-    { readonly key: FileText; readonly domain: string; readonly checked: CheckedCertificate }
-  >()
-  return (folder, domain) => {
+function pairReader({ files, clock }: StoreHost): (folder: string) => Checked | undefined {
+  const known = new WeakMap<FileText, { readonly key: FileText; readonly checked: CheckedCertificate }>()
+  return (folder) => {
     const nowMs = clock.nowMs()
     const fullchain = files.read(`${folder}/fullchain.pem`)
     const key = files.read(`${folder}/privkey.pem`)
     if (fullchain === undefined && key === undefined) return undefined
     if (fullchain === undefined || key === undefined) return { fault: 'one of its files is missing' }
     const before = known.get(fullchain)
-    if (before?.key === key && before.domain === domain && isValidAt(before.checked, nowMs)) return before.checked
+    if (before?.key === key && isValidAt(before.checked, nowMs)) return before.checked
     const chain = files.read(`${folder}/chain.pem`)?.text.trim() ?? ''
     if (!fullchain.text.includes(chain)) return { fault: 'its chain is not complete' }
-    const checked = checkCertificate(fullchain.text, key.text, domain, nowMs)
-    if (!('fault' in checked)) known.set(fullchain, { key, domain, checked })
+    const checked = checkPair(fullchain.text, key.text, nowMs)
+    if (!('fault' in checked)) known.set(fullchain, { key, checked })
     return checked
   }
 }
@@ -134,7 +131,7 @@ async function copyMissing(
   const missing = [...certificates]
     .map(([domain, certificate]) => {
       const parent = `${paths.certificates}/${domain}`
-      return { certificate, parent, folder: `${parent}/${certificate.summary.fingerprint_sha256}` }
+      return { certificate, parent, folder: `${parent}/${copyName(certificate.summary)}` }
     })
     .filter(
       ({ folder, certificate: { fullchain, privkey } }) =>
