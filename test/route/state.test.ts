@@ -55,7 +55,7 @@ test('a route is shown with its upstream as a URL and everything in its file', (
     last_health_status: 'healthy',
     last_health_checked_at: '2026-01-01T00:00:00.000Z',
     health: { status: 'unknown', since: null, latency_ms: null, recent: '' },
-    certificate,
+    certificate: { ...certificate, source: 'own', why: 'it was ordered for this route' },
     created_at: '2026-01-01T00:00:00.000Z',
     updated_at: '2026-01-01T00:00:00.000Z',
     updated_by: null,
