@@ -6,6 +6,8 @@ import * as v from 'valibot'
 import { parse } from 'yaml'
 import { endpoints } from '../functions/index.ts'
 import { ERRORS, type ErrorCode, ProxyManagerError, statusesOf } from '../lib/errors.ts'
+import { EVENT_TYPES } from '../lib/events/event.ts'
+import { STEPS } from '../lib/events/progress.ts'
 import { ErrorDetails } from '../lib/http/openapi/error-schema.ts'
 import { failureFields } from '../lib/http/request-log.ts'
 import { DEFAULT_OPTIONS } from '../lib/route/options.ts'
@@ -93,6 +95,12 @@ test('the section about the log has every field that the log has of a failure', 
     names.filter((name) => !logs.includes(`\`${name}\``)),
     [],
   )
+})
+
+test('the API reference has every type of event, and every step of a call', () => {
+  for (const type of EVENT_TYPES) assert.ok(api.text.includes(`\`${type}\``), type)
+  const rows = rowsOf(api).map(([, first]) => first)
+  for (const step of STEPS) assert.ok(rows.includes(step), step)
 })
 
 test('the API reference has every endpoint under each of its methods and paths, and the README has one row for each', () => {

@@ -88,7 +88,8 @@ function describe({ step, droplet_name, changes, details }: Progress, seconds: n
     answer === undefined ? '' : `; its last answer: ${answer}`,
     upstream === undefined ? '' : `; ${upstream}: ${connections ?? 'some'} open`,
   ]
-  return printable(`${droplet_name ?? `${changes} changes`}: ${words}${more.join('')} (${seconds} s)`)
+  // The time in front, so that a narrow terminal shows it.
+  return printable(`${droplet_name ?? `${changes} changes`} (${seconds} s): ${words}${more.join('')}`)
 }
 
 function isStep(step: string): step is Step {

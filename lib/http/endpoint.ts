@@ -71,7 +71,7 @@ export function endpoint<P, Q, B>(
       deps.metrics.request(operation.operationId, answer.status, deps.clock.monotonicMs() - started)
       return toResponse(answer)
     } finally {
-      deps.engine.progress.end(correlationId)
+      if (operation.method !== 'GET') deps.engine.progress.end(correlationId)
     }
   }
   return Object.assign(handler, { operation })

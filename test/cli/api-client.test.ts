@@ -4,9 +4,12 @@ import { CALLING, runCli, withAnswer, withApi } from '../helpers/cli.ts'
 
 const test = suite('calls of the API')
 
+/** What apply reads. */
+const FILES = { 'routes.json': '{}' }
+
 test('exit status 3 if the API cannot be reached, with every command that calls it', async () => {
   for (const argv of CALLING) {
-    const { status, out, err } = await runCli(argv, { PROXY_MANAGER_URL: 'http://127.0.0.1:1/' })
+    const { status, out, err } = await runCli(argv, { PROXY_MANAGER_URL: 'http://127.0.0.1:1/' }, FILES)
     assert.is(status, 3, argv[0])
     assert.is(out, '')
     assert.match(err, /^proxy-manager: http:\/\/127\.0\.0\.1:1 cannot be reached \(.+\)\n {2}remedy: /)
@@ -15,9 +18,9 @@ test('exit status 3 if the API cannot be reached, with every command that calls 
 
 test('exit status 3 if something else answers', async () => {
   for (const answer of [{ body: '<html>' }, { body: { ok: true } }, { status: 502, body: 'Bad Gateway' }])
-    await withAnswer(answer, async ({ cli }) => {
+    await withAnswer(answer, async ({ environment }) => {
       for (const argv of CALLING) {
-        const { status, err } = await cli(...argv)
+        const { status, err } = await runCli(argv, environment, FILES)
         assert.is(status, 3, argv[0])
         assert.match(err, /is not Proxy Manager/)
       }

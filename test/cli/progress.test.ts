@@ -60,7 +60,7 @@ async function slowCall(
       send(text)
       while (err.length < lines) await tick()
       return err.map((line) => {
-        const [, words = '', seconds] = /^(.*) \((\d+) s\)\n$/.exec(line) ?? []
+        const [, seconds, words = ''] = /^app \((\d+) s\): (.*)\n$/.exec(line) ?? []
         return [words, Number(seconds)]
       })
     }
@@ -84,16 +84,16 @@ test('without a terminal, each step that lasts is one line, and one again after 
     await shown(1, `${stepOf('testing')}${stepOf('ordering')}`)
     await shown(2)
     const [first, again, queued] = await shown(3, stepOf('queued', { orders_waiting: 1 }))
-    assert.equal([first?.[0], again?.[0]], Array(2).fill('app: certbot is ordering the certificate'))
+    assert.equal([first?.[0], again?.[0]], Array(2).fill('certbot is ordering the certificate'))
     assert.is(Number(again?.[1]) - Number(first?.[1]), 15)
-    assert.is(queued?.[0], 'app: waiting for other orders')
+    assert.is(queued?.[0], 'waiting for other orders')
   })
 })
 
 test('a step that this version does not know is shown by its name, without control characters', async () => {
   await slowCall(async ({ shown }) => {
     const [[words] = []] = await shown(1, stepOf('dancing\u001b[2J'))
-    assert.is(words, 'app: dancing?[2J')
+    assert.is(words, 'dancing?[2J')
   })
 })
 

@@ -68,11 +68,11 @@ test('with --wait and --drain it says on standard error what it waits for, and a
   const { status, out, err } = await slowDeploy(false)
   assert.match(
     err[0] ?? '',
-    /^app: waiting for the droplet to become healthy; its last answer: ECONNREFUSED \(\d+ s\)\n$/,
+    /^app \(\d+ s\): waiting for the droplet to become healthy; its last answer: ECONNREFUSED\n$/,
   )
   assert.match(
     err.at(-1) ?? '',
-    /^app: live, waiting until the former droplet may be stopped; http:\/\/localhost:8002: 1 open \(\d+ s\)\n$/,
+    /^app \(\d+ s\): live, waiting until the former droplet may be stopped; http:\/\/localhost:8002: 1 open\n$/,
   )
   assert.is(status, 0)
   assert.match(out, /^former {7}http:\/\/localhost:8002 is drained: its droplet may be stopped$/m)
@@ -82,8 +82,8 @@ test('on a terminal that is one line, which is gone at the end', async () => {
   const { status, err } = await slowDeploy(true)
   assert.is(status, 0)
   assert.ok(err.every((text) => text.startsWith('\r') && !text.includes('\n') && text.length <= 81))
-  assert.match(err[0] ?? '', /^\rapp: waiting for the droplet to become healthy; its last answer: ECON/)
-  assert.match(err.at(-2) ?? '', /^\rapp: live, waiting until the former droplet may be stopped; http/)
+  assert.match(err[0] ?? '', /^\rapp \(\d+ s\): waiting for the droplet to become healthy; its last/)
+  assert.match(err.at(-2) ?? '', /^\rapp \(\d+ s\): live, waiting until the former droplet may be stopped/)
   assert.match(err.at(-1) ?? '', /^\r +\r$/)
 })
 
