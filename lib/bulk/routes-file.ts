@@ -1,5 +1,6 @@
 /** All routes of a host as one JSON document: what `GET /export` answers and `POST /import` expects. */
 import * as v from 'valibot'
+import { CertificateChoice } from '../certificates/certificate.ts'
 import { routeOf } from '../history/history.ts'
 import { withoutDefaults } from '../route/options.ts'
 import { ExportedRoute, objectMessage } from '../route/spec.ts'
@@ -19,6 +20,13 @@ export const RoutesFile = v.strictObject(
         'must not have a droplet_name twice',
       ),
     ),
+    certificates: v.optional(
+      v.pipe(
+        v.array(CertificateChoice),
+        v.description('Those that routes name, which this document does not have: they must be on the host already'),
+      ),
+      [],
+    ),
   },
   objectMessage,
 )
@@ -36,5 +44,11 @@ export function routesFile(routes: Iterable<SnapshotRoute>): ExportedRoutes {
       options: Object.keys(options).length === 0 ? undefined : options,
     }
   })
-  return { version: 1, routes: exported.sort((a, b) => (a.droplet_name < b.droplet_name ? -1 : 1)) }
+  const chosen = exported.flatMap(({ certificate }) => certificate ?? [])
+  const certificates = [...new Map(chosen.map((one) => [JSON.stringify(one), one])).entries()].sort()
+  return {
+    version: 1,
+    routes: exported.sort((a, b) => (a.droplet_name < b.droplet_name ? -1 : 1)),
+    certificates: certificates.map(([, one]) => one),
+  }
 }

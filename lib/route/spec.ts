@@ -10,7 +10,8 @@ import { RouteSource } from './record.ts'
 
 const flag = (help: string) => v.optional(v.pipe(v.boolean('must be true or false'), v.description(help)), true)
 
-const bodyEntries = {
+/** The fields of a body. */
+export const bodyEntries = {
   domain: Domain,
   upstream_host: v.optional(UpstreamHost),
   upstream_port: v.optional(UpstreamPort),
@@ -56,7 +57,7 @@ export interface ProxySpec {
   readonly options?: ProxyOptions
 }
 
-/** The body of `PUT /proxies/{droplet_name}`. */
+/** A route as a PUT specifies it. */
 export const PutProxyBody = v.pipe(
   v.strictObject(bodyEntries, objectMessage),
   v.rawCheck(({ dataset, addIssue }) => {
@@ -104,14 +105,13 @@ export const ExportedRoute = v.pipe(
 )
 
 /** Checks across fields. Runs besides the checks of single fields, so that a caller gets all issues at once: `body` may be partly invalid. */
-function checkBody(body: unknown, addIssue: AddIssue): void {
+export function checkBody(body: unknown, addIssue: AddIssue): void {
   if (!isPartialBody(body)) return
   const options = isPartialOptions(body.options) ? body.options : {}
   const hasUpstreams = Array.isArray(body.upstreams) ? body.upstreams.length > 0 : body.upstreams !== undefined
-  if (body.upstream === undefined && !hasUpstreams) {
-    const isNeeded =
-      options.redirect_to === undefined || options.redirect_to === null || body.upstream_host !== undefined
-    if (body.upstream_port === undefined && isNeeded)
+  if (body.upstream == null && !hasUpstreams) {
+    const isNeeded = options.redirect_to === undefined || options.redirect_to === null || body.upstream_host != null
+    if (body.upstream_port == null && isNeeded)
       addIssue({ message: 'is required (or upstream as http://host:port)', path: keyPath(body, 'upstream_port') })
   }
   const { aliases = [], redirect_to: target } = options
@@ -138,7 +138,8 @@ function isPartialOptions(value: unknown): value is Partial<Record<keyof ProxyOp
   return typeof value === 'object' && value !== null
 }
 
-function toSpec(body: Body): ProxySpec {
+/** The route that a valid body specifies. */
+export function toSpec(body: Body): ProxySpec {
   const first = firstOf(body)
   return {
     domain: body.domain,
@@ -164,7 +165,7 @@ function firstOf({
 }
 
 /** Checks between the fields of a valid body. */
-function checkTogether(body: Body, addIssue: AddIssue): void {
+export function checkTogether(body: Body, addIssue: AddIssue): void {
   const { upstream, upstream_host, upstream_port, options } = body
   const first = firstOf(body)
   if (first === undefined) return

@@ -40,8 +40,19 @@ test('GET /export answers every route by name, without what has its default, and
         options: { aliases: ['a2.example.com', 'b.example.com'], maintenance: true },
       },
     ],
+    certificates: [],
   })
   assert.is((await call(exportRoutes, deps, '/export')).text, answer.text)
+})
+
+test('the certificates that routes name are named, each once, without their keys', async () => {
+  const deps = await fakeDeps()
+  const pinned = { ...APP, certificate: { lineage: 'corp.example.com' } }
+  await call(putProxy, deps, '/proxies/a', { method: 'PUT', body: pinned })
+  await call(putProxy, deps, '/proxies/b', { method: 'PUT', body: { ...pinned, domain: 'b.example.com' } })
+  const { body } = await call(exportRoutes, deps, '/export')
+  assert.equal(body.certificates, [{ lineage: 'corp.example.com' }])
+  assert.equal(body.routes[0].certificate, { lineage: 'corp.example.com' })
 })
 
 test.run()

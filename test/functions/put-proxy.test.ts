@@ -136,7 +136,7 @@ const REFUSED_FIELDS: Readonly<Record<string, readonly unknown[]>> = {
   ],
   upstream_host: [
     ...['2130706433', '0x7f000001', '0177.0.0.1', '127.1', 'unix:/var/run/docker.sock', 'user@h', 'h:80', '$host'],
-    ...['[fe80::1%lo]', 'a b', 'a;', 'a\n', '', null, 1],
+    ...['[fe80::1%lo]', 'a b', 'a;', 'a\n', '', 1],
   ],
   upstream_port: [0, 65536, -1, 80.5, '80', true, null],
   upstream: ['javascript:alert(1)', 'ftp://h:1', 'http://h', 'http://u@h:1', 'http://h:1/x', 'http://h:0', 'h:1'],

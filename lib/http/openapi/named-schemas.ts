@@ -5,7 +5,8 @@ import { LoggedEvent } from '../../events/event.ts'
 import { ProgressEvent } from '../../events/progress.ts'
 import { ManagerHealth } from '../../health/health-schema.ts'
 import { CertificateEntry } from '../../issuance/inventory.ts'
-import { CreateProxyBody, PutProxyBody } from '../../route/spec.ts'
+import { PutBody } from '../../route/put-body.ts'
+import { CreateProxyBody } from '../../route/spec.ts'
 import { ProxyDetails, ProxyState } from '../../route/state.ts'
 import {
   ChangedProxy,
@@ -39,7 +40,7 @@ const ANSWERS: Schemas = {
   ErrorBody,
 }
 const REQUESTS: Schemas = {
-  RouteRequest: PutProxyBody,
+  RouteRequest: PutBody,
   NewRouteRequest: CreateProxyBody,
   CertificateRequest: PutCertificateBody,
 }
@@ -79,8 +80,15 @@ const NOT_DESCRIBABLE = ['check', 'raw_check', 'raw_transform', 'transform', 'no
 const CONVERSION: ConversionConfig = {
   target: 'draft-2020-12',
   overrideRef: ({ referenceId }) => schemaRef(referenceId),
-  overrideAction: ({ valibotAction, jsonSchema }) =>
-    NOT_DESCRIBABLE.includes(valibotAction.type) ? jsonSchema : undefined,
+  overrideAction: ({ valibotAction, jsonSchema }) => {
+    if (valibotAction.type === 'metadata' && 'metadata' in valibotAction && isReadOnly(valibotAction.metadata))
+      return { ...jsonSchema, readOnly: true }
+    return NOT_DESCRIBABLE.includes(valibotAction.type) ? jsonSchema : undefined
+  },
+}
+
+function isReadOnly(metadata: unknown): boolean {
+  return typeof metadata === 'object' && metadata !== null && 'readOnly' in metadata
 }
 
 function convert(schema: v.GenericSchema, typeMode: 'input' | 'output', definitions: Schemas): JsonObject {

@@ -67,6 +67,7 @@ export const EXPORTED = {
   routes: [
     { droplet_name: DROPLET, domain: DOMAIN, upstream_host: 'localhost', upstream_port: 8001, enable_ssl: true },
   ],
+  certificates: [],
 }
 /** Of one route, by itself. */
 export const HEALTH = {
