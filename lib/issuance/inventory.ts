@@ -32,7 +32,7 @@ export const CertificateEntry = v.object({
     v.nullable(v.object({ at: v.string(), result: v.picklist(['issued', 'failed']), reason: v.nullable(v.string()) })),
     v.description('The last order; null unless Proxy Manager orders it'),
   ),
-  next_attempt_at: maybe('When it may be ordered again; null unless Proxy Manager orders it'),
+  next_attempt_at: maybe('When it may be ordered again; null if it may be now, or unless Proxy Manager orders it'),
   budget_left: v.pipe(
     v.nullable(v.object({ failures: v.number(), certificates: v.number() })),
     v.description(
@@ -124,7 +124,7 @@ function attempts(host: Host, domain: string) {
       last === undefined
         ? null
         : { at: new Date(last.at).toISOString(), result: last.result, reason: last.reason ?? null },
-    next_attempt_at: new Date(next ?? nowMs).toISOString(),
+    next_attempt_at: next === undefined || next <= nowMs ? null : new Date(next).toISOString(),
     budget_left: budgetLeft(ledger, nowMs, settings),
   }
 }

@@ -185,7 +185,7 @@ test('a route that is deleted with its certificate leaves an uploaded one, and s
   assert.is((await deps.engine.listCertificates()).length, 1)
 })
 
-test('the choice survives a rename, a rollback and a restart', async () => {
+test('the choice survives a rename, a rollback and an import', async () => {
   const deps = await withLineages({ name: 'example.com', certificate: WILDCARD })
   await putChoosing(deps, 'app', DOMAIN, { lineage: 'example.com' })
   await put(deps, 'app', DOMAIN, 8002, false)
@@ -195,6 +195,24 @@ test('the choice survives a rename, a rollback and a restart', async () => {
   await deps.engine.renameProxy({ dropletName: 'app', newName: 'new', precondition: {} })
   const { certificate_from, certificate } = await deps.engine.getProxy('new')
   assert.equal([certificate_from, certificate?.why], [{ lineage: 'example.com' }, 'the route names this lineage'])
+  const spec = {
+    domain: DOMAIN,
+    upstream_host: 'localhost',
+    upstream_port: 8001,
+    require_healthy: false,
+    enable_ssl: true,
+  }
+  const route = { droplet_name: 'new', source: 'api', ...spec, certificate_from: { lineage: 'example.com' } } as const
+  const file = { version: 1, routes: [route] } as const
+  const request = {
+    file: { ...file, routes: [...file.routes] },
+    dryRun: false,
+    prune: false,
+    confirm: undefined,
+    requireHealthy: false,
+  }
+  assert.equal((await deps.engine.importRoutes(request)).unchanged, ['new'])
+  assert.match(JSON.stringify(await deps.engine.exportRoutes()), '"certificate":{"lineage":"example.com"}')
   assert.not.ok(eventsOf(deps).some(({ details }) => /BEGIN|PRIVATE/.test(JSON.stringify(details))))
   await remove(deps, 'new')
 })

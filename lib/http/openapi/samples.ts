@@ -37,7 +37,7 @@ export const LINEAGE = {
   certificate: SUMMARY,
   users: [DROPLET],
   last_attempt: { at: AT, result: 'issued', reason: null },
-  next_attempt_at: AT,
+  next_attempt_at: null,
   budget_left: { failures: 3, certificates: 2 },
 }
 export const PROXY = {
