@@ -77,7 +77,8 @@ test('a stream gets each change before its caller is answered, and ends first wh
   const started = performance.now()
   await host.restart('SIGTERM')
   await ended
-  assert.ok(performance.now() - started < 10_000)
+  // A stream that is waited for ends with the 20 s that calls have.
+  assert.ok(performance.now() - started < 20_000)
   const [stopped] = await eventsOf(host.manager, '&type=manager.stopped')
   assert.ok(stopped)
 })
