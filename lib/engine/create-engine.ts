@@ -132,7 +132,6 @@ async function recoverHost(context: ChangeContext): Promise<readonly string[]> {
 
 function changeContext(host: Host, closing: AbortSignal): ChangeContext {
   const certificates = certificateStore(host)
-  const observe = observer(host, nginxFactsReader(host), certificates)
   const controlOf = nginxControls(host, certificates)
   const state: ChangeState = {
     generation: 0,
@@ -146,6 +145,7 @@ function changeContext(host: Host, closing: AbortSignal): ChangeContext {
     postponed: new WeakSet(),
     lastTest: undefined,
   }
+  const observe = observer(host, nginxFactsReader(host), certificates, () => state.unconfirmed)
   return {
     host,
     state,

@@ -43,11 +43,15 @@ export type Wanted =
       readonly uploaded?: CheckedCertificate | undefined
     }
 
-/** Makes a reader of the host; `wanted` are the certificates that are looked up. Parsed files are cached until they change. */
+/**
+ * Makes a reader of the host; `wanted` are the certificates that are looked up. Parsed files are cached until they change. While a change is not
+ * confirmed, `before` is the host as it was: NGINX may still listen as it did then, which the files no longer say.
+ */
 export function observer(
   host: Host,
   readFacts: () => Promise<NginxFacts>,
   certificates: CertificateStore,
+  before: () => Observation | undefined,
 ): (wanted: readonly Wanted[]) => Promise<Observation> {
   const tree = configurationTree(host)
   const ownFiles = ownFilesReader(host)
@@ -70,11 +74,12 @@ export function observer(
     const configuration = { ...read, servers: await resolveListens(read.servers) }
     const bound = boundListens(tree, own, sitesEnabled)
     const listens = listensOf(host, configuration.servers, bound)
+    const isTaken =
+      wanted.length > 0 && (before()?.isHttpsTaken ?? isHttpsTaken(host, listens, configuration.servers, bound))
     const master = hasMainConfig
       ? masters.find({ snapshot: { host: configuration, context: listens }, facts })
       : undefined
     const running = await readRunning(facts, master)
-    const isTaken = wanted.length > 0 && isHttpsTaken(host, listens, configuration.servers, bound)
     // A route that is served over HTTP stays so, and can be changed, while its HTTPS could not be bound.
     const withoutHttps = isTaken ? domainsOverHttp(own.routes) : []
     const choose = certificates.look()

@@ -1069,4 +1069,28 @@ taken("NGINX's own sockets on the HTTPS port are no obstacle", async () => {
   assert.is(servedFingerprint(deps, DOMAIN), SECOND.fingerprint)
 })
 
+taken('nor are those that it still has while the change that closes them is being made', async () => {
+  const deps = await secured()
+  deps.host.network.listeners = () =>
+    [...deps.nginx.loaded.values()].some((text) => text.includes('listen 443')) ? ['0.0.0.0'] : []
+  await putSecure(deps, 'pending', 'pending.example.com')
+  // The order begins after the swap, before NGINX is reloaded.
+  const { append } = deps.host.files
+  const ended = new Promise<string>((resolve) => {
+    deps.nginx.certbot = () => {
+      resolve('certbot was called')
+      return { exitCode: 1, output: 'the CA says no' }
+    }
+    deps.host.files.append = async (path, text) => {
+      if (path.endsWith('/journal')) {
+        void issue(deps, 'pending').catch(({ details }) => resolve(details.reason))
+        await ended
+      }
+      await append(path, text)
+    }
+  })
+  await remove(deps, 'app')
+  assert.is(await ended, 'certbot was called')
+})
+
 taken.run()

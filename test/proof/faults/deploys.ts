@@ -87,7 +87,7 @@ async function deployUnderLoad(
     await deploy(host, target, droplet.port, 0)
     const load = [target, target].map((one) => sendRequests(one, false, () => isDone))
     const kinds: (readonly [string, SlowClient])[] = Object.entries(slowClients)
-    if (target.scheme === 'https') kinds.push(['HTTP/2', (...of) => twoStreams(...of, STEADY.domain)])
+    if (target.scheme === 'https') kinds.push(['HTTP/2', (to, ms) => twoStreams(to, ms, STEADY.domain)])
     const clients: Promise<string | undefined>[] = []
     for (let i = 0; i < count; i++) {
       stopped.throwIfAborted()

@@ -50,22 +50,25 @@ export async function startStoppable(): Promise<StoppableDroplet> {
   }
 }
 
-/** A client that is busy for some milliseconds; those that have no upstream yet for longer. Resolves to what went wrong, or `undefined`. */
-export type SlowClient = (target: Target, ms: number) => Promise<string | undefined>
+/**
+ * A client that is busy for some milliseconds, those that have no upstream yet for longer; all but downloads end early with `ending`. Resolves to
+ * what went wrong, or `undefined`.
+ */
+export type SlowClient = (target: Target, ms: number, ending?: AbortSignal) => Promise<string | undefined>
 
 export const slowClients: Readonly<Record<string, SlowClient>> = {
-  'slow request head': (target, ms) =>
+  'slow request head': (target, ms, ending) =>
     exchange(target, async (socket) => {
       socket.write(`GET / HTTP/1.1\r\nhost: ${target.domain}\r\nconnection: close\r\n`)
-      await dribble(2 * ms, (i) => socket.write(`x-${i}: 1\r\n`))
+      await dribble(2 * ms, (i) => socket.write(`x-${i}: 1\r\n`), ending)
       socket.write('\r\n')
     }),
-  'slow upload': (target, ms) =>
+  'slow upload': (target, ms, ending) =>
     exchange(target, async (socket) => {
       const head = `POST / HTTP/1.1\r\nhost: ${target.domain}\r\nconnection: close\r\ncontent-length: ${UPLOAD}\r\n\r\n`
       socket.write(head)
       let sent = 0
-      await dribble(2 * ms, () => sent++ < UPLOAD - 1 && socket.write('x'))
+      await dribble(2 * ms, () => sent++ < UPLOAD - 1 && socket.write('x'), ending)
       socket.write('x'.repeat(UPLOAD - Math.min(sent, UPLOAD - 1)))
     }),
   'long download': (target, ms) =>
@@ -114,8 +117,8 @@ export async function twoStreams(
   return failures.find((failure) => failure !== undefined)
 }
 
-async function dribble(ms: number, act: (i: number) => void): Promise<void> {
-  for (let i = 0; i * TICK_MS < ms; i++) {
+async function dribble(ms: number, act: (i: number) => void, ending?: AbortSignal): Promise<void> {
+  for (let i = 0; i * TICK_MS < ms && ending?.aborted !== true; i++) {
     act(i)
     await setTimeout(TICK_MS)
   }
@@ -148,7 +151,7 @@ async function exchange(target: Target, send: (socket: Socket) => Promise<void>)
   return isWhole ? undefined : (failure ?? `answer ${JSON.stringify(text.slice(0, 40))}`)
 }
 
-async function talk(target: Target, ms: number): Promise<string | undefined> {
+async function talk(target: Target, ms: number, ending?: AbortSignal): Promise<string | undefined> {
   const socket = await open(target)
   let received = 0
   let isOpen = true
@@ -160,7 +163,7 @@ async function talk(target: Target, ms: number): Promise<string | undefined> {
     isOpen = false
   })
   socket.write(`GET / HTTP/1.1\r\nhost: ${target.domain}\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\r\n`)
-  await dribble(ms, (i) => i > 1 && isOpen && socket.write('word'))
+  await dribble(ms, (i) => i > 1 && isOpen && socket.write('word'), ending)
   const failure = isOpen && received > 0 ? undefined : 'closed'
   socket.destroy()
   return failure

@@ -14,7 +14,8 @@ export interface Heard {
   readonly rest: Buffer
 }
 
-const TIMEOUT_MS = 30_000
+/** For a call that hangs: on a busy machine one waits for several changes of others, each of them with a reload. */
+const TIMEOUT_MS = 120_000
 const SILENCE_MS = 100
 const HEAD_END = Buffer.from('\r\n\r\n')
 
