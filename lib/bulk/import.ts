@@ -6,7 +6,7 @@ import { type BulkSummary, blastRadius, changeMany, preconditionFor } from './ch
 import type { RoutesFile } from './routes-file.ts'
 
 export interface ImportRequest {
-  readonly file: RoutesFile
+  readonly file: Pick<RoutesFile, 'routes'>
   readonly dryRun: boolean
   /** Delete the routes that the document does not have. */
   readonly prune: boolean
