@@ -8,7 +8,6 @@ import type { PreflightCheck } from '../certificates/preflight.ts'
 import { runCertbot } from '../certificates/run-certbot.ts'
 import { CHALLENGE_PATH } from '../certificates/webroot.ts'
 import type { Applied, ChangeContext } from '../change/context.ts'
-import { ProxyManagerError } from '../errors.ts'
 import { singleFlight } from '../host/single-flight.ts'
 import { writeFailure } from '../host/write-failure.ts'
 import type { CertifyChange } from '../plan/change.ts'
@@ -27,7 +26,7 @@ import {
 } from './may-order.ts'
 import type { OrderQueue } from './order-queue.ts'
 import { type RecentFailures, recentFailures } from './recent-failures.ts'
-import { closeOrder, isExempt, recordFailure } from './record-order.ts'
+import { closeOrder, isExempt, noteOrder, recordFailure } from './record-order.ts'
 
 export interface Issued {
   readonly applied: Applied
@@ -63,22 +62,6 @@ export function createIssuer(context: ChangeContext, orders: OrderQueue, certify
   /** The calls of each order that has not ended, by its key. */
   const calls = new Map<string, IssueRequest[]>()
 
-  const orderOnce = async (request: IssueRequest, route: SnapshotRoute, sharing: readonly IssueRequest[]) => {
-    const isWanted = () => sharing.some(({ signal }) => signal?.aborted !== true)
-    const { email = host.settings.DEFAULT_SSL_EMAIL } = request
-    const { domain } = route.record
-    const failures = request.isBackground === true ? recentFailures(host.clock) : recent
-    const wanted = { domain, names: namesOf(route.record), email, call: orderOf(request, route), sharing }
-    const preflight = await orders
-      .order(domain, isWanted, () => order(context, failures, wanted))
-      .catch(async (error) => {
-        await noteOrder(context, request, domain, error)
-        throw error
-      })
-    await noteOrder(context, request, domain)
-    return preflight
-  }
-
   const issue = async (
     request: IssueRequest,
     route: SnapshotRoute,
@@ -92,7 +75,8 @@ export function createIssuer(context: ChangeContext, orders: OrderQueue, certify
       assertMayOrder(host, domain)
       progress.report('queued', sharing, { orders_waiting: orders.waiting })
     }
-    const once = () => orderOnce(request, route, sharing)
+    const failures = request.isBackground === true ? recentFailures(host.clock) : recent
+    const once = () => orderInTurn(context, orders, failures, { request, route, sharing })
     const preflight = isNeeded
       ? await ordering.run(once, orderOf(request, route)).catch(async (error) => {
           // Without its route the challenge cannot be served: then that is the error that the caller needs.
@@ -122,6 +106,33 @@ export function createIssuer(context: ChangeContext, orders: OrderQueue, certify
   }
 }
 
+/** One order for all calls that share it, when its turn has come; with its event. */
+async function orderInTurn(
+  context: ChangeContext,
+  orders: OrderQueue,
+  failures: RecentFailures,
+  { request, route, sharing }: SharedOrder,
+): Promise<PreflightCheck[]> {
+  const { email = context.host.settings.DEFAULT_SSL_EMAIL } = request
+  const { domain } = route.record
+  const isWanted = () => sharing.some(({ signal }) => signal?.aborted !== true)
+  const wanted = { domain, names: namesOf(route.record), email, call: orderOf(request, route), sharing }
+  const preflight = await orders
+    .order(domain, isWanted, () => order(context, failures, wanted))
+    .catch(async (error) => {
+      await noteOrder(context, request, domain, error)
+      throw error
+    })
+  await noteOrder(context, request, domain)
+  return preflight
+}
+
+interface SharedOrder {
+  readonly request: IssueRequest
+  readonly route: SnapshotRoute
+  readonly sharing: readonly IssueRequest[]
+}
+
 interface Order {
   readonly domain: string
   /** The domain and its aliases. */
@@ -131,25 +142,6 @@ interface Order {
   readonly call: string
   /** The calls that wait for it. */
   readonly sharing: readonly IssueRequest[]
-}
-
-/** How an order ended, as an event. */
-async function noteOrder(
-  { events }: ChangeContext,
-  { origin = { actor: { kind: 'renewal' } }, dropletName }: IssueRequest,
-  domain: string,
-  error?: unknown,
-): Promise<void> {
-  const subject = { origin, droplet_name: dropletName, domain }
-  if (error === undefined) await events.add({ type: 'certificate.ordered', ...subject })
-  if (!(error instanceof ProxyManagerError) || error.code === 'BUSY') return
-  const { code, message, details } = error
-  await events.add({
-    type: 'certificate.failed',
-    ...subject,
-    error_code: code,
-    details: { message, reason: details.reason },
-  })
 }
 
 /** The checks before an order, then the order. Returns the checks of the preflight. */

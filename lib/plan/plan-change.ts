@@ -16,8 +16,7 @@
  * Another change, `certify`, switches a route to the existing certificate of its domain: unchanged if it has that one already,
  * PROXY_NOT_FOUND if the route was deleted, PRECONDITION_FAILED if it has moved to another domain meanwhile.
  *
- * All of them but a rendering are DOMAIN_CONFLICT if they would replace the server blocks of their domain in the file of another route that was
- * edited by hand or is not enabled.
+ * DOMAIN_CONFLICT also if the server blocks of its domain are in the file of another route, which was edited by hand or is not enabled.
  */
 import { isDeepStrictEqual } from 'node:util'
 import { isSameCopy } from '../certificates/certificate.ts'
@@ -178,8 +177,8 @@ function planCertify(
     found.record.enable_ssl === wanted.enable_ssl &&
     isChosenAgain
   if (isServed && found.enabled && !found.drifted) return unchanged(change.dropletName)
-  const isOwnerLeft = !isChosenAgain && settled.records.every((record) => record.droplet_name !== owner.droplet_name)
-  const records = isOwnerLeft ? [...settled.records, chosen] : settled.records
+  const isLeft = !isChosenAgain && settled.records.every((record) => record.droplet_name !== owner.droplet_name)
+  const records = [...settled.records, ...(isLeft ? [chosen] : [])]
   return accept('replaced', change.dropletName, { ...settled, records })
 }
 

@@ -16,7 +16,8 @@ import {
   type RenderContext,
   server,
 } from './context.ts'
-import { failoverLocations, proxyDirectives, upstreamBlock } from './proxy-location.ts'
+import { failoverLocations } from './failover.ts'
+import { proxyDirectives, upstreamBlock } from './proxy-location.ts'
 import { tlsProfile } from './tls-profile.ts'
 
 /** The upstream of a route, and the server blocks of its domain if they are in its file. */

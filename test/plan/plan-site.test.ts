@@ -2,6 +2,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { CheckedCertificate } from '../../lib/certificates/certificate.ts'
 import type { ProxyManagerError } from '../../lib/errors.ts'
+import { wishKey } from '../../lib/keyring/wish.ts'
 import type { Change } from '../../lib/plan/change.ts'
 import { type BatchPlan, planBatch } from '../../lib/plan/plan-batch.ts'
 import { staleFinder } from '../../lib/plan/stale.ts'
@@ -66,7 +67,7 @@ const certificate: CheckedCertificate = {
 }
 const withCertificate = (snapshot: Snapshot): Snapshot => ({
   ...snapshot,
-  certificates: new Map([[DOMAIN, certificate]]),
+  certificates: new Map([[wishKey({ names: [DOMAIN], from: null }), certificate]]),
 })
 /** The routes whose records have the certificate. */
 const certified = ({ routes }: Snapshot) =>

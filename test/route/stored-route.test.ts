@@ -269,7 +269,7 @@ test('the record of a route without several upstreams and later options has none
   const [, , json = ''] = renderRouteFile(routeRecord(), context).split('\n')
   assert.not.match(
     json,
-    /upstreams|balance|failover|request_headers|upstream_host_header|upstream_tls_verify|strip_prefix|path/,
+    /upstreams|balance|failover|request_headers|upstream_host_header|upstream_tls_verify|strip_prefix|"path"/,
   )
 })
 
