@@ -62,7 +62,7 @@ const FLOORS: readonly (readonly [room: string, packages: readonly string[]])[] 
   ['lib/render', ['valibot']],
   ['lib/snapshot', ['node:path']],
   ['lib/candidate', ['node:path']],
-  ['lib/plan', ['diff', 'node:util']],
+  ['lib/plan', ['diff', 'node:path', 'node:util']],
   ['lib/history', ['valibot']],
   ['lib/change', ['valibot', 'node:path']],
   ['lib/issuance', ['valibot', 'node:path']],

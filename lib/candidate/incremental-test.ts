@@ -9,7 +9,7 @@ import type { Host } from '../host/host.ts'
 import type { CertificateStore } from '../keyring/store.ts'
 import { isAtLeast } from '../nginx/config/version.ts'
 import type { TestResult } from '../nginx/config-test.ts'
-import { readServerNames, renderPlaceholder, type ServerNames } from '../render/placeholder.ts'
+import { type Kept, readKept, renderPlaceholder } from '../render/placeholder.ts'
 import { routeFileName } from '../route/file-names.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
 import type { Observation } from '../snapshot/observe.ts'
@@ -23,7 +23,7 @@ type IncrementalTester = (
 
 /** Makes a test of the host's configuration with changed files, which remembers the routes that NGINX has accepted. */
 export function incrementalTester(host: Host, certificates: Pick<CertificateStore, 'copyStamp'>): IncrementalTester {
-  const namesOf = new WeakMap<SnapshotRoute['record'], readonly ServerNames[]>()
+  const keptOf = new WeakMap<SnapshotRoute['record'], Kept>()
   let acceptedHost = ''
   let accepted: ReadonlyMap<string, string> = new Map()
   /** The last failure that was the same with the placeholder and without it, and for which host. */
@@ -33,9 +33,9 @@ export function incrementalTester(host: Host, certificates: Pick<CertificateStor
   const stampHost = ({ snapshot }: Observation): string =>
     [host.settings.NGINX_BIN, ...snapshot.host.files].map((path) => `${path} ${host.files.stamp(path)}`).join('\n')
 
-  const serverNames = ({ record, text }: SnapshotRoute): readonly ServerNames[] => {
-    const found = namesOf.get(record) ?? readServerNames(text)
-    namesOf.set(record, found)
+  const readOnce = ({ record, text }: SnapshotRoute): Kept => {
+    const found = keptOf.get(record) ?? readKept(text)
+    keptOf.set(record, found)
     return found
   }
 
@@ -60,7 +60,7 @@ export function incrementalTester(host: Host, certificates: Pick<CertificateStor
         : []
     const placeholder = {
       skippedFiles: new Set(skipped.map(({ record }) => routeFileName(record.droplet_name))),
-      placeholder: renderPlaceholder(skipped.flatMap(serverNames)),
+      placeholder: renderPlaceholder(skipped.map(readOnce)),
     }
     let test = await testCandidate(host, observation, files, names, skipped.length === 0 ? {} : placeholder)
     // An error in a file of the change does not depend on the placeholder.

@@ -126,6 +126,11 @@ export function copyName({ fingerprint_sha256, source }: CopiedCertificate): str
   return source !== undefined && 'name' in source ? source.chain_sha256 : fingerprint_sha256
 }
 
+/** Whether two certificates have the same copy, or both are none. */
+export function isSameCopy(one: CopiedCertificate | null, other: CopiedCertificate | null): boolean {
+  return one === null || other === null ? one === other : copyName(one) === copyName(other)
+}
+
 export type CopiedCertificate = Pick<CertificateSummary, 'fingerprint_sha256' | 'source'>
 
 function shareLeft(certificate: Lifetime, nowMs: number): number {

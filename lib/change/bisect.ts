@@ -85,7 +85,7 @@ export async function verdictOn(
 
 /**
  * The same while NGINX rejects the host without any change. If that is because of routes' files, each change is tested without those of all other
- * routes. What is rejected besides, and stays, prevents every reload: then only files that fit their host again, and deletions of rejected files are
+ * domains. What is rejected besides, and stays, prevents every reload: then only files that fit their host again, and deletions of rejected files are
  * written, so that several of them can be removed one after another.
  */
 async function bisectBroken(
@@ -95,10 +95,8 @@ async function bisectBroken(
   { planFor, test, baseline }: { readonly planFor: PlanFor; readonly test: TestOf; readonly baseline: TestResult },
 ): Promise<AcceptedBatch> {
   const withoutOthers = (kept: readonly Change[]): ReadonlySet<string> => {
-    const stay = new Set([
-      SHARED_FILE,
-      ...[...snapshot.unmanagedFiles, ...kept.map(({ dropletName }) => dropletName)].map(routeFileName),
-    ])
+    const own = [...snapshot.unmanagedFiles, ...kept.map(({ dropletName }) => dropletName)]
+    const stay = new Set([SHARED_FILE, ...[...own, ...siteMates(snapshot.routes, kept)].map(routeFileName)])
     return new Set([...snapshot.enabledImages.keys()].filter((name) => !stay.has(name)))
   }
   const shared = planFor(changes).files.filter(({ path }) => basename(path) === SHARED_FILE)
@@ -119,6 +117,19 @@ async function bisectBroken(
   if (remedies.length === 0 && !isRerender) throw alreadyBroken(live)
   const last = remedies.length === 0 ? live : await testAlone(remedies)
   return { changes: remedies, rejected, test: last, isServable: false }
+}
+
+/** The other routes of the domains that changes touch: their files name one another's upstreams. */
+function siteMates(routes: ObservedHost['snapshot']['routes'], changes: readonly Change[]): readonly string[] {
+  const domains = new Set(
+    changes
+      .flatMap((change) => [
+        routes.get(change.dropletName)?.record.domain ?? [],
+        change.kind === 'put' ? change.spec.domain : [],
+      ])
+      .flat(),
+  )
+  return [...routes].flatMap(([name, { record }]) => (domains.has(record.domain) ? [name] : []))
 }
 
 /**

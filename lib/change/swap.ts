@@ -4,10 +4,10 @@ import { imageAt, removeTemporaries, stagedPath, undoPath, writeTemporary } from
 import { ProxyManagerError } from '../errors.ts'
 import { allSettledOrThrow } from '../host/all-settled.ts'
 import { backUp } from '../host/backups.ts'
-import { type FileChange, type FileImage, sameImage } from '../host/file-image.ts'
+import { type FileChange, sameImage } from '../host/file-image.ts'
 import type { Host } from '../host/host.ts'
 import { logFailure } from '../host/log-failure.ts'
-import { SHARED_FILE } from '../route/file-names.ts'
+import { type SwapStep, swapSteps } from '../plan/swap-order.ts'
 
 /**
  * The error if a path has no longer its `before` image: nothing that was saved since the host was observed is replaced.
@@ -37,19 +37,13 @@ const EDITED = 'edited_meanwhile'
 
 /**
  * Puts every `after` image in place; texts must be staged and synced. NGINX accepts the configuration at every moment of it, even after a power
- * cut: symlinks are removed before their files, files are created before their symlinks, and a directory is synced before the next step
- * relies on it. Each replacement is a rename. Previous files keep a second name until `removeTemporaries`, so that undoing needs no disk space.
+ * cut: see {@link swapSteps}, and a directory is synced before the next step relies on it. Each replacement is a rename. Previous files keep a second name until `removeTemporaries`, so that undoing needs no disk space.
  * @throws {Error} Node's error of the first effect that fails, or that of {@link assertUnedited}; what was done until then stays
  */
 export async function swapFiles(host: Host, files: readonly FileChange[]): Promise<void> {
-  const { unlinkFirst, define, replace, link, renumber, deleteLast } = swapSteps(files)
+  const steps = swapSteps(files, textReader(host))
   await allSettledOrThrow(files.map((file) => linkUndoCopy(host, file)))
-  await removeAll(host, unlinkFirst)
-  await renameAll(host, define)
-  await renameAll(host, replace)
-  await linkAll(host, link)
-  await renameAll(host, renumber)
-  await removeAll(host, deleteLast)
+  for (const step of steps) await (step.does === 'rename' ? renameAll(host, step.files) : takeStep(host, step))
 }
 
 /**
@@ -59,14 +53,17 @@ export async function swapFiles(host: Host, files: readonly FileChange[]): Promi
 export async function undoSwap(host: Host, files: readonly FileChange[]): Promise<FileChange[]> {
   const swapped = files.filter((file) => sameImage(imageAt(host, file.path), file.after))
   const reversed = swapped.map(({ path, before, after }) => ({ path, before: after, after: before }))
-  const { unlinkFirst, define, replace, link, renumber, deleteLast } = swapSteps(reversed)
-  await removeAll(host, unlinkFirst)
-  await putBackAll(host, define)
-  await putBackAll(host, replace)
-  await linkAll(host, link)
-  await putBackAll(host, renumber)
-  await removeAll(host, deleteLast)
+  for (const step of swapSteps(reversed, textReader(host)))
+    await (step.does === 'rename' ? putBackAll(host, step.files) : takeStep(host, step))
   return swapped
+}
+
+async function takeStep(host: Host, { does, files }: SwapStep): Promise<void> {
+  await (does === 'link' ? linkAll(host, files) : removeAll(host, files))
+}
+
+function textReader({ files }: Pick<Host, 'files'>): (path: string) => string | undefined {
+  return (path) => files.read(path)?.text
 }
 
 /**
@@ -90,40 +87,6 @@ export async function settleSwap(host: Host, files: readonly FileChange[]): Prom
 /** The log line of a backup, which is how an operator finds out about it. */
 export function logBackUp({ log }: Pick<Host, 'log'>, path: string): void {
   log.write('warn', { action: 'replace_drifted', result: 'success', outcome: 'backed_up', file: basename(path) })
-}
-
-/**
- * The steps of a swap, in their order. A shared file that exists already is replaced after the files it numbers: somebody
- * else's reload in between then serves the previous generation, and not the new one without its routes. One that defines a variable is replaced
- * before the routes, which may name it.
- */
-function swapSteps(files: readonly FileChange[]) {
-  const links = files.filter(({ before, after }) => isLink(after) || (after === null && isLink(before)))
-  const texts = files.filter((file) => !links.includes(file))
-  const shared = texts.filter(isRenumbered)
-  return {
-    unlinkFirst: links.filter((file) => file.after === null),
-    define: shared.filter(isDefining),
-    replace: texts.filter((file) => file.after !== null && !isRenumbered(file)),
-    link: links.filter((file) => file.after !== null),
-    renumber: shared.filter((file) => !isDefining(file)),
-    deleteLast: texts.filter((file) => file.after === null),
-  }
-}
-
-function isRenumbered({ path, before, after }: FileChange): boolean {
-  return basename(path) === SHARED_FILE && before !== null && after !== null
-}
-
-function isDefining({ before, after }: FileChange): boolean {
-  const defined = variablesOf(before)
-  return variablesOf(after).some((name) => !defined.includes(name))
-}
-
-/** The variables that the shared file defines. */
-function variablesOf(image: FileImage | null): readonly string[] {
-  const text = image !== null && 'text' in image ? image.text : ''
-  return [...text.matchAll(/^(?:geo|map) .* (\$\w+) \{$/gm)].map(([, name = '']) => name)
 }
 
 async function putBackAll(host: Host, files: readonly FileChange[]): Promise<void> {
@@ -174,8 +137,4 @@ async function removeAll(host: Host, files: readonly FileChange[]): Promise<void
 
 async function syncFoldersOf(host: Host, files: readonly FileChange[]): Promise<void> {
   for (const folder of new Set(files.map(({ path }) => dirname(path)))) await host.files.syncFolder(folder)
-}
-
-function isLink(image: FileImage | null): boolean {
-  return image !== null && 'linkTo' in image
 }

@@ -2,6 +2,7 @@
 
 import * as v from 'valibot'
 import { DEFAULT_OPTIONS } from '../route/options.ts'
+import { pathField, ROOT } from '../route/path.ts'
 import { upstreamsOf } from '../upstream/upstream.ts'
 import { EXIT, type Outcome } from './command.ts'
 import { fields } from './text.ts'
@@ -59,6 +60,8 @@ export const Health = v.object({
 export const Route = v.object({
   droplet_name: v.string(),
   domain: v.string(),
+  path: v.optional(v.string(), ROOT),
+  served_by: v.optional(v.string()),
   upstream: v.nullable(v.string()),
   upstreams: v.optional(v.array(v.object({ host: v.string(), port: v.number(), backup: v.boolean() })), []),
   enable_ssl: v.boolean(),
@@ -87,6 +90,11 @@ export const Planned = v.object({
 export const Preflight = v.array(
   v.object({ check: v.string(), domain: v.string(), ok: v.boolean(), detail: v.string() }),
 )
+
+/** The domain of a route, with its path if it has one. */
+export function siteOf(route: Route): string {
+  return route.domain + (pathField(route).path ?? '')
+}
 
 /** The upstream or the redirect of a route. */
 export function destination({ upstream, upstreams, options }: Route): string {
@@ -168,6 +176,8 @@ export function describeRoute(route: Route, timing: string | null = null): strin
   return fields({
     name: route.droplet_name,
     domain: route.domain,
+    ...pathField(route),
+    'served by': route.served_by,
     upstream: describeUpstreams(route),
     ...settings(route),
     status: route.status,

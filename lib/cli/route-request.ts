@@ -16,6 +16,7 @@ type Entry = v.InferOutput<typeof Entry>
 /** The route as it is now. Its options are kept as they are, those of a newer API included. */
 const Present = v.object({
   domain: v.string(),
+  path: v.optional(v.string()),
   upstream_host: v.nullable(v.string()),
   upstream_port: v.nullable(v.number()),
   upstreams: v.optional(v.array(Entry), []),
@@ -43,6 +44,7 @@ const MAX_TRIES = 5
 /** The flags of put and plan: one for each field, and one for each option of a route. */
 export const ROUTE_FLAGS: readonly Option[] = [
   new Option('--domain <domain>', 'Domain to serve (required for a new route)'),
+  new Option('--path <path>', 'Path of the domain to proxy, with all below it, such as /api (default: /)'),
   new Option(
     '--upstream <url>',
     'Upstream as http://host:port or https://host:port (required for a new route); repeated for several',
@@ -134,7 +136,7 @@ function hasCode(error: unknown, code: string): boolean {
 
 /** The body of PUT. What is `undefined` is left out of the JSON: the API's default. */
 function routeBody(name: string, given: Invocation['options'], present: Present | undefined) {
-  const { domain, upstream, ssl, certificate, healthCheck, anyHealthy } = given
+  const { domain, path, upstream, ssl, certificate, healthCheck, anyHealthy } = given
   const kept = { ...(given.resetOptions ? {} : present?.options) }
   // The scheme is part of the URL that replaces the upstream.
   if (upstream !== undefined) delete kept.upstream_scheme
@@ -152,6 +154,7 @@ function routeBody(name: string, given: Invocation['options'], present: Present 
   }
   return {
     domain: domain ?? present?.domain,
+    path: path ?? present?.path,
     ...upstreams,
     enable_ssl: ssl ?? present?.enable_ssl,
     certificate: certificate === false ? null : (certificate ?? present?.certificate_from),

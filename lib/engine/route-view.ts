@@ -7,12 +7,14 @@ import type { Authors } from '../history/history.ts'
 import type { Host } from '../host/host.ts'
 import type { OrderQueue } from '../issuance/order-queue.ts'
 import { awaitsCertificate } from '../route/names.ts'
+import { asServed } from '../route/site.ts'
 import { type ProxyDetails, type ProxyState, proxyState, type SslError } from '../route/state.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
 import { detailsOf, detailsOfEach, type HealthDetails, type HealthHistory } from '../upstream/health-history.ts'
 
 /** The failure of the last order of a route that awaits a certificate; `undefined` if there is none. */
-export function sslErrorOf(host: Host, { record }: SnapshotRoute): SslError | undefined {
+export function sslErrorOf(host: Host, route: SnapshotRoute): SslError | undefined {
+  const record = asServed(route)
   if (!awaitsCertificate(record)) return undefined
   const ledger = readLedger(host, record.domain)
   const failure = lastFailure(ledger)
@@ -53,11 +55,11 @@ export function routeView(
     const history = historyOf(route)
     const author = authors.of(route.record)
     const before = shown.get(route)
-    const order = orders.placeOf(route.record.droplet_name)
+    const order = orders.placeOf(route.record.domain)
     if (order === undefined && before?.history === history && before.author === author) return before.state
     const state = proxyState(route, { history, author, sslError: sslErrorOf(host, route), sslOrder: order })
     // `ssl_error` and `ssl_order` change without the route.
-    if (order === undefined && !awaitsCertificate(route.record)) shown.set(route, { history, author, state })
+    if (order === undefined && !awaitsCertificate(asServed(route))) shown.set(route, { history, author, state })
     return state
   }
   const healthOf = (route: SnapshotRoute): HealthDetails => {

@@ -7,6 +7,7 @@ import { readRecord } from '../host/json-record.ts'
 import type { OrderQueue } from '../issuance/order-queue.ts'
 import type { DrainFigures } from '../nginx/draining.ts'
 import { wishOf } from '../route/names.ts'
+import { asServed } from '../route/site.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
 import type { HealthFacts } from './facts.ts'
 import type { ManagerHealth } from './health-schema.ts'
@@ -84,7 +85,8 @@ function unhealthyAmong(routes: Iterable<SnapshotRoute>, { historyOf }: Pick<Ups
 }
 
 /** HTTPS is wanted, and not served yet. */
-function isWaiting({ record }: SnapshotRoute): boolean {
+function isWaiting(route: SnapshotRoute): boolean {
+  const record = asServed(route)
   return record.enable_ssl && record.certificate === null
 }
 

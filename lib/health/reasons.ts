@@ -107,7 +107,8 @@ export function namesByStatus(snapshot: Snapshot, status: ProxyStatus): string[]
 }
 
 /** A hand-written block with a route's domain: NGINX only warns, and serves one of the two. */
-function lostDomain({ record }: SnapshotRoute, { host, context }: Snapshot): string[] {
+function lostDomain({ record, servedBy }: SnapshotRoute, { host, context }: Snapshot): string[] {
+  if (servedBy !== undefined) return []
   return namesOf(record).flatMap((name) => {
     const owner = ownerOf(name, host.servers, [context.httpPort, context.httpsPort])
     if (owner === undefined) return []

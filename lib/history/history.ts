@@ -8,6 +8,7 @@ import { logFailure } from '../host/log-failure.ts'
 import { replaceUnsynced } from '../host/replace-file.ts'
 import { routeFileName } from '../route/file-names.ts'
 import { writtenOptions } from '../route/options.ts'
+import { pathField } from '../route/path.ts'
 import { entriesOf, type RouteRecord } from '../route/record.ts'
 import { readRouteFile } from '../route/stored-route.ts'
 
@@ -143,7 +144,7 @@ export function routeOf({ domain, upstream_host, upstream_port, enable_ssl, opti
   const upstream =
     record.upstreams === undefined ? only : { upstreams: entriesOf({ upstream_host, upstream_port, ...record }) }
   const certificate = record.certificate_from === undefined ? {} : { certificate: record.certificate_from }
-  return { domain, ...upstream, enable_ssl, ...certificate, options: writtenOptions(options) }
+  return { domain, ...pathField(record), ...upstream, enable_ssl, ...certificate, options: writtenOptions(options) }
 }
 
 function isSame(a: unknown, b: unknown): boolean {

@@ -35,7 +35,7 @@ export function unknownKey(): string {
 /** Of `GET /proxies`. */
 export const ListQuery = v.strictObject(
   {
-    domain: v.optional(domainFor('Only the route that serves this domain, as its domain or as an alias')),
+    domain: v.optional(domainFor('Only routes that serve this domain, as their domain or as an alias')),
     status: v.optional(
       v.pipe(
         v.picklist(ProxyStatus.options, `must be one of ${ProxyStatus.options.join(', ')}`),

@@ -15,11 +15,11 @@ import { lineageReaders } from './lineage-use.ts'
 import {
   assertMayOrder,
   assertServable,
-  callOf,
   checkBeforeOrder,
-  findRoute,
+  findOwner,
   type IssueRequest,
   mustOrder,
+  orderOf,
 } from './may-order.ts'
 import type { RecentFailures } from './recent-failures.ts'
 
@@ -49,8 +49,9 @@ export async function dryRunIssue(
   recent: RecentFailures,
   request: IssueRequest,
 ): Promise<IssueDryRun> {
-  const found = await findRoute(context, request.dropletName)
-  const { domain, droplet_name: dropletName } = found.record
+  const { dropletName } = request
+  const found = await findOwner(context, dropletName)
+  const { domain } = found.record
   await assertServable(context, domain)
   const change: CertifyChange = { kind: 'certify', dropletName, domain, isUnpinned: request.forceRenew }
   if (!mustOrder(context, found, request)) {
@@ -60,7 +61,7 @@ export async function dryRunIssue(
   }
   assertMayOrder(context.host, domain)
   const { preflight, refusal } = await checkBeforeOrder(context.host, namesOf(found.record))
-  recent.throwAgain(callOf(request, found), preflight)
+  recent.throwAgain(orderOf(request, found), preflight)
   if (refusal !== undefined) throw refusal
   const planned = await queue.exclusively(() => dryRunSwitch(context, change, found))
   const readerOf = await lineageReaders(context)

@@ -6,6 +6,7 @@ import type { ChangeContext } from '../change/context.ts'
 import { logFailure } from '../host/log-failure.ts'
 import { singleFlight } from '../host/single-flight.ts'
 import { awaitsCertificate, wishOf } from '../route/names.ts'
+import { asOwner } from '../route/site.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
 import { mustOrder } from './may-order.ts'
 import type { Certify, Issuer } from './obtain.ts'
@@ -62,11 +63,13 @@ export function certificateMaintenance(
   }
 }
 
+/** The routes that have the names of a domain for which HTTPS is wanted. */
 async function routesWithHttps({ observe }: ChangeContext): Promise<readonly SnapshotRoute[]> {
   const { snapshot } = await observe([])
-  const routes = [...snapshot.routes.values()].filter(
-    ({ record, drifted, enabled }) => record.enable_ssl && enabled && !drifted,
+  const owners = [...snapshot.routes.values()].filter(
+    ({ servedBy, drifted, enabled }) => servedBy === undefined && enabled && !drifted,
   )
+  const routes = owners.map((route) => ({ ...route, record: asOwner(route) })).filter(({ record }) => record.enable_ssl)
   const first = routes.find(({ record }) => record.certificate === null)
   // Neither an order nor a reload is of use before the HTTPS port is free.
   const isTaken = first !== undefined && (await observe([wishOf(first.record)])).isHttpsTaken

@@ -30,9 +30,9 @@ export interface IssueRequest {
   readonly signal?: AbortSignal | undefined
 }
 
-/** What makes two calls the same: the droplet, its names (the domain first) and whether the order is forced. */
-export function callOf({ dropletName, forceRenew }: IssueRequest, { record }: SnapshotRoute): string {
-  return `${dropletName} ${namesOf(record).join(' ')} ${forceRenew}`
+/** What makes the orders of two calls the same: the names (the domain first) and whether they are forced. */
+export function orderOf({ forceRenew }: IssueRequest, { record }: SnapshotRoute): string {
+  return `${namesOf(record).join(' ')} ${forceRenew}`
 }
 
 /**
@@ -67,10 +67,11 @@ export function mustOrder(
 }
 
 /**
- * The route, if it exists and (once an order has begun) still has the domain of the order.
+ * The route that has the names and the certificate of a route's domain, most often itself, if it exists and (once an order has begun) still has the
+ * domain of the order.
  * @throws {ProxyManagerError} PROXY_NOT_FOUND, PRECONDITION_FAILED, NGINX_UNSUPPORTED
  */
-export async function findRoute(
+export async function findOwner(
   context: ChangeContext,
   dropletName: string,
   orderedFor?: string,
@@ -94,7 +95,7 @@ export async function findRoute(
   // No certificate is ordered that NGINX could not serve.
   const lacking = unsupported({ ...route.record, enable_ssl: true }, snapshot.context)
   if (lacking !== undefined) throw lacking
-  return route
+  return snapshot.routes.get(route.servedBy?.droplet_name ?? dropletName) ?? route
 }
 
 /**

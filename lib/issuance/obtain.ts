@@ -8,7 +8,6 @@ import type { PreflightCheck } from '../certificates/preflight.ts'
 import { runCertbot } from '../certificates/run-certbot.ts'
 import { CHALLENGE_PATH } from '../certificates/webroot.ts'
 import type { Applied, ChangeContext } from '../change/context.ts'
-import { ProxyManagerError } from '../errors.ts'
 import { singleFlight } from '../host/single-flight.ts'
 import { writeFailure } from '../host/write-failure.ts'
 import type { CertifyChange } from '../plan/change.ts'
@@ -19,15 +18,15 @@ import { lineageReaders } from './lineage-use.ts'
 import {
   assertMayOrder,
   assertServable,
-  callOf,
   checkBeforeOrder,
-  findRoute,
+  findOwner,
   type IssueRequest,
   mustOrder,
+  orderOf,
 } from './may-order.ts'
 import type { OrderQueue } from './order-queue.ts'
 import { type RecentFailures, recentFailures } from './recent-failures.ts'
-import { closeOrder, isExempt, recordFailure } from './record-order.ts'
+import { closeOrder, isExempt, noteOrder, recordFailure } from './record-order.ts'
 
 export interface Issued {
   readonly applied: Applied
@@ -38,7 +37,7 @@ export interface Issued {
 
 export interface Issuer {
   /**
-   * Obtains a certificate for the names of a route and switches the route to it. Concurrent calls for one droplet share one order.
+   * Obtains a certificate for the domain of a route and switches the route to it. Concurrent calls for one domain share one order.
    * @throws {ProxyManagerError} PROXY_NOT_FOUND, SSL_UNAVAILABLE, SSL_RATE_LIMITED, SSL_ISSUANCE_FAILED, BUSY if too many orders wait, all of its callers have gone, or the engine is closed; and what a change may throw
    */
   issue(request: IssueRequest): Promise<Issued>
@@ -59,6 +58,7 @@ export function createIssuer(context: ChangeContext, orders: OrderQueue, certify
   const { host, progress } = context
   const recent = recentFailures(host.clock)
   const issuing = singleFlight<Issued>()
+  const ordering = singleFlight<PreflightCheck[]>()
   /** The calls of each order that has not ended, by its key. */
   const calls = new Map<string, IssueRequest[]>()
 
@@ -67,30 +67,23 @@ export function createIssuer(context: ChangeContext, orders: OrderQueue, certify
     route: SnapshotRoute,
     sharing: readonly IssueRequest[],
   ): Promise<Issued> => {
-    const isWanted = () => sharing.some(({ signal }) => signal?.aborted !== true)
-    const { dropletName, email = host.settings.DEFAULT_SSL_EMAIL } = request
+    const { dropletName } = request
     const { domain } = route.record
-    const names = namesOf(route.record)
     await assertServable(context, domain)
-    const failures = request.isBackground === true ? recentFailures(host.clock) : recent
     const isNeeded = mustOrder(context, route, request)
     if (isNeeded) {
       assertMayOrder(host, domain)
       progress.report('queued', sharing, { orders_waiting: orders.waiting })
     }
+    const failures = request.isBackground === true ? recentFailures(host.clock) : recent
+    const once = () => orderInTurn(context, orders, failures, { request, route, sharing })
     const preflight = isNeeded
-      ? await orders
-          .order(dropletName, isWanted, () =>
-            order(context, failures, { domain, names, email, call: callOf(request, route), sharing }),
-          )
-          .catch(async (error) => {
-            await noteOrder(context, request, route, error)
-            // Without its route the challenge cannot be served: then that is the error that the caller needs.
-            await findRoute(context, dropletName, domain)
-            throw error
-          })
+      ? await ordering.run(once, orderOf(request, route)).catch(async (error) => {
+          // Without its route the challenge cannot be served: then that is the error that the caller needs.
+          await findOwner(context, dropletName, domain)
+          throw error
+        })
       : []
-    if (isNeeded) await noteOrder(context, request, route)
     return {
       applied: await certify(dropletName, domain, { origin: request.origin, isUnpinned: request.forceRenew }),
       ordered: isNeeded,
@@ -102,14 +95,42 @@ export function createIssuer(context: ChangeContext, orders: OrderQueue, certify
     recent,
     isIssuing: (domain) => issuing.keys().some((key) => key.split(' ')[1] === domain),
     issue: async (request) => {
-      const route = await findRoute(context, request.dropletName)
-      const key = callOf(request, route)
+      const route = await findOwner(context, request.dropletName)
+      const key = orderOf(request, route)
       const sharing = calls.get(key) ?? []
       calls.set(key, sharing)
       sharing.push(request)
-      return await issuing.run(() => issue(request, route, sharing).finally(() => calls.delete(key)), key)
+      const job = () => issue(request, route, sharing).finally(() => calls.delete(key))
+      return await issuing.run(job, `${request.dropletName} ${key}`)
     },
   }
+}
+
+/** One order for all calls that share it, when its turn has come; with its event. */
+async function orderInTurn(
+  context: ChangeContext,
+  orders: OrderQueue,
+  failures: RecentFailures,
+  { request, route, sharing }: SharedOrder,
+): Promise<PreflightCheck[]> {
+  const { email = context.host.settings.DEFAULT_SSL_EMAIL } = request
+  const { domain } = route.record
+  const isWanted = () => sharing.some(({ signal }) => signal?.aborted !== true)
+  const wanted = { domain, names: namesOf(route.record), email, call: orderOf(request, route), sharing }
+  const preflight = await orders
+    .order(domain, isWanted, () => order(context, failures, wanted))
+    .catch(async (error) => {
+      await noteOrder(context, request, domain, error)
+      throw error
+    })
+  await noteOrder(context, request, domain)
+  return preflight
+}
+
+interface SharedOrder {
+  readonly request: IssueRequest
+  readonly route: SnapshotRoute
+  readonly sharing: readonly IssueRequest[]
 }
 
 interface Order {
@@ -117,29 +138,10 @@ interface Order {
   /** The domain and its aliases. */
   readonly names: readonly string[]
   readonly email: string
-  /** {@link callOf} its call. */
+  /** {@link orderOf} its call. */
   readonly call: string
   /** The calls that wait for it. */
   readonly sharing: readonly IssueRequest[]
-}
-
-/** How an order ended, as an event. */
-async function noteOrder(
-  { events }: ChangeContext,
-  { origin = { actor: { kind: 'renewal' } } }: IssueRequest,
-  { record: { droplet_name, domain } }: SnapshotRoute,
-  error?: unknown,
-): Promise<void> {
-  const subject = { origin, droplet_name, domain }
-  if (error === undefined) await events.add({ type: 'certificate.ordered', ...subject })
-  if (!(error instanceof ProxyManagerError) || error.code === 'BUSY') return
-  const { code, message, details } = error
-  await events.add({
-    type: 'certificate.failed',
-    ...subject,
-    error_code: code,
-    details: { message, reason: details.reason },
-  })
 }
 
 /** The checks before an order, then the order. Returns the checks of the preflight. */

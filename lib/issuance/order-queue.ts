@@ -7,11 +7,11 @@ export interface OrderQueue {
    * Runs an order when its turn has come and somebody still wants it.
    * @throws {ProxyManagerError} BUSY if too many orders wait, or nobody wanted it any more; what the job throws
    */
-  order<T>(dropletName: string, isWanted: () => boolean, job: () => Promise<T>): Promise<T>
+  order<T>(domain: string, isWanted: () => boolean, job: () => Promise<T>): Promise<T>
   /** Runs a job while no certbot of ours runs, which would hold the lock on its directories; before the orders that wait. */
   exclusively<T>(job: () => Promise<T>): Promise<T>
-  /** The place of a route's order; `undefined` if it has none. */
-  placeOf(dropletName: string): SslOrder | undefined
+  /** The place of a domain's order; `undefined` if it has none. */
+  placeOf(domain: string): SslOrder | undefined
   /** Number of orders that wait. */
   readonly waiting: number
 }
@@ -21,7 +21,7 @@ export const MAX_WAITING_ORDERS = 20
 const RETRY_AFTER_S = 60
 
 interface Entry {
-  readonly dropletName: string | undefined
+  readonly domain: string | undefined
   readonly isWanted: () => boolean
   readonly run: () => Promise<void>
 }
@@ -30,30 +30,29 @@ interface Entry {
 export function orderQueue(): OrderQueue {
   const entries: Entry[] = []
   let current: Entry | undefined
-  const waiting = () => entries.filter(({ dropletName, isWanted }) => dropletName !== undefined && isWanted())
+  const waiting = () => entries.filter(({ domain, isWanted }) => domain !== undefined && isWanted())
   const runAll = async (): Promise<void> => {
     for (current = entries.shift(); current !== undefined; current = entries.shift()) await current.run()
   }
   const add = <T>(
-    { dropletName, isWanted }: Omit<Entry, 'run'>,
+    { domain, isWanted }: Omit<Entry, 'run'>,
     job: () => Promise<T>,
     insert: (entry: Entry) => void,
   ): Promise<T> =>
     new Promise((resolve, reject) => {
       const run = () => (isWanted() ? job() : Promise.reject(abandoned())).then(resolve, reject)
-      insert({ dropletName, isWanted, run })
+      insert({ domain, isWanted, run })
       if (current === undefined) void runAll()
     })
   return {
-    order: async (dropletName, isWanted, job) => {
+    order: async (domain, isWanted, job) => {
       if (waiting().length >= MAX_WAITING_ORDERS) throw full()
-      return await add({ dropletName, isWanted }, job, (entry) => void entries.push(entry))
+      return await add({ domain, isWanted }, job, (entry) => void entries.push(entry))
     },
-    exclusively: (job) =>
-      add({ dropletName: undefined, isWanted: () => true }, job, (entry) => void entries.unshift(entry)),
-    placeOf: (dropletName) => {
-      if (current?.dropletName === dropletName) return { state: 'running', position: 0 }
-      const position = waiting().findIndex((entry) => entry.dropletName === dropletName) + 1
+    exclusively: (job) => add({ domain: undefined, isWanted: () => true }, job, (entry) => void entries.unshift(entry)),
+    placeOf: (domain) => {
+      if (current?.domain === domain) return { state: 'running', position: 0 }
+      const position = waiting().findIndex((entry) => entry.domain === domain) + 1
       return position === 0 ? undefined : { state: 'waiting', position }
     },
     get waiting() {

@@ -2,8 +2,11 @@
 import type { IssueDiagnostic, IssueFailure } from '../certificates/certbot-diagnostic.ts'
 import { endOrder, recordLastCertificate } from '../certificates/ledger-file.ts'
 import { DEFAULT_RATE_LIMIT_MS, type OrderEntry, type OrderLedger } from '../certificates/order-ledger.ts'
+import type { ChangeContext } from '../change/context.ts'
+import { ProxyManagerError } from '../errors.ts'
 import type { Host } from '../host/host.ts'
 import { logFailure } from '../host/log-failure.ts'
+import type { IssueRequest } from './may-order.ts'
 
 const EXEMPT: ReadonlySet<IssueFailure> = new Set<IssueFailure>([
   'busy',
@@ -53,4 +56,23 @@ export async function closeOrder(
   await endOrder(host, domain, before, entry, blockedUntil).catch(
     logFailure(host, 'warn', { action: 'end_order', domain }),
   )
+}
+
+/** How an order ended, as an event. */
+export async function noteOrder(
+  { events }: ChangeContext,
+  { origin = { actor: { kind: 'renewal' } }, dropletName }: IssueRequest,
+  domain: string,
+  error?: unknown,
+): Promise<void> {
+  const subject = { origin, droplet_name: dropletName, domain }
+  if (error === undefined) await events.add({ type: 'certificate.ordered', ...subject })
+  if (!(error instanceof ProxyManagerError) || error.code === 'BUSY') return
+  const { code, message, details } = error
+  await events.add({
+    type: 'certificate.failed',
+    ...subject,
+    error_code: code,
+    details: { message, reason: details.reason },
+  })
 }

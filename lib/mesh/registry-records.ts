@@ -4,12 +4,15 @@ import * as v from 'valibot'
 import type { Skipped } from '../bulk/change-many.ts'
 import { Domain } from '../net/domain.ts'
 import { DropletName, foldName } from '../route/droplet-name.ts'
+import { pathField, pathOf, ROOT, RoutePath } from '../route/path.ts'
 import { UpstreamHost, UpstreamPort } from '../upstream/upstream.ts'
 
 /** A route as the Registry has it. */
 export interface RegistryRoute {
   readonly dropletName: string
   readonly domain: string
+  /** Absent if it is `/`. */
+  readonly path?: string
   readonly upstream_host: string
   readonly upstream_port: number
 }
@@ -84,15 +87,18 @@ export function* parseRegistry(answer: unknown): Generator<undefined, RegistryAn
     if (typeof route === 'string' && ownName !== undefined && !(droplet.success && isInactive(droplet.output)))
       ambiguous.push(foldName(name))
   }
-  const duplicateOf = { dropletName: findDuplicates(found, 'dropletName'), domain: findDuplicates(found, 'domain') }
+  const duplicateOf = {
+    dropletName: findDuplicates(found, ({ dropletName }) => dropletName),
+    site: findDuplicates(found, (route) => route.domain + pathOf(route)),
+  }
   const routes: RegistryRoute[] = []
   for (const { name, route } of found) {
-    const [sameName, sameDomain] = [duplicateOf.dropletName(route), duplicateOf.domain(route)]
+    const [sameName, sameSite] = [duplicateOf.dropletName(route), duplicateOf.site(route)]
     const reason =
       sameName !== undefined
         ? `becomes the same droplet name as ${printable(sameName)}`
-        : sameDomain !== undefined
-          ? `has the same domain as ${printable(sameDomain)}`
+        : sameSite !== undefined
+          ? `has the same domain${route.path === undefined ? '' : ' and path'} as ${printable(sameSite)}`
           : undefined
     if (reason === undefined) routes.push(route)
     else {
@@ -114,15 +120,16 @@ interface Found {
  */
 function findDuplicates(
   found: readonly Found[],
-  key: 'dropletName' | 'domain',
+  keyOf: (route: RegistryRoute) => string,
 ): (route: RegistryRoute) => string | undefined {
   const claims = new Map<string, Found[]>()
   for (const one of found) {
-    const same = claims.get(one.route[key])
-    if (same === undefined) claims.set(one.route[key], [one])
+    const key = keyOf(one.route)
+    const same = claims.get(key)
+    if (same === undefined) claims.set(key, [one])
     else if (same.length < 2) same.push(one)
   }
-  return (route) => claims.get(route[key])?.find((other) => other.route !== route)?.name
+  return (route) => claims.get(keyOf(route))?.find((other) => other.route !== route)?.name
 }
 
 /** Why a record cannot be read at all. */
@@ -153,15 +160,14 @@ function readRoute(name: string, droplet: Droplet): RegistryRoute | string {
     .filter((match) => match !== null)
   const domain = first(droplet.domain, metadata.domain, droplet.fqdn, site.domain)
   if (domain === undefined) return 'has no domain (looked for domain, metadata.domain, fqdn, url, metadata.url)'
-  if (domain === site.domain && site.path !== undefined)
-    return `its url has a path (${printable(site.path)}), and a route has a whole domain`
   const ownPort = first(droplet.port, droplet.internal_port, metadata.port, metadata.internal_port)
   if (ownPort === undefined && endpoint === undefined)
     return droplet.endpoint
       ? 'has an endpoint that is not http://host:port'
       : 'has no port (looked for port, internal_port, metadata.port, metadata.internal_port, endpoint)'
-  const fields = v.safeParse(v.object({ domain: Domain, host: UpstreamHost, port: Port }), {
+  const fields = v.safeParse(v.object({ domain: Domain, path: RoutePath, host: UpstreamHost, port: Port }), {
     domain,
+    path: domain === site.domain ? site.path : ROOT,
     host: first(droplet.host, metadata.host, endpoint?.[1]) ?? 'localhost',
     port: first(ownPort, endpoint?.[2]),
   })
@@ -169,6 +175,7 @@ function readRoute(name: string, droplet: Droplet): RegistryRoute | string {
     return {
       dropletName,
       domain: fields.output.domain,
+      ...pathField(fields.output),
       upstream_host: fields.output.host,
       upstream_port: fields.output.port,
     }
@@ -179,13 +186,13 @@ function readRoute(name: string, droplet: Droplet): RegistryRoute | string {
 /** A droplet's own address. */
 const ADDRESS = /^http:\/\/(\[[^\]]+\]|[^/:@?#\\]+):(\d{1,5})\/?$/
 
-/** A URL is that of a site if it has a name and no port, else the address of a droplet. */
+/** A URL is that of a site, with the path of a route, if it has a name and no port, else the address of a droplet. */
 function readUrl(value: unknown): { readonly domain?: string; readonly path?: string; readonly address?: string } {
   if (typeof value !== 'string' || !URL.canParse(value)) return {}
   const { protocol, hostname, port, pathname } = new URL(value)
   if (!['http:', 'https:'].includes(protocol)) return {}
   if (port !== '' || !v.is(Domain, hostname)) return { address: value }
-  return { domain: hostname, ...(pathname === '/' ? {} : { path: pathname }) }
+  return { domain: hostname, path: pathname === ROOT ? ROOT : pathname.replace(/\/$/, '') }
 }
 
 function isInactive({ status }: Droplet): boolean {

@@ -5,23 +5,19 @@ import { ProxyManagerError } from '../errors.ts'
 import { wishKey } from '../keyring/wish.ts'
 import { type ChoosingRoute, wishOf } from '../route/names.ts'
 import { DEFAULT_OPTIONS } from '../route/options.ts'
+import { pathField, pathOf } from '../route/path.ts'
 import { entriesOf, type RouteRecord } from '../route/record.ts'
-import type { SnapshotRoute } from '../route/stored-route.ts'
 import type { Snapshot } from '../snapshot/snapshot.ts'
 import type { PutChange } from './change.ts'
 
-/** The record for a put; `found` is the existing route, `certificate` that of {@link certificateFor}, `now` is ISO 8601. */
-export function buildRecord(
-  change: PutChange,
-  found: SnapshotRoute | undefined,
-  certificate: CertificateSummary | null,
-  now: string,
-): RouteRecord {
+/** The record for a put, without the certificate of its domain; `found` is the existing one, `now` is ISO 8601. */
+export function buildRecord(change: PutChange, found: RouteRecord | undefined, now: string): RouteRecord {
   const { spec } = change
   return {
     version: 1,
     droplet_name: change.dropletName,
     domain: spec.domain,
+    ...pathField(spec),
     upstream_host: spec.upstream_host,
     upstream_port: spec.upstream_port,
     upstream_addresses: change.upstream.addresses === null ? null : [...change.upstream.addresses],
@@ -31,10 +27,10 @@ export function buildRecord(
     source: change.source,
     options: spec.options ?? DEFAULT_OPTIONS,
     ...(spec.certificate_from === undefined ? {} : { certificate_from: spec.certificate_from }),
-    certificate: spec.enable_ssl ? certificate : null,
+    certificate: null,
     last_health_status: change.health.status,
     last_health_checked_at: change.health.checkedAt,
-    created_at: found?.record.created_at ?? now,
+    created_at: found?.created_at ?? now,
     updated_at: now,
   }
 }
@@ -43,6 +39,7 @@ export function buildRecord(
 export function sameSpec(a: RouteRecord, b: RouteRecord): boolean {
   return (
     a.domain === b.domain &&
+    pathOf(a) === pathOf(b) &&
     a.upstream_host === b.upstream_host &&
     a.upstream_port === b.upstream_port &&
     JSON.stringify(entriesOf(a)) === JSON.stringify(entriesOf(b)) &&

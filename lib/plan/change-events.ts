@@ -1,6 +1,8 @@
 /** What a change did, as events. */
 import { type DatedEvent, datedEvent, type EventDraft, type EventType, type Origin } from '../events/event.ts'
+import { pathField } from '../route/path.ts'
 import { entriesOf, type RouteRecord } from '../route/record.ts'
+import { asServed } from '../route/site.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
 import { upstreamOf } from '../upstream/upstream.ts'
 import type { Change } from './change.ts'
@@ -30,9 +32,10 @@ export function changeEvents(
   const done = changes.flatMap((change, i): EventDraft[] => {
     const planned = outcomes[i]
     if (planned === undefined || planned.outcome === 'refused' || planned.outcome === 'unchanged') return []
-    const before = found.get(change.dropletName)?.record
+    const former = found.get(change.dropletName)
+    const before = former && asServed(former)
     // A route that is only rendered again is as it was.
-    const isSame = before !== undefined && changedFields(before, planned.route.record).length === 0
+    const isSame = before !== undefined && changedFields(before, asServed(planned.route)).length === 0
     return change.kind === 'rerender' && isSame ? [] : [eventOf(change, planned, before)]
   })
   const rendered = changes.filter(({ kind }) => kind === 'rerender').map(({ dropletName }) => dropletName)
@@ -56,7 +59,7 @@ export function changeEvents(
 const MAX_NAMES = 50
 
 function eventOf(change: Change, { outcome, route }: AcceptedChange, before: RouteRecord | undefined): EventDraft {
-  const { record } = route
+  const record = asServed(route)
   return {
     type: typeOf(change, outcome, before),
     origin: originOf(change),
@@ -66,6 +69,7 @@ function eventOf(change: Change, { outcome, route }: AcceptedChange, before: Rou
     details: {
       ...(change.kind === 'rename' ? { former_name: change.dropletName } : {}),
       ...(change.kind === 'put' && change.rollbackTo !== undefined ? { version: change.rollbackTo } : {}),
+      ...pathField(record),
       upstream: upstreamOf(record)?.url ?? null,
       ssl_enabled: record.certificate !== null,
       ...(record.certificate === null ? {} : { expiry: record.certificate.expiry }),
@@ -85,6 +89,7 @@ function typeOf(change: Change, outcome: AcceptedChange['outcome'], before: Rout
 /** The fields that a caller sets, and the certificate. */
 const FIELDS = [
   'domain',
+  'path',
   'upstream_host',
   'upstream_port',
   'upstreams',

@@ -8,8 +8,10 @@ import { namesOf, securedNames, wishOf } from '../route/names.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
 import type { Snapshot } from '../snapshot/snapshot.ts'
 import { type Change, dropletsOf } from './change.ts'
-import { type AcceptedChange, type PlannedChange, planChange } from './plan-change.ts'
+import { type Claims, claim, claimsOf, hasClaims, release, rivalsOf } from './claims.ts'
+import { type AcceptedChange, type Decision, type PlannedChange, planChange } from './plan-change.ts'
 import { renewShared, repairShared, routeFileChanges } from './plan-files.ts'
+import { type Draft, type Drafts, draftOf, renderAlone, renderSites } from './plan-site.ts'
 
 export interface BatchPlan {
   readonly changes: readonly Change[]
@@ -64,9 +66,14 @@ export function planBatch(
   changes: readonly Change[],
   { nextGeneration, now, newGeneration = 'on_change', withShared = false, companion }: PlanOptions,
 ): BatchPlan {
-  const { outcomes, routes } = planRoutes(snapshot, changes, now)
+  const { decisions, routes: drafts } = planRoutes(snapshot, changes, now)
   // A refused change does not require its route to be served.
-  const touched = new Set(changes.filter((_, i) => outcomes[i]?.outcome !== 'refused').flatMap(dropletsOf))
+  const changed = new Set(changes.filter((_, i) => decisions[i]?.outcome !== 'refused').flatMap(dropletsOf))
+  const domains = new Set([...changed].flatMap((name) => domainsOf(snapshot.routes.get(name), drafts.get(name))))
+  const routes = renderSites(snapshot, drafts, domains)
+  const outcomes = decisions.map((decision) => outcomeOf(snapshot, routes, decision))
+  const site = [...routes.values()].filter(({ record }) => domains.has(record.domain))
+  const touched = new Set([...changed, ...site.map(({ record }) => record.droplet_name)])
   const routeFiles = [...touched].flatMap((name) => routeFileChanges(snapshot, routes, name))
   const shared =
     touched.size === 0 && !withShared
@@ -74,9 +81,8 @@ export function planBatch(
       : newGeneration === 'always' || routeFiles.length > 0 || companion !== undefined
         ? renewShared(snapshot, routes, nextGeneration)
         : repairShared(snapshot, routes, nextGeneration)
-  const certificates = [...touched].flatMap((name): [string, CheckedCertificate][] => {
-    const record = routes.get(name)?.record
-    if (record === undefined || record.certificate === null) return []
+  const certificates = site.flatMap(({ record }): [string, CheckedCertificate][] => {
+    if (record.certificate === null) return []
     const certificate = snapshot.certificates.get(wishKey(wishOf(record)))
     return certificate === undefined || 'fault' in certificate ? [] : [[record.domain, certificate]]
   })
@@ -89,16 +95,31 @@ export function planBatch(
     generation: shared.generation,
     domains: new Set(changes.flatMap((change, i) => writtenNames(change, outcomes[i]))),
     events: companion === undefined ? [] : [companion.event],
-    secured: new Map([...touched].flatMap((name) => fingerprintsOf(routes.get(name)))),
+    secured: new Map(site.flatMap(fingerprintsOf)),
   }
 }
 
+function domainsOf(...routes: readonly (Draft | undefined)[]): readonly string[] {
+  return routes.flatMap((route) => route?.record.domain ?? [])
+}
+
+function outcomeOf(snapshot: Snapshot, routes: ReadonlyMap<string, SnapshotRoute>, decision: Decision): PlannedChange {
+  if (decision.outcome === 'refused') return decision
+  const { outcome, dropletName, records } = decision
+  const former = decision.former && renderAlone(snapshot, decision.former)
+  // A later change of the batch may have deleted it.
+  const [gone] = routes.has(dropletName) ? [] : records.filter((record) => record.droplet_name === dropletName)
+  const route =
+    outcome === 'deleted' ? former : (routes.get(dropletName) ?? (gone && renderAlone(snapshot, draftOf(gone))))
+  if (route === undefined) throw new ProxyManagerError('INTERNAL', { details: { stage: 'plan' } })
+  return { outcome, route, ...(former === undefined ? {} : { former }) }
+}
+
 interface PlannedRoutes {
-  readonly outcomes: readonly PlannedChange[]
+  readonly decisions: readonly Decision[]
   /** All routes after the changes. */
-  readonly routes: ReadonlyMap<string, SnapshotRoute>
-  /** The droplet of each name after the changes. */
-  readonly owners: ReadonlyMap<string, string>
+  readonly routes: Drafts
+  readonly claims: Claims
 }
 
 /**
@@ -123,56 +144,49 @@ function planInTurn(
   reserved: ReadonlySet<string>,
   now: string,
 ): PlannedRoutes {
-  const routes = new Map(snapshot.routes)
-  const owners = new Map<string, string>()
-  const claim = (names: readonly string[], dropletName: string) => {
-    for (const name of names) if (!owners.has(name)) owners.set(name, dropletName)
-  }
-  const release = (names: readonly string[], dropletName: string) => {
-    for (const name of names) if (owners.get(name) === dropletName) owners.delete(name)
-  }
-  for (const [dropletName, route] of routes) claim(namesOfRoute(route), dropletName)
+  const routes = new Map<string, Draft>(snapshot.routes)
+  const claims: Claims = new Map()
+  const keysOf = (name: string, route = routes.get(name)?.record) =>
+    route === undefined ? [] : claimsOf(route, name).map(([key]) => key)
+  for (const [name, { record }] of routes) claim(claims, record, name)
   for (const change of changes) {
     if (change.kind !== 'put' || reserved.has(change.dropletName)) continue
-    const kept = namesOf(change.spec)
-    const released = namesOfRoute(routes.get(change.dropletName)).filter((name) => !kept.includes(name))
-    release(released, change.dropletName)
+    const kept = new Set(claimsOf(change.spec, change.dropletName).map(([key]) => key))
+    const released = keysOf(change.dropletName).filter((key) => !kept.has(key))
+    release(claims, released, change.dropletName)
   }
-  const outcomes = changes.map((change) => {
+  const decisions = changes.map((change) => {
     const { dropletName } = change
-    const planned = planChange(snapshot, routes, owners, change, now)
-    const before = routes.get(dropletName)
-    const after = planned.outcome === 'refused' ? before : planned.outcome === 'deleted' ? undefined : planned.route
-    release(namesOfRoute(before), dropletName)
-    const owner = after?.record.droplet_name ?? dropletName
-    claim(namesOfRoute(after), owner)
-    if (after === undefined || owner !== dropletName) routes.delete(dropletName)
-    if (after !== undefined) routes.set(owner, after)
-    return planned
+    const decision = planChange(snapshot, routes, claims, change, now)
+    release(claims, keysOf(dropletName), dropletName)
+    if (decision.outcome === 'deleted' || (decision.outcome !== 'refused' && decision.dropletName !== dropletName))
+      routes.delete(dropletName)
+    if (decision.outcome !== 'refused')
+      for (const record of decision.records) routes.set(record.droplet_name, draftOf(record))
+    const name = decision.outcome === 'refused' ? dropletName : decision.dropletName
+    const after = routes.get(name)?.record
+    if (after !== undefined) claim(claims, after, name)
+    return decision
   })
-  return { outcomes, routes, owners }
+  return { decisions, routes, claims }
 }
 
 /** Droplets that still have a name that another one has claimed, with the claimants, and transitively those whose names these have kept. */
 function findDisplaced(
   snapshot: Snapshot,
   changes: readonly Change[],
-  { routes, owners }: PlannedRoutes,
+  { routes, claims }: PlannedRoutes,
 ): ReadonlySet<string> {
-  const dropletNames = changes.flatMap(dropletsOf)
-  const displaced = new Set(
-    dropletNames.filter((own) => namesOfRoute(routes.get(own)).some((name) => owners.get(name) !== own)),
-  )
-  for (const own of displaced)
-    for (const name of namesOfRoute(snapshot.routes.get(own))) {
-      const owner = owners.get(name)
-      if (owner !== undefined) displaced.add(owner)
-    }
+  const isDisplaced = (name: string) => {
+    const record = routes.get(name)?.record
+    return record !== undefined && !hasClaims(claims, record, name)
+  }
+  const displaced = new Set(changes.flatMap(dropletsOf).filter(isDisplaced))
+  for (const name of displaced) {
+    const record = snapshot.routes.get(name)?.record
+    for (const rival of record === undefined ? [] : rivalsOf(claims, record, name)) displaced.add(rival)
+  }
   return displaced
-}
-
-function namesOfRoute(route: SnapshotRoute | undefined): readonly string[] {
-  return route === undefined ? [] : namesOf(route.record)
 }
 
 /** A conflict that a name has had before is no fault of a change that leaves the names of its route as they are. */
@@ -182,8 +196,7 @@ function writtenNames(change: Change, planned: PlannedChange | undefined): reado
 }
 
 /** Each HTTPS name of a route, with the fingerprint of its certificate. */
-function fingerprintsOf(route: SnapshotRoute | undefined): (readonly [name: string, fingerprint: string])[] {
-  const fingerprint = route?.record.certificate?.fingerprint_sha256
-  if (route === undefined || fingerprint === undefined) return []
-  return securedNames(route.record).map((name) => [name, fingerprint])
+function fingerprintsOf({ record }: SnapshotRoute): (readonly [name: string, fingerprint: string])[] {
+  const fingerprint = record.certificate?.fingerprint_sha256
+  return fingerprint === undefined ? [] : securedNames(record).map((name) => [name, fingerprint])
 }

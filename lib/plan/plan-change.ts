@@ -15,22 +15,25 @@
  *
  * Another change, `certify`, switches a route to the existing certificate of its domain: unchanged if it has that one already,
  * PROXY_NOT_FOUND if the route was deleted, PRECONDITION_FAILED if it has moved to another domain meanwhile.
+ *
+ * DOMAIN_CONFLICT also if the server blocks of its domain are in the file of another route, which was edited by hand or is not enabled.
  */
 import { isDeepStrictEqual } from 'node:util'
-import { type CertificateSummary, copyName } from '../certificates/certificate.ts'
+import { isSameCopy } from '../certificates/certificate.ts'
 import { ProxyManagerError } from '../errors.ts'
 import { wishKey } from '../keyring/wish.ts'
-import { ownerOf } from '../nginx/config/listens.ts'
-import type { RenderContext } from '../render/context.ts'
-import { isRenderedAs, renderRouteFile } from '../render/route-file.ts'
+import { isRenderedAs } from '../render/route-file.ts'
 import { unsupported } from '../render/unsupported.ts'
 import { routeFileName } from '../route/file-names.ts'
-import { namesOf, wishOf } from '../route/names.ts'
+import { wishOf } from '../route/names.ts'
 import type { RouteRecord } from '../route/record.ts'
+import { ownerIn, siteOf } from '../route/site.ts'
 import { readRouteFile, type SnapshotRoute } from '../route/stored-route.ts'
 import type { Snapshot } from '../snapshot/snapshot.ts'
-import { buildRecord, certificateFor, sameSpec, unusableCertificate } from './build-record.ts'
+import { buildRecord, certificateFor, sameSpec } from './build-record.ts'
 import type { CertifyChange, Change, Precondition, PutChange, RenameChange } from './change.ts'
+import { type Claims, findConflict } from './claims.ts'
+import { type Draft, type Drafts, type Settled, settleSites } from './plan-site.ts'
 
 export type Outcome = 'created' | 'replaced' | 'unchanged' | 'deleted'
 
@@ -49,64 +52,77 @@ interface RefusedChange {
   readonly error: ProxyManagerError
 }
 
-/** Plans one change. `routes` are those after the previous changes, `owners` the droplet of each name, `now` is ISO 8601. */
-export function planChange(
-  snapshot: Snapshot,
-  routes: ReadonlyMap<string, SnapshotRoute>,
-  owners: ReadonlyMap<string, string>,
-  change: Change,
-  now: string,
-): PlannedChange {
-  const found = routes.get(change.dropletName)
-  if (snapshot.unmanagedFiles.has(change.dropletName)) return refuse(unmanagedFile(change.dropletName))
-  if (change.kind === 'certify') return planCertify(snapshot, found, change, now)
+/** The planned outcome of one change, before the texts are rendered. */
+export type Decision = AcceptedDecision | RefusedChange
+
+interface AcceptedDecision {
+  readonly outcome: Outcome
+  /** The droplet that has the route afterwards, or had it. */
+  readonly dropletName: string
+  /** The records that are written: that of the route, and those of its domain's other routes that change. */
+  readonly records: readonly RouteRecord[]
+  /** The route that is replaced or deleted. */
+  readonly former?: Draft
+}
+
+/** Plans one change. `routes` are those after the previous changes, `claims` what they have, `now` is ISO 8601. */
+export function planChange(snapshot: Snapshot, routes: Drafts, claims: Claims, change: Change, now: string): Decision {
+  const { dropletName } = change
+  const found = routes.get(dropletName)
+  if (snapshot.unmanagedFiles.has(dropletName)) return refuse(unmanagedFile(dropletName))
+  if (change.kind === 'certify') return planCertify(snapshot, routes, found, change, now)
   if (change.kind === 'rerender') return planRerender(snapshot, found, change.acknowledged)
   const failed = failedPrecondition(change.precondition, found)
   if (failed !== undefined) return refuse(failed)
   if (change.kind === 'delete') {
-    const deleted = found ?? strayRoute(snapshot, change.dropletName)
-    return deleted === undefined
-      ? refuse(new ProxyManagerError('PROXY_NOT_FOUND'))
-      : { outcome: 'deleted', route: deleted, former: deleted }
+    const former = found ?? strayRoute(snapshot, dropletName)
+    if (former === undefined) return refuse(new ProxyManagerError('PROXY_NOT_FOUND'))
+    const settled = settleSites(routes, [found?.record, undefined], certificateIn(snapshot))
+    return accept('deleted', dropletName, settled, former)
   }
   if (change.kind === 'rename') return planRename(snapshot, routes, change, now)
-  const conflict = findConflict(snapshot, owners, change)
+  return planPut(snapshot, routes, claims, change, now)
+}
+
+function planPut(snapshot: Snapshot, routes: Drafts, claims: Claims, change: PutChange, now: string): Decision {
+  const { dropletName, spec, upstream, upstreams } = change
+  const found = routes.get(dropletName)
+  const conflict = findConflict(snapshot, claims, spec, dropletName)
   if (conflict !== undefined) return refuse(conflict)
-  const lacking = unsupported({ ...change.spec, upstreams: change.upstreams }, snapshot.context)
+  const lacking = unsupported({ ...spec, upstreams, upstream_addresses: upstream.addresses }, snapshot.context)
   if (lacking !== undefined) return refuse(lacking)
-  const certificate = certificateFor(change.spec, found?.record, snapshot.certificates)
-  if (certificate !== null && 'fault' in certificate) return refuse(unusableCertificate(certificate.fault))
-  const wanted = buildRecord(change, found, certificate, now)
-  if (found === undefined) return { outcome: 'created', route: routeOf(wanted, snapshot.context) }
+  const built = buildRecord(change, found?.record, now)
+  const settled = settleSites(routes, [found?.record, built], certificateIn(snapshot))
+  const wanted = settled.records.find((record) => record.droplet_name === dropletName) ?? built
+  if (found === undefined) return accept('created', dropletName, settled)
 
   const { created_at, updated_at, last_health_status, last_health_checked_at } = found.record
   const asFound = { ...wanted, created_at, updated_at, last_health_status, last_health_checked_at }
   // Rendering is expensive: the records are compared first.
-  const isCurrent = found.enabled && !found.drifted && isDeepStrictEqual(asFound, found.record)
-  if (isCurrent && isRenderedAs(found.text, found.record, snapshot.context))
-    return { outcome: 'unchanged', route: found }
+  const isCurrent =
+    found.enabled && !found.drifted && settled.records.length === 1 && isDeepStrictEqual(asFound, found.record)
+  if (isCurrent && isAsRendered(snapshot, found, found.record)) return unchanged(dropletName)
   if (change.mode === 'create' && !sameSpec(asFound, found.record)) {
     return refuse(
       new ProxyManagerError('DROPLET_EXISTS', {
-        details: { owner: { droplet_name: change.dropletName, domain: found.record.domain } },
+        details: { owner: { droplet_name: dropletName, domain: found.record.domain } },
       }),
     )
   }
-  return { outcome: 'replaced', route: routeOf(wanted, snapshot.context), former: found }
+  return accept('replaced', dropletName, settled, found)
 }
 
-function planRename(
-  snapshot: Snapshot,
-  routes: ReadonlyMap<string, SnapshotRoute>,
-  { dropletName, newName }: RenameChange,
-  now: string,
-): PlannedChange {
+function planRename(snapshot: Snapshot, routes: Drafts, { dropletName, newName }: RenameChange, now: string): Decision {
   const [found, other] = [routes.get(dropletName), routes.get(newName)]
   if (found === undefined) return refuse(new ProxyManagerError('PROXY_NOT_FOUND'))
   if (snapshot.unmanagedFiles.has(newName)) return refuse(unmanagedFile(newName))
   if (other === undefined) {
     const record = { ...found.record, droplet_name: newName, updated_at: now }
-    return { outcome: 'replaced', route: routeOf(record, snapshot.context) }
+    return accept(
+      'replaced',
+      newName,
+      settleSites(routes, [found.record, record], (_, present) => present?.certificate ?? null),
+    )
   }
   return refuse(
     new ProxyManagerError('DROPLET_EXISTS', {
@@ -121,10 +137,11 @@ function planRename(
 
 function planCertify(
   snapshot: Snapshot,
-  found: SnapshotRoute | undefined,
+  routes: Drafts,
+  found: Draft | undefined,
   change: CertifyChange,
   now: string,
-): PlannedChange {
+): Decision {
   if (found === undefined) {
     return refuse(
       new ProxyManagerError('PROXY_NOT_FOUND', { message: 'The route was deleted; its certificate is kept' }),
@@ -140,38 +157,47 @@ function planCertify(
       new ProxyManagerError('PRECONDITION_FAILED', { message: 'The route has moved to another domain', details }),
     )
   }
-  const { certificate_from: from, ...unpinned } = found.record
-  const wanted: RouteRecord = change.isUnpinned === true ? unpinned : found.record
-  const there = snapshot.certificates.get(wishKey(wishOf(wanted)))
-  const certificate = there === undefined || 'fault' in there ? null : there.summary
   const lacking = unsupported({ ...found.record, enable_ssl: true }, snapshot.context)
   if (lacking !== undefined) return refuse(lacking)
+  const site = siteOf(routes.values(), change.domain)
+  const owner = ownerIn(site)?.record ?? found.record
+  const { certificate_from: from, ...unpinned } = owner
+  const chosen: RouteRecord = change.isUnpinned === true ? unpinned : owner
+  const there = snapshot.certificates.get(wishKey(wishOf(chosen)))
+  const certificate = there === undefined || 'fault' in there ? null : there.summary
+  // If another route of the domain wants HTTPS already, this one only gets it, too.
+  const isWanted = site.some(({ record }) => record.enable_ssl)
+  const own = owner === found.record ? chosen : found.record
+  const wanted = { ...own, enable_ssl: own.enable_ssl || !isWanted, updated_at: now }
+  const settled = settleSites(routes, [found.record, wanted], () => certificate)
+  const isChosenAgain = chosen.certificate_from === from
   const isServed =
-    isSameCertificate(found.record.certificate, certificate) &&
-    found.record.enable_ssl &&
-    wanted.certificate_from === from
-  if (isServed && found.enabled && !found.drifted) return { outcome: 'unchanged', route: found }
-  return {
-    outcome: 'replaced',
-    route: routeOf({ ...wanted, enable_ssl: true, certificate, updated_at: now }, snapshot.context),
-  }
-}
-
-function isSameCertificate(one: CertificateSummary | null, other: CertificateSummary | null): boolean {
-  return one === null || other === null ? one === other : copyName(one) === copyName(other)
+    settled.records.length === 1 &&
+    isSameCopy(owner.certificate, certificate) &&
+    found.record.enable_ssl === wanted.enable_ssl &&
+    isChosenAgain
+  if (isServed && found.enabled && !found.drifted) return unchanged(change.dropletName)
+  const isLeft = !isChosenAgain && settled.records.every((record) => record.droplet_name !== owner.droplet_name)
+  const records = [...settled.records, ...(isLeft ? [chosen] : [])]
+  return accept('replaced', change.dropletName, { ...settled, records })
 }
 
 /** A route that was edited by hand, or is not served, is left as it is. */
-function planRerender(
-  snapshot: Snapshot,
-  found: SnapshotRoute | undefined,
-  acknowledged: RouteRecord | undefined,
-): PlannedChange {
+function planRerender(snapshot: Snapshot, found: Draft | undefined, acknowledged: RouteRecord | undefined): Decision {
   if (found === undefined) return refuse(new ProxyManagerError('PROXY_NOT_FOUND'))
   const record = acknowledged ?? found.record
-  if (found.drifted || !found.enabled || isRenderedAs(found.text, record, snapshot.context))
-    return { outcome: 'unchanged', route: found }
-  return { outcome: 'replaced', route: routeOf(record, snapshot.context) }
+  const dropletName = record.droplet_name
+  if (found.drifted || !found.enabled || isAsRendered(snapshot, found, record)) return unchanged(dropletName)
+  return { outcome: 'replaced', dropletName, records: [record] }
+}
+
+/** Whether the file of a route is what it would be for this record, as long as no other change of the batch touches its domain. */
+function isAsRendered({ context }: Snapshot, found: Draft, record: RouteRecord): boolean {
+  return found.text !== undefined && isRenderedAs(found.text, record, context, found)
+}
+
+function certificateIn({ certificates }: Snapshot): Parameters<typeof settleSites>[2] {
+  return (owner, present) => certificateFor(owner, present, certificates)
 }
 
 /** A file of ours in sites-enabled alone, which another program has put back or copied there: NGINX serves it. */
@@ -181,34 +207,9 @@ function strayRoute({ enabledImages }: Snapshot, dropletName: string): SnapshotR
   return found === undefined ? undefined : { ...found, enabled: true }
 }
 
-function findConflict(
-  snapshot: Snapshot,
-  owners: ReadonlyMap<string, string>,
-  change: PutChange,
-): ProxyManagerError | undefined {
-  const { httpPort, httpsPort } = snapshot.context
-  for (const domain of namesOf(change.spec)) {
-    const owner = owners.get(domain)
-    if (owner !== undefined && owner !== change.dropletName)
-      return new ProxyManagerError('DOMAIN_CONFLICT', { details: { domain, owner: { droplet_name: owner } } })
-    const server = ownerOf(domain, snapshot.host.servers, [httpPort, httpsPort])
-    if (server === undefined) continue
-    return new ProxyManagerError('DOMAIN_CONFLICT', {
-      message: 'A server block written by hand already serves this domain',
-      details: {
-        domain,
-        culprit: 'host',
-        owner: { file: server.file, line: server.line },
-        remedy: 'Remove the name from that server block, or choose another domain',
-      },
-    })
-  }
-  return undefined
-}
-
 export function failedPrecondition(
   precondition: Precondition,
-  found: SnapshotRoute | undefined,
+  found: Pick<SnapshotRoute, 'revision'> | undefined,
 ): ProxyManagerError | undefined {
   const { ifMatch, ifNoneMatchAny } = precondition
   const isWrongRevision = Array.isArray(ifMatch) && !ifMatch.includes(found?.revision)
@@ -235,13 +236,15 @@ function unmanagedFile(dropletName: string): ProxyManagerError {
   })
 }
 
-function routeOf(record: RouteRecord, context: RenderContext): SnapshotRoute {
-  const found = readRouteFile(record.droplet_name, renderRouteFile(record, context))
-  if (found === undefined)
-    throw new ProxyManagerError('INTERNAL', { details: { stage: 'plan' }, cause: new Error('unreadable route file') })
-  return { ...found, enabled: true }
+function unchanged(dropletName: string): Decision {
+  return { outcome: 'unchanged', dropletName, records: [] }
 }
 
-function refuse(error: ProxyManagerError): PlannedChange {
+function accept(outcome: Outcome, dropletName: string, { records, error }: Settled, former?: Draft): Decision {
+  if (error !== undefined) return refuse(error)
+  return { outcome, dropletName, records, ...(former === undefined ? {} : { former }) }
+}
+
+function refuse(error: ProxyManagerError): RefusedChange {
   return { outcome: 'refused', error }
 }

@@ -17,7 +17,9 @@ export function routeFileChanges(
   const found = snapshot.routes.get(dropletName)
   const wanted = after.get(dropletName)
   const isStray = found === undefined && snapshot.enabledImages.has(name)
-  if (found === wanted && !isStray) return []
+  const isUntouched =
+    found?.text === wanted?.text && found?.enabled === wanted?.enabled && found?.drifted === wanted?.drifted
+  if (isUntouched && !isStray) return []
   const isAvailable = found !== undefined && found.isOnlyEnabled !== true
   const before = isAvailable ? { text: found.text } : (snapshot.availableImages.get(name) ?? null)
   return fileAndLink(snapshot, name, before, wanted === undefined ? null : { text: wanted.text })

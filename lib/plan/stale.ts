@@ -1,7 +1,9 @@
 /** Which of our files are not what they would be if they were rendered now, for the host as it is and by this version. */
-import { contextKey, renderFingerprint } from '../render/fingerprint.ts'
+import { contextKey } from '../render/context.ts'
+import { renderFingerprint } from '../render/fingerprint.ts'
 import { isRenderedAs } from '../render/route-file.ts'
 import { SHARED_FILE } from '../route/file-names.ts'
+import { isMounted } from '../route/path.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
 import type { Snapshot } from '../snapshot/snapshot.ts'
 import { isSharedCurrent } from './plan-files.ts'
@@ -32,7 +34,7 @@ export function staleFinder(saved: RenderedMark | undefined): StaleFinder {
   let isSavedPending = saved !== undefined
   const markOf = (snapshot: Snapshot): RenderedMark => ({
     fingerprint: renderFingerprint(snapshot.context),
-    files: [...snapshot.routes.values()].flatMap(({ digest, enabled }) => (enabled ? [digest] : [])),
+    files: [...snapshot.routes.values()].flatMap((route) => (route.enabled && isByItself(route) ? [route.digest] : [])),
   })
   return {
     markOf,
@@ -45,7 +47,8 @@ export function staleFinder(saved: RenderedMark | undefined): StaleFinder {
       if (isSavedPending) {
         isSavedPending = false
         const known = new Set(saved?.fingerprint === renderFingerprint(snapshot.context) ? saved.files : [])
-        for (const route of snapshot.routes.values()) if (known.has(route.digest)) current.add(route)
+        for (const route of snapshot.routes.values())
+          if (known.has(route.digest) && isByItself(route)) current.add(route)
       }
       const routes = [...snapshot.routes].flatMap(([name, route]) => {
         if (current.has(route) || isCurrent(route, snapshot)) {
@@ -61,8 +64,14 @@ export function staleFinder(saved: RenderedMark | undefined): StaleFinder {
 }
 
 /** A route that was edited by hand, or is not served, is left as it is. */
-function isCurrent({ enabled, drifted, text, record }: SnapshotRoute, { context }: Snapshot): boolean {
-  return !enabled || drifted || isRenderedAs(text, record, context)
+function isCurrent(route: SnapshotRoute, { context }: Snapshot): boolean {
+  const { enabled, drifted, text, record } = route
+  return !enabled || drifted || isRenderedAs(text, record, context, route)
+}
+
+/** Whether the text of a route depends on no other route. */
+function isByItself({ record, mounts, servedBy }: SnapshotRoute): boolean {
+  return !isMounted(record) && mounts === undefined && servedBy === undefined
 }
 
 /** One that was edited by hand is left until the next change, which has to write it; every route needs one, so a missing or empty one is stale. */

@@ -40,6 +40,10 @@ export const CA_FILES = [
   '/etc/ssl/ca-bundle.pem',
   '/etc/ssl/cert.pem',
 ] as const
+/** What the host contributes to a rendering, as text. */
+export function contextKey(context: RenderContext): string {
+  return JSON.stringify({ ...context, setByHost: [...context.setByHost].sort() })
+}
 
 /** A server block: `listen` and `server_name` first. */
 export function server(
@@ -86,6 +90,9 @@ export function resolverDirectives({ resolvers, setByHost }: RenderContext): Dir
   ]
   return resolvers.length === 0 ? [] : directives.filter(([name]) => !setByHost.has(name))
 }
+
+/** Without it, a server block inherits the passwords of the host's `http` block. */
+export const AUTH_BASIC_OFF: Directive = ['auth_basic', ['off']]
 
 /** Whether this NGINX has a module. */
 export function hasModule({ missingModules }: Pick<RenderContext, 'missingModules'>, name: ModuleName): boolean {

@@ -3,7 +3,7 @@ import { printUnchecked } from '../nginx/config/print.ts'
 import { sha256 } from '../route/file-envelope.ts'
 import { DEFAULT_OPTIONS } from '../route/options.ts'
 import type { RouteRecord } from '../route/record.ts'
-import type { RenderContext } from './context.ts'
+import { contextKey, type RenderContext } from './context.ts'
 import { routeDirectives } from './server-block.ts'
 import { sharedDirectives } from './shared-file.ts'
 
@@ -34,6 +34,8 @@ const certificate = {
   serial: '0',
   fingerprint_sha256: '0'.repeat(64),
 }
+
+const MOUNT: RouteRecord = { ...PLAIN, path: '/sample', options: { ...DEFAULT_OPTIONS, strip_prefix: true } }
 
 /** Routes that together use every kind of directive. */
 const SAMPLES: readonly RouteRecord[] = [
@@ -75,12 +77,9 @@ const SAMPLES: readonly RouteRecord[] = [
   },
   { ...PLAIN, certificate, options: { ...DEFAULT_OPTIONS, redirect_to: 'other.invalid' } },
   { ...PLAIN, certificate, options: { ...DEFAULT_OPTIONS, maintenance: true } },
+  MOUNT,
+  { ...MOUNT, upstream_addresses: null },
 ]
-
-/** What the host contributes to a rendering, as text. */
-export function contextKey(context: RenderContext): string {
-  return JSON.stringify({ ...context, setByHost: [...context.setByHost].sort() })
-}
 
 /** Changes if any route would be rendered differently. Does not include what only the shared file depends on. */
 export function renderFingerprint(context: RenderContext): string {

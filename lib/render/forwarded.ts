@@ -17,47 +17,55 @@ export function forwardedHeaders(context: RenderContext, port: number, host: Arg
     header('Host', host),
     header('Port', String(port)),
     ['proxy_set_header', ['Forwarded', '']],
-    ...(context.setByHost.get('underscores_in_headers')?.[0] === 'on' ? LOOK_ALIKES : []),
+    ...(hasUnderscores(context) ? REPLACED.flatMap(lookAlikes) : []),
   ]
 }
 
+/** The part of the path that the upstream is not sent; none if empty. A client's own would become part of the links in answers. */
+export function forwardedPrefix(prefix: string, context: RenderContext): Directive[] {
+  const header: Directive = ['proxy_set_header', ['X-Forwarded-Prefix', prefix]]
+  return [header, ...(hasUnderscores(context) ? lookAlikes('X-Forwarded-Prefix') : [])]
+}
+
+function hasUnderscores({ setByHost }: RenderContext): boolean {
+  return setByHost.get('underscores_in_headers')?.[0] === 'on'
+}
+
 /** An upstream in the manner of CGI takes them for ours (RFC 3875, 4.1.18); NGINX drops them unless its host wants underscores. */
-const LOOK_ALIKES = [
-  'X-Real-IP',
-  'X-Forwarded-For',
-  'X-Forwarded-Proto',
-  'X-Forwarded-Host',
-  'X-Forwarded-Port',
-].flatMap((name) => {
+function lookAlikes(name: string): Directive[] {
   const [first, second, third] = name.split('-')
   return ['_-', '-_', '__'].map(
     ([one, two]): Directive => ['proxy_set_header', [`${first}${one}${second}${two}${third}`, '']],
   )
-})
+}
+
+const REPLACED = ['X-Real-IP', 'X-Forwarded-For', 'X-Forwarded-Proto', 'X-Forwarded-Host', 'X-Forwarded-Port']
 
 /**
- * The variables of {@link forwardedHeaders}, for the shared file. A key is 1, if the peer is trusted, or 0, and then the header: `~^1.` is one that
- * was sent by a trusted peer. Without its port, the scheme that such a peer names has its standard one: ours is between the two proxies.
+ * The variables of {@link forwardedHeaders}, for the shared file: of each header first what a trusted peer has sent, then that or ours. Without its
+ * port, the scheme that such a peer names has its standard one: ours is between the two proxies.
  */
 export function forwardedVariables(context: RenderContext): Directive[] {
   const { trustedProxies, publicHttpPort, publicHttpsPort } = context
   if (trustedProxies.length === 0) return []
   const name = { variable: 'host' }
   const at = (port: number, standard: number): Argument => (port === standard ? name : [name, `:${port}`])
-  const said = (header: string) => [variable('trusts'), { variable: `http_x_forwarded_${header}` }]
+  const sent = (header: string): Directive =>
+    map(variable('trusts'), `sent_${header}`, '', [['1', [{ variable: `http_x_forwarded_${header}` }]]])
   const passed = (header: string, otherwise: Argument): Directive =>
-    map(said(header), `forwarded_${header}`, otherwise, [['~^1.', [{ variable: `http_x_forwarded_${header}` }]]])
+    map(variable(`sent_${header}`), `forwarded_${header}`, variable(`sent_${header}`), [['', [otherwise]]])
   return [
     trusts(context),
     map({ variable: 'scheme' }, 'port', String(publicHttpPort), [['https', [String(publicHttpsPort)]]]),
     map({ variable: 'scheme' }, 'host', at(publicHttpPort, 80), [['https', [at(publicHttpsPort, 443)]]]),
-    map(said('proto'), 'client_port', variable('port'), [
-      ['1https', ['443']],
-      ['1http', ['80']],
+    ...['for', 'proto', 'host', 'port'].map(sent),
+    map(variable('sent_proto'), 'client_port', variable('port'), [
+      ['https', ['443']],
+      ['http', ['80']],
     ]),
-    map(said('proto'), 'client_host', variable('host'), [
-      ['1https', [name]],
-      ['1http', [name]],
+    map(variable('sent_proto'), 'client_host', variable('host'), [
+      ['https', [name]],
+      ['http', [name]],
     ]),
     passed('for', { variable: 'remote_addr' }),
     passed('proto', { variable: 'scheme' }),

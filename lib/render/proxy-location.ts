@@ -2,59 +2,53 @@
 import { ipFamily } from '../net/address.ts'
 import type { Argument, Directive } from '../nginx/config/print.ts'
 import { isAtLeast } from '../nginx/config/version.ts'
+import { isMounted, pathOf } from '../route/path.ts'
 import { entriesOf, placedUpstreams, type RouteRecord } from '../route/record.ts'
 import { upstreamOf } from '../upstream/upstream.ts'
 import { buffers } from './buffers.ts'
 import { CA_FILES, hasModule, type RenderContext, resolverDirectives } from './context.ts'
-import { forwardedHeaders } from './forwarded.ts'
+import { nextMap, nextUpstream, upstreamName } from './failover.ts'
+import { forwardedHeaders, forwardedPrefix } from './forwarded.ts'
 
 /** Upstreams have self-signed certificates; without `proxy_ssl_trusted_certificate`, NGINX refuses to verify at all. */
 const PROXY_SSL_VERIFY_OFF: Directive = ['proxy_ssl_verify', ['off']]
 /** A public CA has one or two intermediate ones; NGINX's default permits one. */
 const VERIFY_DEPTH = '5'
 
-/** The name of a route's upstream block. With its underscore it cannot be a host name in another site's `proxy_pass`. */
-export function upstreamName(dropletName: string): string {
-  return `fpai_${dropletName}`
-}
-
-/** The location that proxies requests to the route's upstream block, or to a name that NGINX resolves at run time. */
-export function proxyLocation(
+/** The directives of a location that proxies requests to the route's upstream block, or to a name that NGINX resolves at run time. */
+export function proxyDirectives(
   record: RouteRecord,
   context: RenderContext,
   port: number,
   standardPort: number,
-): Directive {
+): Directive[] {
   const host: Argument = port === standardPort ? { variable: 'host' } : [{ variable: 'host' }, `:${port}`]
   const { options } = record
   const allowed: Directive[] = options.allow.map((network) => ['allow', [network]])
   const access: Directive[] = allowed.length === 0 ? [] : [...allowed, ['deny', ['all']]]
   return [
-    'location',
-    ['/'],
-    [
-      ...access,
-      ...proxyPass(record, context),
-      ['proxy_http_version', ['1.1']],
-      ['proxy_set_header', ['Host', upstreamHost(record, host)]],
-      ...forwardedHeaders(context, port, host),
-      // A CGI-like upstream would read it as HTTP_PROXY (CVE-2016-5385).
-      ['proxy_set_header', ['Proxy', '']],
-      // "upgrade" for a WebSocket, otherwise empty, which keeps the upstream connection alive.
-      ['proxy_set_header', ['Upgrade', options.websocket ? { variable: 'proxy_manager_upgrade' } : '']],
-      ['proxy_set_header', ['Connection', options.websocket ? { variable: 'proxy_manager_connection' } : '']],
-      ...ownHeaders(record),
-      ['proxy_redirect', ['off']],
-      // If off, server-sent events and streamed responses pass immediately, and no response is buffered on disk.
-      ['proxy_buffering', [options.buffering ? 'on' : 'off']],
-      ...buffers(options.header_buffer_size, context),
-      ['proxy_connect_timeout', [`${options.connect_timeout_s}s`]],
-      ['proxy_send_timeout', ['60s']],
-      // The longest silence of an upstream, including WebSockets and event streams.
-      ['proxy_read_timeout', [`${options.read_timeout_s}s`]],
-      ...nextUpstream(record),
-      ['client_max_body_size', [options.max_body_size]],
-    ],
+    ...access,
+    ...proxyPass(record, context),
+    ['proxy_http_version', ['1.1']],
+    ['proxy_set_header', ['Host', upstreamHost(record, host)]],
+    ...forwardedHeaders(context, port, host),
+    ...(isMounted(record) ? forwardedPrefix(options.strip_prefix ? pathOf(record) : '', context) : []),
+    // A CGI-like upstream would read it as HTTP_PROXY (CVE-2016-5385).
+    ['proxy_set_header', ['Proxy', '']],
+    // "upgrade" for a WebSocket, otherwise empty, which keeps the upstream connection alive.
+    ['proxy_set_header', ['Upgrade', options.websocket ? { variable: 'proxy_manager_upgrade' } : '']],
+    ['proxy_set_header', ['Connection', options.websocket ? { variable: 'proxy_manager_connection' } : '']],
+    ...ownHeaders(record),
+    ['proxy_redirect', ['off']],
+    // If off, server-sent events and streamed responses pass immediately, and no response is buffered on disk.
+    ['proxy_buffering', [options.buffering ? 'on' : 'off']],
+    ...buffers(options.header_buffer_size, context),
+    ['proxy_connect_timeout', [`${options.connect_timeout_s}s`]],
+    ['proxy_send_timeout', ['60s']],
+    // The longest silence of an upstream, including WebSockets and event streams.
+    ['proxy_read_timeout', [`${options.read_timeout_s}s`]],
+    ...nextUpstream(record),
+    ['client_max_body_size', [options.max_body_size]],
   ]
 }
 
@@ -79,70 +73,17 @@ function ownHeaders({ options }: RouteRecord): Directive[] {
 }
 
 /**
- * When a request is passed on to another upstream, or to another address of the only one: if that cannot be reached, but not if it is slow. Of
- * several, a slow one is a failure, too, as far as the request can still be passed on. NGINX never repeats a POST, PATCH or LOCK of which something
- * was sent.
- */
-function nextUpstream(record: RouteRecord): Directive[] {
-  const { upstreams, options } = record
-  if (upstreams === undefined) return [['proxy_next_upstream', ['error']]]
-  if (options.failover === 'connect_only')
-    return [
-      ['proxy_next_upstream', ['off']],
-      ['error_page', ['502', '504', '=', { variable: nextVariable(record) }]],
-    ]
-  const statuses = options.failover_on_5xx ? ['http_502', 'http_503', 'http_504'] : []
-  // Two upstreams, each at all of its addresses.
-  const tries = 2 * Math.max(...upstreams.map(({ addresses }) => addresses?.length ?? 1))
-  return [
-    ['proxy_next_upstream', ['error', 'timeout', ...statuses]],
-    ['proxy_next_upstream_tries', [String(tries)]],
-    ['proxy_next_upstream_timeout', ['10s']],
-  ]
-}
-
-/**
- * NGINX has no setting for `connect_only`: after a failure, the request is passed to one of these locations by what was sent of it. `max_fails=1`
- * keeps the second attempt from the upstream of the first. `location` is the one that proxies.
- */
-export function failoverLocations(record: RouteRecord, [, , block = []]: Directive): Directive[] {
-  const proxied = block.filter(([name]) => name !== 'error_page')
-  if (proxied.length === block.length) return []
-  return [
-    ['location', [nextLocation(record, 'again')], proxied],
-    ['location', [nextLocation(record, 'failed')], [['return', ['502']]]],
-  ]
-}
-
-function nextLocation({ droplet_name }: RouteRecord, name: 'again' | 'failed'): string {
-  return `@${upstreamName(droplet_name)}_${name}`
-}
-
-/** Variables have no hyphen: each name has a variable of its own. */
-function nextVariable({ droplet_name }: RouteRecord): string {
-  return `${upstreamName(droplet_name).replaceAll('_', '__').replaceAll('-', '_d')}_next`
-}
-
-function nextMap(record: RouteRecord): Directive {
-  return [
-    'map',
-    [{ variable: 'upstream_bytes_sent' }, { variable: nextVariable(record) }],
-    [
-      ['default', [nextLocation(record, 'failed')]],
-      ['0', [nextLocation(record, 'again')]],
-    ],
-  ]
-}
-
-/**
  * Addresses, and several upstreams, are proxied through an upstream block, with keep-alive. A name is proxied through a variable, so that NGINX
  * resolves it at run time: if it stops resolving, only its own route fails, while an unresolvable name in `server` would prevent NGINX from starting.
+ * To strip a prefix it takes an upstream block with `resolve`: after a variable, NGINX sends no path of its own.
  */
 function proxyPass(record: RouteRecord, context: RenderContext): Directive[] {
   const scheme = record.options.upstream_scheme
   const tls = scheme === 'http' ? [] : tlsDirectives(record, context)
-  if (record.upstream_addresses !== null || record.upstreams !== undefined) {
-    return [['proxy_pass', [`${scheme}://${upstreamName(record.droplet_name)}`]], ...tls]
+  if (hasUpstreamBlock(record)) {
+    // With a URI, NGINX sends it in place of the part of the path that the location matches.
+    const uri = record.options.strip_prefix ? '/' : ''
+    return [['proxy_pass', [`${scheme}://${upstreamName(record.droplet_name)}${uri}`]], ...tls]
   }
   return [
     ...tls,
@@ -185,9 +126,14 @@ function tlsName(record: RouteRecord): string {
   return isName ? host : record.domain
 }
 
+/** Whether requests are proxied to an upstream block: not to the only name, which NGINX resolves, unless a prefix is stripped. */
+function hasUpstreamBlock({ upstream_addresses: addresses, upstreams, options }: RouteRecord): boolean {
+  return addresses !== null || upstreams !== undefined || options.strip_prefix
+}
+
 /** The upstream block of a route with several upstreams, or one that has literal addresses; none if it is a name, or if nothing is proxied. */
 export function upstreamBlock(record: RouteRecord, context: RenderContext): Directive[] {
-  const servers = record.upstreams === undefined ? serversOfOne(record) : serversOfSeveral(record, context)
+  const servers = record.upstreams === undefined ? serversOfOne(record, context) : serversOfSeveral(record, context)
   if (servers.length === 0) return []
   const isConnectOnly = record.upstreams !== undefined && record.options.failover === 'connect_only'
   return [
@@ -196,7 +142,12 @@ export function upstreamBlock(record: RouteRecord, context: RenderContext): Dire
   ]
 }
 
-function serversOfOne({ upstream_addresses: addresses, upstream_port: port }: RouteRecord): Directive[] {
+function serversOfOne(record: RouteRecord, context: RenderContext): Directive[] {
+  const { upstream_addresses: addresses, upstream_port: port } = record
+  if (addresses === null && hasUpstreamBlock(record)) {
+    const server: Directive = ['server', [upstreamOf(record)?.authority ?? '', 'resolve']]
+    return [...sharedMemory(record, context), server]
+  }
   // With several addresses, one that refuses is skipped for that request only: a restarted droplet is used again at once.
   return (addresses ?? []).map((address, i, all): Directive => {
     const options = all.length === 1 ? [] : i === 0 ? ['max_fails=0'] : ['max_fails=0', 'backup']
@@ -218,11 +169,14 @@ function serversOfSeveral(record: RouteRecord, context: RenderContext): Directiv
   return [
     // NGINX wants the method before what depends on it: backup servers and keep-alive.
     ...(record.options.balance === 'least_conn' ? ([['least_conn', []]] as const) : []),
-    ...(isNamed
-      ? [['zone', [upstreamName(record.droplet_name), '256k']] as const, ...ownResolver(record, context)]
-      : []),
+    ...(isNamed ? sharedMemory(record, context) : []),
     ...servers,
   ]
+}
+
+/** What a name in an upstream block needs. */
+function sharedMemory(record: RouteRecord, context: RenderContext): Directive[] {
+  return [['zone', [upstreamName(record.droplet_name), '256k']], ...ownResolver(record, context)]
 }
 
 function socketHost(address: string): string {

@@ -8,6 +8,7 @@ import { readHeader, withHeader } from '../route/file-envelope.ts'
 import { dropletOfFileName } from '../route/file-names.ts'
 import { readRouteFile } from '../route/stored-route.ts'
 import {
+  AUTH_BASIC_OFF,
   hasModule,
   http2,
   httpListens,
@@ -64,18 +65,6 @@ export function sharedDirectives(shared: SharedContext, context: RenderContext):
       ],
     ],
     ...forwardedVariables(context),
-    // A map rather than a geo, which Debian 11's nginx-light lacks. On a dual-stack socket an IPv4 address has a prefix. The probe connects from
-    // these addresses.
-    [
-      'map',
-      [{ variable: 'remote_addr' }, { variable: 'proxy_manager_is_loopback' }],
-      [
-        ['default', ['0']],
-        ['127.0.0.1', ['1']],
-        ['::ffff:127.0.0.1', ['1']],
-        ['::1', ['1']],
-      ],
-    ],
     generationServer(shared, context),
     ...(shared.catchAllHttp.length === 0 ? [] : [catchAllHttp(shared.catchAllHttp)]),
     ...(shared.catchAllHttps.length === 0 || !isAtLeast(context.nginxVersion, [1, 19, 4])
@@ -93,13 +82,40 @@ function generationServer({ generation }: SharedContext, context: RenderContext)
       // The version in the Server header is how Proxy Manager knows which NGINX runs, if it may not read the master's binary.
       ['server_tokens', ['on']],
       ['default_type', ['text/plain']],
-      // `return` is evaluated before `allow` and `deny`, so the address is checked here.
-      ['if', ['(', { variable: 'proxy_manager_is_loopback' }, '=', '0', ')'], [['return', ['444']]]],
-      ['location', ['/'], [['return', ['200', String(generation)]]]],
+      ...onlyLoopback(context),
+      // `return` alone would be evaluated before `allow` and `deny`; there is no such file.
+      ['location', ['/'], [['try_files', ['/nonexistent', '@generation']]]],
+      ['location', ['@generation'], [['return', ['200', String(generation)]]]],
+      ['location', ['@drop'], [['return', ['444']]]],
       ...(hasModule(context, 'stub_status') ? [STATUS_LOCATION] : []),
     ],
   )
 }
+
+/**
+ * Everybody but the probe, which connects from these addresses, has its connection closed; nothing that the host's `http` block sets for all of its
+ * server blocks may do so to the probe. An NGINX without the access module cannot tell the two apart.
+ */
+function onlyLoopback(context: RenderContext): Directive[] {
+  const denied: Directive[] = [
+    ['allow', ['127.0.0.0/8']],
+    ['allow', ['::1']],
+    ['deny', ['all']],
+    ['error_page', ['403', '=', '@drop']],
+  ]
+  return [
+    ...(hasModule(context, 'access') ? denied : []),
+    ...(hasModule(context, 'auth_basic') ? [AUTH_BASIC_OFF] : []),
+    ...INHERITED.flatMap(([set, off]) => (context.setByHost.has(set) ? [off] : [])),
+  ]
+}
+
+/** Directives that a host can set for all of its server blocks, each with what turns it off in one of them. */
+const INHERITED: readonly (readonly [name: string, off: Directive])[] = [
+  ['auth_request', ['auth_request', ['off']]],
+  ['limit_req', ['limit_req_dry_run', ['on']]],
+  ['limit_conn', ['limit_conn_dry_run', ['on']]],
+]
 
 function catchAllHttp(addresses: readonly string[]): Directive {
   return server(

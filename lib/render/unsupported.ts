@@ -16,8 +16,11 @@ interface Need {
 }
 
 interface Needing extends Pick<RouteRecord, 'enable_ssl'> {
-  readonly options?: Partial<Pick<RouteRecord['options'], 'allow' | 'balance' | 'upstream_tls_verify'>> | undefined
+  readonly options?:
+    | Partial<Pick<RouteRecord['options'], 'allow' | 'balance' | 'strip_prefix' | 'upstream_tls_verify'>>
+    | undefined
   readonly upstreams?: RouteRecord['upstreams'] | undefined
+  readonly upstream_addresses?: readonly string[] | null
 }
 type Modules = Pick<RenderContext, 'missingModules' | 'nginxVersion'>
 
@@ -37,9 +40,16 @@ const NAMES: Need = {
   alternative: 'pass the addresses of the droplets',
 }
 
+const STRIPPED: Need = {
+  feature: 'strip_prefix, for an upstream whose name NGINX resolves itself,',
+  modules: ['upstream_zone'],
+  since: [1, 27, 3],
+  alternative: "pass the droplet's address, or leave out options.strip_prefix",
+}
+
 /** The first need of a route that is not met, as an error for its caller. */
 export function unsupported(
-  { enable_ssl, options, upstreams = [] }: Needing,
+  { enable_ssl, options, upstreams = [], upstream_addresses: addresses }: Needing,
   context: Modules & Pick<RenderContext, 'trustedCas'>,
 ): ProxyManagerError | undefined {
   const needs = [
@@ -47,6 +57,7 @@ export function unsupported(
     ...(enable_ssl ? [HTTPS] : []),
     ...((options?.allow ?? []).length > 0 ? [ALLOW] : []),
     ...(options?.balance === 'least_conn' && upstreams.length > 0 ? [LEAST_CONN] : []),
+    ...(options?.strip_prefix === true && addresses === null ? [STRIPPED] : []),
     ...(upstreams.some(({ addresses }) => addresses === null) ? [NAMES] : []),
   ]
   const unmet = needs.find((need) => isUnmet(need, context))

@@ -24,9 +24,9 @@ export function foldName(name: string): DropletName {
     .replace(/[\s.]+/g, '-')
 }
 
-/** The droplet name for a domain if the caller passes none; may be no valid one. */
-export function nameFromDomain(domain: string): DropletName {
-  return domain.replaceAll('.', '-')
+/** The droplet name for a domain and a path, if it has one, if the caller passes none; may be no valid one. */
+export function nameFromDomain(domain: string, path = ''): DropletName {
+  return (domain + path).replace(/[./]/g, '-')
 }
 
 /** A name in a path may be percent-encoded. */

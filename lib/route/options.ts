@@ -143,6 +143,10 @@ export const ProxyOptions = v.strictObject(
       'domain',
     ),
     upstream_tls_verify: flag(false, "Verify the certificate of the upstream against the system's CAs"),
+    strip_prefix: flag(
+      false,
+      'Send the path to the upstream without that of the route, which X-Forwarded-Prefix has then',
+    ),
   },
   (issue) => (issue.expected === 'never' ? 'is not a known option' : 'must be a JSON object'),
 )
@@ -160,6 +164,7 @@ const SPARSE = [
   'request_headers',
   'upstream_host_header',
   'upstream_tls_verify',
+  'strip_prefix',
 ] as const satisfies readonly (keyof ProxyOptions)[]
 
 /** Options that routes of earlier versions do not have. */

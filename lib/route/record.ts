@@ -5,7 +5,8 @@ import { CertificateChoice, CertificateSummary } from '../certificates/certifica
 import { Domain } from '../net/domain.ts'
 import { HealthStatus, type Upstream, type UpstreamEntry, upstreamsOf } from '../upstream/upstream.ts'
 import { DropletName } from './droplet-name.ts'
-import { ProxyOptions } from './options.ts'
+import { ProxyOptions, writtenOptions } from './options.ts'
+import { RoutePath } from './path.ts'
 
 /** Who manages the route: a call, or a sync with the Registry. */
 export const RouteSource = v.picklist(['api', 'registry'])
@@ -15,6 +16,8 @@ export const RouteRecord = v.object({
   version: v.literal(1),
   droplet_name: DropletName,
   domain: Domain,
+  /** Absent if it is `/`. */
+  path: v.exactOptional(RoutePath),
   /** Null, like the port, if the route only redirects. */
   upstream_host: v.nullable(v.string()),
   upstream_port: v.nullable(v.number()),
@@ -39,6 +42,7 @@ export const RouteRecord = v.object({
   options: v.optional(ProxyOptions, {}),
   /** What the caller has chosen; absent if it is left to us. */
   certificate_from: v.optional(CertificateChoice),
+  /** That of the domain, in the record of the route with its server blocks; null in those of its other routes. */
   certificate: v.nullable(CertificateSummary),
   last_health_status: HealthStatus,
   last_health_checked_at: v.nullable(v.string()),
@@ -66,4 +70,9 @@ export function placedUpstreams(record: RouteRecord): readonly PlacedUpstream[] 
 /** The upstreams of a route as callers see them: without the addresses. */
 export function entriesOf(record: Pick<RouteRecord, 'upstream_host' | 'upstream_port' | 'upstreams'>): UpstreamEntry[] {
   return upstreamsOf(record).map(({ host, port, backup }) => ({ host, port, backup }))
+}
+
+/** The record as its file has it, on one line. */
+export function recordText(record: RouteRecord): string {
+  return JSON.stringify({ ...record, options: writtenOptions(record.options) })
 }

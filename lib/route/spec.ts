@@ -6,6 +6,7 @@ import { Domain } from '../net/domain.ts'
 import { UpstreamEntries, type UpstreamEntry, UpstreamHost, UpstreamPort, UpstreamUrl } from '../upstream/upstream.ts'
 import { DropletName, nameFromDomain } from './droplet-name.ts'
 import { ProxyOptions } from './options.ts'
+import { isMounted, pathField, ROOT, RoutePath } from './path.ts'
 import { RouteSource } from './record.ts'
 
 const flag = (help: string) => v.optional(v.pipe(v.boolean('must be true or false'), v.description(help)), true)
@@ -13,6 +14,7 @@ const flag = (help: string) => v.optional(v.pipe(v.boolean('must be true or fals
 /** The fields of a body. */
 export const bodyEntries = {
   domain: Domain,
+  path: v.optional(RoutePath, ROOT),
   upstream_host: v.optional(UpstreamHost),
   upstream_port: v.optional(UpstreamPort),
   upstream: v.optional(UpstreamUrl),
@@ -44,6 +46,8 @@ type Body = v.InferOutput<v.ObjectSchema<typeof bodyEntries, undefined>>
 /** The route that a caller requests, parsed. */
 export interface ProxySpec {
   readonly domain: string
+  /** Absent if it is `/`. */
+  readonly path?: string
   /** Null, like the port, if the route only redirects and has no upstream. */
   readonly upstream_host: string | null
   readonly upstream_port: number | null
@@ -67,21 +71,17 @@ export const PutProxyBody = v.pipe(
   v.transform(toSpec),
 )
 
-/** The body of `POST /proxies`: the same with `droplet_name`, by default made from the domain (`a.example.com` becomes `a-example-com`). */
+/** The body of `POST /proxies`: the same with `droplet_name`, by default made from the domain and the path (`a.example.com` becomes `a-example-com`). */
 export const CreateProxyBody = v.pipe(
   v.strictObject({ droplet_name: v.optional(DropletName), ...bodyEntries }, objectMessage),
   v.rawCheck(({ dataset, addIssue }) => {
     checkBody(dataset.value, addIssue)
     if (dataset.typed) checkTogether(dataset.value, addIssue)
-    if (
-      dataset.typed &&
-      dataset.value.droplet_name === undefined &&
-      !v.is(DropletName, nameFromDomain(dataset.value.domain))
-    ) {
+    if (dataset.typed && dataset.value.droplet_name === undefined && !v.is(DropletName, defaultName(dataset.value))) {
       addIssue({ message: 'no droplet name can be made from this domain: pass droplet_name' })
     }
   }),
-  v.transform((body) => ({ droplet_name: body.droplet_name ?? nameFromDomain(body.domain), ...toSpec(body) })),
+  v.transform((body) => ({ droplet_name: body.droplet_name ?? defaultName(body), ...toSpec(body) })),
 )
 
 /** A route in a document of all routes: the same with its name, and with who manages it. */
@@ -104,6 +104,10 @@ export const ExportedRoute = v.pipe(
   v.transform(({ droplet_name, source, ...body }) => ({ droplet_name, source, ...toSpec(body) })),
 )
 
+function defaultName(body: Pick<Body, 'domain' | 'path'>): DropletName {
+  return nameFromDomain(body.domain, pathField(body).path)
+}
+
 /** Checks across fields. Runs besides the checks of single fields, so that a caller gets all issues at once: `body` may be partly invalid. */
 export function checkBody(body: unknown, addIssue: AddIssue): void {
   if (!isPartialBody(body)) return
@@ -116,11 +120,39 @@ export function checkBody(body: unknown, addIssue: AddIssue): void {
   }
   const { aliases = [], redirect_to: target } = options
   const pathOf = (option: string): Path => [...keyPath(body, 'options'), ...keyPath(options, option)]
+  checkPath(body, options, pathOf, addIssue)
   if (!Array.isArray(aliases)) return
   if (aliases.includes(body.domain))
     addIssue({ message: 'must not contain the domain itself', path: pathOf('aliases') })
   if (typeof target === 'string' && [body.domain, ...aliases].includes(target))
     addIssue({ message: 'must not be a domain of this route', path: pathOf('redirect_to') })
+}
+
+/** What only a route with a path may have, or only one without. */
+function checkPath(
+  body: Partial<Record<keyof Body, unknown>>,
+  options: Partial<Record<keyof ProxyOptions, unknown>>,
+  pathOf: (option: string) => Path,
+  addIssue: AddIssue,
+): void {
+  const isMount = typeof body.path === 'string' && isMounted({ path: body.path })
+  const isStripped = options.strip_prefix === true
+  if (isStripped && !isMount) addIssue({ message: 'needs a path to strip: pass path', path: pathOf('strip_prefix') })
+  // NGINX passes such a request to a named location, which can send no path of its own (ngx_http_proxy_module, proxy_pass).
+  if (isStripped && options.failover === 'connect_only')
+    addIssue({ message: 'cannot be combined with failover connect_only', path: pathOf('strip_prefix') })
+  if (!isMount) return
+  for (const option of OF_DOMAIN.filter((name) => isSet(options[name])))
+    addIssue({ message: OF_DOMAIN_MESSAGE, path: pathOf(option) })
+  if (isSet(body.certificate)) addIssue({ message: OF_DOMAIN_MESSAGE, path: keyPath(body, 'certificate') })
+}
+
+/** What a domain has once, for all of its routes. */
+const OF_DOMAIN = ['aliases', 'redirect_to', 'hsts'] as const satisfies readonly (keyof ProxyOptions)[]
+const OF_DOMAIN_MESSAGE = 'is of the whole domain: set it on its route with the path "/"'
+
+function isSet(value: unknown): boolean {
+  return Array.isArray(value) ? value.length > 0 : value !== undefined && value !== null && value !== false
 }
 
 type Path = [v.ObjectPathItem, ...v.ObjectPathItem[]]
@@ -143,6 +175,7 @@ export function toSpec(body: Body): ProxySpec {
   const first = firstOf(body)
   return {
     domain: body.domain,
+    ...pathField(body),
     upstream_host: first?.host ?? null,
     upstream_port: first?.port ?? null,
     ...(body.upstreams.length > 1 ? { upstreams: body.upstreams } : {}),

@@ -7,7 +7,9 @@ import { HealthDetails, type HealthHistory, HealthSummary, NO_CHECKS, summaryOf 
 import { HealthStatus, upstreamOf } from '../upstream/upstream.ts'
 import { awaitsCertificate, namesOf } from './names.ts'
 import { ProxyOptions } from './options.ts'
+import { pathOf } from './path.ts'
 import { entriesOf, type RouteRecord, RouteSource } from './record.ts'
+import { asServed } from './site.ts'
 import type { SnapshotRoute } from './stored-route.ts'
 
 /**
@@ -71,6 +73,12 @@ export type ShownCertificate = v.InferOutput<typeof ShownCertificate>
 export const ProxyState = v.object({
   droplet_name: text('Name of the droplet, and of its route'),
   domain: text('The domain, in lower case, as an A-label'),
+  path: text('The path of the domain that is proxied, with all below it'),
+  served_by: v.optional(
+    text(
+      'The route whose file has the server blocks of the domain, if that is another one: it has the path "/", or the first name',
+    ),
+  ),
   upstream: v.pipe(
     v.nullable(v.string()),
     v.description('URL that requests are proxied to; null if the route only redirects'),
@@ -130,11 +138,14 @@ export function proxyState(
   route: SnapshotRoute,
   { history = NO_CHECKS, author = null, sslError, sslOrder }: Beside = {},
 ): ProxyState {
-  const { record } = route
+  const { servedBy } = route
+  const record = asServed(route)
   const last = history.checks.at(-1)
   return {
     droplet_name: record.droplet_name,
     domain: record.domain,
+    path: pathOf(record),
+    ...(servedBy === undefined ? {} : { served_by: servedBy.droplet_name }),
     upstream: upstreamOf(record)?.url ?? null,
     upstream_host: record.upstream_host,
     upstream_port: record.upstream_port,
@@ -174,9 +185,10 @@ function shownCertificate({ certificate, certificate_from: from, ...route }: Rou
   return { ...summary, source: 'uploaded', name: source.name, why }
 }
 
-/** The most urgent status that applies to a route. */
-export function statusOf({ record, enabled, drifted }: SnapshotRoute): ProxyStatus {
-  if (!enabled) return 'disabled'
-  if (drifted) return 'drifted'
-  return awaitsCertificate(record) ? 'pending_ssl' : 'active'
+/** The most urgent status that applies to a route, or to the one that has its server blocks. */
+export function statusOf(route: SnapshotRoute): ProxyStatus {
+  const { enabled, drifted, servedBy } = route
+  if (!enabled || servedBy?.enabled === false) return 'disabled'
+  if (drifted || servedBy?.drifted === true) return 'drifted'
+  return awaitsCertificate(asServed(route)) ? 'pending_ssl' : 'active'
 }

@@ -3,7 +3,9 @@
 import * as v from 'valibot'
 import { readHeader, sha256 } from './file-envelope.ts'
 import { withoutLaterDefaults } from './options.ts'
+import { pathField } from './path.ts'
 import { entriesOf, RouteRecord } from './record.ts'
+import type { PlaceInSite } from './site.ts'
 
 /** A route file. */
 export interface FoundRoute {
@@ -32,13 +34,13 @@ export function readRouteFile(dropletName: string, text: string): FoundRoute | u
 }
 
 /** The ETag of a route. Its rendering, health checks and certificate change without the caller, whose `If-Match` stays valid then. */
-function revisionOf(record: RouteRecord): string {
+export function revisionOf(record: RouteRecord): string {
   const { droplet_name, domain, upstream_host, upstream_port, enable_ssl, options, certificate_from } = record
   const later = [
     ...(record.upstreams === undefined ? [] : [entriesOf(record)]),
     ...(certificate_from === undefined ? [] : [certificate_from]),
   ]
-  const chosen = [withoutLaterDefaults(options), ...later]
+  const chosen = [{ ...withoutLaterDefaults(options), ...pathField(record) }, ...later]
   return shortHash(JSON.stringify([droplet_name, domain, upstream_host, upstream_port, enable_ssl, ...chosen]))
 }
 
@@ -48,7 +50,7 @@ function shortHash(text: string): string {
 }
 
 /** A route on disk. */
-export interface SnapshotRoute extends FoundRoute {
+export interface SnapshotRoute extends FoundRoute, PlaceInSite {
   /** It is enabled in sites-enabled. */
   readonly enabled: boolean
   /** Its file is served from sites-enabled itself, or through a symlink from elsewhere: there is none in sites-available. */

@@ -45,7 +45,9 @@ export function boundListens(
   sitesEnabled: string,
 ): Listen[] {
   if (shared?.enabled !== true) return []
-  const secured = [...routes].find(([, { record, enabled }]) => enabled && record.certificate !== null)
+  // Any will do; the file of a domain with many mounts takes long to parse.
+  const candidates = [...routes].filter(([, { record, enabled }]) => enabled && record.certificate !== null)
+  const secured = candidates.find(([, { mounts }]) => mounts === undefined) ?? candidates[0]
   const files = [SHARED_FILE, ...(secured === undefined ? [] : [routeFileName(secured[0])])]
   return files.flatMap((name) => listensIn(tree.read(`${sitesEnabled}/${name}`)?.directives ?? []))
 }

@@ -16,6 +16,7 @@ import { nginxMasters } from '../nginx/master.ts'
 import { type RunningBuild, runningBuildReader } from '../nginx/running-build.ts'
 import { CA_FILES, type RenderContext } from '../render/context.ts'
 import { wishOf } from '../route/names.ts'
+import { asServed } from '../route/site.ts'
 import { publicPorts } from '../settings/settings.ts'
 import { dnsServers } from '../upstream/upstream.ts'
 import { boundListens, isHttpsTaken, listenResolver, listensOf } from './listens.ts'
@@ -104,9 +105,15 @@ export function observer(
   }
 }
 
+/** Of a domain with several routes, the wish is that of the one with its server blocks. */
 function wishFor(wanted: Wanted, routes: Snapshot['routes']): readonly CertificateWish[] {
-  if ('names' in wanted) return [wanted]
-  const record = routes.get(wanted.dropletName)?.record
+  if ('names' in wanted) {
+    const [domain] = wanted.names
+    const owner = [...routes.values()].find(({ record, mounts }) => record.domain === domain && mounts !== undefined)
+    return owner === undefined ? [wanted] : [wanted, wishOf(owner.record)]
+  }
+  const route = routes.get(wanted.dropletName)
+  const record = routes.get(route?.servedBy?.droplet_name ?? '')?.record ?? route?.record
   if (record === undefined) return []
   const wish = wishOf(record)
   return [{ names: wish.names, from: wanted.isUnpinned === true ? null : wish.from, uploaded: wanted.uploaded }]
@@ -126,7 +133,7 @@ function configurationTree({ files }: Pick<Host, 'files'>): ConfigurationTree {
 }
 
 function domainsOverHttp(routes: Snapshot['routes']): string[] {
-  return [...routes.values()].flatMap(({ record }) => (record.certificate === null ? [record.domain] : []))
+  return [...routes.values()].flatMap((route) => (asServed(route).certificate === null ? [route.record.domain] : []))
 }
 
 function renderContext(

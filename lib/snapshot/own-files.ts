@@ -8,6 +8,7 @@ import { isSameFolder } from '../nginx/config/include.ts'
 import { readSharedFile } from '../render/shared-file.ts'
 import { NOTICE } from '../route/file-envelope.ts'
 import { dropletOfFileName, isOwnFileName } from '../route/file-names.ts'
+import { siteLinker } from '../route/site.ts'
 import { type FoundRoute, readRouteFile, type SnapshotRoute } from '../route/stored-route.ts'
 import type { Snapshot } from './snapshot.ts'
 
@@ -33,6 +34,7 @@ export function ownFilesReader(host: Host): OwnFiles {
   const readImages = imageReader(host, filesIn)
   const readRoute = routeReader()
   const readGeneration = generationReader()
+  const linkSites = siteLinker()
   return {
     read: (available, enabled) => {
       const enabledImages = readImages(enabled)
@@ -71,7 +73,7 @@ export function ownFilesReader(host: Host): OwnFiles {
         if (route !== undefined) routes.set(dropletName, route)
         else if (file !== undefined && !isDamaged(file.text)) unmanagedFiles.add(dropletName)
       }
-      return { routes, unmanagedFiles, availableImages, enabledImages, shared }
+      return { routes: linkSites(routes), unmanagedFiles, availableImages, enabledImages, shared }
     },
     ownIn: (enabled, unmanaged) => {
       const known = byPath(enabled)

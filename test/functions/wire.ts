@@ -93,6 +93,7 @@ export function appProxy(deps: FakeDeps, differing: Readonly<Record<string, unkn
   return {
     droplet_name: 'app',
     domain: 'app.example.com',
+    path: '/',
     upstream: 'http://localhost:8002',
     upstream_host: 'localhost',
     upstream_port: 8002,

@@ -14,7 +14,7 @@ import {
   servedFingerprint,
   upload,
 } from './certbot.ts'
-import { put, remove, servedPort } from './world.ts'
+import { mountedPort, put, remove, servedPort } from './world.ts'
 
 const DOMAIN = 'app.example.com'
 const FIRST = certificateFor(DOMAIN)
@@ -105,6 +105,37 @@ export const SWEEPS = {
     isBefore: (deps) => ports(deps) === '- 8005 8007 - - 8004',
     isAfter: (deps) => ports(deps) === '8002 8006 - 8007 8008 -',
   },
+  'mount under a domain': {
+    prepare: (deps) => put(deps, 'web', DOMAIN, 8002),
+    change: (deps) => put(deps, 'api', DOMAIN, 8003, true, '/api'),
+    isBefore: (deps) => mounted(deps) === '8002 -',
+    isAfter: (deps) => mounted(deps) === '8002 8003',
+  },
+  'deletion of a mount': {
+    prepare: mountTwo,
+    change: (deps) => remove(deps, 'api'),
+    isBefore: (deps) => mounted(deps) === '8002 8003',
+    isAfter: (deps) => mounted(deps) === '8002 -',
+  },
+  'deletion of the route with the server blocks': {
+    prepare: mountTwo,
+    change: (deps) => remove(deps, 'web'),
+    isBefore: (deps) => mounted(deps) === '8002 8003',
+    isAfter: (deps) => mounted(deps) === '- 8003',
+  },
+  'batch of mounts': {
+    prepare: mountTwo,
+    // Another route gets the server blocks, one loses its mount, one is moved to the domain.
+    change: (deps) =>
+      allOrNone([
+        put(deps, 'web', 'elsewhere.example.com', 8002, false),
+        put(deps, 'other', DOMAIN, 8004, false),
+        put(deps, 'api', DOMAIN, 8003, false, '/v2'),
+        put(deps, 'app', DOMAIN, 8005, false, '/api'),
+      ]),
+    isBefore: (deps) => mounted(deps) === '8002 8003',
+    isAfter: (deps) => mounted(deps) === '8004 8005' && mountedPort(deps, DOMAIN, '/v2') === 8003,
+  },
   'certificate switch': {
     prepare: async (deps) => {
       await putSecure(deps, 'app', DOMAIN)
@@ -168,6 +199,20 @@ export const SWEEPS = {
     isAfter: (deps) => ports(deps) === '- 8102 - - - -' && servedPort(deps, 'fresh.example.com') === 8004,
   },
 } as const satisfies Readonly<Record<string, Sweep>>
+
+async function mountTwo(deps: FakeDeps): Promise<void> {
+  await put(deps, 'web', DOMAIN, 8002)
+  await put(deps, 'api', DOMAIN, 8003, true, '/api')
+}
+
+/** The ports of a domain's paths / and /api. */
+function mounted(deps: FakeDeps): string {
+  const text = [...deps.nginx.loaded.values()].find((loaded) => loaded.includes(`server_name ${DOMAIN};`)) ?? ''
+  const hasRoot = !/location \/ \{\n *return 404;/.test(text)
+  return [hasRoot ? servedPort(deps, DOMAIN) : undefined, mountedPort(deps, DOMAIN, '/api')]
+    .map((port) => port ?? '-')
+    .join(' ')
+}
 
 /** A route whose file somebody has moved to where its symlink was. */
 export async function putInEnabled(deps: FakeDeps): Promise<void> {

@@ -32,8 +32,10 @@ export async function put(
   domain: string,
   port: number,
   require_healthy = true,
+  path?: string,
 ): Promise<RouteChanged> {
-  const spec = { domain, upstream_host: 'localhost', upstream_port: port, require_healthy, enable_ssl: false }
+  const site = { domain, ...(path === undefined ? {} : { path }) }
+  const spec = { ...site, upstream_host: 'localhost', upstream_port: port, require_healthy, enable_ssl: false }
   return await deps.engine.putProxy({ dropletName, spec, mode: 'replace', precondition: {} })
 }
 
@@ -45,6 +47,18 @@ export async function remove(deps: FakeDeps, dropletName: string): Promise<Delet
 export function servedPort({ nginx }: FakeDeps, domain: string): number | undefined {
   const text = [...nginx.loaded.values()].find((loaded) => loaded.includes(`server_name ${domain};`))
   const port = /server 127\.0\.0\.1:(\d+)/.exec(text ?? '')?.[1]
+  return port === undefined ? undefined : Number(port)
+}
+
+/** The port to which NGINX proxies a path of a domain, for which there is a mount; `undefined` if there is none. */
+export function mountedPort({ nginx }: FakeDeps, domain: string, path: string): number | undefined {
+  const texts = [...nginx.loaded.values()]
+  const block = texts.find((text) => text.includes(`server_name ${domain};`))?.split(`location = ${path} {`)[1]
+  const name = /proxy_pass http:\/\/([^/;]+)/.exec(block ?? '')?.[1]
+  const port = texts
+    .join('')
+    .split(`upstream ${name} {`)[1]
+    ?.match(/server 127\.0\.0\.1:(\d+)/)?.[1]
   return port === undefined ? undefined : Number(port)
 }
 

@@ -45,6 +45,31 @@ function linesOf({ lines }: FakeDeps, wanted: string): readonly (readonly unknow
 
 const renewal = suite('maintenance: a renewal')
 
+renewal('of a domain with several routes is one order, and is served for all of them', async () => {
+  const deps = await secured()
+  await put(deps, 'api', DOMAIN, 8002, true, '/api')
+  await put(deps, 'app', DOMAIN, 8001)
+  assert.is(servedFingerprint(deps, DOMAIN), undefined)
+  const spec = { domain: DOMAIN, path: '/api', upstream_host: 'localhost', upstream_port: 8002, require_healthy: false }
+  const changed = {
+    dropletName: 'api',
+    spec: { ...spec, enable_ssl: true },
+    mode: 'replace',
+    precondition: {},
+  } as const
+  assert.is((await deps.engine.putProxy(changed)).proxy.ssl_enabled, true)
+  putLineage(deps.disk, DOMAIN, SECOND, 2)
+  writeAt(deps.disk, MARK, '')
+  await deps.engine.certificates.adoptRenewals()
+  assert.is(servedFingerprint(deps, DOMAIN), SECOND.fingerprint)
+  const [api, app] = await deps.engine.listProxies()
+  assert.equal([api?.certificate, api?.served_by], [app?.certificate, 'app'])
+  assert.equal([app?.enable_ssl, api?.enable_ssl], [false, true])
+  await deps.engine.idle()
+  assert.equal(copiesOf(deps, DOMAIN), [SECOND.fingerprint])
+  assertInvariant(deps)
+})
+
 renewal("is served as soon as certbot's hook has touched its mark", async () => {
   const deps = await secured()
   putLineage(deps.disk, DOMAIN, SECOND, 2)

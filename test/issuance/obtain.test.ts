@@ -232,6 +232,32 @@ together('calls for one droplet share one order and one answer', async () => {
   assert.is(servedFingerprint(deps, DOMAIN), FIRST.fingerprint)
 })
 
+together(
+  'calls for several routes of a domain share one order, for the names of the one with the server blocks',
+  async () => {
+    const deps = await pending()
+    await put(deps, 'api', DOMAIN, 8002, true, '/api')
+    await put(deps, 'docs', DOMAIN, 8003, true, '/docs')
+    const calls = certbotThatIssues(deps, FIRST, SECOND)
+    const held = holdCertbot(deps)
+    const answers = [issue(deps, 'api'), issue(deps, 'docs'), issue(deps, 'app')]
+    await held.started
+    assert.is((await deps.engine.getProxy('docs')).ssl_order?.state, 'running')
+    held.release()
+    const issued = await Promise.all(answers)
+    assert.is(calls.length, 1)
+    for (const { proxy, ordered } of issued) {
+      assert.ok(ordered)
+      assert.equal([proxy.domain, proxy.ssl_enabled], [DOMAIN, true])
+      assert.is(proxy.certificate?.fingerprint_sha256, FIRST.fingerprint)
+    }
+    assert.is(servedFingerprint(deps, DOMAIN), FIRST.fingerprint)
+    await deps.engine.idle()
+    assertInvariant(deps)
+    assert.is((await issue(deps, 'docs')).ordered, false)
+  },
+)
+
 together('a failure is shared as well, and the next call makes another order', async () => {
   const deps = await pending({ SSL_PREFLIGHT: 'off' })
   const calls = certbotThat(deps, failing(deps, 'caa'), issuing(deps, FIRST))

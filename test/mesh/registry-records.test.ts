@@ -253,11 +253,23 @@ test('a URL with a name and no port is that of the site; any other gives an addr
     assert.is(reasonFor({ ...bare, port: 8001, url }), NO_DOMAIN, String(url))
 })
 
-test('a record whose site is below a path is skipped with that path', () => {
+test('the path of a site is that of its route; several records may have one domain with different paths', () => {
   const { domain: _, ...bare } = PLAIN
-  const reason = 'its url has a path (/orders), and a route has a whole domain'
-  assert.is(reasonFor({ ...bare, url: 'https://app.example.com/orders' }), reason)
-  assert.is(read([{ ...PLAIN, url: 'https://elsewhere.example.com/orders' }]).routes.length, 1)
+  const at = (name: string, url: string) => ({ ...bare, name, url })
+  const pathsIn = (...records: readonly unknown[]) => read(records).routes.map(({ domain, path }) => [domain, path])
+  const [app, orders] = ['https://app.example.com', 'https://app.example.com/orders/']
+  assert.equal(pathsIn(at('a', app), at('b', orders), { ...bare, name: 'c', metadata: { url: `${orders}v2` } }), [
+    ['app.example.com', undefined],
+    ['app.example.com', '/orders'],
+    ['app.example.com', '/orders/v2'],
+  ])
+  assert.equal(pathsIn({ ...PLAIN, url: 'https://elsewhere.example.com/orders' }), [['app.example.com', undefined]])
+  assert.is(reasonFor(at('a', 'https://app.example.com/a%20b')), 'has no valid path')
+  assert.is(reasonFor(at('a', 'https://app.example.com/.well-known/acme-challenge')), 'has no valid path')
+  assert.equal(
+    read([at('a', orders), at('b', orders)]).skipped.map(({ reason }) => reason),
+    ['has the same domain and path as b', 'has the same domain and path as a'],
+  )
 })
 
 test('a droplet that runs is one with the status active, healthy, online or running', () => {

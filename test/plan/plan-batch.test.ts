@@ -4,9 +4,9 @@ import * as assert from 'uvu/assert'
 import type { CheckedCertificate } from '../../lib/certificates/certificate.ts'
 import { ProxyManagerError } from '../../lib/errors.ts'
 import { wishKey } from '../../lib/keyring/wish.ts'
-import type { HostConfiguration, UnmanagedServer } from '../../lib/nginx/config/host-config.ts'
+import type { UnmanagedServer } from '../../lib/nginx/config/host-config.ts'
 import { readListen } from '../../lib/nginx/config/listen.ts'
-import type { Change, DeleteChange, Precondition, PutChange } from '../../lib/plan/change.ts'
+import type { Change, Precondition } from '../../lib/plan/change.ts'
 import { type BatchPlan, planBatch } from '../../lib/plan/plan-batch.ts'
 import { renderRouteFile } from '../../lib/render/route-file.ts'
 import { readSharedFile } from '../../lib/render/shared-file.ts'
@@ -15,42 +15,11 @@ import { DEFAULT_OPTIONS } from '../../lib/route/options.ts'
 import type { RouteRecord } from '../../lib/route/record.ts'
 import type { ProxySpec } from '../../lib/route/spec.ts'
 import type { SnapshotRoute } from '../../lib/route/stored-route.ts'
-import { readRouteFile } from '../../lib/route/stored-route.ts'
 import type { Snapshot } from '../../lib/snapshot/snapshot.ts'
+import { AVAILABLE, after, applied, ENABLED, empty, host, LATER, NOW, put, remove, SHARED } from '../helpers/plans.ts'
 import { context, routeRecord } from '../helpers/samples.ts'
 
 const test = suite('plan-batch')
-
-const AVAILABLE = '/etc/nginx/sites-available'
-const ENABLED = '/etc/nginx/sites-enabled'
-const SHARED = '000-proxy-manager.conf'
-const NOW = '2026-02-02T00:00:00.000Z'
-const LATER = '2026-03-03T00:00:00.000Z'
-
-const host: HostConfiguration = {
-  mainPath: '/etc/nginx/nginx.conf',
-  files: ['/etc/nginx/nginx.conf'],
-  includesSitesEnabled: true,
-  servers: [],
-  httpDirectives: new Map(),
-  mainDirectives: new Set(),
-  loadedModules: new Set(),
-  errorLogs: [],
-  pid: undefined,
-}
-
-const empty: Snapshot = {
-  sitesAvailable: AVAILABLE,
-  sitesEnabled: ENABLED,
-  routes: new Map(),
-  unmanagedFiles: new Set(),
-  shared: undefined,
-  enabledImages: new Map(),
-  availableImages: new Map(),
-  host,
-  context,
-  certificates: new Map(),
-}
 
 const certificate: CheckedCertificate = {
   summary: {
@@ -70,62 +39,9 @@ function certificateFor(checked: CheckedCertificate, ...aliases: readonly string
   return new Map([[wishKey({ names: ['app.example.com', ...aliases], from: null }), checked]])
 }
 
-function put(dropletName: string, own: Partial<ProxySpec> = {}, change: Partial<PutChange> = {}): PutChange {
-  return {
-    kind: 'put',
-    dropletName,
-    spec: {
-      domain: `${dropletName}.example.com`,
-      upstream_host: 'localhost',
-      upstream_port: 8001,
-      require_healthy: true,
-      enable_ssl: true,
-      ...own,
-    },
-    upstream: { addresses: ['127.0.0.1', '::1'], resolvers: [] },
-    health: { status: 'healthy', checkedAt: NOW },
-    mode: 'replace',
-    source: 'api',
-    precondition: {},
-    ...change,
-  }
-}
-
 const aliased = (...aliases: string[]) => ({ options: { ...DEFAULT_OPTIONS, aliases } })
 
 const create = (dropletName: string, own: Partial<ProxySpec> = {}) => put(dropletName, own, { mode: 'create' })
-
-function remove(dropletName: string, precondition: Precondition = {}): DeleteChange {
-  return { kind: 'delete', dropletName, precondition }
-}
-
-/** The snapshot of a host after these changes. */
-function after(changes: readonly Change[], before: Snapshot = empty, generation = 1): Snapshot {
-  return applied(before, planBatch(before, changes, { nextGeneration: generation, now: NOW }))
-}
-
-function applied(before: Snapshot, { files, generation }: BatchPlan): Snapshot {
-  const routes = new Map(before.routes)
-  const enabledImages = new Map(before.enabledImages)
-  let { shared } = before
-  for (const { path, after } of files) {
-    const name = path.slice(path.lastIndexOf('/') + 1)
-    const dropletName = name.replace(/^fpai-|\.conf$/g, '')
-    if (path.startsWith(ENABLED)) {
-      if (after === null) enabledImages.delete(name)
-      else enabledImages.set(name, after)
-    } else if (after === null || !('text' in after)) routes.delete(dropletName)
-    else if (name === SHARED) shared = { text: after.text, generation, enabled: true }
-    else routes.set(dropletName, enabledRoute(dropletName, after.text))
-  }
-  return { ...before, routes, enabledImages, shared }
-}
-
-function enabledRoute(dropletName: string, text: string): SnapshotRoute {
-  const found = readRouteFile(dropletName, text)
-  if (found === undefined) throw new Error(`no route in ${text}`)
-  return { ...found, enabled: true }
-}
 
 /** `before` with one route modified. */
 function withRoute(before: Snapshot, dropletName: string, own: Partial<SnapshotRoute>): Snapshot {

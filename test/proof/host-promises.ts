@@ -25,15 +25,25 @@ export function leftovers({ root, sitesAvailable, sitesEnabled }: NginxInstance)
   return left.map((name) => `left behind: ${name}`)
 }
 
+/** Which route is looked for. */
+export interface Place {
+  readonly domain: string
+  /** `/` by default. */
+  readonly path?: string
+  /** What is answered without it: by default nothing, since its domain is unknown then. */
+  readonly otherwise?: string
+}
+
 /** What NGINX answers for a domain on a new connection: the droplet's name, or `none` without such a route. */
-export async function served({ nginx }: RealHost, domain: string): Promise<string> {
-  const answer = await through(nginx.httpPort, domain)
-  return answer === 'ECONNRESET' ? 'none' : answer
+export async function served({ nginx }: RealHost, place: string | Place): Promise<string> {
+  const { domain, path, otherwise = 'ECONNRESET' } = typeof place === 'string' ? { domain: place } : place
+  const answer = await through(nginx.httpPort, domain, path)
+  return answer === otherwise ? 'none' : answer
 }
 
 /** Whether the API's list of routes and what NGINX serves agree on one route. */
-export async function disagreement(host: RealHost, name: string, domain: string): Promise<string[]> {
-  const now = await served(host, domain)
+export async function disagreement(host: RealHost, name: string, place: string | Place): Promise<string[]> {
+  const now = await served(host, place)
   const { status } = await call(host.manager, 'GET', `/proxies/${name}`)
   return status === (now === 'none' ? 404 : 200) ? [] : [`NGINX serves ${name} as ${now}, the API answers ${status}`]
 }

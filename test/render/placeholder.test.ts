@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { readServerNames, renderPlaceholder } from '../../lib/render/placeholder.ts'
+import { readKept, renderPlaceholder } from '../../lib/render/placeholder.ts'
 import { renderRouteFile } from '../../lib/render/route-file.ts'
 import { DEFAULT_OPTIONS } from '../../lib/route/options.ts'
 import { context, routeRecord } from '../helpers/samples.ts'
@@ -23,7 +23,7 @@ const plain = renderRouteFile(routeRecord({ droplet_name: 'b', domain: 'b.exampl
 
 test("only the names of a route's server blocks, and their addresses, are kept", () => {
   const http = { listens: '    listen 80;\n    listen [::]:80;\n', isSecure: false }
-  assert.equal(readServerNames(secured), [
+  assert.equal(readKept(secured).servers, [
     { ...http, names: '    server_name app.example.com;\n' },
     { ...http, names: '    server_name www.example.com;\n' },
     { ...http, names: '    server_name later.example.com;\n' },
@@ -33,12 +33,12 @@ test("only the names of a route's server blocks, and their addresses, are kept",
       isSecure: true,
     },
   ])
-  assert.equal(readServerNames(plain), [{ ...http, names: '    server_name b.example.com;\n' }])
+  assert.equal(readKept(plain).servers, [{ ...http, names: '    server_name b.example.com;\n' }])
 })
 
 test('server blocks with the same addresses become one, and handshakes are refused in place of certificates', () => {
   assert.fixture(
-    renderPlaceholder([secured, plain].flatMap(readServerNames)),
+    renderPlaceholder([secured, plain].map(readKept)),
     `server {
     listen 80;
     listen [::]:80;

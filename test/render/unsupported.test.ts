@@ -5,6 +5,7 @@ import type { ModuleName } from '../../lib/nginx/config/build.ts'
 import type { Version } from '../../lib/nginx/config/version.ts'
 import { unsupported } from '../../lib/render/unsupported.ts'
 import { countEffects, installLineage, makeLineage, refusal, textAt } from '../helpers/arrange.ts'
+import { context } from '../helpers/samples.ts'
 import { put, putRequest } from '../helpers/world.ts'
 
 const test = suite('unsupported')
@@ -71,7 +72,7 @@ test('directives of other missing modules are left out', async () => {
 })
 
 test('the option allow needs ngx_http_access_module', () => {
-  const lacking = { missingModules: ['access'], nginxVersion: [1, 22, 1] } as const
+  const lacking = { ...context, missingModules: ['access'] as const }
   assert.is(unsupported({ enable_ssl: false, options: { allow: [] } }, lacking), undefined)
   const error = unsupported({ enable_ssl: false, options: { allow: ['10.0.0.0/8'] } }, lacking)
   assert.match(String(error?.details.remedy), /, or leave out options\.allow$/)

@@ -31,6 +31,7 @@ test('options that are not given have their defaults', () => {
     request_headers: {},
     upstream_host_header: 'domain',
     upstream_tls_verify: false,
+    strip_prefix: false,
   })
 })
 

@@ -190,6 +190,32 @@ test('the Host header of one upstream cannot be that of several', () => {
   ])
 })
 
+test('what a domain has once is refused for a path of it, and a prefix can only be stripped if there is one', () => {
+  const at = (path: string, options: unknown) =>
+    faults(PutProxyBody, { domain: 'a.example.com', upstream_port: 1, path, options })
+  const message = 'is of the whole domain: set it on its route with the path "/"'
+  for (const [option, value] of Object.entries({
+    aliases: ['b.example.com'],
+    redirect_to: 'c.example.com',
+    hsts: true,
+  })) {
+    assert.equal(at('/api', { [option]: value }), [`options.${option}: ${message}`])
+    assert.equal(at('/', { [option]: value }), [])
+  }
+  assert.equal(at('/api', { aliases: [], redirect_to: null, hsts: false, strip_prefix: true }), [])
+  assert.equal(
+    faults(PutProxyBody, { domain: 'a.example.com', upstream_port: 1, path: '/api', certificate: { name: 'corp' } }),
+    [`certificate: ${message}`],
+  )
+  assert.equal(at('/api', { strip_prefix: true, failover: 'connect_only' }), [
+    'options.strip_prefix: cannot be combined with failover connect_only',
+  ])
+  assert.equal(at('/', { strip_prefix: true }), ['options.strip_prefix: needs a path to strip: pass path'])
+  assert.equal(faults(PutProxyBody, { domain: 'a.example.com', upstream_port: 1, path: '/api/' }), [
+    'path: must not end in "/": /api is for /api, /api/ and all below',
+  ])
+})
+
 test('a body that is not a JSON object, or has keys such as __proto__, is refused', () => {
   for (const value of [null, 'x', 1, true]) assert.equal(faults(PutProxyBody, value), [': must be a JSON object'])
   assertRefused(PutProxyBody, [[], [{ domain: 'a.example.com', upstream_port: 80 }]])

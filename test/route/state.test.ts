@@ -43,6 +43,7 @@ test('a route is shown with its upstream as a URL and everything in its file', (
   assert.equal(shown, {
     droplet_name: 'app',
     domain: 'app.example.com',
+    path: '/',
     upstream: 'http://[::1]:8001',
     upstream_host: '::1',
     upstream_port: 8001,

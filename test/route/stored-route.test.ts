@@ -11,7 +11,7 @@ import { readSharedFile, renderSharedFile, renumberSharedFile } from '../../lib/
 import { NOTICE } from '../../lib/route/file-envelope.ts'
 import { dropletOfFileName, isOwnFileName, routeFileName } from '../../lib/route/file-names.ts'
 import { DEFAULT_OPTIONS, writtenOptions } from '../../lib/route/options.ts'
-import type { RouteRecord } from '../../lib/route/record.ts'
+import { type RouteRecord, recordText } from '../../lib/route/record.ts'
 import { readRouteFile } from '../../lib/route/stored-route.ts'
 import { context, routeRecord } from '../helpers/samples.ts'
 
@@ -28,14 +28,12 @@ const certificate = {
 }
 
 /** The record as files have it: without options of later versions that have their defaults. */
-const written = (record: RouteRecord) => JSON.stringify({ ...record, options: writtenOptions(record.options) })
-
 test('a file begins with a notice, its checksum and its record, followed by its server blocks', () => {
   const record = routeRecord()
   const text = renderRouteFile(record, context)
   const [notice, checksum, json, ...configuration] = text.split('\n')
   assert.is(notice, NOTICE)
-  assert.is(json, `# record: ${written(record)}`)
+  assert.is(json, `# record: ${recordText(record)}`)
   assert.is(configuration.join('\n'), printNginx(routeDirectives(record, context)))
   const signed = text.slice(text.indexOf('# record: '))
   assert.is(checksum, `# sha256: ${createHash('sha256').update(signed).digest('hex')}`)
@@ -62,18 +60,18 @@ const NGINX_BUFFER = 4096
 
 /** A route whose `# record: ` line would have this many bytes. */
 function recordOfLength(bytes: number): RouteRecord {
-  const lineOf = (created_at: string) => `# record: ${written(routeRecord({ created_at }))}`
+  const lineOf = (created_at: string) => `# record: ${recordText(routeRecord({ created_at }))}`
   return routeRecord({ created_at: 'x'.repeat(bytes - Buffer.byteLength(lineOf(''))) })
 }
 
 test('a record is on one line if NGINX can read so long a line, and byte for byte as in earlier releases', () => {
   const longest = recordOfLength(NGINX_BUFFER - 1)
-  assert.is(renderRouteFile(longest, context).split('\n')[2], `# record: ${written(longest)}`)
+  assert.is(renderRouteFile(longest, context).split('\n')[2], `# record: ${recordText(longest)}`)
   const longer = recordOfLength(NGINX_BUFFER)
   const lines = renderRouteFile(longer, context).split('\n').slice(2)
   assert.is(
     lines.findIndex((line) => !line.startsWith('# record: ')),
-    Math.ceil(written(longer).length / 1000),
+    Math.ceil(recordText(longer).length / 1000),
   )
 })
 
@@ -261,6 +259,7 @@ test('the revision of a route without later options is that of the version that 
     { request_headers: { 'X-Tier': null } },
     { upstream_host_header: 'upstream' },
     { upstream_tls_verify: true },
+    { strip_prefix: true },
   ] as const
   const changed = others.map((one) => revisionWith({ ...DEFAULT_OPTIONS, ...one }))
   assert.is(new Set([revision, ...changed]).size, 1 + others.length)
@@ -268,7 +267,10 @@ test('the revision of a route without later options is that of the version that 
 
 test('the record of a route without several upstreams and later options has none of their names', () => {
   const [, , json = ''] = renderRouteFile(routeRecord(), context).split('\n')
-  assert.not.match(json, /upstreams|balance|failover|request_headers|upstream_host_header|upstream_tls_verify/)
+  assert.not.match(
+    json,
+    /upstreams|balance|failover|request_headers|upstream_host_header|upstream_tls_verify|strip_prefix|"path"/,
+  )
 })
 
 test('the revision of several upstreams changes with each of their fields, and not with their addresses', () => {

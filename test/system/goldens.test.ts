@@ -16,6 +16,7 @@ const folder = fileURLToPath(new URL('../../fixtures/server-blocks/', import.met
 const names = readdirSync(folder).filter((name) => name.endsWith('.json'))
 const Case = v.looseObject({
   route: v.optional(v.looseObject({ domain: v.string(), fingerprint_sha256: v.nullable(v.string()) })),
+  mounts: v.optional(v.array(v.looseObject({ droplet_name: v.string() })), []),
 })
 
 const installed = installedBuild()
@@ -29,7 +30,8 @@ for (const name of names) {
   const golden = v.parse(Case, JSON.parse(readFileSync(join(folder, name), 'utf8')))
   const own = readFileSync(join(folder, name.replace('.json', '.conf')), 'utf8')
   const shared = own.includes('$proxy_manager_forwarded') ? 'shared-trusted-proxies.conf' : 'shared-first.conf'
-  const text = (golden.route === undefined ? '' : readFileSync(join(folder, shared), 'utf8')) + own
+  const text =
+    (golden.route === undefined ? '' : readFileSync(join(folder, shared), 'utf8')) + own + upstreamsOf(golden)
   const isReadable = canRead(text)
   test(`${name.replace('.json', '')} is ${isReadable ? 'accepted' : 'for another NGINX, and refused'}`, ({ nginx }) => {
     makeCertificate(nginx, golden.route)
@@ -42,6 +44,11 @@ for (const name of names) {
 }
 
 test.run()
+
+/** What the files of the mounts of a golden would have. */
+function upstreamsOf({ mounts }: v.InferOutput<typeof Case>): string {
+  return mounts.map(({ droplet_name: name }) => `upstream fpai_${name} {\n    server 127.0.0.1:8001;\n}\n`).join('')
+}
 
 /** Addresses and directories of this machine, and free ports. */
 function onThisMachine(text: string, nginx: NginxInstance): string {
@@ -75,6 +82,7 @@ function canRead(text: string): boolean {
     (hasModule(installed, 'geo') || !/^geo /m.test(text)) &&
     isKnown('ssl_reject_handshake', installed.version, [1, 19, 4]) &&
     isKnown('http2 on', installed.version, [1, 25, 1]) &&
+    isKnown(' resolve;', installed.version, [1, 27, 3]) &&
     isKnown('keepalive_min_timeout', installed.version, [1, 27, 4]) &&
     isKnown(' resolve ', installed.version, [1, 27, 3]) &&
     isKnown('keepalive 0', installed.version, [1, 29, 7]) &&

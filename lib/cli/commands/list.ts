@@ -4,14 +4,14 @@ import { Option } from 'commander'
 import * as v from 'valibot'
 import { callApi } from '../api-client.ts'
 import type { CommandDefinition } from '../command.ts'
-import { destination, Route } from '../describe.ts'
+import { destination, Route, siteOf } from '../describe.ts'
 import { table } from '../text.ts'
 
 export const list: CommandDefinition = {
   name: 'list',
   summary: 'List routes, all or those with one domain, status or health',
   options: [
-    new Option('--domain <domain>', 'Only the route with this domain'),
+    new Option('--domain <domain>', 'Only routes with this domain'),
     new Option('--status <status>', 'Only routes with this status: active, pending_ssl, drifted or disabled'),
     new Option('--health <health>', 'Only routes whose upstream is healthy, unhealthy or unknown'),
   ],
@@ -24,7 +24,7 @@ export const list: CommandDefinition = {
     const { json, shown } = await callApi(context, call, v.array(Route))
     const rows = shown.map((route) => [
       route.droplet_name,
-      route.domain,
+      siteOf(route),
       destination(route),
       route.status,
       route.last_health_status,

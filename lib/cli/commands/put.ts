@@ -13,6 +13,7 @@ export const put: CommandDefinition = {
 Examples:
   proxy-manager put app --domain app.example.com --upstream http://localhost:8002
   proxy-manager put app --upstream http://localhost:8003
+  proxy-manager put api --domain app.example.com --path /api --upstream http://localhost:8010
   proxy-manager put app --upstream http://localhost:8004 --wait 60 --drain 30
   proxy-manager put app --upstream http://10.0.0.7:8001 --upstream http://10.0.0.8:8001 --backup http://10.0.0.9:8001
   proxy-manager put app --maintenance

@@ -43,6 +43,7 @@ export const LINEAGE = {
 export const PROXY = {
   droplet_name: DROPLET,
   domain: DOMAIN,
+  path: '/',
   upstream: 'http://localhost:8001',
   upstream_host: 'localhost',
   upstream_port: 8001,

@@ -17,11 +17,33 @@ const VARIABLE = /^[a-z0-9_]+$/
  * @throws {ProxyManagerError} INTERNAL if a literal contains `$` (NGINX has no escape for it) or a control character, or the trees differ.
  */
 export function printNginx(directives: readonly Directive[]): string {
-  const text = printUnchecked(directives)
-  const read = readNginx(text)
+  assertSameTree(withoutKept(directives))
+  return printUnchecked(directives)
+}
+
+/** Texts of blocks inside a server block, already checked. Each is complete, so the rest is checked without them. */
+const kept = new WeakMap<Directive, string>()
+const INDENT = '    '
+
+/** Checks a block inside a server block once, and keeps its text as long as the object: of a thousand, a change prints those that changed. */
+export function keepPrinted(block: Directive): Directive {
+  assertSameTree([block])
+  kept.set(block, printDirective(block, INDENT))
+  return block
+}
+
+function withoutKept(directives: readonly Directive[]): readonly Directive[] {
+  return directives.flatMap((directive): Directive[] => {
+    const [name, args, block] = directive
+    if (kept.has(directive)) return []
+    return [block === undefined ? directive : [name, args, withoutKept(block)]]
+  })
+}
+
+function assertSameTree(directives: readonly Directive[]): void {
+  const read = readNginx(printUnchecked(directives))
   if (!read.complete || !sameTree(directives, read.directives))
     throw unprintable('the printed configuration parses differently')
-  return text
 }
 
 /** The text alone, to be compared with one that was checked when it was written. */
@@ -30,13 +52,14 @@ export function printUnchecked(directives: readonly Directive[]): string {
 }
 
 function printBlock(directives: readonly Directive[], indent: string): string {
-  return directives.map((directive) => printDirective(directive, indent)).join('')
+  const isKept = indent === INDENT
+  return directives.map((one) => (isKept ? kept.get(one) : undefined) ?? printDirective(one, indent)).join('')
 }
 
 function printDirective([name, args, block]: Directive, indent: string): string {
   const head = indent + [name, ...args].map(printArgument).join(' ')
   if (block === undefined) return `${head};\n`
-  return `${head} {\n${printBlock(block, `${indent}    `)}${indent}}\n`
+  return `${head} {\n${printBlock(block, indent + INDENT)}${indent}}\n`
 }
 
 function printArgument(argument: Argument): string {

@@ -147,8 +147,10 @@ test('a new route without a domain, or without an upstream and redirect, is wron
   })
 })
 
-/** A value other than the default for each option of a route, as its flag takes it. */
-const OTHERS: { readonly [O in keyof ProxyOptions]: readonly [flag: string, value: ProxyOptions[O]] } = {
+/** A value other than the default for each option of a route with a whole domain, as its flag takes it. */
+const OTHERS: {
+  readonly [O in Exclude<keyof ProxyOptions, 'strip_prefix'>]: readonly [flag: string, value: ProxyOptions[O]]
+} = {
   upstream_scheme: ['--upstream-scheme=https', 'https'],
   health_check_path: ['--health-check-path=/up', '/up'],
   max_body_size: ['--max-body-size=0', '0'],
@@ -182,11 +184,12 @@ test('every option has a flag; what is not named is kept, and get shows whatever
     const flags = Object.values(OTHERS).map(([flag]) => flag)
     const created = await cli('put', 'app', ...APP, '--no-health-check', ...flags)
     assert.is(created.status, 0, created.err)
-    const wanted = Object.fromEntries(Object.entries(OTHERS).map(([name, [, value]]) => [name, value]))
+    const named = Object.fromEntries(Object.entries(OTHERS).map(([name, [, value]]) => [name, value]))
+    const wanted = { ...DEFAULT_OPTIONS, ...named }
     const read = async () => JSON.parse((await cli('get', 'app', '--json')).out)
     assert.equal((await read()).options, wanted)
     const shown = (await cli('get', 'app')).out
-    for (const [name, value] of Object.entries({ enable_ssl: false, ...wanted }))
+    for (const [name, value] of Object.entries({ enable_ssl: false, ...named }))
       for (const one of linesOf(value)) assert.match(shown, new RegExp(`^(${name})? +${one}$`, 'm'), name)
 
     for (const [name, [, value]] of Object.entries(OTHERS)) {
@@ -200,6 +203,25 @@ test('every option has a flag; what is not named is kept, and get shows whatever
       assert.equal([after.domain, after.upstream_port, after.enable_ssl], ['app.example.com', 8002, false])
     }
     assert.equal((await read()).options, DEFAULT_OPTIONS)
+  })
+})
+
+test('a route is mounted at a path of a domain, with or without it for the upstream, and get says whose file serves it', async () => {
+  await withApi(async ({ cli }) => {
+    await cli('put', 'web', ...APP)
+    const flags = ['--path', '/api', '--upstream', 'http://localhost:8003', '--strip-prefix', '--no-health-check']
+    const created = await cli('put', 'api', '--domain', 'app.example.com', '--no-ssl', ...flags)
+    assert.is(created.status, 0, created.err)
+    await cli('put', 'api', '--maintenance', '--no-health-check')
+    const { path, served_by, options } = JSON.parse((await cli('get', 'api', '--json')).out)
+    assert.equal([path, served_by, options.strip_prefix, options.maintenance], ['/api', 'web', true, true])
+    assert.match((await cli('get', 'api')).out, /^path +\/api\nserved by +web$/m)
+    assert.match((await cli('list')).out, /^api +app\.example\.com\/api +/m)
+    const whole = await cli('put', 'api', '--path', '/', '--no-strip-prefix', '--no-health-check')
+    assert.match(whole.err, /DOMAIN_CONFLICT/)
+    await cli('delete', 'web')
+    assert.is((await cli('put', 'api', '--path', '/', '--no-strip-prefix', '--no-health-check')).status, 0)
+    assert.not.match((await cli('get', 'api')).out, /^(path|served by) /m)
   })
 })
 

@@ -97,7 +97,7 @@ export async function runStorm(host: RealHost, storm: Storm, stopped?: AbortSign
         const isRunning = await change(new Map([[name, state]]), () =>
           droplet === undefined
             ? call(host.manager, 'DELETE', `/proxies/${name}`)
-            : putRoute(host.manager, name, `${name}.${domain}`, droplet.port),
+            : putRoute(host.manager, name, siteOf(name, domain), droplet.port, { path: pathOf(name) }),
         )
         if (!isRunning) return
       }
@@ -149,6 +149,21 @@ export async function runStorm(host: RealHost, storm: Storm, stopped?: AbortSign
   return figures
 }
 
+/** Every other route is mounted at a path; together they have one domain, without a route for `/`. */
+function isMount(name: string): boolean {
+  return /^app-\d*[13579]$/.test(name)
+}
+
+function siteOf(name: string, domain: string): string {
+  return `${isMount(name) ? 'site' : name}.${domain}`
+}
+
+function pathOf(name: string): string {
+  return isMount(name) ? `/${name}` : '/'
+}
+
+const NO_MOUNT = 'status 404'
+
 async function compare(
   host: RealHost,
   possible: Map<string, Set<string>>,
@@ -158,8 +173,8 @@ async function compare(
   for (const [name, may] of possible) {
     const found: string[] = []
     for (const domain of DOMAINS) {
-      const answer = await through(host.nginx.httpPort, `${name}.${domain}`)
-      if (answer !== 'ECONNRESET') found.push(`${answer} at ${domain}`)
+      const answer = await through(host.nginx.httpPort, siteOf(name, domain), pathOf(name))
+      if (answer !== 'ECONNRESET' && answer !== NO_MOUNT) found.push(`${answer} at ${domain}`)
     }
     const now = found.join(' and ') || NONE
     if (!may.has(now)) {

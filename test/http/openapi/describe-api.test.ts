@@ -259,7 +259,7 @@ test('a domain name is described by its purpose in each place', () => {
   assert.match(domain.description, 'name that the route serves')
   assert.match(options.properties.redirect_to.anyOf[0]?.description ?? '', 'Redirect every request to this domain')
   const filter = operationFor('GET', '/proxies').parameters.find(({ name }) => name === 'domain')
-  assert.match(String(filter?.description), 'Only the route that serves this domain')
+  assert.match(String(filter?.description), 'Only routes that serve this domain')
 })
 
 test('the server is the one that served the description, including its base', () => {

@@ -1,24 +1,37 @@
 /** The API's process is killed, or its call fails, at each system call that a change or a recovery makes, without any help of its code. */
 import { type Answer, call, putRoute, type RealHost, startHost } from '../../helpers/system/host.ts'
 import type { Findings } from '../findings.ts'
-import { disagreement, eventFaults, lastEvent, leftovers, refusedByNginx, served } from '../host-promises.ts'
+import {
+  disagreement,
+  eventFaults,
+  lastEvent,
+  leftovers,
+  type Place,
+  refusedByNginx,
+  served,
+} from '../host-promises.ts'
 import type { FaultsPart } from './bounds.ts'
 import { type Call, hasStrace, type Injection, inject, killedAt, listCalls, ONE_WORKER } from './strace.ts'
 
 const NAME = 'app'
-const DOMAIN = 'app.example.com'
 const STABLE = 'stable.example.com'
+const ALONE: Place = { domain: 'app.example.com' }
+/** Under the domain of another route, in whose file its locations are. */
+const MOUNT: Place = { domain: STABLE, path: '/app', otherwise: 'stable' }
 
 interface Change {
   readonly before: 'none' | 'one'
   readonly after: 'none' | 'two'
   /** The type of its event. */
   readonly event: string
+  readonly place: Place
 }
 const CHANGES: Readonly<Record<string, Change>> = {
-  create: { before: 'none', after: 'two', event: 'route.created' },
-  update: { before: 'one', after: 'two', event: 'route.replaced' },
-  delete: { before: 'one', after: 'none', event: 'route.deleted' },
+  create: { before: 'none', after: 'two', event: 'route.created', place: ALONE },
+  update: { before: 'one', after: 'two', event: 'route.replaced', place: ALONE },
+  delete: { before: 'one', after: 'none', event: 'route.deleted', place: ALONE },
+  'create of a mount': { before: 'none', after: 'two', event: 'route.created', place: MOUNT },
+  'delete of a mount': { before: 'one', after: 'none', event: 'route.deleted', place: MOUNT },
 }
 /** The calls that only the recovery makes at a start. */
 const RECOVERY_CALLS = ['rename', 'link', 'symlink', 'unlink', 'fsync']
@@ -39,7 +52,7 @@ export const syscalls: FaultsPart = {
       const droplets = [await host.droplet('one'), await host.droplet('two'), await host.droplet('stable')]
       const ports = Object.fromEntries(droplets.map(({ name, port }) => [name, port]))
       const bench: Bench = { host, ports, points: new Map(), violations: [] }
-      await put(bench, 'stable', STABLE, 'stable')
+      await put(bench, 'stable', { domain: STABLE }, 'stable')
       for (const [title, change] of Object.entries(CHANGES)) {
         const calls = await dryRun(bench, change)
         for (const injection of ['kill', 'ENOSPC', 'EIO'] as const) {
@@ -62,7 +75,7 @@ async function dryRun(bench: Bench, change: Change): Promise<readonly Call[]> {
   const { host } = bench
   await reset(bench, change)
   return await listCalls(host.manager.pid, host.nginx.root, async () => {
-    await apply(bench, change.after)
+    await apply(bench, change, change.after)
     await settle(bench)
   })
 }
@@ -76,7 +89,7 @@ async function breakAt(bench: Bench, title: string, change: Change, point: Call,
   await reset(bench, change)
   const last = await lastEvent(host)
   const attached = await inject(host.manager.pid, point, injection)
-  const answer = await apply(bench, change.after).catch(() => undefined)
+  const answer = await apply(bench, change, change.after).catch(() => undefined)
   if (answer !== undefined) await settle(bench).catch(() => undefined)
   await attached.end()
   tally(bench, `${injection} at ${point.name}`)
@@ -89,19 +102,19 @@ async function breakAt(bench: Bench, title: string, change: Change, point: Call,
     broken(refusedByNginx(host.nginx))
   } else if (answer === undefined) broken(['no answer'])
   broken(await wrongState(bench, change, answer))
-  broken(await disagreement(host, NAME, DOMAIN))
+  broken(await disagreement(host, NAME, change.place))
   broken(await wrongEvents(bench, change, last))
 }
 
 /** Exactly one event says what is served, if that has changed. */
 async function wrongEvents({ host }: Bench, change: Change, last: number): Promise<string[]> {
-  const isChanged = (await served(host, DOMAIN)) === change.after
+  const isChanged = (await served(host, change.place)) === change.after
   return await eventFaults(host, NAME, last, isChanged ? change.event : undefined)
 }
 
 /** An acknowledged state is served, a refused one is not; without an answer either may be. */
 async function wrongState({ host }: Bench, change: Change, answer: Answer | undefined): Promise<string[]> {
-  const now = await served(host, DOMAIN)
+  const now = await served(host, change.place)
   const may =
     answer === undefined || answer.body.error?.details.state === 'degraded'
       ? [change.before, change.after]
@@ -136,7 +149,7 @@ async function breakRecovery(
         await reset(bench, change)
         const last = await lastEvent(host)
         const attached = await inject(host.manager.pid, half, 'kill')
-        await apply(bench, change.after)
+        await apply(bench, change, change.after)
           .then(() => settle(bench))
           .catch(() => undefined)
         await attached.end()
@@ -150,7 +163,7 @@ async function breakRecovery(
           ...(await wrongState(bench, change, undefined)),
           ...leftovers(host.nginx),
           ...refusedByNginx(host.nginx),
-          ...(await disagreement(host, NAME, DOMAIN)),
+          ...(await disagreement(host, NAME, change.place)),
           ...(await wrongEvents(bench, change, last)),
         ]
         bench.violations.push(...found.map((word) => `kill at ${name} ${nth} of the recovery of a ${title}: ${word}`))
@@ -162,25 +175,30 @@ async function breakRecovery(
 }
 
 /** Brings the route to its initial state, and waits until nothing is under way. */
-async function reset(bench: Bench, { before }: Change): Promise<void> {
-  const answer = await apply(bench, before)
+async function reset(bench: Bench, change: Change): Promise<void> {
+  const answer = await apply(bench, change, change.before)
   if (answer.status >= 300 && answer.status !== 404)
     throw new Error(`the host did not recover from the last fault: ${JSON.stringify(answer.body)}`)
   await settle(bench)
 }
 
-async function apply(bench: Bench, state: 'none' | 'one' | 'two'): Promise<Answer> {
+async function apply(bench: Bench, { place }: Change, state: 'none' | 'one' | 'two'): Promise<Answer> {
   if (state === 'none') return await call(bench.host.manager, 'DELETE', `/proxies/${NAME}`)
-  return await put(bench, NAME, DOMAIN, state)
+  return await put(bench, NAME, place, state)
 }
 
-async function put({ host, ports }: Bench, name: string, domain: string, droplet: string): Promise<Answer> {
-  return await putRoute(host.manager, name, domain, ports[droplet] ?? 0, { require_healthy: false })
+async function put(
+  { host, ports }: Bench,
+  name: string,
+  { domain, path = '/' }: Place,
+  droplet: string,
+): Promise<Answer> {
+  return await putRoute(host.manager, name, domain, ports[droplet] ?? 0, { path, require_healthy: false })
 }
 
 /** An unchanged PUT is queued after the cleanup of the previous change, and touches no file. */
 async function settle(bench: Bench): Promise<void> {
-  await put(bench, 'stable', STABLE, 'stable')
+  await put(bench, 'stable', { domain: STABLE }, 'stable')
 }
 
 function tally({ points }: Bench, what: string): void {

@@ -97,7 +97,7 @@ function faultsOfShared(text: string): string[] {
 }
 
 const SHARED_LINE =
-  /^(server|server_names_hash_(bucket|max)_size \d+|map \$(http_upgrade|proxy_manager_upgrade) \$proxy_manager_(upgrade|connection)|map \$remote_addr \$proxy_manager_is_loopback|default 0?|websocket (websocket|upgrade)|(::ffff:)?127\.0\.0\.1 1|resolver [\w.:[\] ]+ valid=30s|resolver_timeout 5s|keepalive_min_timeout 5s|server_tokens on|::1 1|listen (\[::\]:)?\d+( ssl)?( http2)?( default_server)?|http2 on|server_name (generation|catch-all)\.proxy-manager\.invalid|access_log off|default_type text\/plain|if \( \$proxy_manager_is_loopback = 0 \)|return 444|location (\/|= \/status)|return 200 \d+|stub_status|ssl_reject_handshake on|ssl_(protocols|ciphers|ecdh_curve|prefer_server_ciphers|session_timeout|session_cache|session_tickets) [\w.:+ -]+)$/
+  /^(server|server_names_hash_(bucket|max)_size \d+|map \$(http_upgrade|proxy_manager_upgrade) \$proxy_manager_(upgrade|connection)|default 0?|websocket (websocket|upgrade)|resolver [\w.:[\] ]+ valid=30s|resolver_timeout 5s|keepalive_min_timeout 5s|server_tokens on|allow (127\.0\.0\.0\/8|::1)|deny all|error_page 403 = @drop|auth_basic off|try_files \/nonexistent @generation|listen (\[::\]:)?\d+( ssl)?( http2)?( default_server)?|http2 on|server_name (generation|catch-all)\.proxy-manager\.invalid|access_log off|default_type text\/plain|return 444|location (\/|@generation|@drop|= \/status)|return 200 \d+|stub_status|ssl_reject_handshake on|ssl_(protocols|ciphers|ecdh_curve|prefer_server_ciphers|session_timeout|session_cache|session_tickets) [\w.:+ -]+)$/
 
 const CERTBOT_ARGUMENT = [
   /^(certonly|register|delete|--(non-interactive|agree-tos|no-eff-email|no-directory-hooks|force-renewal))$/,
