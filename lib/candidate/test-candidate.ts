@@ -8,7 +8,7 @@ import { writeFailure } from '../host/write-failure.ts'
 import { type CandidateOptions, renderCandidate } from '../nginx/config/candidate.ts'
 import { hostRemedy } from '../nginx/config/diagnostic.ts'
 import { runTest, type TestResult } from '../nginx/config-test.ts'
-import { dropletOfFileName, isOwnFileName } from '../route/file-names.ts'
+import { dropletOfFileName, isOwnFileName } from '../route/droplet-name.ts'
 import type { Observation } from '../snapshot/observe.ts'
 import { stagedPath, stageTexts, syncStaged } from './stage.ts'
 

@@ -6,7 +6,7 @@ import { ProxyManagerError } from '../errors.ts'
 import type { TestResult } from '../nginx/config-test.ts'
 import { type Change, dropletsOf } from '../plan/change.ts'
 import type { BatchPlan } from '../plan/plan-batch.ts'
-import { routeFileName, SHARED_FILE } from '../route/file-names.ts'
+import { routeFileName, SHARED_FILE } from '../route/droplet-name.ts'
 import type { CommitOptions } from './commit.ts'
 import { type BatchDryRun, type ChangeContext, type ChangeState, type ObservedHost, testedNow } from './context.ts'
 

@@ -6,7 +6,7 @@ import type { Host } from '../host/host.ts'
 import { replaceText } from '../host/replace-file.ts'
 import { reloadFailed } from '../nginx/reload-result.ts'
 import { isIntact, readSharedFile, renumberSharedFile } from '../render/shared-file.ts'
-import { SHARED_FILE } from '../route/file-names.ts'
+import { SHARED_FILE } from '../route/droplet-name.ts'
 import { dropJournal } from './journal.ts'
 import { logBackUp, settleSwap, undoSwap } from './swap.ts'
 

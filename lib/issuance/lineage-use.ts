@@ -2,7 +2,7 @@
 import { lineagePaths } from '../certificates/lineage.ts'
 import type { ChangeContext } from '../change/context.ts'
 import { namedFiles, readerOf } from '../nginx/config/named-files.ts'
-import { routeFileName } from '../route/file-names.ts'
+import { routeFileName } from '../route/droplet-name.ts'
 
 /**
  * Reads every file of NGINX's configuration; that of a route only if it was edited by hand, since it names no file of certbot's otherwise. The result

@@ -2,7 +2,7 @@
 import { type FileChange, type FileImage, sameImage } from '../host/file-image.ts'
 import { withoutDefaultServer } from '../nginx/config/listens.ts'
 import { renderSharedFile, type SharedContext } from '../render/shared-file.ts'
-import { routeFileName, SHARED_FILE } from '../route/file-names.ts'
+import { routeFileName, SHARED_FILE } from '../route/droplet-name.ts'
 import { placedUpstreams } from '../route/record.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
 import type { Snapshot } from '../snapshot/snapshot.ts'

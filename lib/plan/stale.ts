@@ -2,7 +2,7 @@
 import { contextKey } from '../render/context.ts'
 import { renderFingerprint } from '../render/fingerprint.ts'
 import { isRenderedAs } from '../render/route-file.ts'
-import { SHARED_FILE } from '../route/file-names.ts'
+import { SHARED_FILE } from '../route/droplet-name.ts'
 import { isMounted } from '../route/path.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
 import type { Snapshot } from '../snapshot/snapshot.ts'

@@ -5,7 +5,7 @@
  */
 import { basename } from 'node:path'
 import type { FileChange, FileImage } from '../host/file-image.ts'
-import { SHARED_FILE } from '../route/file-names.ts'
+import { SHARED_FILE } from '../route/droplet-name.ts'
 
 export interface SwapStep {
   readonly does: 'rename' | 'link' | 'remove'

@@ -4,8 +4,8 @@ import * as v from 'valibot'
 import { type Directive, printNginx } from '../nginx/config/print.ts'
 import { isAtLeast } from '../nginx/config/version.ts'
 import { GENERATION_NAME, STATUS_PATH } from '../nginx/generation.ts'
+import { dropletOfFileName } from '../route/droplet-name.ts'
 import { readHeader, withHeader } from '../route/file-envelope.ts'
-import { dropletOfFileName } from '../route/file-names.ts'
 import { readRouteFile } from '../route/stored-route.ts'
 import {
   AUTH_BASIC_OFF,

@@ -1,4 +1,4 @@
-/** Droplet names; a route has the name of its droplet. */
+/** Droplet names, which are the names of routes, and the names of the files that Proxy Manager writes. */
 import * as v from 'valibot'
 
 const NAME = /^[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?$/
@@ -36,4 +36,26 @@ function decoded(text: string): string {
   } catch {
     return text
   }
+}
+
+/** The file with what all routes share; its name sorts before theirs. */
+export const SHARED_FILE = '000-proxy-manager.conf'
+
+const PREFIX = 'fpai-'
+const SUFFIX = '.conf'
+
+export function routeFileName(dropletName: string): string {
+  return `${PREFIX}${dropletName}${SUFFIX}`
+}
+
+/** The droplet of a route's file name; `undefined` for any other name. */
+export function dropletOfFileName(name: string): string | undefined {
+  if (!name.startsWith(PREFIX) || !name.endsWith(SUFFIX)) return undefined
+  const dropletName = name.slice(PREFIX.length, -SUFFIX.length)
+  return v.is(DropletName, dropletName) ? dropletName : undefined
+}
+
+/** Whether a file name is one that Proxy Manager writes. */
+export function isOwnFileName(name: string): boolean {
+  return name === SHARED_FILE || dropletOfFileName(name) !== undefined
 }

@@ -8,6 +8,7 @@ import { bodyEntries, checkBody, checkTogether, objectMessage, toSpec } from './
 const READ_ONLY = [
   'ssl_enabled',
   'status',
+  'served_by',
   'source',
   'last_health_status',
   'last_health_checked_at',

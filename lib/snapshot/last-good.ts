@@ -5,7 +5,7 @@ import type { FileChange } from '../host/file-image.ts'
 import type { Host } from '../host/host.ts'
 import { temporaryOf } from '../host/replace-file.ts'
 import { isIntact } from '../render/shared-file.ts'
-import { isOwnFileName } from '../route/file-names.ts'
+import { isOwnFileName } from '../route/droplet-name.ts'
 
 type CopiesHost = Pick<Host, 'files' | 'paths'>
 

@@ -5,7 +5,7 @@ import type { ConfigurationTree } from '../nginx/config/include.ts'
 import { canonical, isIpv6, isWildcard, type Listen, listenName, readListen } from '../nginx/config/listen.ts'
 import { listensIn, ownListens } from '../nginx/config/listens.ts'
 import type { ListensOf } from '../nginx/endpoints.ts'
-import { routeFileName, SHARED_FILE } from '../route/file-names.ts'
+import { routeFileName, SHARED_FILE } from '../route/droplet-name.ts'
 import type { Snapshot } from './snapshot.ts'
 
 const LOOKUP_TIMEOUT_MS = 1000

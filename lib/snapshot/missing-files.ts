@@ -2,7 +2,7 @@
 import { basename } from 'node:path'
 import type { Host } from '../host/host.ts'
 import { statePaths } from '../host/state-folder.ts'
-import { dropletOfFileName, isOwnFileName, SHARED_FILE } from '../route/file-names.ts'
+import { dropletOfFileName, isOwnFileName, SHARED_FILE } from '../route/droplet-name.ts'
 
 /**
  * Why sites-available cannot be the directory that the routes were written to: every symlink of ours in sites-enabled dangles, or none of the

@@ -9,7 +9,7 @@
  */
 import type { Host } from '../host/host.ts'
 import { remember } from '../host/remember.ts'
-import { dropletOfFileName, routeFileName } from '../route/file-names.ts'
+import { dropletOfFileName, routeFileName } from '../route/droplet-name.ts'
 import type { RouteRecord } from '../route/record.ts'
 import { readRouteFile } from '../route/stored-route.ts'
 
