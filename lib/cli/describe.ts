@@ -1,8 +1,8 @@
 /** The API's answers as text. The schemas name only what is shown. */
 
 import * as v from 'valibot'
+import { pathField, ROOT } from '../net/path.ts'
 import { DEFAULT_OPTIONS } from '../route/options.ts'
-import { pathField, ROOT } from '../route/path.ts'
 import { upstreamsOf } from '../upstream/upstream.ts'
 import { EXIT, type Outcome } from './command.ts'
 import { fields } from './text.ts'

@@ -3,8 +3,8 @@
 import * as v from 'valibot'
 import type { Skipped } from '../bulk/change-many.ts'
 import { Domain } from '../net/domain.ts'
+import { pathField, pathOf, ROOT, RoutePath } from '../net/path.ts'
 import { DropletName, foldName } from '../route/droplet-name.ts'
-import { pathField, pathOf, ROOT, RoutePath } from '../route/path.ts'
 import { UpstreamHost, UpstreamPort } from '../upstream/upstream.ts'
 
 /** A route as the Registry has it. */

@@ -1,6 +1,6 @@
 /** What a change did, as events. */
 import { type DatedEvent, datedEvent, type EventDraft, type EventType, type Origin } from '../events/event.ts'
-import { pathField } from '../route/path.ts'
+import { pathField } from '../net/path.ts'
 import { entriesOf, type RouteRecord } from '../route/record.ts'
 import { asServed } from '../route/site.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'

@@ -1,9 +1,9 @@
 /** Which route has what: each name belongs to one domain, and each path of a domain to one route. */
 import { ProxyManagerError } from '../errors.ts'
+import { pathField, pathOf } from '../net/path.ts'
 import { ownerOf } from '../nginx/config/listens.ts'
 import { namesOf } from '../route/names.ts'
 import type { ProxyOptions } from '../route/options.ts'
-import { pathField, pathOf } from '../route/path.ts'
 import type { Snapshot } from '../snapshot/snapshot.ts'
 
 /** For each name, and each domain with a path, who has it, and through which droplets. */

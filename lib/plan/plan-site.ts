@@ -1,8 +1,8 @@
 /** What a change of one route means for the others of its domain: their certificate, their locations, and who has the server blocks. */
 import type { CertificateSummary } from '../certificates/certificate.ts'
 import { ProxyManagerError } from '../errors.ts'
+import { pathField } from '../net/path.ts'
 import { renderRouteFile } from '../render/route-file.ts'
-import { pathField } from '../route/path.ts'
 import type { RouteRecord } from '../route/record.ts'
 import { isSamePlace, ownerIn, placesIn, siteOf, withCertificate } from '../route/site.ts'
 import { readRouteFile, revisionOf, type SnapshotRoute } from '../route/stored-route.ts'

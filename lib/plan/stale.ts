@@ -1,9 +1,10 @@
 /** Which of our files are not what they would be if they were rendered now, for the host as it is and by this version. */
+
+import { isMounted } from '../net/path.ts'
 import { contextKey } from '../render/context.ts'
 import { renderFingerprint } from '../render/fingerprint.ts'
 import { isRenderedAs } from '../render/route-file.ts'
 import { SHARED_FILE } from '../route/droplet-name.ts'
-import { isMounted } from '../route/path.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
 import type { Snapshot } from '../snapshot/snapshot.ts'
 import { isSharedCurrent } from './plan-files.ts'

@@ -1,8 +1,8 @@
 /** The part of a server block that proxies to the upstream. */
 import { ipFamily } from '../net/address.ts'
+import { isMounted, pathOf } from '../net/path.ts'
 import type { Argument, Directive } from '../nginx/config/print.ts'
 import { isAtLeast } from '../nginx/config/version.ts'
-import { isMounted, pathOf } from '../route/path.ts'
 import { entriesOf, placedUpstreams, type RouteRecord } from '../route/record.ts'
 import { upstreamOf } from '../upstream/upstream.ts'
 import { buffers } from './buffers.ts'

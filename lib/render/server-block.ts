@@ -1,9 +1,9 @@
 /** A route as NGINX directives, valid from NGINX 1.18 to today's mainline. */
 import { copyName } from '../certificates/certificate.ts'
+import { byPath, isMounted, pathOf } from '../net/path.ts'
 import { type Directive, keepPrinted } from '../nginx/config/print.ts'
 import { securedNames, unsecuredNames } from '../route/names.ts'
 import { DEFAULT_OPTIONS } from '../route/options.ts'
-import { byPath, isMounted, pathOf } from '../route/path.ts'
 import type { RouteRecord } from '../route/record.ts'
 import type { PlaceInSite } from '../route/site.ts'
 import {

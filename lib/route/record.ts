@@ -3,10 +3,10 @@
 import * as v from 'valibot'
 import { CertificateChoice, CertificateSummary } from '../certificates/certificate.ts'
 import { Domain } from '../net/domain.ts'
+import { RoutePath } from '../net/path.ts'
 import { HealthStatus, type Upstream, type UpstreamEntry, upstreamsOf } from '../upstream/upstream.ts'
 import { DropletName } from './droplet-name.ts'
 import { ProxyOptions, writtenOptions } from './options.ts'
-import { RoutePath } from './path.ts'
 
 /** Who manages the route: a call, or a sync with the Registry. */
 export const RouteSource = v.picklist(['api', 'registry'])

@@ -3,7 +3,7 @@
  * name. The others are mounts, whose files have only their upstream.
  */
 import { type CertificateSummary, isSameCopy } from '../certificates/certificate.ts'
-import { byPath, isMounted, pathOf } from './path.ts'
+import { byPath, isMounted, pathOf } from '../net/path.ts'
 import type { RouteRecord } from './record.ts'
 import type { SnapshotRoute } from './stored-route.ts'
 

@@ -3,10 +3,10 @@
 import * as v from 'valibot'
 import { CertificateChoice } from '../certificates/certificate.ts'
 import { Domain } from '../net/domain.ts'
+import { isMounted, pathField, ROOT, RoutePath } from '../net/path.ts'
 import { UpstreamEntries, type UpstreamEntry, UpstreamHost, UpstreamPort, UpstreamUrl } from '../upstream/upstream.ts'
 import { DropletName, nameFromDomain } from './droplet-name.ts'
 import { ProxyOptions } from './options.ts'
-import { isMounted, pathField, ROOT, RoutePath } from './path.ts'
 import { RouteSource } from './record.ts'
 
 const flag = (help: string) => v.optional(v.pipe(v.boolean('must be true or false'), v.description(help)), true)

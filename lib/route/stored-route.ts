@@ -1,9 +1,9 @@
 /** Route files: one per droplet, a header comment with the route's record and a checksum, then its server blocks. There is no other store. */
 
 import * as v from 'valibot'
+import { pathField } from '../net/path.ts'
 import { readHeader, sha256 } from './file-envelope.ts'
 import { withoutLaterDefaults } from './options.ts'
-import { pathField } from './path.ts'
 import { entriesOf, RouteRecord } from './record.ts'
 import type { PlaceInSite } from './site.ts'
 
