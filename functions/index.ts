@@ -6,6 +6,7 @@ import checkProxy from './check-proxy.ts'
 import createProxy from './create-proxy.ts'
 import deleteCertificate from './delete-certificate.ts'
 import deleteProxy from './delete-proxy.ts'
+import explainUrl from './explain-url.ts'
 import exportRoutes from './export-routes.ts'
 import getEvents from './get-events.ts'
 import getHistory from './get-history.ts'
@@ -45,6 +46,7 @@ export const endpoints: readonly Endpoint[] = [
   deleteCertificate,
   getManagerHealth,
   getEvents,
+  explainUrl,
   syncFromRegistry,
   reconcile,
   exportRoutes,

@@ -69,6 +69,7 @@ const FLOORS: readonly (readonly [room: string, packages: readonly string[]])[] 
   ['lib/bulk', ['valibot']],
   ['lib/mesh', ['valibot', 'jose/*', 'node:crypto', 'node:util']],
   ['lib/health', ['valibot', 'node:path']],
+  ['lib/explanation', ['valibot', 'node:path']],
   ['lib/engine', ['valibot']],
   ['lib/http/access', ['node:crypto']],
   ['lib/http', ['valibot', 'itty-router']],
@@ -115,7 +116,7 @@ test('no room has more than 12 files', () => {
 
 /** Rooms in which nothing waits, reads or writes, and such files of other rooms. */
 const PURE =
-  /^lib\/(errors\.ts|net\/|settings\/|route\/|nginx\/config\/|render\/|plan\/|certificates\/(certificate|coverage|lineage-name|certbot-arguments|certbot-diagnostic|order-ledger)\.ts|mesh\/(registry-records|registry-key|token-claims|announcements|sync-selection)\.ts|health\/reasons\.ts)/
+  /^lib\/(errors\.ts|net\/|settings\/|route\/|nginx\/config\/|render\/|plan\/|certificates\/(certificate|coverage|lineage-name|certbot-arguments|certbot-diagnostic|order-ledger)\.ts|explanation\/(asked-url|server-blocks|patterns|choose-server|choose-location|expected|summary)\.ts|mesh\/(registry-records|registry-key|token-claims|announcements|sync-selection)\.ts|health\/reasons\.ts)/
 
 const partOf = (path: string) => {
   if (/^lib\/[^/]+\.ts$/.test(path) && path !== 'lib/errors.ts') return 'main'

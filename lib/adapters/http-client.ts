@@ -31,9 +31,9 @@ export type PatientFetch = (
 
 export const patientFetch: PatientFetch = fetch
 
-/** Status and body, with the `Server` header if there is one; or why there is no answer: `failure` is the errno's name, `TIMEOUT`, `TOO_LARGE` or `BROKEN`. */
+/** Status and body, with the `Server` and (of a probe) the `Location` header if there is one; or why there is no answer: `failure` is the errno's name, `TIMEOUT`, `TOO_LARGE` or `BROKEN`. */
 export type HttpAnswer =
-  | { readonly status: number; readonly body: string; readonly server?: string }
+  | { readonly status: number; readonly body: string; readonly server?: string; readonly location?: string }
   | { readonly failure: string }
 
 export interface HttpClient {

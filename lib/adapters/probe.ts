@@ -8,6 +8,8 @@ import { boundedAgent } from './http/bounded-agent.ts'
 import { failureCode, type HttpAnswer } from './http-client.ts'
 
 export interface ProbeRequest {
+  /** `GET` by default. */
+  readonly method?: 'GET' | 'HEAD'
   /** `http` by default. Over HTTPS the certificate is not verified. */
   readonly scheme?: 'http' | 'https'
   /** The literal address to connect to, whatever `host` is. */
@@ -44,7 +46,7 @@ export type Handshake = { readonly fingerprint: string } | { readonly failure: s
 export interface Probe {
   /** Makes a TLS handshake over a new connection; the certificate is read, not verified. Resolves for every outcome. */
   handshake(request: HandshakeRequest): Promise<Handshake>
-  /** Sends one GET over a new connection. Redirects are not followed; the body is cut after 4 KiB. Resolves for every outcome. */
+  /** Sends one request over a new connection. Redirects are not followed; the body is cut after 4 KiB. Resolves for every outcome. */
   get(request: ProbeRequest): Promise<HttpAnswer>
 }
 
@@ -62,6 +64,7 @@ export function hostProbe(): Probe {
 }
 
 async function get({
+  method = 'GET',
   scheme = 'http',
   address,
   port,
@@ -82,12 +85,17 @@ async function get({
   const send = scheme === 'https' ? httpsRequest : httpRequest
   try {
     const response = await new Promise<IncomingMessage>((resolve, reject) => {
-      send(url, { agent, headers, signal }, resolve).on('error', reject).end()
+      send(url, { method, agent, headers, signal }, resolve).on('error', reject).end()
     })
     end()
     const { statusCode: status = 0 } = response
-    const { server } = response.headers
-    return { status, body: await readStart(response), ...(server === undefined ? {} : { server: String(server) }) }
+    const { server, location } = response.headers
+    return {
+      status,
+      body: await readStart(response),
+      ...(server === undefined ? {} : { server: String(server) }),
+      ...(location === undefined ? {} : { location }),
+    }
   } catch (error) {
     return { failure: isTooLarge() ? 'TOO_LARGE' : failureCode(error, signal) }
   } finally {

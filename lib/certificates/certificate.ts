@@ -48,6 +48,16 @@ export function checkPair(fullchain: string, privkey: string, nowMs: number): Ch
   }
 }
 
+/** The first certificate of a file, whether or not it may be served; `undefined` if it cannot be read. */
+export function readCertificate(fullchain: string): CertificateSummary | undefined {
+  try {
+    const [leaf] = readChain(fullchain)
+    return leaf && summarize(leaf)
+  } catch {
+    return undefined
+  }
+}
+
 /** A checked certificate that covers this domain, or why it may not be served for it. */
 export function checkedFor(checked: Checked, domain: string): Checked {
   if ('fault' in checked || coversName(checked.summary.domains, domain)) return checked

@@ -45,6 +45,8 @@ export interface Invocation {
   readonly newName: string
   /** The path of a file, if the command expects one. */
   readonly file: string
+  /** The URL, if the command expects one. */
+  readonly url: string
   /** By camelCase name; `undefined` if an option was not given. */
   readonly options: Readonly<Record<string, unknown>>
   /** `--json` is given: for a command that prints by itself. */
@@ -67,6 +69,8 @@ export interface CommandDefinition {
   readonly expectsNewName?: boolean
   /** Its argument is a file. */
   readonly expectsFile?: boolean
+  /** Its argument is a URL. */
+  readonly expectsUrl?: boolean
   readonly options: readonly Option[]
   /** It runs until it is stopped, and prints no outcome. */
   readonly isService?: boolean

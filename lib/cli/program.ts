@@ -8,6 +8,7 @@ import { certificates, deleteCertificate, uploadCertificate } from './commands/c
 import { remove } from './commands/delete.ts'
 import { check, get } from './commands/get.ts'
 import { events, history, rollback } from './commands/history.ts'
+import { explain } from './commands/host/explain.ts'
 import { health } from './commands/host/health.ts'
 import { reconcile } from './commands/host/reconcile.ts'
 import { recover, serve } from './commands/host/serve.ts'
@@ -42,6 +43,7 @@ const COMMANDS: readonly CommandDefinition[] = [
   apply,
   reconcile,
   events,
+  explain,
   health,
 ]
 
@@ -61,7 +63,8 @@ ${ENV_FILE}.
 Exit status:
   0   success
   1   refused by the API; plan, --dry-run: rejected by NGINX; health, check:
-      unhealthy; recover: something could not be recovered
+      unhealthy; explain: NGINX does not do what its configuration says;
+      recover: something could not be recovered
   2   wrong usage
   3   the API cannot be reached
   4   health: degraded
@@ -116,11 +119,13 @@ function createProgram({ out, err, columns }: CliContext): Command {
 }
 
 function addCommand(program: Command, definition: CommandDefinition): Command {
-  const { name, summary, expectsName, expectsNewName, expectsFile, options, isService, details } = definition
+  const { name, summary, expectsName, expectsNewName, expectsFile, expectsUrl, options, isService, details } =
+    definition
   const command = program.command(name).description(summary).showHelpAfterError(`See proxy-manager ${name} --help`)
   const argument = typeof expectsName === 'string' ? expectsName : 'Droplet name of the route'
   if (expectsName) command.argument('<name>', argument, parseName)
   if (expectsFile) command.argument('<file>', 'A file, or - for standard input')
+  if (expectsUrl) command.argument('<url>', 'An absolute URL')
   if (expectsNewName) command.argument('<new-name>', 'Its new droplet name', parseName)
   for (const option of options) command.addOption(option)
   if (!isService) command.option('--json', 'Print JSON instead of text')
@@ -143,7 +148,10 @@ async function execute(
   const [name = '', newName = ''] = command.args
   const print = (json: unknown) => context.out(`${plainJson(json)}\n`)
   try {
-    const outcome = await definition.run({ name, newName, file: name, options, isJson: isJson === true }, context)
+    const outcome = await definition.run(
+      { name, newName, file: name, url: name, options, isJson: isJson === true },
+      context,
+    )
     if (outcome === undefined) return undefined
     if (isJson) print(outcome.json)
     else context.out(`${printable(outcome.text)}\n`)

@@ -8,6 +8,8 @@ import type { Origin } from '../events/event.ts'
 import type { EventLog } from '../events/log.ts'
 import type { Progress } from '../events/progress.ts'
 import type { EventStreams } from '../events/streams.ts'
+import type { AskedUrl } from '../explanation/asked-url.ts'
+import type { Explanation } from '../explanation/explanation.ts'
 import type { Dependency } from '../health/dependencies.ts'
 import type { ManagerHealth } from '../health/health-schema.ts'
 import type { Version } from '../history/history.ts'
@@ -158,6 +160,8 @@ export interface Engine {
   getProxy(dropletName: string): Promise<ProxyDetails>
   /** Checks the upstream of a route now; nothing is changed. */
   checkProxy(dropletName: string): Promise<CheckedProxy>
+  /** What answers a URL, and what NGINX itself says to a HEAD of it. */
+  explainUrl(url: AskedUrl): Promise<Explanation>
   /** Starts the health checks that are due, without waiting for them; cheap enough to be called every second. */
   startDueChecks(): Promise<void>
   readHealth(): Promise<ManagerHealth>

@@ -1,6 +1,7 @@
 /** What is read of routes and of their upstreams, without a change. */
 import type { ChangeContext } from '../change/context.ts'
 import { ProxyManagerError } from '../errors.ts'
+import { explainUrl } from '../explanation/explain.ts'
 import type { UpstreamChecks } from '../health/upstream-checks.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
 import { servedRoutes } from './arrivals.ts'
@@ -8,7 +9,7 @@ import type { Drains } from './drains.ts'
 import type { Engine } from './engine.ts'
 import type { RouteView } from './route-view.ts'
 
-type ReadVerbs = Pick<Engine, 'listProxies' | 'getProxy' | 'checkProxy' | 'startDueChecks'>
+type ReadVerbs = Pick<Engine, 'listProxies' | 'getProxy' | 'checkProxy' | 'startDueChecks' | 'explainUrl'>
 
 export function readVerbs(
   context: ChangeContext,
@@ -35,6 +36,12 @@ export function readVerbs(
       const route = await servedRoute(dropletName)
       const checked = await checks.check(route)
       return { dropletName, ...checked, health: view.showDetails(route).health }
+    },
+    explainUrl: async (url) => {
+      const { host, state } = context
+      const { unconfirmed, generation } = state
+      const hasChanged = () => [unconfirmed, state.unconfirmed].some(Boolean) || state.generation !== generation
+      return await explainUrl({ host, observation: await context.observe([]), hasChanged, show: view.show }, url)
     },
     startDueChecks: async () => {
       // Every second: the routes as they were last read will do. Why a host cannot be read is said by health.

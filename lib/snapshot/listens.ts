@@ -8,6 +8,8 @@ import type { ListensOf } from '../nginx/endpoints.ts'
 import { routeFileName, SHARED_FILE } from '../route/droplet-name.ts'
 import type { Snapshot } from './snapshot.ts'
 
+type Listening = Pick<UnmanagedServer, 'listens'>
+
 const LOOKUP_TIMEOUT_MS = 1000
 const KEPT_MS = 60_000
 
@@ -18,7 +20,7 @@ const KEPT_MS = 60_000
 export function listenResolver({
   clock,
   network,
-}: Pick<Host, 'clock' | 'network'>): (servers: readonly UnmanagedServer[]) => Promise<readonly UnmanagedServer[]> {
+}: Pick<Host, 'clock' | 'network'>): <T extends Listening>(servers: readonly T[]) => Promise<readonly T[]> {
   const known = new Map<string, { readonly addresses: readonly string[]; readonly atMs: number }>()
   const resolve = async (name: string): Promise<void> => {
     const kept = known.get(name)
