@@ -89,9 +89,11 @@ async function runInNamespaces(): Promise<number> {
   const options = ['--mount', '--pid', '--fork', '--kill-child', '--mount-proc', '--propagation', 'private']
   const [file = '', ...args] = isInstalled('unshare') ? ['unshare', ...options, ...command] : command
   const child = spawn(file, args, { stdio: 'inherit', env: { ...process.env, [WORK]: folder } })
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => child.kill('SIGKILL'))
+  // npm forwards a signal that the terminal has sent to both.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => child.kill('SIGKILL'))
   const [status] = await once(child, 'exit')
-  rmSync(folder, { recursive: true, force: true })
+  // Some of its processes may end a moment after the first one.
+  rmSync(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 200 })
   return status ?? 1
 }
 

@@ -126,7 +126,7 @@ export async function through(port: number, domain: string, path = '/'): Promise
       },
     )
     request.on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? error.message))
-    request.setTimeout(5000, () => request.destroy(new Error('timeout')))
+    request.setTimeout(60_000, () => request.destroy(new Error('timeout')))
     request.end()
   })
 }

@@ -104,6 +104,8 @@ const CERTBOT_ARGUMENT = [
   /^--(renew-with-new-domains|authenticator=webroot|preferred-challenges=http-01)$/,
   /^--server=https:\/\/acme-v02\.api\.letsencrypt\.org\/directory$/,
   /^--account=[0-9a-f]{32}$/,
+  // Those of an external account are in a file; without one, nothing is to take their place.
+  /^--eab-(kid|hmac-key)=$/,
   /^--config=\/[\w/.-]+\/state\/certbot\/[0-9a-f-]{36}\.ini$/,
   /^--(webroot-path|config-dir)=\/[\w/.-]+$/,
   /^--(cert-name|domain)=[a-z0-9][a-z0-9._-]{1,252}$/,
