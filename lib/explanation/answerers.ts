@@ -5,7 +5,6 @@ import { isSameFolder } from '../nginx/config/include.ts'
 import { isIpv6, isWildcard } from '../nginx/config/listen.ts'
 import type { Endpoint } from '../nginx/endpoints.ts'
 import { dropletOfFileName } from '../route/droplet-name.ts'
-import { namesOf } from '../route/names.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
 import { listenResolver } from '../snapshot/listens.ts'
 import type { Observation } from '../snapshot/observe.ts'
@@ -31,27 +30,15 @@ export interface Answerers {
 }
 
 /** Reads the configuration, and finds what answers: where most clients arrive first. */
-export async function findAnswerers(host: Host, observation: Observation, url: AskedUrl): Promise<Answerers> {
-  const { tree, snapshot } = observation
-  const resolve = listenResolver(host)
-  const find = async (isSkipped: (path: string) => boolean): Promise<Answerers> => {
-    const blocks = await resolve(readServerBlocks(snapshot.host.mainPath, tree, isSkipped))
-    return { blocks, answerers: answerersOf(host, blocks, url) }
-  }
-  const found = await find((path) => hasOtherNames(routeIn(observation, path), url.host))
-  // Unknown names get the first block of their socket if none is its default server: any file may have it.
-  return found.answerers.some(({ matchedBy }) => matchedBy === 'first') ? await find(() => false) : found
+export async function findAnswerers(host: Host, { tree, snapshot }: Observation, url: AskedUrl): Promise<Answerers> {
+  const blocks = await listenResolver(host)(readServerBlocks(snapshot.host.mainPath, tree))
+  return { blocks, answerers: answerersOf(host, blocks, url) }
 }
 
 /** The route whose file this is; `undefined` for any other file. */
 export function routeIn({ snapshot, tree }: Observation, path: string): SnapshotRoute | undefined {
   const route = snapshot.routes.get(dropletOfFileName(basename(path)) ?? '')
   return route !== undefined && isSameFolder(dirname(path), snapshot.sitesEnabled, tree) ? route : undefined
-}
-
-/** The file of a route as it was written need not be read for names that it does not have. */
-function hasOtherNames(route: SnapshotRoute | undefined, name: string): boolean {
-  return route !== undefined && !route.drifted && !namesOf(route.record).includes(name)
 }
 
 function answerersOf(host: Host, blocks: readonly ServerBlock[], url: AskedUrl): readonly Answerer[] {

@@ -1,5 +1,6 @@
 /** Explains what answers a URL: what NGINX's configuration says, and what NGINX itself does. */
 import type { Host } from '../host/host.ts'
+import { pathOf } from '../net/path.ts'
 import { listenArgument } from '../nginx/config/listen.ts'
 import type { ProxyState } from '../route/state.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
@@ -10,8 +11,8 @@ import type { AskedUrl } from './asked-url.ts'
 import { socketsOf } from './choose-server.ts'
 import { differenceOf, ending, type Seen } from './expected.ts'
 import type { Answered, Explanation, ShownBlock } from './explanation.ts'
-import type { ServerBlock } from './server-blocks.ts'
-import { certificatesOf, kindOf, pathOf, placeOf, routeOf, shownBlock } from './shown-parts.ts'
+import { argumentsOf, type ServerBlock } from './server-blocks.ts'
+import { certificatesOf, kindOf, placeOf, routeOf, shownBlock } from './shown-parts.ts'
 import { summaryOf, whyNobody, whyNoSocket } from './summary.ts'
 
 export interface Explained {
@@ -38,6 +39,11 @@ export async function explainUrl(explained: Explained, url: AskedUrl): Promise<E
   const { nginx, agrees, difference } = asked.find((one) => one.agrees === false) ?? asked[0] ?? NOT_ASKED
   const block = shownBlock(observation, answerer)
   const { matchedBy, expected, chosen } = answerer
+  const inside = chosen?.at.block ?? []
+  const passing = {
+    isProxied: argumentsOf(inside, 'proxy_pass').length > 0,
+    isRestricted: [inside, answerer.block.directives].some((level) => argumentsOf(level, 'deny').length > 0),
+  }
   const isUnnamed = matchedBy === 'default_server' || matchedBy === 'first'
   const nobody = isUnnamed ? whyNobody(url, observation.snapshot.routes, blocks, expected) : undefined
   const found = routeOf(observation, answerer, url.path)
@@ -51,7 +57,7 @@ export async function explainUrl(explained: Explained, url: AskedUrl): Promise<E
   const listens = elsewhere.map(({ listen }) => listen)
   return {
     url: url.href,
-    summary: summaryOf({ block, route, expected, nginx, difference, elsewhere: listens }, nobody),
+    summary: summaryOf({ block, route, expected, passing, nginx, difference, elsewhere: listens }, nobody),
     server_block: block,
     location: chosen === undefined ? null : { match: chosen.match, ...placeOf(observation, chosen.at) },
     route,

@@ -19,18 +19,14 @@ export interface ServerBlock {
   readonly http: readonly PlacedDirective[]
 }
 
-/** Reads them from the main file. Files for which `isSkipped` is true are not opened. */
-export function readServerBlocks(
-  mainPath: string,
-  tree: ConfigurationTree,
-  isSkipped: (path: string) => boolean,
-): readonly ServerBlock[] {
+/** Reads them from the main file. */
+export function readServerBlocks(mainPath: string, tree: ConfigurationTree): readonly ServerBlock[] {
   const place = (directives: readonly ReadDirective[], path: string, open: readonly string[]): PlacedDirective[] =>
     directives.flatMap(({ block, ...directive }): PlacedDirective[] => {
       if (directive.name !== 'include')
         return [{ ...directive, path, ...(block === undefined ? {} : { block: place(block, path, open) }) }]
       return expandInclude(directive, mainPath, tree)
-        .filter((file) => !open.includes(file) && !isSkipped(file))
+        .filter((file) => !open.includes(file))
         .flatMap((file) => place(tree.read(file)?.directives ?? [], file, [...open, file]))
     })
   const http = place(tree.read(mainPath)?.directives ?? [], mainPath, [mainPath])

@@ -2,10 +2,11 @@
 import { basename, dirname } from 'node:path'
 import { readCertificate } from '../certificates/certificate.ts'
 import type { Host } from '../host/host.ts'
+import { isBelow, isMounted, pathOf } from '../net/path.ts'
 import { isSameFolder } from '../nginx/config/include.ts'
 import { listenArgument } from '../nginx/config/listen.ts'
 import { SHARED_FILE } from '../route/droplet-name.ts'
-import type { RouteRecord } from '../route/record.ts'
+import { siteOf } from '../route/site.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
 import type { Observation } from '../snapshot/observe.ts'
 import { type Answerer, routeIn } from './answerers.ts'
@@ -45,18 +46,12 @@ function isShared({ snapshot, tree }: Observation, path: string): boolean {
   return isNamed && isSameFolder(dirname(path), snapshot.sitesEnabled, tree)
 }
 
-/** The path of a route; one without has its whole domain. */
-export function pathOf({ path = '/' }: RouteRecord & { readonly path?: string }): string {
-  return path
-}
-
 /** The route that gets a path, of those whose domain has its server blocks in this file: the one with the longest path. */
 export function routeOf(observation: Observation, { block }: Answerer, path: string): SnapshotRoute | undefined {
   const owner = routeIn(observation, block.at.path)
-  if (owner === undefined) return undefined
-  const isAt = (mount: string) => mount === '/' || path === mount || path.startsWith(`${mount}/`)
-  return [...observation.snapshot.routes.values()]
-    .filter(({ record, enabled }) => enabled && record.domain === owner.record.domain && isAt(pathOf(record)))
+  const site = owner === undefined ? [] : siteOf(observation.snapshot.routes.values(), owner.record.domain)
+  return site
+    .filter(({ record, enabled }) => enabled && (!isMounted(record) || isBelow(path, pathOf(record))))
     .sort((a, b) => pathOf(b.record).length - pathOf(a.record).length)[0]
 }
 

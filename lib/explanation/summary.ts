@@ -1,5 +1,6 @@
 /** An explanation in a sentence for people. Pure. */
 import { namesOf } from '../route/names.ts'
+import { ownerIn } from '../route/site.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
 import type { AskedUrl } from './asked-url.ts'
 import type { Socket } from './choose-server.ts'
@@ -7,10 +8,18 @@ import { type Expected, ending } from './expected.ts'
 import type { Answered, ShownBlock, ShownRoute } from './explanation.ts'
 import type { ServerBlock } from './server-blocks.ts'
 
+/** What the chosen location does with a request. */
+interface Passing {
+  readonly isProxied: boolean
+  /** Not every address is allowed. */
+  readonly isRestricted: boolean
+}
+
 export interface Findings {
   readonly block: ShownBlock
   readonly route: ShownRoute | null
   readonly expected: Expected | undefined
+  readonly passing: Passing
   readonly nginx: Answered | null
   readonly difference: string | null
   readonly elsewhere: readonly string[]
@@ -18,10 +27,10 @@ export interface Findings {
 
 /** What answers a URL; `elsewhere` are the addresses at which another block does. `nobody` is why no block has its name; `undefined` if one has. */
 export function summaryOf(findings: Findings, nobody: string | undefined): string {
-  const { block, route, expected, nginx, difference, elsewhere } = findings
+  const { block, route, nginx, difference, elsewhere } = findings
   const at = `${block.file}, line ${block.line}`
   const who = {
-    route: `Route ${route?.droplet_name} answers (${at})`,
+    route: `${route === null ? 'A server block of Proxy Manager' : `Route ${route.droplet_name}`} answers (${at})`,
     hand_written: `A hand-written server block answers (${at})`,
     shared: nobody === undefined ? `Proxy Manager's own server block answers (${at})` : nobody,
     default_server: `${nobody} The server block for unknown names gets it (${at})`,
@@ -29,25 +38,26 @@ export function summaryOf(findings: Findings, nobody: string | undefined): strin
   }[block.kind]
   const sentences = [
     `${who ?? ''}${effectOf(findings)}`.replace(/\.?$/, '.'),
-    ...(nginx === null || difference !== null ? [] : [seenOf(nginx, expected)]),
+    ...(nginx === null || difference !== null ? [] : [seenOf(findings, nginx)]),
     ...(difference === null ? [] : [difference]),
     ...(elsewhere.length === 0 ? [] : [`At ${elsewhere.join(', ')} another server block answers.`]),
   ]
   return sentences.filter((sentence) => sentence !== '').join(' ')
 }
 
-function effectOf({ block, route, expected }: Findings): string {
+function effectOf({ block, route, expected, passing }: Findings): string {
   if (expected?.kind === 'closed') return block.kind === 'shared' ? '' : ', and closes the connection'
   if (expected?.kind === 'rejected') return block.kind === 'shared' ? '' : ', and rejects the TLS handshake'
   if (expected?.location !== undefined) return `: ${expected.status} to ${expected.location}`
   if (expected?.status !== undefined) return `: ${expected.status}`
-  if (block.kind !== 'route' || route?.upstream == null) return ''
+  if (!passing.isProxied || route?.upstream == null) return ''
   return `, from ${route.upstream} (${route.health.status})`
 }
 
-function seenOf({ status, failure }: Answered, expected: Expected | undefined): string {
-  if (failure === null) return `NGINX answered ${status}.`
-  return expected?.kind === 'answer' ? `Of NGINX: ${ending(failure)}.` : ''
+function seenOf({ expected, passing }: Findings, { status, failure }: Answered): string {
+  if (failure !== null) return expected?.kind === 'answer' ? `Of NGINX: ${ending(failure)}.` : ''
+  const isDenied = status === 403 && passing.isRestricted
+  return `NGINX answered ${status}${isDenied ? ': it allows only some addresses, and this host is none of them' : ''}.`
 }
 
 /** Why NGINX has nothing at the port of a URL for its scheme; `sockets` are all that it has. */
@@ -81,9 +91,8 @@ export function whyNobody(
         : ''
   const unserved = whyUnserved(url, routes)
   if (unserved !== undefined) return `${unserved}${ended}.`
-  const known = [...routes.values()].flatMap(({ record }) => namesOf(record))
-  const written = blocks.flatMap(({ names }) => names.filter((name) => /^[a-z0-9]/.test(name)))
-  const similar = similarNames(url.host, [...known, ...written])
+  const known = blocks.flatMap(({ names }) => names.filter((name) => /^[a-z0-9]/.test(name)))
+  const similar = similarNames(url.host, known)
   const hint = similar.length === 0 ? '' : ` A similar name: ${similar.join(', ')}.`
   return `No server block has the name ${url.host}${ended}.${hint}`
 }
@@ -92,7 +101,7 @@ type Routes = ReadonlyMap<string, SnapshotRoute>
 
 /** Why the route that has a name does not answer; `undefined` if none has it. */
 function whyUnserved({ host, scheme }: AskedUrl, routes: Routes): string | undefined {
-  const own = [...routes.values()].find(({ record }) => namesOf(record).includes(host))
+  const own = ownerIn([...routes.values()].filter(({ record }) => namesOf(record).includes(host)))
   if (own === undefined) return undefined
   const reason = own.enabled ? `does not serve it over ${scheme}` : 'is disabled'
   return `Route ${own.record.droplet_name} has the name ${host}, but ${reason}`

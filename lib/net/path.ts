@@ -30,7 +30,7 @@ function faultOf(path: string): string | undefined {
 }
 
 /** Whether a path is another one, or below it. */
-function isBelow(path: string, other: string): boolean {
+export function isBelow(path: string, other: string): boolean {
   return path === other || path.startsWith(`${other}/`)
 }
 

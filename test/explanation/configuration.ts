@@ -9,5 +9,5 @@ export function blocksIn(http: string): readonly ServerBlock[] {
     list: () => [],
     realPath: () => undefined,
   }
-  return readServerBlocks('/etc/nginx/nginx.conf', tree, () => false)
+  return readServerBlocks('/etc/nginx/nginx.conf', tree)
 }

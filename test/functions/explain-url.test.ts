@@ -1,6 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type FakeDeps, fakeDeps } from '../../fixtures/deps.ts'
+import deleteProxy from '../../functions/delete-proxy.ts'
 import explainUrl from '../../functions/explain-url.ts'
 import putProxy from '../../functions/put-proxy.ts'
 import { contentsOf, onReload, textAt, writeAt } from '../helpers/arrange.ts'
@@ -65,6 +66,48 @@ test('a route is named with its block, its location, its droplet, its last chang
   })
   assert.equal(contentsOf(deps.disk), before)
   assert.equal(probes(deps, from), ['probe app.example.com at 127.0.0.1', 'probe app.example.com at ::1'])
+})
+
+test('of several droplets under one domain the one that gets the path is named, or that none gets it', async () => {
+  const deps = await depsWithApp()
+  const put = (name: string, path: string, upstream_port: number) =>
+    call(putProxy, deps, `/proxies/${name}`, { method: 'PUT', body: { ...APP, path, upstream_port } })
+  await put('api', '/api', 8003)
+  await put('v2', '/api/v2', 8004)
+  const shown = ['/api', '/api/v2/x', '/apiary', '/%61pi/../api/v1'].map(async (path) => {
+    const { route, location, summary } = await explain(deps, `http://app.example.com${path}`)
+    assert.ok(summary.startsWith(`Route ${route.droplet_name} answers (sites-enabled/fpai-app.conf, line `), summary)
+    assert.ok(summary.includes(`, from ${route.upstream} (healthy).`), summary)
+    return [route.droplet_name, route.path, location.match]
+  })
+  assert.equal(await Promise.all(shown), [
+    ['api', '/api', '= /api'],
+    ['v2', '/api/v2', '^~ /api/v2/'],
+    ['app', '/', '/'],
+    ['api', '/api', '^~ /api/'],
+  ])
+  await call(deleteProxy, deps, '/proxies/app', { method: 'DELETE' })
+  deps.nginx.upstreams.set(80, 404)
+  const { route, summary } = await explain(deps, 'http://app.example.com/')
+  assert.is(route, null)
+  assert.match(summary, /^A server block of Proxy Manager answers \(sites-enabled\/fpai-api\.conf, line \d+\): 404\./)
+})
+
+test('the files of the CA, maintenance, and clients that are not allowed are not taken for the droplet', async () => {
+  const deps = await depsWithApp()
+  const put = (options: object) => call(putProxy, deps, '/proxies/app', { method: 'PUT', body: { ...APP, options } })
+  const challenge = await explain(deps, 'http://app.example.com/.well-known/acme-challenge/x')
+  assert.is(challenge.location.match, '^~ /.well-known/acme-challenge/')
+  assert.is(challenge.summary, 'Route app answers (sites-enabled/fpai-app.conf, line 10). NGINX answered 404.')
+  await put({ allow: ['192.0.2.7'] })
+  deps.nginx.upstreams.set(80, 403)
+  const denied = await explain(deps, 'http://app.example.com/')
+  assert.equal([denied.agrees, denied.nginx.status], [true, 403])
+  assert.match(denied.summary, /NGINX answered 403: it allows only some addresses, and this host is none of them\.$/)
+  await put({ maintenance: true })
+  deps.nginx.upstreams.set(80, 503)
+  const closed = await explain(deps, 'http://app.example.com/')
+  assert.match(closed.summary, /^Route app answers \(.*\): 503\. NGINX answered 503\.$/)
 })
 
 test('over HTTPS it has the certificate; another one than that of the files is a difference', async () => {
@@ -169,6 +212,15 @@ test("the host's own default server gets unknown names", async () => {
   )
   const other = 'No server block has the name unknown.example.org. The server block for unknown names gets it'
   assert.ok(body.summary.startsWith(other), body.summary)
+})
+
+test('without a default server the first block of all files gets unknown names, also one of a route', async () => {
+  const deps = await depsWithApp()
+  deps.disk.delete('/etc/nginx/sites-enabled/000-proxy-manager.conf')
+  const { server_block: block, route, summary } = await explain(deps, 'http://unknown.example.org/')
+  assert.equal([block.kind, block.matched_by, route.droplet_name], ['default_server', 'first', 'app'])
+  const gets = 'No server block has the name unknown.example.org. The server block for unknown names gets it'
+  assert.ok(summary.startsWith(`${gets} (sites-enabled/fpai-app.conf, line 10), from http://localhost:8002`), summary)
 })
 
 test('what depends on "if", on a regular expression that is not tried, or on a change in progress is not known', async () => {

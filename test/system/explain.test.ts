@@ -20,6 +20,7 @@ setUp(test, async (context, undo) => {
   const uploaded = { certificate: corp.fullchain, private_key: corp.privkey }
   assert.is((await call(host.manager, 'PUT', '/certificates/corp', uploaded)).status, 201)
   await putRoute(host.manager, 'plain', 'plain.example.com', port)
+  await putRoute(host.manager, 'mount', 'plain.example.com', port, { path: '/api' })
   const more = { enable_ssl: true, certificate: { name: 'corp' } }
   assert.is((await putRoute(host.manager, 'secure', 'secure.example.com', port, more)).status, 201)
   writeFileSync(join(root, 'hand.pem'), hand.fullchain)
@@ -50,6 +51,8 @@ for (const [url, kind, match, status, summary] of [
     200,
     /^Route plain answers .*, from http:\/\/localhost:\d+ \(\w+\)\. NGINX answered 200\.$/,
   ],
+  ['http://plain.example.com:PORT/api/x', 'route', '^~ /api/', 200, /^Route mount answers/],
+  ['http://plain.example.com:PORT/apiary', 'route', '/', 200, /^Route plain answers/],
   ['https://secure.example.com:SECURE/', 'route', '/', 200, /^Route secure answers/],
   [
     'http://secure.example.com:PORT/a?b',
