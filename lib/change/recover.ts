@@ -1,10 +1,11 @@
 /** Start-up recovery: finish or roll back an interrupted change, repair damaged files, and ensure that NGINX serves what is on disk. */
 import { dirname } from 'node:path'
-import { isTemporary } from '../candidate/stage.ts'
+import { imageAt, isTemporary } from '../candidate/stage.ts'
 import { CANDIDATE_PREFIX } from '../candidate/test-candidate.ts'
 import { sweepCertbot } from '../certbot/start.ts'
 import { copyName } from '../certificates/certificate.ts'
 import { backUp, setAside } from '../host/backups.ts'
+import { sameImage } from '../host/file-image.ts'
 import type { Host } from '../host/host.ts'
 import { logFailure } from '../host/log-failure.ts'
 import { replaceText } from '../host/replace-file.ts'
@@ -73,8 +74,8 @@ export async function recoverJournal(context: ChangeContext): Promise<void> {
   state.degraded = 'a change was interrupted and is not undone yet'
   const observation = await context.observe([])
   state.generation = Math.max(state.generation, journal.generation, observation.snapshot.shared?.generation ?? 0)
-  // A failed rollback may have put the previous files back already: then only its reload is missing.
-  const isInPlace = observation.snapshot.shared?.generation === journal.generation
+  // A rollback that failed, or was interrupted, may have put some of the previous files back already.
+  const isInPlace = journal.files.every(({ path, after }) => sameImage(imageAt(host, path), after))
   const mayFinish = journal.phase === 'reloading' && isInPlace && journal.generation !== state.refused
   const unlogged = await context.events.missing(journal.events)
   const isFinal = unlogged.length < journal.events.length && journal.generation !== state.refused
