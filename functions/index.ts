@@ -2,6 +2,7 @@
 import { type App, composeApp } from '../lib/http/app.ts'
 import { describeApi } from '../lib/http/openapi/describe-api.ts'
 import type { Deps, Endpoint } from '../lib/http/operation.ts'
+import adoptSite from './adopt-site.ts'
 import checkProxy from './check-proxy.ts'
 import createProxy from './create-proxy.ts'
 import deleteCertificate from './delete-certificate.ts'
@@ -9,6 +10,7 @@ import deleteProxy from './delete-proxy.ts'
 import exportRoutes from './export-routes.ts'
 import getEvents from './get-events.ts'
 import getHistory from './get-history.ts'
+import getHostSites from './get-host-sites.ts'
 import getManagerHealth from './get-manager-health.ts'
 import getMetrics from './get-metrics.ts'
 import getOpenapi from './get-openapi.ts'
@@ -49,6 +51,8 @@ export const endpoints: readonly Endpoint[] = [
   reconcile,
   exportRoutes,
   importRoutes,
+  getHostSites,
+  adoptSite,
   getMetrics,
   getOpenapi,
   udcHealth,

@@ -85,7 +85,7 @@ export async function recoverJournal(context: ChangeContext): Promise<void> {
     state.generation += 1
     const wasSignalled = journal.phase === 'reloading'
     const { files, generation: replaced } = journal
-    const restored = files.map(({ path, before, after }) => ({ path, before: after, after: before }))
+    const restored = files.map(({ before, after, ...file }) => ({ ...file, before: after, after: before }))
     await rollBack(host, observation.nginx, { files, generation: state.generation, replaced, wasSignalled })
     await saveLastGood(host, restored)
   }
@@ -124,11 +124,8 @@ async function sweepTemporaries({ host, state, observe }: ChangeContext): Promis
   const sweep = async (folder: string, isLeftover: (name: string) => boolean) => {
     for (const name of host.files.list(folder).filter(isLeftover)) await host.files.remove(`${folder}/${name}`)
   }
-  await sweep(NGINX_SITES_AVAILABLE, isTemporary)
-  await sweep(NGINX_SITES_ENABLED, isTemporary)
-  await sweep(root, isTemporary)
-  await sweep(lastGood, isTemporary)
-  await sweep(backups, isTemporary)
+  const sites = [NGINX_SITES_AVAILABLE, NGINX_SITES_ENABLED, ...snapshot.host.folders]
+  for (const folder of new Set([...sites, root, lastGood, backups])) await sweep(folder, isTemporary)
   if (state.degraded === undefined) await sweepUploads(host)
   for (const name of host.files.list(staging)) await host.files.removeFolder(`${staging}/${name}`)
   const isCandidate = (name: string) => name.startsWith(CANDIDATE_PREFIX) && name.endsWith('.conf')

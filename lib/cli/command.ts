@@ -65,8 +65,8 @@ export interface CommandDefinition {
   readonly expectsName?: boolean | string
   /** Its second argument is another name for that droplet. */
   readonly expectsNewName?: boolean
-  /** Its argument is a file. */
-  readonly expectsFile?: boolean
+  /** Its argument is a file, described like this. */
+  readonly expectsFile?: string
   readonly options: readonly Option[]
   /** It runs until it is stopped, and prints no outcome. */
   readonly isService?: boolean

@@ -11,6 +11,7 @@ import { events, history, rollback } from './commands/history.ts'
 import { health } from './commands/host/health.ts'
 import { reconcile } from './commands/host/reconcile.ts'
 import { recover, serve } from './commands/host/serve.ts'
+import { adopt, sites } from './commands/host/sites.ts'
 import { systemdUnitCommand } from './commands/host/systemd-unit.ts'
 import { list } from './commands/list.ts'
 import { plan, put } from './commands/put.ts'
@@ -41,6 +42,8 @@ const COMMANDS: readonly CommandDefinition[] = [
   exportRoutes,
   apply,
   reconcile,
+  sites,
+  adopt,
   events,
   health,
 ]
@@ -120,7 +123,7 @@ function addCommand(program: Command, definition: CommandDefinition): Command {
   const command = program.command(name).description(summary).showHelpAfterError(`See proxy-manager ${name} --help`)
   const argument = typeof expectsName === 'string' ? expectsName : 'Droplet name of the route'
   if (expectsName) command.argument('<name>', argument, parseName)
-  if (expectsFile) command.argument('<file>', 'A file, or - for standard input')
+  if (expectsFile !== undefined) command.argument('<file>', expectsFile)
   if (expectsNewName) command.argument('<new-name>', 'Its new droplet name', parseName)
   for (const option of options) command.addOption(option)
   if (!isService) command.option('--json', 'Print JSON instead of text')
