@@ -2,6 +2,7 @@
 import { type App, composeApp } from '../lib/http/app.ts'
 import { describeApi } from '../lib/http/openapi/describe-api.ts'
 import type { Deps, Endpoint } from '../lib/http/operation.ts'
+import adoptSite from './adopt-site.ts'
 import checkProxy from './check-proxy.ts'
 import createProxy from './create-proxy.ts'
 import deleteCertificate from './delete-certificate.ts'
@@ -10,6 +11,7 @@ import explainUrl from './explain-url.ts'
 import exportRoutes from './export-routes.ts'
 import getEvents from './get-events.ts'
 import getHistory from './get-history.ts'
+import getHostSites from './get-host-sites.ts'
 import getManagerHealth from './get-manager-health.ts'
 import getMetrics from './get-metrics.ts'
 import getOpenapi from './get-openapi.ts'
@@ -51,6 +53,8 @@ export const endpoints: readonly Endpoint[] = [
   reconcile,
   exportRoutes,
   importRoutes,
+  getHostSites,
+  adoptSite,
   getMetrics,
   getOpenapi,
   udcHealth,

@@ -119,6 +119,14 @@ export const ERRORS = {
     'The NGINX of this host lacks what the route needs',
     "Install an NGINX that has the module, such as Debian's",
   ),
+  SITE_NOT_ADOPTABLE: entry(
+    422,
+    'caller',
+    false,
+    'plan',
+    'Routes cannot serve everything that this file serves',
+    'GET /host/sites names what a route cannot do, by file and line: change the file, and call again',
+  ),
   TOO_MANY_ATTEMPTS: entry(429, 'caller', true, 'request', 'Too many calls without a valid token from this address'),
   TOO_MANY_STREAMS: entry(
     429,

@@ -7,6 +7,7 @@ import { statePaths } from '../host/state-folder.ts'
 import { writeFailure } from '../host/write-failure.ts'
 import { type CandidateOptions, renderCandidate } from '../nginx/config/candidate.ts'
 import { hostRemedy } from '../nginx/config/diagnostic.ts'
+import { isSameFolder } from '../nginx/config/include.ts'
 import { runTest, type TestResult } from '../nginx/config-test.ts'
 import { dropletOfFileName, isOwnFileName } from '../route/droplet-name.ts'
 import type { Observation } from '../snapshot/observe.ts'
@@ -72,7 +73,7 @@ export async function testCandidate(
       sitesEnabled: snapshot.sitesEnabled,
       stagingFolder: nestedFolder,
       pidPath,
-      changed: changedIncludes(files),
+      ...changedIncludes(files, snapshot.sitesEnabled, tree),
       ...placeholder,
     },
     tree,
@@ -105,13 +106,19 @@ export async function testCandidate(
   }
 }
 
-/** What the candidate includes instead of the enabled files that change. */
-function changedIncludes(files: readonly FileChange[]): Map<string, string | null> {
+/** What the candidate includes instead of the enabled files that change, and what it leaves out. */
+function changedIncludes(
+  files: readonly FileChange[],
+  sitesEnabled: string,
+  tree: Observation['tree'],
+): Required<Pick<CandidateOptions, 'changed' | 'removed'>> {
   const changed = new Map<string, string | null>()
-  for (const { path, after } of files) {
-    if (!isOwnFileName(basename(path))) continue
-    if (after === null) changed.set(basename(path), null)
+  const removed = new Set<string>()
+  for (const { path, after, site } of files) {
+    if (site !== undefined && !isSameFolder(dirname(path), sitesEnabled, tree)) removed.add(path)
+    else if (site === undefined && !isOwnFileName(basename(path))) continue
+    else if (after === null) changed.set(basename(path), null)
     else if ('text' in after) changed.set(basename(path), stagedPath(path))
   }
-  return changed
+  return { changed, removed }
 }

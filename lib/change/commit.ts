@@ -219,12 +219,12 @@ async function undoChange(
   }
 }
 
-/** Backs up files that were edited by hand, in either directory, before they are replaced. */
+/** Backs up files that were edited by hand, in either directory, and hand-written sites, before they are replaced. */
 async function backUpDrifted(host: Host, plan: BatchPlan): Promise<void> {
-  for (const { path, before } of plan.files) {
+  for (const { path, before, site } of plan.files) {
     const name = basename(path)
     if (before === null || !('text' in before) || before.text === '') continue
-    if (!isOwnFileName(name) || isIntact(name, before.text)) continue
+    if (site === undefined && (!isOwnFileName(name) || isIntact(name, before.text))) continue
     await backUp(host, host.paths.backups, name, path)
     logBackUp(host, path)
   }

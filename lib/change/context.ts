@@ -115,8 +115,8 @@ export interface ChangeContext {
   readonly events: EventLog
   readonly progress: Progress
   readonly authors: Authors
-  /** Reads the host; `wanted` are the certificates that matter now. */
-  readonly observe: (wanted: readonly Wanted[]) => Promise<ObservedHost>
+  /** Reads the host; `wanted` are the certificates that matter now, `leaving` is a hand-written site that it is read without. */
+  readonly observe: (wanted: readonly Wanted[], leaving?: string) => Promise<ObservedHost>
   /** Aborted once the engine is closed; its reason is the error for the callers. */
   readonly closing: AbortSignal
 }

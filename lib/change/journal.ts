@@ -16,7 +16,14 @@ import { settleSwap } from './swap.ts'
 const Image = v.nullable(v.union([v.strictObject({ text: v.string() }), v.strictObject({ linkTo: v.string() })]))
 export const Journal = v.strictObject({
   generation: v.number(),
-  files: v.array(v.strictObject({ path: v.string(), before: Image, after: Image })),
+  files: v.array(
+    v.strictObject({
+      path: v.string(),
+      before: Image,
+      after: Image,
+      site: v.exactOptional(v.picklist(['last', 'first'])),
+    }),
+  ),
   events: v.optional(v.array(DatedEvent), []),
 })
 
@@ -86,14 +93,16 @@ export function readJournal(host: JournalHost): Journal | 'torn' | undefined {
   const lineEnd = text.indexOf('\n')
   try {
     const { generation, files, events } = v.parse(Journal, JSON.parse(text.slice(0, lineEnd)))
-    if (!files.every(({ path }) => isWritten(host, path))) return 'torn'
+    if (!files.every((file) => isWritten(host, file))) return 'torn'
     return { phase: text.slice(lineEnd + 1) === RELOADING ? 'reloading' : 'intent', generation, files, events }
   } catch {
     return 'torn'
   }
 }
 
-function isWritten({ settings, paths }: JournalHost, path: string): boolean {
+/** A hand-written site is only removed, wherever it is. */
+function isWritten({ settings, paths }: JournalHost, { path, site, after }: FileChange): boolean {
+  if (site !== undefined) return after === null
   const folders = [settings.NGINX_SITES_AVAILABLE, settings.NGINX_SITES_ENABLED]
   return (folders.includes(posix.dirname(path)) && isOwnFileName(posix.basename(path))) || isRecordPath({ paths }, path)
 }

@@ -185,14 +185,14 @@ export interface Prepared {
 export async function prepare(
   context: ChangeContext,
   changes: readonly Change[],
-  options: Pick<PlanOptions, 'withShared' | 'companion'> = {},
+  options: Pick<PlanOptions, 'withShared' | 'companion' | 'leaving'> = {},
 ): Promise<Prepared> {
   const { host, state, observe } = context
   const wanted = changes.flatMap((change): Wanted[] => {
     if (change.kind === 'certify') return [change]
     return change.kind === 'put' && change.spec.enable_ssl ? [wishOf(change.spec)] : []
   })
-  const observation = await observe(wanted)
+  const observation = await observe(wanted, options.leaving)
   const nextGeneration = generationAfter(state, observation)
   const now = new Date(host.clock.nowMs()).toISOString()
   const planFor = (subset: readonly Change[], newGeneration: 'on_change' | 'always' = 'on_change') =>
@@ -201,7 +201,7 @@ export async function prepare(
 }
 
 /** Without the include NGINX never reads a route: nothing is written that it would not serve. */
-function assertIncluded({ snapshot }: Observation): void {
+export function assertIncluded({ snapshot }: Observation): void {
   if (!snapshot.host.includesSitesEnabled) throw notIncluded(snapshot.sitesEnabled)
 }
 

@@ -1,10 +1,11 @@
 /** Start-up recovery: finish or roll back an interrupted change, repair damaged files, and ensure that NGINX serves what is on disk. */
 import { dirname } from 'node:path'
-import { isTemporary } from '../candidate/stage.ts'
+import { imageAt, isTemporary } from '../candidate/stage.ts'
 import { CANDIDATE_PREFIX } from '../candidate/test-candidate.ts'
 import { sweepCertbot } from '../certbot/start.ts'
 import { copyName } from '../certificates/certificate.ts'
 import { backUp, setAside } from '../host/backups.ts'
+import { sameImage } from '../host/file-image.ts'
 import type { Host } from '../host/host.ts'
 import { logFailure } from '../host/log-failure.ts'
 import { replaceText } from '../host/replace-file.ts'
@@ -73,8 +74,8 @@ export async function recoverJournal(context: ChangeContext): Promise<void> {
   state.degraded = 'a change was interrupted and is not undone yet'
   const observation = await context.observe([])
   state.generation = Math.max(state.generation, journal.generation, observation.snapshot.shared?.generation ?? 0)
-  // A failed rollback may have put the previous files back already: then only its reload is missing.
-  const isInPlace = observation.snapshot.shared?.generation === journal.generation
+  // A rollback that failed, or was interrupted, may have put some of the previous files back already.
+  const isInPlace = journal.files.every(({ path, after }) => sameImage(imageAt(host, path), after))
   const mayFinish = journal.phase === 'reloading' && isInPlace && journal.generation !== state.refused
   const unlogged = await context.events.missing(journal.events)
   const isFinal = unlogged.length < journal.events.length && journal.generation !== state.refused
@@ -84,7 +85,7 @@ export async function recoverJournal(context: ChangeContext): Promise<void> {
     state.generation += 1
     const wasSignalled = journal.phase === 'reloading'
     const { files, generation: replaced } = journal
-    const restored = files.map(({ path, before, after }) => ({ path, before: after, after: before }))
+    const restored = files.map(({ before, after, ...file }) => ({ ...file, before: after, after: before }))
     await rollBack(host, observation.nginx, { files, generation: state.generation, replaced, wasSignalled })
     await saveLastGood(host, restored)
   }
@@ -123,11 +124,8 @@ async function sweepTemporaries({ host, state, observe }: ChangeContext): Promis
   const sweep = async (folder: string, isLeftover: (name: string) => boolean) => {
     for (const name of host.files.list(folder).filter(isLeftover)) await host.files.remove(`${folder}/${name}`)
   }
-  await sweep(NGINX_SITES_AVAILABLE, isTemporary)
-  await sweep(NGINX_SITES_ENABLED, isTemporary)
-  await sweep(root, isTemporary)
-  await sweep(lastGood, isTemporary)
-  await sweep(backups, isTemporary)
+  const sites = [NGINX_SITES_AVAILABLE, NGINX_SITES_ENABLED, ...snapshot.host.folders]
+  for (const folder of new Set([...sites, root, lastGood, backups])) await sweep(folder, isTemporary)
   if (state.degraded === undefined) await sweepUploads(host)
   for (const name of host.files.list(staging)) await host.files.removeFolder(`${staging}/${name}`)
   const isCandidate = (name: string) => name.startsWith(CANDIDATE_PREFIX) && name.endsWith('.conf')

@@ -15,10 +15,14 @@ import { type SwapStep, swapSteps } from '../plan/swap-order.ts'
  */
 export function editedMeanwhile(host: Host, files: readonly FileChange[]): ProxyManagerError | undefined {
   const edited = files.find(({ path, before }) => !sameImage(imageAt(host, path), before))
-  if (edited === undefined) return undefined
+  return edited === undefined ? undefined : editedSince(edited.path)
+}
+
+/** That error, for a path. */
+export function editedSince(path: string): ProxyManagerError {
   return new ProxyManagerError('CONFIG_WRITE_FAILED', {
     message: 'A file was edited while the change was being tested',
-    details: { reason: EDITED, file: basename(edited.path), remedy: 'Call again once nobody edits the file' },
+    details: { reason: EDITED, file: basename(path), remedy: 'Call again once nobody edits the file' },
   })
 }
 
@@ -52,7 +56,7 @@ export async function swapFiles(host: Host, files: readonly FileChange[]): Promi
  */
 export async function undoSwap(host: Host, files: readonly FileChange[]): Promise<FileChange[]> {
   const swapped = files.filter((file) => sameImage(imageAt(host, file.path), file.after))
-  const reversed = swapped.map(({ path, before, after }) => ({ path, before: after, after: before }))
+  const reversed = swapped.map(({ before, after, ...file }) => ({ ...file, before: after, after: before }))
   for (const step of swapSteps(reversed, textReader(host)))
     await (step.does === 'rename' ? putBackAll(host, step.files) : takeStep(host, step))
   return swapped

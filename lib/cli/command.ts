@@ -67,8 +67,8 @@ export interface CommandDefinition {
   readonly expectsName?: boolean | string
   /** Its second argument is another name for that droplet. */
   readonly expectsNewName?: boolean
-  /** Its argument is a file. */
-  readonly expectsFile?: boolean
+  /** Its argument is a file, described like this. */
+  readonly expectsFile?: string
   /** Its argument is a URL. */
   readonly expectsUrl?: boolean
   readonly options: readonly Option[]

@@ -12,6 +12,7 @@ import { explain } from './commands/host/explain.ts'
 import { health } from './commands/host/health.ts'
 import { reconcile } from './commands/host/reconcile.ts'
 import { recover, serve } from './commands/host/serve.ts'
+import { adopt, sites } from './commands/host/sites.ts'
 import { systemdUnitCommand } from './commands/host/systemd-unit.ts'
 import { list } from './commands/list.ts'
 import { plan, put } from './commands/put.ts'
@@ -42,6 +43,8 @@ const COMMANDS: readonly CommandDefinition[] = [
   exportRoutes,
   apply,
   reconcile,
+  sites,
+  adopt,
   events,
   explain,
   health,
@@ -124,7 +127,7 @@ function addCommand(program: Command, definition: CommandDefinition): Command {
   const command = program.command(name).description(summary).showHelpAfterError(`See proxy-manager ${name} --help`)
   const argument = typeof expectsName === 'string' ? expectsName : 'Droplet name of the route'
   if (expectsName) command.argument('<name>', argument, parseName)
-  if (expectsFile) command.argument('<file>', 'A file, or - for standard input')
+  if (expectsFile !== undefined) command.argument('<file>', expectsFile)
   if (expectsUrl) command.argument('<url>', 'An absolute URL')
   if (expectsNewName) command.argument('<new-name>', 'Its new droplet name', parseName)
   for (const option of options) command.addOption(option)

@@ -26,6 +26,7 @@ const FLAGS: Readonly<Record<string, string>> = {
   health_wait_s: '--wait',
   drain_wait_s: '--drain',
   droplet_name: 'NAME',
+  droplet_names: '--name',
 }
 
 /** The flag of a field or an option of the API: `max_body_size` is `--max-body-size`. */
@@ -55,6 +56,7 @@ const WORDINGS: readonly (readonly [pattern: RegExp, words: string | ((...found:
   [/\bpass "certificate": null/, 'pass --no-certificate'],
   [/\bGET \/proxies\?health=(\w+)/g, '"proxy-manager list --health $1"'],
   [/\bGET \/proxies\b/g, '"proxy-manager list"'],
+  [/\bGET \/host\/sites\b/g, '"proxy-manager sites"'],
   [/\bGET \/proxy-manager\/health\b/g, '"proxy-manager health"'],
   [/\bPOST \/proxy-manager\/sync-from-registry\b/g, '"proxy-manager sync"'],
   [/\bPOST \/proxy-manager\/reconcile\b/g, '"proxy-manager reconcile"'],
@@ -65,6 +67,7 @@ const WORDINGS: readonly (readonly [pattern: RegExp, words: string | ((...found:
   [/\bconfirm=(\w+)/g, '--confirm $1'],
   [/\bpass the address as upstream_host\b/, 'pass the address in --upstream'],
   [/\bupstream_(?:host|port)\b/g, '--upstream'],
+  [/\bdroplet_names\b/g, '--name'],
   [/\bdroplet_name\b/g, 'name'],
   [/\banother e-mail\b/, 'another address with --email'],
   [/\bthe time in Retry-After\b/, 'the time in "retry at"'],
@@ -83,7 +86,21 @@ export function inCommandWords(sentence: string): string {
 }
 
 /** The details that are shown, in this order; each item of a list has its own line. */
-const SHOWN = ['file', 'upstream', 'attempts', 'owner', 'users', 'orphaned', 'retry_at', 'remedy', 'correlation_id']
+const SHOWN = [
+  'file',
+  'upstream',
+  'attempts',
+  'findings',
+  'owner',
+  'users',
+  'orphaned',
+  'retry_at',
+  'remedy',
+  'correlation_id',
+]
+
+/** Lists of which each item has its own line. */
+const SINGLE: Readonly<Record<string, string>> = { attempts: 'attempt', findings: 'finding' }
 
 /** Code and message, then the details that a person needs, one line each. `retryAfterS` is the answer's `Retry-After`. */
 export function describeRefusal(
@@ -94,8 +111,9 @@ export function describeRefusal(
   const remedy = details.remedy ?? (code === 'UNAUTHORIZED' ? `${TOKEN} to the API token` : undefined)
   const shown = SHOWN.flatMap((name) => {
     const value = name === 'remedy' ? remedy : details[name]
-    const values = value === undefined ? [] : Array.isArray(value) && name === 'attempts' ? value : [value]
-    return values.map((one) => `${name === 'attempts' ? 'attempt' : name.replaceAll('_', ' ')}: ${plain(one)}`)
+    const single = SINGLE[name]
+    const values = value === undefined ? [] : Array.isArray(value) && single !== undefined ? value : [value]
+    return values.map((one) => `${single ?? name.replaceAll('_', ' ')}: ${plain(one)}`)
   })
   const lines = [
     ...(v.is(Issues, issues) ? issues.map((issue) => `${placeOf(issue.path)}: ${inCommandWords(issue.message)}`) : []),

@@ -29,6 +29,7 @@ import { ANGIE_UNSUPPORTED, nginxFactsReader } from '../nginx/binary.ts'
 import { staleFinder } from '../plan/stale.ts'
 import { observer } from '../snapshot/observe.ts'
 import { findPutBack } from '../snapshot/put-back.ts'
+import { adoptionVerbs } from './adoption.ts'
 import { servedRoutes, superseding } from './arrivals.ts'
 import { certificateVerbs, changeVerbs } from './change-verbs.ts'
 import { drains } from './drains.ts'
@@ -63,6 +64,7 @@ export function createEngine(host: Host): Engine {
     ...changes,
     ...rollbackVerbs(context, queue, changes),
     ...certificateVerbs(parts),
+    ...adoptionVerbs(parts),
     ...readVerbs(context, view, checks, draining),
     syncFromRegistry: loggedSync(context, (request) =>
       syncFromRegistry(context, superseding(queue, waits), registry, request),
@@ -154,10 +156,11 @@ function changeContext(host: Host, closing: AbortSignal): ChangeContext {
     events: eventLog(host),
     progress: progressOfCalls(host.clock),
     authors: authorsOf(host),
-    observe: async (wanted) => {
-      const observation = await observe(wanted)
-      state.observed = { ...observation, nginx: controlOf(observation) }
-      return state.observed
+    observe: async (wanted, leaving) => {
+      const observation = await observe(wanted, leaving)
+      const observed = { ...observation, nginx: controlOf(observation) }
+      if (leaving === undefined) state.observed = observed
+      return observed
     },
     closing,
   }

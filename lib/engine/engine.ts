@@ -25,6 +25,7 @@ import type { DrainState } from '../nginx/draining.ts'
 import type { Precondition } from '../plan/change.ts'
 import type { ProxySpec } from '../route/spec.ts'
 import type { ProxyDetails, ProxyState } from '../route/state.ts'
+import type { JudgedSite } from '../sites/judge.ts'
 import type { CheckedUpstream } from '../upstream/health-check.ts'
 import type { HealthDetails } from '../upstream/health-history.ts'
 
@@ -122,6 +123,27 @@ export interface ChangeDryRun extends Omit<BatchDryRun, 'outcomes'> {
   readonly proxy: ProxyState
 }
 
+/** A hand-written site that routes replace. */
+export interface AdoptRequest {
+  /** Its name in {@link Engine.readSites}. */
+  readonly file: string
+  /** Droplet names of its routes, by domain, with the path after it if that is not `/`. */
+  readonly dropletNames: Readonly<Record<string, string>>
+  readonly acceptsDifferences: boolean
+  readonly origin?: Origin | undefined
+}
+
+export interface AdoptedSite {
+  readonly site: JudgedSite
+  readonly proxies: readonly ProxyState[]
+  readonly receipt: Receipt
+}
+
+export interface AdoptDryRun extends Omit<BatchDryRun, 'outcomes'> {
+  readonly site: JudgedSite
+  readonly proxies: readonly ProxyState[]
+}
+
 /** What a call for a certificate would do. */
 export interface IssueDryRun extends Omit<BatchDryRun, 'outcomes'> {
   /** The route as it would be; if a certificate would be ordered, with a made-up one. */
@@ -141,6 +163,12 @@ export interface Engine {
   /** Puts an earlier version of a route, also of a deleted one: a PUT like any other. */
   rollbackProxy(request: RollbackRequest): Promise<RouteChanged>
   dryRunRollback(request: RollbackRequest): Promise<ChangeDryRun>
+  /** The hand-written sites of the host, each with its verdict. */
+  readSites(): Promise<readonly JudgedSite[]>
+  /** Routes take the place of a hand-written site, all of them or none. */
+  adoptSite(request: AdoptRequest): Promise<AdoptedSite>
+  /** Accepts every difference. */
+  dryRunAdopt(request: Omit<AdoptRequest, 'acceptsDifferences'>): Promise<AdoptDryRun>
   /** The versions of a route, the newest first; the current one is among them. */
   readHistory(dropletName: string): Promise<readonly Version[]>
   dryRunPut(request: PutRequest): Promise<ChangeDryRun>

@@ -26,6 +26,7 @@ export const EVENT_TYPES = [
   'manager.started',
   'manager.stopped',
   'host.reconciled',
+  'site.adopted',
   'tokens.changed',
 ] as const
 export type EventType = (typeof EVENT_TYPES)[number]

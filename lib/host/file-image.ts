@@ -8,6 +8,10 @@ export interface FileChange {
   readonly path: string
   readonly before: FileImage | null
   readonly after: FileImage | null
+  /**
+   * Only of a hand-written site that routes replace: it is removed after they are linked, or `first`, if NGINX would not start with both of them.
+   */
+  readonly site?: 'last' | 'first'
 }
 
 /** Whether two images are the same, byte for byte. */

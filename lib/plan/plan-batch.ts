@@ -48,6 +48,8 @@ export interface PlanOptions {
   /** Whether the shared file is looked at although no change touches a route. */
   readonly withShared?: boolean
   readonly companion?: Companion | undefined
+  /** The path of a hand-written site that the changes replace: the snapshot is without it. */
+  readonly leaving?: string
 }
 
 /**

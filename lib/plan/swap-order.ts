@@ -2,6 +2,7 @@
  * In which order the files of a plan are put in place, so that NGINX accepts what is there at every moment: a text exists before its symlink, and a
  * symlink is gone before its text; and an upstream, or a variable of a route, is defined as long as a server block of any file names it, which is only
  * that of its own route or of the owner of its domain. Two server blocks with one name are only a warning, a domain without one is a gap: the new one comes first.
+ * A hand-written site that routes replace is there until they are, unless NGINX would not start with both.
  */
 import { basename } from 'node:path'
 import type { FileChange, FileImage } from '../host/file-image.ts'
@@ -25,9 +26,11 @@ interface Unit {
  * `textAt` reads a file that a changed symlink leads to. The steps of the reversed changes undo a swap, at whichever step it has stopped.
  */
 export function swapSteps(
-  files: readonly FileChange[],
+  all: readonly FileChange[],
   textAt: (path: string) => string | undefined,
 ): readonly SwapStep[] {
+  const files = all.filter(({ site }) => site === undefined)
+  const sites = (order: FileChange['site']) => all.filter(({ site }) => site === order)
   const shared = files.filter(isRenumbered)
   const units = [...Map.groupBy(files, ({ path }) => basename(path)).values()].map((changes) =>
     unitOf(
@@ -40,11 +43,14 @@ export function swapSteps(
     { does: 'rename', files: chosen.filter(({ after }) => after !== null && !isLink(after)) },
     { does: 'link', files: chosen.filter(({ after }) => isLink(after)) },
   ]
-  const removed = files.filter(({ after }) => after === null)
+  const isRemoved = ({ after }: FileChange) => after === null
+  const removed = files.filter(isRemoved)
   const owners = new Set(of(({ before }) => hasServer(before)))
   const isText = (file: FileChange) => !isLink(file.before) && removed.some((other) => isLinkOf(other, file))
   const links = removed.filter((file) => !isText(file))
   const steps: readonly SwapStep[] = [
+    { does: 'remove', files: sites('first').filter(isRemoved) },
+    ...placed(sites('last')),
     { does: 'rename', files: shared.filter(isDefining) },
     ...placed(of(isAdding)),
     ...placed(of((unit) => isPlain(unit) && !isDemoted(unit))),
@@ -53,10 +59,12 @@ export function swapSteps(
     ...placed(of(isLosing)),
     { does: 'remove', files: links.filter((file) => !owners.has(file) && !isShared(file)) },
     ...placed(of(isGone)),
+    { does: 'remove', files: sites('last').filter(isRemoved) },
     { does: 'rename', files: shared.filter((file) => !isDefining(file)) },
     // The routes name its variables.
     { does: 'remove', files: links.filter(isShared) },
     { does: 'remove', files: removed.filter(isText) },
+    ...placed(sites('first')),
   ]
   return steps.filter((step) => step.files.length > 0)
 }

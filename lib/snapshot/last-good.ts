@@ -31,7 +31,7 @@ export async function saveLastGood(
   changes: readonly FileChange[],
   final: Promise<void> = Promise.resolve(),
 ): Promise<void> {
-  const own = changes.filter(({ path }) => isOwnFileName(basename(path)))
+  const own = changes.filter(({ path, site }) => site === undefined && isOwnFileName(basename(path)))
   const copies = own.flatMap(({ path, before, after }): Copy[] => {
     const copy = `${paths.lastGood}/${basename(path)}`
     if (after !== null && 'text' in after) return [{ copy, text: after.text }]

@@ -10,6 +10,7 @@ import type { NginxFacts } from '../nginx/binary.ts'
 import { commonBuild, type NginxBuild, unusableModules } from '../nginx/config/build.ts'
 import { type HostConfiguration, readHostConfiguration } from '../nginx/config/host-config.ts'
 import type { ConfigurationFile, ConfigurationTree } from '../nginx/config/include.ts'
+import { listensIn } from '../nginx/config/listens.ts'
 import { readNginx } from '../nginx/config/parse.ts'
 import type { ListensOf } from '../nginx/endpoints.ts'
 import { nginxMasters } from '../nginx/master.ts'
@@ -47,13 +48,15 @@ export type Wanted =
 /**
  * Makes a reader of the host; `wanted` are the certificates that are looked up. Parsed files are cached until they change. While a change is not
  * confirmed, `before` is the host as it was: NGINX may still listen as it did then, which the files no longer say.
+ * Makes a reader of the host; `wanted` are the certificates that are looked up. With `leaving`, the path of a hand-written site, the host is as it
+ * will be without it, but for the sockets that it holds. Parsed files are cached until they change.
  */
 export function observer(
   host: Host,
   readFacts: () => Promise<NginxFacts>,
   certificates: CertificateStore,
   before: () => Observation | undefined,
-): (wanted: readonly Wanted[]) => Promise<Observation> {
+): (wanted: readonly Wanted[], leaving?: string) => Promise<Observation> {
   const tree = configurationTree(host)
   const ownFiles = ownFilesReader(host)
   const masters = nginxMasters(host)
@@ -62,18 +65,21 @@ export function observer(
   /** Once true it stays true: the main configuration may be unreadable for a moment. */
   let hasMainConfig = false
 
-  return async (wanted) => {
+  return async (wanted, leaving) => {
     const facts = await readFacts()
     const { NGINX_SITES_AVAILABLE: sitesAvailable, NGINX_SITES_ENABLED: sitesEnabled } = host.settings
-    const own = ownFiles.read(sitesAvailable, sitesEnabled)
-    const isOwn = ownFiles.ownIn(sitesEnabled, own.unmanagedFiles)
-    const found =
+    const found = ownFiles.read(sitesAvailable, sitesEnabled)
+    const own = leaving === undefined ? found : ownFiles.withoutUnmanaged(found, leaving)
+    const isOwnFile = ownFiles.ownIn(sitesEnabled, own.unmanagedFiles)
+    const isOwn = (path: string) => path === leaving || isOwnFile(path)
+    const main =
       facts.confPath === undefined ? undefined : readHostConfiguration(facts.confPath, sitesEnabled, tree, isOwn)
-    hasMainConfig ||= found !== undefined
+    hasMainConfig ||= main !== undefined
     // If a known main configuration cannot be read, sites-enabled counts as not included, so that no change is made.
-    const read = found ?? { ...readBareFolders(sitesEnabled, tree, isOwn), includesSitesEnabled: !hasMainConfig }
+    const read = main ?? { ...readBareFolders(sitesEnabled, tree, isOwn), includesSitesEnabled: !hasMainConfig }
     const configuration = { ...read, servers: await resolveListens(read.servers) }
-    const bound = boundListens(tree, own, sitesEnabled)
+    const held = leaving === undefined ? [] : listensIn(tree.read(leaving)?.directives ?? [])
+    const bound = [...boundListens(tree, own, sitesEnabled), ...held]
     const listens = listensOf(host, configuration.servers, bound)
     const isTaken =
       wanted.length > 0 && (before()?.isHttpsTaken ?? isHttpsTaken(host, listens, configuration.servers, bound))

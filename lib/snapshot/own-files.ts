@@ -24,6 +24,8 @@ type OwnContents = Pick<Snapshot, 'routes' | 'unmanagedFiles' | 'availableImages
 export interface OwnFiles {
   /** Reads all of our files in both directories. */
   read(available: string, enabled: string): OwnContents
+  /** The same contents, with the file of another author that has the name of a route's as one that the route replaces. */
+  withoutUnmanaged(contents: OwnContents, path: string): OwnContents
   /** Makes a test of paths in sites-enabled, as it is now: whether one has a name of ours and was not written by hand. */
   ownIn(enabled: string, unmanaged: ReadonlySet<string>): (path: string) => boolean
 }
@@ -75,6 +77,7 @@ export function ownFilesReader(host: Host): OwnFiles {
       }
       return { routes: linkSites(routes), unmanagedFiles, availableImages, enabledImages, shared }
     },
+    withoutUnmanaged: (contents, path) => withoutUnmanaged(host, contents, path),
     ownIn: (enabled, unmanaged) => {
       const known = byPath(enabled)
       return (path) => {
@@ -85,6 +88,19 @@ export function ownFilesReader(host: Host): OwnFiles {
       }
     },
   }
+}
+
+/** {@link OwnFiles.withoutUnmanaged} */
+function withoutUnmanaged({ files, settings }: Host, contents: OwnContents, path: string): OwnContents {
+  const name = basename(path)
+  const dropletName = dropletOfFileName(name)
+  if (dropletName === undefined || !contents.unmanagedFiles.has(dropletName)) return contents
+  const unmanagedFiles = new Set(contents.unmanagedFiles)
+  unmanagedFiles.delete(dropletName)
+  const availableImages = new Map(contents.availableImages)
+  const entry = files.lstat(`${settings.NGINX_SITES_AVAILABLE}/${name}`)
+  if (entry?.kind === 'file') availableImages.set(name, { text: entry.file.text })
+  return { ...contents, unmanagedFiles, availableImages }
 }
 
 /** Our files in a directory, sorted and by path; computed again only if the listing has changed. */

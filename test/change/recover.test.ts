@@ -14,7 +14,7 @@ import {
   textAt,
   writeAt,
 } from '../helpers/arrange.ts'
-import { backupsOf, put, restarted, servedPort, worldWithRoute } from '../helpers/world.ts'
+import { assertEventsMatch, backupsOf, put, restarted, servedPort, worldWithRoute } from '../helpers/world.ts'
 
 const AVAILABLE = '/etc/nginx/sites-available'
 const ENABLED = '/etc/nginx/sites-enabled'
@@ -306,6 +306,28 @@ test('an interrupted change whose reload was refused stays in the journal until 
   ])
   assert.is(servedPort(healthy, 'app.example.com'), undefined)
   await assertSettled(healthy)
+})
+
+test('a rollback that a kill interrupts is completed: no part of the refused changes is taken for finished', async () => {
+  for (let at = 0, isInterrupted = true; isInterrupted; at++) {
+    const deps = await worldWithRoute()
+    refuseNextReload(deps, PORT_TAKEN)
+    deps.effects.arrange({ at, kind: 'stop_after' })
+    const calls = [
+      put(deps, 'old', 'old.example.com', 8011, false),
+      put(deps, 'a', 'a.example.com', 8002, false),
+      put(deps, 'b', 'b.example.com', 8003, false),
+    ]
+    const ended = Promise.allSettled(calls).then(() => deps.engine.idle())
+    isInterrupted = await Promise.race([ended.then(() => false), deps.effects.stopped.then(() => true)])
+    deps.nginx.refuseReload = undefined
+    const again = await restarted(deps)
+    await assertSettled(again)
+    const ports = ['old', 'a', 'b'].map((name) => servedPort(again, `${name}.example.com`))
+    assert.ok([8001, 8011].includes(ports[0] ?? 0))
+    assert.equal(ports.slice(1), ports[0] === 8001 ? [undefined, undefined] : [8002, 8003], `stopped after ${at}`)
+    assertEventsMatch(again)
+  }
 })
 
 test('a failed recovery step is logged, and stops neither the other steps nor the start of the API', async () => {

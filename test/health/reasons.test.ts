@@ -30,6 +30,7 @@ const HEALTHY: HealthFacts = {
       mainDirectives: new Set(['worker_shutdown_timeout']),
       loadedModules: new Set(),
       files: [],
+      folders: [],
       httpDirectives: new Map(),
     },
     context,

@@ -17,6 +17,7 @@ export const LATER = '2026-03-03T00:00:00.000Z'
 export const host: HostConfiguration = {
   mainPath: '/etc/nginx/nginx.conf',
   files: ['/etc/nginx/nginx.conf'],
+  folders: [],
   includesSitesEnabled: true,
   servers: [],
   httpDirectives: new Map(),

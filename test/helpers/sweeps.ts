@@ -1,5 +1,7 @@
 /** The changes of which every effect is made to fail in turn, by the sweep's tests and by the proof. */
 import type { FakeDeps } from '../../fixtures/deps.ts'
+import { enabledTexts } from '../../fixtures/fake-nginx.ts'
+import type { AdoptedSite } from '../../lib/engine/engine.ts'
 import { ProxyManagerError } from '../../lib/errors.ts'
 import { textAt, writeAt } from './arrange.ts'
 import {
@@ -178,6 +180,21 @@ export const SWEEPS = {
     isBefore: (deps) => ports(deps) === '8002 - - - 8003 -',
     isAfter: (deps) => ports(deps) === '8003 - - - 8002 -',
   },
+  'adoption of a site': {
+    prepare: async (deps) => putSite(deps, { isLinked: true }),
+    change: adopt,
+    isBefore: ({ nginx }) => siteFilesIn(nginx) === 'shop',
+    isAfter: ({ nginx }) => siteFilesIn(nginx) === 'fpai-api fpai-shop fpai-www',
+  },
+  'adoption of a default server that is a file in sites-enabled': {
+    prepare: async (deps) => {
+      putSite(deps, { isLinked: false, listen: '80 default_server' })
+      await deps.engine.reconcile()
+    },
+    change: adopt,
+    isBefore: ({ nginx }) => siteFilesIn(nginx) === 'shop',
+    isAfter: ({ nginx }) => siteFilesIn(nginx) === 'fpai-api fpai-shop fpai-www',
+  },
   reconcile: {
     prepare: async (deps) => {
       await put(deps, 'app', 'app.example.com', 8002)
@@ -221,6 +238,38 @@ export async function putInEnabled(deps: FakeDeps): Promise<void> {
   const [file, link] = ['available', 'enabled'].map((folder) => `/etc/nginx/sites-${folder}/fpai-app.conf`)
   writeAt(deps.disk, link ?? '', textAt(deps.disk, file ?? '') ?? '')
   deps.disk.delete(file ?? '')
+}
+
+/** A hand-written file of three sites, which NGINX serves. */
+export function putSite(
+  { disk, nginx }: Pick<FakeDeps, 'disk' | 'nginx'>,
+  { isLinked, listen = '80' }: { readonly isLinked: boolean; readonly listen?: string },
+): void {
+  const site = (name: string, what: string) =>
+    `server {\n    listen ${listen};\n    server_name ${name};\n    ${what}\n}\n`
+  const proxied = (name: string, port: number) =>
+    site(name, `location / { proxy_pass http://127.0.0.1:${port}; proxy_set_header Host $host; }`)
+  const text =
+    proxied('shop.example.com', 8002) +
+    proxied('api.example.com', 8003) +
+    site('www.example.com', 'return 301 $scheme://shop.example.com$request_uri;')
+  const [file, link] = ['/etc/nginx/sites-available/shop', '/etc/nginx/sites-enabled/shop']
+  writeAt(disk, isLinked ? file : link, text)
+  if (isLinked) disk.set(link, { kind: 'link', target: file })
+  nginx.loaded = enabledTexts(disk)
+}
+
+/** Adopts that file. */
+export async function adopt({ engine }: FakeDeps): Promise<AdoptedSite> {
+  const dropletNames = { 'shop.example.com': 'shop', 'api.example.com': 'api', 'www.example.com': 'www' }
+  return await engine.adoptSite({ file: 'sites-enabled/shop', dropletNames, acceptsDifferences: true })
+}
+
+/** The files that serve its names. */
+function siteFilesIn({ loaded }: FakeDeps['nginx']): string {
+  const names = /server_name (shop|api|www)\.example\.com;/
+  const files = [...loaded].flatMap(([name, text]) => (names.test(text) ? [name.replace('.conf', '')] : []))
+  return files.sort().join(' ')
 }
 
 const PANEL_ADDRESS = '192.0.2.10:80'

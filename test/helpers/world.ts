@@ -5,6 +5,7 @@ import { enabledTexts } from '../../fixtures/fake-nginx.ts'
 import type { DeletedProxy, PutRequest, RouteChanged } from '../../lib/engine/engine.ts'
 import type { LoggedEvent } from '../../lib/events/event.ts'
 import { readSharedFile } from '../../lib/render/shared-file.ts'
+import { isOwnFileName } from '../../lib/route/droplet-name.ts'
 import { readRouteFile } from '../../lib/route/stored-route.ts'
 import { upstreamOf } from '../../lib/upstream/upstream.ts'
 
@@ -120,7 +121,7 @@ export function assertEventsMatch(deps: FakeDeps, what = ''): void {
     const record = name.startsWith('fpai-') ? readRouteFile(name.slice(5, -5), text)?.record : undefined
     if (record === undefined) return []
     const { droplet_name, domain, certificate } = record
-    return [[droplet_name, `${domain} ${upstreamOf(record)?.url} ${certificate?.expiry}`]]
+    return [[droplet_name, `${domain} ${upstreamOf(record)?.url ?? null} ${certificate?.expiry}`]]
   })
   assert.equal([...said].sort(), onDisk.sort(), `${what}: the events do not say what is on disk`)
 }
@@ -132,6 +133,7 @@ export function assertEventsMatch(deps: FakeDeps, what = ''): void {
 export function assertInvariant(deps: FakeDeps, what = ''): void {
   const onDisk = enabledTexts(deps.disk)
   for (const [name, text] of onDisk) {
+    if (!isOwnFileName(name)) continue
     const isIntact = name.startsWith('fpai-')
       ? readRouteFile(name.slice(5, -5), text)?.drifted === false
       : readSharedFile(text)?.intact === true

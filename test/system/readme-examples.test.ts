@@ -37,6 +37,7 @@ const TAKES: readonly (readonly [beginning: string, take: Take])[] = [
   ['curl http://127.0.0.1:8100/proxy-manager/health', takeCalls],
   ['curl http://127.0.0.1:8100/health', takeCalls],
   ['curl http://127.0.0.1:8100/certificates', takeCalls],
+  ['curl http://127.0.0.1:8100/host/sites', takeCalls],
   ['curl http://127.0.0.1:8100/export', takeCalls],
   ['curl -s http://127.0.0.1:8100/export', takeCalls],
   ['curl -s http://127.0.0.1:8100/metrics', takeCalls],

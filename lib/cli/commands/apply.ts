@@ -22,7 +22,7 @@ The document has no secrets, and the same bytes as long as no route changes.`,
 export const apply: CommandDefinition = {
   name: 'apply',
   summary: 'Make the routes what a document of export says',
-  expectsFile: true,
+  expectsFile: 'A file, or - for standard input',
   options: [
     new Option('--dry-run', 'Show what would change, without changing anything'),
     new Option('--prune', 'Delete the routes that the document does not have'),

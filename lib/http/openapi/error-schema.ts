@@ -39,6 +39,10 @@ export const ErrorDetails = v.looseObject({
   certificate_for: optional(v.string(), 'The name that a certificate was obtained for'),
   revision: optional(v.nullable(v.string()), "PRECONDITION_FAILED: the route's current revision"),
   upstream: optional(v.string(), 'The upstream of the route'),
+  findings: optional(
+    v.array(v.object({ file: v.string(), line: integer, directive: v.string(), text: v.string() })),
+    'SITE_NOT_ADOPTABLE: each directive that a route cannot serve, or serves otherwise; files are named without their directories',
+  ),
   health_status: optional(v.string(), 'UPSTREAM_UNHEALTHY: the result of its health check'),
   attempts: optional(
     v.array(

@@ -120,6 +120,18 @@ const EXAMPLES: { readonly [C in ErrorCode]?: Example | readonly Example[] } = {
     message: 'The upstream resolves to a reserved address',
     details: { upstream: 'http://169.254.169.254:80' },
   },
+  SITE_NOT_ADOPTABLE: {
+    details: {
+      findings: [
+        {
+          file: 'sites-enabled/orders',
+          line: 4,
+          directive: 'auth_basic Private',
+          text: 'a route has no option for it',
+        },
+      ],
+    },
+  },
   NGINX_UNSUPPORTED: {
     message: 'This NGINX was built without ngx_http_ssl_module, which HTTPS needs',
     details: { remedy: 'Install an NGINX that has it, such as Debian\'s, or pass "enable_ssl": false' },

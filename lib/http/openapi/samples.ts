@@ -10,6 +10,8 @@ export const REVISION = 'f00a7ce98e6cbf0d'
 /** Of the software in examples, whichever version answers. */
 export const VERSION = '1.0.0'
 
+const HOST_DIFFERENCE = 'becomes the name in lower case, without a standard port'
+
 const SUMMARY = {
   issuer: "C=US, O=Let's Encrypt, CN=E7",
   not_before: AT,
@@ -76,6 +78,28 @@ export const HEALTH = {
   failure: null,
   consecutive_failures: 0,
   checks: [{ at: AT, ok: true, ms: 3, failure: null }],
+}
+/** A hand-written site. */
+export const SITE = {
+  file: 'sites-enabled/orders',
+  verdict: 'adoptable_with_differences',
+  servers: [{ line: 1, names: [DOMAIN], listens: ['80'] }],
+  routes: [
+    {
+      droplet_name: DROPLET,
+      body: {
+        domain: DOMAIN,
+        require_healthy: false,
+        enable_ssl: false,
+        upstream: PROXY.upstream,
+        options: { websocket: false, max_body_size: '1m', connect_timeout_s: 60, read_timeout_s: 60, buffering: true },
+      },
+    },
+  ],
+  differences: [
+    { file: 'sites-enabled/orders', line: 4, directive: 'proxy_set_header Host $http_host', text: HOST_DIFFERENCE },
+  ],
+  refusals: [],
 }
 export const RECEIPT = { generation: 7, reloaded: true, proved_by: 'tls_handshake', proved_ms: 118, batch: 1 }
 export const HTTP_RECEIPT = { ...RECEIPT, proved_by: 'generation_probe' }

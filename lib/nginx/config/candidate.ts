@@ -27,6 +27,8 @@ export interface CandidateOptions {
   readonly pidPath: string
   /** Names in sites-enabled -> the staged text's path, or null if the change removes the name. */
   readonly changed: ReadonlyMap<string, string | null>
+  /** Files that the change removes from other directories, as the includes name them. */
+  readonly removed?: ReadonlySet<string>
   /** Names in sites-enabled that {@link CandidateOptions.placeholder} replaces. */
   readonly skippedFiles?: ReadonlySet<string>
   /** A text in place of those. */
@@ -93,9 +95,10 @@ function editsIn(
 function rewriteInclude(rewriting: Rewriting, include: ReadDirective, open: readonly string[]): string[] | undefined {
   const { options, tree, nested } = rewriting
   if (includesSites(include, options.mainPath, options.sitesEnabled, tree)) return includeEnabled(rewriting, include)
-  const files = expandInclude(include, options.mainPath, tree)
+  const found = expandInclude(include, options.mainPath, tree)
+  const files = found.filter((file) => options.removed?.has(file) !== true)
   const rewritten = files.map((file) => rewriteFile(rewriting, file, open))
-  if (rewritten.every((text) => text === undefined)) return undefined
+  if (files.length === found.length && rewritten.every((text) => text === undefined)) return undefined
   return files.map((file, i) => {
     const text = rewritten[i]
     if (text === undefined) return `include ${quote(includeOf(file))};`

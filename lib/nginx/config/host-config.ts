@@ -1,6 +1,6 @@
 /** The part of the host's own configuration that changes depend on: read from the main file through all its includes. */
-import { basename } from 'node:path'
-import { type ConfigurationTree, expandInclude, includesSites } from './include.ts'
+import { basename, dirname } from 'node:path'
+import { absolutePath, type ConfigurationTree, expandInclude, includesSites } from './include.ts'
 import { type Listen, readListen } from './listen.ts'
 import type { ReadDirective } from './parse.ts'
 
@@ -17,6 +17,8 @@ export interface HostConfiguration {
   readonly mainPath: string
   /** Every file that was read, the main one first; without those of Proxy Manager. */
   readonly files: readonly string[]
+  /** The directories from which `http` includes files, as far as they are no patterns. */
+  readonly folders: readonly string[]
   /** Whether sites-enabled is included inside `http`, with a pattern that our file names match. */
   readonly includesSitesEnabled: boolean
   readonly servers: readonly UnmanagedServer[]
@@ -48,7 +50,7 @@ export function readHostConfiguration(
   const httpDirectives = new Map<string, readonly string[]>()
   const mainDirectives = new Set<string>()
   const loadedModules = new Set<string>()
-  let includesSitesEnabled = false
+  const includes: ReadDirective[] = []
   const errorLogs: string[] = []
   let pid: string | undefined
 
@@ -66,7 +68,7 @@ export function readHostConfiguration(
   ): void => {
     for (const directive of directives) {
       if (directive.name === 'include') {
-        if (context === 'http' && includesSites(directive, mainPath, sitesEnabled, tree)) includesSitesEnabled = true
+        if (context === 'http') includes.push(directive)
         for (const included of expandInclude(directive, mainPath, tree)) visitFile(included, context, open)
         continue
       }
@@ -78,8 +80,7 @@ export function readHostConfiguration(
       if (context === 'main' && directive.name === 'pid') pid = directive.args[0]
       if (context === 'main' && directive.name === 'http') visit(directive.block ?? [], path, 'http', open)
       if (context === 'http' && directive.name === 'server') {
-        const included = (file: string) => void files.add(file)
-        servers.push(readServer(directive, path, mainPath, tree, included))
+        servers.push(readServer(directive, path, mainPath, tree, (file) => void files.add(file)))
       }
     }
   }
@@ -87,7 +88,8 @@ export function readHostConfiguration(
   return {
     mainPath,
     files: [...files],
-    includesSitesEnabled,
+    folders: [...new Set(includes.map(({ args }) => dirname(absolutePath(args[0] ?? '', mainPath))))],
+    includesSitesEnabled: includes.some((include) => includesSites(include, mainPath, sitesEnabled, tree)),
     servers,
     httpDirectives,
     mainDirectives,

@@ -1,7 +1,7 @@
 /** What the manual's examples take place in: an NGINX, a CA, a Registry and the API, on ports of their own in place of those that it names. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { startPebble } from '../../../fixtures/acme/pebble.ts'
@@ -40,6 +40,23 @@ export interface ReadmeScene {
   readonly close: () => Promise<void>
 }
 
+/** A hand-written site. */
+function writeSite({ sitesAvailable, sitesEnabled, httpPort }: NginxInstance, droplet: number): void {
+  const text = `server {
+    listen ${httpPort};
+    server_name shop.example.org;
+    location / {
+        proxy_set_header Host $host;
+        proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+        proxy_redirect off;
+        proxy_pass http://127.0.0.1:${droplet};
+    }
+}
+`
+  writeFileSync(join(sitesAvailable, 'shop'), text)
+  symlinkSync(join(sitesAvailable, 'shop'), join(sitesEnabled, 'shop'))
+}
+
 export async function setReadmeScene(): Promise<ReadmeScene> {
   const undo: (() => Promise<unknown>)[] = []
   const close = async () => {
@@ -48,10 +65,12 @@ export async function setReadmeScene(): Promise<ReadmeScene> {
   try {
     const nginx = await createNginx()
     undo.push(() => nginx.remove())
+    const droplet = await freePort()
+    writeSite(nginx, droplet)
     await nginx.start()
     const pebble = await startPebble({ httpPort: nginx.httpPort, folder: join(nginx.root, 'pebble') })
     undo.push(() => pebble.close())
-    const [droplet, dead, api] = [await freePort(), await freePort(), await freePort()]
+    const [dead, api] = [await freePort(), await freePort()]
     const registryUrl = await startRegistry(droplet, undo)
     const environment = {
       ...nginx.environment,

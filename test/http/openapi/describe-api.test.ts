@@ -18,6 +18,7 @@ import {
   validatorOf,
 } from '../../helpers/described.ts'
 import { lint } from '../../helpers/lint-openapi.ts'
+import { putSite } from '../../helpers/sweeps.ts'
 
 const test = suite('openapi')
 
@@ -224,6 +225,7 @@ test('what callers meet more than once is a named schema, so that generated clie
 test('a body is required if an empty one is invalid', () => {
   const required = operations.filter(({ operation }) => operation.requestBody?.required === true)
   assert.equal(required.map(({ operation }) => operation.operationId).sort(), [
+    'adoptSite',
     'createProxy',
     'importRoutes',
     'putCertificate',
@@ -376,6 +378,10 @@ test('the operations for the mesh answer as described', async () => {
   await send('POST', '/import', { body: { version: 1, routes: [] } })
   await send('POST', '/import?dry_run=true&prune=true', { body: { version: 1, routes: [] } })
   await send('POST', '/import?prune=true', { body: { version: 1, routes: [] } })
+  putSite(deps, { isLinked: true })
+  for (const query of ['?dry_run=true', ''])
+    await send('POST', `/host/sites/adopt${query}`, { body: { file: 'sites-enabled/shop', accept_differences: true } })
+  await send('POST', '/host/sites/adopt', { body: { file: 'sites-enabled/shop' } })
   await send('POST', '/import', { body: { version: 2 } })
   const { fullchain: certificate, privkey: private_key } = certificateFor('corp.example.com')
   for (const query of ['?dry_run=true', '', ''])
