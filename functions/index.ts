@@ -4,14 +4,18 @@ import { describeApi } from '../lib/http/openapi/describe-api.ts'
 import type { Deps, Endpoint } from '../lib/http/operation.ts'
 import checkProxy from './check-proxy.ts'
 import createProxy from './create-proxy.ts'
+import createSession from './create-session.ts'
 import deleteCertificate from './delete-certificate.ts'
 import deleteProxy from './delete-proxy.ts'
+import endSession from './end-session.ts'
 import exportRoutes from './export-routes.ts'
 import getEvents from './get-events.ts'
 import getHistory from './get-history.ts'
 import getManagerHealth from './get-manager-health.ts'
 import getMetrics from './get-metrics.ts'
 import getOpenapi from './get-openapi.ts'
+import getPage from './get-page.ts'
+import getPageAsset from './get-page-asset.ts'
 import getProxy from './get-proxy.ts'
 import importRoutes from './import-routes.ts'
 import issueCertificate from './issue-certificate.ts'
@@ -56,6 +60,10 @@ export const endpoints: readonly Endpoint[] = [
   udcState,
   udcDependencies,
   udcMessage,
+  createSession,
+  endSession,
+  getPage,
+  getPageAsset,
 ]
 
 export interface AppOptions {
@@ -67,6 +75,6 @@ export interface AppOptions {
 
 /** The API as one Fetch handler. `depsFor` makes what each request's handler is given; as long as it does not throw, the Fetch handler never does. */
 export function createApp(depsFor: (request: Request) => Deps, { base = '', mount = endpoints }: AppOptions = {}): App {
-  const operations = mount.map(({ operation }) => operation)
+  const operations = mount.map(({ operation }) => operation).filter(({ isPage }) => isPage !== true)
   return composeApp(depsFor, { endpoints: mount, base, describe: (version) => describeApi(operations, version, base) })
 }

@@ -71,6 +71,8 @@ const FLOORS: readonly (readonly [room: string, packages: readonly string[]])[] 
   ['lib/health', ['valibot', 'node:path']],
   ['lib/engine', ['valibot']],
   ['lib/http/access', ['node:crypto']],
+  ['lib/page', ['lit-html']],
+  ['lib/http/page', ['node:crypto', 'node:module', 'node:path', 'node:url']],
   ['lib/http', ['valibot', 'itty-router']],
   ['lib/http/openapi', ['valibot', '@valibot/to-json-schema']],
   ['lib/http/listener', ['node:http', 'node:stream']],

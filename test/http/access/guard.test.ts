@@ -4,6 +4,7 @@ import { hostFiles } from '../../../lib/adapters/files.ts'
 import { ProxyManagerError } from '../../../lib/errors.ts'
 import { type FailedAttempts, failedAttempts } from '../../../lib/http/access/failed-attempts.ts'
 import { type Caller, guardRequest } from '../../../lib/http/access/guard.ts'
+import { memorySessions } from '../../../lib/http/access/sessions.ts'
 import { namedTokens } from '../../../lib/mesh/named-tokens.ts'
 import type { TokenResult } from '../../../lib/mesh/token-claims.ts'
 import { parseSettings } from '../../../lib/settings/parse-settings.ts'
@@ -44,6 +45,7 @@ const GATE = {
   address: undefined,
   attempts: failedAttempts(() => 0),
   nowMs: () => 0,
+  sessions: memorySessions(() => 0),
   onLockOut: () => undefined,
 }
 
