@@ -33,7 +33,7 @@ export function composeApp(
   const sessions = sessionsOfApp()
   const findCaller = callerFinder(base, sessions)
   const operations = endpoints.map(({ operation }) => operation).filter(({ isPage }) => isPage !== true)
-  const toJson = jsonWriter()
+  const own = { base, operations, toJson: jsonWriter() }
   const describe = onlyOnce(describeApi)
 
   const answer = async (
@@ -56,14 +56,7 @@ export function composeApp(
     const callApi = (call: InternalCall) => dispatchInternal(request, call, base, correlationId, answerInternal)
     const origin: Origin = { actor: caller.actor ?? { kind: 'local' }, address, correlationId }
     const call = { caller, origin, correlationId, callApi, describe: () => describe(deps.version) }
-    const response = await endpoint(request, {
-      ...deps,
-      base,
-      operations,
-      toJson,
-      sessions: sessions(deps),
-      ...call,
-    })
+    const response = await endpoint(request, { ...deps, ...own, sessions: sessions(deps), ...call })
     return isHead ? await withoutBody(response) : response
   }
 
@@ -173,7 +166,7 @@ async function dispatchInternal(
   handle: (request: Request) => Promise<Response>,
 ): Promise<{ readonly status: number; readonly body: unknown }> {
   const headers = new Headers({ 'x-correlation-id': correlationId })
-  for (const name of ['authorization', 'x-api-token']) {
+  for (const name of ['authorization', 'x-api-token', 'cookie', 'x-session-key']) {
     const value = outer.headers.get(name)
     if (value !== null) headers.set(name, value)
   }

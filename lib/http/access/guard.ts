@@ -72,7 +72,10 @@ export interface Gate {
 export async function guardRequest(request: Request, gate: Gate): Promise<Caller> {
   const { settings, base, attempts, address } = gate
   const url = new URL(request.url)
-  rejectForeignOrigin(request, url.host)
+  const path = url.pathname.startsWith(base) ? url.pathname.slice(base.length) : undefined
+  const isOpen = path !== undefined && isOpenCall(request.method, path)
+  // A link on another site may lead to the page, which has no data, and which no other site can show in a frame.
+  if (!(isOpen && request.headers.get('sec-fetch-dest') === 'document')) rejectForeignOrigin(request, url.host)
   if (!wantsCredentials(settings)) {
     rejectForeignHost(request, nameIn(url), settings)
     return { grant: 'all', kind: isLocalProgram(request, nameIn(url), address) ? 'local' : 'open' }
@@ -95,7 +98,6 @@ export async function guardRequest(request: Request, gate: Gate): Promise<Caller
     const actor: Actor = { kind: 'registry', ...(subject === undefined ? {} : { name: subject }) }
     return { grant, kind: 'token', actor, isAllowed: () => gate.nowMs() < expiresAtMs }
   }
-  const isOpen = url.pathname.startsWith(base) && isOpenCall(request.method, url.pathname.slice(base.length))
   // A key that could not be fetched is a failure of this host, and a health check without a token is no guess.
   const isGuess = verdict.reason !== 'key_unavailable' && !(isOpen && presented === undefined)
   if (isGuess && address !== undefined && lockedOutForS === undefined && attempts.recordFailure(address))

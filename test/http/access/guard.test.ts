@@ -14,7 +14,7 @@ const test = suite('guard')
 
 const TOKEN = '0123456789abcdef'
 const METHODS = ['GET', 'HEAD', 'PUT', 'POST', 'DELETE', 'OPTIONS', 'PATCH']
-const PATHS = ['/proxies', '/proxies/a', '/health', '/proxy-manager/health', '/state', '/no/such/endpoint', '/']
+const PATHS = ['/proxies', '/proxies/a', '/health', '/proxy-manager/health', '/state', '/no/such/endpoint', '/uix', '/session']
 
 interface Asked {
   readonly host?: string
@@ -216,7 +216,7 @@ test('any other token is unauthorized on every path, whether there is such an en
     { authorization: 'Bearer another-one-here', 'x-api-token': TOKEN },
     { cookie: `token=${TOKEN}` },
   ])
-    for (const path of ['/proxies', '/proxies/a', '/state', '/no/such/endpoint', '/'])
+    for (const path of ['/proxies', '/proxies/a', '/state', '/no/such/endpoint', '/uix', '/session'])
       for (const method of METHODS)
         assert.is(
           await verdict(locked, { path, method, headers }),
@@ -262,9 +262,12 @@ test('under a base, the health checks need no token under that base', async () =
 
 test('if tokens of the Registry are accepted, a caller without one is unauthorized, even on this host', async () => {
   const by = settings({ AUTH_REGISTRY_JWT: 'true', REGISTRY_URL: 'http://registry.example' })
-  for (const path of ['/proxies', '/state', '/no/such/endpoint', '/'])
+  for (const path of ['/proxies', '/state', '/no/such/endpoint', '/uix', '/session'])
     for (const method of METHODS) assert.is(await verdict(by, { path, method }), 'UNAUTHORIZED', `${method} ${path}`)
-  for (const path of ['/health', '/proxy-manager/health']) assert.is(await verdict(by, { path }), 'passed')
+  for (const path of ['/health', '/proxy-manager/health', '/', '/ui', '/ui/', '/ui/assets/x.js']) {
+    assert.is(await verdict(by, { path }), 'passed', path)
+    assert.is(await verdict(by, { path, method: 'POST' }), 'UNAUTHORIZED', path)
+  }
 })
 
 const JWT = 'eyJhbGciOiJSUzI1NiJ9.e30.c2lnbmF0dXJl'
