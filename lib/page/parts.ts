@@ -1,0 +1,79 @@
+/** Small parts that several views have. */
+import { html, nothing, svg, type TemplateResult } from 'lit-html'
+import type { ApiError } from './api.ts'
+
+export type Part = TemplateResult | typeof nothing | string
+
+/** What a status means for a visitor: never said by its colour only. */
+export type Tone = 'good' | 'warn' | 'bad' | 'none'
+const SHAPES: Readonly<Record<Tone, string>> = { good: '●', warn: '▲', bad: '■', none: '○' }
+
+export function badge(tone: Tone, word: string, title = ''): TemplateResult {
+  return html`<span class="badge ${tone}" title=${title || nothing}><span aria-hidden="true">${SHAPES[tone]}</span> ${word}</span>`
+}
+
+const UNITS = [
+  [86_400, 'd'],
+  [3600, 'h'],
+  [60, 'min'],
+] as const
+
+/** A length of time in its largest unit: `3 h`. */
+export function lengthOf(seconds: number): string {
+  const [size, unit] = UNITS.find(([length]) => Math.abs(seconds) >= length) ?? [1, 's']
+  return `${Math.trunc(seconds / size)} ${unit}`
+}
+
+/** A time as its age, with the time itself as its title. */
+export function age(at: string | null): Part {
+  if (at === null) return 'never'
+  const seconds = Math.max(0, (Date.now() - Date.parse(at)) / 1000)
+  return html`<time datetime=${at} title=${new Date(at).toLocaleString()}>${seconds < 1 ? 'now' : `${lengthOf(seconds)} ago`}</time>`
+}
+
+export function errorBox(error: ApiError): TemplateResult {
+  const { remedy, issues, nginx_output: output, correlation_id: id } = error.details
+  return html`<div class="error" role="alert">
+    <p><strong>${error.message}</strong> <code>${error.code}</code></p>
+    ${Array.isArray(issues) ? html`<ul>${issues.map(({ path, message }) => html`<li><code>${path}</code> ${message}</li>`)}</ul>` : nothing}
+    ${typeof output === 'string' ? html`<pre>${output}</pre>` : nothing}
+    ${typeof remedy === 'string' ? html`<p>${remedy}</p>` : nothing}
+    ${typeof id === 'string' ? html`<p class="dim">Correlation ID <a href="#/activity/${encodeURIComponent(id)}">${id}</a></p>` : nothing}
+  </div>`
+}
+
+/** The last checks of an upstream, one bar for each; `recent` has 1 for a good one and 0 for a failed one. */
+export function checksBar(recent: string): TemplateResult {
+  const failed = [...recent].filter((one) => one === '0').length
+  const label = `${recent.length} checks, ${failed === 0 ? 'none' : failed} failed`
+  return html`<svg class="checks" viewBox="0 0 ${Math.max(60, recent.length)} 10" preserveAspectRatio="none" role="img" aria-label=${label}>
+    <title>${label}</title>
+    ${[...recent].map((one, i) => svg`<rect class=${one === '1' ? 'good' : 'bad'} x=${i} y=${one === '1' ? 2 : 0} width="0.8" height=${one === '1' ? 8 : 10}></rect>`)}
+  </svg>`
+}
+
+/** A unified diff, its lines marked. */
+export function diffBlock(diff: string): TemplateResult {
+  const toneOf = (line: string) => (line.startsWith('+') ? 'added' : line.startsWith('-') ? 'removed' : '')
+  return html`<pre class="diff">${diff
+    .trimEnd()
+    .split('\n')
+    .map(
+      (line) => html`<span class=${toneOf(line)}>${line}
+</span>`,
+    )}</pre>`
+}
+
+/** A template that shows what it is about if it breaks: a page that says less is better than none. */
+export function guarded(about: unknown, template: () => Part): Part {
+  try {
+    return template()
+  } catch (error) {
+    return html`<div class="error"><p>This cannot be shown: ${String(error)}</p><pre>${JSON.stringify(about, null, 1)}</pre></div>`
+  }
+}
+
+/** A link to a name that is served. */
+export function siteLink(name: string, isSecure: boolean): TemplateResult {
+  return html`<a href="${isSecure ? 'https' : 'http'}://${name}/" target="_blank" rel="noopener noreferrer">${name}</a>`
+}

@@ -1,0 +1,54 @@
+/** The dialog that asks before a route is deleted. */
+import { html, type TemplateResult } from 'lit-html'
+import type { ProxyState } from '../../route/state.ts'
+import { act, routePath } from '../changes.ts'
+import { href } from '../location.ts'
+import { siteLink } from '../parts.ts'
+import { redraw } from '../state.ts'
+
+let typed = ''
+
+/** Says what goes and what remains, and wants the name typed. */
+export function deleteDialog(route: ProxyState): TemplateResult {
+  const { droplet_name: name, domain, ssl_enabled: isSecure, certificate } = route
+  return html`<dialog id="delete" aria-labelledby="delete-title" @close=${forget}>
+    <form method="dialog" @submit=${(event: SubmitEvent) => submit(event, route)}>
+      <h2 id="delete-title">Delete the route ${name}?</h2>
+      <p>${siteLink(domain, isSecure)} will not be served any more. The droplet itself keeps running, and the versions of the route are kept for 30 days.</p>
+      ${certificate === null ? '' : html`<label class="check"><input type="checkbox" name="certificate" /> Delete its certificate as well</label>`}
+      <label for="delete-name">Type <code>${name}</code> to confirm</label>
+      <input id="delete-name" name="name" autocomplete="off" .value=${typed} @input=${setTyped} />
+      <div class="tools"><button class="danger" value="delete" ?disabled=${typed !== name}>Delete</button><button type="button" @click=${close}>Cancel</button></div>
+    </form>
+  </dialog>`
+}
+
+async function submit(event: SubmitEvent, { droplet_name: name, revision }: ProxyState): Promise<void> {
+  const form = event.currentTarget
+  if (!(form instanceof HTMLFormElement) || typed !== name) return
+  const withCertificate = new FormData(form).get('certificate') === 'on'
+  const deleted = await act({
+    method: 'DELETE',
+    path: routePath(name, withCertificate ? '?delete_certificate=true' : ''),
+    headers: { 'if-match': `"${revision}"` },
+    what: `${name}: delete`,
+    droplets: [name],
+  })
+  if (deleted !== undefined && location.hash === href.route(name)) history.replaceState(null, '', href.routes)
+  if (deleted !== undefined) dispatchEvent(new HashChangeEvent('hashchange'))
+}
+
+function setTyped({ currentTarget: input }: Event): void {
+  if (input instanceof HTMLInputElement) typed = input.value
+  redraw()
+}
+
+function close(): void {
+  const dialog = document.getElementById('delete')
+  if (dialog instanceof HTMLDialogElement) dialog.close()
+}
+
+function forget(): void {
+  typed = ''
+  redraw()
+}

@@ -1,0 +1,116 @@
+/** What is on every view: the verdict of health, where one can go, what runs, and what a visitor's last act has come to. */
+import { html, nothing, type TemplateResult } from 'lit-html'
+import { logOut } from '../api.ts'
+import { href } from '../location.ts'
+import { badge, errorBox, guarded, lengthOf, type Part, type Tone } from '../parts.ts'
+import { type Live, type State, update } from '../state.ts'
+import { activity } from './activity.ts'
+import { certificates } from './certificates.ts'
+import { edit } from './edit.ts'
+import { explain } from './explain.ts'
+import { login } from './login.ts'
+import { route } from './route.ts'
+import { routes } from './routes.ts'
+
+const TONES = { healthy: 'good', degraded: 'warn', unhealthy: 'bad' } as const satisfies Record<string, Tone>
+
+export function frame(state: State): TemplateResult {
+  if (state.access === 'login') return html`<main id="main" tabindex="-1">${login()}</main>`
+  return html`
+    <a class="skip" href="#main" @click=${skip}>Skip to the content</a>
+    <header>
+      <strong class="name">Proxy Manager</strong>
+      <nav aria-label="Views">
+        ${[
+          link(state, 'routes', href.routes, 'Routes'),
+          link(state, 'certificates', href.certificates, 'Certificates'),
+          link(state, 'activity', href.activity, 'Activity'),
+          link(state, 'explain', href.explain(), 'Explain'),
+        ]}
+      </nav>
+      ${
+        state.session.name === null
+          ? nothing
+          : html`<span class="dim user">${state.session.name} (${state.session.grant === 'all' ? 'may change' : 'may read'})</span>
+        <button class="plain" @click=${leave}>Log out</button>`
+      }
+    </header>
+    ${guarded(state.health, () => verdict(state))}
+    ${liveness(state.live)}
+    <div aria-live="polite">${running(state)}${result(state)}</div>
+    <main id="main" tabindex="-1">${guarded(state.view, () => content(state))}</main>`
+}
+
+function content(state: State): Part {
+  const { view } = state
+  switch (view.name) {
+    case 'route':
+      return route(state, view.droplet)
+    case 'edit':
+      return edit(state, view.droplet)
+    case 'certificates':
+      return certificates(state)
+    case 'activity':
+      return activity(state, view.correlationId)
+    case 'explain':
+      return explain(state, view.url)
+    default:
+      return routes(state)
+  }
+}
+
+function link({ view }: State, name: string, to: string, text: string): TemplateResult {
+  const isHere = view.name === name || (name === 'routes' && (view.name === 'route' || view.name === 'edit'))
+  return html`<a href=${to} aria-current=${isHere ? 'page' : nothing}>${text}</a>`
+}
+
+function skip(event: Event): void {
+  event.preventDefault()
+  document.getElementById('main')?.focus()
+}
+
+async function leave(): Promise<void> {
+  await logOut()
+  update({ access: 'login', routes: undefined, events: [], health: undefined })
+}
+
+function verdict({ health }: State): Part {
+  if (health === undefined) return nothing
+  const { status, reasons, advice, nginx, routes: counts, ssl } = health
+  const sentence = {
+    healthy: 'Everything is served.',
+    degraded: 'NGINX serves, and something needs attention.',
+    unhealthy: 'Changes do not work.',
+  }[status]
+  return html`<section class="verdict ${TONES[status]}" aria-label="Health">
+    <p>${badge(TONES[status], status)} ${sentence}
+      <span class="dim">${counts.total} routes · generation ${nginx.generation ?? 'none'} · NGINX ${nginx.version ?? 'not found'}${nginx.running ? '' : ', stopped'}${ssl.orders_waiting > 0 ? ` · ${ssl.orders_waiting} orders wait` : ''}</span></p>
+    ${reasons.length === 0 ? nothing : html`<ul>${reasons.map((reason) => html`<li>${reason}</li>`)}</ul>`}
+    ${advice.length === 0 ? nothing : html`<details><summary>${advice.length === 1 ? 'Advice' : `${advice.length} pieces of advice`}</summary><ul>${advice.map((one) => html`<li>${one}</li>`)}</ul></details>`}
+  </section>`
+}
+
+/** After this long without an answer it is worth a line. */
+const QUIET_MS = 3000
+
+function liveness(live: Live): Part {
+  if (live.by === 'stream') return nothing
+  if (live.by === 'polls') return html`<p class="live dim">No stream is to be had: updated every 5 seconds.</p>`
+  const ms = live.by === 'nothing' ? Date.now() - live.sinceMs : 0
+  if (ms < QUIET_MS) return nothing
+  return html`<p class="live" role="status">${badge('warn', 'not live')} Live updates stopped ${lengthOf(ms / 1000)} ago, trying again.</p>`
+}
+
+function running({ running: calls }: State): Part {
+  if (calls.size === 0) return nothing
+  return html`<ul class="running">${[...calls.values()].map(({ what, steps }) => html`<li><span class="spinner" aria-hidden="true"></span>${what}: ${steps.at(-1) ?? 'sent'}…</li>`)}</ul>`
+}
+
+function result({ notice }: State): Part {
+  if (notice === undefined) return nothing
+  const close = () => update({ notice: undefined })
+  return html`<div class="notice">
+    ${notice.error === undefined ? html`<p>${badge('good', 'done')} ${notice.text}</p>` : html`<p>${badge('bad', 'failed')} ${notice.text}</p>${errorBox(notice.error)}`}
+    <button class="plain" @click=${close}>Close</button>
+  </div>`
+}
