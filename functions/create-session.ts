@@ -29,15 +29,15 @@ export default endpoint(
         headers: { 'Set-Cookie': 'always' },
       },
     },
-    errors: ['INVALID_REQUEST', 'NOT_FOUND', 'FORBIDDEN'],
+    errors: ['INVALID_REQUEST', 'FORBIDDEN'],
   },
   async ({ request, header }, { settings, caller, sessions, base = '' }) => {
-    if (sessions === undefined || caller?.kind !== 'token' || !settings.PROXY_MANAGER_UI)
-      throw new ProxyManagerError('NOT_FOUND')
+    if (sessions === undefined || caller?.kind !== 'token')
+      throw new ProxyManagerError('FORBIDDEN', { message: 'There is no session to open: this call shows no token' })
     // Browsers leave Sec-Fetch-Site out over plain HTTP to another host than loopback. A form of another site must not log anyone in.
     const site = header('sec-fetch-site')
     const isOwnPage = site === undefined ? header('origin') === new URL(request.url).origin : site === 'same-origin'
-    if (!isOwnPage) throw new ProxyManagerError('FORBIDDEN', { message: 'Only the page itself may open a session' })
+    if (!isOwnPage || !settings.PROXY_MANAGER_UI) throw new ProxyManagerError('FORBIDDEN', { message: 'Only the page itself may open a session' })
     const { cookie, key } = sessions.open(caller)
     const { grant, actor } = caller
     return {

@@ -62,19 +62,20 @@ export const endpoints: readonly Endpoint[] = [
   udcMessage,
   createSession,
   endSession,
-  getPage,
-  getPageAsset,
 ]
+
+/** The page for people, which is no part of the API that is described. */
+export const page: readonly Endpoint[] = [getPage, getPageAsset]
 
 export interface AppOptions {
   /** A path in front of every path, such as `/pm`. */
   readonly base?: string
-  /** The endpoints to mount; all of them if missing. */
+  /** The endpoints to mount; all of them and the page if missing. */
   readonly mount?: readonly Endpoint[]
 }
 
 /** The API as one Fetch handler. `depsFor` makes what each request's handler is given; as long as it does not throw, the Fetch handler never does. */
-export function createApp(depsFor: (request: Request) => Deps, { base = '', mount = endpoints }: AppOptions = {}): App {
+export function createApp(depsFor: (request: Request) => Deps, { base = '', mount = [...endpoints, ...page] }: AppOptions = {}): App {
   const operations = mount.map(({ operation }) => operation).filter(({ isPage }) => isPage !== true)
   return composeApp(depsFor, { endpoints: mount, base, describe: (version) => describeApi(operations, version, base) })
 }

@@ -38,8 +38,8 @@ test('a token opens a session, which is as good as the token; neither half is by
   const { cookie, 'x-session-key': key } = halves
   for (const { operation } of endpoints)
     for (const headers of [{ cookie }, { 'x-session-key': key }, { cookie, 'x-session-key': cookie }]) {
-      const { method, path, isPage } = operation
-      if (isPage || path.endsWith('/health')) continue
+      const { method, path } = operation
+      if (path.endsWith('/health')) continue
       const answer = await send(path.replace(/:\w+/g, 'app'), { method, headers })
       assertError(answer, 'UNAUTHORIZED')
     }
@@ -80,8 +80,8 @@ test('a wrong token opens none; without a token to show there is nothing to open
   const deps = await fakeDeps()
   const app = createApp(() => deps)
   const open = await answerOf(await app(requestTo('/session', { method: 'POST', headers: SAME_ORIGIN })))
-  assertError(open, 'NOT_FOUND')
-  assertError(await call(createSession, deps, '/session', { method: 'POST', headers: SAME_ORIGIN }), 'NOT_FOUND')
+  assertError(open, 'FORBIDDEN')
+  assertError(await call(createSession, deps, '/session', { method: 'POST', headers: SAME_ORIGIN }), 'FORBIDDEN')
 })
 
 test('neither half is on a line of the log', async () => {
