@@ -37,7 +37,8 @@ export default endpoint(
     // Browsers leave Sec-Fetch-Site out over plain HTTP to another host than loopback. A form of another site must not log anyone in.
     const site = header('sec-fetch-site')
     const isOwnPage = site === undefined ? header('origin') === new URL(request.url).origin : site === 'same-origin'
-    if (!isOwnPage || !settings.PROXY_MANAGER_UI) throw new ProxyManagerError('FORBIDDEN', { message: 'Only the page itself may open a session' })
+    if (!isOwnPage || !settings.PROXY_MANAGER_UI)
+      throw new ProxyManagerError('FORBIDDEN', { message: 'Only the page itself may open a session' })
     const { cookie, key } = sessions.open(caller)
     const { grant, actor } = caller
     return {

@@ -75,7 +75,10 @@ export interface AppOptions {
 }
 
 /** The API as one Fetch handler. `depsFor` makes what each request's handler is given; as long as it does not throw, the Fetch handler never does. */
-export function createApp(depsFor: (request: Request) => Deps, { base = '', mount = [...endpoints, ...page] }: AppOptions = {}): App {
+export function createApp(
+  depsFor: (request: Request) => Deps,
+  { base = '', mount = [...endpoints, ...page] }: AppOptions = {},
+): App {
   const operations = mount.map(({ operation }) => operation).filter(({ isPage }) => isPage !== true)
   return composeApp(depsFor, { endpoints: mount, base, describe: (version) => describeApi(operations, version, base) })
 }

@@ -122,6 +122,7 @@ export async function serve(environment: Environment): Promise<void> {
     process.on(signal, () =>
       running?.log.write('warn', { action: 'signal', result: 'failure', outcome: 'ignored', signal, cause }),
     )
+  ignoreExperimentalWarnings()
   const service = await startService(environment)
   if ('fault' in service) return reportStartFailure(service)
   keepHeapSmall()
@@ -159,6 +160,14 @@ export async function serve(environment: Environment): Promise<void> {
       if (!isStopping) void stop()
       isStopping = true
     })
+}
+
+/** In a clone, the page's sources are served without their types, which Node calls experimental. It is no matter for the log. */
+function ignoreExperimentalWarnings(): void {
+  process.removeAllListeners('warning')
+  process.on('warning', ({ name, message }) => {
+    if (name !== 'ExperimentalWarning') process.stderr.write(`${name}: ${message}\n`)
+  })
 }
 
 function startFailure({ fault, isTransient }: HostFault): StartFailure {

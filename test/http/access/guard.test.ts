@@ -14,7 +14,16 @@ const test = suite('guard')
 
 const TOKEN = '0123456789abcdef'
 const METHODS = ['GET', 'HEAD', 'PUT', 'POST', 'DELETE', 'OPTIONS', 'PATCH']
-const PATHS = ['/proxies', '/proxies/a', '/health', '/proxy-manager/health', '/state', '/no/such/endpoint', '/uix', '/session']
+const PATHS = [
+  '/proxies',
+  '/proxies/a',
+  '/health',
+  '/proxy-manager/health',
+  '/state',
+  '/no/such/endpoint',
+  '/uix',
+  '/session',
+]
 
 interface Asked {
   readonly host?: string
