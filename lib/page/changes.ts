@@ -1,45 +1,48 @@
 /** What a visitor does: calls that change something, each with its steps until the receipt is there. Nothing is shown as done before that. */
+import type { ProxyState } from '../route/state.ts'
 import { type ApiAnswer, ApiError, type CallOptions, callApi, field, type Method } from './api.ts'
 import { loadRoute } from './load.ts'
-import { current, update } from './state.ts'
+import { current, type State, update } from './state.ts'
 
 export interface Act extends CallOptions {
   readonly method: Method
-  readonly path: string
-  /** What is done, as a sentence without its end: "app: a certificate is ordered". */
+  /** The route that it is about; it is read again afterwards. */
+  readonly droplet: string
+  /** What follows the path of the route. */
+  readonly rest?: string
+  /** In the imperative: `order a certificate`. */
   readonly what: string
-  /** The routes that are read again afterwards. */
-  readonly droplets?: readonly string[]
 }
 
 /** Makes a call and shows its steps and its result. @returns its answer; `undefined` if it has failed, which is shown */
-export async function act({ method, path, what, droplets = [], ...options }: Act): Promise<ApiAnswer | undefined> {
+export async function act({ method, droplet, rest = '', what, ...options }: Act): Promise<ApiAnswer | undefined> {
   const id = crypto.randomUUID()
-  update({ notice: undefined, running: new Map([...current().running, [id, { what, steps: [] }]]) })
+  const text = `${droplet}: ${what}`
+  update({ notice: undefined, running: new Map([...current().running, [id, { what: text, droplet, steps: [] }]]) })
   try {
     const headers = { ...options.headers, 'x-correlation-id': id }
-    const answer = await callApi(method, path, { ...options, headers })
-    update({ notice: { text: `${what}: ${outcomeOf(answer)}` } })
+    const answer = await callApi(method, routePath(droplet, rest), { ...options, headers })
+    update({ notice: { text: `${text}: ${outcomeOf(answer)}` } })
     return answer
   } catch (error) {
     if (!(error instanceof ApiError)) throw error
-    if (error.status === 401) update({ access: 'login' })
-    update({ notice: { text: what, error } })
+    update({ notice: { text, error }, ...(error.status === 401 ? { access: 'login' } : {}) })
     return undefined
   } finally {
     const running = new Map(current().running)
     running.delete(id)
     update({ running })
-    for (const name of droplets) await loadRoute(name).catch(() => undefined)
+    await loadRoute(droplet).catch(() => undefined)
   }
 }
 
 function outcomeOf({ json }: ApiAnswer): string {
-  const receipt = field(json, 'receipt')
-  if (receipt === undefined) return 'done'
+  const [receipt, check, next] = [field(json, 'receipt'), field(json, 'health'), field(json, 'next')]
+  if (receipt === undefined) return check === undefined ? 'done' : `the droplet is ${field(check, 'status')}`
   if (field(receipt, 'reloaded') === false) return 'nothing had to be changed'
   const by = String(field(receipt, 'proved_by')).replaceAll('_', ' ')
-  return `served as generation ${field(receipt, 'generation')}, proved by ${by} in ${field(receipt, 'proved_ms')} ms`
+  const proved = `served as generation ${field(receipt, 'generation')}, proved by ${by} in ${field(receipt, 'proved_ms')} ms`
+  return next === undefined ? proved : `${proved}. Still missing: ${field(next, 'reason')}`
 }
 
 /** The path of a route, with what follows. */
@@ -47,7 +50,18 @@ export function routePath(name: string, rest = ''): string {
   return `/proxies/${encodeURIComponent(name)}${rest}`
 }
 
-/** Whether a call about this route runs. */
-export function isBusy(name: string): boolean {
-  return [...current().running.values()].some(({ what }) => what.startsWith(`${name}: `))
+/** The step of the call about this route that runs, in words; `undefined` if none does. */
+export function stepOf({ running }: State, name: string): string | undefined {
+  const own = [...running.values()].find(({ droplet }) => droplet === name)
+  return own && `${own.steps.at(-1) ?? 'applying'}…`
+}
+
+/** The body of a PUT that changes nothing about a route. */
+export function bodyOf({ domain, upstreams, enable_ssl, certificate_from, options }: ProxyState) {
+  return { domain, upstreams, enable_ssl, certificate: certificate_from ?? null, options }
+}
+
+/** The condition that nobody has changed a route since it was read. */
+export function ifUnchanged({ revision }: Pick<ProxyState, 'revision'>): Readonly<Record<string, string>> {
+  return { 'if-match': `"${revision}"` }
 }

@@ -1,7 +1,7 @@
 /** Keeps the page up to date: by the stream of events while the tab is visible, by polls if there is no stream to be had. */
 import type { LoggedEvent } from '../events/event.ts'
 import { ApiError, callApi, field, isObject, openStream } from './api.ts'
-import { loadHealth, loadRoute, loadRoutes } from './load.ts'
+import { loadCertificates, loadHealth, loadRoute, loadRoutes } from './load.ts'
 import { addEvents, current, update } from './state.ts'
 
 const POLL_MS = 5000
@@ -15,18 +15,19 @@ const RETRY_MS = [1000, 2000, 5000]
 
 let stop: AbortController | undefined
 
-/** Starts with a visible tab, and again whenever it becomes visible. */
-export function followEvents(): void {
-  const follow = () => {
-    stop?.abort()
-    if (document.hidden || current().access !== 'open') return
-    stop = new AbortController()
-    void keepUp(stop.signal)
-  }
-  document.addEventListener('visibilitychange', follow)
+/** To be called once. Nothing is followed yet. */
+export function keepFollowing(): void {
+  document.addEventListener('visibilitychange', followEvents)
   setInterval(() => void refresh(loadRoutes), LIST_EVERY_MS)
   setInterval(() => void refresh(loadHealth), HEALTH_EVERY_MS)
-  follow()
+}
+
+/** Follows the events from now on, if the tab is visible; after a login as well. */
+export function followEvents(): void {
+  stop?.abort()
+  if (document.hidden || current().access !== 'open') return
+  stop = new AbortController()
+  void keepUp(stop.signal)
 }
 
 async function refresh(load: () => Promise<void>): Promise<void> {
@@ -108,9 +109,10 @@ function takeProgress(json: unknown): void {
   const id = field(json, 'correlation_id')
   const step = field(json, 'step')
   const { running } = current()
-  const known = typeof id === 'string' ? running.get(id) : undefined
-  if (typeof id !== 'string' || known === undefined || typeof step !== 'string' || known.steps.at(-1) === step) return
-  update({ running: new Map([...running, [id, { ...known, steps: [...known.steps, step] }]]) })
+  if (typeof id !== 'string' || typeof step !== 'string') return
+  const known = running.get(id)
+  if (known !== undefined)
+    update({ running: new Map([...running, [id, { ...known, steps: [...known.steps, step.replaceAll('_', ' ')] }]]) })
 }
 
 function isEvent(value: unknown): value is LoggedEvent {
@@ -126,6 +128,7 @@ function take(events: readonly LoggedEvent[], isNews: boolean): void {
   if (!isNews) return
   for (const { type, droplet_name, details } of events) {
     if (type.startsWith('health.') || type.startsWith('nginx.') || type.startsWith('host.')) stale.add('*health')
+    if (type.startsWith('certificate.')) stale.add('*certificates')
     if (type.startsWith('sync.') || type.startsWith('host.')) stale.add('*routes')
     if (droplet_name !== undefined) stale.add(droplet_name)
     if (type === 'route.renamed' && typeof details.former_name === 'string') stale.add(details.former_name)
@@ -135,6 +138,7 @@ function take(events: readonly LoggedEvent[], isNews: boolean): void {
   setTimeout(() => {
     gathering = false
     const names = [...stale].filter((name) => !name.startsWith('*'))
+    if (stale.has('*certificates') && current().certificates !== undefined) void refresh(loadCertificates)
     const isMany = stale.has('*routes') || names.length > MOST_SINGLE
     stale.clear()
     void refresh(loadHealth)

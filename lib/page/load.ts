@@ -1,11 +1,13 @@
 /** Reads what the API knows into the state. */
 import type { ManagerHealth } from '../health/health-schema.ts'
+import type { CertificateEntry } from '../issuance/inventory.ts'
 import type { ProxyDetails, ProxyState } from '../route/state.ts'
 import { type ApiAnswer, ApiError, callApi, field } from './api.ts'
 import { current, update } from './state.ts'
 
 // The API's own tests hold its answers to its schemas: here they are believed.
 const isRoute = (json: unknown): json is ProxyDetails => field(json, 'droplet_name') !== undefined
+const isCertificate = (json: unknown): json is CertificateEntry => field(json, 'source') !== undefined
 const isHealth = (json: unknown): json is ManagerHealth => field(json, 'nginx') !== undefined
 
 export async function readInBackground(path: string): Promise<ApiAnswer> {
@@ -26,6 +28,11 @@ export async function loadRoutes(): Promise<void> {
 export async function loadHealth(): Promise<void> {
   const { json } = await readInBackground('/proxy-manager/health')
   if (isHealth(json)) update({ health: json })
+}
+
+export async function loadCertificates(): Promise<void> {
+  const { json } = await readInBackground('/certificates')
+  update({ certificates: Array.isArray(json) ? json.filter(isCertificate) : [] })
 }
 
 /** Reads one route; one that is gone leaves the list. */

@@ -1,6 +1,8 @@
 /** Small parts that several views have. */
 import { html, nothing, svg, type TemplateResult } from 'lit-html'
+import type { Actor } from '../events/event.ts'
 import type { ApiError } from './api.ts'
+import { href } from './location.ts'
 
 export type Part = TemplateResult | typeof nothing | string
 
@@ -31,6 +33,28 @@ export function age(at: string | null): Part {
   return html`<time datetime=${at} title=${new Date(at).toLocaleString()}>${seconds < 1 ? 'now' : `${lengthOf(seconds)} ago`}</time>`
 }
 
+/** How long something has been so: `for 3 h`. */
+export function lasting(since: string): Part {
+  const seconds = Math.max(0, (Date.now() - Date.parse(since)) / 1000)
+  return html`<time datetime=${since} title=${`since ${new Date(since).toLocaleString()}`}>for ${lengthOf(seconds)}</time>`
+}
+
+/** From when on something is possible: `in 3 h`, or `now`. */
+export function ahead(at: string): Part {
+  const seconds = (Date.parse(at) - Date.now()) / 1000
+  return html`<time datetime=${at} title=${new Date(at).toLocaleString()}>${seconds < 1 ? 'now' : `in ${lengthOf(seconds)}`}</time>`
+}
+
+/** Who has done something: the name of the token, or what kind of caller or job it was. */
+export function actorName({ name, kind }: Actor): string {
+  return name ?? kind
+}
+
+/** One of several filters, and how much it would show. */
+export function chip(text: string, count: number, isOn: boolean, choose: () => void): TemplateResult {
+  return html`<button class="chip" aria-pressed=${isOn ? 'true' : 'false'} @click=${choose}>${text} <span class="count">${count}</span></button>`
+}
+
 export function errorBox(error: ApiError): TemplateResult {
   const { remedy, issues, nginx_output: output, correlation_id: id } = error.details
   return html`<div class="error" role="alert">
@@ -38,17 +62,21 @@ export function errorBox(error: ApiError): TemplateResult {
     ${Array.isArray(issues) ? html`<ul>${issues.map(({ path, message }) => html`<li><code>${path}</code> ${message}</li>`)}</ul>` : nothing}
     ${typeof output === 'string' ? html`<pre>${output}</pre>` : nothing}
     ${typeof remedy === 'string' ? html`<p>${remedy}</p>` : nothing}
-    ${typeof id === 'string' ? html`<p class="dim">Correlation ID <a href="#/activity/${encodeURIComponent(id)}">${id}</a></p>` : nothing}
+    ${typeof id === 'string' ? html`<p class="dim">Correlation ID <a href=${href.activity(id)}>${id}</a></p>` : nothing}
   </div>`
 }
 
-/** The last checks of an upstream, one bar for each; `recent` has 1 for a good one and 0 for a failed one. */
+/** As many checks as the API keeps of each upstream. */
+const CHECKS = 60
+
+/** The last checks of an upstream, one bar for each, the newest at the right; `recent` has 1 for a good one and 0 for a failed one. */
 export function checksBar(recent: string): TemplateResult {
   const failed = [...recent].filter((one) => one === '0').length
   const label = `${recent.length} checks, ${failed === 0 ? 'none' : failed} failed`
-  return html`<svg class="checks" viewBox="0 0 ${Math.max(60, recent.length)} 10" preserveAspectRatio="none" role="img" aria-label=${label}>
+  const x = (i: number) => CHECKS - recent.length + i
+  return html`<svg class="checks" viewBox="0 0 ${CHECKS} 10" preserveAspectRatio="none" role="img" aria-label=${label}>
     <title>${label}</title>
-    ${[...recent].map((one, i) => svg`<rect class=${one === '1' ? 'good' : 'bad'} x=${i} y=${one === '1' ? 2 : 0} width="0.8" height=${one === '1' ? 8 : 10}></rect>`)}
+    ${[...recent].map((one, i) => svg`<rect class=${one === '1' ? 'good' : 'bad'} x=${x(i)} y=${one === '1' ? 2 : 0} width="0.8" height=${one === '1' ? 8 : 10}></rect>`)}
   </svg>`
 }
 

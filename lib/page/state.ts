@@ -1,6 +1,7 @@
 /** What the page knows. There is one state, and whatever changes it renders the page again. */
 import type { LoggedEvent } from '../events/event.ts'
 import type { ManagerHealth } from '../health/health-schema.ts'
+import type { CertificateEntry } from '../issuance/inventory.ts'
 import type { ProxyState } from '../route/state.ts'
 import type { ApiError, Session } from './api.ts'
 
@@ -8,7 +9,8 @@ export type View =
   | { readonly name: 'routes' }
   | { readonly name: 'route'; readonly droplet: string }
   | { readonly name: 'edit'; readonly droplet: string | null }
-  | { readonly name: 'certificates' }
+  /** With a droplet: what an order for it would do. */
+  | { readonly name: 'certificates'; readonly droplet: string }
   | { readonly name: 'activity'; readonly correlationId: string }
   | { readonly name: 'explain'; readonly url: string }
 
@@ -20,6 +22,7 @@ export type Live =
 /** A call that runs, with its steps as far as they are known. */
 export interface Running {
   readonly what: string
+  readonly droplet: string
   readonly steps: readonly string[]
 }
 
@@ -36,6 +39,8 @@ export interface State {
   /** By name, sorted; `undefined` until they are loaded. */
   readonly routes: ReadonlyMap<string, ProxyState> | undefined
   readonly health: ManagerHealth | undefined
+  /** `undefined` until somebody looks at them. */
+  readonly certificates: readonly CertificateEntry[] | undefined
   /** The newest first. */
   readonly events: readonly LoggedEvent[]
   readonly live: Live
@@ -50,6 +55,7 @@ let state: State = {
   view: { name: 'routes' },
   routes: undefined,
   health: undefined,
+  certificates: undefined,
   events: [],
   live: { by: 'nothing', sinceMs: Date.now(), error: undefined },
   running: new Map(),

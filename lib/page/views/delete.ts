@@ -1,8 +1,8 @@
 /** The dialog that asks before a route is deleted. */
 import { html, type TemplateResult } from 'lit-html'
 import type { ProxyState } from '../../route/state.ts'
-import { act, routePath } from '../changes.ts'
-import { href } from '../location.ts'
+import { act, ifUnchanged } from '../changes.ts'
+import { href, replaceView } from '../location.ts'
 import { siteLink } from '../parts.ts'
 import { redraw } from '../state.ts'
 
@@ -23,19 +23,19 @@ export function deleteDialog(route: ProxyState): TemplateResult {
   </dialog>`
 }
 
-async function submit(event: SubmitEvent, { droplet_name: name, revision }: ProxyState): Promise<void> {
+async function submit(event: SubmitEvent, route: ProxyState): Promise<void> {
+  const { droplet_name: name } = route
   const form = event.currentTarget
-  if (!(form instanceof HTMLFormElement) || typed !== name) return
+  if (!(form instanceof HTMLFormElement) || typed !== name) return event.preventDefault()
   const withCertificate = new FormData(form).get('certificate') === 'on'
   const deleted = await act({
     method: 'DELETE',
-    path: routePath(name, withCertificate ? '?delete_certificate=true' : ''),
-    headers: { 'if-match': `"${revision}"` },
-    what: `${name}: delete`,
-    droplets: [name],
+    droplet: name,
+    rest: withCertificate ? '?delete_certificate=true' : '',
+    headers: ifUnchanged(route),
+    what: 'delete',
   })
-  if (deleted !== undefined && location.hash === href.route(name)) history.replaceState(null, '', href.routes)
-  if (deleted !== undefined) dispatchEvent(new HashChangeEvent('hashchange'))
+  if (deleted !== undefined && location.hash === href.route(name)) replaceView(href.routes)
 }
 
 function setTyped({ currentTarget: input }: Event): void {

@@ -1,72 +1,90 @@
 /** Creating and editing a route: a form, then a dry run with its diff and NGINX's verdict, then exactly that. */
 import { html, nothing, type TemplateResult } from 'lit-html'
-import { ApiError, callApi, field, isObject } from '../api.ts'
-import { act, routePath } from '../changes.ts'
-import { loadRoute, readInBackground } from '../load.ts'
-import { href } from '../location.ts'
+import { ApiError, callApi, field } from '../api.ts'
+import { act, bodyOf, ifUnchanged, routePath } from '../changes.ts'
+import { readRoute } from '../load.ts'
+import { href, replaceView } from '../location.ts'
 import { badge, diffBlock, errorBox, guarded, type Part } from '../parts.ts'
-import { redraw, type State } from '../state.ts'
-import { type Field, fieldsOf, inputFor, valueIn } from './fields.ts'
+import { mayChange, redraw, type State } from '../state.ts'
+import { type Field, type Fields, inputFor, readFields, valueIn } from './fields.ts'
 
 interface Checked {
-  readonly body: Readonly<Record<string, unknown>>
-  /** The revision that the form was made of; nobody may have changed the route meanwhile. */
-  readonly precondition: Readonly<Record<string, string>>
+  readonly name: string
+  readonly body: unknown
   readonly plan: unknown
 }
 
 /** What is edited: the route as it was when the form was opened. */
 interface Draft {
   readonly droplet: string | null
-  readonly route: Readonly<Record<string, unknown>>
-  readonly revision: string | undefined
+  readonly fields: Fields
+  /** The values at the start. */
+  readonly own: Readonly<Record<string, unknown>>
+  readonly options: Readonly<Record<string, unknown>>
+  /** Nobody may have changed the route meanwhile, or created it. */
+  readonly precondition: Readonly<Record<string, string>>
+  /** Several have no URL, and it would not say which of them. */
+  readonly isSeveral: boolean
   readonly checked?: Checked | undefined
   readonly error?: ApiError | undefined
 }
 
-let fields: { readonly own: readonly Field[]; readonly options: readonly Field[] } | undefined
 let draft: Draft | undefined
-let isOpening = false
+let opening: { readonly droplet: string | null; readonly error?: ApiError } | undefined
 
 async function open(droplet: string | null): Promise<void> {
-  isOpening = true
+  opening = { droplet }
   try {
-    fields ??= fieldsOf((await readInBackground('/openapi.json')).json)
-    const { json } = droplet === null ? { json: {} } : await callApi('GET', routePath(droplet))
-    const revision = field(json, 'revision')
+    const fields = await readFields()
+    const route = droplet === null ? undefined : await readRoute(droplet)
+    if (droplet !== null && route === undefined)
+      throw new ApiError(404, 'PROXY_NOT_FOUND', 'There is no route of this name')
+    const isSeveral = route !== undefined && route.upstreams.length > 1
     draft = {
       droplet,
-      route: isObject(json) ? json : {},
-      revision: typeof revision === 'string' ? revision : undefined,
+      fields,
+      own:
+        route === undefined
+          ? {}
+          : { ...bodyOf(route), ...(isSeveral ? {} : { upstream: route.upstream, upstreams: [] }) },
+      options: { ...route?.options },
+      precondition: route === undefined ? { 'if-none-match': '*' } : ifUnchanged(route),
+      isSeveral,
     }
   } catch (error) {
-    draft = { droplet, route: {}, revision: undefined, error: error instanceof ApiError ? error : undefined }
+    opening = { droplet, ...(error instanceof ApiError ? { error } : {}) }
   }
-  isOpening = false
   redraw()
 }
 
-export function edit(_: State, droplet: string | null): Part {
-  if (draft?.droplet !== droplet || draft === undefined) {
+export function edit(state: State, droplet: string | null): Part {
+  if (!mayChange(state)) return html`<h1>Edit</h1><p>This token may only read.</p>`
+  if (draft === undefined || draft.droplet !== droplet) {
     draft = undefined
-    if (!isOpening) void open(droplet)
-    return html`<p class="dim">Loading…</p>`
+    if (opening === undefined || opening.droplet !== droplet) void open(droplet)
+    return opening?.error === undefined ? html`<p class="dim">Loading…</p>` : errorBox(opening.error)
   }
-  const { route, checked, error } = draft
+  return form(draft)
+}
+
+function form({ droplet, fields, own, options, isSeveral, checked, error }: Draft): TemplateResult {
+  const isShown = ({ name }: Field) => name !== (isSeveral ? 'upstream' : 'upstream_scheme')
   return html`
     <h1>${droplet === null ? 'New route' : `Edit ${droplet}`}</h1>
-    <form class="edit" @submit=${submit} @input=${forgetCheck}>
-      ${droplet === null ? html`<label for="droplet_name">droplet_name</label><input id="droplet_name" name="droplet_name" required autocomplete="off" /><p class="help">Name of the droplet, and of its route</p>` : nothing}
-      ${fields?.own.map((one) => guarded(one, () => inputFor(one, 'route', route[one.name])))}
-      <details ?open=${droplet !== null}><summary>Options</summary>
-        ${fields?.options.map((one) => guarded(one, () => inputFor(one, 'options', field(route.options, one.name))))}
-      </details>
-      ${error === undefined ? nothing : errorBox(error)}
-      ${checked === undefined ? nothing : planned(checked)}
-      <div class="tools">
-        <button name="check">${checked === undefined ? 'Check' : 'Check again'}</button>
+    <form class="edit" @submit=${submit} @input=${edited}>
+      <div class="fields">
+        ${droplet === null ? html`<div class="field"><label for="droplet_name">droplet_name</label><input id="droplet_name" name="droplet_name" required autocomplete="off" /><p class="help">Name of the droplet, and of its route</p></div>` : nothing}
+        ${fields.own.filter(isShown).map((one) => guarded(one, () => inputFor(one, 'route', own[one.name])))}
+      </div>
+      <details ?open=${droplet !== null}><summary>Options</summary><div class="fields">
+        ${fields.options.filter(isShown).map((one) => guarded(one, () => inputFor(one, 'options', options[one.name])))}
+      </div></details>
+      <div id="checked">${error === undefined ? nothing : errorBox(error)}${checked === undefined ? nothing : planned(checked)}</div>
+      <div class="tools pinned">
+        <button name="check" class=${checked === undefined ? 'primary' : ''}>${checked === undefined ? 'Check' : 'Check again'}</button>
         ${checked !== undefined && isAccepted(checked) ? html`<button type="button" class="primary" @click=${apply}>Apply exactly this</button>` : nothing}
         <a class="button" href=${droplet === null ? href.routes : href.route(droplet)} @click=${drop}>Cancel</a>
+        ${checked === undefined ? html`<span class="dim">Nothing is changed by a check.</span>` : nothing}
       </div>
     </form>`
 }
@@ -86,65 +104,60 @@ function planned(checked: Checked): TemplateResult {
   </section>`
 }
 
-/** The body of a PUT: what the form says, and of the rest nothing. */
-function bodyIn(form: HTMLFormElement): Record<string, unknown> {
+/** The body of a PUT: what the form says; of an empty field nothing, which is the default. */
+function bodyIn(from: HTMLFormElement, { own, options }: Fields): Record<string, unknown> {
   const values = (prefix: string, all: readonly Field[]) =>
     Object.fromEntries(
-      all.map((one) => [one.name, valueIn(form, prefix, one)]).filter(([, value]) => value !== undefined),
+      all.map((one) => [one.name, valueIn(from, prefix, one)]).filter(([, value]) => value !== undefined),
     )
-  return { ...values('route', fields?.own ?? []), options: values('options', fields?.options ?? []) }
+  return { ...values('route', own), options: values('options', options) }
 }
 
 async function submit(event: SubmitEvent): Promise<void> {
   event.preventDefault()
-  const form = event.currentTarget
-  if (!(form instanceof HTMLFormElement) || draft === undefined) return
-  const { droplet, revision } = draft
-  const name = droplet ?? String(new FormData(form).get('droplet_name'))
-  const precondition = revision === undefined ? { 'if-none-match': '*' } : { 'if-match': `"${revision}"` }
+  const from = event.currentTarget
+  if (!(from instanceof HTMLFormElement) || draft === undefined) return
+  const { droplet, precondition: headers, fields } = draft
+  const name = droplet ?? String(new FormData(from).get('droplet_name')).trim()
   try {
-    const body = bodyIn(form)
-    const { json } = await callApi('PUT', routePath(name, '?dry_run=true'), { body, headers: precondition })
-    draft = {
-      ...draft,
-      checked: { body: { ...body, droplet_name: name }, precondition, plan: field(json, 'plan') },
-      error: undefined,
-    }
-  } catch (error) {
-    draft = {
-      ...draft,
-      checked: undefined,
-      error: error instanceof ApiError ? error : new ApiError(0, 'INVALID_REQUEST', String(error)),
-    }
+    const body = bodyIn(from, fields)
+    const { json } = await callApi('PUT', routePath(name, '?dry_run=true'), { body, headers })
+    draft = { ...draft, checked: { name, body, plan: field(json, 'plan') }, error: undefined }
+  } catch (thrown) {
+    const error = thrown instanceof ApiError ? thrown : new ApiError(0, 'INVALID_REQUEST', String(thrown))
+    draft = { ...draft, checked: undefined, error }
   }
   redraw()
+  requestAnimationFrame(() => document.getElementById('checked')?.scrollIntoView({ block: 'nearest' }))
 }
 
 async function apply(): Promise<void> {
   if (draft?.checked === undefined) return
-  const { body, precondition } = draft.checked
-  const name = String(body.droplet_name)
+  const { droplet, precondition: headers, checked } = draft
+  const { name, body } = checked
   const answer = await act({
     method: 'PUT',
-    path: routePath(name),
+    droplet: name,
     body,
-    headers: precondition,
-    what: `${name}: ${draft.droplet === null ? 'create' : 'change'}`,
+    headers,
+    what: droplet === null ? 'create' : 'change',
   })
   if (answer === undefined) return
-  draft = undefined
-  await loadRoute(name).catch(() => undefined)
-  history.replaceState(null, '', href.route(name))
-  dispatchEvent(new HashChangeEvent('hashchange'))
+  drop()
+  replaceView(href.route(name))
 }
 
 /** What was checked is not what the form says any more. */
-function forgetCheck(): void {
-  if (draft?.checked === undefined && draft?.error === undefined) return
-  draft = { ...draft, checked: undefined, error: undefined }
+function edited({ currentTarget: from }: Event): void {
+  if (draft === undefined || !(from instanceof HTMLFormElement)) return
+  const several = from.elements.namedItem('route.upstreams')
+  const isSeveral = several instanceof HTMLTextAreaElement && several.value.trim() !== ''
+  draft = { ...draft, checked: undefined, error: undefined, isSeveral }
   redraw()
 }
 
+/** The next form begins with what the route is then. */
 function drop(): void {
   draft = undefined
+  opening = undefined
 }

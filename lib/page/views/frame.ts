@@ -1,8 +1,8 @@
 /** What is on every view: the verdict of health, where one can go, what runs, and what a visitor's last act has come to. */
 import { html, nothing, type TemplateResult } from 'lit-html'
-import { logOut } from '../api.ts'
+import { hasSession, logOut } from '../api.ts'
 import { href } from '../location.ts'
-import { badge, errorBox, guarded, lengthOf, type Part, type Tone } from '../parts.ts'
+import { age, badge, errorBox, guarded, lengthOf, type Part, type Tone } from '../parts.ts'
 import { type Live, type State, update } from '../state.ts'
 import { activity } from './activity.ts'
 import { certificates } from './certificates.ts'
@@ -23,21 +23,21 @@ export function frame(state: State): TemplateResult {
       <nav aria-label="Views">
         ${[
           link(state, 'routes', href.routes, 'Routes'),
-          link(state, 'certificates', href.certificates, 'Certificates'),
-          link(state, 'activity', href.activity, 'Activity'),
+          link(state, 'certificates', href.certificates(), 'Certificates'),
+          link(state, 'activity', href.activity(), 'Activity'),
           link(state, 'explain', href.explain(), 'Explain'),
         ]}
       </nav>
       ${
-        state.session.name === null
+        !hasSession()
           ? nothing
-          : html`<span class="dim user">${state.session.name} (${state.session.grant === 'all' ? 'may change' : 'may read'})</span>
+          : html`<span class="dim user">${state.session.name} (${state.session.grant === 'all' ? 'may change' : 'may only read'})</span>
         <button class="plain" @click=${leave}>Log out</button>`
       }
     </header>
     ${guarded(state.health, () => verdict(state))}
     ${liveness(state.live)}
-    <div aria-live="polite">${running(state)}${result(state)}</div>
+    <div class="results" aria-live="polite">${running(state)}${result(state)}</div>
     <main id="main" tabindex="-1">${guarded(state.view, () => content(state))}</main>`
 }
 
@@ -49,7 +49,7 @@ function content(state: State): Part {
     case 'edit':
       return edit(state, view.droplet)
     case 'certificates':
-      return certificates(state)
+      return certificates(state, view.droplet)
     case 'activity':
       return activity(state, view.correlationId)
     case 'explain':
@@ -57,6 +57,13 @@ function content(state: State): Part {
     default:
       return routes(state)
   }
+}
+
+/** The title of the tab: an operator with twenty of them sees which one needs attention. */
+export function titleOf({ view, health }: State): string {
+  const subject = view.name === 'route' || view.name === 'edit' ? (view.droplet ?? 'New route') : view.name
+  const mark = health === undefined || health.status === 'healthy' ? '' : `${health.status} · `
+  return `${mark}${subject} · Proxy Manager`
 }
 
 function link({ view }: State, name: string, to: string, text: string): TemplateResult {
@@ -71,7 +78,14 @@ function skip(event: Event): void {
 
 async function leave(): Promise<void> {
   await logOut()
-  update({ access: 'login', routes: undefined, events: [], health: undefined })
+  update({
+    access: 'login',
+    routes: undefined,
+    certificates: undefined,
+    events: [],
+    health: undefined,
+    notice: undefined,
+  })
 }
 
 function verdict({ health }: State): Part {
@@ -80,12 +94,19 @@ function verdict({ health }: State): Part {
   const sentence = {
     healthy: 'Everything is served.',
     degraded: 'NGINX serves, and something needs attention.',
-    unhealthy: 'Changes do not work.',
+    unhealthy: nginx.running ? 'NGINX serves, but changes do not work.' : 'NGINX is stopped: nothing is served.',
   }[status]
+  const facts = [
+    `${counts.total} routes`,
+    ...(counts.unhealthy_count > 0 ? [`${counts.unhealthy_count} with an unhealthy droplet`] : []),
+    `generation ${nginx.generation ?? 'none'}`,
+    `NGINX ${nginx.version ?? 'not found'}`,
+    ...(ssl.orders_waiting > 0 ? [`${ssl.orders_waiting} orders wait`] : []),
+  ]
   return html`<section class="verdict ${TONES[status]}" aria-label="Health">
     <p>${badge(TONES[status], status)} ${sentence}
-      <span class="dim">${counts.total} routes · generation ${nginx.generation ?? 'none'} · NGINX ${nginx.version ?? 'not found'}${nginx.running ? '' : ', stopped'}${ssl.orders_waiting > 0 ? ` · ${ssl.orders_waiting} orders wait` : ''}</span></p>
-    ${reasons.length === 0 ? nothing : html`<ul>${reasons.map((reason) => html`<li>${reason}</li>`)}</ul>`}
+      <span class="dim">${facts.join(' · ')}${nginx.last_reload_timestamp === null ? nothing : html` · last reload ${age(nginx.last_reload_timestamp)}: ${nginx.last_reload_result}`}</span></p>
+    ${reasons.length === 0 ? nothing : html`<details open><summary>${reasons.length === 1 ? 'One reason' : `${reasons.length} reasons`}</summary><ul>${reasons.map((reason) => html`<li>${reason}</li>`)}</ul></details>`}
     ${advice.length === 0 ? nothing : html`<details><summary>${advice.length === 1 ? 'Advice' : `${advice.length} pieces of advice`}</summary><ul>${advice.map((one) => html`<li>${one}</li>`)}</ul></details>`}
   </section>`
 }
@@ -103,7 +124,7 @@ function liveness(live: Live): Part {
 
 function running({ running: calls }: State): Part {
   if (calls.size === 0) return nothing
-  return html`<ul class="running">${[...calls.values()].map(({ what, steps }) => html`<li><span class="spinner" aria-hidden="true"></span>${what}: ${steps.at(-1) ?? 'sent'}…</li>`)}</ul>`
+  return html`<ul class="running">${[...calls.values()].map(({ what, steps }) => html`<li class="notice"><span class="spinner" aria-hidden="true"></span>${what}: ${steps.at(-1) ?? 'applying'}…</li>`)}</ul>`
 }
 
 function result({ notice }: State): Part {

@@ -7,7 +7,6 @@ import { errorBox } from '../parts.ts'
 import { redraw, update } from '../state.ts'
 
 let failure: ApiError | undefined
-let isFollowing = false
 
 export function login(): TemplateResult {
   return html`<form class="login" @submit=${submit}>
@@ -30,8 +29,7 @@ async function submit(event: SubmitEvent): Promise<void> {
     form.reset()
     update({ session, access: 'open' })
     await loadRoutes()
-    if (!isFollowing) followEvents()
-    isFollowing = true
+    followEvents()
   } catch (error) {
     failure = error instanceof ApiError ? error : undefined
     redraw()

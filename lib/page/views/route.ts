@@ -3,13 +3,15 @@ import { html, nothing, svg, type TemplateResult } from 'lit-html'
 import type { Version } from '../../history/history.ts'
 import type { ProxyDetails, ProxyState } from '../../route/state.ts'
 import { ApiError, field } from '../api.ts'
-import { act, isBusy, routePath } from '../changes.ts'
+import { act, routePath, stepOf } from '../changes.ts'
 import { readInBackground, readRoute } from '../load.ts'
 import { href } from '../location.ts'
-import { age, badge, diffBlock, errorBox, guarded, type Part } from '../parts.ts'
+import { actorName, age, ahead, badge, diffBlock, errorBox, guarded, type Part } from '../parts.ts'
 import { mayChange, redraw, type State } from '../state.ts'
 import { deleteDialog } from './delete.ts'
-import { droplet, lifeLeft, served, setMaintenance } from './routes.ts'
+import { differing, type Fields, readFields } from './fields.ts'
+import { check, setMaintenance } from './routes.ts'
+import { checked, droplet, lifeLeft, served } from './status.ts'
 
 type ShownVersion = Version & { readonly diff: string }
 
@@ -20,7 +22,9 @@ interface Read {
   readonly updatedAt: string | undefined
   readonly details?: ProxyDetails | undefined
   readonly versions?: readonly ShownVersion[]
-  readonly text?: string
+  readonly fields?: Fields | undefined
+  /** The server block as NGINX runs it. */
+  readonly text?: string | undefined
   readonly error?: ApiError
 }
 
@@ -44,18 +48,14 @@ function keepRead(name: string, route: ProxyState | undefined): void {
 async function readAll(name: string, updatedAt: string | undefined): Promise<Read> {
   const now = { name, atMs: Date.now(), updatedAt }
   try {
-    const [details, history] = await Promise.all([
+    const [details, history, fields] = await Promise.all([
       readRoute(name),
       readInBackground(routePath(name, '/history')).catch(() => undefined),
+      readFields().catch(() => undefined),
     ])
     const versions = field(history?.json, 'versions')
-    const explained = details === undefined ? undefined : await textFor(details).catch(() => undefined)
-    return {
-      ...now,
-      details,
-      versions: Array.isArray(versions) ? versions : [],
-      ...(explained === undefined ? {} : { text: explained }),
-    }
+    const text = details === undefined ? undefined : await textFor(details).catch(() => undefined)
+    return { ...now, details, fields, text, versions: Array.isArray(versions) ? versions : [] }
   } catch (error) {
     return error instanceof ApiError ? { ...now, error } : now
   }
@@ -77,93 +77,101 @@ export function route(state: State, name: string): Part {
   if (found === undefined)
     return own === undefined
       ? html`<p class="dim">Loading…</p>`
-      : html`<h1>${name}</h1><p>There is no route of this name.</p>${versions(state, name, own.versions ?? [])}`
+      : html`<h1>${name}</h1><p>There is no route of this name.</p>${versions(state, name, own.versions ?? [], false)}`
+  const checks = own?.details?.health
   return html`
     <h1>${name}</h1>
-    <p>${served(found)} ${droplet(found)} <span class="dim">changed ${age(found.updated_at)}</span></p>
-    ${mayChange(state) ? acts(found) : nothing}
-    ${found.ssl_error === undefined ? nothing : html`<div class="error"><p><strong>The last order failed: ${found.ssl_error.reason}</strong></p><p>${found.ssl_error.message}</p><p>Next attempt ${new Date(found.ssl_error.next_attempt_at).toLocaleString()}</p></div>`}
-    <h2>The way of a request</h2>${guarded(found, () => way(found))}
-    <h2>Options that differ from the defaults</h2>${guarded(found, () => differing(found))}
-    ${own?.details === undefined ? nothing : html`<h2>Checks of the droplet</h2>${guarded(own.details.health, () => plot(own.details?.health.checks ?? []))}`}
-    <h2>Versions</h2>${versions(state, name, own?.versions ?? [])}
-    ${own?.text === undefined ? nothing : html`<details><summary>The text that NGINX runs</summary><pre>${own.text}</pre></details>`}
+    <p class="dim">Changed ${age(found.updated_at)}${found.updated_by === null ? nothing : html` by ${actorName(found.updated_by)}`} · managed by ${found.source}</p>
+    ${mayChange(state) ? acts(state, found) : nothing}
+    ${guarded(found, () => trouble(found))}
+    <h2>The way of a request</h2>${guarded(found, () => way(state, found, own?.details))}
+    <h2>Options that differ from the defaults</h2>${guarded(found, () => optionsOf(found, own?.fields))}
+    ${checks === undefined || found.upstream === null ? nothing : html`<h2>Checks of the droplet</h2>${guarded(checks, () => plot(checks))}`}
+    <h2>Versions</h2>${versions(state, name, own?.versions ?? [], true)}
+    ${own?.text === undefined ? nothing : html`<h2>The text that NGINX runs</h2><pre>${own.text}</pre>`}
     ${deleteDialog(found)}`
 }
 
-function acts(found: ProxyState): TemplateResult {
-  const { droplet_name: name, options, enable_ssl: wantsSsl } = found
-  const busy = isBusy(name)
-  const check = () => act({ method: 'POST', path: routePath(name, '/check'), what: `${name}: check`, droplets: [name] })
+function acts(state: State, found: ProxyState): TemplateResult {
+  const { droplet_name: name, options, enable_ssl: wantsSsl, certificate } = found
+  const isBusy = stepOf(state, name) !== undefined
+  const isOrdered = wantsSsl && (certificate === null || certificate.source === 'own')
   const openDelete = () => {
     const dialog = document.getElementById('delete')
     if (dialog instanceof HTMLDialogElement) dialog.showModal()
   }
   return html`<div class="tools">
     <a class="button" href=${href.edit(name)}>Edit</a>
-    <button ?disabled=${busy} @click=${check}>Check now</button>
-    <button ?disabled=${busy} @click=${() => setMaintenance(found, !options.maintenance)}>${options.maintenance ? 'Back to work' : 'Maintenance'}</button>
-    ${wantsSsl ? html`<a class="button" href=${href.certificates}>Certificate</a>` : nothing}
-    <button class="danger" ?disabled=${busy} @click=${openDelete}>Delete…</button>
+    <button ?disabled=${isBusy} @click=${() => check(name)}>Check now</button>
+    <button ?disabled=${isBusy} @click=${() => setMaintenance(found, !options.maintenance)}>${options.maintenance ? 'End maintenance' : 'Maintenance'}</button>
+    ${isOrdered ? html`<a class="button" href=${href.certificates(name)}>${certificate === null ? 'Order a certificate…' : 'Renew the certificate…'}</a>` : nothing}
+    <button class="danger" ?disabled=${isBusy} @click=${openDelete}>Delete…</button>
   </div>`
 }
 
+/** What is wrong with the route itself, and what helps. */
+function trouble({ status, ssl_error: error, droplet_name: name }: ProxyState): Part {
+  const again = html`<a href=${href.edit(name)}>Edit</a>, then Check shows what would be written, and Apply writes it.`
+  return html`
+    ${status === 'disabled' ? html`<div class="error"><p><strong>It is not served: there is no symlink in sites-enabled.</strong></p><p>${again}</p></div>` : nothing}
+    ${status === 'drifted' ? html`<div class="error warn"><p><strong>Its file was edited by hand.</strong> What is shown here may not be what is served.</p><p>${again}</p></div>` : nothing}
+    ${error === undefined ? nothing : html`<div class="error"><p><strong>The last order of a certificate failed ${age(error.at)}: ${error.reason}</strong></p><p>${error.message}</p><p>The next one is possible ${ahead(error.next_attempt_at)}.</p></div>`}`
+}
+
 /** Name → certificate → server block → upstream. */
-function way(found: ProxyState): TemplateResult {
+function way(state: State, found: ProxyState, details: ProxyDetails | undefined): TemplateResult {
   const { domain, options, certificate, upstream, ssl_enabled: isSecure } = found
-  const names = [domain, ...options.aliases]
+  const urlOf = (name: string) => `${isSecure ? 'https' : 'http'}://${name}/`
+  const each = details?.health.upstreams
   return html`<ol class="way">
-    <li><h3>Names</h3>${names.map((name) => html`<div><a href=${href.explain(`${isSecure ? 'https' : 'http'}://${name}/`)}>${name}</a></div>`)}</li>
-    <li><h3>Certificate</h3>${certificate === null ? (found.enable_ssl ? 'none yet: HTTP' : 'none: HTTP only') : html`${certificate.issuer}<div>${lifeLeft(certificate)}</div>`}</li>
-    <li><h3>NGINX</h3>${served(found)}${options.allow.length === 0 ? nothing : html`<div>only for ${options.allow.join(', ')}</div>`}</li>
-    <li><h3>${options.redirect_to === null ? 'Droplet' : 'Redirect'}</h3>${options.redirect_to ?? upstream}<div>${droplet(found)}</div></li>
+    <li><h3>Names</h3>${[domain, ...options.aliases].map((name) => html`<div>${name} <a href=${href.explain(urlOf(name))} aria-label=${`Explain ${name}`}>why?</a></div>`)}</li>
+    <li><h3>Certificate</h3>${certificate === null ? (found.enable_ssl ? 'none yet: HTTP' : 'none: HTTP only') : html`${lifeLeft(certificate)}<div>${certificate.issuer}</div><div class="dim small">${certificate.source}: ${certificate.why}</div>`}</li>
+    <li><h3>NGINX</h3>${served(state, found)}${options.allow.length === 0 ? nothing : html`<div>only for ${options.allow.join(', ')}</div>`}</li>
+    <li><h3>${options.redirect_to === null ? 'Droplet' : 'Redirect'}</h3>${options.redirect_to ?? (each === undefined ? html`${upstream}${droplet(found)}<div>${details?.health.failure}</div>` : each.map((one) => html`<div class="upstream">${one.upstream}${one.backup ? ' (backup)' : ''}${checked(one, one.failure ?? '')}</div>`))}
+      ${details?.draining?.map((one) => html`<div class="small">${badge('none', 'draining')} ${one.upstream}: ${one.connections} connections, replaced ${age(one.since)}</div>`)}</li>
   </ol>`
 }
 
-const DEFAULTS_SHOWN = 'None.'
-
-function differing({ options }: ProxyState): Part {
-  const set = Object.entries(options).filter(([, value]) => isSet(value))
-  if (set.length === 0) return html`<p class="dim">${DEFAULTS_SHOWN}</p>`
-  return html`<dl>${set.map(([name, value]) => html`<dt>${name}</dt><dd>${typeof value === 'string' ? value : JSON.stringify(value)}</dd>`)}</dl>`
-}
-
-/** Off, empty and unset values say nothing; of the others, all are shown, since another version has other defaults. */
-function isSet(value: unknown): boolean {
-  return value !== null && value !== false && !(Array.isArray(value) && value.length === 0)
+function optionsOf({ options }: ProxyState, fields: Fields | undefined): Part {
+  if (fields === undefined) return html`<p class="dim">Loading…</p>`
+  const set = differing({ ...options }, fields)
+  if (set.length === 0) return html`<p class="dim">None.</p>`
+  return html`<dl>${set.map(([name, value]) => html`<dt>${name}</dt><dd>${Array.isArray(value) ? value.join(', ') : typeof value === 'string' ? value : JSON.stringify(value)}</dd>`)}</dl>`
 }
 
 const [WIDTH, HEIGHT] = [600, 60]
 
 /** The latency of each check, and which of them failed. */
-function plot(checks: ProxyDetails['health']['checks']): Part {
+function plot({ checks, failure }: ProxyDetails['health']): Part {
   if (checks.length < 2) return html`<p class="dim">Not enough checks yet.</p>`
   const most = Math.max(10, ...checks.map(({ ms }) => ms))
   const x = (i: number) => (i / (checks.length - 1)) * WIDTH
   const y = (ms: number) => HEIGHT - (ms / most) * HEIGHT
   const failed = checks.filter(({ ok }) => !ok).length
-  const label = `Latency of ${checks.length} checks, at most ${most} ms; ${failed} failed`
+  const [first] = checks
+  const label = `${checks.length} checks, the slowest ${Math.max(...checks.map(({ ms }) => ms))} ms, ${failed} failed`
   return html`<svg class="plot" viewBox="0 -4 ${WIDTH} ${HEIGHT + 8}" preserveAspectRatio="none" role="img" aria-label=${label}>
     <title>${label}</title>
     ${svg`<polyline points=${checks.map(({ ms }, i) => `${x(i).toFixed(1)},${y(ms).toFixed(1)}`).join(' ')}></polyline>`}
     ${checks.map(({ ok }, i) => (ok ? nothing : svg`<rect class="bad" x=${x(i) - 1} y="0" width="3" height=${HEIGHT}></rect>`))}
-  </svg><p class="dim">${label}</p>`
+  </svg><p class="dim">${label}${first === undefined ? nothing : html`; the first ${age(first.at)}`}</p>
+  ${failure === null ? nothing : html`<p>${badge('bad', 'the last one failed')} ${failure}</p>`}`
 }
 
-function versions(state: State, name: string, all: readonly ShownVersion[]): Part {
+function versions(state: State, name: string, all: readonly ShownVersion[], isThere: boolean): Part {
   if (all.length === 0) return html`<p class="dim">None.</p>`
+  const isBusy = stepOf(state, name) !== undefined
   return html`<ol class="versions">${all.map(
     (one, i) => html`<li><details>
-    <summary>Version ${one.version}: ${one.outcome} ${age(one.at)}${one.actor === undefined ? nothing : html` by ${one.actor.name ?? one.actor.kind}`}${i === 0 ? html` ${badge('good', 'current')}` : nothing}</summary>
-    ${diffBlock(one.diff)}
-    ${i > 0 && one.route !== null && mayChange(state) ? html`<button ?disabled=${isBusy(name)} @click=${() => rollBack(name, one.version)}>Put version ${one.version} again</button>` : nothing}
-  </details></li>`,
+    <summary>Version ${one.version}: ${one.outcome} ${age(one.at)}${one.actor === undefined ? nothing : html` by ${actorName(one.actor)}`}</summary>
+    ${diffBlock(one.diff)}</details>
+    ${i === 0 && isThere ? badge('good', 'current') : one.route === null || !mayChange(state) ? nothing : html`<button ?disabled=${isBusy} @click=${() => rollBack(name, one.version)}>Put version ${one.version} again</button>`}
+  </li>`,
   )}</ol>`
 }
 
 async function rollBack(name: string, to: number): Promise<void> {
-  const path = routePath(name, '/rollback')
-  await act({ method: 'POST', path, body: { to }, what: `${name}: back to version ${to}`, droplets: [name] })
+  await act({ method: 'POST', droplet: name, rest: '/rollback', body: { to }, what: `back to version ${to}` })
   read = undefined
   redraw()
 }
