@@ -119,16 +119,12 @@ export interface Session {
  * Opens a session. The token itself is not kept.
  * @throws {ApiError}
  */
-export async function logIn(token: string): Promise<Session> {
+export async function logIn(token: string): Promise<void> {
   const { json } = await callApi('POST', '/session', { headers: { authorization: `Bearer ${token}` } })
   const [key, name] = [field(json, 'key'), field(json, 'name')]
   sessionStorage.setItem(KEY, String(key))
-  const session = {
-    grant: field(json, 'grant') === 'all' ? 'all' : 'read',
-    name: name === null ? null : String(name),
-  } as const
-  sessionStorage.setItem(`${KEY}-of`, JSON.stringify(session))
-  return session
+  const grant = field(json, 'grant') === 'all' ? 'all' : 'read'
+  sessionStorage.setItem(`${KEY}-of`, JSON.stringify({ grant, name }))
 }
 
 /** The session of this tab; without one, the host may need none. */

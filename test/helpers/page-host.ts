@@ -8,6 +8,8 @@ import { certbotThat, certbotThatIssues, certificateFor, DAY_MS, failing, issue,
 
 export interface PageHost extends LoopbackServer {
   readonly deps: FakeDeps
+  /** The API on the same port, after `close`. */
+  readonly reopen: () => Promise<LoopbackServer>
   /** Calls the API, as another program would; throws unless that is done. */
   readonly send: (method: string, path: string, body?: unknown) => Promise<void>
 }
@@ -18,22 +20,22 @@ const SITES = '/etc/nginx/sites-available'
 /** An API on fakes, without routes. */
 export async function startPageHost(settings: Readonly<Record<string, string>> = {}): Promise<PageHost> {
   const deps = await fakeDeps({ settings })
-  const server = await startServer(createServerAdapter(createApp(() => deps)))
+  const api = createServerAdapter(createApp(() => deps))
+  const server = await startServer(api)
   const send = async (method: string, path: string, body: unknown = {}) => {
     const headers = { 'content-type': 'application/json' }
     const init = method === 'GET' ? {} : { body: JSON.stringify(body) }
     const response = await fetch(server.url + path, { method, headers, ...init })
     if (!response.ok) throw new Error(`${method} ${path}: ${await response.text()}`)
   }
-  return { ...server, deps, send }
+  return { ...server, deps, send, reopen: () => startServer(api, server.port) }
 }
 
 /** Routes over HTTP, as many as wanted. */
 export async function addRoutes({ send }: PageHost, count: number): Promise<void> {
-  const put = async (i: number) =>
-    await send('PUT', `/proxies/app-${i}`, { domain: `app-${i}.example.com`, upstream_port: 8001, enable_ssl: false })
-  for (let from = 0; from < count; from += 100)
-    await Promise.all(Array.from({ length: Math.min(100, count - from) }, (_, i) => put(from + i)))
+  const route = (i: number) => ({ droplet_name: `app-${i}`, domain: `app-${i}.example.com`, upstream_port: 8001 })
+  const routes = Array.from({ length: count }, (_, i) => ({ ...route(i), enable_ssl: false }))
+  await send('POST', '/import', { version: 1, routes })
 }
 
 /** Three routes: one over HTTPS, one with several upstreams, and one that redirects. */
@@ -76,7 +78,7 @@ export async function addBadNight(host: PageHost): Promise<void> {
 }
 
 /** Checks every upstream once in 10 s, as a host does. */
-async function checkOften(deps: FakeDeps, times: number): Promise<void> {
+export async function checkOften(deps: FakeDeps, times: number): Promise<void> {
   for (let i = 0; i < times; i++) {
     await deps.engine.startDueChecks()
     await settled()

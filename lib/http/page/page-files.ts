@@ -55,7 +55,9 @@ function readPageFiles(read: ReadText): PageFiles {
     const known = names.get(path)
     if (known !== undefined) return known
     const source = path.endsWith('.ts') ? stripTypeScriptTypes(textOf(path)) : textOf(path)
-    const text = source.replace(IMPORT, (_, before: string, from: string) => {
+    // The licence of another's module remains in it.
+    const code = path.startsWith(FOLDER) ? source.replace(COMMENTS, '') : source
+    const text = code.replace(IMPORT, (_, before: string, from: string) => {
       const target = from === 'lit-html' ? LIT_HTML : join(path, '..', from)
       return `${before}'./${addModule(target)}'`
     })
@@ -67,6 +69,8 @@ function readPageFiles(read: ReadText): PageFiles {
   return { page: pageText(main, style, others), assets }
 }
 
+/** On lines of their own, with what stripped types leave of lines. */
+const COMMENTS = /^ *(?:\/\*\*[\s\S]*?\*\/|\/\/ .*|)\n/gm
 const IMPORT = /^((?:import|export)\s(?:[^'";]*?\sfrom\s+)?)'([^']+)'/gm
 
 function pageText(main: string, style: string, others: readonly string[]): string {

@@ -15,6 +15,7 @@ import { routes } from './routes.ts'
 const TONES = { healthy: 'good', degraded: 'warn', unhealthy: 'bad' } as const satisfies Record<string, Tone>
 
 export function frame(state: State): TemplateResult {
+  if (state.access === 'unknown') return html`<p class="dim">Loading…</p>`
   if (state.access === 'login') return html`<main id="main" tabindex="-1">${login()}</main>`
   return html`
     <a class="skip" href="#main" @click=${skip}>Skip to the content</a>
@@ -78,14 +79,7 @@ function skip(event: Event): void {
 
 async function leave(): Promise<void> {
   await logOut()
-  update({
-    access: 'login',
-    routes: undefined,
-    certificates: undefined,
-    events: [],
-    health: undefined,
-    notice: undefined,
-  })
+  location.reload()
 }
 
 function verdict({ health }: State): Part {
@@ -97,7 +91,7 @@ function verdict({ health }: State): Part {
     unhealthy: nginx.running ? 'NGINX serves, but changes do not work.' : 'NGINX is stopped: nothing is served.',
   }[status]
   const facts = [
-    `${counts.total} routes`,
+    counts.total === 1 ? '1 route' : `${counts.total} routes`,
     ...(counts.unhealthy_count > 0 ? [`${counts.unhealthy_count} with an unhealthy droplet`] : []),
     `generation ${nginx.generation ?? 'none'}`,
     `NGINX ${nginx.version ?? 'not found'}`,

@@ -1,10 +1,8 @@
 /** The login. The token becomes a session, and is not kept. */
 import { html, nothing, type TemplateResult } from 'lit-html'
 import { ApiError, logIn } from '../api.ts'
-import { followEvents } from '../live.ts'
-import { loadRoutes } from '../load.ts'
 import { errorBox } from '../parts.ts'
-import { redraw, update } from '../state.ts'
+import { redraw } from '../state.ts'
 
 let failure: ApiError | undefined
 
@@ -25,11 +23,9 @@ async function submit(event: SubmitEvent): Promise<void> {
   if (!(form instanceof HTMLFormElement)) return
   failure = undefined
   try {
-    const session = await logIn(String(new FormData(form).get('token')).trim())
-    form.reset()
-    update({ session, access: 'open' })
-    await loadRoutes()
-    followEvents()
+    await logIn(String(new FormData(form).get('token')).trim())
+    // Nothing that was read, or refused, before is of this session.
+    location.reload()
   } catch (error) {
     failure = error instanceof ApiError ? error : undefined
     redraw()

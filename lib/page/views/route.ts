@@ -124,7 +124,7 @@ function way(state: State, found: ProxyState, details: ProxyDetails | undefined)
   const urlOf = (name: string) => `${isSecure ? 'https' : 'http'}://${name}/`
   const each = details?.health.upstreams
   return html`<ol class="way">
-    <li><h3>Names</h3>${[domain, ...options.aliases].map((name) => html`<div>${name} <a href=${href.explain(urlOf(name))} aria-label=${`Explain ${name}`}>why?</a></div>`)}</li>
+    <li><h3>Names</h3>${[domain, ...options.aliases].map((name) => html`<div>${name} <a href=${href.explain(urlOf(name))} aria-label=${`explain ${name}`}>explain</a></div>`)}</li>
     <li><h3>Certificate</h3>${certificate === null ? (found.enable_ssl ? 'none yet: HTTP' : 'none: HTTP only') : html`${lifeLeft(certificate)}<div>${certificate.issuer}</div><div class="dim small">${certificate.source}: ${certificate.why}</div>`}</li>
     <li><h3>NGINX</h3>${served(state, found)}${options.allow.length === 0 ? nothing : html`<div>only for ${options.allow.join(', ')}</div>`}</li>
     <li><h3>${options.redirect_to === null ? 'Droplet' : 'Redirect'}</h3>${options.redirect_to ?? (each === undefined ? html`${upstream}${droplet(found)}<div>${details?.health.failure}</div>` : each.map((one) => html`<div class="upstream">${one.upstream}${one.backup ? ' (backup)' : ''}${checked(one, one.failure ?? '')}</div>`))}

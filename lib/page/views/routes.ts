@@ -1,9 +1,10 @@
 /** All routes. "served" and "droplet" are two things: a route can be in place while its droplet is down. */
 import { html, nothing, type TemplateResult } from 'lit-html'
 import type { ProxyState } from '../../route/state.ts'
+import { isObject } from '../api.ts'
 import { act, bodyOf, ifUnchanged, stepOf } from '../changes.ts'
 import { href } from '../location.ts'
-import { actorName, age, chip, guarded, type Part, siteLink } from '../parts.ts'
+import { actorName, age, badge, chip, guarded, type Part, siteLink } from '../parts.ts'
 import { mayChange, redraw, type State } from '../state.ts'
 import { droplet, lifeLeft, served } from './status.ts'
 
@@ -32,7 +33,8 @@ const shown: { text: string; filter: Filter; column: Column; isDown: boolean; is
 
 export function routes(state: State): Part {
   if (state.routes === undefined) return html`<p class="dim">Loading…</p>`
-  const all = [...state.routes.values()]
+  const known = [...state.routes.values()]
+  const [all, broken] = [known.filter(isWhole), known.filter((route) => !isWhole(route))]
   const text = shown.text.trim().toLowerCase()
   const wanted = all.filter((route) => FILTERS[shown.filter](route) && textOf(route).includes(text))
   wanted.sort((a, b) => compare(keyOf(a), keyOf(b)) * (shown.isDown ? -1 : 1))
@@ -41,7 +43,7 @@ export function routes(state: State): Part {
   return html`
     <h1>Routes</h1>
     ${
-      all.length === 0
+      known.length === 0
         ? html`<p>There is no route yet. A route leads from a domain to a droplet.</p><p>${create}</p>`
         : html`<div class="tools">
       <input type="search" placeholder="Filter by name, domain or upstream" aria-label="Filter" .value=${shown.text} @input=${setText} />
@@ -49,12 +51,12 @@ export function routes(state: State): Part {
       ${create}
     </div>
     <p class="dim" role="status">${wanted.length === all.length ? nothing : `${wanted.length} of ${all.length} routes`}</p>
-    ${table(state, rows)}
+    ${table(state, rows, broken)}
     ${wanted.length > rows.length ? html`<p>The first ${rows.length} are shown. <button @click=${showAll}>Show all ${wanted.length}</button></p>` : nothing}`
     }`
 }
 
-function table(state: State, rows: readonly ProxyState[]): TemplateResult {
+function table(state: State, rows: readonly ProxyState[], broken: readonly unknown[]): TemplateResult {
   return html`<table>
     <thead><tr>
       ${COLUMNS.map(
@@ -65,7 +67,7 @@ function table(state: State, rows: readonly ProxyState[]): TemplateResult {
       )}
       ${mayChange(state) ? html`<th scope="col">Actions</th>` : nothing}
     </tr></thead>
-    <tbody>${rows.map((route) => html`<tr>${guarded(route, () => row(state, route))}</tr>`)}</tbody>
+    <tbody>${broken.map((one) => html`<tr><td colspan="7">${badge('bad', 'cannot be shown')}<pre>${JSON.stringify(one)}</pre></td></tr>`)}${rows.map((route) => html`<tr>${guarded(route, () => row(state, route))}</tr>`)}</tbody>
   </table>`
 }
 
@@ -84,6 +86,11 @@ function row(state: State, route: ProxyState): TemplateResult {
     <td data-label="Certificate">${certificate === null ? html`<span class="dim">${route.enable_ssl ? 'none yet' : 'HTTP only'}</span>` : lifeLeft(certificate)}</td>
     <td data-label="Changed">${age(route.updated_at)}${route.updated_by === null ? nothing : html` <span class="dim">by ${actorName(route.updated_by)}</span>`}</td>
     ${mayChange(state) ? html`<td data-label="Actions" class="acts">${acts(state, route)}</td>` : nothing}`
+}
+
+/** Whether a route has what rows are filtered and sorted by. One that has not is shown as it is, and hides no other. */
+function isWhole(route: ProxyState): boolean {
+  return isObject(route.options) && isObject(route.health) && Array.isArray(route.upstreams)
 }
 
 function addressOf({ host, port, backup }: ProxyState['upstreams'][number]): string {

@@ -11,7 +11,7 @@ export function served(state: State, { droplet_name, status, options, ssl_error:
   if (step !== undefined) return html`<span class="spinner" aria-hidden="true"></span>${step}`
   const word = wordOf(status, options.maintenance, error?.message)
   if (state.health?.nginx.running !== false) return word
-  return html`${badge('bad', 'NGINX stopped')}${status === 'active' && !options.maintenance ? nothing : html`<div class="small">else: ${word}</div>`}`
+  return html`${badge('bad', 'NGINX stopped')}${status === 'active' && !options.maintenance ? nothing : html`<div class="small">otherwise: ${word}</div>`}`
 }
 
 function wordOf(
@@ -39,7 +39,7 @@ export function droplet({ health, upstream, options, last_health_checked_at: che
 export function checked({ status, since, latency_ms: ms, recent }: Checked, last: Part = nothing): TemplateResult {
   return html`<div>${badge(TONES[status], status)} ${since === null ? nothing : lasting(since)}</div>
     ${recent === '' ? nothing : checksBar(recent)}
-    <div class="dim small">${last} ${ms === null ? nothing : `${ms} ms`}</div>`
+    <div class="dim small">${last}${ms === null ? nothing : ` · ${ms} ms`}</div>`
 }
 
 /** The life of a certificate as a bar, and the days that are left. */
