@@ -56,11 +56,6 @@ export function stepOf({ running }: State, name: string): string | undefined {
   return own && `${own.steps.at(-1) ?? 'applying'}…`
 }
 
-/** The body of a PUT that changes nothing about a route. */
-export function bodyOf({ domain, upstreams, enable_ssl, certificate_from, options }: ProxyState) {
-  return { domain, upstreams, enable_ssl, certificate: certificate_from ?? null, options }
-}
-
 /** The condition that nobody has changed a route since it was read. */
 export function ifUnchanged({ revision }: Pick<ProxyState, 'revision'>): Readonly<Record<string, string>> {
   return { 'if-match': `"${revision}"` }

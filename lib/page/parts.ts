@@ -1,6 +1,7 @@
 /** Small parts that several views have. */
 import { html, nothing, svg, type TemplateResult } from 'lit-html'
 import type { Actor } from '../events/event.ts'
+import type { ProxyState } from '../route/state.ts'
 import type { ApiError } from './api.ts'
 import { href } from './location.ts'
 
@@ -101,7 +102,13 @@ export function guarded(about: unknown, template: () => Part): Part {
   }
 }
 
-/** A link to a name that is served. */
-export function siteLink(name: string, isSecure: boolean): TemplateResult {
-  return html`<a href="${isSecure ? 'https' : 'http'}://${name}/" target="_blank" rel="noopener noreferrer">${name}</a>`
+/** The URL of a route under one of its names. */
+export function urlOf({ domain, path, ssl_enabled: isSecure }: ProxyState, name = domain): string {
+  return `${isSecure ? 'https' : 'http'}://${name}${path}`
+}
+
+/** A link to what a route serves. */
+export function siteLink(route: ProxyState): TemplateResult {
+  const { domain, path } = route
+  return html`<a href=${urlOf(route)} target="_blank" rel="noopener noreferrer">${domain}${path === '/' ? nothing : path}</a>`
 }

@@ -143,7 +143,7 @@ test('whatever names, domains, reasons and texts say is shown as text', async ({
   const prepare = (page: Page) => changed(page, /\/(proxies|certificates|events|proxy-manager)/, hostile)
   const { page, complaints } = await visit(browser, `${bad.url}/ui/`, { prepare, atMs: bad.deps.clock.nowMs() })
   const shop = `#/routes/${encodeURIComponent(`shop${HOSTILE}`)}`
-  for (const hash of ['#/routes', '#/certificates', '#/activity', '#/routes/shop', shop]) {
+  for (const hash of ['#/routes', '#/certificates', '#/activity', shop, '#/routes/shop']) {
     await show(page, hash, 'onerror=')
     const found = await page.evaluate(
       `[window.hacked, document.querySelectorAll('img, script[src=x], #page script, [onerror]').length, [...document.querySelectorAll('#page a')].map((a) => a.protocol).filter((one) => !/^(https?)?:$/.test(one)).length]`,

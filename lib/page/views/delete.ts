@@ -10,11 +10,11 @@ let typed = ''
 
 /** Says what goes and what remains, and wants the name typed. */
 export function deleteDialog(route: ProxyState): TemplateResult {
-  const { droplet_name: name, domain, ssl_enabled: isSecure, certificate } = route
+  const { droplet_name: name, certificate } = route
   return html`<dialog id="delete" aria-labelledby="delete-title" @close=${forget}>
     <form method="dialog" @submit=${(event: SubmitEvent) => submit(event, route)}>
       <h2 id="delete-title">Delete the route ${name}?</h2>
-      <p>${siteLink(domain, isSecure)} will not be served any more. The droplet itself keeps running, and the versions of the route are kept for 30 days.</p>
+      <p>${siteLink(route)} will not be served any more. The droplet itself keeps running, and the versions of the route are kept for 30 days.</p>
       ${certificate === null ? '' : html`<label class="check"><input type="checkbox" name="certificate" /> Delete its certificate as well</label>`}
       <label for="delete-name">Type <code>${name}</code> to confirm</label>
       <input id="delete-name" name="name" autocomplete="off" .value=${typed} @input=${setTyped} />

@@ -1,7 +1,8 @@
 /** Creating and editing a route: a form, then a dry run with its diff and NGINX's verdict, then exactly that. */
 import { html, nothing, type TemplateResult } from 'lit-html'
+import type { ProxyState } from '../../route/state.ts'
 import { ApiError, callApi, field } from '../api.ts'
-import { act, bodyOf, ifUnchanged, routePath } from '../changes.ts'
+import { act, ifUnchanged, routePath } from '../changes.ts'
 import { readRoute } from '../load.ts'
 import { href, replaceView } from '../location.ts'
 import { badge, diffBlock, errorBox, guarded, type Part } from '../parts.ts'
@@ -43,10 +44,7 @@ async function open(droplet: string | null): Promise<void> {
     draft = {
       droplet,
       fields,
-      own:
-        route === undefined
-          ? {}
-          : { ...bodyOf(route), ...(isSeveral ? {} : { upstream: route.upstream, upstreams: [] }) },
+      own: route === undefined ? {} : ownOf(route, isSeveral),
       options: { ...route?.options },
       precondition: route === undefined ? { 'if-none-match': '*' } : ifUnchanged(route),
       isSeveral,
@@ -55,6 +53,12 @@ async function open(droplet: string | null): Promise<void> {
     opening = { droplet, ...(error instanceof ApiError ? { error } : {}) }
   }
   redraw()
+}
+
+/** What the form shows of a route: its answer says with what it is served, a request what was chosen. */
+function ownOf(route: ProxyState, isSeveral: boolean): Draft['own'] {
+  const { certificate_from: certificate, upstream, upstreams } = route
+  return { ...route, certificate, ...(isSeveral ? { upstreams } : { upstream, upstreams: [] }) }
 }
 
 export function edit(state: State, droplet: string | null): Part {

@@ -20,7 +20,7 @@ export interface Fields {
 }
 
 /** Those that the form has in another form, or that are not of the form at all. */
-const LEFT_OUT = ['options', 'upstream_host', 'upstream_port', 'droplet_name', 'revision']
+const LEFT_OUT = ['options', 'certificate_from', 'upstream_host', 'upstream_port', 'droplet_name', 'revision']
 
 let known: Fields | undefined
 

@@ -6,7 +6,7 @@ import { ApiError, field } from '../api.ts'
 import { act, routePath, stepOf } from '../changes.ts'
 import { readInBackground, readRoute } from '../load.ts'
 import { href } from '../location.ts'
-import { actorName, age, ahead, badge, diffBlock, errorBox, guarded, type Part } from '../parts.ts'
+import { actorName, age, ahead, badge, diffBlock, errorBox, guarded, type Part, urlOf } from '../parts.ts'
 import { mayChange, redraw, type State } from '../state.ts'
 import { deleteDialog } from './delete.ts'
 import { differing, type Fields, readFields } from './fields.ts'
@@ -62,8 +62,8 @@ async function readAll(name: string, updatedAt: string | undefined): Promise<Rea
 }
 
 /** The server block that NGINX runs for a route. */
-async function textFor({ domain }: ProxyDetails): Promise<string | undefined> {
-  const { json } = await readInBackground(`/explain?url=${encodeURIComponent(`http://${domain}/`)}`)
+async function textFor(details: ProxyDetails): Promise<string | undefined> {
+  const { json } = await readInBackground(`/explain?url=${encodeURIComponent(urlOf(details))}`)
   const text = field(field(json, 'server_block'), 'text')
   return typeof text === 'string' ? text : undefined
 }
@@ -95,7 +95,7 @@ export function route(state: State, name: string): Part {
 function acts(state: State, found: ProxyState): TemplateResult {
   const { droplet_name: name, options, enable_ssl: wantsSsl, certificate } = found
   const isBusy = stepOf(state, name) !== undefined
-  const isOrdered = wantsSsl && (certificate === null || certificate.source === 'own')
+  const isOrdered = wantsSsl && found.served_by === undefined && (certificate === null || certificate.source === 'own')
   const openDelete = () => {
     const dialog = document.getElementById('delete')
     if (dialog instanceof HTMLDialogElement) dialog.showModal()
@@ -120,13 +120,12 @@ function trouble({ status, ssl_error: error, droplet_name: name }: ProxyState): 
 
 /** Name → certificate → server block → upstream. */
 function way(state: State, found: ProxyState, details: ProxyDetails | undefined): TemplateResult {
-  const { domain, options, certificate, upstream, ssl_enabled: isSecure } = found
-  const urlOf = (name: string) => `${isSecure ? 'https' : 'http'}://${name}/`
+  const { domain, path, served_by: other, options, certificate, upstream } = found
   const each = details?.health.upstreams
   return html`<ol class="way">
-    <li><h3>Names</h3>${[domain, ...options.aliases].map((name) => html`<div>${name} <a href=${href.explain(urlOf(name))} aria-label=${`explain ${name}`}>explain</a></div>`)}</li>
+    <li><h3>Names</h3>${[domain, ...options.aliases].map((name) => html`<div>${name}${path === '/' ? nothing : path} <a href=${href.explain(urlOf(found, name))} aria-label=${`explain ${name}`}>explain</a></div>`)}</li>
     <li><h3>Certificate</h3>${certificate === null ? (found.enable_ssl ? 'none yet: HTTP' : 'none: HTTP only') : html`${lifeLeft(certificate)}<div>${certificate.issuer}</div><div class="dim small">${certificate.source}: ${certificate.why}</div>`}</li>
-    <li><h3>NGINX</h3>${served(state, found)}${options.allow.length === 0 ? nothing : html`<div>only for ${options.allow.join(', ')}</div>`}</li>
+    <li><h3>NGINX</h3>${served(state, found)}${other === undefined ? nothing : html`<div>in the server block of <a href=${href.route(other)}>${other}</a></div>`}${options.allow.length === 0 ? nothing : html`<div>only for ${options.allow.join(', ')}</div>`}</li>
     <li><h3>${options.redirect_to === null ? 'Droplet' : 'Redirect'}</h3>${options.redirect_to ?? (each === undefined ? html`${upstream}${droplet(found)}<div>${details?.health.failure}</div>` : each.map((one) => html`<div class="upstream">${one.upstream}${one.backup ? ' (backup)' : ''}${checked(one, one.failure ?? '')}</div>`))}
       ${details?.draining?.map((one) => html`<div class="small">${badge('none', 'draining')} ${one.upstream}: ${one.connections} connections, replaced ${age(one.since)}</div>`)}</li>
   </ol>`

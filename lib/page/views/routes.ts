@@ -2,7 +2,7 @@
 import { html, nothing, type TemplateResult } from 'lit-html'
 import type { ProxyState } from '../../route/state.ts'
 import { isObject } from '../api.ts'
-import { act, bodyOf, ifUnchanged, stepOf } from '../changes.ts'
+import { act, ifUnchanged, stepOf } from '../changes.ts'
 import { href } from '../location.ts'
 import { actorName, age, badge, chip, guarded, type Part, siteLink } from '../parts.ts'
 import { mayChange, redraw, type State } from '../state.ts'
@@ -72,14 +72,14 @@ function table(state: State, rows: readonly ProxyState[], broken: readonly unkno
 }
 
 function row(state: State, route: ProxyState): TemplateResult {
-  const { droplet_name: name, domain, options, upstreams, upstream, certificate, ssl_enabled: isSecure } = route
+  const { droplet_name: name, options, upstreams, upstream, certificate } = route
   const more =
     upstreams.length > 1
       ? html` <span title=${upstreams.map(addressOf).join(', ')}>+${upstreams.length - 1}</span>`
       : nothing
   return html`
     <th scope="row"><a href=${href.route(name)}>${name}</a></th>
-    <td data-label="Domain">${siteLink(domain, isSecure)}${options.aliases.length === 0 ? nothing : html` <span class="dim" title=${options.aliases.join(', ')}>+${options.aliases.length}</span>`}
+    <td data-label="Domain">${siteLink(route)}${options.aliases.length === 0 ? nothing : html` <span class="dim" title=${options.aliases.join(', ')}>+${options.aliases.length}</span>`}
       <div class="dim">${options.redirect_to === null ? html`${upstream}${more}` : `redirects to ${options.redirect_to}`}</div></td>
     <td data-label="Served">${served(state, route)}</td>
     <td data-label="Droplet">${droplet(route)}</td>
@@ -111,13 +111,12 @@ export async function check(name: string): Promise<void> {
 
 /** The route as it is, with maintenance on or off: only if nobody has changed it meanwhile. */
 export async function setMaintenance(route: ProxyState, maintenance: boolean): Promise<void> {
-  const body = bodyOf(route)
   await act({
     method: 'PUT',
     droplet: route.droplet_name,
     headers: ifUnchanged(route),
-    // It may well be down: that is what maintenance is for.
-    body: { ...body, options: { ...body.options, maintenance }, require_healthy: false },
+    // The droplet may well be down: that is what maintenance is for.
+    body: { ...route, options: { ...route.options, maintenance }, require_healthy: false },
     what: `maintenance ${maintenance ? 'on' : 'off'}`,
   })
 }
@@ -142,8 +141,8 @@ function keyOf({ droplet_name, domain, status, health, certificate, updated_at }
 
 const compare = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0)
 
-function textOf({ droplet_name, domain, upstreams, options }: ProxyState): string {
-  return `${droplet_name} ${domain} ${options.aliases.join(' ')} ${upstreams.map(addressOf).join(' ')}`.toLowerCase()
+function textOf({ droplet_name, domain, path, upstreams, options }: ProxyState): string {
+  return `${droplet_name} ${domain}${path} ${options.aliases.join(' ')} ${upstreams.map(addressOf).join(' ')}`.toLowerCase()
 }
 
 function setText({ currentTarget: input }: Event): void {
