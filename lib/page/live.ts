@@ -122,13 +122,19 @@ function isEvent(value: unknown): value is LoggedEvent {
 const stale = new Set<string>()
 let gathering = false
 
+/** They are read again if somebody looks at them, and otherwise once somebody does. */
+function renewCertificates(): void {
+  if (current().view.name === 'certificates') void refresh(loadCertificates)
+  else update({ certificates: undefined })
+}
+
 /** `isNews` is false for what was in the log before the page was opened. */
 function take(events: readonly LoggedEvent[], isNews: boolean): void {
   addEvents(events)
   if (!isNews) return
   for (const { type, droplet_name, details } of events) {
     if (type.startsWith('health.') || type.startsWith('nginx.') || type.startsWith('host.')) stale.add('*health')
-    if (type.startsWith('certificate.')) stale.add('*certificates')
+    if (/^(certificate|route)\./.test(type)) stale.add('*certificates')
     if (type.startsWith('sync.') || type.startsWith('host.')) stale.add('*routes')
     if (droplet_name !== undefined) stale.add(droplet_name)
     if (type === 'route.renamed' && typeof details.former_name === 'string') stale.add(details.former_name)
@@ -138,7 +144,7 @@ function take(events: readonly LoggedEvent[], isNews: boolean): void {
   setTimeout(() => {
     gathering = false
     const names = [...stale].filter((name) => !name.startsWith('*'))
-    if (stale.has('*certificates') && current().certificates !== undefined) void refresh(loadCertificates)
+    if (stale.has('*certificates')) renewCertificates()
     const isMany = stale.has('*routes') || names.length > MOST_SINGLE
     stale.clear()
     void refresh(loadHealth)

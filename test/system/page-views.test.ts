@@ -62,7 +62,7 @@ async function show(page: Page, hash: string, text: string): Promise<void> {
 async function barriers(page: Page): Promise<unknown> {
   await page.evaluate(AXE)
   return await page.evaluate(
-    `axe.run().then(({ violations }) => violations.filter(({ impact }) => impact === 'serious' || impact === 'critical').map(({ id, nodes }) => [id, nodes[0].html, nodes[0].failureSummary]))`,
+    `axe.run(document).then(({ violations }) => violations.filter(({ impact }) => impact === 'serious' || impact === 'critical').map(({ id, nodes }) => [id, nodes[0].html, nodes[0].failureSummary]))`,
   )
 }
 

@@ -86,7 +86,8 @@ function verdict({ health }: State): Part {
   if (health === undefined) return nothing
   const { status, reasons, advice, nginx, routes: counts, ssl } = health
   const sentence = {
-    healthy: 'Everything is served.',
+    healthy:
+      counts.unhealthy_count === 0 ? 'Everything is served.' : 'Everything is served, but not every droplet answers.',
     degraded: 'NGINX serves, and something needs attention.',
     unhealthy: nginx.running ? 'NGINX serves, but changes do not work.' : 'NGINX is stopped: nothing is served.',
   }[status]
