@@ -5,8 +5,10 @@ import type { Deps, Endpoint } from '../lib/http/operation.ts'
 import adoptSite from './adopt-site.ts'
 import checkProxy from './check-proxy.ts'
 import createProxy from './create-proxy.ts'
+import createSession from './create-session.ts'
 import deleteCertificate from './delete-certificate.ts'
 import deleteProxy from './delete-proxy.ts'
+import endSession from './end-session.ts'
 import explainUrl from './explain-url.ts'
 import exportRoutes from './export-routes.ts'
 import getEvents from './get-events.ts'
@@ -15,6 +17,8 @@ import getHostSites from './get-host-sites.ts'
 import getManagerHealth from './get-manager-health.ts'
 import getMetrics from './get-metrics.ts'
 import getOpenapi from './get-openapi.ts'
+import getPage from './get-page.ts'
+import getPageAsset from './get-page-asset.ts'
 import getProxy from './get-proxy.ts'
 import importRoutes from './import-routes.ts'
 import issueCertificate from './issue-certificate.ts'
@@ -62,17 +66,25 @@ export const endpoints: readonly Endpoint[] = [
   udcState,
   udcDependencies,
   udcMessage,
+  createSession,
+  endSession,
 ]
+
+/** The page for people, which is no part of the API that is described. */
+export const page: readonly Endpoint[] = [getPage, getPageAsset]
 
 export interface AppOptions {
   /** A path in front of every path, such as `/pm`. */
   readonly base?: string
-  /** The endpoints to mount; all of them if missing. */
+  /** The endpoints to mount; all of them and the page if missing. */
   readonly mount?: readonly Endpoint[]
 }
 
 /** The API as one Fetch handler. `depsFor` makes what each request's handler is given; as long as it does not throw, the Fetch handler never does. */
-export function createApp(depsFor: (request: Request) => Deps, { base = '', mount = endpoints }: AppOptions = {}): App {
-  const operations = mount.map(({ operation }) => operation)
+export function createApp(
+  depsFor: (request: Request) => Deps,
+  { base = '', mount = [...endpoints, ...page] }: AppOptions = {},
+): App {
+  const operations = mount.map(({ operation }) => operation).filter(({ isPage }) => isPage !== true)
   return composeApp(depsFor, { endpoints: mount, base, describe: (version) => describeApi(operations, version, base) })
 }

@@ -2,6 +2,7 @@
 
 import { createApp } from '../functions/index.ts'
 import packageJson from '../package.json' with { type: 'json' }
+import { readWholeFile } from './adapters/files.ts'
 import { hostResources, keepHeapSmall, saveCompiledCode } from './adapters/resources.ts'
 import { createApiServer } from './api-server.ts'
 import { certbotFault } from './certbot/version.ts'
@@ -11,6 +12,7 @@ import type { Host } from './host/host.ts'
 import { describeListenFault } from './http/listener/listen-failure.ts'
 import { closeHttpServer, listenOn } from './http/listener/listener.ts'
 import type { Deps } from './http/operation.ts'
+import { pageReader } from './http/page/page-files.ts'
 import { meshMember } from './mesh/member.ts'
 import { webhook } from './mesh/webhook.ts'
 import { nginxFactsReader } from './nginx/binary.ts'
@@ -74,7 +76,8 @@ export async function startService(environment: Environment): Promise<Service | 
   await engine.events.add({ type: 'manager.started', origin, details: { version } })
   const { settings, log, clock, metrics } = host
   const usage = usageCounter(clock)
-  const deps = { version, usage, resources: hostResources(), settings, engine, log, clock, metrics }
+  const page = pageReader(readWholeFile)
+  const deps = { version, usage, resources: hostResources(), settings, engine, log, clock, metrics, page }
   const { readHealth } = engine
   const mesh = meshMember(host, { version, readHealth, uptimeSeconds: () => usage.read().uptimeSeconds })
   const timers = startTimers(host, engine)
@@ -119,6 +122,7 @@ export async function serve(environment: Environment): Promise<void> {
     process.on(signal, () =>
       running?.log.write('warn', { action: 'signal', result: 'failure', outcome: 'ignored', signal, cause }),
     )
+  ignoreExperimentalWarnings()
   const service = await startService(environment)
   if ('fault' in service) return reportStartFailure(service)
   keepHeapSmall()
@@ -156,6 +160,14 @@ export async function serve(environment: Environment): Promise<void> {
       if (!isStopping) void stop()
       isStopping = true
     })
+}
+
+/** In a clone, the page's sources are served without their types, which Node calls experimental. It is no matter for the log. */
+function ignoreExperimentalWarnings(): void {
+  process.removeAllListeners('warning')
+  process.on('warning', ({ name, message }) => {
+    if (name !== 'ExperimentalWarning') process.stderr.write(`${name}: ${message}\n`)
+  })
 }
 
 function startFailure({ fault, isTransient }: HostFault): StartFailure {

@@ -3,7 +3,7 @@ import { globSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { endpoints } from '../functions/index.ts'
+import { endpoints, page } from '../functions/index.ts'
 import { NODE_FLAGS } from '../lib/cli/node-flags.ts'
 
 const test = suite('house')
@@ -73,7 +73,11 @@ const FLOORS: readonly (readonly [room: string, packages: readonly string[]])[] 
   ['lib/health', ['valibot', 'node:path']],
   ['lib/explanation', ['valibot', 'node:path']],
   ['lib/engine', ['valibot']],
+  ['lib/page', ['lit-html']],
+  ['lib/page/views', ['lit-html']],
+  ['lib/page/main.ts', ['lit-html']],
   ['lib/http/access', ['node:crypto']],
+  ['lib/http/page', ['node:crypto', 'node:module', 'node:path', 'node:url']],
   ['lib/http', ['valibot', 'itty-router']],
   ['lib/http/openapi', ['valibot', '@valibot/to-json-schema']],
   ['lib/http/listener', ['node:http', 'node:stream']],
@@ -178,12 +182,13 @@ test('only main, the adapters and the terminal use the process object', () => {
 test('time and randomness come from the clock adapter', () => {
   const pattern =
     /\bDate\.now\(|\bnew Date\(\)|performance\.now\(|Math\.random\(|randomUUID\(|\bsetTimeout\(|\bsetInterval\(/
-  // The listener drains its own connections.
+  // The listener drains its own connections; the page runs in a browser.
   const strangers = filesWith(pattern).filter(
     (path) =>
       !['main', 'adapters'].includes(partOf(path)) &&
       path !== 'lib/cli/terminal.ts' &&
-      !path.startsWith('lib/http/listener/'),
+      !path.startsWith('lib/http/listener/') &&
+      !path.startsWith('lib/page/'),
   )
   assert.equal(strangers, [])
 })
@@ -271,7 +276,7 @@ test('every file of functions/ is an endpoint, and all its exports are in the ta
       return [endpoint, ...Object.values(others)]
     }),
   )
-  const mounted: readonly unknown[] = endpoints
+  const mounted: readonly unknown[] = [...endpoints, ...page]
   assert.is(mounted.length, exported.flat().length)
   assert.ok(exported.flat().every((endpoint) => mounted.includes(endpoint)))
 })

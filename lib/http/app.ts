@@ -5,6 +5,7 @@ import { ProxyManagerError } from '../errors.ts'
 import type { Origin } from '../events/event.ts'
 import { type FailedAttempts, failedAttempts } from './access/failed-attempts.ts'
 import { type Caller, guardRequest, requireGrant } from './access/guard.ts'
+import { memorySessions, type Sessions } from './access/sessions.ts'
 import { errorResponse, toResponse } from './error-response.ts'
 import { type Deps, type Endpoint, type InternalCall, NO_OPERATION } from './operation.ts'
 import { correlationIdOf, failureFields } from './request-log.ts'
@@ -29,9 +30,10 @@ export function composeApp(
   { endpoints, base, describe: describeApi }: Mounted,
 ): App {
   const find = endpointFinder(endpoints, base)
-  const findCaller = callerFinder(base)
-  const operations = endpoints.map(({ operation }) => operation)
-  const toJson = jsonWriter()
+  const sessions = sessionsOfApp()
+  const findCaller = callerFinder(base, sessions)
+  const operations = endpoints.map(({ operation }) => operation).filter(({ isPage }) => isPage !== true)
+  const own = { base, operations, toJson: jsonWriter() }
   const describe = onlyOnce(describeApi)
 
   const answer = async (
@@ -41,19 +43,20 @@ export function composeApp(
     address: string | undefined,
   ): Promise<Response> => {
     const caller = await findCaller(request, deps, address)
-    // The router ignores trailing slashes; here, a resource has only one address.
-    if (!/^(\/[^/]+)+$/.test(new URL(request.url).pathname)) throw new ProxyManagerError('NOT_FOUND')
     const isHead = request.method === 'HEAD'
     const endpoint = await find(isHead ? 'GET' : request.method, request.url)
+    // The router ignores trailing slashes; here, a resource has only one address.
+    if (!endpoint?.operation.isPage && !/^(\/[^/]+)+$/.test(new URL(request.url).pathname))
+      throw new ProxyManagerError('NOT_FOUND')
     // HEAD must be safe (RFC 9110, 9.2.1): a GET that is the alias of an operation that changes something has none.
     const isUnsafeHead = isHead && endpoint?.operation.method !== 'GET'
     if (endpoint === undefined || isUnsafeHead) return await answerUnrouted(request, find, correlationId)
-    requireGrant(caller, endpoint.operation.method)
+    requireGrant(caller, endpoint.operation)
     const answerInternal = (to: Request) => answerOrFail(to, { ...deps, signal: request.signal }, address)
     const callApi = (call: InternalCall) => dispatchInternal(request, call, base, correlationId, answerInternal)
     const origin: Origin = { actor: caller.actor ?? { kind: 'local' }, address, correlationId }
     const call = { caller, origin, correlationId, callApi, describe: () => describe(deps.version) }
-    const response = await endpoint(request, { ...deps, base, operations, toJson, ...call })
+    const response = await endpoint(request, { ...deps, ...own, sessions: sessions(deps), ...call })
     return isHead ? await withoutBody(response) : response
   }
 
@@ -103,15 +106,24 @@ function addressIn(context: unknown): string | undefined {
 
 type FindCaller = (request: Request, deps: Deps, address: string | undefined) => Promise<Caller>
 
+/** The sessions of one app, which last as long as it does. */
+function sessionsOfApp(): (deps: Pick<Deps, 'clock'>) => Sessions {
+  let sessions: Sessions | undefined
+  return ({ clock }) => (sessions ??= memorySessions(clock.monotonicMs))
+}
+
 /** The guard of one app, with a memory of failed attempts. */
-function callerFinder(base: string): FindCaller {
+function callerFinder(base: string, sessionsOf: ReturnType<typeof sessionsOfApp>): FindCaller {
   let attempts: FailedAttempts | undefined
-  return async (request, { settings, engine, log, clock }, address) => {
+  return async (request, deps, address) => {
+    const { settings, engine, log, clock } = deps
     attempts ??= failedAttempts(clock.monotonicMs)
     const onLockOut = () => log.write('warn', { action: 'lock_out', result: 'started', address })
     const { verifyToken, findToken } = engine
     const { nowMs } = clock
-    return await guardRequest(request, { settings, base, verifyToken, findToken, attempts, nowMs, address, onLockOut })
+    const sessions = sessionsOf(deps)
+    const gate = { settings, base, verifyToken, findToken, attempts, sessions, nowMs, address, onLockOut }
+    return await guardRequest(request, gate)
   }
 }
 
@@ -154,7 +166,7 @@ async function dispatchInternal(
   handle: (request: Request) => Promise<Response>,
 ): Promise<{ readonly status: number; readonly body: unknown }> {
   const headers = new Headers({ 'x-correlation-id': correlationId })
-  for (const name of ['authorization', 'x-api-token']) {
+  for (const name of ['authorization', 'x-api-token', 'cookie', 'x-session-key']) {
     const value = outer.headers.get(name)
     if (value !== null) headers.set(name, value)
   }

@@ -58,7 +58,7 @@ export function endpoint<P, Q, B>(
       deps.metrics.request(operation.operationId, status, deps.clock.monotonicMs() - started)
       return toResponse(
         plain
-          ? textResponse(status, correlationId, body, operation.contentType ?? '')
+          ? textResponse(status, correlationId, body, operation.contentType ?? '', headers)
           : jsonResponse(status, correlationId, body, headers, deps.toJson),
       )
     } catch (thrown) {

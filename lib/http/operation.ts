@@ -11,6 +11,8 @@ import type { Usage } from '../health/usage.ts'
 import type { Precondition } from '../plan/change.ts'
 import type { Settings } from '../settings/settings.ts'
 import type { Caller } from './access/guard.ts'
+import type { Sessions } from './access/sessions.ts'
+import type { PageFiles } from './page/page-files.ts'
 
 /** What a handler is given with each request. */
 export interface Deps {
@@ -29,6 +31,10 @@ export interface Deps {
   readonly toJson?: (body: unknown) => string
   /** Aborted once the caller has gone; that of the request if missing. */
   readonly signal?: AbortSignal
+  /** The page for people; without it, there is none. */
+  readonly page?: () => PageFiles
+  /** The sessions of people; `createApp` sets them. */
+  readonly sessions?: Sessions
   /** Who calls. `createApp` sets this and what follows; a handler without it is called by whoever mounts it. */
   readonly caller?: Caller
   /** The caller as events name it. */
@@ -75,6 +81,10 @@ export interface Operation<P = unknown, Q = unknown, B = unknown> {
   /** By status; errors are not among them. */
   readonly responses: Readonly<Record<number, ResponseSpec>>
   readonly errors: readonly ErrorCode[]
+  /** A token for reading is enough, whatever the method is. */
+  readonly isForReaders?: boolean
+  /** It is a part of the page for people, and not of the API that is described. */
+  readonly isPage?: boolean
   /** Whether `If-Match` and `If-None-Match` are honoured. */
   readonly supportsPreconditions?: boolean
 }
@@ -97,7 +107,7 @@ export interface ResponseSpec {
 
 /** Whether a header is sent with every response of a status; `X-Correlation-ID` always is. */
 export type ResponseHeaders = { readonly [N in HeaderName]?: 'always' | 'sometimes' }
-export type HeaderName = 'ETag' | 'Location' | 'Server-Timing' | 'WWW-Authenticate' | 'Retry-After'
+export type HeaderName = 'ETag' | 'Location' | 'Server-Timing' | 'WWW-Authenticate' | 'Set-Cookie' | 'Retry-After'
 
 export interface Call<P, Q, B> {
   /** Of the request; another than the operation's own if it came by an alias. */
@@ -106,6 +116,7 @@ export interface Call<P, Q, B> {
   readonly query: Q
   readonly body: B
   readonly precondition: Precondition
+  readonly request: Request
   /** A header of the request. */
   readonly header: (name: string) => string | undefined
 }

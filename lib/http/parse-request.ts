@@ -24,7 +24,7 @@ export async function parseCall<P, Q, B>(
       : check(operation.body, await readJsonBody(request, {}, operation.bodyLimitBytes), issues, 'is not a known field')
   if (issues.length > 0) throw new ProxyManagerError('INVALID_REQUEST', { details: { issues } })
   const header = (name: string) => request.headers.get(name) ?? undefined
-  return { method: request.method, params, query, body, precondition, header } as Call<P, Q, B>
+  return { method: request.method, request, params, query, body, precondition, header } as Call<P, Q, B>
 }
 
 /** Further unknown keys are not reported. */

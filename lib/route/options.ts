@@ -3,7 +3,7 @@
 import * as v from 'valibot'
 import { isCidr } from '../net/address.ts'
 import { Domain, domainFor } from '../net/domain.ts'
-import { UpstreamHost } from '../upstream/upstream.ts'
+import { hostFor } from '../upstream/upstream.ts'
 import { RequestHeaders } from './request-headers.ts'
 
 const flag = (fallback: boolean, help: string) =>
@@ -134,10 +134,7 @@ export const ProxyOptions = v.strictObject(
     request_headers: v.optional(RequestHeaders, {}),
     upstream_host_header: v.optional(
       v.pipe(
-        UpstreamHost,
-        v.description(
-          'Host header of the requests to the upstream: domain, upstream (its host and port), or a host name',
-        ),
+        hostFor('Host header of the requests to the upstream: domain, upstream (its host and port), or a host name'),
         v.check((name) => !name.includes(':'), 'must be domain, upstream, or a host name'),
       ),
       'domain',

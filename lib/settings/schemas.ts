@@ -12,8 +12,8 @@ export function optional<T>(schema: v.GenericSchema<string, T>, help: string, de
   return v.pipe(v.undefinedable(schema), v.description(help), v.metadata({ defaultText }))
 }
 
-/** A boolean variable, `false` if it is not set. */
-export function flag(help: string) {
+/** A boolean variable, by default `false`. */
+export function flag(help: string, defaultText: 'true' | 'false' = 'false') {
   const word = v.picklist(['true', 'false'], 'expected true or false')
   return variable(
     v.pipe(
@@ -21,7 +21,7 @@ export function flag(help: string) {
       v.transform((text) => text === 'true'),
     ),
     help,
-    'false',
+    defaultText,
   )
 }
 

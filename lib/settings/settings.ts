@@ -68,6 +68,7 @@ export const VARIABLES = {
     'What "iss" of a JWT must be; requires AUTH_REGISTRY_JWT',
     'anyone',
   ),
+  PROXY_MANAGER_UI: flag('Serve the page for people at /ui/', 'true'),
   PROXY_MANAGER_STATE_DIR: variable(
     path,
     'Directory for journal, staging, last reload, backups, certificates and the ACME webroot',

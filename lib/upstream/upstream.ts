@@ -43,16 +43,21 @@ function normalizeUpstreamHost(input: string): string | { readonly fault: string
     : { fault: 'must be a host name, an IPv4 address of four decimal octets, or an IPv6 address without a zone' }
 }
 
-export const UpstreamHost = v.pipe(
-  v.string('must be a string'),
-  v.description('Where the droplet listens: host name, IPv4 or IPv6 address; localhost by default'),
-  v.rawTransform(({ dataset, addIssue, NEVER }) => {
-    const host = normalizeUpstreamHost(dataset.value)
-    if (typeof host === 'string') return host
-    addIssue({ message: host.fault })
-    return NEVER
-  }),
-)
+export const UpstreamHost = hostFor('Where the droplet listens: host name, IPv4 or IPv6 address; localhost by default')
+
+/** A host name or an address with a description of its own: one that follows a transformation is not in the API's description. */
+export function hostFor(help: string) {
+  return v.pipe(
+    v.string('must be a string'),
+    v.description(help),
+    v.rawTransform(({ dataset, addIssue, NEVER }) => {
+      const host = normalizeUpstreamHost(dataset.value)
+      if (typeof host === 'string') return host
+      addIssue({ message: host.fault })
+      return NEVER
+    }),
+  )
+}
 
 export const UpstreamPort = v.pipe(
   v.number('must be an integer from 1 to 65535'),

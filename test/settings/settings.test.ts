@@ -129,6 +129,7 @@ const rows: readonly Row[] = [
     expected: 'a name or URL without spaces',
     others: JWT,
   },
+  { name: 'PROXY_MANAGER_UI', good: flagGood, ...flag, default: true },
   { name: 'PROXY_MANAGER_STATE_DIR', default: '/var/lib/proxy-manager', good: pathGood, ...path },
   { name: 'NGINX_SITES_AVAILABLE', default: '/etc/nginx/sites-available', good: pathGood, ...path },
   { name: 'NGINX_SITES_ENABLED', default: '/etc/nginx/sites-enabled', good: pathGood, ...path },

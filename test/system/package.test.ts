@@ -53,7 +53,10 @@ test('it contains the compiled code, and neither sources nor tests', () => {
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name).slice(join(project, 'node_modules/proxy-manager/').length))
   const strangers = files.filter(
-    (path) => !/^(package\.json|README\.md|LICENSE|dist\/(functions|lib|fixtures)\/.*\.(js|d\.ts))$/.test(path),
+    (path) =>
+      !/^(package\.json|README\.md|LICENSE|dist\/(functions|lib|fixtures)\/.*\.(js|d\.ts)|dist\/lib\/page\/page\.css)$/.test(
+        path,
+      ),
   )
   assert.equal(strangers, ['dist/package.json'])
   for (const path of ['dist/functions/index.js', 'dist/functions/put-proxy.d.ts', 'dist/fixtures/deps.js'])
@@ -104,6 +107,36 @@ console.log(JSON.stringify([missing.status, (await missing.json()).error.code, a
 `,
   )
   assert.equal(answer, [404, 'PROXY_NOT_FOUND', 'mine'])
+})
+
+test('the page is mounted with the app: it and all of its files are there, under /pm', async () => {
+  const answer = await runScript(
+    'page.js',
+    `import { createApp } from 'proxy-manager'
+import { fakeDeps } from 'proxy-manager/fixtures/deps'
+
+const deps = await fakeDeps()
+const app = createApp(() => deps, { base: '/pm' })
+const read = async (url) => {
+  const response = await app(new Request(url))
+  return [response.status, await response.text()]
+}
+const page = 'http://127.0.0.1/pm/ui/'
+const [status, text] = await read(page)
+const missing = []
+const seen = new Set()
+const follow = async (url) => {
+  if (seen.has(url)) return
+  seen.add(url)
+  const [found, script] = await read(url)
+  if (found !== 200) missing.push(url)
+  for (const [, from] of script.matchAll(/(?:from |import )['"](\\.[^'"]+)['"]/g)) await follow(new URL(from, url).href)
+}
+for (const [, from] of text.matchAll(/(?:href|src)="(assets[^"]+)"/g)) await follow(new URL(from, page).href)
+console.log(JSON.stringify([status, missing, seen.size > 15]))
+`,
+  )
+  assert.equal(answer, [200, [], true])
 })
 
 test('a single handler can be called with the fakes', async () => {

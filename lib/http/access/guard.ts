@@ -6,13 +6,30 @@ import { type Grant, isTokenShaped, type TokenFault, type TokenResult } from '..
 import { callerOf, ipFamily, isLoopback, isLoopbackHost } from '../../net/address.ts'
 import { type Settings, wantsCredentials } from '../../settings/settings.ts'
 import type { FailedAttempts } from './failed-attempts.ts'
+import { isInBackground, sessionIn } from './session-cookie.ts'
+import type { Sessions } from './sessions.ts'
 
 /** Load balancers and container engines call these without a token. */
 export const OPEN_PATHS: ReadonlySet<string> = new Set(['/health', '/proxy-manager/health'])
+/** Where the page for people and its assets are. */
+export const PAGE_PATH = '/ui/'
 
-/** Whether a call needs no token. */
+/** Whether a call is a health check, which needs no token. */
 export function isHealthCheck(method: string, path: string): boolean {
-  return OPEN_PATHS.has(path) && ['GET', 'HEAD'].includes(method)
+  return OPEN_PATHS.has(path) && isRead(method)
+}
+
+/** Whether a call needs no token: a health check, or the page, which has no data. */
+function isOpenCall(method: string, path: string): boolean {
+  return isHealthCheck(method, path) || (isPagePath(path) && isRead(method))
+}
+
+function isRead(method: string): boolean {
+  return method === 'GET' || method === 'HEAD'
+}
+
+function isPagePath(path: string): boolean {
+  return path === '' || path === '/' || path === PAGE_PATH.slice(0, -1) || path.startsWith(PAGE_PATH)
 }
 
 /** Who calls, as far as it was checked. */
@@ -41,6 +58,7 @@ export interface Gate {
   readonly attempts: FailedAttempts
   /** Since the epoch. */
   readonly nowMs: () => number
+  readonly sessions: Sessions
   /** The caller's remote address; `undefined` if the server does not say it. Then nobody is locked out. */
   readonly address: string | undefined
   readonly onLockOut: (address: string) => void
@@ -54,11 +72,17 @@ export interface Gate {
 export async function guardRequest(request: Request, gate: Gate): Promise<Caller> {
   const { settings, base, attempts, address } = gate
   const url = new URL(request.url)
-  rejectForeignOrigin(request, url.host)
+  const path = url.pathname.startsWith(base) ? url.pathname.slice(base.length) : undefined
+  const isOpen = path !== undefined && isOpenCall(request.method, path)
+  // A link on another site may lead to the page, which has no data, and which no other site can show in a frame.
+  if (!(isOpen && request.headers.get('sec-fetch-dest') === 'document')) rejectForeignOrigin(request, url.host)
   if (!wantsCredentials(settings)) {
     rejectForeignHost(request, nameIn(url), settings)
     return { grant: 'all', kind: isLocalProgram(request, nameIn(url), address) ? 'local' : 'open' }
   }
+  const halves = sessionIn(request, gate)
+  const inSession = halves === undefined ? undefined : gate.sessions.find(halves, isInBackground(request))
+  if (inSession !== undefined) return inSession
   const presented = presentedToken(request)
   const lockedOutForS = address === undefined ? undefined : attempts.lockedOutForS(address)
   const configured = presented === undefined ? undefined : gate.findToken(presented)
@@ -74,7 +98,6 @@ export async function guardRequest(request: Request, gate: Gate): Promise<Caller
     const actor: Actor = { kind: 'registry', ...(subject === undefined ? {} : { name: subject }) }
     return { grant, kind: 'token', actor, isAllowed: () => gate.nowMs() < expiresAtMs }
   }
-  const isOpen = url.pathname.startsWith(base) && isHealthCheck(request.method, url.pathname.slice(base.length))
   // A key that could not be fetched is a failure of this host, and a health check without a token is no guess.
   const isGuess = verdict.reason !== 'key_unavailable' && !(isOpen && presented === undefined)
   if (isGuess && address !== undefined && lockedOutForS === undefined && attempts.recordFailure(address))
@@ -122,12 +145,17 @@ function unauthorized(reason?: TokenFault): ProxyManagerError {
   })
 }
 
+interface GuardedOperation {
+  readonly method: string
+  readonly isForReaders?: boolean
+}
+
 /**
  * Rejects a change by a caller that may only read. What counts is the operation's own method, not the one of an alias.
  * @throws {ProxyManagerError} FORBIDDEN
  */
-export function requireGrant({ grant }: Caller, method: string): void {
-  if (grant === 'all' || method === 'GET') return
+export function requireGrant({ grant }: Caller, { method, isForReaders = false }: GuardedOperation): void {
+  if (grant === 'all' || method === 'GET' || isForReaders) return
   throw new ProxyManagerError('FORBIDDEN', {
     message: 'This token is read-only',
     details: { remedy: 'Use the API token, or a JWT in which every claim about rights says write, admin or all' },

@@ -8,6 +8,7 @@ const DESCRIPTIONS: readonly (readonly [HeaderName, string])[] = [
   ['Location', 'Path of the new route'],
   ['Server-Timing', 'Milliseconds of the change: queue, probe, test, swap, reload, confirm'],
   ['WWW-Authenticate', 'Bearer, with error="invalid_token" if the token that was presented is not valid'],
+  ['Set-Cookie', 'The first half of the session'],
   ['Retry-After', 'Seconds to wait before the next attempt'],
 ]
 

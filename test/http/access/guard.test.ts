@@ -4,6 +4,7 @@ import { hostFiles } from '../../../lib/adapters/files.ts'
 import { ProxyManagerError } from '../../../lib/errors.ts'
 import { type FailedAttempts, failedAttempts } from '../../../lib/http/access/failed-attempts.ts'
 import { type Caller, guardRequest } from '../../../lib/http/access/guard.ts'
+import { memorySessions } from '../../../lib/http/access/sessions.ts'
 import { namedTokens } from '../../../lib/mesh/named-tokens.ts'
 import type { TokenResult } from '../../../lib/mesh/token-claims.ts'
 import { parseSettings } from '../../../lib/settings/parse-settings.ts'
@@ -13,7 +14,16 @@ const test = suite('guard')
 
 const TOKEN = '0123456789abcdef'
 const METHODS = ['GET', 'HEAD', 'PUT', 'POST', 'DELETE', 'OPTIONS', 'PATCH']
-const PATHS = ['/proxies', '/proxies/a', '/health', '/proxy-manager/health', '/state', '/no/such/endpoint', '/']
+const PATHS = [
+  '/proxies',
+  '/proxies/a',
+  '/health',
+  '/proxy-manager/health',
+  '/state',
+  '/no/such/endpoint',
+  '/uix',
+  '/session',
+]
 
 interface Asked {
   readonly host?: string
@@ -44,6 +54,7 @@ const GATE = {
   address: undefined,
   attempts: failedAttempts(() => 0),
   nowMs: () => 0,
+  sessions: memorySessions(() => 0),
   onLockOut: () => undefined,
 }
 
@@ -214,7 +225,7 @@ test('any other token is unauthorized on every path, whether there is such an en
     { authorization: 'Bearer another-one-here', 'x-api-token': TOKEN },
     { cookie: `token=${TOKEN}` },
   ])
-    for (const path of ['/proxies', '/proxies/a', '/state', '/no/such/endpoint', '/'])
+    for (const path of ['/proxies', '/proxies/a', '/state', '/no/such/endpoint', '/uix', '/session'])
       for (const method of METHODS)
         assert.is(
           await verdict(locked, { path, method, headers }),
@@ -260,9 +271,12 @@ test('under a base, the health checks need no token under that base', async () =
 
 test('if tokens of the Registry are accepted, a caller without one is unauthorized, even on this host', async () => {
   const by = settings({ AUTH_REGISTRY_JWT: 'true', REGISTRY_URL: 'http://registry.example' })
-  for (const path of ['/proxies', '/state', '/no/such/endpoint', '/'])
+  for (const path of ['/proxies', '/state', '/no/such/endpoint', '/uix', '/session'])
     for (const method of METHODS) assert.is(await verdict(by, { path, method }), 'UNAUTHORIZED', `${method} ${path}`)
-  for (const path of ['/health', '/proxy-manager/health']) assert.is(await verdict(by, { path }), 'passed')
+  for (const path of ['/health', '/proxy-manager/health', '/', '/ui', '/ui/', '/ui/assets/x.js']) {
+    assert.is(await verdict(by, { path }), 'passed', path)
+    assert.is(await verdict(by, { path, method: 'POST' }), 'UNAUTHORIZED', path)
+  }
 })
 
 const JWT = 'eyJhbGciOiJSUzI1NiJ9.e30.c2lnbmF0dXJl'

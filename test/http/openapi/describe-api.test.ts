@@ -397,6 +397,8 @@ test('the operations for the mesh answer as described', async () => {
     await send('POST', path, { body: { ...message, message_type: 'query', payload: { query: 'routes' } } })
     await send('POST', path, { body: { ...message, message_type: 'query', payload: { query: 'route' } } })
   }
+  await send('POST', '/session')
+  await send('DELETE', '/session')
   for (const { operation } of operations.filter(({ path }) => !path.startsWith('/proxies/')))
     assert.ok(
       [...seen].some((outcome) => outcome.startsWith(`${operation.operationId} `)) ||
