@@ -125,7 +125,7 @@ function routesOfGroup(group: readonly NameAnswers[], facts: RouteFacts, finding
     const ofDomain =
       mount.path === '/' ? { ...aliases, ...(mount.hsts && https !== undefined ? { hsts: true } : {}) } : {}
     return {
-      droplet_name: nameFromDomain(domain, mount.path),
+      droplet_name: nameFromDomain(domain, mount.path === '/' ? undefined : mount.path),
       body: {
         ...common,
         ...(mount.path === '/' ? secure : { path: mount.path }),
