@@ -13,7 +13,7 @@ const BlockKind = help(
 export type BlockKind = v.InferOutput<typeof BlockKind>
 
 const place = {
-  file: help(v.nullable(v.string()), "Relative to the directory of NGINX's main file"),
+  file: help(v.nullable(v.string()), 'As in GET /host/sites'),
   line: v.nullable(v.number()),
 }
 

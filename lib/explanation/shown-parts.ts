@@ -8,15 +8,15 @@ import { listenArgument } from '../nginx/config/listen.ts'
 import { SHARED_FILE } from '../route/droplet-name.ts'
 import { siteOf } from '../route/site.ts'
 import type { SnapshotRoute } from '../route/stored-route.ts'
+import { nameOf } from '../sites/site-files.ts'
 import type { Observation } from '../snapshot/observe.ts'
 import { type Answerer, routeIn } from './answerers.ts'
 import type { BlockKind, PresentedCertificate, ShownBlock } from './explanation.ts'
 import { certificateFiles, type PlacedDirective } from './server-blocks.ts'
 
-/** The file, relative to the directory of the main file, and the line. */
+/** The file, with the name that it has in the list of sites, and the line. */
 export function placeOf({ snapshot }: Observation, { path, line }: PlacedDirective) {
-  const folder = `${dirname(snapshot.host.mainPath)}/`
-  return { file: path.startsWith(folder) ? path.slice(folder.length) : basename(path), line }
+  return { file: nameOf(path, snapshot.host.mainPath), line }
 }
 
 /** A server block. Its text is shown only if Proxy Manager wrote it, and nobody has edited it. */

@@ -2,6 +2,7 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { CertificateChoice } from '../certificates/certificate.ts'
 import { normalizeDomain } from '../net/domain.ts'
+import { pathField } from '../net/path.ts'
 import { nameFromDomain } from '../route/droplet-name.ts'
 import { type Findings, findings as noFindings } from './findings.ts'
 import type { Redirect, Scheme } from './redirect.ts'
@@ -125,7 +126,7 @@ function routesOfGroup(group: readonly NameAnswers[], facts: RouteFacts, finding
     const ofDomain =
       mount.path === '/' ? { ...aliases, ...(mount.hsts && https !== undefined ? { hsts: true } : {}) } : {}
     return {
-      droplet_name: nameFromDomain(domain, mount.path === '/' ? undefined : mount.path),
+      droplet_name: nameFromDomain(domain, pathField(mount).path),
       body: {
         ...common,
         ...(mount.path === '/' ? secure : { path: mount.path }),

@@ -101,7 +101,8 @@ function includedBy({ mainPath, tree }: Reader, directive: ReadDirective): reado
   return directive.name === 'include' ? expandInclude(directive, mainPath, tree) : []
 }
 
-function nameOf(path: string, mainPath: string): string {
+/** The name of a file, as {@link SiteFile.name}. */
+export function nameOf(path: string, mainPath: string): string {
   const folder = `${dirname(mainPath)}/`
   return path.startsWith(folder) ? path.slice(folder.length) : path
 }

@@ -26,7 +26,7 @@ async function closed(server: Server, sockets: ReadonlySet<Socket>): Promise<voi
 }
 
 /** Probes a server once and closes it. */
-async function probe(server: Server, timeoutMs = 2000): Promise<HttpAnswer> {
+async function probe(server: Server, timeoutMs = 2000, method: 'GET' | 'HEAD' = 'GET'): Promise<HttpAnswer> {
   const sockets = new Set<Socket>()
   server.on('connection', (socket) => {
     sockets.add(socket)
@@ -34,7 +34,8 @@ async function probe(server: Server, timeoutMs = 2000): Promise<HttpAnswer> {
   })
   const port = await portOf(server)
   try {
-    return await hostProbe().get({ address: '127.0.0.1', port, host: 'app.example:81', path: '/health?x=1', timeoutMs })
+    const place = { address: '127.0.0.1', port, host: 'app.example:81', path: '/health?x=1' }
+    return await hostProbe().get({ ...place, method, timeoutMs })
   } finally {
     await closed(server, sockets)
   }
@@ -119,10 +120,15 @@ for (const location of ['http://169.254.169.254/latest', '/elsewhere', 'http://[
         response.writeHead(302, { location }).end()
       }),
     )
-    assert.equal(answer, { status: 302, body: '' })
+    assert.equal(answer, { status: 302, body: '', location })
     assert.is(requests, 1)
   })
 }
+
+test('a HEAD is answered without a body', async () => {
+  const server = http(({ method }, response) => response.writeHead(method === 'HEAD' ? 204 : 200).end('body'))
+  assert.equal(await probe(server, 2000, 'HEAD'), { status: 204, body: '' })
+})
 
 test('the body is truncated after 4 KiB', async () => {
   const answer = await probe(http((_request, response) => response.end('x'.repeat(1_000_000))))
