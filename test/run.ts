@@ -36,6 +36,7 @@ const LONGEST_FIRST = [
   'system/readme',
   'system/mesh',
   'system/package',
+  'system/page',
 ]
 
 const root = fileURLToPath(new URL('..', import.meta.url))

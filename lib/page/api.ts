@@ -5,13 +5,25 @@ const BASE = new URL('..', location.href)
 const KEY = 'proxy-manager-session-key'
 /** Browsers queue a seventh connection to one origin without a word. */
 const HEADERS_WITHIN_MS = 8000
+/** After this long without a key or a click, what the page reads is no use of the session. */
+const IN_USE_MS = 60_000
+
+let usedAtMs = Date.now()
+for (const type of ['pointerdown', 'keydown'])
+  addEventListener(
+    type,
+    () => {
+      usedAtMs = Date.now()
+    },
+    { capture: true, passive: true },
+  )
 
 export type Method = 'GET' | 'PUT' | 'POST' | 'DELETE'
 
 export interface CallOptions {
   readonly body?: unknown
   readonly headers?: Readonly<Record<string, string>>
-  /** The page calls by itself: that does not keep a session from becoming idle. */
+  /** The page calls by itself: unless somebody uses it, that does not keep a session from becoming idle. */
   readonly isInBackground?: boolean
   readonly signal?: AbortSignal
 }
@@ -78,7 +90,7 @@ async function send(method: Method, path: string, options: CallOptions): Promise
         accept: 'application/json',
         ...(key === null ? {} : { 'x-session-key': key }),
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-        ...(isInBackground ? { 'x-background': '1' } : {}),
+        ...(isInBackground && Date.now() - usedAtMs > IN_USE_MS ? { 'x-background': '1' } : {}),
         ...headers,
       },
       cache: 'no-store',

@@ -18,8 +18,8 @@ const RELEASES = new Map([
   ['bookworm', 'Debian 12'],
   ['trixie', 'Debian 13'],
 ])
-/** About the package and the manual, with npm, and not about NGINX or certbot. */
-const NOT_ABOUT_A_HOST = ['package', 'readme-examples']
+/** About the package and the manual, with npm, and the page, with a browser, and not about NGINX or certbot. */
+const NOT_ABOUT_A_HOST = ['package', 'page', 'page-views', 'readme-examples']
 
 const clone = fileURLToPath(new URL('../../', import.meta.url))
 const cacheHome = process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache')

@@ -46,7 +46,7 @@ const VIEWS = [
   ['#/routes', 'shop.example.com'],
   ['#/certificates', 'd left'],
   ['#/activity', 'by local'],
-  ['#/explain', 'What answers a URL'],
+  ['#/explain/http%3A%2F%2Fapi.example.com%2F', 'server block'],
   ['#/new', 'droplet_name'],
   ['#/routes/shop', 'Version 1'],
   ['#/routes/shop/edit', 'read_timeout_s'],

@@ -20,17 +20,17 @@ export function explain(_: State, url: string): Part {
 }
 
 /** Shown with words of their own. */
-const SHOWN = ['summary', 'agrees', 'url']
+const SHOWN = ['summary', 'agrees', 'difference', 'url']
 
 function shown(answer: unknown, error: ApiError | undefined): Part {
   if (error !== undefined) return errorBox(error)
-  if (answer === undefined) return html`<p class="dim">Asking NGINX…</p>`
+  if (answer === undefined) return html`<p class="dim">Asking NGINX, and through it the droplet…</p>`
   const name = field(field(answer, 'route'), 'droplet_name')
   const agrees = field(answer, 'agrees')
   const rest = Object.entries(isObject(answer) ? answer : {}).filter(([key]) => !SHOWN.includes(key))
   return html`
     <p class="summary">${field(answer, 'summary')}</p>
-    ${typeof agrees === 'boolean' ? html`<p>${agrees ? badge('good', 'NGINX itself says the same') : badge('bad', 'NGINX itself says something else')}</p>` : nothing}
+    ${typeof agrees === 'boolean' ? html`<p>${agrees ? badge('good', 'NGINX itself does the same') : html`${badge('bad', 'NGINX itself does something else')} ${field(answer, 'difference')}`}</p>` : nothing}
     ${typeof name === 'string' ? html`<p><a class="button" href=${href.route(name)}>Route ${name}</a></p>` : nothing}
     ${rest.map(([key, value]) => html`<h2>${wordsOf(key)}</h2>${tree(value)}`)}`
 }

@@ -20,7 +20,7 @@ export interface Fields {
 }
 
 /** Those that the form has in another form, or that are not of the form at all. */
-const LEFT_OUT = ['options', 'certificate_from', 'upstream_host', 'upstream_port', 'droplet_name', 'revision']
+const LEFT_OUT = ['options', 'upstream_host', 'upstream_port', 'droplet_name']
 
 let known: Fields | undefined
 
@@ -31,7 +31,8 @@ export async function readFields(): Promise<Fields> {
 }
 
 function fieldsOf(description: unknown): Fields {
-  const schema = field(field(field(description, 'components'), 'schemas'), 'RouteRequest')
+  // The request of a PUT also has what an answer has.
+  const schema = field(field(field(description, 'components'), 'schemas'), 'NewRouteRequest')
   const options = field(field(schema, 'properties'), 'options')
   return { own: describe(schema).filter(({ name }) => !LEFT_OUT.includes(name)), options: describe(options) }
 }

@@ -2,7 +2,7 @@
 import { html, nothing, svg, type TemplateResult } from 'lit-html'
 import type { Version } from '../../history/history.ts'
 import type { ProxyDetails, ProxyState } from '../../route/state.ts'
-import { ApiError, field } from '../api.ts'
+import { ApiError, callApi, field } from '../api.ts'
 import { act, routePath, stepOf } from '../changes.ts'
 import { readInBackground, readRoute } from '../load.ts'
 import { href } from '../location.ts'
@@ -23,8 +23,6 @@ interface Read {
   readonly details?: ProxyDetails | undefined
   readonly versions?: readonly ShownVersion[]
   readonly fields?: Fields | undefined
-  /** The server block as NGINX runs it. */
-  readonly text?: string | undefined
   readonly error?: ApiError
 }
 
@@ -54,18 +52,29 @@ async function readAll(name: string, updatedAt: string | undefined): Promise<Rea
       readFields().catch(() => undefined),
     ])
     const versions = field(history?.json, 'versions')
-    const text = details === undefined ? undefined : await textFor(details).catch(() => undefined)
-    return { ...now, details, fields, text, versions: Array.isArray(versions) ? versions : [] }
+    return { ...now, details, fields, versions: Array.isArray(versions) ? versions : [] }
   } catch (error) {
     return error instanceof ApiError ? { ...now, error } : now
   }
 }
 
-/** The server block that NGINX runs for a route. */
-async function textFor(details: ProxyDetails): Promise<string | undefined> {
-  const { json } = await readInBackground(`/explain?url=${encodeURIComponent(urlOf(details))}`)
-  const text = field(field(json, 'server_block'), 'text')
-  return typeof text === 'string' ? text : undefined
+let shown: { readonly name: string; readonly revision: string; readonly text: Part } | undefined
+
+/** The server block that answers a route. Only on request: to explain a URL is to send the droplet a request. */
+function serverBlock(route: ProxyState): Part {
+  const { droplet_name: name, revision } = route
+  const isShown = shown?.name === name && shown.revision === revision
+  return html`<h2>The text that NGINX runs</h2>${isShown ? shown?.text : html`<button @click=${() => readText(route)}>Show it</button>`}`
+}
+
+async function readText(route: ProxyState): Promise<void> {
+  const { droplet_name: name, revision } = route
+  const text = await callApi('GET', `/explain?url=${encodeURIComponent(urlOf(route))}`).then(
+    ({ json }) => html`<pre>${field(field(json, 'server_block'), 'text')}</pre>`,
+    (error: unknown) => (error instanceof ApiError ? errorBox(error) : String(error)),
+  )
+  shown = { name, revision, text }
+  redraw()
 }
 
 export function route(state: State, name: string): Part {
@@ -88,7 +97,7 @@ export function route(state: State, name: string): Part {
     <h2>Options that differ from the defaults</h2>${guarded(found, () => optionsOf(found, own?.fields))}
     ${checks === undefined || found.upstream === null ? nothing : html`<h2>Checks of the droplet</h2>${guarded(checks, () => plot(checks))}`}
     <h2>Versions</h2>${versions(state, name, own?.versions ?? [], true)}
-    ${own?.text === undefined ? nothing : html`<h2>The text that NGINX runs</h2><pre>${own.text}</pre>`}
+    ${serverBlock(found)}
     ${deleteDialog(found)}`
 }
 

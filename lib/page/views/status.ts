@@ -36,10 +36,10 @@ export function droplet({ health, upstream, options, last_health_checked_at: che
 }
 
 /** The health of one upstream; `last` says when it was checked. */
-export function checked({ status, since, latency_ms: ms, recent }: Checked, last: Part = nothing): TemplateResult {
+export function checked({ status, since, latency_ms: ms, recent }: Checked, last: Part): TemplateResult {
   return html`<div>${badge(TONES[status], status)} ${since === null ? nothing : lasting(since)}</div>
     ${recent === '' ? nothing : checksBar(recent)}
-    <div class="dim small">${last}${ms === null ? nothing : ` · ${ms} ms`}</div>`
+    <div class="dim small">${last}${ms === null ? nothing : `${last === '' ? '' : ' · '}${ms} ms`}</div>`
 }
 
 /** The life of a certificate as a bar, and the days that are left. */
