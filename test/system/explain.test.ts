@@ -3,10 +3,15 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import * as v from 'valibot'
+import { installedBuild } from '../../fixtures/nginx-instance.ts'
 import { Explanation } from '../../lib/explanation/explanation.ts'
+import { isAtLeast } from '../../lib/nginx/config/version.ts'
 import { makeLineage } from '../helpers/arrange.ts'
 import { call, putRoute, type RealHost, startHost } from '../helpers/system/host.ts'
 import { setUp } from '../helpers/system/set-up.ts'
+
+/** https://nginx.org/en/docs/http/ngx_http_ssl_module.html#ssl_reject_handshake */
+const REJECTS = isAtLeast(installedBuild().version, [1, 19, 4])
 
 const test = suite<{ host: RealHost }>('what a real NGINX answers is what is explained')
 
@@ -29,7 +34,7 @@ setUp(test, async (context, undo) => {
     server { listen ${httpPort}; server_name hand.example.org *.wild.example.org;
       location / { return 204; } location /api/ { proxy_pass http://127.0.0.1:${port}; } }
     server { listen ${httpPort}; server_name ~^(?<sub>.+)\\.regex\\.example\\.org$; return 301 https://$host$request_uri; }
-    server { listen ${httpsPort} ssl; server_name rejected.example.org; ssl_reject_handshake on; }
+    ${REJECTS ? `server { listen ${httpsPort} ssl; server_name rejected.example.org; ssl_reject_handshake on; }` : ''}
     server { listen ${httpsPort} ssl; server_name tls.example.org; return 204;
       ssl_certificate hand.pem; ssl_certificate_key hand.key; }`
   writeFileSync(join(root, 'conf.d/hand.conf'), sites)
@@ -93,7 +98,11 @@ for (const [url, kind, match, status, summary] of [
     204,
     /^A hand-written server block answers \(conf\.d\/hand\.conf, line 6\): 204\. NGINX answered 204\./,
   ],
-  ['https://rejected.example.org:SECURE/', 'hand_written', undefined, null, /, and rejects the TLS handshake/],
+  ...(REJECTS
+    ? ([
+        ['https://rejected.example.org:SECURE/', 'hand_written', undefined, null, /, and rejects the TLS handshake/],
+      ] as const)
+    : []),
   ['http://127.0.0.1:PORT/', 'shared', undefined, null, /^No server block has the name 127\.0\.0\.1/],
   ['https://127.0.0.1:SECURE/', 'shared', undefined, null, /the TLS handshake is rejected/],
 ] as const) {

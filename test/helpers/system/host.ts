@@ -61,6 +61,7 @@ export const Body = v.looseObject({
   revision: v.optional(v.string()),
   rendered: v.optional(v.array(v.string())),
   reasons: v.optional(v.array(v.string())),
+  skipped: v.optional(v.array(v.object({ name: v.string() })), []),
   receipt: v.optional(
     v.object({
       generation: v.number(),

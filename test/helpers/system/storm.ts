@@ -82,6 +82,9 @@ export async function runStorm(host: RealHost, storm: Storm, stopped?: AbortSign
         figures.acknowledged++
         if (++answered === ACKNOWLEDGED) enough.resolve()
         for (const [name, state] of wanted) possible.set(name, new Set([state]))
+        // A sync is answered even if NGINX went down before its last batch: it says which routes are as they were.
+        for (const [name, states] of before)
+          if (body.skipped.some((one) => one.name === name)) possible.set(name, states)
       } else if (body.error?.details.state !== 'degraded') {
         for (const [name, states] of before) possible.set(name, states)
       }
