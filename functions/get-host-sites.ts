@@ -10,7 +10,7 @@ export default endpoint(
     operationId: 'getHostSites',
     summary: 'The hand-written sites of the host, and the routes that could serve them',
     description:
-      'Each file with a server block that Proxy Manager did not write, with what routes would do otherwise, by line, and what they cannot do. Nothing is changed.',
+      'Each file with a server block that Proxy Manager did not write, with what routes would do otherwise, by line, and what they cannot do. Nothing is changed. A token that may only read sees directives without their arguments, and headers without their values.',
     method: 'GET',
     path: '/host/sites',
     params: NoParams,
@@ -25,5 +25,9 @@ export default endpoint(
     },
     errors: ['INVALID_REQUEST', 'CONFIG_READ_FAILED'],
   },
-  async (_, { engine }) => ({ status: 200, body: { sites: (await engine.readSites()).map(shownSite) } }),
+  async (_, { engine, caller }) => {
+    const isForReader = caller?.grant === 'read'
+    const sites = (await engine.readSites()).map((site) => shownSite(site, isForReader))
+    return { status: 200, body: { sites } }
+  },
 )

@@ -9,10 +9,10 @@ const MAX_STEPS = 2e7
  */
 export function matchesPattern(pattern: string, isCaseless: boolean, text: string): boolean | undefined {
   const source = pattern.replaceAll('(?P<', '(?<')
-  const repetitions = countRepetitions(source)
-  if (repetitions === undefined) return undefined
+  const counted = countChoices(source)
+  if (counted === undefined) return undefined
   const starts = source.startsWith('^') && !source.includes('|') ? 0 : 1
-  if (text.length ** (repetitions + starts) > MAX_STEPS) return undefined
+  if (text.length ** (counted.repetitions + starts) * counted.ways > MAX_STEPS) return undefined
   try {
     return new RegExp(source, isCaseless ? 'i' : '').test(text)
   } catch {
@@ -23,9 +23,15 @@ export function matchesPattern(pattern: string, isCaseless: boolean, text: strin
 /** An escape, a class, the start of a group, its end with what repeats it, or a repetition. */
 const TOKEN = /\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\((?:\?(?:<\w+>|:|[^<:]|<[=!]))?|\)|[*+?]|\{\d*,?\d*\}|\|/g
 
-/** How many repetitions without a small limit a pattern has; `undefined` if it is not one of those that are tried. */
-function countRepetitions(source: string): number | undefined {
+/**
+ * How many repetitions without a small limit a pattern has, and how many ways through its alternatives and what is optional; `undefined` if it is
+ * not one of those that are tried.
+ */
+function countChoices(source: string): { readonly repetitions: number; readonly ways: number } | undefined {
   let count = 0
+  let ways = 1
+  /** The alternatives of each open group, and of the whole. */
+  const alternatives = [1]
   /** For each open group, whether it has alternatives or repetitions. */
   const open: boolean[] = []
   let closed = false
@@ -33,17 +39,25 @@ function countRepetitions(source: string): number | undefined {
   for (const [token] of source.matchAll(TOKEN)) {
     const isRepetition = /^[*+?{]/.test(token)
     if (/^\\[1-9gkK]|^\(\?[^<:]|^\(\?<[=!]/.test(token)) return undefined
-    if (token.startsWith('(')) open.push(false)
-    else if (token === ')') closed = open.pop() ?? false
+    if (token.startsWith('(')) {
+      open.push(false)
+      alternatives.push(1)
+    } else if (token === ')') {
+      closed = open.pop() ?? false
+      ways *= alternatives.pop() ?? 1
+    }
     if (isRepetition && !(token === '?' && /^[*+?{]/.test(last))) {
       if (token !== '?') {
         if (last === ')' && closed) return undefined
         count++
-      }
+      } else ways *= 2
       open.fill(true)
-    } else if (token === '|') open.fill(true)
+    } else if (token === '|') {
+      open.fill(true)
+      alternatives.push((alternatives.pop() ?? 1) + 1)
+    }
     if (token === ')' && closed) open.fill(true)
     last = token
   }
-  return count
+  return { repetitions: count, ways: ways * (alternatives[0] ?? 1) }
 }

@@ -1,5 +1,6 @@
-/** Request bodies: JSON of limited size and depth, and without duplicate keys, which two parsers could read differently. */
+/** Request bodies: JSON of limited size and depth, without duplicate keys, which two parsers could read differently, and without keys that would be lost. */
 import { ProxyManagerError } from '../errors.ts'
+import { UNUSABLE_KEYS } from '../route/request-headers.ts'
 
 /** Of a body, unless its operation permits more. */
 export const BODY_LIMIT_BYTES = 64 * 1024
@@ -74,6 +75,8 @@ function assertUnambiguous(text: string): void {
       const keys = open.at(-1)
       if (typeof key !== 'string' || keys === undefined) continue
       if (keys.has(key)) throw invalid('the body has the same key twice', key)
+      // It would be left out of a record, as if it had not been sent.
+      if (UNUSABLE_KEYS.has(key)) throw invalid('no key has this name', key)
       keys.add(key)
     }
   }

@@ -16,6 +16,9 @@ const RESERVED: ReadonlySet<string> = new Set([
   ...['proxy-authenticate', 'proxy-authorization', 'http2-settings', 'content-length', 'expect'],
 ])
 
+/** Keys of JavaScript's own objects, which valibot leaves out of a record without an issue. */
+export const UNUSABLE_KEYS: ReadonlySet<string> = new Set(['__proto__', 'constructor', 'prototype'])
+
 const MAX_HEADERS = 32
 
 /** Names as programs in the manner of CGI see them: they make one of `X-Name` and `X_Name` (RFC 3875, 4.1.18). */

@@ -116,14 +116,18 @@ function find(directives: readonly Located[], isWanted: (one: Located) => boolea
 }
 
 function passesTo(directives: readonly Located[], upstream: string): Located | undefined {
-  const name = upstream.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
-  const url = new RegExp(`(^|//)${name}([/:]|$)`)
+  const url = new RegExp(`(^|//)${literal(upstream)}([/:]|$)`)
   return find(directives, ({ name: directive, args }) => /_pass$/.test(directive) && url.test(args[0] ?? ''))
 }
 
 function uses(directives: readonly Located[], variable: string): Located | undefined {
-  const use = new RegExp(`\\$\\{?${variable.slice(1)}\\b`)
+  const use = new RegExp(`\\$\\{?${literal(variable.slice(1))}(?!\\w)`)
   return find(directives, ({ args }) => args.some((arg) => use.test(arg)))
+}
+
+/** NGINX accepts any character in the name of an upstream or of a variable that a map defines. */
+function literal(text: string): string {
+  return text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')
 }
 
 /** Names that no route may have, since somebody else serves them. */

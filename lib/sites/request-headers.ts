@@ -1,4 +1,5 @@
 /** The headers that a site sends to its upstream, compared with those that a route sends. */
+import { UNUSABLE_KEYS } from '../route/request-headers.ts'
 import type { Findings } from './findings.ts'
 import type { Scheme } from './redirect.ts'
 import type { Located } from './site-files.ts'
@@ -42,9 +43,10 @@ export function headerOptions(
     if (name === 'host') hostHeader = hostOption(directive, value, facts, findings)
     else if (name === 'upgrade') upgrades.upgrade = isUpgrade(directive, value, facts, findings)
     else if (name === 'connection') upgrades.connection = isConnection(directive, value, facts, findings)
-    else if (name in OURS) compare(directive, value, facts, findings)
+    else if (Object.hasOwn(OURS, name)) compare(directive, value, facts, findings)
     // No option sets these: what they say is in those that every route sends.
     else if (name.startsWith('x-forwarded-')) findings.differs(directive, 'is not sent')
+    else if (UNUSABLE_KEYS.has(header)) findings.refuse(directive, 'a route has no header of this name')
     else Object.assign(headers, otherHeader(directive, header, value, facts, findings))
   }
   return {

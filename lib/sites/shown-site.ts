@@ -1,7 +1,9 @@
 /** A hand-written site as the API shows it. */
 import * as v from 'valibot'
 import { DropletName } from '../route/droplet-name.ts'
+import type { Finding } from './findings.ts'
 import type { JudgedSite } from './judge.ts'
+import type { SiteRoute } from './routes.ts'
 
 const text = (help: string) => v.pipe(v.string(), v.description(help))
 
@@ -35,15 +37,30 @@ export const Site = v.object({
   refusals: v.pipe(v.array(SiteFinding), v.description('What no route can do')),
 })
 
-/** A judged site in an answer. */
-export function shownSite(judged: JudgedSite): v.InferInput<typeof Site> {
-  const { site, verdict, servers, routes, differences, refusals } = judged
+/**
+ * A judged site in an answer. A hand-written file may have secrets in any directive: for those who may only read, its directives have no arguments, and
+ * the values of its headers are a text that no PUT accepts.
+ */
+export function shownSite(judged: JudgedSite, isForReader: boolean): v.InferInput<typeof Site> {
+  const { site, verdict, servers, routes } = judged
+  const shownFinding = (finding: Finding) =>
+    isForReader ? { ...finding, directive: finding.directive.split(' ')[0] ?? '' } : finding
+  const shownBody = ({ body }: SiteRoute) => (isForReader ? withoutValues(body) : { ...body })
   return {
     file: site.name,
     verdict,
     servers: servers.map(({ line, names, listens }) => ({ line, names: [...names], listens: [...listens] })),
-    routes: routes.map(({ droplet_name, body }) => ({ droplet_name, body: { ...body } })),
-    differences: [...differences],
-    refusals: [...refusals],
+    routes: routes.map((route) => ({ droplet_name: route.droplet_name, body: shownBody(route) })),
+    differences: judged.differences.map(shownFinding),
+    refusals: judged.refusals.map(shownFinding),
   }
+}
+
+const WithHeaders = v.looseObject({ request_headers: v.record(v.string(), v.nullable(v.string())) })
+
+function withoutValues(body: SiteRoute['body']): Record<string, unknown> {
+  const { options } = body
+  if (!v.is(WithHeaders, options)) return { ...body }
+  const headers = Object.entries(options.request_headers).map(([name, value]) => [name, value === null ? null : '…'])
+  return { ...body, options: { ...options, request_headers: Object.fromEntries(headers) } }
 }

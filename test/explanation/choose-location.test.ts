@@ -57,4 +57,11 @@ test('a regular expression that might take very long is not tried', () => {
   assert.is(choiceOf('location / { return 200; } location ~ x.*y.*z { return 404; }', '/xyz'), '~ x.*y.*z')
 })
 
+test('a pattern with many ways through its alternatives is not tried', () => {
+  for (const part of ['(a|aa)', '(aa?)', '(?:ab?|a)'])
+    assert.is(choiceOf(`location / { } location "~^/${part.repeat(26)}b$" { }`, `/${'a'.repeat(40)}`), '/ or another')
+  const extensions = Array.from({ length: 40 }, (_, i) => `x${i}`).join('|')
+  assert.is(choiceOf(`location / { } location "~\\.(${extensions})$" { }`, '/a.x39'), `~ \\.(${extensions})$`)
+})
+
 test.run()

@@ -106,4 +106,36 @@ test('a host without hand-written sites has none', async () => {
   assert.equal(await sitesOf(await fakeDeps({ mainConfiguration: null })), [])
 })
 
+test('names that JavaScript or a regular expression would read otherwise are those of a header and of a variable', async () => {
+  const deps = await fakeDeps()
+  const site = (header: string) =>
+    `server { listen 80; server_name a.example.com; location / { proxy_pass http://127.0.0.1:1; proxy_set_header ${header} x; } }`
+  for (const header of ['constructor', '__proto__', 'prototype', 'toString']) {
+    writeAt(deps.disk, '/etc/nginx/sites-enabled/shop', site(header))
+    const [{ verdict, refusals, routes }] = await sitesOf(deps)
+    const isUsable = header === 'toString'
+    assert.is(verdict, isUsable ? 'adoptable_with_differences' : 'refused', header)
+    assert.is(refusals[0]?.text, isUsable ? undefined : 'a route has no header of this name')
+    assert.equal(routes[0]?.body.options.request_headers, isUsable ? { toString: 'x' } : undefined)
+  }
+  writeAt(deps.disk, '/etc/nginx/sites-enabled/shop', `map $http_upgrade "$a(" { default ""; }\n${site('X-A')}`)
+  assert.is((await sitesOf(deps))[0].verdict, 'adoptable_with_differences')
+})
+
+test('a token that may only read sees nothing of a hand-written file that may be a secret', async () => {
+  const deps = await fakeDeps()
+  const site = (more: string) =>
+    `server { listen 80; server_name a.example.com; location / { proxy_pass http://127.0.0.1:1; proxy_set_header X-Key hidden; proxy_set_header X-Gone ""; ${more} } }`
+  const shownTo = async (grant: 'all' | 'read', more = '') => {
+    writeAt(deps.disk, '/etc/nginx/sites-enabled/shop', site(more))
+    return (await call(getHostSites, { ...deps, caller: { grant, kind: 'token' } }, '/host/sites')).body.sites[0]
+  }
+  const headers = { 'X-Key': 'hidden', 'X-Gone': null }
+  assert.equal((await shownTo('all')).routes[0].body.options.request_headers, headers)
+  assert.equal((await shownTo('read')).routes[0].body.options.request_headers, { ...headers, 'X-Key': '…' })
+  const refused = 'set $key hidden;'
+  assert.is((await shownTo('all', refused)).refusals[0].directive, 'set $key hidden')
+  assert.is((await shownTo('read', refused)).refusals[0].directive, 'set')
+})
+
 test.run()

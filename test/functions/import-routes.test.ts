@@ -91,4 +91,15 @@ test('a document of more than 64 KiB is accepted, and one of more than 4 MiB is 
   assertError(await importing(deps, [{ padding: 'x'.repeat(4 * 1024 * 1024) }]), 'PAYLOAD_TOO_LARGE')
 })
 
+test('of a document with a million faults only the first is collected', async () => {
+  const deps = await fakeDeps()
+  const startedMs = performance.now()
+  const few = await importing(deps, [{}, {}])
+  const routes = Array.from({ length: 300_000 }, () => ({}))
+  const many = await importing(deps, routes)
+  assert.equal([few.body.error.details.issues.length > 2, many.body.error.details.issues.length], [true, 1])
+  assertIssues(many, [['routes.0.droplet_name', 'is required']])
+  assert.ok(performance.now() - startedMs < 5000)
+})
+
 test.run()

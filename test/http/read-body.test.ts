@@ -200,4 +200,11 @@ test('a body nested to the limit is read, and any deeper one is rejected', async
   assert.equal(await issuesOf('['.repeat(BODY_LIMIT_BYTES)), [{ path: '', message: 'the body is not JSON' }])
 })
 
+test('a key that would be left out of a record is refused, at any depth', async () => {
+  for (const key of ['__proto__', 'constructor', 'prototype'])
+    assert.equal(await issuesOf(`{"options":{"request_headers":{"${key}":"x"}}}`), [
+      { path: key, message: 'no key has this name' },
+    ])
+})
+
 test.run()

@@ -20,7 +20,7 @@ export interface Sessions {
 
 const IDLE_MS = 30 * 60_000
 const LONGEST_MS = 12 * 3_600_000
-/** If another one is opened, the one that was used least recently ends. */
+/** If another one is opened, one of whoever has the most ends, the one that was used least recently: nobody can end those of others. */
 const MAX_SESSIONS = 64
 
 interface Session {
@@ -49,10 +49,11 @@ export function memorySessions(monotonicMs: () => number): Sessions {
       const halves = { cookie: randomHalf(), key: randomHalf() }
       const nowMs = monotonicMs()
       const session = { caller, endsAtMs: nowMs + LONGEST_MS, usedAtMs: nowMs }
-      const others = open.filter(isOpen).sort((a, b) => b.usedAtMs - a.usedAtMs)
+      const others = open.filter(isOpen)
+      const ending = others.length < MAX_SESSIONS ? undefined : leastUsed(others)
       open = [
         { ...session, cookie: digest(halves.cookie), key: digest(halves.key) },
-        ...others.slice(0, MAX_SESSIONS - 1),
+        ...others.filter((one) => one !== ending),
       ]
       return halves
     },
@@ -67,6 +68,13 @@ export function memorySessions(monotonicMs: () => number): Sessions {
       open = open.filter((one) => one !== session)
     },
   }
+}
+
+/** Of the caller who has the most sessions, the one that was used least recently. */
+function leastUsed(sessions: readonly Session[]): Session | undefined {
+  const byCaller = Map.groupBy(sessions, ({ caller: { grant, actor } }) => `${grant} ${actor?.kind} ${actor?.name}`)
+  const [most = []] = [...byCaller.values()].sort((a, b) => b.length - a.length)
+  return most.toSorted((a, b) => b.usedAtMs - a.usedAtMs).at(-1)
 }
 
 /** 256 bits. */

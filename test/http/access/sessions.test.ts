@@ -124,4 +124,15 @@ test('the stream of events, its polls and what the page marks are no use of a se
   assert.not.ok(isInBackground(request('/proxies')))
 })
 
+test('whoever opens many sessions ends their own, and those of nobody else', () => {
+  const { time, sessions } = at()
+  const own = sessions.open(CALLER)
+  time.ms++
+  const reader: Caller = { grant: 'read', kind: 'token', actor: { kind: 'token', name: 'dashboard' } }
+  const [first, ...others] = Array.from({ length: 64 }, () => sessions.open(reader))
+  assert.is(sessions.find(own, false)?.grant, 'all')
+  assert.is(first && sessions.find(first, false), undefined)
+  assert.ok(others.every((halves) => sessions.find(halves, false)))
+})
+
 test.run()
