@@ -141,6 +141,14 @@ export function isSameCopy(one: CopiedCertificate | null, other: CopiedCertifica
   return one === null || other === null ? one === other : copyName(one) === copyName(other)
 }
 
+/** The certificate that was found, as the record of its route has it if it is the copy that is served: only the record knows what a copy is of. */
+export function knownSummary(
+  { summary, isCopy }: Pick<CheckedCertificate, 'summary' | 'isCopy'>,
+  current: CertificateSummary | null | undefined,
+): CertificateSummary {
+  return isCopy === true && current?.fingerprint_sha256 === summary.fingerprint_sha256 ? current : summary
+}
+
 export type CopiedCertificate = Pick<CertificateSummary, 'fingerprint_sha256' | 'source'>
 
 function shareLeft(certificate: Lifetime, nowMs: number): number {

@@ -91,6 +91,13 @@ export const Preflight = v.array(
   v.object({ check: v.string(), domain: v.string(), ok: v.boolean(), detail: v.string() }),
 )
 
+/** One directive of a hand-written site, and what becomes of it. */
+export const Finding = v.object({ file: v.string(), line: v.number(), directive: v.string(), text: v.string() })
+
+export function lineOf({ file, line, directive, text }: v.InferOutput<typeof Finding>): string {
+  return `${file}:${line}  ${directive}: ${text}`
+}
+
 /** The domain of a route, with its path if it has one. */
 export function siteOf(route: Route): string {
   return route.domain + (pathField(route).path ?? '')
@@ -153,6 +160,7 @@ function describeHealth({ health, last_health_status: status, last_health_checke
 /** What the checks of an upstream have shown. */
 export function describeChecked(health: Omit<v.InferOutput<typeof Health>, 'upstreams'>): string {
   const { status, since, latency_ms: latencyMs, failure, consecutive_failures: failures } = health
+  if (latencyMs === null) return status
   const last = failure === null ? `${latencyMs} ms` : `${failure}, failures in a row: ${failures}`
   return since === null ? `${status}; last check: ${last}` : `${status} since ${since}; last check: ${last}`
 }

@@ -1,7 +1,7 @@
 /** The API's errors and advice in the words of the command line: commands and flags instead of calls and fields. */
 
 import * as v from 'valibot'
-import { describeChecks, Preflight } from './describe.ts'
+import { describeChecks, Finding, lineOf, Preflight } from './describe.ts'
 
 export const Refusal = v.object({
   error: v.looseObject({
@@ -113,7 +113,9 @@ export function describeRefusal(
     const value = name === 'remedy' ? remedy : details[name]
     const single = SINGLE[name]
     const values = value === undefined ? [] : Array.isArray(value) && single !== undefined ? value : [value]
-    return values.map((one) => `${single ?? name.replaceAll('_', ' ')}: ${plain(one)}`)
+    return values.map(
+      (one) => `${single ?? name.replaceAll('_', ' ')}: ${v.is(Finding, one) ? lineOf(one) : plain(one)}`,
+    )
   })
   const lines = [
     ...(v.is(Issues, issues) ? issues.map((issue) => `${placeOf(issue.path)}: ${inCommandWords(issue.message)}`) : []),

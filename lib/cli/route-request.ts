@@ -71,7 +71,9 @@ export const ROUTE_FLAGS: readonly Option[] = [
 ]
 
 export const ROUTE_HELP = `What is not named stays as it is; a new route has the defaults. A list is
-separated by commas, and replaces the present one.`
+separated by commas, and replaces the present one. A header is "Name: value", or
+"Name:" to remove that of the client; the flag is repeated for several, and they
+replace the present ones.`
 
 /** The flags of one option: `--allow <list>` and `--no-allow`. */
 function optionFlags({ name, fallback, help, kind, isNullable }: ReturnType<typeof describeOptions>[number]): Option[] {
@@ -84,7 +86,7 @@ function optionFlags({ name, fallback, help, kind, isNullable }: ReturnType<type
     ],
   )
   if (kind === 'flag') return [new Option(flag, described), off]
-  const value = new Option(`${flag} <${kind}>`, described)
+  const value = new Option(`${flag} <${kind === 'headers' ? 'header' : kind}>`, described)
   if (kind === 'list') value.argParser(parseList)
   if (kind === 'headers') value.argParser(parseHeader)
   if (kind === 'number') value.argParser(parseNumber)

@@ -1,5 +1,5 @@
 /** What happens to certificates without a call: renewals are installed, pending routes get theirs, expiring ones are renewed. */
-import { copyName, isDueForRenewal, isOverdueForRenewal } from '../certificates/certificate.ts'
+import { isDueForRenewal, isOverdueForRenewal, isSameCopy, knownSummary } from '../certificates/certificate.ts'
 import { readLedger } from '../certificates/ledger-file.ts'
 import { nextTryAt } from '../certificates/order-ledger.ts'
 import type { ChangeContext } from '../change/context.ts'
@@ -85,7 +85,7 @@ async function adopt(context: ChangeContext, issuer: Issuer, certify: Certify): 
     if (issuer.isIssuing(record.domain)) return false
     const found = choose(wishOf(record))
     if (found === undefined || 'fault' in found) return false
-    return record.certificate === null || copyName(found.summary) !== copyName(record.certificate)
+    return !isSameCopy(knownSummary(found, record.certificate), record.certificate)
   })
   await Promise.all(
     renewed.map(async ({ record: { droplet_name, domain } }) => {

@@ -1,6 +1,6 @@
 /** The record of the route that a change requests. */
 import { isDeepStrictEqual } from 'node:util'
-import type { CertificateSummary } from '../certificates/certificate.ts'
+import { type CertificateSummary, knownSummary } from '../certificates/certificate.ts'
 import { ProxyManagerError } from '../errors.ts'
 import { wishKey } from '../keyring/wish.ts'
 import { pathField, pathOf } from '../net/path.ts'
@@ -67,9 +67,7 @@ export function certificateFor(
   const isChosenAgain = found !== undefined && wishKey(wishOf(found)) === wishKey(wish)
   if (there !== undefined && 'fault' in there) return isChosenAgain && current !== null ? current : there
   if (there === undefined) return wish.from === null || isChosenAgain ? current : null
-  // Only the record knows what a copy is of.
-  const isCurrent = there.isCopy === true && there.summary.fingerprint_sha256 === current?.fingerprint_sha256
-  return isCurrent ? current : there.summary
+  return knownSummary(there, current)
 }
 
 /** The error for a certificate that was chosen and may not be served; `fault` is a sentence. */

@@ -19,7 +19,7 @@
  * DOMAIN_CONFLICT also if the server blocks of its domain are in the file of another route, which was edited by hand or is not enabled.
  */
 import { isDeepStrictEqual } from 'node:util'
-import { isSameCopy } from '../certificates/certificate.ts'
+import { isSameCopy, knownSummary } from '../certificates/certificate.ts'
 import { ProxyManagerError } from '../errors.ts'
 import { wishKey } from '../keyring/wish.ts'
 import { isRenderedAs } from '../render/route-file.ts'
@@ -164,7 +164,7 @@ function planCertify(
   const { certificate_from: from, ...unpinned } = owner
   const chosen: RouteRecord = change.isUnpinned === true ? unpinned : owner
   const there = snapshot.certificates.get(wishKey(wishOf(chosen)))
-  const certificate = there === undefined || 'fault' in there ? null : there.summary
+  const certificate = there === undefined || 'fault' in there ? null : knownSummary(there, owner.certificate)
   // If another route of the domain wants HTTPS already, this one only gets it, too.
   const isWanted = site.some(({ record }) => record.enable_ssl)
   const own = owner === found.record ? chosen : found.record

@@ -159,7 +159,7 @@ export function proxyState(
     last_health_checked_at: last === undefined ? record.last_health_checked_at : new Date(last.atMs).toISOString(),
     health: summaryOf(history),
     ...(record.certificate_from === undefined ? {} : { certificate_from: record.certificate_from }),
-    certificate: shownCertificate(record),
+    certificate: shownCertificate(record, servedBy?.droplet_name),
     ...(sslError === undefined ? {} : { ssl_error: sslError }),
     ...(sslOrder === undefined ? {} : { ssl_order: sslOrder }),
     created_at: record.created_at,
@@ -169,7 +169,14 @@ export function proxyState(
   }
 }
 
-function shownCertificate({ certificate, certificate_from: from, ...route }: RouteRecord): ShownCertificate | null {
+/** `owner` is the route that has the server blocks, and with them the certificate, if that is another one. */
+function shownCertificate(record: RouteRecord, owner: string | undefined): ShownCertificate | null {
+  const shown = certificateOf(record)
+  if (shown === null || owner === undefined) return shown
+  return { ...shown, why: `it is that of route ${owner}, which has the server blocks of the domain` }
+}
+
+function certificateOf({ certificate, certificate_from: from, ...route }: RouteRecord): ShownCertificate | null {
   if (certificate === null) return null
   const { source, ...summary } = certificate
   if (source === undefined) return { ...summary, source: 'own', why: 'it was ordered for this route' }

@@ -63,7 +63,8 @@ renewal('of a domain with several routes is one order, and is served for all of 
   await deps.engine.certificates.adoptRenewals()
   assert.is(servedFingerprint(deps, DOMAIN), SECOND.fingerprint)
   const [api, app] = await deps.engine.listProxies()
-  assert.equal([api?.certificate, api?.served_by], [app?.certificate, 'app'])
+  const why = 'it is that of route app, which has the server blocks of the domain'
+  assert.equal([api?.certificate, api?.served_by], [{ ...app?.certificate, why }, 'app'])
   assert.equal([app?.enable_ssl, api?.enable_ssl], [false, true])
   await deps.engine.idle()
   assert.equal(copiesOf(deps, DOMAIN), [SECOND.fingerprint])

@@ -66,7 +66,7 @@ It is a put of that version: its upstream is checked, and it can be refused.`,
       return describePlan(json, shown)
     }
     const { json, shown, timing } = await callApi(context, call, Route)
-    return { json, text: `${name} is as it was.\n\n${describeRoute(shown, timing)}` }
+    return { json, text: `${name} rolled back.\n\n${describeRoute(shown, timing)}` }
   },
 }
 

@@ -27,7 +27,7 @@ test('rollback puts the version before or a named one; --dry-run only shows what
     assert.match((await cli('get', 'app')).out, /^upstream +http:\/\/localhost:8003$/m)
     const { status, out } = await cli('rollback', 'app')
     assert.is(status, 0)
-    assert.match(out, /^app is as it was\.\n\nname +app\n/)
+    assert.match(out, /^app rolled back\.\n\nname +app\n/)
     assert.match((await cli('get', 'app')).out, /^upstream +http:\/\/localhost:8002$/m)
     assert.is((await cli('rollback', 'app', '--to', '2')).status, 0)
     const missing = await cli('rollback', 'app', '--to', '9')

@@ -4,11 +4,9 @@ import { InvalidArgumentError, Option } from 'commander'
 import * as v from 'valibot'
 import { callApi } from '../../api-client.ts'
 import type { CommandDefinition } from '../../command.ts'
-import { describePlan, Planned } from '../../describe.ts'
+import { describePlan, Finding, lineOf, Planned } from '../../describe.ts'
 import { table } from '../../text.ts'
 
-const Finding = v.object({ file: v.string(), line: v.number(), directive: v.string(), text: v.string() })
-type Finding = v.InferOutput<typeof Finding>
 const Site = v.object({
   file: v.string(),
   verdict: v.string(),
@@ -79,10 +77,6 @@ the file in sites-available stays, one that is not linked goes to the backups.`,
     const rows = shown.routes.map(({ droplet_name, domain }) => [droplet_name, domain])
     return { json, text: [`${file} is adopted.`, '', table(['NAME', 'DOMAIN'], rows)].join('\n') }
   },
-}
-
-function lineOf({ file, line, directive, text }: Finding): string {
-  return `${file}:${line}  ${directive}: ${text}`
 }
 
 function parseNames(text: string, before: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
