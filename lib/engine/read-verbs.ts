@@ -44,8 +44,9 @@ export function readVerbs(
       return await explainUrl({ host, observation: await context.observe([]), hasChanged, show: view.show }, url)
     },
     startDueChecks: async () => {
-      // Every second: the routes as they were last read will do. Why a host cannot be read is said by health.
-      const known = context.state.unconfirmed ?? context.state.observed
+      // Every second: the routes as they were last read will do, unless a change was made since. Why a host cannot be read is said by health.
+      const { unconfirmed, observed, generation } = context.state
+      const known = unconfirmed ?? (observed?.snapshot.shared?.generation === generation ? observed : undefined)
       const routes = known?.snapshot.routes ?? (await servedRoutes(context).catch(() => undefined))
       if (routes !== undefined) checks.startDue(routes.values())
     },

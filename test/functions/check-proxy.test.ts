@@ -153,4 +153,15 @@ test('of several upstreams each is asked; it is healthy if each that is not a ba
   assert.equal([shown.last_health_status, shown.health.failure], ['unhealthy', 'ECONNREFUSED'])
 })
 
+test('the check that a PUT has made counts from then on, and the route is among those that are checked', async () => {
+  const deps = await fakeDeps()
+  for (const name of ['app', 'other']) {
+    const body = { ...APP, domain: `${name}.example.com` }
+    assert.is((await call(putProxy, deps, `/proxies/${name}`, { method: 'PUT', body })).body.health.status, 'healthy')
+    await deps.engine.startDueChecks()
+    const { health } = (await call(getProxy, deps, `/proxies/${name}`)).body
+    assert.equal([health.status, health.checks.length], ['healthy', 1], name)
+  }
+})
+
 test.run()
