@@ -83,14 +83,6 @@ for (const [url, kind, match, status, summary] of [
     /^No server block has the name unknown\.example\.net: the connection is closed without an answer\.$/,
   ],
   ['http://plan.example.com:PORT/', 'shared', undefined, null, /A similar name: plain\.example\.com\.$/],
-  ['https://unknown.example.net:SECURE/', 'shared', undefined, null, /: the TLS handshake is rejected\.$/],
-  [
-    'https://plain.example.com:SECURE/',
-    'shared',
-    undefined,
-    null,
-    /^Route plain has the name .* does not serve it over https/,
-  ],
   [
     'https://tls.example.org:SECURE/',
     'hand_written',
@@ -98,13 +90,22 @@ for (const [url, kind, match, status, summary] of [
     204,
     /^A hand-written server block answers \(conf\.d\/hand\.conf, line 6\): 204\. NGINX answered 204\./,
   ],
+  // Without it there is no block of ours on the HTTPS port for unknown names.
   ...(REJECTS
     ? ([
         ['https://rejected.example.org:SECURE/', 'hand_written', undefined, null, /, and rejects the TLS handshake/],
+        ['https://127.0.0.1:SECURE/', 'shared', undefined, null, /the TLS handshake is rejected/],
+        ['https://unknown.example.net:SECURE/', 'shared', undefined, null, /: the TLS handshake is rejected\.$/],
+        [
+          'https://plain.example.com:SECURE/',
+          'shared',
+          undefined,
+          null,
+          /^Route plain has the name .* does not serve it over https/,
+        ],
       ] as const)
     : []),
   ['http://127.0.0.1:PORT/', 'shared', undefined, null, /^No server block has the name 127\.0\.0\.1/],
-  ['https://127.0.0.1:SECURE/', 'shared', undefined, null, /the TLS handshake is rejected/],
 ] as const) {
   test(`${url} gets ${kind}, and NGINX agrees`, async ({ host }) => {
     const { httpPort, httpsPort } = host.nginx
