@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { Plan, Receipt } from '../lib/http/answer-schemas.ts'
+import { CHANGE_ERRORS, Plan, Receipt } from '../lib/http/answer-schemas.ts'
 import { planOf } from '../lib/http/answers.ts'
 import { endpoint } from '../lib/http/endpoint.ts'
 import { PROXY, RECEIPT, SITE } from '../lib/http/openapi/samples.ts'
@@ -65,12 +65,7 @@ export default endpoint(
       'UPSTREAM_UNRESOLVABLE',
       'UPSTREAM_FORBIDDEN',
       'NGINX_UNSUPPORTED',
-      'PROXY_CONFIG_FAILED',
-      'NGINX_RELOAD_FAILED',
-      'NGINX_ALREADY_BROKEN',
-      'CONFIG_READ_FAILED',
-      'CONFIG_WRITE_FAILED',
-      'BUSY',
+      ...CHANGE_ERRORS,
     ],
   },
   async ({ query, body: { file, droplet_names: dropletNames, accept_differences } }, { engine, origin }) => {

@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { DeletedProxy } from '../lib/http/answer-schemas.ts'
+import { CHANGE_ERRORS, DeletedProxy } from '../lib/http/answer-schemas.ts'
 import { deleteAnswer, deleteDryRunAnswer } from '../lib/http/answers.ts'
 import { endpoint } from '../lib/http/endpoint.ts'
 import { DROPLET, FORMER, HTTP_RECEIPT } from '../lib/http/openapi/samples.ts'
@@ -27,18 +27,7 @@ export default endpoint(
       },
     },
     supportsPreconditions: true,
-    errors: [
-      'INVALID_REQUEST',
-      'PROXY_NOT_FOUND',
-      'DROPLET_EXISTS',
-      'PRECONDITION_FAILED',
-      'PROXY_CONFIG_FAILED',
-      'NGINX_RELOAD_FAILED',
-      'NGINX_ALREADY_BROKEN',
-      'CONFIG_READ_FAILED',
-      'CONFIG_WRITE_FAILED',
-      'BUSY',
-    ],
+    errors: ['INVALID_REQUEST', 'PROXY_NOT_FOUND', 'DROPLET_EXISTS', 'PRECONDITION_FAILED', ...CHANGE_ERRORS],
   },
   async ({ params, query, precondition }, { engine, origin, signal }) => {
     const request = { dropletName: params.droplet_name, precondition, origin }

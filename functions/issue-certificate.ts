@@ -1,5 +1,5 @@
 import * as v from 'valibot'
-import { CertifiedProxy, IssueDryRun } from '../lib/http/answer-schemas.ts'
+import { CertifiedProxy, CHANGE_ERRORS, IssueDryRun } from '../lib/http/answer-schemas.ts'
 import { certifiedAnswer, issueDryRunAnswer } from '../lib/http/answers.ts'
 import { endpoint } from '../lib/http/endpoint.ts'
 import { CERTIFICATE, DOMAIN, DROPLET, RECEIPT } from '../lib/http/openapi/samples.ts'
@@ -55,12 +55,7 @@ export default endpoint(
       'SSL_ISSUANCE_FAILED',
       'SSL_UNAVAILABLE',
       'NGINX_UNSUPPORTED',
-      'PROXY_CONFIG_FAILED',
-      'NGINX_RELOAD_FAILED',
-      'NGINX_ALREADY_BROKEN',
-      'CONFIG_READ_FAILED',
-      'CONFIG_WRITE_FAILED',
-      'BUSY',
+      ...CHANGE_ERRORS,
     ],
   },
   async ({ params, query, body }, { engine, origin, signal }) => {

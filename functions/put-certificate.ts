@@ -1,6 +1,6 @@
 import * as v from 'valibot'
 import { CertificateName } from '../lib/certificates/certificate.ts'
-import { StoredCertificate } from '../lib/http/answer-schemas.ts'
+import { CHANGE_ERRORS, StoredCertificate } from '../lib/http/answer-schemas.ts'
 import { uploadAnswer, uploadDryRunAnswer } from '../lib/http/answers.ts'
 import { endpoint } from '../lib/http/endpoint.ts'
 import { RECEIPT, UPLOADED } from '../lib/http/openapi/samples.ts'
@@ -30,18 +30,7 @@ export default endpoint(
         example: { ...UPLOADED, users: [], skipped: [] },
       },
     },
-    errors: [
-      'INVALID_REQUEST',
-      'PAYLOAD_TOO_LARGE',
-      'UNSUPPORTED_MEDIA_TYPE',
-      'CERTIFICATE_INVALID',
-      'PROXY_CONFIG_FAILED',
-      'NGINX_RELOAD_FAILED',
-      'NGINX_ALREADY_BROKEN',
-      'CONFIG_READ_FAILED',
-      'CONFIG_WRITE_FAILED',
-      'BUSY',
-    ],
+    errors: ['INVALID_REQUEST', 'PAYLOAD_TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE', 'CERTIFICATE_INVALID', ...CHANGE_ERRORS],
   },
   async ({ params: { name }, query, body }, { engine, origin }) => {
     const request = { name, certificate: body.certificate, privateKey: body.private_key, origin }

@@ -1,6 +1,6 @@
 import * as v from 'valibot'
 import { ProxyManagerError } from '../lib/errors.ts'
-import { ChangedProxy } from '../lib/http/answer-schemas.ts'
+import { CHANGE_ERRORS, ChangedProxy } from '../lib/http/answer-schemas.ts'
 import { putDryRunAnswer, renameAnswer } from '../lib/http/answers.ts'
 import { endpoint } from '../lib/http/endpoint.ts'
 import { PROXY, RECEIPT } from '../lib/http/openapi/samples.ts'
@@ -36,12 +36,7 @@ export default endpoint(
       'PRECONDITION_FAILED',
       'PAYLOAD_TOO_LARGE',
       'UNSUPPORTED_MEDIA_TYPE',
-      'PROXY_CONFIG_FAILED',
-      'NGINX_RELOAD_FAILED',
-      'NGINX_ALREADY_BROKEN',
-      'CONFIG_READ_FAILED',
-      'CONFIG_WRITE_FAILED',
-      'BUSY',
+      ...CHANGE_ERRORS,
     ],
   },
   async ({ params, query, body, precondition }, { engine, origin }) => {

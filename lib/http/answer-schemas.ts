@@ -141,6 +141,16 @@ export const DeletedCertificate = v.object({
   plan: v.optional(Plan),
 })
 
+/** Errors of every operation that changes what NGINX serves. */
+export const CHANGE_ERRORS = [
+  'PROXY_CONFIG_FAILED',
+  'NGINX_RELOAD_FAILED',
+  'NGINX_ALREADY_BROKEN',
+  'CONFIG_READ_FAILED',
+  'CONFIG_WRITE_FAILED',
+  'BUSY',
+] as const satisfies readonly ErrorCode[]
+
 /** Errors of the two operations that put a route. */
 export const PUT_ERRORS = [
   'INVALID_REQUEST',
@@ -155,12 +165,7 @@ export const PUT_ERRORS = [
   'UPSTREAM_UNRESOLVABLE',
   'UPSTREAM_FORBIDDEN',
   'NGINX_UNSUPPORTED',
-  'PROXY_CONFIG_FAILED',
-  'NGINX_RELOAD_FAILED',
-  'NGINX_ALREADY_BROKEN',
-  'CONFIG_READ_FAILED',
-  'CONFIG_WRITE_FAILED',
-  'BUSY',
+  ...CHANGE_ERRORS,
 ] as const satisfies readonly ErrorCode[]
 
 /** What became of many routes at once. */
@@ -180,13 +185,4 @@ export const BulkSummary = v.object({
 })
 
 /** Errors of the operations that change many routes. */
-export const BULK_ERRORS = [
-  'INVALID_REQUEST',
-  'BLAST_RADIUS',
-  'PROXY_CONFIG_FAILED',
-  'NGINX_RELOAD_FAILED',
-  'NGINX_ALREADY_BROKEN',
-  'CONFIG_READ_FAILED',
-  'CONFIG_WRITE_FAILED',
-  'BUSY',
-] as const satisfies readonly ErrorCode[]
+export const BULK_ERRORS = ['INVALID_REQUEST', 'BLAST_RADIUS', ...CHANGE_ERRORS] as const satisfies readonly ErrorCode[]

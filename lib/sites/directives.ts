@@ -132,7 +132,7 @@ export function effective(name: string, levels: readonly (readonly Located[])[])
   return levels.map((level) => level.findLast((one) => one.name === name)).find((found) => found !== undefined)
 }
 
-/** Directives that a level inherits only as a whole: those of the innermost level that has any. */
+/** Directives that a level inherits only as a whole: those of the innermost level that has one. */
 export function listOf(name: string | RegExp, levels: readonly (readonly Located[])[]): readonly Located[] {
   const isNamed = (one: Located) => (typeof name === 'string' ? one.name === name : name.test(one.name))
   return levels.map((level) => level.filter(isNamed)).find((found) => found.length > 0) ?? []

@@ -72,7 +72,7 @@ export async function runStorm(host: RealHost, storm: Storm, stopped?: AbortSign
     const enough = Promise.withResolvers<void>()
     /** Records what is possible before the call and after its answer; false if the API was gone. */
     const change = async (wanted: ReadonlyMap<string, string>, ask: () => Promise<Answer>): Promise<boolean> => {
-      const before = [...wanted.keys()].map((name) => [name, new Set(possible.get(name))] as const)
+      const previous = [...wanted.keys()].map((name) => [name, new Set(possible.get(name))] as const)
       for (const [name, state] of wanted) possible.get(name)?.add(state)
       figures.tried++
       const answer = await ask().catch(() => undefined)
@@ -83,10 +83,10 @@ export async function runStorm(host: RealHost, storm: Storm, stopped?: AbortSign
         if (++answered === ACKNOWLEDGED) enough.resolve()
         for (const [name, state] of wanted) possible.set(name, new Set([state]))
         // A sync is answered even if NGINX went down before its last batch: it says which routes are as they were.
-        for (const [name, states] of before)
+        for (const [name, states] of previous)
           if (body.skipped.some((one) => one.name === name)) possible.set(name, states)
       } else if (body.error?.details.state !== 'degraded') {
-        for (const [name, states] of before) possible.set(name, states)
+        for (const [name, states] of previous) possible.set(name, states)
       }
       if (status >= 300 && status !== 404 && (victim === 'api' || status < 500))
         figures.violations.push(`round ${round}, ${victim}: ${status} ${JSON.stringify(body.error)}`)
