@@ -1,4 +1,5 @@
 /** Calls of the API. The page is a client like any other: what it does, a program can do by the same call. */
+import { after, nowMs } from './browser.ts'
 
 /** The page is at `<base>/ui/`, whatever is in front. */
 const BASE = new URL('..', location.href)
@@ -8,12 +9,12 @@ const HEADERS_WITHIN_MS = 8000
 /** After this long without a key or a click, what the page reads is no use of the session. */
 const IN_USE_MS = 60_000
 
-let usedAtMs = Date.now()
+let usedAtMs = nowMs()
 for (const type of ['pointerdown', 'keydown'])
   addEventListener(
     type,
     () => {
-      usedAtMs = Date.now()
+      usedAtMs = nowMs()
     },
     { capture: true, passive: true },
   )
@@ -69,12 +70,12 @@ export async function openStream(
 ): Promise<ReadableStream<string>> {
   const given = signal === undefined ? [] : [signal]
   const opening = new AbortController()
-  const timer = setTimeout(() => opening.abort(), HEADERS_WITHIN_MS)
+  const stopWaiting = after(HEADERS_WITHIN_MS, () => opening.abort())
   const response = await send('GET', path, {
     headers: { accept: 'text/event-stream', ...headers },
     signal: AbortSignal.any([...given, opening.signal]),
   })
-  clearTimeout(timer)
+  stopWaiting()
   if (!response.ok || response.body === null)
     throw errorOf(response.status, await response.json().catch(() => undefined))
   return response.body.pipeThrough(new TextDecoderStream())
@@ -90,7 +91,7 @@ async function send(method: Method, path: string, options: CallOptions): Promise
         accept: 'application/json',
         ...(key === null ? {} : { 'x-session-key': key }),
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-        ...(isInBackground && Date.now() - usedAtMs > IN_USE_MS ? { 'x-background': '1' } : {}),
+        ...(isInBackground && nowMs() - usedAtMs > IN_USE_MS ? { 'x-background': '1' } : {}),
         ...headers,
       },
       cache: 'no-store',

@@ -1,6 +1,8 @@
 /** What a visitor does: calls that change something, each with its steps until the receipt is there. Nothing is shown as done before that. */
+
 import type { ProxyState } from '../route/state.ts'
 import { type ApiAnswer, ApiError, type CallOptions, callApi, field, type Method } from './api.ts'
+import { randomId } from './browser.ts'
 import { loadRoute } from './load.ts'
 import { current, type State, update } from './state.ts'
 
@@ -16,7 +18,7 @@ export interface Act extends CallOptions {
 
 /** Makes a call and shows its steps and its result. @returns its answer; `undefined` if it has failed, which is shown */
 export async function act({ method, droplet, rest = '', what, ...options }: Act): Promise<ApiAnswer | undefined> {
-  const id = crypto.randomUUID()
+  const id = randomId()
   const text = `${droplet}: ${what}`
   update({ notice: undefined, running: new Map([...current().running, [id, { what: text, droplet, steps: [] }]]) })
   try {

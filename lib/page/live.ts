@@ -1,6 +1,7 @@
 /** Keeps the page up to date: by the stream of events while the tab is visible, by polls if there is no stream to be had. */
 import type { LoggedEvent } from '../events/event.ts'
 import { ApiError, callApi, field, isObject, openStream } from './api.ts'
+import { after, every, nowMs, pause } from './browser.ts'
 import { loadCertificates, loadHealth, loadRoute, loadRoutes } from './load.ts'
 import { addEvents, current, update } from './state.ts'
 
@@ -11,15 +12,16 @@ const HEALTH_EVERY_MS = 15_000
 const GATHER_MS = 150
 /** More routes than this are read as a list. */
 const MOST_SINGLE = 8
-const RETRY_MS = [1000, 2000, 5000]
+const RETRY_MS = [1000, 2000]
+const LONGEST_RETRY_MS = 5000
 
 let stop: AbortController | undefined
 
 /** To be called once. Nothing is followed yet. */
 export function keepFollowing(): void {
   document.addEventListener('visibilitychange', followEvents)
-  setInterval(() => void refresh(loadRoutes), LIST_EVERY_MS)
-  setInterval(() => void refresh(loadHealth), HEALTH_EVERY_MS)
+  every(LIST_EVERY_MS, () => void refresh(loadRoutes))
+  every(HEALTH_EVERY_MS, () => void refresh(loadHealth))
 }
 
 /** Follows the events from now on, if the tab is visible; after a login as well. */
@@ -46,13 +48,13 @@ async function keepUp(signal: AbortSignal): Promise<void> {
       if (error instanceof ApiError && error.code !== 'UNREACHABLE' && error.status !== 401) await poll(signal)
       else lost(error)
     }
-    await new Promise((resolve) => setTimeout(resolve, RETRY_MS[Math.min(failures, RETRY_MS.length - 1)]))
+    await pause(RETRY_MS[failures] ?? LONGEST_RETRY_MS)
   }
 }
 
 function lost(error: unknown): void {
   const { live } = current()
-  const sinceMs = live.by === 'nothing' ? live.sinceMs : Date.now()
+  const sinceMs = live.by === 'nothing' ? live.sinceMs : nowMs()
   update({ live: { by: 'nothing', sinceMs, error: error instanceof ApiError ? error : undefined } })
 }
 
@@ -65,7 +67,7 @@ async function poll(signal: AbortSignal): Promise<void> {
     } catch (error) {
       return lost(error)
     }
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS))
+    await pause(POLL_MS)
   }
 }
 
@@ -141,7 +143,7 @@ function take(events: readonly LoggedEvent[], isNews: boolean): void {
   }
   if (gathering || stale.size === 0) return
   gathering = true
-  setTimeout(() => {
+  after(GATHER_MS, () => {
     gathering = false
     const names = [...stale].filter((name) => !name.startsWith('*'))
     if (stale.has('*certificates')) renewCertificates()
@@ -150,5 +152,5 @@ function take(events: readonly LoggedEvent[], isNews: boolean): void {
     void refresh(loadHealth)
     if (isMany) void refresh(loadRoutes)
     else for (const name of names) void refresh(() => loadRoute(name))
-  }, GATHER_MS)
+  })
 }

@@ -1,6 +1,7 @@
 /** The page for people: it shows what is served and what is wrong, and does what the API can do. */
 import { render } from 'lit-html'
 import { ownSession } from './api.ts'
+import { every } from './browser.ts'
 import { followEvents, keepFollowing } from './live.ts'
 import { loadRoutes } from './load.ts'
 import { viewOf } from './location.ts'
@@ -23,9 +24,9 @@ addEventListener('hashchange', () => {
   scrollTo(0, 0)
 })
 update({ session: ownSession(), view: viewOf(location.hash) })
-setInterval(() => {
+every(REDRAW_MS, () => {
   if (!document.hidden) redraw()
-}, REDRAW_MS)
+})
 
 keepFollowing()
 await loadRoutes().catch(() => {

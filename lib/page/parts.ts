@@ -1,8 +1,10 @@
 /** Small parts that several views have. */
+
 import { html, nothing, svg, type TemplateResult } from 'lit-html'
 import type { Actor } from '../events/event.ts'
 import type { ProxyState } from '../route/state.ts'
 import type { ApiError } from './api.ts'
+import { nowMs } from './browser.ts'
 import { href } from './location.ts'
 
 export type Part = TemplateResult | typeof nothing | string
@@ -30,19 +32,19 @@ export function lengthOf(seconds: number): string {
 /** A time as its age, with the time itself as its title. */
 export function age(at: string | null): Part {
   if (at === null) return 'never'
-  const seconds = Math.max(0, (Date.now() - Date.parse(at)) / 1000)
+  const seconds = Math.max(0, (nowMs() - Date.parse(at)) / 1000)
   return html`<time datetime=${at} title=${new Date(at).toLocaleString()}>${seconds < 1 ? 'now' : `${lengthOf(seconds)} ago`}</time>`
 }
 
 /** How long something has been so: `for 3 h`. */
 export function lasting(since: string): Part {
-  const seconds = Math.max(0, (Date.now() - Date.parse(since)) / 1000)
+  const seconds = Math.max(0, (nowMs() - Date.parse(since)) / 1000)
   return html`<time datetime=${since} title=${`since ${new Date(since).toLocaleString()}`}>for ${lengthOf(seconds)}</time>`
 }
 
 /** From when on something is possible: `in 3 h`, or `now`. */
 export function ahead(at: string): Part {
-  const seconds = (Date.parse(at) - Date.now()) / 1000
+  const seconds = (Date.parse(at) - nowMs()) / 1000
   return html`<time datetime=${at} title=${new Date(at).toLocaleString()}>${seconds < 1 ? 'now' : `in ${lengthOf(seconds)}`}</time>`
 }
 

@@ -1,9 +1,11 @@
 /** What the page knows. There is one state, and whatever changes it renders the page again. */
+
 import type { LoggedEvent } from '../events/event.ts'
 import type { ManagerHealth } from '../health/health-schema.ts'
 import type { CertificateEntry } from '../issuance/inventory.ts'
 import type { ProxyState } from '../route/state.ts'
 import type { ApiError, Session } from './api.ts'
+import { beforeNextFrame, nowMs } from './browser.ts'
 
 export type View =
   | { readonly name: 'routes' }
@@ -57,7 +59,7 @@ let state: State = {
   health: undefined,
   certificates: undefined,
   events: [],
-  live: { by: 'nothing', sinceMs: Date.now(), error: undefined },
+  live: { by: 'nothing', sinceMs: nowMs(), error: undefined },
   running: new Map(),
   notice: undefined,
 }
@@ -78,7 +80,7 @@ export function update(part: Partial<State>): void {
 export function redraw(): void {
   if (isDrawing) return
   isDrawing = true
-  requestAnimationFrame(() => {
+  beforeNextFrame(() => {
     isDrawing = false
     draw(state)
   })

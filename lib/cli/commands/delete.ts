@@ -5,7 +5,7 @@ import * as v from 'valibot'
 import { callApi, proxyPath } from '../api-client.ts'
 import type { CommandDefinition } from '../command.ts'
 import { describeFormer, describePlan, Former, Planned } from '../describe.ts'
-import { DRAIN_FLAG, waitOf } from '../route-request.ts'
+import { DRAIN_FLAG, waitOf } from './route-request.ts'
 
 const Deleted = v.object({
   status: v.literal('deleted'),

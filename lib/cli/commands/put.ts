@@ -1,7 +1,7 @@
 /** proxy-manager put and plan */
 import type { CommandDefinition } from '../command.ts'
 import { describePlan, describeRoute, Planned, Route } from '../describe.ts'
-import { ROUTE_FLAGS, ROUTE_HELP, sendRoute, WAIT_FLAGS } from '../route-request.ts'
+import { ROUTE_FLAGS, ROUTE_HELP, sendRoute, WAIT_FLAGS } from './route-request.ts'
 
 export const put: CommandDefinition = {
   name: 'put',

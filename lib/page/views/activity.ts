@@ -1,6 +1,8 @@
 /** What happened, and who did it. */
+
 import { html, nothing, type TemplateResult } from 'lit-html'
 import type { LoggedEvent } from '../../events/event.ts'
+import { nowMs } from '../browser.ts'
 import { href } from '../location.ts'
 import { actorName, age, badge, chip, guarded, type Part, type Tone } from '../parts.ts'
 import { redraw, type State } from '../state.ts'
@@ -26,7 +28,7 @@ export function activity({ events }: State, correlationId: string): Part {
       (correlationId === '' || event.correlation_id === correlationId) &&
       (text === '' || JSON.stringify(event).toLowerCase().includes(text)),
   )
-  const since = Date.now() - HOUR_MS
+  const since = nowMs() - HOUR_MS
   const [recent, earlier] = [true, false].map((isRecent) =>
     wanted.filter(({ at }) => Date.parse(at) > since === isRecent),
   )

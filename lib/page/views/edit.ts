@@ -1,7 +1,9 @@
 /** Creating and editing a route: a form, then a dry run with its diff and NGINX's verdict, then exactly that. */
+
 import { html, nothing, type TemplateResult } from 'lit-html'
 import type { ProxyState } from '../../route/state.ts'
 import { ApiError, callApi, field } from '../api.ts'
+import { beforeNextFrame } from '../browser.ts'
 import { act, ifUnchanged, routePath } from '../changes.ts'
 import { readRoute } from '../load.ts'
 import { href, replaceView } from '../location.ts'
@@ -132,7 +134,7 @@ async function submit(event: SubmitEvent): Promise<void> {
     draft = { ...draft, checked: undefined, error }
   }
   redraw()
-  requestAnimationFrame(() => document.getElementById('checked')?.scrollIntoView({ block: 'nearest' }))
+  beforeNextFrame(() => document.getElementById('checked')?.scrollIntoView({ block: 'nearest' }))
 }
 
 async function apply(): Promise<void> {

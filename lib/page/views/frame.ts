@@ -1,6 +1,8 @@
 /** What is on every view: the verdict of health, where one can go, what runs, and what a visitor's last act has come to. */
+
 import { html, nothing, type TemplateResult } from 'lit-html'
 import { hasSession, logOut } from '../api.ts'
+import { nowMs } from '../browser.ts'
 import { href } from '../location.ts'
 import { age, badge, errorBox, guarded, lengthOf, type Part, type Tone } from '../parts.ts'
 import { type Live, type State, update } from '../state.ts'
@@ -112,7 +114,7 @@ const QUIET_MS = 3000
 function liveness(live: Live): Part {
   if (live.by === 'stream') return nothing
   if (live.by === 'polls') return html`<p class="live dim">No stream is to be had: updated every 5 seconds.</p>`
-  const ms = live.by === 'nothing' ? Date.now() - live.sinceMs : 0
+  const ms = live.by === 'nothing' ? nowMs() - live.sinceMs : 0
   if (ms < QUIET_MS) return nothing
   return html`<p class="live" role="status">${badge('warn', 'not live')} Live updates stopped ${lengthOf(ms / 1000)} ago, trying again.</p>`
 }

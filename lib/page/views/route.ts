@@ -1,8 +1,10 @@
 /** One route: the way of a request, what differs from the defaults, its checks, its versions, and what can be done with it. */
+
 import { html, nothing, svg, type TemplateResult } from 'lit-html'
 import type { Version } from '../../history/history.ts'
 import type { ProxyDetails, ProxyState } from '../../route/state.ts'
 import { ApiError, callApi, field } from '../api.ts'
+import { nowMs } from '../browser.ts'
 import { act, routePath, stepOf } from '../changes.ts'
 import { readInBackground, readRoute } from '../load.ts'
 import { href } from '../location.ts'
@@ -32,7 +34,7 @@ let isReading = false
 
 /** Reads what is shown if it is of another route, of another state of it, or old. */
 function keepRead(name: string, route: ProxyState | undefined): void {
-  const isOld = read === undefined || Date.now() - read.atMs > READ_EVERY_MS
+  const isOld = read === undefined || nowMs() - read.atMs > READ_EVERY_MS
   if (isReading || (read?.name === name && read.updatedAt === route?.updated_at && !isOld)) return
   isReading = true
   if (read?.name !== name) read = undefined
@@ -44,7 +46,7 @@ function keepRead(name: string, route: ProxyState | undefined): void {
 }
 
 async function readAll(name: string, updatedAt: string | undefined): Promise<Read> {
-  const now = { name, atMs: Date.now(), updatedAt }
+  const now = { name, atMs: nowMs(), updatedAt }
   try {
     const [details, history, fields] = await Promise.all([
       readRoute(name),

@@ -1,6 +1,8 @@
 /** The words for what is served, for droplets and for certificates: the same on every view. */
+
 import { html, nothing, type TemplateResult } from 'lit-html'
 import type { ProxyState } from '../../route/state.ts'
+import { nowMs } from '../browser.ts'
 import { stepOf } from '../changes.ts'
 import { age, badge, checksBar, lasting, type Part, type Tone } from '../parts.ts'
 import type { State } from '../state.ts'
@@ -50,7 +52,7 @@ export function lifeLeft({
   readonly not_before: string
   readonly expiry: string
 }): TemplateResult {
-  const [begin, end, now] = [Date.parse(from), Date.parse(expiry), Date.now()]
+  const [begin, end, now] = [Date.parse(from), Date.parse(expiry), nowMs()]
   const share = (end - now) / (end - begin)
   const days = Math.floor((end - now) / 86_400_000)
   const tone = share <= 0 ? 'bad' : share < 1 / 4 ? 'warn' : 'good'

@@ -6,7 +6,7 @@ import { describeSettings } from '../../../settings/settings.ts'
 import { type CliContext, type CommandDefinition, CommandFailure, EXIT } from '../../command.ts'
 import { ENV_FILE, parseEnvFile } from '../../env-file.ts'
 import { loadMain } from '../../node-flags.ts'
-import { isInHome, nginxDropIn, systemdUnit } from '../../systemd-units.ts'
+import { isInHome, nginxDropIn, systemdUnit } from './systemd-units.ts'
 
 export const systemdUnitCommand: CommandDefinition = {
   name: 'systemd-unit',

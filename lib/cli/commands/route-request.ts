@@ -2,11 +2,11 @@
 
 import { InvalidArgumentError, Option } from 'commander'
 import * as v from 'valibot'
-import { describeOptions } from '../route/options.ts'
-import { UpstreamUrl } from '../upstream/upstream.ts'
-import { type Answer, callApi, proxyPath } from './api-client.ts'
-import { type CliContext, CommandFailure, type Invocation } from './command.ts'
-import { flagOf } from './refusal.ts'
+import { describeOptions } from '../../route/options.ts'
+import { UpstreamUrl } from '../../upstream/upstream.ts'
+import { type Answer, callApi, proxyPath } from '../api-client.ts'
+import { type CliContext, CommandFailure, type Invocation } from '../command.ts'
+import { flagOf } from '../refusal.ts'
 
 const JsonObject = v.record(v.string(), v.unknown())
 

@@ -1,8 +1,8 @@
 /** The text of systemd's unit files (systemd.unit(5), systemd.exec(5)). */
 import { posix } from 'node:path'
-import { statePaths } from '../host/state-folder.ts'
-import { describeSettings, type Settings } from '../settings/settings.ts'
-import { NODE_FLAGS } from './node-flags.ts'
+import { statePaths } from '../../../host/state-folder.ts'
+import { describeSettings, type Settings } from '../../../settings/settings.ts'
+import { NODE_FLAGS } from '../../node-flags.ts'
 
 export interface UnitOptions {
   readonly settings: Settings
